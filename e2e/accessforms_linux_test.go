@@ -15,34 +15,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An accessForm is a way to connect a line. The far end is configured like the near one. The kernel or the test makes the outer headers; the
-// kernel always makes TCP and IP within them.
+// An accessForm is a way to connect a line. Both ends are configured alike. Either the kernel or the test creates the outer headers. The
+// kernel always creates the TCP and IP headers inside them.
 type accessForm struct {
 	name string
-	// needs is a kernel feature: a kind of device that makes the headers, or tun if the test makes them between a TUN or TAP device and the
-	// wire.
+	// needs is the kind of network device that the kernel must support. It is "tun" if the test creates the outer headers, between a TUN or
+	// TAP device and the wire.
 	needs      string
 	ipv4, ipv6 bool
-	line       string // the keys that identify the line in the inventory
-	// around are the headers before the packets, as layersOf writes them. An answer has the same ones without extension headers.
+	line       string // the keys of the line in the inventory, in YAML
+	// around lists the outer headers in the notation of layersOf. A reply has the same headers without extension headers.
 	around string
-	// outer returns the addresses of an end in the outer header; nil if that header has the addresses of TCP's packets.
+	// outer returns an end's addresses in the outer IP header. If outer is nil, the packets have no outer IP header.
 	outer func(e *end) []netip.Addr
 	lay   func(e *end) (carrier, error)
 }
 
-// An end is one end of an access: the subscriber's (side 1) or the server's (side 2).
+// An end is one end of an access line. Side 1 is the subscriber's end, and side 2 is the server's.
 type end struct {
 	*namespace
 	t            *testing.T
 	number, side int
 }
 
-// A carrier is a device of an end that leads to the other end.
+// A carrier is an end's device that leads to the other end.
 type carrier struct {
 	device   string
-	ethernet bool          // neighbours must be resolved
-	encap    netlink.Encap // of the route through the device; nil for none
+	ethernet bool          // whether neighbours must be resolved
+	encap    netlink.Encap // the encapsulation of the route through the device; nil means none
 }
 
 func (e *end) other() *end {
@@ -53,7 +53,7 @@ func (e *end) mac() net.HardwareAddr {
 	return net.HardwareAddr{2, 0x25, 0, 0, byte(e.number), byte(e.side)}
 }
 
-// inner4 and inner6 are the addresses of TCP's packets; outer4 and outer6 are those of a tunnel's ends.
+// inner4 and inner6 return the addresses of the TCP packets. outer4 and outer6 return the addresses of the tunnel's ends.
 func (e *end) inner4() netip.Addr {
 	return netip.AddrFrom4([4]byte{100, 64, byte(e.number), byte(e.side)})
 }
@@ -64,7 +64,7 @@ func (e *end) outer4() netip.Addr {
 func (e *end) inner6() netip.Addr { return addr6("2001:db8:1::", byte(e.number), byte(e.side)) }
 func (e *end) outer6() netip.Addr { return addr6("2001:db8:2::", byte(e.number), byte(e.side)) }
 
-// segment6 is the segment at which an end decapsulates packets.
+// segment6 returns the segment identifier at which an end decapsulates packets.
 func (e *end) segment6() netip.Addr { return addr6("2001:db8:2::", byte(e.number), 0xd0+byte(e.side)) }
 
 func outer4(e *end) []netip.Addr        { return []netip.Addr{e.outer4()} }
@@ -82,7 +82,8 @@ const (
 	pppoeSession         = 0x1234
 )
 
-// accessForms are all forms. Each occurs once with headers made by the kernel, and once with headers made by the test.
+// accessForms returns all forms. Each form except plain is listed once with headers that the kernel creates. Most are listed again with
+// headers that the test creates.
 func accessForms() []accessForm {
 	oneTag, twoTags := fmt.Sprintf("vlan: %d", outerVLAN), fmt.Sprintf("vlan: %d, innerVLAN: %d", outerVLAN, innerVLAN)
 	session := fmt.Sprintf("pppoe: %d", pppoeSession)
@@ -146,9 +147,9 @@ func notOffered(err error) bool {
 const (
 	hops                     = 64
 	encapsulationLimit       = 4    // RFC 2473 section 4.1.1
-	ignoreEncapsulationLimit = 1    // IP6_TNL_F_IGN_ENCAP_LIMIT: no destination options
-	segmentReduced           = 3    // SEG6_IPTUN_MODE_ENCAP_RED: no routing header for a single segment
-	tunnelMTU                = 1280 // has room for any headers here
+	ignoreEncapsulationLimit = 1    // IP6_TNL_F_IGN_ENCAP_LIMIT: send no destination options
+	segmentReduced           = 3    // SEG6_IPTUN_MODE_ENCAP_RED: send no routing header for a single segment
+	tunnelMTU                = 1280 // small enough for all headers of the forms
 	lineDevice               = "line"
 )
 
@@ -157,7 +158,7 @@ type vlanTag struct {
 	vid      int
 }
 
-// kernelTags stacks VLAN devices on the wire, the outermost first.
+// kernelTags creates a VLAN device for each tag, starting with the outermost tag on the wire.
 func kernelTags(tags ...vlanTag) func(*end) (carrier, error) {
 	return func(e *end) (carrier, error) {
 		device := wan
@@ -180,7 +181,7 @@ func kernelTags(tags ...vlanTag) func(*end) (carrier, error) {
 	}
 }
 
-// onWire assigns the address of the tunnel's end on the wire.
+// onWire assigns the tunnel end's address to the wire.
 func (e *end) onWire(family int) error {
 	if family == 4 {
 		return e.address(wan, netip.PrefixFrom(e.outer4(), 24))
@@ -204,14 +205,14 @@ func kernelTunnel(outer int, device func(e *end) netlink.Link) func(*end) (carri
 	}
 }
 
-// kernelSegment makes IPv4 in IPv6 by segment routing (RFC 8986) with a single segment. Without a tunnel device, this is the kernel's only way
-// to build a softwire.
+// kernelSegment creates IPv4 in IPv6 by segment routing (RFC 8986) with a single segment. If the kernel has no tunnel devices, this is its
+// only way to build a softwire.
 func kernelSegment(mode int) func(*end) (carrier, error) {
 	return func(e *end) (carrier, error) {
 		if err := e.onWire(6); err != nil {
 			return carrier{}, err
 		}
-		// Both directions must use the same pair of outer addresses.
+		// Set the source address, so that both directions use the same pair of outer addresses.
 		err := e.do(func() error {
 			const setSource, address = 3, 1 // SEG6_CMD_SET_TUNSRC, SEG6_ATTR_DST
 			family, err := netlink.GenlFamilyGet("SEG6")
@@ -237,7 +238,8 @@ func kernelSegment(mode int) func(*end) (carrier, error) {
 	}
 }
 
-// kernelPPPoE is a session that is up on both ends from the start. PPPoE discovery and PPP's negotiation are skipped: the kernel does neither.
+// kernelPPPoE creates a session that is up on both ends from the start. PPPoE discovery and PPP's negotiation are skipped, because the kernel
+// implements neither.
 func kernelPPPoE(e *end) (carrier, error) {
 	var files []int
 	e.t.Cleanup(func() {
@@ -262,7 +264,7 @@ func kernelPPPoE(e *end) (carrier, error) {
 		if err := unix.Connect(session, &unix.SockaddrPPPoE{SID: pppoeSession, Remote: e.other().mac(), Dev: wan}); err != nil {
 			return fmt.Errorf("PPPoE session: %w", err)
 		}
-		var ppp [2]int // the files of the channel and of the unit
+		var ppp [2]int // the file descriptors of the channel and of the unit
 		for i := range ppp {
 			if ppp[i], err = unix.Open("/dev/ppp", unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
 				return fmt.Errorf("/dev/ppp: %w", err)

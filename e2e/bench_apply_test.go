@@ -14,9 +14,10 @@ import (
 	"op25b/p4src"
 )
 
-// BenchmarkExemptions brings 100,000 exemptions to each switch as the controller does: read, plan, write, read back and compare. The floor, in
-// the same run, is a bare client that sends the same updates in batches of 1,000 and checks nothing. ratio is the floor's time divided by ours
-// until all updates are written. ratio-verified divides by our time until a read has confirmed them.
+// BenchmarkExemptions writes 100,000 exemptions to each switch as the controller does: it reads, plans, writes, reads back and compares. As
+// the floor, a bare client in the same run sends the same updates in batches of 1,000 and checks nothing. ratio is the floor's time divided by
+// the controller's time until all updates are written. ratio-verified is the floor's time divided by the controller's time until a read has
+// confirmed the updates.
 func BenchmarkExemptions(b *testing.B) {
 	b.Run("embedded", func(b *testing.B) { benchExemptions(b, startEmbedded(b).P4Runtime) })
 	b.Run("bmv2", func(b *testing.B) {
@@ -35,7 +36,7 @@ func benchExemptions(b *testing.B, p4runtime string) {
 		b.Fatal(err)
 	}
 	without, with := filtering(0, 0, 100), filtering(0, 0, 100)
-	// Like the policy's exemptions of prefixes, they are the same on every switch and are encoded once.
+	// Exemptions of prefixes are the same on every switch and are encoded only once, so they are in the shared state, as for a policy.
 	with.Shared = &pipeline.Shared{State: pipeline.State{Subscribers: map[netip.Prefix]pipeline.Subscriber{}}}
 	for i := range exemptions {
 		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 32)

@@ -12,8 +12,8 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// The paths of the benchmarks have 8,192 subscribers and as many servers each, so that the tables' entries do not all stay in the processor's
-// caches. The seed is fixed: every run sends the same frames.
+// paths returns the frames of each benchmarked path. Each path has 8,192 subscribers and as many servers, so that not all table entries stay in
+// the processor's caches. Every run sends the same frames, because the seed is fixed.
 func paths(tb testing.TB) map[string][][]byte {
 	r := rand.New(rand.NewPCG(25, 587))
 	all := map[string][][]byte{}
@@ -22,7 +22,7 @@ func paths(tb testing.TB) map[string][][]byte {
 		relay, other := v4(172<<24|16<<16|r.IntN(10_000)<<4|r.IntN(16)), v4(203<<24|r.IntN(1<<24))
 		all["drop"] = append(all["drop"], segment(tb, ordinary, other, 25))
 		all["permit"] = append(all["permit"], segment(tb, exempt, other, 25))
-		// Mostly traffic other than mail, as on a real line.
+		// As on a real line, most traffic is not mail.
 		mix := []struct {
 			src, dst netip.Addr
 			port     uint16
@@ -44,12 +44,12 @@ func paths(tb testing.TB) map[string][][]byte {
 const (
 	manyFrames = 8192
 
-	rejectPort  = 2 // connections to port 25 are rejected here
+	rejectPort  = 2 // the port on which connections to port 25 are rejected
 	rejectGroup = 2
 	rejectRule  = 6
 )
 
-// everyForm is the state of filtering with a line for each tag, session and port of the forms, and a line with rejects.
+// everyForm returns the state of filtering, with a line for each tag, session and port of the forms, and with a line whose mail is rejected.
 func everyForm(subscribersV4, subscribersV6, remotes int) *pipeline.State {
 	s := filtering(subscribersV4, subscribersV6, remotes)
 	for i, key := range []pipeline.LineKey{
@@ -69,8 +69,8 @@ func everyForm(subscribersV4, subscribersV6, remotes int) *pipeline.State {
 	return s
 }
 
-// A hurriedClock advances by 0.4 s at each reading, which each packet makes once. No answer is suppressed, because the limit is three in each
-// second, and each flow is reported again whenever it recurs.
+// A hurriedClock advances by 0.4 s at each reading, and each packet reads it once. The rate stays below the limit of three rejects per second,
+// so no reject is suppressed. Each flow is reported again whenever it recurs.
 type hurriedClock struct{ asked atomic.Int64 }
 
 func (c *hurriedClock) now() time.Time {
@@ -86,8 +86,8 @@ func (a *benchForm) port() uint32 {
 
 var sink [engine.MaxFrame]byte
 
-// BenchmarkPacket measures a packet of 60 bytes through op25b.p4 on one core, for each path of a decision and each encapsulation. The floor, in
-// the same run, is a copy of the frame.
+// BenchmarkPacket measures the processing of a 60-byte packet by op25b.p4 on one core, for each path and each encapsulation. The floor is a
+// copy of the frame, measured in the same run.
 func BenchmarkPacket(b *testing.B) {
 	const exempt4, exempt6, remotes = 66_000, 34_000, 10_000 // 100,000 subscriber entries, 10,000 remote prefixes
 	e := loaded(b, everyForm(exempt4, exempt6, remotes))
@@ -106,7 +106,7 @@ func BenchmarkPacket(b *testing.B) {
 	}
 }
 
-// benchmark measures packets of these frames on one core, and copies of them.
+// benchmark measures how long one core takes to process the frames, and to copy them.
 func benchmark(b *testing.B, e *engine.Engine, port uint32, frames [][]byte) {
 	b.Helper()
 	worker := e.NewWorker()
@@ -135,7 +135,7 @@ func benchmark(b *testing.B, e *engine.Engine, port uint32, frames [][]byte) {
 	b.ReportMetric(perPacket/perCopy, "x-copy")
 }
 
-// TestPacketPathAllocatesNothing: neither a packet of any form nor its digest allocates memory, while the control plane reads digests and
+// TestPacketPathAllocatesNothing verifies that no packet of any form and no digest allocates memory while the control plane reads digests and
 // returns their buffers.
 func TestPacketPathAllocatesNothing(t *testing.T) {
 	const exempt, frames = 100, 512
@@ -175,7 +175,7 @@ func TestPacketPathAllocatesNothing(t *testing.T) {
 	}
 	all := paths(t)
 	none("drop", accessPort, all["drop"], 0)
-	none("permit", accessPort, all["permit"], anyPort) // not all subscribers are exempt here
+	none("permit", accessPort, all["permit"], anyPort) // frames may leave on any port or be dropped, because not all subscribers are exempt in this state
 	none("mix", accessPort, all["mix"], anyPort)
 	for _, form := range benchForms() {
 		want := uint32(networkPort)

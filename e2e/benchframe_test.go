@@ -10,11 +10,11 @@ import (
 type benchForm struct {
 	name string
 	make func(f *benchFlow) []byte
-	// rejecting means that the frames enter on the line with rejects. Frames of the form that are not forwarded are dropped or rejected.
+	// rejecting states that the frames enter on the line whose mail is rejected. Frames of other forms are forwarded.
 	rejecting bool
 }
 
-// A benchFlow holds the parts of a frame of any form.
+// A benchFlow contains the addresses from which a frame of any form is built.
 type benchFlow struct {
 	src4, dst4 netip.Addr
 	src6, dst6 netip.Addr
@@ -38,20 +38,20 @@ const (
 	sessionIPv6 = 0x0057
 )
 
-// The tags and the session of the forms with tags or a session.
+// The tags and the session that the encapsulated forms use.
 const (
 	benchOuterVID = 7
 	benchInnerVID = 100
 	benchSession  = 42
 )
 
-// benchForms are the measured forms. All but the last use exempt subscribers, so that the whole policy is evaluated and the frame is
+// benchForms returns the measured forms. All except the last use exempt subscribers, so the whole policy is evaluated and the frame is
 // forwarded. A later fragment has no ports to look up.
 func benchForms() []benchForm {
 	smtp := func() []byte { return benchSYN(25) }
 	plain4 := func(f *benchFlow) []byte { return benchIPv4(f, nextTCP, 0, nil, smtp()) }
 	plain6 := func(f *benchFlow) []byte { return benchIPv6(f, nextTCP, smtp()) }
-	// Router alert, three no-operations, end of the list.
+	// The options are router alert, three no-operations and the end of the list.
 	options := []byte{0x94, 4, 0, 0, 1, 1, 1, 0}
 	fourInSix := func(f *benchFlow) []byte { return benchIPv6(f, nextIPv4, plain4(f)) }
 	return []benchForm{
@@ -89,8 +89,8 @@ func benchForms() []benchForm {
 	}
 }
 
-// frames returns n frames of a form. Their subscribers are drawn from v4Exempt IPv4 and v6Exempt IPv6 exempt ones. The seed is fixed: every
-// run uses the same frames.
+// frames returns n frames of a form. Their subscribers are drawn from the first v4Exempt IPv4 and the first v6Exempt IPv6 exempt
+// subscribers. Every run uses the same frames, because the seed is fixed.
 func (a *benchForm) frames(n, v4Exempt, v6Exempt int) [][]byte {
 	r := rand.New(rand.NewPCG(25, 587))
 	out := make([][]byte, n)
@@ -104,7 +104,7 @@ func (a *benchForm) frames(n, v4Exempt, v6Exempt int) [][]byte {
 	return out
 }
 
-// benchV6 is an address in the /64 that two words select.
+// benchV6 returns an address in the /64 prefix that consists of high and low.
 func benchV6(high, low uint32) netip.Addr {
 	var a [16]byte
 	binary.BigEndian.PutUint32(a[:], high)
@@ -113,14 +113,14 @@ func benchV6(high, low uint32) netip.Addr {
 	return netip.AddrFrom16(a)
 }
 
-// benchSYN is the TCP header that opens a connection.
+// benchSYN returns a TCP header with the SYN flag, to the given port.
 func benchSYN(port uint16) []byte {
 	b := binary.BigEndian.AppendUint16(nil, 49152)
 	b = binary.BigEndian.AppendUint16(b, port)
 	return append(b, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x02, 0xff, 0xff, 0, 0, 0, 0)
 }
 
-// benchIPv4 puts a payload into IPv4; the offset is in units of 8 bytes, and options fill whole words.
+// benchIPv4 returns an IPv4 packet with the payload. offset is in units of 8 bytes. The length of options must be a multiple of 4.
 func benchIPv4(f *benchFlow, protocol byte, offset uint16, options, payload []byte) []byte {
 	words := 5 + len(options)/4
 	b := []byte{0x40 | byte(words), 0}
@@ -144,7 +144,7 @@ func benchIPv6(f *benchFlow, next byte, payload []byte) []byte {
 	return append(b, payload...)
 }
 
-// benchOptions is a header of hop-by-hop or destination options that holds only padding.
+// benchOptions returns an extension header for hop-by-hop or destination options that contains only padding, followed by the payload.
 func benchOptions(next byte, payload []byte) []byte {
 	return append([]byte{next, 0, 1, 4, 0, 0, 0, 0}, payload...)
 }
@@ -156,7 +156,7 @@ func benchPPPoE(protocol uint16, payload []byte) []byte {
 	return append(b, payload...)
 }
 
-// benchTag is a VLAN tag from its VLAN id on.
+// benchTag returns a VLAN tag without its tag protocol identifier, followed by the EtherType and the payload.
 func benchTag(vid, etherType uint16, payload []byte) []byte {
 	b := binary.BigEndian.AppendUint16(nil, vid)
 	b = binary.BigEndian.AppendUint16(b, etherType)
@@ -167,7 +167,7 @@ func benchTwoTags(etherType uint16, payload []byte) []byte {
 	return benchTag(benchOuterVID, frameTypeCTag, benchTag(benchInnerVID, etherType, payload))
 }
 
-// benchEthernet goes from the subscriber to the server, padded to the 60 bytes of the shortest frame.
+// benchEthernet returns a frame from the subscriber to the server, padded to the minimum length of 60 bytes.
 func benchEthernet(etherType uint16, payload []byte) []byte {
 	b := append(append([]byte{}, serverMAC[:]...), subscriberMAC[:]...)
 	b = binary.BigEndian.AppendUint16(b, etherType)

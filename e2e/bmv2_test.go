@@ -26,7 +26,7 @@ import (
 	"op25b/internal/wire/dataplane"
 )
 
-// findBMv2 returns the path of simple_switch_grpc, or the reason why it is missing.
+// findBMv2 returns the path of simple_switch_grpc. If it is not installed, findBMv2 returns the reason.
 func findBMv2() (path, reason string) {
 	name := os.Getenv("OP25B_BMV2")
 	if name == "" {
@@ -51,7 +51,7 @@ func freeAddr(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// startBMv2 starts simple_switch_grpc without a program and waits until it answers. It ends with the test.
+// startBMv2 starts simple_switch_grpc without a program and waits until it answers. The switch ends with the test.
 func startBMv2(t testing.TB, path string, deviceID uint64, interfaces, targetArgs []string) (p4runtime string) {
 	t.Helper()
 	p4runtime = freeAddr(t)
@@ -90,11 +90,12 @@ func startBMv2(t testing.TB, path string, deviceID uint64, interfaces, targetArg
 	}
 }
 
-// dialPackets opens the packet stream of a switch that has its first program. bmv2 reports the program a moment before it accepts packets, and
-// ends a stream opened in between. So dialPackets first waits for a frame from an access port to a network port.
+// dialPackets opens the packet stream of a switch that has just received its first program. bmv2 reports the program a moment before it
+// accepts packets, and ends a stream that is opened in between. dialPackets therefore waits until a frame from an access port arrives at a
+// network port.
 func dialPackets(t testing.TB, addr string, deviceID uint64, access, network pipeline.Port) *dataplane.Client {
 	t.Helper()
-	return dialPacketsWith(t, addr, deviceID, access, network, marker(pipeline.MaxPort+1)) // unlike any marker that a test waits for
+	return dialPacketsWith(t, addr, deviceID, access, network, marker(pipeline.MaxPort+1)) // this marker differs from every marker that a test waits for
 }
 
 func dialPacketsWith(t testing.TB, addr string, deviceID uint64, access, network pipeline.Port, frame []byte) *dataplane.Client {
@@ -137,7 +138,7 @@ func tryPackets(ctx context.Context, client *dataplane.Client, access, network p
 	return errors.Join(in.Close(), out.Close())
 }
 
-// startAgent starts the gNMI agent beside a switch. It ends with the test.
+// startAgent starts a gNMI agent for a switch. The agent ends with the test.
 func startAgent(t *testing.T, p4runtime string, sw *policy.Switch, links agent.Links) (gnmi string) {
 	t.Helper()
 	reader, err := p4rt.DialReader(t.Context(), p4rt.Config{Addr: p4runtime, DeviceID: uint64(sw.DeviceID)})
@@ -169,8 +170,8 @@ func startAgent(t *testing.T, p4runtime string, sw *policy.Switch, links agent.L
 	return listener.Addr().String()
 }
 
-// TestScenarioBMv2 plays the programme on the real bmv2, the hosts attached over its gRPC data plane, through every access form. No privilege
-// is needed.
+// TestScenarioBMv2 plays the example policy on the real bmv2 with every kind of access. The hosts are attached over bmv2's gRPC data plane, so
+// the test needs no privileges.
 func TestScenarioBMv2(t *testing.T) {
 	path, reason := findBMv2()
 	wants(t, "bmv2", reason)
@@ -181,7 +182,7 @@ func TestScenarioBMv2(t *testing.T) {
 			packets := freeAddr(t)
 			p4runtime := startBMv2(t, path, uint64(sw.DeviceID), nil, []string{"--dp-grpc-server-addr", packets})
 			gnmi := startAgent(t, p4runtime, sw, nil)
-			var client *dataplane.Client // dialled when the first host is plugged in: bmv2 refuses a packet stream before it has a program
+			var client *dataplane.Client // dialled for the first host, because bmv2 refuses a packet stream before it has a program
 			defer func() {
 				if client != nil {
 					_ = client.Close()
@@ -200,7 +201,7 @@ func TestScenarioBMv2(t *testing.T) {
 	}
 }
 
-// TestTargets prints the switches that the scenario runs on; with -v also on success.
+// TestTargets prints which switches the scenario runs on. With -v, it prints them even if the tests pass.
 func TestTargets(t *testing.T) {
 	fmt.Println("target embedded: here")
 	if path, reason := findBMv2(); reason != "" {

@@ -17,9 +17,9 @@ import (
 	"op25b/internal/policy"
 )
 
-// TestCheckSaysWhatTheModelSays checks connections of random lines to random servers under random policies, with several phases in force and
-// numbers that differ from positions. It compares each answer with the reference model's decisions on the checker's two frames, in the phase
-// that the answer names.
+// TestCheckSaysWhatTheModelSays checks connections between random lines and random servers under random policies. Several phases are in force,
+// and numbers differ from positions. The test compares each answer with the reference model's decisions on the checker's two frames, in the
+// phase that the answer names.
 func TestCheckSaysWhatTheModelSays(t *testing.T) {
 	policies, questions := 8, 40
 	if longform.On() {
@@ -82,8 +82,8 @@ func TestCheckSaysWhatTheModelSays(t *testing.T) {
 	}
 }
 
-// compareAnswer compares an answer with the decisions of a fresh model. unnamed is the phase of lines that no inventory names: it decides on a
-// SYN-ACK without a known line.
+// compareAnswer compares an answer with the decisions of a fresh model. unnamed is the phase of unnamed lines, which decides about a SYN-ACK
+// whose line is not known.
 func compareAnswer(p *policy.Policy, inv *policy.Inventory, a *check.Answer, unnamed string) error {
 	got, phase := a.Results[0], a.Phase.Name
 	model := reference.New(p, inv, a.Switch, phase, generate.Now())
@@ -123,7 +123,7 @@ func compareAnswer(p *policy.Policy, inv *policy.Inventory, a *check.Answer, unn
 	return nil
 }
 
-// drawActivations draws activations for some line groups, before generate.Now, and after it as from clocks that were ahead.
+// drawActivations draws activations for some line groups. Some are later than generate.Now, as if made by a controller whose clock was ahead.
 func drawActivations(r *rand.Rand, p *policy.Policy) []policy.Activation {
 	acts := make([]policy.Activation, r.IntN(4))
 	for i := range acts {
@@ -141,8 +141,8 @@ func drawActivations(r *rand.Rand, p *policy.Policy) []policy.Activation {
 	return acts
 }
 
-// inForce returns the phase of a group's lines at generate.Now: the phase of the last activation that covers them, unless the date of a later
-// phase came after it. Without an activation, it is the last phase by date. The group "" means unnamed lines.
+// inForce returns the phase of a group's lines at generate.Now. It is the phase of the last activation that covers the lines, unless the date
+// of a later phase came after that activation. Without an activation, it is the last phase by date. The group "" means unnamed lines.
 func inForce(p *policy.Policy, acts []policy.Activation, group string) string {
 	ph, _ := p.PhaseAt(generate.Now())
 	phase := ph.Name
@@ -161,7 +161,7 @@ func inForce(p *policy.Policy, acts []policy.Activation, group string) string {
 	return phase
 }
 
-// drawNumbers numbers the names differently from their positions, as after earlier names that are gone.
+// drawNumbers returns numbers that differ from the positions of the names, as if earlier names had been removed.
 func drawNumbers(t *testing.T, r *rand.Rand, p *policy.Policy, inv *policy.Inventory) *compile.Numbers {
 	t.Helper()
 	old, gone := *p, func(i int) string { return fmt.Sprintf("gone-%d", i) }
@@ -172,7 +172,7 @@ func drawNumbers(t *testing.T, r *rand.Rand, p *policy.Policy, inv *policy.Inven
 		old.Remotes = append(old.Remotes, policy.Remote{Name: gone(i)})
 		old.Phases[0].Rules = append(old.Phases[0].Rules, policy.PhaseRule{Name: gone(i)})
 	}
-	// The present names, in another order.
+	// Append the present names in another order.
 	old.LineGroups = append(old.LineGroups, reversed(p.LineGroups)...)
 	old.Services = append(old.Services, reversed(p.Services)...)
 	old.Remotes = append(old.Remotes, reversed(p.Remotes)...)

@@ -12,7 +12,7 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// half keeps a random half of the entries of a table.
+// half returns a random part of a table's entries.
 func half[K comparable, V any](t *rapid.T, name string, m map[K]V) map[K]V {
 	if rapid.Bool().Draw(t, name+" empty") {
 		return nil
@@ -22,8 +22,8 @@ func half[K comparable, V any](t *rapid.T, name string, m map[K]V) map[K]V {
 	return kept
 }
 
-// TestNeverWrongPassHalfLoaded: whatever part of the tables is loaded, the switch forwards no mail of an ordinary subscriber to an outside
-// server on port 25, and no answer from an outside server's port 25 (I2). It forwards submission (I9).
+// TestNeverWrongPassHalfLoaded verifies that the switch stays closed whichever part of the tables is loaded. It must not forward an
+// ordinary subscriber's mail to port 25 of an outside server, or the server's replies from port 25 (I2). It must forward submission (I9).
 func TestNeverWrongPassHalfLoaded(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		s := filtering(3, 3, 3)
@@ -55,7 +55,7 @@ func TestNeverWrongPassHalfLoaded(t *testing.T) {
 	})
 }
 
-// The same on a switch with a program and no entries: it floods to no port, and drops only port 25.
+// TestEmptySwitchIsClosed verifies the same for a switch whose tables are empty. It drops only port 25 and forwards each other frame once.
 func TestEmptySwitchIsClosed(t *testing.T) {
 	s := &pipeline.State{NetworkPorts: []pipeline.Port{networkPort}}
 	worker := loaded(t, s).NewWorker()
@@ -69,8 +69,8 @@ func TestEmptySwitchIsClosed(t *testing.T) {
 	}
 }
 
-// TestSwitchRefusesWhatMeansNothing: the embedded switch enforces the program's restrictions on all writers, so that a faulty client cannot
-// exempt the whole network or install rules under the epoch of a new switch.
+// TestSwitchRefusesWhatMeansNothing verifies that the embedded switch enforces the program's restrictions on all writers. A faulty client
+// therefore cannot exempt the whole network or install rules for the epoch of a new switch.
 func TestSwitchRefusesWhatMeansNothing(t *testing.T) {
 	d := attachEmbedded(t, filtering(1, 1, 1))
 	everybody := &p4v1.Entity{Entity: &p4v1.Entity_TableEntry{TableEntry: &p4v1.TableEntry{

@@ -9,7 +9,8 @@ import (
 
 var deadcodeFlag = flag.Bool("deadcode", false, "run TestDeadCode, which analyses the whole program and takes about 20 s of CPU")
 
-// unreached lists the functions that no command reaches, by file, or by name if the rest of the file is reached. Each has its reason.
+// unreached lists the functions that no command reaches. The key is a directory, a file, or a function in a file. The value is
+// the reason.
 var unreached = map[string]string{
 	"examples/examples.go: LibmoMobile":   "tests of plans and of examples load the second example",
 	"internal/p4rt/entryread.go: EntryOf": "tests read single messages; the product reads answers as they arrive",
@@ -20,7 +21,7 @@ var unreached = map[string]string{
 	"internal/wire/dataplane/":            "tests plug hosts into bmv2 with the client of the packet service",
 }
 
-// TestDeadCode: every function is reachable from a command, except the ones listed above.
+// TestDeadCode verifies that every function is reachable from a command, except those listed in unreached.
 func TestDeadCode(t *testing.T) {
 	if !*deadcodeFlag {
 		t.Skip("without -deadcode")

@@ -18,10 +18,10 @@ import (
 	"op25b/internal/wire"
 )
 
-// A device is a switch under comparison, with its packets and counters.
+// A device is a switch under test, with access to its packets and counters.
 type device struct {
 	name    string
-	addr    string // of its P4Runtime server
+	addr    string // the address of its P4Runtime server
 	state   *pipeline.State
 	session *p4rt.Session
 	links   map[pipeline.Port]wire.Link
@@ -29,7 +29,7 @@ type device struct {
 	source  openconfig.Source
 }
 
-// attach converges a switch to a state and attaches to its ports, all over gRPC.
+// attach brings a switch to a state and attaches to its ports, both over gRPC.
 func attach(t testing.TB, name, p4runtime, packets string, state *pipeline.State) *device {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -78,7 +78,7 @@ func dialPrimary(t testing.TB, p4runtime string) *p4rt.Session {
 	return session
 }
 
-// A scope is a test whose cleanups may run before its end.
+// A scope is a testing.TB whose cleanups can run before the end of the test.
 type scope struct {
 	testing.TB
 	ends []func()
@@ -129,7 +129,8 @@ func startEmbedded(t testing.TB) softswitch.Addrs {
 	return services.Addrs
 }
 
-// onEveryTarget runs a test on the embedded switch and on bmv2, each converged to a state. It prints one line if bmv2 is missing.
+// onEveryTarget runs a test on the embedded switch and on bmv2, after bringing each to the given state. If bmv2 is missing, onEveryTarget
+// prints one line.
 func onEveryTarget(t *testing.T, state *pipeline.State, test func(t *testing.T, d *device)) {
 	t.Run("embedded", func(t *testing.T) {
 		wants(t, "embedded", "")
@@ -142,9 +143,9 @@ func onEveryTarget(t *testing.T, state *pipeline.State, test func(t *testing.T, 
 	})
 }
 
-// through sends frames and returns the output, by port. After the frames it sends one marker from each network port, which is flooded to all
-// other ports, and one from an access port, which is flooded to the network ports. Once the markers have arrived, all output of the frames has
-// arrived too.
+// through sends frames and returns the output of each port. After the frames, it sends a marker from each network port, which the switch
+// floods to all other ports, and a marker from an access port, which the switch floods to the network ports. All output of the frames has
+// arrived once the markers have arrived.
 func (d *device) through(t testing.TB, frames []sent) map[pipeline.Port][][]byte {
 	t.Helper()
 	network, access := d.state.NetworkPorts, access(d.state)
@@ -177,7 +178,7 @@ func (d *device) through(t testing.TB, frames []sent) map[pipeline.Port][][]byte
 	return came
 }
 
-// A marker is not IP, and has a destination that no policy has.
+// marker returns a frame that is not IP and whose destination is in no policy.
 func marker(from pipeline.Port) []byte {
 	f := append([]byte{2, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, byte(from >> 8), byte(from)}, 0x88, 0xb5)
 	return append(f, make([]byte, 46)...)

@@ -15,16 +15,16 @@ import (
 
 var faultFlag = flag.String("fault", "", "play no other faults than these, NAME,..., in this order")
 
-// The rounds of the long form, and the faults that every run plays in addition to random ones.
+// faultRounds is the number of rounds of the long form.
 const faultRounds = 200
 
 var faultsAlways = []string{"controller killed at rest", "late writes", "store put back"}
 
 const faultsDrawn = 3
 
-// TestFaults injects faults, one after the other, into an installation of processes: three etcd members, two controllers and three switches.
-// The intent often changes at the same time. After each fault, every switch is in the state of the newest intent and has a live owner. At all
-// times, frames that all policies decide alike are decided that way.
+// TestFaults injects faults, one after another, into an installation of three etcd members, two controllers and three switches, each a
+// process. The intent often changes during a fault. The test verifies that, after each fault, every switch has the state of the newest intent
+// and a live owner. It also verifies that frames on which all policies agree are decided accordingly at all times.
 func TestFaults(t *testing.T) {
 	buildBinary(t)
 	t.Run("embedded", func(t *testing.T) {
@@ -32,7 +32,7 @@ func TestFaults(t *testing.T) {
 		t.Parallel()
 		playFaults(t, "embedded", "")
 	})
-	t.Run("bmv2", func(t *testing.T) { // bmv2 is the first switch, and the faults affect it
+	t.Run("bmv2", func(t *testing.T) { // bmv2 is the first switch, and the faults affect this switch
 		path, reason := findBMv2()
 		wants(t, "bmv2", reason)
 		t.Parallel()
@@ -40,7 +40,7 @@ func TestFaults(t *testing.T) {
 	})
 }
 
-// playFaults plays random faults. The long form plays each of them, and then random ones up to the number of rounds.
+// playFaults plays random faults. The long form plays each fault once. On embedded switches, it then plays random faults up to faultRounds.
 func playFaults(t *testing.T, name, bmv2 string) {
 	seed := *seedFlag
 	if seed == 0 {
@@ -103,7 +103,7 @@ func playFaults(t *testing.T, name, bmv2 string) {
 	}
 }
 
-// always is 1 for a fault that every run plays.
+// always returns 1 for a fault that every run plays, and 0 for other faults.
 func always(f fault) int {
 	if slices.Contains(faultsAlways, f.name) {
 		return 1
@@ -111,10 +111,10 @@ func always(f fault) int {
 	return 0
 }
 
-// takeoverLimit is the limit on the time until another controller owns the switches of a killed one.
+// takeoverLimit limits the median time until another controller has taken over a killed controller's switches.
 const takeoverLimit = 5 * time.Second
 
-// text summarizes a run.
+// text returns a summary of a run.
 func (f *figures) text(p *plant) string {
 	total := 0
 	text := ""

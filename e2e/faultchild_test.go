@@ -21,7 +21,7 @@ import (
 	"op25b/internal/store"
 )
 
-// childVariable contains the childConfig of a test binary that runs as a daemon.
+// childVariable is the environment variable with the childConfig of a test binary that runs as a daemon.
 const childVariable = "OP25B_E2E_CHILD"
 
 const (
@@ -29,7 +29,7 @@ const (
 	guardChild      = "guard"
 )
 
-// A childConfig selects and configures the daemon of a process.
+// A childConfig selects and configures the daemon that a process runs.
 type childConfig struct {
 	Kind      string
 	Name      string
@@ -52,7 +52,7 @@ func childCommand(t testing.TB, c childConfig) *exec.Cmd {
 	return cmd
 }
 
-// isChild runs the daemon if this process is one, and reports whether it was.
+// isChild runs the daemon if this process was started as one. It reports whether it was.
 func isChild() bool {
 	value := os.Getenv(childVariable)
 	if value == "" {
@@ -98,7 +98,8 @@ func (c childConfig) runController(ctx context.Context) error {
 	}
 	return fleet.Run(ctx, fleet.Config{
 		Name: c.Name, Store: s, Clock: times, Book: intent.NewBookOf(s, times), Logger: log,
-		// Short intervals let a round end in seconds. Small batches make many points at which a kill can interrupt.
+		// With short intervals, a round takes only seconds. Small batches offer many points at which a kill can
+		// interrupt a change.
 		AuditEvery: time.Second, Settle: 300 * time.Millisecond,
 		Session: p4rt.KeepConfig{
 			Config:        p4rt.Config{BatchSize: 8, CallTimeout: 30 * time.Second, ProbeTimeout: 2 * time.Second, DialTimeout: 3 * time.Second, Logger: log},

@@ -17,7 +17,8 @@ import (
 // clockRead is the interval at which a child reads the offset of its clock.
 const clockRead = 20 * time.Millisecond
 
-// offClock is the host's wall clock plus the offset in a file, which may change at any time. Its monotonic clock is right.
+// offClock returns the host's clocks with a wrong wall clock. The error is the offset in a file, which may change at any time. The monotonic
+// clock is right.
 func offClock(ctx context.Context, path string) clock.Source {
 	off := func() time.Duration {
 		text, err := os.ReadFile(path)
@@ -53,7 +54,7 @@ func offClock(ctx context.Context, path string) clock.Source {
 	return source
 }
 
-// clockFile is the file with the offset of a controller's clock.
+// clockFile returns the path of the file with the offset of a controller's clock.
 func (p *plant) clockFile(name string) string { return filepath.Join(p.dir, name+".clock") }
 
 // setClock sets the offset of a controller's clock.
@@ -68,12 +69,12 @@ func (p *plant) setClock(n *node, off time.Duration) {
 	}
 }
 
-// clockJumps sets the clock of one or both controllers back by two hours or a day, or ahead by three days, past the date of a phase. A wrong
-// clock neither starts nor ends a date, and a phase that is activated meanwhile is in force on every switch.
+// clockJumps sets the clock of one or both controllers back by two hours or a day, or ahead by three days, past the date of a phase. It
+// verifies that a wrong clock neither starts nor ends a phase, and that a phase activated in the meantime is in force on every switch.
 func (r *round) clockJumps() {
 	soon := time.Now().AddDate(0, 0, 2).Format(time.DateOnly)
 	r.put(edited(r.exempting(r.IntN(50)), "effective: 2006-10-01", "effective: "+soon))
-	if in := r.newest(); len(in.Activations) > 0 { // of earlier rounds
+	if in := r.newest(); len(in.Activations) > 0 { // activations of earlier rounds would otherwise decide the phase
 		r.activate("mobile-carriers")
 	}
 	r.settled()
@@ -103,7 +104,7 @@ func (r *round) clockJumps() {
 	r.settled()
 	r.phasesAre("mobile-carriers")
 
-	// An activation is in force everywhere, even from a caller with a wrong clock, and so is the next one.
+	// Each of two activations must be in force everywhere, although one of the callers has a wrong clock.
 	wrong := intent.NewBook(r.store, func() time.Time { return time.Now().Add(off) })
 	books := []*intent.Book{r.book, wrong}
 	r.Shuffle(len(books), func(i, j int) { books[i], books[j] = books[j], books[i] })
@@ -130,18 +131,18 @@ func (r *round) clockJumps() {
 	r.activate("all-destinations")
 }
 
-// audited waits until every switch has been read again.
+// audited waits until every switch has been read again from start to end.
 func (r *round) audited() {
 	r.t.Helper()
 	for _, e := range r.switches {
 		e.network.tap.mu.Lock()
-		until := e.network.tap.reads + 2 // one read may be under way
+		until := e.network.tap.reads + 2 // the next read may already be in progress
 		e.network.tap.mu.Unlock()
 		r.heard(e, until)
 	}
 }
 
-// heard waits until a switch has received a number of reads.
+// heard waits until controllers have begun the given number of reads of a switch.
 func (r *round) heard(e *edge, reads int) {
 	r.t.Helper()
 	ctx, tap := generous(r.t), e.network.tap
@@ -160,7 +161,7 @@ func (r *round) heard(e *edge, reads int) {
 	}
 }
 
-// phasesAre checks that every switch is reported in a phase, and is in it.
+// phasesAre verifies that every switch is reported in a phase, and that this phase is in force by the newest intent.
 func (r *round) phasesAre(phase string) {
 	r.t.Helper()
 	in := r.newest()

@@ -19,10 +19,11 @@ type disk struct {
 	dir string
 }
 
-// diskSize is enough for a long run of a plant. Only stored bytes use memory.
+// diskSize is large enough for a long run of a plant. The tmpfs uses memory only for stored data.
 const diskSize = 4 << 30
 
-// mountDisk creates a directory and mounts a disk there until the test ends. Without the permission to mount, it returns nil and the reason.
+// mountDisk creates a directory and mounts a disk there until the test ends. If the process may not mount a file system, mountDisk returns
+// nil and the reason.
 func mountDisk(t testing.TB, dir string) (*disk, string) {
 	t.Helper()
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -39,7 +40,7 @@ func mountDisk(t testing.TB, dir string) (*disk, string) {
 	return &disk{t: t, dir: dir}, ""
 }
 
-// fill leaves no free page: it shrinks the file system to the size of its contents.
+// fill shrinks the file system to the size of its contents, so that no free page remains.
 func (d *disk) fill() {
 	d.t.Helper()
 	for {
@@ -51,7 +52,7 @@ func (d *disk) fill() {
 		if err == nil {
 			return
 		}
-		if !errors.Is(err, syscall.EINVAL) { // more has been stored meanwhile
+		if !errors.Is(err, syscall.EINVAL) { // EINVAL means that more data has been stored in the meantime
 			d.t.Fatal(err)
 		}
 	}
@@ -72,8 +73,8 @@ func (d *disk) resize(size int64) error {
 	return nil
 }
 
-// fullDisk fills the disk of etcd's members until one of them ends because of it. Its supervisor restarts it repeatedly. When
-// there is room, the members continue, and all stored revisions are there.
+// fullDisk fills the disk of etcd's members until a member ends because of it. Each member that ends is restarted, as by a supervisor.
+// fullDisk verifies that, once there is room, the members continue and have all stored revisions.
 func (r *round) fullDisk() {
 	var from []int
 	for _, m := range r.members {
@@ -81,7 +82,7 @@ func (r *round) fullDisk() {
 	}
 	r.disk.fill()
 	stored := r.newest()
-	for n := 500; !r.anyEnded(); n += 100 { // each is larger than the last: freed pages do not suffice
+	for n := 500; !r.anyEnded(); n += 100 { // each change is larger than the previous one, because otherwise freed pages could suffice
 		ctx, cancel := context.WithTimeout(generous(r.t), 5*time.Second)
 		proposal, err := r.book.Propose(ctx, r.exempting(n))
 		if err == nil {
@@ -102,7 +103,7 @@ func (r *round) fullDisk() {
 	}
 	r.disk.free()
 	for i, m := range r.members {
-		m.supervised = true // it may be about to end
+		m.supervised = true // the member may be about to end
 		said := strings.Contains(m.said.tail(m.said.end()-from[i]), "no space left on device")
 		if said {
 			<-m.process.done

@@ -4,7 +4,7 @@ package e2e
 
 import "testing"
 
-// A disk is a separate file system that a test fills and frees. It exists on Linux only.
+// A disk is a separate file system that a test fills and frees. It is supported only on Linux.
 type disk struct{}
 
 func mountDisk(testing.TB, string) (*disk, string) { return nil, "only Linux has a tmpfs" }

@@ -13,7 +13,7 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// hand writes to a switch with its owner's election id, or with a higher one.
+// hand writes updates to a switch as an intruder, without the controllers.
 func (r *round) hand(e *edge, updates []*p4v1.Update) {
 	r.t.Helper()
 	s := r.intruder(e)
@@ -23,7 +23,8 @@ func (r *round) hand(e *edge, updates []*p4v1.Update) {
 	}
 }
 
-// intruder is a controller of another store, with a higher election id than any that the switch has seen.
+// intruder returns a primary session of another controller, whose election id is higher than any that the
+// switch has seen.
 func (r *round) intruder(e *edge) *p4rt.Session {
 	r.t.Helper()
 	tap := e.network.tap
@@ -51,7 +52,8 @@ func (r *round) intruder(e *edge) *p4rt.Session {
 	}
 }
 
-// harmlessEdit is a change of entries that no frame of a stream matches.
+// harmlessEdit returns updates that do not affect the frames of a stream. They add a bridge entry and
+// delete the bridge entry of a line.
 func (r *round) harmlessEdit(e *edge) []*p4v1.Update {
 	r.t.Helper()
 	have, err := r.read(generous(r.t), e)
@@ -68,7 +70,7 @@ func (r *round) harmlessEdit(e *edge) []*p4v1.Update {
 	}
 	mac := pipeline.MAC{2, 0x99, byte(r.number >> 8), byte(r.number), 0, byte(r.IntN(256))}
 	updates := []*p4v1.Update{foreign(&pipeline.State{Bridge: map[pipeline.MAC]pipeline.BridgePort{mac: {Port: 7}}})}
-	for _, x := range have { // the way back to a line
+	for _, x := range have { // delete the bridge entry for frames to a line
 		if x.Table() == "bridge" && strings.Contains(x.String(), "02:00:00:00:01:01") {
 			updates = append(updates, &p4v1.Update{Type: p4v1.Update_DELETE, Entity: p4rt.Entity(x)})
 		}

@@ -13,7 +13,8 @@ import (
 	"op25b/internal/strict"
 )
 
-// documents returns the worked example on the three switches, without the phase that blocks nothing, and with a permanent exemption.
+// documents returns the worked example for the three switches, with an exemption that does not expire during the test. The phase
+// that blocks nothing is removed.
 func (p *plant) documents() []strict.File {
 	p.t.Helper()
 	files := examples.SpinNet2006()
@@ -44,7 +45,7 @@ func (p *plant) documents() []strict.File {
 	return []strict.File{{Name: files[0].Name, Data: []byte(inventory)}, {Name: files[1].Name, Data: []byte(text)}}
 }
 
-// edited returns documents with an edit.
+// edited returns copies of the documents in which the first occurrence of old is replaced by now.
 func edited(files []strict.File, old, now string) []strict.File {
 	var next []strict.File
 	for _, f := range files {
@@ -53,7 +54,7 @@ func edited(files []strict.File, old, now string) []strict.File {
 	return next
 }
 
-// exempting returns the documents with exemptions of n addresses from net.0.0.0.
+// exempting returns the documents with exemptions of the n addresses that start at net.0.0.0.
 func exempting(files []strict.File, net, n int) []strict.File {
 	var all strings.Builder
 	all.WriteString("exemptions:\n")
@@ -63,7 +64,7 @@ func exempting(files []strict.File, net, n int) []strict.File {
 	return edited(files, "exemptions:\n", all.String())
 }
 
-// put stores documents as the intent. It waits for the cluster to form.
+// put stores documents as the intent. It retries until the etcd cluster has formed.
 func (p *plant) put(files []strict.File) *intent.Intent {
 	p.t.Helper()
 	return p.change(func(ctx context.Context, base uint64) (*intent.Intent, error) {
@@ -75,7 +76,7 @@ func (p *plant) put(files []strict.File) *intent.Intent {
 	})
 }
 
-// change makes a change of the intent, and retries until it succeeds.
+// change changes the intent, and retries until the change succeeds.
 func (p *plant) change(make func(ctx context.Context, base uint64) (*intent.Intent, error)) *intent.Intent {
 	p.t.Helper()
 	ctx := generous(p.t)
@@ -103,7 +104,7 @@ func (p *plant) change(make func(ctx context.Context, base uint64) (*intent.Inte
 	}
 }
 
-// current returns the newest intent. It waits for the cluster to form.
+// current returns the newest intent. It retries until the etcd cluster has formed.
 func (p *plant) current(ctx context.Context) (*intent.Intent, error) {
 	for {
 		in, err := p.book.Current(ctx)

@@ -17,7 +17,8 @@ import (
 	"op25b/internal/store"
 )
 
-// killAtRest measures the time from the kill until another controller reports the switches of the dead one as converged.
+// killAtRest kills an owner while nothing changes. It measures the time until another controller reports the owner's switches as
+// converged.
 func (r *round) killAtRest() {
 	dead, its := r.owner()
 	r.stale(its)
@@ -35,7 +36,7 @@ func (r *round) killAtRest() {
 	dead.start()
 }
 
-// killController kills an owner while it writes.
+// killController kills an owner, often while it writes.
 func (r *round) killController() {
 	dead, its := r.owner()
 	if !r.changed {
@@ -57,7 +58,7 @@ func (r *round) killBoth() {
 	for _, c := range r.controllers {
 		c.kill()
 	}
-	// Headless: nothing changes, and packets are decided as before (I4).
+	// Without a controller, nothing changes in the switches, and packets are decided as before (I4).
 	for _, e := range r.switches {
 		if err := e.stream.resume(generous(r.t)); err != nil {
 			r.t.Fatalf("%s without a controller: %v", e.name, err)
@@ -117,7 +118,7 @@ func (r *round) killQuorum() {
 			m.kill()
 		}
 	}
-	// The owners report that they have lost the switches, and wait for the store.
+	// The owners must log that they have lost the switches and wait for the store.
 	ctx := generous(r.t)
 	for i, j := range journals {
 		for _, words := range [][]string{{`"ownership":"lost"`}, {`"ownership":"waiting"`}} {
@@ -130,7 +131,7 @@ func (r *round) killQuorum() {
 	r.plant.mu.Lock()
 	told := r.told
 	r.plant.mu.Unlock()
-	// Pending repairs and changes wait for as long as an audit and a retry would take.
+	// A repair and a change of the intent are now pending. Wait as long as an audit and a retry would take.
 	e := r.any(r.switches)
 	r.hand(e, r.harmlessEdit(e))
 	within, cancel := context.WithTimeout(ctx, 1500*time.Millisecond)
@@ -169,7 +170,7 @@ func (r *round) requests() (n int) {
 	return n
 }
 
-// stopController suspends an owner, during a change or at rest, until the other has its switches.
+// stopController suspends an owner, during a change or at rest, until the other controller has taken over its switches.
 func (r *round) stopController() {
 	stopped, its := r.owner()
 	r.midway(its)
@@ -186,7 +187,8 @@ func (r *round) stopController() {
 	}
 }
 
-// lateWrites suspends an owner during a write, and delivers the write after another owner has the switch. The switch must refuse it.
+// lateWrites suspends an owner during a write, and delivers the write after another owner has taken over the switch. The switch must
+// refuse the write.
 func (r *round) lateWrites() {
 	stopped, its := r.owner()
 	e := r.any(its)

@@ -15,11 +15,12 @@ import (
 	"op25b/internal/strict"
 )
 
-// A fault is one kind of fault. inject causes it, waits for its effect, and ends it. settled checks the state afterwards.
+// A fault is a kind of fault. inject causes it, waits for its effect, and ends it. The state is verified afterwards by
+// plant.settled.
 type fault struct {
 	name   string
 	inject func(r *round)
-	// alone is a fault that needs the intent to stay as it is, or changes it by itself.
+	// alone is set if the intent must not change during the fault, or if inject itself changes the intent.
 	alone bool
 }
 
@@ -45,25 +46,25 @@ func faults() []fault {
 	}
 }
 
-// A round is one fault on a plant whose switches are converged.
+// A round injects one fault into a plant whose switches are converged.
 type round struct {
 	*plant
 	*rand.Rand
 	number   int
-	changing func() // waits for the concurrent change of the intent
+	changing func() // waits for the concurrent change of the intent, if there is one
 	changed  bool
 	figures  *figures
-	large    bool // full tables are filled with exemptions
+	large    bool // whether fullTable fills the table of exemptions, which is large
 }
 
-// figures are the measurements of the rounds.
+// figures contains the measurements of all rounds.
 type figures struct {
 	rounds    map[string]int
 	takeovers []time.Duration
 	refused   int // late writes
 }
 
-// any returns one of several switches, bmv2 if it is among them.
+// any returns one of the given switches. It returns bmv2 if bmv2 is among them.
 func (r *round) any(some []*edge) *edge {
 	if r.bmv2 && slices.Contains(some, r.switches[0]) {
 		return r.switches[0]
@@ -71,10 +72,10 @@ func (r *round) any(some []*edge) *edge {
 	return some[r.IntN(len(some))]
 }
 
-// exempting returns the documents with exemptions of n prefixes that no earlier round used.
+// exempting returns the documents with exemptions of n prefixes. The prefixes differ from those of the previous rounds.
 func (r *round) exempting(n int) []strict.File { return exempting(r.base, 11+r.number%200, n) }
 
-// owner returns a controller that owns a switch.
+// owner returns a controller that owns a switch, and all switches that it owns.
 func (r *round) owner() (*node, []*edge) {
 	name := r.status(r.any(r.switches)).Owner
 	i := slices.IndexFunc(r.controllers, func(n *node) bool { return n.name == name })
@@ -87,7 +88,7 @@ func (r *round) owner() (*node, []*edge) {
 	return r.controllers[i], its
 }
 
-// stale discards the statuses so far.
+// stale marks the present statuses of switches as outdated. Only statuses with a later epoch count from then on.
 func (r *round) stale(some []*edge) {
 	for _, e := range some {
 		e.after = r.status(e).Epoch
@@ -110,7 +111,7 @@ func (r *round) begin() {
 		case 1:
 			r.change(func(ctx context.Context, base uint64) (*intent.Intent, error) {
 				in, err := r.book.Rollback(ctx, base, policy.Scope{}, by)
-				if err != nil && !errors.Is(err, store.ErrNoQuorum) && !errors.As(err, new(*store.StaleError)) { // there was nothing to roll back
+				if err != nil && !errors.Is(err, store.ErrNoQuorum) && !errors.As(err, new(*store.StaleError)) { // there is nothing to roll back
 					return r.book.Activate(ctx, base, phase, policy.Scope{}, by)
 				}
 				return in, err
@@ -123,7 +124,8 @@ func (r *round) begin() {
 	}()
 }
 
-// otherDocuments returns documents with other classes, groups and services that decide the frames of a stream in the same way.
+// otherDocuments returns documents with other classes, groups or services. They do not change the decisions about the frames
+// of a stream.
 func (r *round) otherDocuments(n int) []strict.File {
 	files := r.exempting(n)
 	return []func() []strict.File{
@@ -135,7 +137,7 @@ func (r *round) otherDocuments(n int) []strict.File {
 	}[n]()
 }
 
-// midway waits until a random number of the controllers' writes has passed to a switch.
+// midway starts a change with a probability of one third, and waits until a random number of its writes has reached a switch.
 func (r *round) midway(some []*edge) {
 	if r.IntN(3) == 0 {
 		r.changed = true
@@ -145,7 +147,7 @@ func (r *round) midway(some []*edge) {
 	}
 }
 
-// passed waits until requests have passed to a switch, or until it has converged.
+// passed waits until the given number of requests has reached a switch, or until the switch has converged.
 func (r *round) passed(e *edge, requests int) {
 	r.t.Helper()
 	ctx := generous(r.t)
@@ -176,7 +178,8 @@ func (r *round) passed(e *edge, requests int) {
 	}
 }
 
-// takenOver waits until the other controllers have converged switches, and returns the times.
+// takenOver waits until other controllers report the dead controller's switches as converged. It returns the time of the
+// report for each switch.
 func (r *round) takenOver(dead *node, its []*edge) map[string]time.Time {
 	at := map[string]time.Time{}
 	r.await("switches of "+dead.name+" taken over", func() error {

@@ -12,7 +12,7 @@ func (r *round) badNetwork() {
 	e := r.any(r.switches)
 	n := e.network
 	kind := r.IntN(6)
-	if kind < 3 && !r.changed { // so that there is data to block
+	if kind < 3 && !r.changed { // start a change, so that there is traffic to block
 		r.midway([]*edge{e})
 	}
 	switch kind {
@@ -42,12 +42,13 @@ func (r *round) badNetwork() {
 		n.halfClose(kind == 4)
 	}
 	n.be(fair)
-	if kind >= 3 { // the pending write now needs another connection
+	if kind >= 3 { // this change needs a new connection
 		r.put(r.exempting(50 + r.IntN(300)))
 	}
 }
 
-// fullTable applies more entries than a table holds: the error names the table, and its entries stay.
+// fullTable applies documents that need more entries than a table can hold. It verifies that the
+// error names the table and that the table's entries do not change.
 func (r *round) fullTable() {
 	before, err := r.book.Current(generous(r.t))
 	if err != nil {

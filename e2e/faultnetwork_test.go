@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// A network connects the controllers and one switch. A test can disturb it, and observes its traffic.
+// A network connects the controllers to one switch. A test can disturb the network and observe its traffic.
 type network struct {
 	ln   net.Listener
 	to   string
 	tap  *tap
 	work sync.WaitGroup
 
-	mu      sync.Mutex // guards everything that follows
+	mu      sync.Mutex // guards the fields below
 	changed *sync.Cond
 	weather weather
 	links   map[*link]struct{}
@@ -28,14 +28,14 @@ type weather string
 
 const (
 	fair  weather = "fair"
-	stall weather = "stalled"  // connections open, but no bytes pass
-	drip  weather = "dripping" // a few bytes at a time
-	cut   weather = "cut"      // connections are reset as soon as they open
+	stall weather = "stalled"  // connections can be opened, but no bytes pass
+	drip  weather = "dripping" // only a few bytes pass at a time
+	cut   weather = "cut"      // each connection is reset as soon as it is opened
 )
 
-// A link is one connection.
+// A link is one connection through a network.
 type link struct {
-	near, far *net.TCPConn // to the controller and to the switch
+	near, far *net.TCPConn // the connections to the controller and to the switch
 }
 
 func newNetwork(t testing.TB, to string) *network {
@@ -100,7 +100,8 @@ func (n *network) connect(near *net.TCPConn) {
 	_ = l.far.Close()
 }
 
-// pump copies one direction. Taps see bytes before they are sent, so that no answer is seen before its request.
+// pump copies one direction. The tap sees bytes before they are sent, so it never sees a reply before the
+// request.
 func (n *network) pump(l *link, from, to *net.TCPConn, heard func([]byte)) {
 	buf := make([]byte, 64<<10)
 	for {
@@ -128,7 +129,8 @@ func (n *network) pump(l *link, from, to *net.TCPConn, heard func([]byte)) {
 	}
 }
 
-// pass waits until some of the bytes may pass, and returns their number; 0 means never.
+// pass waits until at least some of the bytes may pass, and returns how many. It returns 0 if the network is
+// closed.
 func (n *network) pass(bytes int) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -140,14 +142,14 @@ func (n *network) pass(bytes int) int {
 		return 0
 	case n.weather == drip:
 		n.mu.Unlock()
-		time.Sleep(time.Millisecond) // this is the slowness of a dripping network
+		time.Sleep(time.Millisecond) // limits the rate of a dripping network
 		n.mu.Lock()
 		return min(bytes, 16)
 	}
 	return bytes
 }
 
-// be changes the weather of the network.
+// be changes the network's weather.
 func (n *network) be(w weather) {
 	n.mu.Lock()
 	n.weather = w
@@ -169,14 +171,14 @@ func (n *network) each(do func(*link)) []*link {
 	return all
 }
 
-// reset cuts all connections with RST on both sides.
+// reset resets all connections on both sides.
 func (n *network) reset() {
 	for _, l := range n.each(func(*link) {}) {
 		l.reset()
 	}
 }
 
-// halfClose ends one direction of all connections and leaves the other.
+// halfClose ends one direction of all connections and leaves the other direction open.
 func (n *network) halfClose(towardsSwitch bool) {
 	n.each(func(l *link) {
 		if towardsSwitch {

@@ -24,8 +24,8 @@ import (
 	"op25b/p4src"
 )
 
-// roundDeadline bounds every wait of a plant. A test that passes never reaches it. The long form has documents of 6 MB, and may run
-// beside other work.
+// roundDeadline returns the limit for each wait of a plant. A passing test never reaches it. The limit is higher in the long form, which has
+// documents of 6 MB and may run beside other work.
 func roundDeadline() time.Duration {
 	if longform.On() {
 		return 20 * time.Minute
@@ -33,7 +33,7 @@ func roundDeadline() time.Duration {
 	return 2 * time.Minute
 }
 
-// Memory budgets in MiB: a process that exceeds its budget is killed, and the test fails. The budget of a controller is for 100,000
+// The memory budgets, in MiB. A process that exceeds its budget is killed, and the test fails. A controller's budget suffices for 100,000
 // exemptions on six switches.
 const (
 	controllerMiB = 600
@@ -41,13 +41,13 @@ const (
 	memberMiB     = 600
 )
 
-// A plant is an installation of processes: three etcd members, two controllers, three switches.
+// A plant is an installation of three etcd members, two controllers and three switches, each in its own process.
 type plant struct {
 	t           *testing.T
 	group       int  // the process group of all daemons
-	bmv2        bool // the first switch is bmv2
+	bmv2        bool // whether the first switch is bmv2
 	dir         string
-	disk        *disk // the disk that etcd's members store on; nil if none can be mounted
+	disk        *disk // the disk that etcd's members store on; nil if the process may not mount one
 	endpoints   []string
 	cluster     map[string]string
 	members     []*node // of etcd
@@ -58,22 +58,22 @@ type plant struct {
 	contract    *pipeline.Contract
 	base        []strict.File // the documents without exemptions of prefixes
 
-	mu        sync.Mutex // guards everything that follows
+	mu        sync.Mutex // guards the fields below
 	processes []*process
 	statuses  map[string]fleet.Status
 	present   []store.Member
-	changed   chan struct{} // closed and replaced with each status and member
-	told      int           // the number of statuses and members received
+	changed   chan struct{} // closed and replaced for each update of statuses or members
+	told      int           // the number of updates of statuses and members received
 }
 
-// A node is a daemon that may be restarted.
+// A node is a daemon that can be killed and restarted.
 type node struct {
 	name    string
 	api     string // the address of the API, if the daemon serves it
 	said    *journal
 	begin   func() *process
-	process *process // nil while it is dead
-	// supervised is set while the daemon may end by itself; it is then restarted.
+	process *process // nil after a kill
+	// supervised is set while the daemon may end by itself. If it does, it is restarted.
 	supervised bool
 }
 
@@ -97,15 +97,15 @@ func (n *node) kill() {
 	n.process = nil
 }
 
-// An edge is a switch.
+// An edge is a switch and the network in front of it.
 type edge struct {
 	node
 	id      uint64
-	addr    string // its P4Runtime address; controllers connect through the network
+	addr    string // the switch's P4Runtime address; controllers use the address of network instead
 	packets string
 	network *network
 	stream  *stream
-	after   uint64 // a claim with an epoch up to this one precedes the fault
+	after   uint64 // statuses with this epoch or a lower one are from before the fault
 }
 
 func generous(t testing.TB) context.Context {
@@ -115,8 +115,8 @@ func generous(t testing.TB) context.Context {
 	return ctx
 }
 
-// startPlant starts everything and ends it with the test. withBMv2 is the path of bmv2, which is then the first switch; empty means no bmv2.
-// The controllers are this program with short intervals: see childConfig.
+// startPlant starts a plant that ends with the test. withBMv2 is the path of bmv2, which then becomes the first switch. If it is empty, all
+// switches are embedded switches. The controllers run in this test binary with short intervals, as childConfig describes.
 func startPlant(t *testing.T, withBMv2 string) *plant {
 	t.Helper()
 	return startPlantOf(t, withBMv2, func(p *plant, n *node) *exec.Cmd {
@@ -124,7 +124,7 @@ func startPlant(t *testing.T, withBMv2 string) *plant {
 	})
 }
 
-// startPlantOf is startPlant with other controllers.
+// startPlantOf is like startPlant, but with the controllers that the given function returns.
 func startPlantOf(t *testing.T, withBMv2 string, controller func(p *plant, n *node) *exec.Cmd) *plant {
 	t.Helper()
 	p := &plant{t: t, bmv2: withBMv2 != "", dir: t.TempDir(), cluster: map[string]string{}, statuses: map[string]fleet.Status{}, changed: make(chan struct{})}
@@ -157,7 +157,7 @@ func startPlantOf(t *testing.T, withBMv2 string, controller func(p *plant, n *no
 		e.network = newNetwork(t, e.addr)
 		memory := switchMiB
 		if i == 0 && withBMv2 != "" {
-			memory = 0 // bmv2's memory is not bounded
+			memory = 0 // bmv2 has no memory budget
 		}
 		e.node = *p.node(fmt.Sprintf("edge-%d", e.id), memory, func() *exec.Cmd {
 			if i == 0 && withBMv2 != "" {
@@ -188,8 +188,8 @@ func startPlantOf(t *testing.T, withBMv2 string, controller func(p *plant, n *no
 	return p
 }
 
-// daemonAddr returns a free local address with a port that the system does not assign to connections: a daemon that is
-// restarted later finds its address free.
+// daemonAddr returns a free local address. The system does not assign its port to connections, so a daemon that is restarted later finds the
+// address free.
 func (p *plant) daemonAddr() string {
 	p.t.Helper()
 	for {
@@ -206,7 +206,8 @@ func (p *plant) daemonAddr() string {
 	}
 }
 
-// Ports of daemons: below those that Linux assigns to connections, each process in a separate range.
+// lastPort is the highest port of daemons. It is below the ports that Linux assigns to connections. Each test process uses a separate range,
+// which starts at firstPort.
 const lastPort = 32_000
 
 var (
@@ -222,7 +223,7 @@ func (p *plant) nodes() []*node {
 	return all
 }
 
-// initialCluster is the value of etcd's --initial-cluster.
+// initialCluster returns the value for etcd's --initial-cluster.
 func (p *plant) initialCluster() string {
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(p.cluster)) {
@@ -231,14 +232,14 @@ func (p *plant) initialCluster() string {
 	return strings.Join(all, ",")
 }
 
-// node returns a daemon with a memory budget in MiB; 0 means none.
+// node returns a daemon with a memory budget of mib MiB. If mib is 0, the daemon has no budget.
 func (p *plant) node(name string, mib int, command func() *exec.Cmd) *node {
 	n := &node{name: name, said: newJournal()}
 	n.begin = func() *process { return p.spawn(name, n.said, mib, command()) }
 	return n
 }
 
-// memory returns the peak memory of each kind of process, in MiB, and its budget.
+// memory returns the peak memory and the budget of each kind of process, in MiB.
 func (p *plant) memory() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -15,23 +15,23 @@ import (
 	"op25b/e2e/budget"
 )
 
-// A process is a daemon of a plant.
+// A process is a running daemon of a plant.
 type process struct {
 	name string
 	cmd  *exec.Cmd
 	said *journal
-	done chan struct{} // closed when the process has ended and been cleaned up
+	done chan struct{} // closed after the process has ended and Wait has returned
 
-	memory *budget.Budget // nil if it has none
+	memory *budget.Budget // nil if the process has no budget
 }
 
-// A journal holds the log lines of a daemon, across restarts.
+// A journal keeps the newest log lines of a daemon across restarts.
 type journal struct {
-	mu      sync.Mutex // guards everything that follows
+	mu      sync.Mutex // guards the fields below
 	lines   []string   // the newest
-	first   int        // the number of lines[0]
+	first   int        // the line number of lines[0]
 	partial []byte
-	changed chan struct{} // closed and replaced with each line
+	changed chan struct{} // closed and replaced for each line
 }
 
 // journalLines is the number of lines that a journal keeps.
@@ -66,7 +66,7 @@ func (j *journal) end() int {
 	return j.first + len(j.lines)
 }
 
-// await waits for a line with all of the words, starting at a number.
+// await waits for a line, from the given line number on, that contains all of the words.
 func (j *journal) await(ctx context.Context, from int, words ...string) error {
 	for {
 		j.mu.Lock()
@@ -102,7 +102,8 @@ func (j *journal) tail(lines int) string {
 	return strings.Join(j.lines[max(len(j.lines)-lines, 0):], "\n")
 }
 
-// spawn starts a daemon in the process group of the plant, with a memory budget in MiB; 0 means none.
+// spawn starts a daemon in the plant's process group with a memory budget of mib MiB. If mib is 0, the daemon has no
+// budget.
 func (p *plant) spawn(name string, said *journal, mib int, cmd *exec.Cmd) *process {
 	p.t.Helper()
 	x := &process{name: name, cmd: cmd, said: said, done: make(chan struct{})}
@@ -124,7 +125,7 @@ func (p *plant) spawn(name string, said *journal, mib int, cmd *exec.Cmd) *proce
 	return x
 }
 
-// kill kills the process and returns when it has ended.
+// kill kills the process and waits until it has ended.
 func (x *process) kill() {
 	x.signal(syscall.SIGKILL)
 	<-x.done
@@ -136,7 +137,7 @@ func (x *process) signal(s syscall.Signal) {
 	}
 }
 
-// overBudget returns an error if the process was killed for exceeding its memory budget.
+// overBudget returns an error if the process was killed because it exceeded its memory budget.
 func (x *process) overBudget() error {
 	if x.memory == nil {
 		return nil
@@ -144,7 +145,8 @@ func (x *process) overBudget() error {
 	return x.memory.Err()
 }
 
-// guard starts the leader of the process group of all daemons. It kills them when the test process ends for any reason.
+// guard starts the leader of the daemons' process group. The leader kills all daemons when the test process ends, for
+// whatever reason.
 func (p *plant) guard() {
 	p.t.Helper()
 	cmd := childCommand(p.t, childConfig{Kind: guardChild})
@@ -175,7 +177,7 @@ func (p *plant) guard() {
 	})
 }
 
-// removeBinary removes the binary of builtBinary.
+// removeBinary removes the binary that builtBinary has built.
 var removeBinary = func() {}
 
 // builtBinary builds the command once for all plants.

@@ -17,7 +17,7 @@ import (
 	"op25b/internal/store"
 )
 
-// open starts to follow the cluster.
+// open opens the plant's store and starts to watch the statuses and the members.
 func (p *plant) open() {
 	p.t.Helper()
 	s, err := store.Open(generous(p.t), store.Config{Endpoints: p.endpoints})
@@ -59,14 +59,14 @@ func (p *plant) news(take func()) {
 	p.changed = make(chan struct{})
 }
 
-// status returns the last status of a switch in the store.
+// status returns the last status of a switch that the plant has received.
 func (p *plant) status(e *edge) fleet.Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.statuses[e.name]
 }
 
-// await waits until is returns nil. It calls is whenever a status or the members change.
+// await waits until the function is returns nil. It calls is whenever the statuses or the members change.
 func (p *plant) await(what string, is func() error) {
 	p.t.Helper()
 	ctx := generous(p.t)
@@ -95,8 +95,8 @@ func (p *plant) await(what string, is func() error) {
 	}
 }
 
-// settled waits until every switch has converged to the newest revision under a live owner, has the compiled entries, and forwards and drops
-// as they require.
+// settled waits until every switch is settled. A settled switch has converged to the newest revision under a live owner, has exactly the
+// compiled entries, and decides frames accordingly.
 func (p *plant) settled() {
 	p.t.Helper()
 	ctx := generous(p.t)
@@ -121,7 +121,7 @@ func (p *plant) settled() {
 	p.harmless()
 }
 
-// rests waits until each switch has its assigned owner.
+// rests waits until each switch is converged and owned by the controller that it is assigned to.
 func (p *plant) rests() {
 	p.t.Helper()
 	var names, switches []string
@@ -142,7 +142,7 @@ func (p *plant) rests() {
 	})
 }
 
-// claimed reports whether the owner of a switch reports it as converged to a revision of the store with an identity.
+// claimed returns nil if a live owner reports a switch as converged to a revision of the store with the given identity.
 func (p *plant) claimed(e *edge, in *intent.Intent, id string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -154,7 +154,7 @@ func (p *plant) claimed(e *edge, in *intent.Intent, id string) error {
 	return nil
 }
 
-// read reads a switch directly, without the network.
+// read reads a switch's entries directly, without the network.
 func (p *plant) read(ctx context.Context, e *edge) ([]pipeline.Entry, error) {
 	r, err := p4rt.DialReader(ctx, p4rt.Config{Addr: e.addr, DeviceID: e.id})
 	if err != nil {
@@ -164,7 +164,7 @@ func (p *plant) read(ctx context.Context, e *edge) ([]pipeline.Entry, error) {
 	return reconcile.Read(ctx, r)
 }
 
-// holds reports whether a switch has exactly the entries of an intent, except for rule sets that are not in force.
+// holds returns nil if a switch has exactly the entries of an intent. Rule sets that are not in force are ignored.
 func (p *plant) holds(ctx context.Context, e *edge, in *intent.Intent) error {
 	have, err := p.read(ctx, e)
 	if err != nil {
@@ -186,7 +186,7 @@ func (p *plant) holds(ctx context.Context, e *edge, in *intent.Intent) error {
 	return nil
 }
 
-// harmless checks the conditions that must hold at all times.
+// harmless verifies the conditions that must hold at all times, and ends the test if one is violated.
 func (p *plant) harmless() {
 	p.t.Helper()
 	for _, e := range p.switches {
@@ -204,7 +204,7 @@ func (p *plant) harmless() {
 	}
 }
 
-// story returns the logs and events for a failure message.
+// story returns the statuses and the last log lines for a failure message.
 func (p *plant) story() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

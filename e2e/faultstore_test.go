@@ -13,7 +13,7 @@ import (
 // dataDir returns the data directory of an etcd member.
 func (p *plant) dataDir(member string) string { return filepath.Join(p.dir, "disk", member) }
 
-// stopStore kills all members of etcd.
+// stopStore kills all etcd members.
 func (p *plant) stopStore() {
 	for _, m := range p.members {
 		m.kill()
@@ -37,7 +37,7 @@ func (p *plant) copyDir(to, from string) {
 	}
 }
 
-// saveStore stops etcd, copies the data directories of all members and starts it again.
+// saveStore stops etcd, copies the data directories of all members, and starts etcd again.
 func (p *plant) saveStore() (saved string) {
 	p.t.Helper()
 	saved = filepath.Join(p.dir, "saved")
@@ -49,8 +49,8 @@ func (p *plant) saveStore() (saved string) {
 	return saved
 }
 
-// replaceStore stops etcd, replaces its data directories and starts it again, while controllers and switches run. It returns when the test's
-// own store has noticed the new identity. Earlier reports of owners are discarded.
+// replaceStore stops etcd, replaces its data directories and starts etcd again while controllers and switches run. It returns when the
+// controllers and the test's own store have detected the new store. It marks the earlier statuses as outdated.
 func (p *plant) replaceStore(replace func(m *node)) {
 	p.t.Helper()
 	ctx := generous(p.t)
@@ -79,7 +79,7 @@ func (p *plant) replaceStore(replace func(m *node)) {
 		p.t.Fatalf("nobody has found out that the store was replaced: %v", context.Cause(ctx))
 	}
 	for _, e := range p.switches {
-		e.after = 0 // epochs are revisions of the store
+		e.after = 0 // epochs are revisions of etcd, which start again in the new store
 	}
 	if is := p.identity(ctx); is == was.ID {
 		p.t.Fatalf("the store was replaced and has the identity of before, %s", is)
@@ -100,7 +100,7 @@ func (p *plant) identity(ctx context.Context) string {
 	}
 }
 
-// newest returns the newest intent, or nil if the store has none.
+// newest returns the newest intent. It fails the test if the store has none.
 func (p *plant) newest() *intent.Intent {
 	p.t.Helper()
 	in, err := p.current(generous(p.t))
@@ -110,7 +110,7 @@ func (p *plant) newest() *intent.Intent {
 	return in
 }
 
-// storePutBack restores an older copy of etcd's data directories.
+// storePutBack restores an older copy of etcd's data directories while the controllers run.
 func (r *round) storePutBack() {
 	saved := r.saveStore()
 	old := r.newest()
@@ -130,24 +130,24 @@ func (r *round) storePutBack() {
 	}
 	r.settled()
 	r.ofThisStore()
-	if r.IntN(2) == 0 { // numbers that the old store has given to other revisions
+	if r.IntN(2) == 0 { // store other revisions under numbers that the replaced store has used too
 		for now := r.newest(); now.Number < newer.Number; now = r.newest() {
 			r.put(r.exempting(201 + int(now.Number)))
 		}
 	}
 }
 
-// storeEmptied restarts etcd with empty data directories: the switches stay as they are until documents are applied.
+// storeEmptied restarts etcd with empty data directories. The switches must stay as they are until documents are applied.
 func (r *round) storeEmptied() {
 	r.replaceStore(func(m *node) { r.remove(m) })
 	r.beginAgain()
 }
 
-// otherCluster starts another, empty etcd cluster at the addresses of the first.
+// otherCluster starts another etcd cluster, which is empty, at the addresses of the first one.
 func (r *round) otherCluster() {
 	r.replaceStore(func(m *node) {
 		r.remove(m)
-		r.cluster[m.name] = r.daemonAddr() // etcd derives ids from the peers' addresses
+		r.cluster[m.name] = r.daemonAddr() // etcd derives the cluster's and members' ids from the peer addresses, so these must change
 	})
 	r.beginAgain()
 }
@@ -159,7 +159,7 @@ func (r *round) remove(m *node) {
 	}
 }
 
-// beginAgain applies documents to an empty store, headless until then (I4).
+// beginAgain applies documents to an empty store. Until then, the switches must decide frames as before (I4).
 func (r *round) beginAgain() {
 	if in, err := r.current(generous(r.t)); err == nil {
 		r.t.Fatalf("an empty store has revision %d", in.Number)
@@ -174,14 +174,14 @@ func (r *round) beginAgain() {
 	r.ofThisStore()
 }
 
-// activate activates a phase everywhere.
+// activate activates a phase on every switch.
 func (r *round) activate(phase string) {
 	r.change(func(ctx context.Context, base uint64) (*intent.Intent, error) {
 		return r.book.Activate(ctx, base, phase, policy.Scope{}, intent.By{Who: "noc", Reason: fmt.Sprintf("round %d", r.number)})
 	})
 }
 
-// ofThisStore checks that no status of another store remains.
+// ofThisStore waits until all statuses are from the present store.
 func (p *plant) ofThisStore() {
 	p.t.Helper()
 	id := p.identity(generous(p.t))

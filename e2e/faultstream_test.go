@@ -15,28 +15,30 @@ import (
 	"op25b/internal/wire/dataplane"
 )
 
-// streamEvery is the pause between two frames of a stream: bmv2 loses bursts.
+// streamEvery is the pause between two frames of a stream. It is needed because bmv2 loses frames of a burst.
 const streamEvery = 10 * time.Millisecond
 
-// A stream sends frames to one switch continuously. Every policy of a plant decides its kinds of frame alike.
+// A stream sends frames to one switch continuously. All policies of a plant make the same decision about each
+// kind of frame.
 type stream struct {
 	id      uint64
 	packets string
 	kinds   []streamKind
 
-	mu         sync.Mutex // guards everything that follows
+	mu         sync.Mutex // guards the fields below
 	sequence   uint32
-	pending    map[uint32]int // frames that must arrive: their kind by number
-	excused    bool           // the switch has lost its entries: it may drop frames
-	lawless    bool           // the switch runs another program: any output is permitted
-	came       []int          // since resume, by kind
+	pending    map[uint32]int // the kinds of the frames that must still arrive, by sequence number
+	excused    bool           // whether the switch may drop frames, because it has lost its entries
+	lawless    bool           // whether any output is permitted, because the switch runs another program
+	came       []int          // the number of frames of each kind that have arrived since the last call of resume
 	sent, back int
 	stopped    int
 	wrong      []string
 	changed    chan struct{}
 }
 
-// A streamKind is one kind of frame. out is its output port, or 0 if it must be dropped.
+// A streamKind is one kind of frame. out is the port where the frame must come out. It is 0 if the switch
+// must drop the frame.
 type streamKind struct {
 	name    string
 	in, out pipeline.Port
@@ -80,7 +82,7 @@ func startStream(t *testing.T, e *edge) *stream {
 	return s
 }
 
-// connected sends while the switch is up.
+// connected sends frames until the connection to the switch fails or ctx ends.
 func (s *stream) connected(ctx context.Context) error {
 	dialling, stop := context.WithTimeout(ctx, 10*time.Second)
 	defer stop()
@@ -118,7 +120,7 @@ func (s *stream) connected(ctx context.Context) error {
 	}
 }
 
-// next returns the next frame of a kind. Its number is the TCP sequence number.
+// next returns the next frame of a kind. The frame's number is its TCP sequence number.
 func (s *stream) next(kind int) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -159,14 +161,15 @@ func (s *stream) receive(port pipeline.Port, f []byte) {
 	s.changed = make(chan struct{})
 }
 
-// excuse permits the switch to drop frames until resume.
+// excuse permits the switch to drop frames until resume is called.
 func (s *stream) excuse(lawless bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.excused, s.lawless = true, lawless
 }
 
-// resume waits until every sent frame has arrived, or, for an excused switch, until one of each kind has.
+// resume waits until every frame that was sent before has arrived. For an excused switch, it waits until one
+// frame of each kind has arrived.
 func (s *stream) resume(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("not within a minute"))
 	defer cancel()

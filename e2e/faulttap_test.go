@@ -14,19 +14,20 @@ import (
 	"op25b/internal/p4rt"
 )
 
-// A tap observes the writes of controllers to one switch and its answers, by parsing HTTP/2 (RFC 9113). It changes nothing.
+// A tap observes the controllers' writes to one switch, and the replies, by parsing HTTP/2 (RFC 9113). It does not change
+// the traffic.
 type tap struct {
-	mu       sync.Mutex // guards everything that follows
-	requests int        // changes that have passed to the switch
-	reads    int        // reads that controllers have begun
+	mu       sync.Mutex // guards the fields below
+	requests int        // the number of requests for changes that have passed to the switch
+	reads    int        // the number of reads that controllers have begun
 	accepted int
-	refused  int             // requests refused because the sender was not primary
-	highest  p4rt.ElectionID // of all requests that the switch accepted
-	since    int             // value of requests when the first with the highest id was accepted
-	asked    p4rt.ElectionID // of the last arbitration
+	refused  int             // the number of requests that were refused because the sender was not primary
+	highest  p4rt.ElectionID // the highest election id in a request that the switch accepted
+	since    int             // the value of requests when the switch first accepted the highest id
+	asked    p4rt.ElectionID // the election id of the last arbitration
 	wrong    []string        // violations of I3
-	changed  chan struct{}   // closed and replaced with each request and answer
-	hold     func(*tapped)   // called once with the next request, which is forwarded when hold returns; may be nil
+	changed  chan struct{}   // closed and replaced for each request and reply
+	hold     func(*tapped)   // if not nil, called once with the next request, which is forwarded after hold returns
 }
 
 func newTap() *tap { return &tap{changed: make(chan struct{})} }
@@ -36,7 +37,7 @@ func (t *tap) newsLocked() {
 	t.changed = make(chan struct{})
 }
 
-// A tapLink is the tap on one connection. up and down are called by one goroutine each.
+// A tapLink observes one connection. up and down are each called from a single goroutine.
 type tapLink struct {
 	tap      *tap
 	out, in  frames
@@ -45,16 +46,16 @@ type tapLink struct {
 	up, down func([]byte)
 }
 
-// A tapped is one RPC that may change the switch, or the stream channel.
+// A tapped is a stream channel, or an RPC that may change the switch.
 type tapped struct {
 	path  string
 	data  []byte
 	id    p4rt.ElectionID
 	asked bool
-	// Guarded by the tap's mu.
+	// The tap's mu guards the fields below.
 	order    int
 	answered bool
-	code     codes.Code // UNAVAILABLE also means that the connection ended without an answer
+	code     codes.Code // UNAVAILABLE can also mean that the connection ended without a reply
 }
 
 func (t *tap) link() *tapLink {
@@ -65,14 +66,14 @@ func (t *tap) link() *tapLink {
 	return l
 }
 
-// request processes a frame of the controller before it is forwarded.
+// request processes a frame from the controller before the frame is forwarded.
 func (l *tapLink) request(stream uint32, headers []hpack.HeaderField, data []byte, end bool) {
 	if c := l.collect(stream, headers, data); c != nil && end && c.asked {
 		l.tap.whole(c)
 	}
 }
 
-// collect adds a frame to its call. The call is nil if it changes nothing.
+// collect adds a frame to its call. It returns nil if the call changes nothing in the switch.
 func (l *tapLink) collect(stream uint32, headers []hpack.HeaderField, data []byte) *tapped {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -138,7 +139,7 @@ func (t *tap) read() {
 	t.newsLocked()
 }
 
-// whole is called when a request is complete, before it is forwarded.
+// whole is called with each complete request before the request is forwarded.
 func (t *tap) whole(c *tapped) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -157,7 +158,7 @@ func idOf(id *p4v1.Uint128) p4rt.ElectionID {
 	return p4rt.ElectionID{High: id.GetHigh(), Low: id.GetLow()}
 }
 
-// answer processes a frame of the switch.
+// answer processes a frame from the switch.
 func (l *tapLink) answer(stream uint32, headers []hpack.HeaderField, _ []byte, _ bool) {
 	for _, h := range headers {
 		if h.Name != "grpc-status" {
@@ -173,7 +174,7 @@ func (l *tapLink) answer(stream uint32, headers []hpack.HeaderField, _ []byte, _
 	}
 }
 
-// end is called when the connection has ended.
+// end is called after the connection has ended.
 func (l *tapLink) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -185,7 +186,7 @@ func (l *tapLink) end() {
 	l.calls = nil
 }
 
-// answered checks I3: after the switch has accepted a write of a later owner, it accepts none of an earlier one.
+// answered verifies I3: once the switch has accepted a write from a later owner, it accepts no writes from earlier owners.
 func (t *tap) answered(c *tapped, code codes.Code) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -195,7 +196,7 @@ func (t *tap) answered(c *tapped, code codes.Code) {
 		t.refused++
 		return
 	}
-	if code != codes.OK && code != codes.Unknown { // UNKNOWN: each update has a separate answer
+	if code != codes.OK && code != codes.Unknown { // UNKNOWN means that each update has its own status, so the request was accepted
 		return
 	}
 	t.accepted++
@@ -209,10 +210,10 @@ func (t *tap) answered(c *tapped, code codes.Code) {
 
 // frames parses one direction of an HTTP/2 connection.
 type frames struct {
-	skip    int // bytes before the first frame
+	skip    int // the number of bytes before the first frame
 	buf     []byte
 	headers *hpack.Decoder
-	block   []byte // of headers that continue in the next frame
+	block   []byte // the beginning of a header block that continues in the next frame
 	on      func(stream uint32, headers []hpack.HeaderField, data []byte, end bool)
 }
 

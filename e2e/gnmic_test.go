@@ -30,7 +30,8 @@ func gnmicTarget(t *testing.T, addr string) *target.Target {
 	return tg
 }
 
-// TestGNMIC reads the counters of the embedded switch with gnmic's client: Capabilities, Get as JSON_IETF, and Subscribe ONCE and STREAM.
+// TestGNMIC verifies that gnmic's client can read the counters of the embedded switch. It uses Capabilities, Get with JSON_IETF, and
+// Subscribe with ONCE and STREAM.
 func TestGNMIC(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -99,7 +100,7 @@ func TestGNMIC(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var text string // RFC 7951 writes 64-bit numbers as strings
+	var text string // a string, because RFC 7951 encodes 64-bit numbers as strings
 	if err := json.Unmarshal(only(t, got.GetNotification()).GetJsonIetfVal(), &text); err != nil || text != "3" {
 		t.Errorf("Get says %q (%v), want \"3\"", text, err)
 	}
@@ -123,7 +124,7 @@ func TestGNMIC(t *testing.T) {
 	}
 }
 
-// only returns the value of the single update in notifications.
+// only returns the value of the single update in notifications. It fails the test if there is not exactly one update.
 func only(t *testing.T, notifications []*gnmi.Notification) *gnmi.TypedValue {
 	t.Helper()
 	var updates []*gnmi.Update

@@ -18,13 +18,13 @@ import (
 	"op25b/p4src"
 )
 
-// TestMain checks that all switches, hosts, servers and clients of the tests have ended.
+// TestMain verifies that no goroutine of a switch, host, server or client is left after the tests.
 func TestMain(m *testing.M) {
 	if isChild() {
 		return
 	}
 	longform.Rapid()
-	const gnmic = "github.com/openconfig/gnmic/pkg/api/target.(*Target)." // leaves a goroutine behind at the end of a subscription
+	const gnmic = "github.com/openconfig/gnmic/pkg/api/target.(*Target)." // these functions leave a goroutine behind at the end of a subscription
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(gnmic+"SubscribeOnceChan.func1"), goleak.IgnoreAnyFunction(gnmic+"SubscribeStreamChan.func1"),
 		goleak.Cleanup(func(code int) {
 			removeBinary()
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 		}))
 }
 
-// A goPackage is the output of go list for a package.
+// A goPackage is a package as printed by go list.
 type goPackage struct {
 	ImportPath string
 	Doc        string
@@ -64,16 +64,17 @@ func packages(t *testing.T) []goPackage {
 	return all
 }
 
-// Every package has a package comment.
+// TestEveryPackageHasAComment verifies that every package has a package comment.
 func TestEveryPackageHasAComment(t *testing.T) {
 	for _, p := range packages(t) {
-		if p.Doc == "" && p.ImportPath != "op25b/e2e" { // e2e has tests only
+		if p.Doc == "" && p.ImportPath != "op25b/e2e" { // package e2e contains only tests
 			t.Errorf("package %s has no package comment", p.ImportPath)
 		}
 	}
 }
 
-// The built test and example programs match their current sources. A test of p4src checks the pipeline's own build.
+// TestBuildsOfProgramsAreCurrent verifies that the builds of the test and example programs match the present
+// sources. A test of p4src verifies the build of the pipeline itself.
 func TestBuildsOfProgramsAreCurrent(t *testing.T) {
 	found := 0
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
@@ -104,7 +105,7 @@ func TestBuildsOfProgramsAreCurrent(t *testing.T) {
 	}
 }
 
-// mayImport lists the packages of this module that each package, with its subpackages, may import directly.
+// mayImport lists the packages of this module that each package and its subpackages may import directly.
 var mayImport = map[string][]string{
 	"proto/bm":            {},
 	"proto/op25b":         {},
@@ -115,7 +116,7 @@ var mayImport = map[string][]string{
 	"internal/constraint": {"internal/p4entry"},
 	"internal/pipeline":   {"internal/constraint", "internal/p4entry"},
 	"internal/p4rt":       {"internal/p4entry", "internal/pipeline", "proto/op25b"},
-	"internal/openconfig": {"internal/wire"}, // the state of the kernel's interfaces
+	"internal/openconfig": {"internal/wire"}, // for the state of the kernel's interfaces
 	"internal/store":      {},
 	"internal/telemetry":  {},
 	"internal/strict":     {},
@@ -144,7 +145,7 @@ var mayImport = map[string][]string{
 		"internal/bring", "internal/compile", "internal/intent", "internal/meaning", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile", "internal/tlsfiles",
 	},
 	"internal/netsim": {"internal/wire"},
-	// A switch: it imports none of the controller's packages.
+	// The switch imports no package of the controller.
 	"internal/softswitch": {"internal/constraint", "internal/grpcserve", "internal/openconfig", "internal/wire", "proto/bm"},
 	"internal/agent":      {"internal/openconfig"},
 	"internal/demo": {
@@ -156,11 +157,11 @@ var mayImport = map[string][]string{
 	"internal/fleet": {
 		"internal/bring", "internal/clock", "internal/compile", "internal/intent", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile",
 		"internal/store", "internal/tlsfiles",
-		"proto/op25b", // the enums of state and reason
+		"proto/op25b", // for the enums of state and reason
 	},
 }
 
-// Imports follow mayImport, and the product does not import the test packages under e2e.
+// TestImportArrows verifies that imports follow mayImport, and that only tests import the packages under e2e.
 func TestImportArrows(t *testing.T) {
 	for _, p := range packages(t) {
 		if !within(p.ImportPath, "op25b/e2e") {
@@ -184,7 +185,8 @@ func TestImportArrows(t *testing.T) {
 	}
 }
 
-// Packages plan and check return Go values: api makes messages of them.
+// TestPlanAndCheckImportNoMessages verifies that packages plan and check do not use protobuf messages. They return
+// Go values, which package api converts to messages.
 func TestPlanAndCheckImportNoMessages(t *testing.T) {
 	found := 0
 	for _, p := range packages(t) {
@@ -205,7 +207,8 @@ func TestPlanAndCheckImportNoMessages(t *testing.T) {
 
 func within(path, room string) bool { return path == room || strings.HasPrefix(path, room+"/") }
 
-// roomOf returns the row for a package: the longest one that contains it.
+// roomOf returns the entry of mayImport for a package. If several entries contain the package, it returns the one
+// with the longest path.
 func roomOf(importPath string) (room string, allowed []string, bound bool) {
 	path := strings.TrimPrefix(importPath, "op25b/")
 	for r := range mayImport {

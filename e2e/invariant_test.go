@@ -14,7 +14,7 @@ import (
 	"op25b/p4src"
 )
 
-// A toll counts the checks of an invariant.
+// A toll counts how often an invariant was checked.
 type toll struct{ policies, refused, updates, crashes, frames int }
 
 func (t *toll) String() string {
@@ -25,7 +25,8 @@ func (t *toll) String() string {
 	return fmt.Sprintf("%d policies%s, %d crashes, %d updates, %d frames after them", t.policies, refused, t.crashes, t.updates, t.frames)
 }
 
-// check fails if more than a few policies were refused. A switch may refuse a policy that changes everything at once and reuses all numbers.
+// check fails the test if more than a few policies were refused. A switch may refuse a policy that changes everything at once and reuses all
+// numbers.
 func (t *toll) check(tb testing.TB) {
 	tb.Helper()
 	if t.refused > 2+t.policies/50 {
@@ -40,7 +41,7 @@ func invariantSeed() uint64 {
 	return uint64(time.Now().UnixNano())
 }
 
-// contract returns the contract of the program.
+// contract returns the pipeline's contract from the program's P4Info.
 func contract(tb testing.TB) *pipeline.Contract {
 	tb.Helper()
 	c, err := pipeline.NewContract(p4src.P4Info())
@@ -50,14 +51,14 @@ func contract(tb testing.TB) *pipeline.Contract {
 	return c
 }
 
-// TestI1NeverWrongDrop: after every single update from policy to policy, in any order of the updates within a step, each frame that both the
-// old and the new policy permit is delivered. The controller crashes after random updates and comes back with another policy. A policy's
-// verdict on a frame comes from a switch that only ever had that policy.
+// TestI1NeverWrongDrop verifies I1. After every single update on the way from one policy to another, in any order of the updates within a
+// step, each frame that both policies permit must be delivered. The controller crashes after random updates and returns with another policy.
+// A policy's verdict on a frame is taken from a switch that has never had another policy.
 func TestI1NeverWrongDrop(t *testing.T) {
 	checkChanges(t, "I1 NeverWrongDrop", lets)
 }
 
-// TestI2NeverWrongPass: under the same conditions, no frame that both policies stop is delivered.
+// TestI2NeverWrongPass verifies I2. Under the same conditions, no frame that both policies stop may be delivered.
 func TestI2NeverWrongPass(t *testing.T) {
 	checkChanges(t, "I2 NeverWrongPass", stops)
 }
@@ -113,14 +114,14 @@ type crossing struct {
 	*estate
 	agreed   judgement
 	frames   []sent
-	most     int               // the number of frames that are sent after one update
-	same     []bool            // for each frame, whether all policies since the last completed one agree on it
-	why      []pipeline.RuleID // the last policy's rule for each frame
+	most     int               // the maximum number of frames sent after each update
+	same     []bool            // for each frame, whether all policies since the last completed change agree on it
+	why      []pipeline.RuleID // for each frame, the rule of the last policy that decides it
 	contract *pipeline.Contract
 	toll     *toll
 }
 
-// settle sets the state of the switch.
+// settle records that the switch is in the given state.
 func (j *crossing) settle(tb testing.TB, state *pipeline.State) {
 	tb.Helper()
 	var here []judgement
@@ -131,7 +132,8 @@ func (j *crossing) settle(tb testing.TB, state *pipeline.State) {
 	}
 }
 
-// step takes the switch to the estate's policy, or to a crash before that. Its error names a frame with a wrong verdict.
+// step changes the switch to the estate's present policy, or crashes on the way. If the switch makes a wrong decision, the error names the
+// frame.
 func (j *crossing) step(tb testing.TB, s subject) error {
 	want, err := j.compile()
 	if err != nil {
@@ -148,7 +150,7 @@ func (j *crossing) step(tb testing.TB, s subject) error {
 		return err
 	}
 	target, why := judgeWhy(tb, want, j.frames)
-	if j.same == nil { // an empty switch has no policy to compare with
+	if j.same == nil { // an empty switch has no policy to compare
 		j.same, j.why = make([]bool, len(j.frames)), make([]pipeline.RuleID, len(j.frames))
 	}
 	for i, of := range target {
@@ -160,7 +162,7 @@ func (j *crossing) step(tb testing.TB, s subject) error {
 		j.toll.crashes++
 	}
 	done := 0
-	var asked, others []sent // first the frames with equal verdicts of the two policies for different reasons
+	var asked, others []sent // asked first receives frames for which both policies have the same verdict by different rules
 	for _, i := range j.r.Perm(len(j.frames)) {
 		switch {
 		case !j.same[i]:
@@ -205,7 +207,7 @@ func (j *crossing) step(tb testing.TB, s subject) error {
 	return nil
 }
 
-// changeText describes a change.
+// changeText describes a plan and the entries that the switch had before.
 func changeText(have []pipeline.Entry, plan *reconcile.Plan) string {
 	var b strings.Builder
 	b.WriteString("the switch had\n")

@@ -23,7 +23,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// writeAccess writes an access file with an operator, and a file with the operator's token.
+// writeAccess writes an access file that permits one operator, and a file with the operator's token.
 func writeAccess(t testing.TB, dir string) (access, token string) {
 	t.Helper()
 	secret, entry, err := auth.NewToken("olga", auth.Operator, "")
@@ -40,7 +40,7 @@ func writeAccess(t testing.TB, dir string) (access, token string) {
 	return access, token
 }
 
-// An operator makes changes through a controller's API.
+// An operator makes changes through the API of a controller.
 type operator struct {
 	t *testing.T
 	c *client.Client
@@ -56,7 +56,7 @@ func operatorOf(t *testing.T, addr, token string) *operator {
 	return &operator{t, c}
 }
 
-// made follows a change until it is stored, and returns its revision.
+// made makes a change, waits until it is stored, and returns its revision.
 func made[Q any](ctx context.Context, call client.Stream[Q, op25bv1.Progress], q *Q) (revision uint64, err error) {
 	err = client.Follow(ctx, time.Minute, call, q, func(m *op25bv1.Progress) error {
 		if s := m.GetStored(); s != nil {
@@ -87,18 +87,18 @@ func (o *operator) restore(base, revision uint64) (uint64, error) {
 	return made(generous(o.t), o.c.Intent.Restore, &op25bv1.RestoreRequest{Revision: revision, Base: base, Reason: "way back", NoWait: true})
 }
 
-// A wayBack is a plant whose operator makes changes and undoes them.
+// A wayBack is a plant with operators that make changes and undo them.
 type wayBack struct {
 	*plant
 	*rand.Rand
 	rec       *record
 	operators []*operator
-	good      *intent.Intent // the newest with valid documents
+	good      *intent.Intent // the newest intent whose documents are valid
 	undone    map[string]int
 	number    int
 }
 
-// now returns the newest revision and its phases in force.
+// now returns the newest revision and the phases that are in force by it on each switch.
 func (w *wayBack) now() (in *intent.Intent, phases map[string]policy.InForce) {
 	w.t.Helper()
 	in, err := w.current(generous(w.t))
@@ -114,7 +114,7 @@ func (w *wayBack) now() (in *intent.Intent, phases map[string]policy.InForce) {
 	return in, phases
 }
 
-// reached waits until every switch has the valid documents in the given phases.
+// reached waits until every switch has the entries of the valid documents in the given phases.
 func (w *wayBack) reached(what string, phases map[string]policy.InForce) {
 	w.t.Helper()
 	for _, e := range w.switches {
@@ -127,7 +127,7 @@ func (w *wayBack) reached(what string, phases map[string]policy.InForce) {
 	}
 }
 
-// awaitState waits until a new read finds a switch in a state.
+// awaitState waits until a read that begins after the call finds a switch in the wanted state.
 func (r *record) awaitState(t testing.TB, sw, what string, want *pipeline.State) {
 	t.Helper()
 	ctx, from := generous(t), time.Now()
@@ -158,7 +158,7 @@ func (r *record) awaitState(t testing.TB, sw, what string, want *pipeline.State)
 	}
 }
 
-// spoil stores invalid documents, or documents that fit on no switch, without the API.
+// spoil bypasses the API, and stores documents that are invalid or fit on no switch.
 func (w *wayBack) spoil(kind int) string {
 	w.t.Helper()
 	in, _ := w.now()
@@ -176,7 +176,7 @@ func (w *wayBack) spoil(kind int) string {
 	return "documents that do not fit"
 }
 
-// change makes a change and undoes it, each by one call of the operator. It waits for the switches both times.
+// changeAndBack makes a change and undoes it, each with a single call by an operator. It waits for the switches both times.
 func (w *wayBack) changeAndBack(where string) {
 	w.t.Helper()
 	o := w.operators[w.IntN(len(w.operators))]
@@ -186,7 +186,7 @@ func (w *wayBack) changeAndBack(where string) {
 		there = w.switches[w.IntN(len(w.switches))].name
 		scope = []string{there}
 	}
-	phase := "mobile-carriers" // a phase that is not in force: an activation that changes nothing cannot be undone
+	phase := "mobile-carriers" // choose a phase that is not in force, because an activation that changes nothing cannot be undone
 	if phases[there].String() == phase {
 		phase = "all-destinations"
 	}
@@ -198,7 +198,7 @@ func (w *wayBack) changeAndBack(where string) {
 	}
 	kind := w.IntN(4)
 	switch {
-	case kind == 0 && where == "": // change documents, and back
+	case kind == 0 && where == "": // change the documents and restore the earlier revision
 		w.number++
 		n, err := o.apply(before.Number, exempting(w.base, 11, 1+w.number%300))
 		fail("apply", err)
@@ -236,8 +236,8 @@ func (w *wayBack) changeAndBack(where string) {
 	w.reached(where+": the way back", phases)
 }
 
-// TestI13WayBack: an operator changes phases and documents and undoes each change by one call, with valid documents in the store, with
-// invalid ones, and with documents that fit on no switch. The test reads the switches directly and finds each expected
+// TestI13WayBack verifies that an operator can undo each change of phases and documents with a single call. The store has valid
+// documents, invalid documents, or documents that fit on no switch. The test reads the switches directly, and must find each expected
 // state.
 func TestI13WayBack(t *testing.T) {
 	seed := invariantSeed()
@@ -265,7 +265,7 @@ func TestI13WayBack(t *testing.T) {
 		spoilt := w.spoil(i % 2)
 		w.changeAndBack(spoilt)
 		in, phases := w.now()
-		n, err := w.operators[0].apply(in.Number, w.base) // the mended documents
+		n, err := w.operators[0].apply(in.Number, w.base) // apply valid documents again
 		if err != nil {
 			t.Fatalf("I13: apply with %s in the store: %v", spoilt, err)
 		}

@@ -23,7 +23,7 @@ import (
 	"op25b/internal/reconcile"
 )
 
-// fewOrMany returns the number of estates of a test over P4Runtime.
+// fewOrMany returns the number of estates for a test over P4Runtime. The long form uses 20 times as many.
 func fewOrMany(few int) int {
 	if longform.On() {
 		return 20 * few
@@ -41,7 +41,8 @@ func content(tb testing.TB, s reconcile.Reader) map[pipeline.Key]pipeline.Value 
 	return all
 }
 
-// judged fails unless a switch handles frames like a switch that only ever had the state. It skips frames that a token bucket decides.
+// judged fails the test unless the switch decides about the frames like a switch that has never had another state. It ignores frames that a
+// token bucket decides.
 func judged(t *testing.T, d *device, state *pipeline.State, frames []sent) {
 	t.Helper()
 	passed := d.pass(t, frames)
@@ -52,8 +53,8 @@ func judged(t *testing.T, d *device, state *pipeline.State, frames []sent) {
 	}
 }
 
-// TestI3Fenced: a controller that loses the switch during a change, after any update, writes no more, and the changes of its
-// successor stay. The switch itself refuses writes with the old election id.
+// TestI3Fenced verifies I3. A controller loses the switch to a successor after a random update of a change. It must write nothing more, the
+// successor's changes must stay, and the switch itself must refuse writes with the old election id.
 func TestI3Fenced(t *testing.T) {
 	seed := invariantSeed()
 	cut, names := 0, map[string]bool{}
@@ -75,7 +76,7 @@ func TestI3Fenced(t *testing.T) {
 				t.Fatal(err)
 			}
 			if plan.Updates() == 0 {
-				return // the revision changed nothing
+				return // the revision changed no entries
 			}
 			at := 1 + r.IntN(plan.Updates())
 			var successor *controller
@@ -107,7 +108,7 @@ func TestI3Fenced(t *testing.T) {
 	fmt.Printf("I3 Fenced: %v: %d owners lost the switch in the middle of a change, none wrote after that\n", slices.Sorted(maps.Keys(names)), cut)
 }
 
-// inNameOf writes epoch 0 to the switch with an election id, without a session.
+// inNameOf writes the entry of epoch 0 to the switch with the given election id, without opening a session.
 func inNameOf(t *testing.T, d *device, election uint64) error {
 	t.Helper()
 	conn, err := grpc.NewClient(d.addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -124,8 +125,8 @@ func inNameOf(t *testing.T, d *device, election uint64) error {
 	return err
 }
 
-// TestI4HeadlessSafe: when the controller dies during a change, after any update, nothing changes in the switch. Frames that the old and the
-// new policy decide alike are decided that way until the next controller comes. That controller completes this change, or another one.
+// TestI4HeadlessSafe verifies I4. The controller dies after a random update of a change. Nothing may change in the switch, and frames that
+// the old and the new policy decide alike must be decided that way, until the next controller completes this change or another one.
 func TestI4HeadlessSafe(t *testing.T) {
 	seed := invariantSeed()
 	deaths, frames, names := 0, 0, map[string]bool{}
@@ -160,7 +161,7 @@ func TestI4HeadlessSafe(t *testing.T) {
 			}
 			atDeath := content(t, c)
 			_ = c.Close()
-			_ = d.session.Close() // no controller is left
+			_ = d.session.Close() // no controller is left after this call
 			passed := d.pass(t, asked)
 			for k, now := range judge(t, state, asked) {
 				if now == before[k] && now != atRate {
@@ -194,8 +195,8 @@ func TestI4HeadlessSafe(t *testing.T) {
 	fmt.Printf("I4 HeadlessSafe: %v: %d deaths in the middle of a change, nothing changed after them; %d frames\n", slices.Sorted(maps.Keys(names)), deaths, frames)
 }
 
-// TestI5RestartIsReconcile: a controller that restarts onto a switch in the desired state sends neither a write nor a program. A second
-// convergence sends none either.
+// TestI5RestartIsReconcile verifies I5. After a restart, a controller whose switch is in the desired state must send neither a write nor a
+// program, not even when it converges a second time.
 func TestI5RestartIsReconcile(t *testing.T) {
 	seed := invariantSeed()
 	restarts, written, names := 0, 0, map[string]bool{}

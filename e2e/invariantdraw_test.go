@@ -17,22 +17,22 @@ import (
 	"op25b/internal/strict"
 )
 
-// An estate is one switch whose policy and inventory are revised repeatedly. Its ports and the ports of its lines stay, as in
-// a real network; all names, numbers, classes, rules and options may change with each revision.
+// An estate is one switch whose policy and inventory are revised repeatedly. The switch's ports and the port of each line do not change, as
+// in a real network. All names, numbers, classes, rules and options may change with each revision.
 type estate struct {
 	r *rand.Rand
-	// carried reports whether names keep their numbers from one revision to the next. If not, numbers are positions, and change their meaning
-	// when a list is reordered. Lines keep their numbers in any case. docs/limitations.md explains the cases that estates omit.
+	// carried states whether names keep their numbers from one revision to the next. If not, numbers are positions, and their meaning changes
+	// when a list is reordered. Lines always keep their numbers. docs/limitations.md explains the cases that estates omit.
 	carried bool
-	// overlaid reports whether lines with PPPoE sessions come and go. If so, the line around them never has a source check.
+	// overlaid states whether lines with PPPoE sessions are added and removed. If so, the line around them never has a source check.
 	overlaid bool
-	named    [8]string // the names of the lines at slots; a line is renamed only while it exists, so that it keeps its index
+	named    [8]string // the name of each slot's line; a line is renamed only while it exists, so that it keeps its index
 	numbers  *compile.Numbers
 	bundle   policy.Bundle
 	in       policy.InForce
 }
 
-// firstNetworkPort is the lowest network port of an estate; lower ports are access ports.
+// firstNetworkPort is the lowest network port of an estate. All lower ports are access ports.
 const firstNetworkPort = 11
 
 func newEstate(r *rand.Rand) *estate {
@@ -43,14 +43,14 @@ func newEstate(r *rand.Rand) *estate {
 
 func one[T any](r *rand.Rand, of []T) T { return of[r.IntN(len(of))] }
 
-// some returns one or more elements of a list, in any order.
+// some returns a random, non-empty selection of a list's elements, in random order.
 func some[T any](r *rand.Rand, of []T) []T {
 	of = slices.Clone(of)
 	r.Shuffle(len(of), func(i, j int) { of[i], of[j] = of[j], of[i] })
 	return of[:1+r.IntN(len(of))]
 }
 
-// revise changes the documents: rarely all of them, mostly one part.
+// revise changes the documents, mostly one part and sometimes all of them.
 func (e *estate) revise() {
 	p, before, named := e.bundle.Policy, e.bundle, e.named
 	next := *p
@@ -67,7 +67,7 @@ func (e *estate) revise() {
 		next.Remotes = e.remotes(names(next.Remotes, func(r policy.Remote) string { return r.Name }))
 	case 6:
 		e.phases()
-	case 7: // the same documents in another order
+	case 7: // only the order changes
 		next.LineGroups, next.Services, next.Remotes = shuffled(e.r, next.LineGroups), shuffled(e.r, next.Services), shuffled(e.r, next.Remotes)
 	case 8:
 		next.LineGroups = e.groups(names(next.LineGroups, func(g policy.LineGroup) string { return g.Name }))
@@ -124,7 +124,7 @@ func (e *estate) groups(names []string) []policy.LineGroup {
 	return all
 }
 
-// services draws the services: their ports, names and order.
+// services draws the services with their ports and names, in random order.
 func (e *estate) services() []policy.Service {
 	ports := func(p ...policy.TCPPort) []policy.TCPPort { return p }
 	all := []policy.Service{{Name: one(e.r, []string{"smtp", "mail"}), Ports: ports(25)}}
@@ -141,7 +141,7 @@ func (e *estate) services() []policy.Service {
 	return shuffled(e.r, all)
 }
 
-// remotes draws the classes of the prefixes. The first class with a prefix is a relay.
+// remotes draws the remote classes and their prefixes. The first class that has a prefix is a relay.
 func (e *estate) remotes(names []string) []policy.Remote {
 	of := map[string][]netip.Prefix{}
 	for len(of) == 0 {
@@ -219,7 +219,7 @@ func (e *estate) lines() {
 	e.bundle.Inventory = &policy.Inventory{Switches: []policy.Switch{sw}}
 }
 
-// exemptions draws exemptions of lines and prefixes; some have ended.
+// exemptions draws exemptions of lines and prefixes. Some of them have expired.
 func (e *estate) exemptions() {
 	p := e.bundle.Policy
 	p.Exemptions = nil
@@ -239,7 +239,8 @@ func (e *estate) exemptions() {
 	}
 }
 
-// phases draws phases: narrow rules, and then one for the rest of port 25. Rules that Validate refuses as useless are omitted.
+// phases draws phases. Each phase has narrow rules, followed by rules for the rest of port 25. Narrow rules that Validate rejects as useless
+// are removed.
 func (e *estate) phases() {
 	p := e.bundle.Policy
 	smtp := p.Services[slices.IndexFunc(p.Services, func(s policy.Service) bool { return s.Ports[0] == 25 })].Name
@@ -250,7 +251,7 @@ func (e *estate) phases() {
 		for range narrow {
 			ph.Rules = append(ph.Rules, e.rule(smtp))
 		}
-		// Two rules that are always useful, so that a phase without narrow rules is valid.
+		// These two rules are always useful, so that a phase without narrow rules is valid.
 		ph.Rules = append(ph.Rules,
 			policy.PhaseRule{Name: "rest-up", Service: smtp, Legs: one(e.r, [][]policy.Leg{{policy.UpDst}, {policy.UpDst, policy.UpSrc}})},
 			policy.PhaseRule{Name: "rest-down", Service: smtp, Legs: one(e.r, [][]policy.Leg{{policy.DownSrc}, {policy.DownSrc, policy.DownDst}})})
@@ -261,7 +262,7 @@ func (e *estate) phases() {
 	}
 	for err := policy.Validate(context.Background(), p, e.bundle.Inventory); err != nil; err = policy.Validate(context.Background(), p, e.bundle.Inventory) {
 		if !leaveOut(p, err) {
-			return // revise detects the error
+			return // revise handles the error
 		}
 	}
 }
@@ -285,7 +286,7 @@ func (e *estate) rule(smtp string) policy.PhaseRule {
 	return r
 }
 
-// action draws the action of a rule; Limit only if the groups have a rate.
+// action draws the action of a rule. It returns Limit only if all of the rule's groups have a rate.
 func (e *estate) action(r policy.PhaseRule) policy.Action {
 	a := one(e.r, []policy.Action{policy.Drop, policy.Drop, policy.Permit, policy.Permit, policy.Monitor, policy.Reject, policy.Limit})
 	for _, g := range e.bundle.Policy.LineGroups {
@@ -296,7 +297,7 @@ func (e *estate) action(r policy.PhaseRule) policy.Action {
 	return a
 }
 
-// leaveOut removes a narrow rule that Validate refuses, and reports whether there was one.
+// leaveOut removes a narrow rule, preferably one that err names. It reports whether there was a narrow rule to remove.
 func leaveOut(p *policy.Policy, err error) bool {
 	var faults strict.Faults
 	errors.As(err, &faults)

@@ -8,24 +8,24 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A call is one segment of a connection between a line of an estate and a server.
+// A call is one TCP segment of a connection between a line of an estate and a server.
 type call struct {
 	at                 slot
 	down               bool
 	subscriber, remote netip.Addr
-	own, far           uint16 // the subscriber's port and the server's
+	own, far           uint16 // the ports of the subscriber and of the server
 	flags              byte
-	tunnelled          bool // IPv4 in IPv6, or IPv6 in IPv4
+	tunnelled          bool // whether the packet is IPv4 in IPv6, or IPv6 in IPv4
 }
 
-// strangers are ports and tags that no inventory of an estate has.
+// strangers are combinations of ports and tags that belong to no line of an estate.
 var strangers = []slot{
 	{port: 3, address4: slots[0].address4, address6: slots[0].address6, neighbour4: slots[2].address4, neighbour6: slots[2].address6},
 	{port: 1, outer: 999, address4: slots[1].address4, address6: slots[1].address6, neighbour4: slots[3].address4, neighbour6: slots[3].address6},
 	{port: 2, outer: 101, session: 9, address4: slots[3].address4, address6: slots[3].address6, neighbour4: slots[4].address4, neighbour6: slots[4].address6},
 }
 
-// callServers are servers in each prefix of the classes, and outside all of them.
+// callServers contains a server in each prefix of the remote classes, and servers outside all of them.
 var callServers = func() []netip.Addr {
 	all := []netip.Addr{netip.MustParseAddr("203.0.114.1"), netip.MustParseAddr("2001:db8:ffff::25")}
 	for _, p := range remotePrefixes {
@@ -38,8 +38,8 @@ var callServers = func() []netip.Addr {
 	return all
 }()
 
-// calls draws n different frames, each of a possible line: mail and other traffic, up and down, with and without the handshake. The sources
-// are the line's own addresses, neighbours' addresses and exempt ones.
+// calls draws n different frames. Each belongs to a possible line. The frames are mail and other traffic, in both directions, within the
+// handshake and after it. Subscriber addresses are the line's own, a neighbour's, exempt ones, or those of other lines.
 func calls(r *rand.Rand, n int) []sent {
 	all := make([]sent, 0, n)
 	seen := map[string]bool{}
@@ -76,7 +76,7 @@ func drawCall(r *rand.Rand) call {
 		}
 		if borrowed := one(r, slots); !c.down {
 			subscribers = append(subscribers, borrowed.address4, borrowed.address6)
-		} else if len(c.at.prefixes) == 0 { // the destination is the line's own address or nobody's, never another line's: see docs/limitations.md
+		} else if len(c.at.prefixes) == 0 { // never another line's address, see docs/limitations.md
 			subscribers = []netip.Addr{borrowed.neighbour4, borrowed.neighbour6}
 		}
 		c.subscriber = one(r, subscribers)
@@ -87,7 +87,7 @@ func drawCall(r *rand.Rand) call {
 	c.own, c.far = 40000, one(r, []uint16{25, 25, 25, 25, 25, 587, 465, 110, 995, 26, 2525, 443, 80})
 	opens := !c.down
 	switch r.IntN(6) {
-	case 0: // to a server behind the line
+	case 0: // a connection to a server behind the line
 		c.own, c.far, opens = 25, one(r, []uint16{40000, 25, 80}), c.down
 	}
 	c.flags = flagSYN | flagACK
@@ -150,7 +150,7 @@ func (c *call) frame() []byte {
 	return append(f, make([]byte, max(0, 60-len(f)))...)
 }
 
-// ipBetween returns a packet of the addresses' family.
+// ipBetween returns an IPv4 or IPv6 packet, depending on the family of src.
 func ipBetween(src, dst netip.Addr, next byte, payload []byte) []byte {
 	if src.Is4() {
 		return benchIPv4(&benchFlow{src4: src, dst4: dst}, next, 0, nil, payload)

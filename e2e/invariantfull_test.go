@@ -19,7 +19,7 @@ import (
 	"op25b/p4src"
 )
 
-// with returns a state with n more entries of one kind.
+// with returns a copy of a state that the function more has changed.
 func with(s *pipeline.State, more func(s *pipeline.State)) *pipeline.State {
 	copied := *s
 	copied.Services, copied.Remotes, copied.Subscribers = maps.Clone(s.Services), maps.Clone(s.Remotes), maps.Clone(s.Subscribers)
@@ -28,7 +28,7 @@ func with(s *pipeline.State, more func(s *pipeline.State)) *pipeline.State {
 	return &copied
 }
 
-// looking returns a state with n service ports.
+// looking returns a copy of a state with the given number of service ports.
 func looking(s *pipeline.State, ports int) *pipeline.State {
 	return with(s, func(s *pipeline.State) {
 		for port := uint16(2000); len(s.Services) < ports; port++ {
@@ -37,7 +37,7 @@ func looking(s *pipeline.State, ports int) *pipeline.State {
 	})
 }
 
-// fullFrames returns frames of a filtered line: an exempt one, one that is not, and one to a relay.
+// fullFrames returns frames of a filtered line: mail of an exempt subscriber, mail of another subscriber, mail to a relay, and submission.
 func fullFrames(t *testing.T) []sent {
 	t.Helper()
 	relay, other := netip.MustParseAddr("172.16.0.5"), netip.MustParseAddr("203.0.113.129")
@@ -49,9 +49,9 @@ func fullFrames(t *testing.T) []sent {
 	}
 }
 
-// TestI10LoudFull: tables are filled completely, and further entries are refused before the first write with an error that names the table,
-// its size and the need. Nothing is evicted, and frames get the same verdicts as before. If a switch has less room than its program promises,
-// the error names the table, and its entries stay.
+// TestI10LoudFull verifies I10. Once a table is full, further entries must be refused before the first write, with an error that names the
+// table, its size and the need. Nothing may be evicted, and frames must get the same verdicts as before. If a switch has less room than its
+// program promises, the error must name the table, and the table's entries must stay.
 func TestI10LoudFull(t *testing.T) {
 	const size = 81920 // SUBSCRIBER_V4_SIZE
 	on := map[string]bool{}
@@ -61,7 +61,7 @@ func TestI10LoudFull(t *testing.T) {
 		on[d.name] = true
 		c := takeOver(t, d, 2, nil)
 		before := content(t, c)
-		// stays checks that the switch has exactly the entries it had, and gives the same verdicts as before.
+		// stays verifies that the switch has exactly the entries that it had before, and gives the same verdicts.
 		stays := func(what string) {
 			t.Helper()
 			now := content(t, c)
@@ -120,7 +120,7 @@ func TestI10LoudFull(t *testing.T) {
 		stays("less room than promised")
 
 		if d.name == "bmv2" && !longform.On() {
-			return // the controller refuses before the first write, on any switch
+			return // bmv2 needs no full table here, because the controller refuses before the first write on any switch
 		}
 		full := filtering(size, 0, 1)
 		_ = c.Close()
@@ -134,7 +134,7 @@ func TestI10LoudFull(t *testing.T) {
 			s.Subscribers[netip.MustParsePrefix("192.0.2.11/32")] = pipeline.Subscriber{Class: exemptClass}
 		})
 		refuses(more, "subscriber_v4", "81920", "81921")
-		if longform.On() { // as many as before, but each is added before another is removed
+		if longform.On() { // the total is the same as before, but the new entry must be added before another is removed
 			delete(more.Subscribers, netip.MustParsePrefix("10.0.0.7/32"))
 			refuses(more, "subscriber_v4", "81920", "81921")
 		}
