@@ -7,11 +7,12 @@ import (
 	"slices"
 )
 
-// Balance is the maximum by which a controller's number of switches may exceed its share, as a fraction of the share. With 0.25, a
-// controller that joins or leaves moves few switches beyond those that it must take or give up.
+// Balance is the maximum by which a controller's number of switches may exceed its share, as a fraction of the share. With 0.25, only
+// a few switches move when a controller joins or leaves, apart from those that the controller itself takes over or gives up.
 const Balance = 0.25
 
-// Capacity returns the maximum number of switches that one controller is assigned: its share plus Balance of it, rounded up.
+// Capacity returns the maximum number of switches that one controller is assigned: its share, plus Balance times the share, rounded
+// up.
 func Capacity(members, switches int) int {
 	if members == 0 {
 		return 0
@@ -24,12 +25,12 @@ func Capacity(members, switches int) int {
 	return n
 }
 
-// Assign assigns each switch to a member, by rendezvous hashing with bounded load. Each switch ranks the members, independently of the
-// other switches. A switch is assigned to the first member in its ranking that has room; a full member keeps the switches with the
+// Assign assigns each switch to a member by rendezvous hashing with bounded load. Each switch ranks the members, independently of the
+// other switches. A switch is assigned to the first member in its ranking that has room. A full member keeps the switches with the
 // highest scores. The assignment does not depend on the order of the arguments.
 //
-// When the members change, a switch moves between two remaining members only if one of them is full. The result is empty without
-// members. Names must be distinct.
+// When the members change, a switch moves between two remaining members only if one of them is full. If there are no members, the
+// result is empty. The names must be distinct.
 func Assign(members []string, switches []string) map[string]string {
 	if len(members) == 0 {
 		return map[string]string{}
@@ -58,7 +59,7 @@ func Assign(members []string, switches []string) map[string]string {
 	return assigned
 }
 
-// byName returns the indexes of names in sorted order. The order affects the amount of work and not the result.
+// byName returns the indexes of names in sorted order. The order affects only the amount of work, not the result.
 func byName(names []string) []int {
 	order := make([]int, len(names))
 	for i := range order {
@@ -68,7 +69,7 @@ func byName(names []string) []int {
 	return order
 }
 
-// A choice is a switch's ranking of the members, and how many of them it has asked.
+// A choice is a switch's ranking of the members, with the number of members that the switch has asked.
 type choice struct {
 	order []preference
 	asked int
@@ -79,16 +80,17 @@ type preference struct {
 	member int
 }
 
-// A claim is a switch that a member holds, with its score there.
+// A claim is a switch that is assigned to a member, with its score for that member.
 type claim struct {
 	score uint64
 	of    int
 }
 
-// A holding lists the switches of one member.
+// A holding lists the switches that are assigned to one member.
 type holding []claim
 
-// offer adds a claim. It returns the index of the switch that must ask another member instead, or -1.
+// offer adds a claim to the holding. If the member is full, offer returns the index of the switch that must ask the next member;
+// otherwise it returns -1.
 func (h *holding) offer(c claim, names []string, capacity int) (rejected int) {
 	if len(*h) < capacity {
 		*h = append(*h, c)
@@ -112,7 +114,7 @@ func (c claim) less(other claim, names []string) bool {
 	return cmp.Or(cmp.Compare(c.score, other.score), cmp.Compare(names[c.of], names[other.of])) < 0
 }
 
-// preferences returns the members in the order in which a switch ranks them.
+// preferences returns the members in the order in which the switch ranks them.
 func preferences(members []string, name string) []preference {
 	order := make([]preference, len(members))
 	for i, m := range members {
@@ -126,7 +128,7 @@ func preferences(members []string, name string) []preference {
 
 // score returns the score of a member for a switch. All controllers, of every version, must compute the same score.
 func score(member, name string) uint64 {
-	b := binary.BigEndian.AppendUint64(nil, uint64(len(member))) // no two pairs of names give the same bytes
+	b := binary.BigEndian.AppendUint64(nil, uint64(len(member))) // the length makes the input different for any two pairs of names
 	b = append(append(b, member...), name...)
 	sum := sha256.Sum256(b)
 	return binary.BigEndian.Uint64(sum[:])

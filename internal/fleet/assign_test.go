@@ -29,7 +29,7 @@ func loads(assigned map[string]string) map[string]int {
 	return n
 }
 
-// Every switch has a member, none more than its capacity, and the order of the arguments does not matter.
+// Every switch is assigned to a member, no member has more switches than its capacity, and the order of the arguments does not matter.
 func TestAssign(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		members, switches := drawNames(t, "members", 1, 6), drawNames(t, "switches", 0, 40)
@@ -49,8 +49,8 @@ func TestAssign(t *testing.T) {
 	})
 }
 
-// A switch moves between two members that stay only because one of them is full. Either the member that it leaves ranked lower and was
-// taken for want of room, or the member that it leaves has no more room for it.
+// A switch moves between two members that stay only if one of them is full. Either the switch prefers the new member, and the new
+// member was full before; or the switch prefers the old member, and the old member is full now.
 func TestAssignMovesFew(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		members, switches := drawNames(t, "members", 2, 6), drawNames(t, "switches", 1, 60)
@@ -76,7 +76,7 @@ func TestAssignMovesFew(t *testing.T) {
 	})
 }
 
-// A member that comes or goes moves only a small part of the switches beyond those that it takes or leaves.
+// If a member joins or leaves, only a few switches move in addition to those that the member takes over or gives up.
 func TestAssignMovesAreCounted(t *testing.T) {
 	switches := numberedNames("edge", 1000)
 	for n := 1; n < 12; n++ {

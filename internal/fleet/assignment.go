@@ -16,43 +16,44 @@ import (
 	"op25b/internal/tlsfiles"
 )
 
-// switchKind is the store's kind of ownership for switches.
+// switchKind is the kind under which the store keeps ownerships of switches.
 const switchKind = "switch"
 
-// An assignment is one switch that is assigned to this controller. It waits for the ownership, has a worker while it owns the switch, and
-// releases it.
+// An assignment is a switch that is assigned to this controller. It waits for the ownership, runs a worker while it owns the switch, and
+// then releases the ownership.
 type assignment struct {
 	c    *controller
 	name string
 	log  *zap.Logger
-	wake chan struct{} // holds one token: the worker must check the desired state
+	wake chan struct{} // holds one token if the worker must check the desired state
 	quit context.CancelFunc
 
-	// Both mutexes are locked before mu. storing is held while a status is being stored, and updating while the status is changed and
-	// reported.
+	// storing is locked while a status is being stored, and updating is locked while the status is being changed and reported. Both are
+	// locked before mu.
 	storing, updating sync.Mutex
 
-	mu      sync.Mutex // guards everything that follows
+	mu      sync.Mutex // guards all following fields
 	status  Status
-	seen    time.Time        // when the switch last answered
+	seen    time.Time        // time at which the switch last answered
 	own     *store.Ownership // nil while the switch is not owned
-	epoch   uint64           // the epoch of the last ownership that took over the stored status; 0 for none
-	device  device           // the device that the session is with
-	redial  func()           // ends the session, so that the next one uses the new address; nil without a session
-	removed bool             // the switch was removed from the inventory
+	epoch   uint64           // epoch of the last ownership that took over the stored status; 0 if there was none
+	device  device           // device to which the session is connected
+	redial  func()           // ends the session, so that the next session uses the new address; nil without a session
+	removed bool             // whether the switch was removed from the inventory
 
-	// failed is the state that the switch could not be brought to, with the reason and the number of failures in a row, until the switch
-	// can be brought to it. These fields outlive sessions and ownerships, so that a new session or ownership does not hasten the next
-	// attempt. They belong to the goroutine of work; only one runs at a time.
+	// failed is the state that the last attempts failed to reach, failedFor is the reason, and failures is the number of failures in a
+	// row. All are reset when an attempt succeeds. They outlive sessions and ownerships, so that a new session or ownership does not
+	// hasten the next attempt. Only the goroutine of work accesses them, and only one such goroutine runs at a time.
 	failed    *desired
 	failedFor Reason
 	failures  int
 
-	// left lists the states, from a store that was replaced since, whose entries the switch may hold. It belongs to the goroutine of run.
+	// left lists the states whose entries the switch may still have from a store that was replaced. Only the goroutine of run accesses
+	// it.
 	left []desired
 }
 
-// work starts the work on a switch.
+// work starts to work on a switch.
 func (c *controller) work(name string) *assignment {
 	s := &assignment{c: c, name: name, log: c.log.With(zap.String("switch", name)), wake: make(chan struct{}, 1), status: Status{Switch: name, Owner: c.Name}, left: c.left[name]}
 	ctx, quit := context.WithCancel(context.Background())
@@ -71,7 +72,7 @@ func (c *controller) work(name string) *assignment {
 	return s
 }
 
-// stop ends the work after the current step. removed means that the inventory no longer has the switch, whose status is then deleted.
+// stop ends the work after the current step. If removed is set, the switch was removed from the inventory, and its status is deleted.
 func (s *assignment) stop(removed bool) {
 	s.mu.Lock()
 	s.removed = s.removed || removed
@@ -85,7 +86,7 @@ func (s *assignment) owned() bool {
 	return s.own != nil && s.own.Held()
 }
 
-// recheck makes the worker check the desired state, and dial again if the address of the switch has changed.
+// recheck makes the worker check the desired state. If the switch's address has changed, recheck also makes the worker dial again.
 func (s *assignment) recheck() {
 	select {
 	case s.wake <- struct{}{}:
@@ -99,7 +100,7 @@ func (s *assignment) recheck() {
 	}
 }
 
-// run takes the ownership and works, and repeats both until ctx ends.
+// run takes the ownership and works on the switch. It repeats this until ctx ends.
 func (s *assignment) run(ctx context.Context) {
 	failures := 0
 	for ctx.Err() == nil {
@@ -111,7 +112,7 @@ func (s *assignment) run(ctx context.Context) {
 			s.runOwned(ctx, own)
 		case ctx.Err() != nil, errors.Is(err, store.ErrClosed):
 			return
-		default: // for example a full store
+		default: // an error such as a full store
 			failures++
 			s.reportWaiting(err.Error())
 			store.Pause(ctx, backoff(failures, s.c.AuditEvery))
@@ -122,7 +123,7 @@ func (s *assignment) run(ctx context.Context) {
 // take waits until this controller owns the switch.
 func (s *assignment) take(ctx context.Context) (*store.Ownership, error) {
 	s.reportWaiting("")
-	own, err := s.c.Store.TryOwn(ctx, switchKind, s.name, s.c.Name) // most switches are free and need no watch
+	own, err := s.c.Store.TryOwn(ctx, switchKind, s.name, s.c.Name) // try first without a watch, because most switches are free
 	if err == nil || ctx.Err() != nil {
 		return own, err
 	}
@@ -130,7 +131,7 @@ func (s *assignment) take(ctx context.Context) (*store.Ownership, error) {
 	return s.c.Store.Own(ctx, switchKind, s.name, s.c.Name)
 }
 
-// reportWaiting reports that the switch is not owned yet, and the reason.
+// reportWaiting reports that the switch is not owned yet, with the reason.
 func (s *assignment) reportWaiting(detail string) {
 	s.update(func(st *Status) error {
 		st.Ownership, st.OwnershipDetail, st.Epoch = Waiting, detail, 0
@@ -138,7 +139,7 @@ func (s *assignment) reportWaiting(detail string) {
 	})
 }
 
-// runOwned works on the switch while it is owned, and then releases it.
+// runOwned works on the switch while this controller owns it, and then releases the ownership.
 func (s *assignment) runOwned(ctx context.Context, own *store.Ownership) {
 	w := newWorker(s, own)
 	w.origins.begun, s.left = s.left, nil
@@ -167,7 +168,7 @@ func (s *assignment) runOwned(ctx context.Context, own *store.Ownership) {
 		s.own = nil
 		s.mu.Unlock()
 		s.c.Metrics.lost()
-		s.update(func(st *Status) error { // the condition stays as last known
+		s.update(func(st *Status) error { // the reported condition does not change
 			st.Ownership, st.Progress = Lost, nil
 			if err := s.c.gen.Err(); err != nil {
 				st.OwnershipDetail = err.Error()
@@ -179,7 +180,7 @@ func (s *assignment) runOwned(ctx context.Context, own *store.Ownership) {
 	}
 }
 
-// release gives up the ownership. The session must already be closed.
+// release releases the ownership. The session must already be closed.
 func (s *assignment) release(own *store.Ownership) {
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
@@ -195,7 +196,7 @@ func (s *assignment) release(own *store.Ownership) {
 		s.storing.Lock()
 		err = s.c.reporter.records.Delete(ctx, s.name, store.AnyVersion, own)
 		s.mu.Lock()
-		s.own = nil // before the status can be stored again
+		s.own = nil // must happen before the status can be stored again
 		s.mu.Unlock()
 		s.storing.Unlock()
 	} else {
@@ -209,7 +210,8 @@ func (s *assignment) release(own *store.Ownership) {
 	}
 }
 
-// update changes the status, and logs and reports the change. An error of change indicates a bug in this program.
+// update changes the status. It logs the change and reports it to OnStatus and the reporter. An error of change indicates a bug in this
+// program.
 func (s *assignment) update(change func(*Status) error, fields ...zap.Field) {
 	s.updating.Lock()
 	defer s.updating.Unlock()
@@ -243,7 +245,7 @@ func (s *assignment) updateLocked(change func(*Status) error, fields ...zap.Fiel
 	s.c.reporter.changed(s)
 }
 
-// fields returns the fields of a log line about a status.
+// fields returns the fields of a log entry about a status.
 func (st Status) fields() []zap.Field {
 	fields := []zap.Field{
 		zap.Stringer("state", st.State), zap.Stringer("reason", st.Reason), zap.Stringer("ownership", st.Ownership),
@@ -255,7 +257,7 @@ func (st Status) fields() []zap.Field {
 	return fields
 }
 
-// A device is the address of a switch and its connection parameters.
+// A device is the address of a switch with its connection parameters.
 type device struct {
 	addr string
 	id   uint64
@@ -280,7 +282,8 @@ func (d device) tlsConfig(log *zap.Logger) (*tls.Config, error) {
 	return cfg, nil
 }
 
-// backoff returns the pause after a number of failures in a row, minus a random part of up to half of it.
+// backoff returns the pause after the given number of failures in a row. The pause doubles with each failure, up to most, and is then
+// shortened at random by up to half.
 func backoff(failures int, most time.Duration) time.Duration {
 	wait := min(retryMin, most)
 	for range failures - 1 {

@@ -11,7 +11,7 @@ import (
 	"op25b/internal/store"
 )
 
-// I13. An ownership that ends before the previous owner's status was read does not hide that status from the next ownership.
+// I13. If an ownership ends before it has read the previous owner's status, the next ownership still finds that status in the store.
 func TestBeginIsCutShort(t *testing.T) {
 	s := embeddedStore(t)
 	const name = "edge-1"
@@ -26,8 +26,8 @@ func TestBeginIsCutShort(t *testing.T) {
 		own := must(s.TryOwn(within(t), switchKind, name, "noc-1"))(t)
 		tm := newWorker(x, own)
 		x.own, tm.before = own, x.epoch
-		// The assignment's own status, which knows nothing of the switch, still waits to be stored: a slow store gives the reporter time
-		// for it.
+		// The assignment's own status, which has no data about the switch yet, is still waiting to be stored. With a slow store, the
+		// reporter tries to store it at this point.
 		if err := errors.Join(x.store(within(t)), c.reporter.storeAll(within(t), []*assignment{x})); err != nil {
 			t.Fatal(err)
 		}

@@ -24,14 +24,14 @@ import (
 	"op25b/internal/strict"
 )
 
-// The size of the fleet, and of each switch. Most entries are the policy's, which all switches share.
+// The size of the fleet and of each switch. Most entries come from the policy and are the same on all switches.
 const (
 	fleetSize    = 1000
 	fleetLines   = 20
 	fleetRemotes = 860
 )
 
-// fleetDocuments returns a policy and an inventory of light switches.
+// fleetDocuments returns a policy and an inventory whose switches are the light switches at addr.
 func fleetDocuments(addr string) []strict.File {
 	var inv, p strings.Builder
 	inv.WriteString("apiVersion: op25b/v1\nkind: Inventory\nswitches:\n")
@@ -55,7 +55,7 @@ func fleetDocuments(addr string) []strict.File {
 	return []strict.File{{Name: "inventory.yaml", Data: []byte(inv.String())}, {Name: "policy.yaml", Data: []byte(p.String())}}
 }
 
-// A fleetBench is a store with the intent of a fleet, and the fleet.
+// A fleetBench is a fleet of light switches, with a store that contains its intent.
 type fleetBench struct {
 	*lightSwitches
 	store *store.Store
@@ -63,7 +63,7 @@ type fleetBench struct {
 	in    *intent.Intent
 }
 
-// startFleet starts a fleet and lets a controller converge it once.
+// startFleet starts a fleet and runs a controller until the fleet has converged.
 func startFleet(b *testing.B) *fleetBench {
 	b.Helper()
 	light := startLight(b, fleetSize)
@@ -83,10 +83,10 @@ type counted struct {
 	cancel context.CancelFunc
 	ended  chan error
 
-	mu      sync.Mutex // guards everything that follows
+	mu      sync.Mutex // guards all following fields
 	last    map[string]Status
-	is      func(Status) bool   // the awaited state
-	left    map[string]struct{} // switches that have not reached it yet
+	is      func(Status) bool   // reports whether a switch has reached the awaited state
+	left    map[string]struct{} // switches that have not reached the awaited state yet
 	reached chan struct{}
 }
 
@@ -117,7 +117,7 @@ func (c *counted) checkLocked(st Status) {
 	}
 }
 
-// await waits until all switches are converged.
+// await waits until all switches have converged to the revision and the phases.
 func (c *counted) await(b *testing.B, revision uint64, inForce string) {
 	b.Helper()
 	reached := make(chan struct{})
@@ -150,7 +150,7 @@ func (c *counted) stop(b *testing.B) {
 	}
 }
 
-// bare dials a switch as a minimal client.
+// bare dials a switch without any of the controller's code.
 func (f *fleetBench) bare(b *testing.B) *grpc.ClientConn {
 	b.Helper()
 	conn, err := grpc.NewClient(f.addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
@@ -160,7 +160,7 @@ func (f *fleetBench) bare(b *testing.B) *grpc.ClientConn {
 	return conn
 }
 
-// bareReads connects to every switch and reads all of it, with the parallelism of a controller.
+// bareReads connects to every switch and reads all of its entries, with the same parallelism as a controller.
 func (f *fleetBench) bareReads(b *testing.B) time.Duration {
 	b.Helper()
 	began := time.Now()
@@ -212,8 +212,8 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// BenchmarkRestart starts a controller on a fleet that is converged: it must find that out and write nothing. The floor is a bare client
-// that connects to every switch and reads the same.
+// BenchmarkRestart starts a controller on a converged fleet. The controller must find that the fleet is converged, and write nothing. The
+// result is compared with a bare client that connects to every switch and reads the same entries.
 func BenchmarkRestart(b *testing.B) {
 	f := startFleet(b)
 	b.Logf("%s", f)
@@ -243,7 +243,8 @@ func BenchmarkRestart(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// heldHeap is the heap that both ends of a bare stream to every switch take, because the light switches are in this process.
+// heldHeap returns the heap that a bare stream to every switch takes. It includes both ends of the streams, because the light switches are
+// in this process.
 func (f *fleetBench) heldHeap(b *testing.B) uint64 {
 	b.Helper()
 	before := heap()
@@ -271,8 +272,8 @@ func (f *fleetBench) heldHeap(b *testing.B) uint64 {
 	return held
 }
 
-// BenchmarkPhaseChange activates a phase by hand, and measures from the call to the last switch that has it in force. The floor is one bare
-// Write of one MODIFY to each switch, all at once, over open connections.
+// BenchmarkPhaseChange activates a phase by hand, and measures the time from the call until the phase is in force on the last switch. The
+// result is compared with a bare Write of one MODIFY to each switch, all at once, over open connections.
 func BenchmarkPhaseChange(b *testing.B) {
 	f := startFleet(b)
 	b.Logf("%s", f)

@@ -8,8 +8,8 @@ import (
 	"op25b/internal/store"
 )
 
-// A birth is the time when a fleet first used a store. It is the high word of every election id. The low word is a revision of etcd, which
-// counts from 1 again in a store that was lost and recreated, while the switches remember the ids from before.
+// A birth is the time at which a fleet first used a store. It is the high word of every election id. The low word is a revision of etcd.
+// If a store is lost and recreated, its revisions count from 1 again, but the switches remember the earlier election ids.
 type birth struct {
 	Seconds uint64 `json:"seconds"` // since 1970, by the clock of the host
 }
@@ -20,7 +20,8 @@ const (
 )
 
 // bornAt returns the store's birth, and stores one if there is none. A store that was restored from a backup has its old birth but lower
-// revisions. For such a store, bornAt uses the time when its identity was made. bornAt waits for a quorum and for room until ctx ends.
+// revisions. For such a store, bornAt returns the time at which the store's identity was made. bornAt waits until the store has a quorum
+// and room, or until ctx ends.
 func bornAt(ctx context.Context, s *store.Store, id store.Identity) (uint64, error) {
 	records := store.JSON[birth](s, birthKind)
 	for {

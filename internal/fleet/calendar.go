@@ -8,14 +8,14 @@ import (
 	"op25b/internal/store"
 )
 
-// calendar records the dates that have come, and follows the dates that other controllers record, until ctx ends.
+// calendar records the dates that have come, and applies the dates that other controllers record, until ctx ends.
 func (c *controller) calendar(ctx context.Context) {
 	written := c.Book.WatchDated(ctx)
 	failed := false
 	for {
 		select {
 		case <-ctx.Done():
-			for range written { // until the watch has ended
+			for range written { // wait until the watch has ended
 			}
 			return
 		case some, ok := <-written:

@@ -25,8 +25,8 @@ func (o *origins) cause(name string, want desired) Reason {
 	return ReasonDrift
 }
 
-// causeOfPhase returns the reason why the wanted documents or phases differ from those of an earlier view. A date is the reason if the
-// earlier view has the same phases at the later moment.
+// causeOfPhase returns the reason why the wanted documents or phases differ from those of an earlier view. The reason is a date if the
+// earlier view has the wanted phases at the time want.At.
 func causeOfPhase(before *view, name string, want desired) Reason {
 	if !before.SameDocuments(want.Intent) {
 		return ofRevision(want, ReasonIntent)
@@ -37,7 +37,7 @@ func causeOfPhase(before *view, name string, want desired) Reason {
 	return ofRevision(want, ReasonPhase)
 }
 
-// causeSincePrior returns the cause for a switch of which only the stored status is known.
+// causeSincePrior returns the reason why a switch must change if only its stored status is known.
 func (o *origins) causeSincePrior(want desired) Reason {
 	switch prior := o.prior; {
 	case prior.Revision == 0 && o.replaced:
@@ -52,7 +52,7 @@ func (o *origins) causeSincePrior(want desired) Reason {
 	return ReasonDrift
 }
 
-// ofRevision returns ReasonRestored for a revision that restores another one, and otherwise the given reason.
+// ofRevision returns ReasonRestored if the wanted revision restores an earlier one; otherwise it returns the given reason.
 func ofRevision(want desired, otherwise Reason) Reason {
 	if want.Restores != 0 {
 		return ReasonRestored
@@ -60,7 +60,7 @@ func ofRevision(want desired, otherwise Reason) Reason {
 	return otherwise
 }
 
-// failureOf returns the reason of StateFailed for an error of converge.
+// failureOf returns the reason of StateFailed for an error that converge returned.
 func failureOf(err error) Reason {
 	var write *p4rt.WriteError
 	for _, r := range []struct {

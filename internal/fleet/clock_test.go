@@ -11,11 +11,11 @@ import (
 	"op25b/internal/store"
 )
 
-// A watch is a clock that can be set independently of the time that passes.
+// A watch is a clock whose wall time can be set independently of the elapsed time.
 type watch struct {
 	*clock.Clock
-	at  time.Time    // when the test began, by the right clock
-	off atomic.Int64 // of the wall clock
+	at  time.Time    // the correct time at the start of the test
+	off atomic.Int64 // offset of the wall clock from the correct time
 }
 
 var testBegan = time.Now()
@@ -32,10 +32,10 @@ func watchAt(t testing.TB, at time.Time, off time.Duration) *watch {
 
 func (w *watch) set(off time.Duration) { w.off.Store(int64(off)) }
 
-var may30 = time.Date(2006, 5, 30, 12, 0, 0, 0, time.UTC) // the phase "before"; on 1 June "mobile-carriers" begins
+var may30 = time.Date(2006, 5, 30, 12, 0, 0, 0, time.UTC) // in the phase "before"; the phase "mobile-carriers" begins on 1 June
 
-// Two controllers share an etcd, and one clock is two hours behind. A phase activated on either is in force on every switch, and the
-// differing clock puts no date in force. I11
+// Two controllers share a store, and the clock of one controller is two hours behind. A phase that is activated on either controller comes
+// into force on every switch. The clock that is behind puts no date in force. I11
 func TestI11ClockSkew(t *testing.T) {
 	switches := []*testSwitch{startTestSwitch(t, 1, "127.0.0.1:0"), startTestSwitch(t, 2, "127.0.0.1:0"), startTestSwitch(t, 3, "127.0.0.1:0")}
 	etcd := embeddedStore(t)
@@ -87,7 +87,7 @@ func TestI11ClockSkew(t *testing.T) {
 	second.end()
 }
 
-// A clock set three days forward by mistake silently begins no phase: an operator must confirm the clock. I11
+// If a clock is set three days forward by mistake, no phase begins silently. The date is held until an operator confirms the clock. I11
 func TestI11ClockForward(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -104,7 +104,7 @@ func TestI11ClockForward(t *testing.T) {
 	})
 	untouched(t, "a clock that was set", x)
 
-	// A phase can still be activated by hand, and undone.
+	// A phase can still be activated by hand and rolled back.
 	in = must(book.Activate(within(t), in.Number, "all-destinations", policy.Scope{}, by))(t)
 	if st := r.converged(x.name, in.Number); st.InForce != "all-destinations" {
 		t.Errorf("%q in force", st.InForce)
@@ -124,11 +124,11 @@ func TestI11ClockForward(t *testing.T) {
 	})
 }
 
-// A clock that is set a day back ends nothing that is in force, neither while the controller runs nor after a restart. I11
+// If a clock is set back by a day, everything in force stays in force, while the controller runs and also after a restart. I11
 func TestI11ClockBack(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
-	w := watchAt(t, may30.Add(48*time.Hour), 0) // "mobile-carriers" has begun 12 hours ago
+	w := watchAt(t, may30.Add(48*time.Hour), 0) // the phase "mobile-carriers" began 12 hours ago
 	book := intent.NewBookOf(s, w.Clock)
 	in := apply(t, book, documentsOf(t, x))
 	in = must(book.Activate(within(t), in.Number, "all-destinations", policy.Scope{Groups: []string{"mobile"}}, by))(t)
@@ -154,8 +154,8 @@ func TestI11ClockBack(t *testing.T) {
 	untouched(t, "a restart with a clock that was set back", x)
 }
 
-// A change by date is recorded once, by any controller, and is from then on in force on every switch, whatever the clock of its controller.
-// I11
+// Any one of the controllers records a change by date, once. From then on the change is in force on every switch, whatever the clock of its
+// controller. I11
 func TestI11DatesLeaveTrace(t *testing.T) {
 	switches := []*testSwitch{startTestSwitch(t, 1, "127.0.0.1:0"), startTestSwitch(t, 2, "127.0.0.1:0"), startTestSwitch(t, 3, "127.0.0.1:0")}
 	etcd := embeddedStore(t)

@@ -8,21 +8,21 @@ import (
 	"op25b/internal/p4rt"
 )
 
-// An event is a change of a switch or its session. The state and the event determine the next state: see transitions.
+// An event is a change of a switch or of its session. The current state and the event determine the next state: see transitions.
 type event uint8
 
 const (
-	eventDial       event = iota // a new owner or a new address: the switch is dialed for the first time
+	eventDial       event = iota // the switch is dialed for the first time, because of a new owner or a new address
 	eventDisconnect              // no session
-	eventBackup                  // a session that is not primary
-	eventConverge                // a primary session: the switch is being read or written
-	eventConverged               // the switch was seen to hold the desired state
-	eventFail                    // the switch answers and was not brought to the desired state, or no session with it can be made
+	eventBackup                  // there is a session, but it is not primary
+	eventConverge                // there is a primary session, and the switch is being read or written
+	eventConverged               // the switch was found in the desired state
+	eventFail                    // the switch answers but could not be brought to the desired state, or no session can be configured
 	eventNoPhase                 // no phase has begun for the switch
 	events
 )
 
-// A transition is the effect of an event: the states that it may occur in, the next state, and the reasons that it may have.
+// A transition is the effect of an event: the states in which the event may occur, the next state, and the reasons that are allowed.
 type transition struct {
 	name    string
 	from    []State
@@ -31,16 +31,16 @@ type transition struct {
 }
 
 var (
-	// none is the state of a switch without any report.
+	// none is the state of a switch that was never reported.
 	none = State(0)
-	// connected lists the states in which a session can become primary. Becoming primary is not an event.
+	// connected lists the states in which a session can become primary. That a session becomes primary is not an event itself.
 	connected = []State{StateConnecting, StateDisconnected, StateBackup, StateConverging, StateConverged, StateFailed, StateNoPhase}
 	anyState  = append([]State{none}, connected...)
 )
 
 // transitions is the complete state machine of a switch's condition. The reasons of eventConverge and eventConverged come from
-// origins.cause, those of eventFail from failureOf, and those of sessions from sessionReasons. Each is computed from the present data, and
-// never from the event that woke the worker.
+// origins.cause, the reasons of eventFail come from failureOf, and the reasons of session events come from sessionReasons. Each reason is
+// computed from the current data, never from the event that woke the worker.
 var transitions = [events]transition{
 	eventDial: {"dial", anyState, StateConnecting, []Reason{ReasonDialing}},
 	eventDisconnect: {"disconnect", connected, StateDisconnected, []Reason{
@@ -69,7 +69,7 @@ var sessionReasons = map[p4rt.StateReason]Reason{
 	p4rt.ReasonStreamLost: ReasonStreamLost, p4rt.ReasonClosed: ReasonSessionClosed, p4rt.ReasonFailed: ReasonSessionFailed,
 }
 
-// become applies an event. An error indicates a bug in this program; the event is applied nevertheless.
+// become applies an event. An error indicates a bug in this program. The event is applied even if become returns an error.
 func (st *Status) become(e event, reason Reason, detail string) error {
 	x := transitions[e]
 	var err error
@@ -83,7 +83,8 @@ func (st *Status) become(e event, reason Reason, detail string) error {
 	return err
 }
 
-// fail applies a failure. The failure continues the previous one if the reason is the same and nothing else has been wanted since.
+// fail applies a failure. The failure continues the previous failure if the reason is the same and the wanted state has not changed in
+// between; same reports this.
 func (st *Status) fail(reason Reason, detail string, same bool, now time.Time) error {
 	err := st.become(eventFail, reason, detail)
 	f := ConvergeFailure{Reason: reason, Detail: detail, Wanted: st.Wanted, Since: now.UTC(), Attempts: 1}
@@ -94,8 +95,8 @@ func (st *Status) fail(reason Reason, detail string, same bool, now time.Time) e
 	return err
 }
 
-// since returns when the condition began: when its state, reason or revision last changed. A failure continues while it is tried again and
-// while the switch is not connected.
+// since returns the time at which the condition began: the last change of its state, reason or revision. A failure is considered to
+// continue while the attempt is repeated and while the switch is disconnected.
 func (st *Status) since(before Status, now time.Time) time.Time {
 	same := st.State == before.State && !before.Since.IsZero()
 	switch st.State {

@@ -11,13 +11,14 @@ import (
 	"op25b/internal/p4rt"
 )
 
-// The state machine, state by event: the next state, or 0 where the event cannot occur.
+// TestTransitions compares the state machine with a table of states and events. An entry is the next
+// state, or 0 if the event cannot occur in the state.
 func TestTransitions(t *testing.T) {
 	const (
 		no, dial, gone, back, look, is, bad, off = State(0), StateConnecting, StateDisconnected, StateBackup, StateConverging, StateConverged, StateFailed, StateNoPhase
 	)
 	want := map[State][events]State{
-		// dial disconnect backup converge converged fail no-phase
+		// columns: dial, disconnect, backup, converge, converged, fail, no phase
 		no:   {dial, no, no, no, no, no, no},
 		dial: {dial, gone, back, look, is, bad, off},
 		gone: {dial, gone, back, look, is, bad, off},
@@ -26,7 +27,7 @@ func TestTransitions(t *testing.T) {
 		is:   {dial, gone, back, look, is, bad, off},
 		bad:  {dial, gone, back, look, is, bad, off},
 		off:  {dial, gone, back, look, is, bad, off},
-		// A reader's state is never the start of an owner's event.
+		// Only readers use StateUnknown, so no event of an owner starts from it.
 		StateUnknown: {},
 	}
 	if len(want) != len(op25bv1.SwitchState_name) {
@@ -43,7 +44,7 @@ func TestTransitions(t *testing.T) {
 	}
 }
 
-// Every reason belongs to an event or to readers, and an event refuses every other reason.
+// Every reason belongs to an event or is set by readers. An event accepts only its own reasons.
 func TestReasonsOfEvents(t *testing.T) {
 	readers := map[Reason]bool{0: true, ReasonNeverReported: true, ReasonOwnerGone: true, ReasonReleased: true, ReasonTakenOver: true, ReasonNotConfirmed: true}
 	used := make(map[Reason]bool)
@@ -66,7 +67,7 @@ func TestReasonsOfEvents(t *testing.T) {
 	}
 }
 
-// Every reason of p4rt for a session that is not primary is allowed for its event.
+// Every reason that p4rt gives for a session that is not primary is allowed for the corresponding event.
 func TestSessionReasons(t *testing.T) {
 	for of, e := range map[p4rt.StateReason]event{
 		p4rt.ReasonDialing: eventDial, p4rt.ReasonOtherHigher: eventBackup, p4rt.ReasonNoPrimary: eventBackup, p4rt.ReasonOutranked: eventBackup,
@@ -83,7 +84,7 @@ func TestSessionReasons(t *testing.T) {
 	}
 }
 
-// A status reports when its condition began, however often it was tried again since. // I11
+// A status reports when its condition began, however many attempts followed. // I11
 func TestSince(t *testing.T) {
 	began := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 	now := began
@@ -131,7 +132,8 @@ func TestSince(t *testing.T) {
 	step("a phase", reach(10, ReasonPhase), 15*time.Minute)
 }
 
-// Statuses are stored with the names of enums. An unknown name, from a newer controller, is unspecified.
+// In stored statuses, enums are represented by their names. An unknown name, such as one from a newer
+// controller, is read as unspecified.
 func TestStatusIsStoredByName(t *testing.T) {
 	st := Status{Switch: "edge-1", State: StateNoPhase, Reason: ReasonNoPhase, Ownership: NotOwned}
 	data := must(json.Marshal(st))(t)

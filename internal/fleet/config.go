@@ -14,67 +14,72 @@ import (
 	"op25b/internal/store"
 )
 
-// ErrConfig is returned by Run for a Config that cannot work.
+// ErrConfig is returned by Run if the Config is invalid.
 var ErrConfig = errors.New("invalid fleet configuration")
 
 // Defaults of a Config.
 const (
-	// DefaultAuditEvery is how often each converged switch is read. For 1,000 switches that is 3.3 reads a second.
+	// DefaultAuditEvery is how often each converged switch is read. With 1,000 switches, the controllers make 3.3 reads a second in
+	// total.
 	DefaultAuditEvery = 5 * time.Minute
-	// DefaultSettle is how long another controller must be present before switches are handed over to it, so that a process that fails to
-	// start gets no switches. Switches without an owner are assigned at once.
+	// DefaultSettle is how long another controller must be present before switches are handed over to it. This prevents a hand-over to a
+	// process that fails shortly after its start. Switches without an owner are assigned at once.
 	DefaultSettle = 10 * time.Second
-	// ConvergingPerCPU is the number of switches that a controller reconciles at once, for each CPU that it may use. Meanwhile the
-	// entries read and the entries wanted are in memory: 100 MB for a full switch.
+	// ConvergingPerCPU is the number of switches that a controller reconciles at once for each CPU that it may use. During a
+	// reconciliation, the entries that were read and the wanted entries are in memory. They take 100 MB for a full switch.
 	ConvergingPerCPU = 4
 )
 
-// Limits within the package.
+// Internal limits.
 const (
-	// verifyWithin is the time within which an audit verifies a change of phase that was one MODIFY. For 1,000 switches that is 17 reads
-	// a second.
+	// verifyWithin is the time within which an audit verifies a change of phase that was made by one MODIFY. With 1,000 switches, such a
+	// change causes 17 reads a second.
 	verifyWithin = time.Minute
-	// releaseTimeout is how long a release may wait for etcd. An ownership that is not released expires.
+	// releaseTimeout is how long a release waits for etcd. If the release fails, the ownership ends when its lease expires.
 	releaseTimeout = 3 * time.Second
-	// retryMin is the pause after the first failure of a switch that answers. It doubles up to the interval of audits.
+	// retryMin is the pause after the first failure of a switch that answers. The pause doubles up to the interval of audits.
 	retryMin = time.Second
-	// recheckClock is the longest wait for a date without checking the clock, because timers do not notice that the clock is set.
+	// recheckClock is the longest wait for a date before the clock is checked again. The check is necessary because a timer does not
+	// notice that the clock was set.
 	recheckClock = time.Minute
 )
 
 // A Config configures one controller of the fleet.
 type Config struct {
-	// Name is unique among the controllers of the cluster.
+	// Name is the name of the controller. It must be unique among the controllers of the cluster.
 	Name string
-	// Addr is the northbound address, which is published to the other controllers.
+	// Addr is the controller's northbound address. It is published to the other controllers.
 	Addr  string
 	Store *store.Store
 	Book  *intent.Book
-	// Logger may be nil.
+	// Logger is the logger of the controller; nil means no logging.
 	Logger *zap.Logger
-	// Clock is the clock of phases, exemptions and statuses. If it is nil, the controller makes one with Now as the wall clock.
+	// Clock is the clock for phases, exemptions and statuses. If it is nil, the controller creates a clock whose wall clock is Now.
 	Clock *clock.Clock
-	// Now is the wall clock if Clock is nil; time.Now if nil.
+	// Now is the wall clock if Clock is nil; nil means time.Now.
 	Now func() time.Time
-	// Session configures every session with a switch. The controller sets Addr, DeviceID, ElectionID, TLS and OnStatus.
+	// Session configures every session with a switch. The controller sets its fields Addr, DeviceID, ElectionID, TLS and OnStatus.
 	Session p4rt.KeepConfig
-	// Recorder returns the recorder for the sessions with a switch, or nil. It is called whenever a session begins. It may be nil.
+	// Recorder returns the recorder for a session with a switch, or nil. It is called whenever a session begins. Recorder itself may be
+	// nil.
 	Recorder func(switchName string) *p4rt.Recorder
-	// AuditEvery is how often each converged switch is read, plus or minus a quarter; DefaultAuditEvery if 0.
+	// AuditEvery is how often each converged switch is read; 0 means DefaultAuditEvery. The actual interval differs at random by up to a
+	// quarter.
 	AuditEvery time.Duration
-	// Converging is how many switches are reconciled at once; ConvergingPerCPU for each CPU if 0. A change of phase by one MODIFY does
-	// not count.
+	// Converging is the number of switches that are reconciled at once; 0 means ConvergingPerCPU for each CPU. A change of phase by one
+	// MODIFY does not count.
 	Converging int
-	// Settle is how long another controller must be present before switches are handed over to it; DefaultSettle if 0.
+	// Settle is how long another controller must be present before switches are handed over to it; 0 means DefaultSettle.
 	Settle time.Duration
-	// Metrics may be nil.
+	// Metrics counts the controller's switches; nil means no metrics.
 	Metrics *Metrics
-	// OnStatus, if not nil, is called with every change of a switch assigned to this controller. That includes changes to Waiting and
-	// Lost, which are not stored. Calls come from several goroutines, but for one switch in order. OnStatus must not block for long.
+	// OnStatus, if not nil, is called with every change of the status of a switch that is assigned to this controller. This includes
+	// changes to Waiting and Lost, which are not stored. The calls come from several goroutines, but the calls for one switch are in
+	// order. OnStatus must not block for long.
 	OnStatus func(Status)
 
-	timer func(time.Duration) <-chan time.Time // for dates; time.After if nil
-	fault func(error)                          // is called if a status cannot follow the previous one; logs if nil
+	timer func(time.Duration) <-chan time.Time // starts the timer for dates; nil means time.After
+	fault func(error)                          // called if an event is not allowed after the previous status; nil means that the error is logged
 }
 
 func (c Config) withDefaults() (Config, error) {

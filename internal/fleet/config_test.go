@@ -31,7 +31,7 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// A controller whose store is closed ends with that error.
+// If the store is closed, Run returns ErrClosed.
 func TestStoreIsClosed(t *testing.T) {
 	s := must(store.Open(within(t), store.Config{Dir: t.TempDir()}))(t)
 	ended := make(chan error, 1)
@@ -52,7 +52,7 @@ func TestStoreIsClosed(t *testing.T) {
 	}
 }
 
-// A session that cannot be configured is a failed state, until the intent changes.
+// If a session cannot be configured, the switch is in StateFailed until the intent changes.
 func TestBadTLSFiles(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -109,7 +109,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// A watch of statuses ends with its context, and sends the newest.
+// A watch of statuses sends the newest statuses and ends when its context ends.
 func TestWatchStatuses(t *testing.T) {
 	s := embeddedStore(t)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -9,12 +9,12 @@ import (
 	"op25b/internal/store"
 )
 
-// confirm writes the confirmation of this controller's switches at intervals until ctx ends.
+// confirm repeatedly writes the confirmation for this controller's switches until ctx ends.
 func (c *controller) confirm(ctx context.Context) {
 	records := store.JSON[confirmation](c.Store, confirmationKind)
 	for {
 		switch now := time.Now(); {
-		case c.reporter.waiting(now) > confirmEvery: // the stored statuses are older than ours
+		case c.reporter.waiting(now) > confirmEvery: // the stored statuses are older than the statuses in memory
 		default:
 			if err := records.PutFor(ctx, c.Name, confirmation{c.seenAll(c.Now()).UTC()}, int64(ConfirmedFor/time.Second)); err != nil && ctx.Err() == nil {
 				c.log.Debug("the switches' statuses are not confirmed", zap.Error(err))
@@ -26,7 +26,8 @@ func (c *controller) confirm(ctx context.Context) {
 	}
 }
 
-// seenAll returns the earliest moment at which a switch reported as connected was last seen, or now if there is none.
+// seenAll returns the earliest time at which a switch that is reported as connected was last seen. If there is no
+// such switch, it returns now.
 func (c *controller) seenAll(now time.Time) time.Time {
 	c.workingMu.Lock()
 	defer c.workingMu.Unlock()
@@ -41,7 +42,7 @@ func (c *controller) seenAll(now time.Time) time.Time {
 	return earliest
 }
 
-// alive notes that the switch has answered.
+// alive records that the switch has answered.
 func (s *assignment) alive() {
 	now := s.c.Now()
 	s.mu.Lock()

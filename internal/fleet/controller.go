@@ -18,9 +18,9 @@ import (
 	"op25b/internal/store"
 )
 
-// Run keeps the switches assigned to this controller converged until ctx ends. Then it leaves the members, so that the others reassign its
-// switches. It releases each switch after closing its session; the switches keep their entries. Run returns nil, ErrConfig, or
-// store.ErrClosed if the store was closed.
+// Run keeps the switches that are assigned to this controller converged until ctx ends. Then the controller leaves the members, so that
+// the other controllers take over its switches. It closes each session and then releases the ownership; the switches keep their entries.
+// Run returns nil when ctx ends, ErrConfig if cfg is invalid, and store.ErrClosed if the store was closed.
 func Run(ctx context.Context, cfg Config) error {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -63,7 +63,7 @@ func Run(ctx context.Context, cfg Config) error {
 	return err
 }
 
-// A controller is one run on one generation of the store. When the generation ends, the controller ends and discards everything that was
+// A controller runs during one generation of the store. When the generation ends, the controller ends and discards everything that was
 // read from the store. The next controller starts without that data.
 type controller struct {
 	Config
@@ -73,31 +73,31 @@ type controller struct {
 	identity   store.Identity
 	birth      uint64
 	reporter   *reporter
-	converging chan struct{} // holds a token for each switch that is being reconciled
+	converging chan struct{} // contains a token for each switch that is being reconciled
 	view       atomic.Pointer[view]
 
 	workingMu sync.Mutex // guards working; locked before the mu of any assignment
 	working   map[*assignment]struct{}
 
-	background sync.WaitGroup  // goroutines that end after reporting
-	reporting  context.Context // statuses can be stored until it ends
+	background sync.WaitGroup  // goroutines that end when reporting ends
+	reporting  context.Context // statuses can be stored until this context ends
 
-	// The fields below belong to the goroutine of run.
+	// Only the goroutine of run accesses the following fields.
 	members     []string
-	since       map[string]time.Time // when each member was first seen, by the monotonic clock; zero for members that were there at the start
+	since       map[string]time.Time // time at which each member was first seen, by the monotonic clock; zero for members that were present at the start
 	assignments map[string]*assignment
 	ended       chan *assignment
-	dated       chan struct{}    // makes calendar check the dates; has room for one value, and any goroutine may send on it
-	dates       <-chan time.Time // nil if no date is awaited
-	date        time.Time        // the awaited date
+	dated       chan struct{}    // a value makes calendar check the dates; any goroutine may send on the channel, which has room for one value
+	dates       <-chan time.Time // timer for the next date; nil if there is no next date
+	date        time.Time        // the next date
 	settled     <-chan time.Time
 
-	// left lists the states of a replaced store whose entries switches may hold: at first from the previous generation, at the end from
-	// this one.
+	// left lists, for each switch, the states whose entries the switch may still have although their store was replaced. It is passed from
+	// the controller of one generation to the controller of the next generation.
 	left map[string][]desired
 }
 
-// run returns nil when ctx ends, store.ErrReplaced when the generation ends, and otherwise the errors of Run.
+// run returns nil when ctx ends, and store.ErrReplaced when the generation ends. Its other errors are those of Run.
 func (c *controller) run(ctx context.Context) (err error) {
 	for {
 		c.identity, err = c.gen.Identity(ctx)
@@ -127,7 +127,7 @@ func (c *controller) run(ctx context.Context) (err error) {
 	members, intents := c.Store.WatchMembers(watching), c.Book.Watch(watching, 0)
 	err = c.loop(ctx, members, intents)
 	stopWatching()
-	for range intents { // until the watch has ended
+	for range intents { // wait until the watch has ended
 	}
 	for _, s := range c.assignments {
 		s.stop(false)
@@ -153,7 +153,7 @@ func (c *controller) forget(s *assignment) {
 	c.left[s.name] = s.left
 }
 
-// why returns the detail of a reason, or an empty string.
+// why returns the detail of a reason. It is empty for most reasons.
 func (c *controller) why(r Reason) string {
 	if r == ReasonStoreReplaced {
 		return c.gen.Why()
@@ -173,22 +173,22 @@ func join(ctx context.Context, c Config, log *zap.Logger) (*store.Presence, erro
 	}
 }
 
-// fullPause is the pause before another write to a full store.
+// fullPause is the pause before a write to a full store is repeated.
 const fullPause = 5 * time.Second
 
-// takesNothing reports whether a write failed because the store accepts no writes for now.
+// takesNothing reports whether a write failed because the store accepts no writes at the moment.
 func takesNothing(err error) bool {
 	return errors.Is(err, store.ErrNoQuorum) || errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrRestoring)
 }
 
-// awaitRoom pauses before the next attempt. It does not pause for an error without a quorum, because that request has already waited.
+// awaitRoom pauses before the next attempt. It does not pause if there was no quorum, because the failed request has already waited.
 func awaitRoom(ctx context.Context, err error) {
 	if errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrRestoring) {
 		store.Pause(ctx, fullPause)
 	}
 }
 
-// compareClock begins to compare clocks as soon as the store has a quorum.
+// compareClock starts the comparison of clocks as soon as the store has a quorum.
 func (c *controller) compareClock(ctx context.Context) (*clock.Keeper, error) {
 	for {
 		k, err := c.Clock.Begin(ctx, c.Store, c.Name)
@@ -214,7 +214,7 @@ func (c *controller) loop(ctx context.Context, members <-chan []store.Member, in
 			switch {
 			case !ok:
 				return fmt.Errorf("fleet: %w", store.ErrClosed)
-			case errors.Is(u.Err, intent.ErrNone): // the store was replaced and the generation ends
+			case errors.Is(u.Err, intent.ErrNone): // the store was replaced, and the generation is about to end
 				continue
 			case u.Err != nil:
 				c.log.Error("the newest intent cannot be read; the one before it stays in force", zap.Error(u.Err))
@@ -252,14 +252,14 @@ func (c *controller) setMembers(all []store.Member) {
 		}
 		c.since[m.Name] = at
 	}
-	// This controller is a member even if the store does not list it at the moment.
+	// This controller counts as a member even if the store does not list it at the moment.
 	if !slices.Contains(c.members, c.Name) {
 		c.members = append(c.members, c.Name)
 	}
 	c.log.Info("members", zap.Strings("names", c.members))
 }
 
-// setIntent replaces the intent with a revision.
+// setIntent replaces the current intent with a new revision.
 func (c *controller) setIntent(in *intent.Intent) {
 	before := c.view.Load()
 	v := nextView(before, in)
@@ -275,14 +275,14 @@ func (c *controller) setIntent(in *intent.Intent) {
 	c.awaitDate()
 }
 
-// wake makes every worker check the desired state.
+// wake makes all workers check their desired state.
 func (c *controller) wake() {
 	for _, s := range c.assignments {
 		s.recheck()
 	}
 }
 
-// assign starts and ends the work on switches according to the assignment.
+// assign computes the assignment, and starts and ends the work on switches accordingly.
 func (c *controller) assign() {
 	v := c.view.Load()
 	if v == nil || c.members == nil {

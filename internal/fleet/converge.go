@@ -17,14 +17,14 @@ import (
 	"op25b/internal/reconcile"
 )
 
-// errCompile means that the intent does not compile for a switch.
+// errCompile is returned if the intent does not compile for a switch.
 var errCompile = errors.New("compile")
 
-// converge brings the switch to the desired state. next is the time until the whole switch must be read again; 0 leaves the present time
-// unchanged. Unless full is set, converge reads nothing that it does not need.
+// converge brings the switch to the desired state. next is the time until the whole switch must be read again; 0 means that the time of
+// the next read does not change. If full is set, converge reads the whole switch; otherwise it reads only if necessary.
 func (w *worker) converge(ctx context.Context, s *p4rt.Session, full bool) (next time.Duration, err error) {
 	v := w.c.view.Load()
-	if _, ok := v.device(w.name); !ok { // removed from the inventory: the controller is about to end this worker
+	if _, ok := v.device(w.name); !ok { // the switch was removed from the inventory, and the controller is about to end this worker
 		return 0, nil
 	}
 	want, err := v.desired(w.name, w.c.Clock.Dates())
@@ -50,7 +50,7 @@ func (w *worker) converge(ctx context.Context, s *p4rt.Session, full bool) (next
 			return 0, nil
 		}
 		if done, err := w.flip(ctx, s, want); done || err != nil {
-			// The audits are spread out, because all switches change their phase at once.
+			// The next audits are spread over time, because all switches change their phase at once.
 			return 1 + rand.N(min(verifyWithin, w.c.AuditEvery)), err
 		}
 	}
@@ -63,7 +63,7 @@ func (w *worker) converge(ctx context.Context, s *p4rt.Session, full bool) (next
 	return w.c.AuditEvery - w.c.AuditEvery/4 + rand.N(w.c.AuditEvery/2+1), nil
 }
 
-// reportDateHeld reports that a date has come and is held, and later that it is no longer held.
+// reportDateHeld reports that a date has come but is held, and later that no date is held any more.
 func (w *worker) reportDateHeld(v *view) {
 	held := w.c.heldDate(v)
 	w.mu.Lock()
@@ -78,7 +78,7 @@ func (w *worker) reportDateHeld(v *view) {
 	}
 }
 
-// reportConverging reports that the switch is being read or written. A repetition of a failed attempt is not reported.
+// reportConverging reports that the switch is being read or written. The repetition of a failed attempt is not reported.
 func (w *worker) reportConverging(want desired, cause Reason) {
 	w.report(func(st *Status) error {
 		st.Wanted = want.Number
@@ -94,13 +94,13 @@ func (w *worker) reportConverging(want desired, cause Reason) {
 	})
 }
 
-// reached reports that the switch holds the desired state.
+// reached reports that the switch is in the desired state.
 func (w *worker) reached(want desired, reason Reason, change func(*Status), fields ...zap.Field) {
 	w.current = &want
 	w.origins.reached(want)
 	w.report(func(st *Status) error {
 		if reason == ReasonAsWanted && st.State == StateConverged && st.Revision == want.Number && st.InForce == want.Phases.String() {
-			reason = st.Reason // the switch already held the desired state
+			reason = st.Reason // the switch was already in the desired state
 		}
 		st.Revision, st.Wanted, st.InForce, st.Failure = want.Number, want.Number, want.Phases.String(), nil
 		st.RevisionID, st.Attempted = want.ID, nil
@@ -109,8 +109,8 @@ func (w *worker) reached(want desired, reason Reason, change func(*Status), fiel
 	}, fields...)
 }
 
-// flip puts the wanted rules in force with one MODIFY, if the switch is known to hold them. After an error, the worker no longer knows
-// what the switch holds.
+// flip puts the wanted rules in force with one MODIFY, if the switch is known to have them. If flip returns an error, the worker no
+// longer knows which rules the switch has.
 func (w *worker) flip(ctx context.Context, s *p4rt.Session, want desired) (done bool, err error) {
 	if w.memory == nil {
 		return false, nil
@@ -137,7 +137,7 @@ func (w *worker) flip(ctx context.Context, s *p4rt.Session, want desired) (done 
 	return true, nil
 }
 
-// reconcile reads the whole switch and writes the differences. The number of switches that are reconciled at once is limited.
+// reconcile reads the whole switch and writes the differences. It limits the number of switches that are reconciled at once.
 func (w *worker) reconcile(ctx context.Context, s *p4rt.Session, want desired) error {
 	select {
 	case w.c.converging <- struct{}{}:
@@ -149,7 +149,7 @@ func (w *worker) reconcile(ctx context.Context, s *p4rt.Session, want desired) e
 	expected, cause := w.origins.expected(want), w.origins.cause(w.name, want)
 	audit := w.current != nil && expected
 	switch {
-	case audit: // the switch is believed to be converged
+	case audit: // the switch is assumed to be converged
 		w.c.Metrics.audited()
 	default:
 		w.reportConverging(want, cause)
@@ -214,18 +214,18 @@ func (w *worker) reconcile(ctx context.Context, s *p4rt.Session, want desired) e
 	return nil
 }
 
-// foundTo returns the reason of StateConverged after the switch was read and written.
+// foundTo returns the reason for StateConverged after the switch was read and written.
 func foundTo(drift []string, wrote bool, cause Reason) Reason {
 	switch {
 	case len(drift) > 0:
 		return ReasonDrift
-	case !wrote, cause == ReasonDrift: // at most staged rule sets were written
+	case !wrote, cause == ReasonDrift: // nothing was written, or only staged rule sets
 		return ReasonAsWanted
 	}
 	return cause
 }
 
-// fill returns the number of entries in all tables, and the fill of each table.
+// fill returns the total number of entries and the fill of each table.
 func fill(plan *reconcile.Plan) (entries int, tables []TableFill) {
 	tables = make([]TableFill, len(plan.Tables))
 	for i, f := range plan.Tables {
@@ -235,8 +235,8 @@ func fill(plan *reconcile.Plan) (entries int, tables []TableFill) {
 	return entries, tables
 }
 
-// driftOf lists the changes that others made to a switch that was left as wanted. Staged rule sets are not drift: a change of phase
-// leaves them to the next audit.
+// driftOf lists the changes that other clients made after the switch was left in the wanted state. Staged rule sets are not drift,
+// because a change of phase leaves them to the next audit.
 func driftOf(r bring.Result, now time.Time) []string {
 	at := now.Format(time.RFC3339) + " "
 	if r.Pushed {

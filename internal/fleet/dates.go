@@ -7,7 +7,7 @@ import (
 	"op25b/internal/clock"
 )
 
-// awaitDate sets the timer to the next moment at which the desired state of a switch changes by itself.
+// awaitDate sets the timer to the next time at which the desired state of a switch changes without a new revision.
 func (c *controller) awaitDate() {
 	v := c.view.Load()
 	if v == nil {
@@ -20,7 +20,7 @@ func (c *controller) awaitDate() {
 		return
 	}
 	wait := min(c.date.Sub(now), recheckClock)
-	if c.Clock.Hold().Reason != clock.None { // the clock reports when it stops holding; until then the date may come and be held
+	if c.Clock.Hold().Reason != clock.None { // the clock reports when it no longer holds dates; until then the date may come and be held
 		wait = recheckClock
 	}
 	c.dates = c.timer(wait)
@@ -35,7 +35,8 @@ func (c *controller) dateComes() {
 	c.awaitDate()
 }
 
-// heldDate describes the date that has come by the wall clock and is held. It returns an empty string if there is none.
+// heldDate describes the date that has come by the wall clock but is held. It returns an empty string if there is no
+// such date.
 func (c *controller) heldDate(v *view) string {
 	h := c.Clock.Hold()
 	if h.Reason == clock.None || h.Reason == clock.Starting {

@@ -15,16 +15,16 @@ import (
 	"op25b/internal/reconcile"
 )
 
-// errNoFallback means that the switch is not known to have held documents other than the wanted documents.
+// errNoFallback is returned if the switch was never brought to other documents than the wanted ones, as far as the controller knows.
 var errNoFallback = errors.New("the switch is not known to have held other documents")
 
-// isOfDocuments reports whether an error means that a switch cannot hold the wanted documents. A new attempt can succeed only with other
-// documents.
+// isOfDocuments reports whether an error means that the wanted documents cannot be applied to a switch. In this case, a new attempt can
+// succeed only with other documents.
 func isOfDocuments(err error) bool {
 	return errors.Is(err, reconcile.ErrNoRoom) || errors.Is(err, errCompile) || errors.Is(err, pipeline.ErrInvalid)
 }
 
-// base returns the documents that the switch was last brought to, as a view.
+// base returns a view of the documents to which the switch was last brought.
 func (w *worker) base(ctx context.Context) (*view, error) {
 	if w.origins.last != nil {
 		return w.origins.last.view, nil
@@ -36,17 +36,18 @@ func (w *worker) base(ctx context.Context) (*view, error) {
 	if err != nil {
 		return nil, fmt.Errorf("revision %d, which it was last brought to: %w", w.origins.prior.Revision, err)
 	}
-	if id := w.origins.prior.RevisionID; id != "" && id != in.ID { // of a store that was replaced
+	if id := w.origins.prior.RevisionID; id != "" && id != in.ID { // the revision belongs to a store that was replaced
 		return nil, errNoFallback
 	}
 	return nextView(nil, in), nil
 }
 
-// fallBack keeps a switch that cannot hold the wanted documents at the documents that it was last brought to, in the wanted phases. So a
-// phase can be changed and changed back whatever the newest documents are (I13). If nothing else differs, the change is one MODIFY.
-// Entries that an attempt at the newest documents left in the switch are removed in the same safe order.
+// fallBack is called if the wanted documents cannot be applied to the switch. It keeps the switch at the documents to which it was last
+// brought, but puts the wanted phases in force. So a phase can be changed and changed back whatever the newest documents are (I13). If
+// nothing else differs, the change is one MODIFY. Entries that an attempt to apply the newest documents has left in the switch are
+// removed in the usual safe order.
 //
-// The status then has StateFailed and the phases that are in force.
+// Afterwards, the status has StateFailed and the phases that are in force.
 func (w *worker) fallBack(ctx context.Context, s *p4rt.Session, want desired) (err error) {
 	v, err := w.base(ctx)
 	switch {
@@ -78,7 +79,7 @@ func (w *worker) fallBack(ctx context.Context, s *p4rt.Session, want desired) (e
 	return nil
 }
 
-// reportFallBack reports the phases in force on a switch that cannot hold the wanted documents.
+// reportFallBack reports the phases that are in force on a switch to which the wanted documents cannot be applied.
 func (w *worker) reportFallBack(phases string, running pipeline.Epoch, change func(*Status), fields ...zap.Field) {
 	w.report(func(st *Status) error {
 		w.phaseOnly = w.phaseOnly || st.InForce != phases || st.Failure != nil && st.Failure.Reason == ReasonPhaseOnly
@@ -88,11 +89,11 @@ func (w *worker) reportFallBack(phases string, running pipeline.Epoch, change fu
 	}, fields...)
 }
 
-// flipAlone puts the wanted phases in force with one MODIFY, if the switch has their rules, and does nothing else. It is for a switch
-// that was last brought to the wanted documents and cannot be brought to them again. Another controller may have filled a table since, or
-// an earlier release may have accepted documents that this release rejects.
+// flipAlone puts the wanted phases in force with one MODIFY, if the switch has their rules. It changes nothing else. It is used for a
+// switch that was last brought to the wanted documents but cannot be brought to them again. This happens if another controller has filled
+// a table in the meantime, or if an earlier release accepted documents that this release rejects.
 func (w *worker) flipAlone(ctx context.Context, s *p4rt.Session, want desired) error {
-	if slices.ContainsFunc(w.origins.begun, func(tried desired) bool { return !tried.sameButRules(want) }) { // the switch may hold half of another state
+	if slices.ContainsFunc(w.origins.begun, func(tried desired) bool { return !tried.sameButRules(want) }) { // the switch may have a part of another state
 		return errNoFallback
 	}
 	next, err := want.ruling()
@@ -117,8 +118,9 @@ func (w *worker) flipAlone(ctx context.Context, s *p4rt.Session, want desired) e
 	return nil
 }
 
-// fallBackAfter falls back if err means that the switch cannot hold the wanted documents. It returns err, with the reason if the phase
-// could not be changed either, or an error of the session.
+// fallBackAfter falls back if err means that the wanted documents cannot be applied to the switch. It normally returns err. If the phase
+// could not be changed either, the returned error also contains the reason. If the session failed, fallBackAfter returns the session's
+// error.
 func (w *worker) fallBackAfter(ctx context.Context, s *p4rt.Session, err error) error {
 	if !isOfDocuments(err) || w.trying == nil {
 		w.fellBack = false
@@ -135,7 +137,8 @@ func (w *worker) fallBackAfter(ctx context.Context, s *p4rt.Session, err error) 
 	return fmt.Errorf("%w; and the phases %s cannot be put in force alone: %v", err, w.trying.Phases, failed)
 }
 
-// fallBackFirst changes the phase of a switch that fell back, before the documents that it could not hold are tried again.
+// fallBackFirst changes the phase of a switch that has fallen back, before the next attempt to apply the documents that could not be
+// applied.
 func (w *worker) fallBackFirst(ctx context.Context, s *p4rt.Session, want desired) error {
 	if !w.fellBack || w.failed == nil || !w.failed.sameButRules(want) || w.failed.same(want) {
 		return nil
@@ -143,5 +146,5 @@ func (w *worker) fallBackFirst(ctx context.Context, s *p4rt.Session, want desire
 	if err := w.fallBack(ctx, s, want); isOfSession(err) {
 		return err
 	}
-	return nil // other errors occur again in the attempt that follows
+	return nil // any other error occurs again in the next attempt, which reports it
 }

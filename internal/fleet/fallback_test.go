@@ -19,7 +19,7 @@ import (
 	"op25b/internal/strict"
 )
 
-// exempting returns documents with more exemptions of addresses.
+// exempting returns the documents with n more exemptions, one for each address.
 func exempting(files []strict.File, n int) []strict.File {
 	var b strings.Builder
 	b.WriteString("exemptions:\n")
@@ -45,15 +45,16 @@ func modified(t *testing.T, what string, x *testSwitch) {
 	}
 }
 
-// TestI13PhaseWhereTheDocumentsDoNotFit: a switch without room for the newest documents changes its phase and changes it back with one
-// MODIFY each, also after a restart of the controller. Its status reports what is in force and what is not.
+// TestI13PhaseWhereTheDocumentsDoNotFit verifies that the phase of a switch without room for the newest documents can be changed and
+// changed back with one MODIFY each, even after a restart of the controller. The switch's status reports what is in force and what is
+// not.
 func TestI13PhaseWhereTheDocumentsDoNotFit(t *testing.T) {
 	if testing.Short() {
 		t.Skip("82,200 exemptions take most of a minute under the race detector")
 	}
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
-	c := clockAt(time.Date(2006, 5, 20, 0, 0, 0, 0, time.UTC)) // the phase "before"
+	c := clockAt(time.Date(2006, 5, 20, 0, 0, 0, 0, time.UTC)) // in the phase "before"
 	book := intent.NewBook(s, c.now)
 	files := documentsOf(t, x)
 	apply(t, book, files)
@@ -69,7 +70,7 @@ func TestI13PhaseWhereTheDocumentsDoNotFit(t *testing.T) {
 		})
 	}
 	x.forget()
-	apply(t, book, exempting(files, 82_200)) // such as stored before documents were checked against the sizes of tables
+	apply(t, book, exempting(files, 82_200)) // an earlier release could store such documents, because it did not check them against the sizes of tables
 	failed("no room", 2, ReasonNoRoom, "before")
 	untouched(t, "no room", x)
 
@@ -86,19 +87,19 @@ func TestI13PhaseWhereTheDocumentsDoNotFit(t *testing.T) {
 	failed("activation after a restart", 5, ReasonPhaseOnly, "mobile-carriers")
 	modified(t, "activation after a restart", x)
 
-	// The documents go back, and the phase too, because the activation came after them.
+	// The restoration also undoes the activation, because the activation was made after revision 1.
 	must(book.Restore(within(t), 1, 5, by))(t)
 	if st := r.converged(x.name, 6); st.InForce != "before" || st.Failure != nil {
 		t.Errorf("after the restoration: %+v", st)
 	}
 }
 
-// TestI13PhaseWhereTheDocumentsAreBroken: while the newest documents cannot be used, a phase is changed and changed back with one MODIFY
-// each. That holds also after a restart, and on a switch that an earlier release brought to these documents.
+// TestI13PhaseWhereTheDocumentsAreBroken verifies that a phase can be changed and changed back with one MODIFY each while the newest
+// documents cannot be used. This is also possible after a restart, and on a switch that an earlier release brought to these documents.
 func TestI13PhaseWhereTheDocumentsAreBroken(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
-	c := clockAt(time.Date(2006, 5, 20, 0, 0, 0, 0, time.UTC)) // the phase "before"
+	c := clockAt(time.Date(2006, 5, 20, 0, 0, 0, 0, time.UTC)) // in the phase "before"
 	book := intent.NewBook(s, c.now)
 	apply(t, book, documentsOf(t, x))
 	cfg := Config{Name: "noc-1", Store: s, Book: book, Now: c.now}
@@ -131,10 +132,10 @@ func TestI13PhaseWhereTheDocumentsAreBroken(t *testing.T) {
 	is("rollback", 4, 1, ReasonPhaseOnly, "before")
 	modified(t, "rollback", x)
 
-	// An earlier release accepted these, and brought the switch to them.
+	// An earlier release accepted the following documents and brought the switch to them.
 	r.end()
 	good := documentsOf(t, x)[1]
-	old := broken(4, map[string][]byte{name: bytes.ReplaceAll(good.Data, []byte("expires: 2007-03-31"), []byte("expires: 2006-03-31"))}) // before its review
+	old := broken(4, map[string][]byte{name: bytes.ReplaceAll(good.Data, []byte("expires: 2007-03-31"), []byte("expires: 2006-03-31"))}) // the exemption ends before its review
 	records := store.JSON[Status](s, statusKind)
 	had := must(records.Get(within(t), x.name))(t)
 	had.Value.Revision, had.Value.RevisionID, had.Value.Wanted, had.Value.Failure, had.Value.InForce = 5, old.ID, 5, nil, "before"
@@ -153,12 +154,12 @@ func TestI13PhaseWhereTheDocumentsAreBroken(t *testing.T) {
 	}
 }
 
-// TestI13PhaseOnAFullTable: another hand has removed an entry and filled its table with entries that stay. The switch cannot be repaired,
-// but its phase is changed and changed back all the same.
+// TestI13PhaseOnAFullTable verifies a change of phase on a switch that cannot be repaired: another client has removed an entry and filled
+// the entry's table with foreign entries that are kept. The phase can still be changed and changed back.
 func TestI13PhaseOnAFullTable(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
-	c := clockAt(time.Date(2006, 5, 20, 0, 0, 0, 0, time.UTC)) // the phase "before"
+	c := clockAt(time.Date(2006, 5, 20, 0, 0, 0, 0, time.UTC)) // in the phase "before"
 	book := intent.NewBook(s, c.now)
 	apply(t, book, replaced(documentsOf(t, x), "    rejectFrom:", "    foreign: keep\n    rejectFrom:"))
 	r := start(t, Config{Name: "noc-1", Store: s, Book: book, Now: c.now, AuditEvery: 20 * time.Millisecond})

@@ -50,7 +50,7 @@ func compiled(t *testing.T, phase string) *compile.Compiled {
 	return c
 }
 
-// startSwitch starts an embedded switch with P4Runtime at addr. stop acts like a power cut.
+// startSwitch starts an embedded switch that serves P4Runtime at addr. stop simulates a power cut.
 func startSwitch(t *testing.T, addr string) (p4runtime string, stop func()) {
 	t.Helper()
 	sw, err := softswitch.New(softswitch.Options{DeviceID: 1})
@@ -97,7 +97,8 @@ func converge(t *testing.T, s *p4rt.Session, phase string) bring.Result {
 	return r
 }
 
-// A controller that restarts onto a switch in the desired state writes nothing, and one that died changed nothing (I4, I5).
+// A controller that restarts writes nothing to a switch that is in the desired state. The end of a controller does not
+// change a switch either (I4, I5).
 func TestRestartIsReconcile(t *testing.T) {
 	addr, _ := startSwitch(t, "127.0.0.1:0")
 	first := dial(t, addr, 1)
@@ -112,7 +113,7 @@ func TestRestartIsReconcile(t *testing.T) {
 	}
 }
 
-// A change of phase is one flip of the epoch; going back is one MODIFY and nothing else.
+// A change of phase changes the running epoch. A rollback is a single MODIFY.
 func TestPhaseAndRollback(t *testing.T) {
 	addr, _ := startSwitch(t, "127.0.0.1:0")
 	s := dial(t, addr, 1)
@@ -127,7 +128,7 @@ func TestPhaseAndRollback(t *testing.T) {
 	}
 }
 
-// Everything that another hand did to the switch is found and repaired (I7).
+// Every change that another client made to the switch is found and repaired (I7).
 func TestHealing(t *testing.T) {
 	addr, _ := startSwitch(t, "127.0.0.1:0")
 	s := dial(t, addr, 1)
@@ -164,7 +165,7 @@ func TestHealing(t *testing.T) {
 	}
 }
 
-// A controller that lost the switch cannot write to it (I3).
+// A controller that has lost the ownership of a switch cannot write to the switch (I3).
 func TestFenced(t *testing.T) {
 	addr, _ := startSwitch(t, "127.0.0.1:0")
 	old := dial(t, addr, 1)

@@ -23,7 +23,7 @@ import (
 	"op25b/internal/strict"
 )
 
-// deadline bounds every waiting step. A test that passes never reaches it.
+// deadline limits every wait. A test that passes never reaches it.
 const deadline = 30 * time.Second
 
 func within(t testing.TB) context.Context {
@@ -57,7 +57,7 @@ func openStore(t testing.TB, cfg store.Config) *store.Store {
 	return s
 }
 
-// patient is a TTL that a busy machine does not miss. Tests that do not lose it never wait for it.
+// patient is a TTL that is long enough even on a busy machine. Only tests that lose their lease would have to wait for it.
 const patient = 10 * time.Second
 
 func embeddedStore(t testing.TB) *store.Store {
@@ -65,7 +65,7 @@ func embeddedStore(t testing.TB) *store.Store {
 	return openStore(t, store.Config{Dir: t.TempDir(), TTL: patient})
 }
 
-// beside opens a second store on another store's etcd.
+// beside opens a second store that uses the etcd of s.
 func beside(t testing.TB, s *store.Store) *store.Store {
 	t.Helper()
 	return openStore(t, store.Config{Endpoints: s.Endpoints(), TTL: patient})
@@ -83,26 +83,26 @@ func clockAt(t time.Time) *worldClock {
 func (c *worldClock) now() time.Time  { return time.Now().Add(time.Duration(c.ahead.Load())) }
 func (c *worldClock) set(t time.Time) { c.ahead.Store(int64(time.Until(t))) }
 
-// A testSwitch is an embedded switch that records its changes.
+// A testSwitch is an embedded switch that records the changes made to it.
 type testSwitch struct {
 	name string
 	id   uint64
 	addr string
 	*softswitch.Switch
-	stop func() // acts like a power cut
+	stop func() // simulates a power cut
 
-	mu     sync.Mutex // guards everything that follows
+	mu     sync.Mutex // guards all following fields
 	writes []*p4v1.WriteRequest
 	pushes int
 	reads  int
 
-	elected *p4v1.Uint128            // of the last write
-	gate    func(*p4v1.WriteRequest) // called before a write is made; may be nil
+	elected *p4v1.Uint128            // election id of the last write
+	gate    func(*p4v1.WriteRequest) // called before each write is executed; may be nil
 
-	atAudit func() // called once, when a controller begins to read the switch; may be nil
+	atAudit func() // called once, when a controller starts to read the switch; may be nil
 }
 
-// startTestSwitch starts an embedded switch. addr may have port 0.
+// startTestSwitch starts an embedded switch. The port in addr may be 0.
 func startTestSwitch(t testing.TB, id uint64, addr string) *testSwitch {
 	t.Helper()
 	sw, err := softswitch.New(softswitch.Options{DeviceID: id})
@@ -170,7 +170,7 @@ func (x *testSwitch) watchReads(srv any, stream grpc.ServerStream, info *grpc.St
 	return handle(srv, stream)
 }
 
-// readsSo returns the number of reads since the last call.
+// readsSo returns the number of reads since its last call.
 func (x *testSwitch) readsSo() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -179,7 +179,7 @@ func (x *testSwitch) readsSo() int {
 	return n
 }
 
-// forget clears the record and returns it.
+// forget returns the recorded changes and clears the record.
 func (x *testSwitch) forget() (writes []*p4v1.WriteRequest, pushes int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -188,7 +188,7 @@ func (x *testSwitch) forget() (writes []*p4v1.WriteRequest, pushes int) {
 	return writes, pushes
 }
 
-// session opens a session as another client.
+// session opens a session of another client.
 func (x *testSwitch) session(t testing.TB, id p4rt.ElectionID) *p4rt.Session {
 	t.Helper()
 	s, err := p4rt.Dial(within(t), p4rt.Config{Addr: x.addr, DeviceID: x.id, ElectionID: id})
@@ -199,8 +199,8 @@ func (x *testSwitch) session(t testing.TB, id p4rt.ElectionID) *p4rt.Session {
 	return s
 }
 
-// hand writes to the switch as another hand, with the election id of its primary. P4Runtime allows a write without a session only while
-// there is no primary.
+// hand writes to the switch like another client, but with the election id of the primary. P4Runtime would allow a write without an
+// election id only while there is no primary.
 func (x *testSwitch) hand(t testing.TB, updates ...*p4v1.Update) {
 	t.Helper()
 	if _, err := x.P4Runtime().Write(within(t), &p4v1.WriteRequest{DeviceId: x.id, ElectionId: x.leader(), Updates: updates}); err != nil {
@@ -208,7 +208,7 @@ func (x *testSwitch) hand(t testing.TB, updates ...*p4v1.Update) {
 	}
 }
 
-// handAtAudit is hand at the moment when an audit begins: an audit in progress would see only a part of it.
+// handAtAudit calls hand at the start of an audit, because an audit that is already in progress would see only a part of the changes.
 func (x *testSwitch) handAtAudit(t testing.TB, updates ...*p4v1.Update) {
 	t.Helper()
 	done := make(chan struct{})
@@ -232,7 +232,8 @@ func (x *testSwitch) leader() *p4v1.Uint128 {
 	return x.elected
 }
 
-// documentsOf returns the worked example with the test's switches: one copy of its switch for each, with its own lines.
+// documentsOf returns the documents of the worked example for the given switches. Each switch is a copy of the example's switch with
+// its own lines.
 func documentsOf(t testing.TB, switches ...*testSwitch) []strict.File {
 	t.Helper()
 	files := examples.SpinNet2006()
@@ -269,7 +270,7 @@ func replaced(files []strict.File, old, now string) []strict.File {
 
 var by = intent.By{Who: "noc", Reason: "test"}
 
-// apply makes documents the intent.
+// apply stores documents as the next revision of the intent.
 func apply(t testing.TB, b *intent.Book, files []strict.File) *intent.Intent {
 	t.Helper()
 	p, err := b.Propose(within(t), files)
@@ -285,13 +286,13 @@ type running struct {
 	cancel context.CancelFunc
 	ended  chan error
 
-	mu      sync.Mutex // guards everything that follows
+	mu      sync.Mutex // guards all following fields
 	last    map[string]Status
 	seen    []Status
-	changed chan struct{} // closed and replaced with each status
+	changed chan struct{} // closed and replaced at each status
 }
 
-// start starts a controller and ends it with the test.
+// start starts a controller, which ends at the end of the test.
 func start(t testing.TB, cfg Config) *running {
 	t.Helper()
 	r := &running{t: t, ended: make(chan error, 1), last: make(map[string]Status), changed: make(chan struct{})}
@@ -316,7 +317,7 @@ func start(t testing.TB, cfg Config) *running {
 	return r
 }
 
-// end stops the controller and waits for it.
+// end stops the controller and waits until it has ended.
 func (r *running) end() {
 	r.t.Helper()
 	if r.cancel == nil {
@@ -343,7 +344,7 @@ func (r *running) told(st Status) {
 	r.changed = make(chan struct{})
 }
 
-// await waits until the newest statuses satisfy a condition.
+// await waits until the latest statuses satisfy a condition.
 func (r *running) await(what string, is func(map[string]Status) bool) {
 	r.t.Helper()
 	over := time.After(deadline)
@@ -363,7 +364,7 @@ func (r *running) await(what string, is func(map[string]Status) bool) {
 	}
 }
 
-// converged waits until a switch has converged to a revision.
+// converged waits until a switch has converged to a revision and returns its status.
 func (r *running) converged(name string, revision uint64) Status {
 	r.t.Helper()
 	var st Status
@@ -374,7 +375,7 @@ func (r *running) converged(name string, revision uint64) Status {
 	return st
 }
 
-// of returns the history of a switch: its ownership, and its states while this controller owns it.
+// of returns the history of a switch: the changes of its ownership, and its states while this controller owns it.
 func (r *running) of(name string) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -41,7 +41,7 @@ func update(kind p4v1.Update_Type, e *p4v1.Entity) *p4v1.Update {
 	return &p4v1.Update{Type: kind, Entity: e}
 }
 
-// The audit finds what another hand did, reports it, and repairs it (I7).
+// An audit finds the changes that another client made, reports them and repairs them (I7).
 func TestAuditHeals(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -89,7 +89,7 @@ func TestAuditHeals(t *testing.T) {
 	}
 }
 
-// A switch that was rebooted or given another program is repaired.
+// A switch is repaired after it was rebooted, and after another client pushed another program.
 func TestRebootAndWrongPipeline(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -130,8 +130,8 @@ func TestRebootAndWrongPipeline(t *testing.T) {
 	again("another program", second.Pushed)
 }
 
-// With foreign: keep, entries of another hand stay and are counted. Entries of an earlier revision do not, also when another controller
-// takes over in between.
+// With foreign: keep, entries of other clients are kept and counted. Entries of an earlier revision are removed, even if the controller
+// was restarted in between.
 func TestForeignIsKept(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -171,7 +171,7 @@ func TestForeignIsKept(t *testing.T) {
 	}
 }
 
-// A full table fails the switch, with the table named, and nothing is changed (I10).
+// If a table is full, the switch is in StateFailed with the table's name, and no entry is changed (I10).
 func TestTableIsFull(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -206,7 +206,7 @@ func TestTableIsFull(t *testing.T) {
 	if after := len(entries(t, x)); after != before {
 		t.Errorf("%d entries, %d before", after, before)
 	}
-	// Further attempts are the same failure: nothing else is reported, nor another time. // I11
+	// Further attempts count as the same failure. The status reports neither another state nor another time. // I11
 	r.await("attempts", func(all map[string]Status) bool {
 		return all[x.name].Failure != nil && all[x.name].Failure.Attempts >= 4
 	})
@@ -222,7 +222,7 @@ func TestTableIsFull(t *testing.T) {
 		}
 	}
 	r.mu.Unlock()
-	// The previous documents are in force again, and the failure is over.
+	// After the previous documents were restored, the failure is over.
 	in = must(book.Restore(within(t), in.Number-1, in.Number, by))(t)
 	if st := r.converged(x.name, in.Number); st.Failure != nil || st.Reason != ReasonAsWanted {
 		t.Errorf("restored: %v, failure %+v", st.Reason, st.Failure)

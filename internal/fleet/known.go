@@ -7,22 +7,22 @@ import (
 	"op25b/internal/store"
 )
 
-// Each controller confirms its statuses with one small record for all of its switches, which expires unless it is written again in time. A
-// controller whose statuses cannot be stored does not write it.
+// Each controller confirms the statuses of all of its switches by one small record. The record expires unless it is written again in time.
+// A controller that cannot store its statuses does not write the record.
 const (
 	confirmEvery = 5 * time.Second
-	// ConfirmedFor is how long a status counts after its owner's last confirmation.
+	// ConfirmedFor is how long a status is valid after its owner's last confirmation.
 	ConfirmedFor = 20 * time.Second
 )
 
-// A confirmation means that every switch which its controller reports as connected was alive at Seen or later.
+// A confirmation means that every switch that its controller reports as connected was alive at the time Seen or later.
 type confirmation struct {
 	Seen time.Time `json:"seen"`
 }
 
 const confirmationKind = "confirmed"
 
-// A Condition is a reported condition of a switch.
+// A Condition is a condition of a switch as it was reported.
 type Condition struct {
 	State  State
 	Reason Reason
@@ -30,10 +30,11 @@ type Condition struct {
 	Since  time.Time
 }
 
-// Known returns the status of every switch that a controller has owned, ordered by name. A status that no living owner confirms has
-// StateUnknown, with what was last reported. self is the name of the controller in this process, or empty.
+// Known returns the status of every switch that a controller has owned, ordered by name. If no living owner confirms a status, the status
+// has StateUnknown, and Last is the condition that was last reported. self is the name of the controller in this process, or empty.
 func Known(ctx context.Context, s *store.Store, self string) ([]Status, error) {
-	// The statuses are read first. A status written meanwhile is missed, and a change of owner meanwhile makes the switch unknown.
+	// The statuses are read first. A status that is written in the meantime is missed. If the owner changes in the meantime, the switch is
+	// reported as unknown.
 	statuses, err := Statuses(ctx, s)
 	if err != nil {
 		return nil, err
@@ -55,8 +56,8 @@ func Known(ctx context.Context, s *store.Store, self string) ([]Status, error) {
 	return w.known(statuses), nil
 }
 
-// WatchKnown sends the result of Known at first and after changes; a slow receiver gets the newest result. A change of Seen alone is not
-// sent. The channel is closed when ctx ends or the store is closed; until then the caller must receive.
+// WatchKnown sends the current result of Known, and sends it again after changes. A slow receiver gets the newest result. If only Seen
+// changes, the result is not sent. The channel is closed when ctx ends or the store is closed. The caller must receive until then.
 func WatchKnown(ctx context.Context, s *store.Store, self string) <-chan []Status {
 	out := make(chan []Status)
 	ctx, cancel := context.WithCancel(ctx)
@@ -66,7 +67,7 @@ func WatchKnown(ctx context.Context, s *store.Store, self string) <-chan []Statu
 	go func() {
 		defer close(out)
 		defer cancel()
-		identified := g.Known() // nil once the store is identified
+		identified := g.Known() // nil after the store was identified
 		w := evidence{self: self, confirmed: make(map[string]confirmation)}
 		var have []Status
 		var begun [3]bool
@@ -76,7 +77,7 @@ func WatchKnown(ctx context.Context, s *store.Store, self string) <-chan []Statu
 			news := true
 			select {
 			case <-g.Done():
-				if g.Number() == s.Generation().Number() { // the store is closed
+				if g.Number() == s.Generation().Number() { // the store was closed
 					return
 				}
 				g = s.Generation()
@@ -116,9 +117,9 @@ func WatchKnown(ctx context.Context, s *store.Store, self string) <-chan []Statu
 	return out
 }
 
-// evidence holds the data that confirms or contradicts stored statuses.
+// evidence is the data that confirms or contradicts stored statuses.
 type evidence struct {
-	store     string // the identity of the store; empty while unknown
+	store     string // identity of the store; empty while it is not known
 	self      string
 	holdings  map[string]store.Holding // by switch
 	confirmed map[string]confirmation  // by controller
@@ -131,7 +132,7 @@ func (w *evidence) setHoldings(all []store.Holding) {
 	}
 }
 
-// confirm applies changes of confirmations. It reports whether a controller has started or stopped confirming a status.
+// confirm applies changed confirmations. It reports whether a controller has started or stopped confirming its statuses.
 func (w *evidence) confirm(some []store.Event[confirmation]) (news bool) {
 	for _, e := range some {
 		_, before := w.confirmed[e.Name]
@@ -154,15 +155,15 @@ func (w *evidence) known(statuses []Status) []Status {
 	return all
 }
 
-// status returns a stored status, adjusted to the evidence.
+// status returns a stored status after comparing it with the evidence.
 func (w *evidence) status(st Status) Status {
 	h, owned := w.holdings[st.Switch]
-	gone := !h.Alive || h.Holder == w.self && !h.Mine // the holder is an earlier process with our name
+	gone := !h.Alive || h.Holder == w.self && !h.Mine // the holder ended, or is an earlier process with the name of this controller
 	seen, confirms := w.confirmed[h.Holder]
 	switch {
 	case st.Store != w.store:
 		st = st.unknown(ReasonStoreReplaced)
-		st.Revision, st.RevisionID, st.Attempted, st.Wanted, st.InForce = 0, "", nil, 0, "" // these mean nothing in this store
+		st.Revision, st.RevisionID, st.Attempted, st.Wanted, st.InForce = 0, "", nil, 0, "" // these fields have no meaning in the current store
 	case st.Ownership != Owned && !owned:
 		st = st.unknown(ReasonReleased)
 		st.Since = st.OwnershipSince
@@ -180,7 +181,8 @@ func (w *evidence) status(st Status) Status {
 	return st
 }
 
-// unknown moves the reported condition to Last. The switch has been unknown since it was last seen.
+// unknown returns the status with StateUnknown, and with the reported condition in Last. The switch counts as unknown since it was last
+// seen.
 func (st Status) unknown(why Reason) Status {
 	st.Last = &Condition{st.State, st.Reason, st.Detail, st.Since}
 	st.State, st.Reason, st.Detail, st.Since, st.Progress = StateUnknown, why, "", st.Seen, nil

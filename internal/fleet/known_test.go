@@ -12,7 +12,7 @@ import (
 	"op25b/internal/store"
 )
 
-// A status counts while its owner is alive, owns the switch under the status's epoch, and confirms it. // I11
+// A status is valid while its owner is alive, owns the switch under the status's epoch, and confirms the status. // I11
 func TestWitnesses(t *testing.T) {
 	written := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 	lately := written.Add(time.Minute)
@@ -63,8 +63,8 @@ func TestWitnesses(t *testing.T) {
 	}
 }
 
-// A lone controller is killed. Its switches are no longer reported as converged, neither before nor after a controller of the same name has
-// come, until that one has read them.
+// The only controller is killed. From then on its switches are not reported as converged, until a new controller of the same name has read
+// them. // I11
 func TestI11DeadOwner(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := openStore(t, store.Config{Dir: t.TempDir()})
@@ -93,7 +93,7 @@ func TestI11DeadOwner(t *testing.T) {
 		return func(all []Status) bool { return len(all) == 1 && all[0].State == state }
 	}
 	awaitStored(t, other, "converged", is(StateConverged))
-	// A successor of the same name does not rely on its statuses.
+	// A new process of the same name does not rely on the statuses of its predecessor.
 	if all := must(Known(within(t), s, "noc-1"))(t); !is(StateUnknown)(all) {
 		t.Errorf("to another process of its name: %+v", all)
 	}
@@ -122,7 +122,7 @@ func TestI11DeadOwner(t *testing.T) {
 	awaitStored(t, watch, "converged again", is(StateConverged))
 }
 
-// A failure for a full table survives the loss of the lease.
+// A failure because of a full table is kept in the status when the lease is lost.
 func TestI11FailureOutlivesTheLease(t *testing.T) {
 	st := Status{Switch: "edge-1", State: StateFailed, Reason: ReasonNoRoom, Wanted: 7, Ownership: Owned}
 	began := time.Now()
@@ -145,7 +145,8 @@ func TestI11FailureOutlivesTheLease(t *testing.T) {
 	}
 }
 
-// A confirmation is no newer than the switch that was seen the longest ago, and is made only while statuses are stored.
+// The time in a confirmation is the time at which the switch that has been silent longest was last seen. A controller makes confirmations
+// only while it can store statuses.
 func TestConfirmation(t *testing.T) {
 	x, y := startTestSwitch(t, 1, "127.0.0.1:0"), startTestSwitch(t, 2, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -160,7 +161,7 @@ func TestConfirmation(t *testing.T) {
 	awaitStored(t, watch, "seen", func(all []Status) bool {
 		return len(all) == 2 && !slices.ContainsFunc(all, func(st Status) bool { return st.State != StateConverged || st.Seen.IsZero() })
 	})
-	// Without a confirmation no status counts, until the next one.
+	// Without a confirmation, no status is valid. The next confirmation makes the statuses valid again.
 	if err := store.JSON[confirmation](s, confirmationKind).Delete(within(t), "noc-1", store.AnyVersion); err != nil {
 		t.Fatal(err)
 	}

@@ -19,18 +19,17 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// lightSwitches are P4Runtime servers that keep tables and the pipeline's cookie, and no more: no data plane, and no check of what is
-// written beyond P4Runtime's rules for insert, modify and delete. A thousand embedded switches would want a thousand compiled programs; what
-// these stand in for is the other end of gRPC. They share a server, and are told apart by the device id; each session has a connection of
-// its own.
+// lightSwitches are P4Runtime servers that only keep tables and the pipeline's cookie. They have no data plane, and they check writes only
+// by P4Runtime's rules for insert, modify and delete. They replace embedded switches, because a thousand of those would need a thousand
+// compiled programs. They share one server, which distinguishes them by device id. Each session has its own connection.
 type lightSwitches struct {
 	p4v1.UnimplementedP4RuntimeServer
 	addr    string
-	devices []*lightSwitch // by device id, from 1
+	devices []*lightSwitch // indexed by device id, from 1
 
-	// Entries that several switches have are kept once: in this process they would be the most of what the garbage collector has to look at,
-	// for the floor and for what is measured alike.
-	same sync.Map // of *p4v1.Entity, by key and value
+	// Entries that several switches have are stored once. Otherwise most of the garbage collector's work in this process would be for these
+	// entries, which would distort both the measurement and the floor.
+	same sync.Map // values of type *p4v1.Entity, by key and value
 
 	writes  atomic.Int64
 	updates atomic.Int64
@@ -38,9 +37,9 @@ type lightSwitches struct {
 }
 
 type lightSwitch struct {
-	mu     sync.Mutex // guards everything that follows
+	mu     sync.Mutex // guards all following fields
 	cookie uint64
-	tables map[uint32]map[pipeline.Key]*p4v1.Entity // by table id, 0 for groups, and the entry's key
+	tables map[uint32]map[pipeline.Key]*p4v1.Entity // indexed by table id (0 for groups) and by the entry's key
 	epoch  *p4v1.Entity
 }
 
@@ -213,7 +212,7 @@ func (s *lightSwitches) entries(device uint64) int {
 	return n
 }
 
-// String reports the number of switches and entries.
+// String returns the number of switches and entries as text.
 func (s *lightSwitches) String() string {
 	return fmt.Sprintf("%d switches of %d entries", len(s.devices)-1, s.entries(1))
 }

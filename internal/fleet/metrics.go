@@ -8,7 +8,7 @@ import (
 	"op25b/internal/reconcile"
 )
 
-// Metrics counts the switches of a controller. A nil *Metrics counts nothing.
+// Metrics contains the metrics of a controller. A nil *Metrics counts nothing.
 type Metrics struct {
 	switches   *prometheus.GaugeVec
 	converging prometheus.Histogram
@@ -22,7 +22,8 @@ type Metrics struct {
 	unfit      prometheus.Counter
 }
 
-// NewMetrics registers the metrics of a controller. No metric has a label for the switch; use the status instead.
+// NewMetrics creates and registers the metrics of a controller. No metric has a label for the switch; the status
+// of a switch provides this information.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		switches: prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -61,7 +62,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	return m
 }
 
-// state moves a switch from one state to another; 0 means no state.
+// state records that a switch has changed from one state to another; 0 means no state.
 func (m *Metrics) state(from, to State) {
 	if m == nil || from == to {
 		return

@@ -9,23 +9,24 @@ import (
 	"op25b/internal/bring"
 )
 
-// origins are the states that op25b may have written to a switch. An entry that no such state contains, and that is not wanted, is foreign.
+// origins lists the states that op25b may have written to a switch. An entry is foreign if it is in none of these states and is not wanted.
 type origins struct {
-	prior Status    // the status of the previous owner; zero without a previous owner, or after the switch was brought to a state
-	last  *desired  // the state that the switch was last brought to
-	begun []desired // the states begun since then and not reached
+	prior Status    // status that the previous owner stored; zero if there was no previous owner, or after the switch was brought to a state
+	last  *desired  // state to which the switch was last brought
+	begun []desired // states that were begun since then but not reached
 
-	waiting *view // the view in which no phase had begun, if the switch has waited since; otherwise nil
+	waiting *view // view in which no phase had begun, if the switch has been waiting for a phase since; otherwise nil
 
-	replaced bool // the store was replaced since the process began, and the switch was not read since
+	replaced bool // whether the store was replaced since the process began and the switch was not read since
 }
 
-// maxTried bounds origins.begun. The oldest attempts are forgotten first, and their entries then count as foreign.
+// maxTried is the maximum length of origins.begun. When it is exceeded, the oldest attempt is dropped, and its entries then count as
+// foreign.
 const maxTried = 4
 
 func (o *origins) reached(want desired) { *o = origins{last: &want} }
 
-// tried notes that the switch is about to be written. It returns the revisions that were begun and not reached.
+// tried records that the switch is about to be brought to want. It returns the revisions that were begun but not reached.
 func (o *origins) tried(want desired) (attempted []uint64) {
 	if !slices.ContainsFunc(o.all(), want.sameButRules) {
 		if len(o.begun) == maxTried {
@@ -47,7 +48,7 @@ func (o *origins) all() []desired {
 	return o.begun
 }
 
-// expected reports whether the switch was left in the wanted state, so that others made every difference.
+// expected reports whether the switch was left in the wanted state. If so, other clients caused all differences that are found.
 func (o *origins) expected(want desired) bool {
 	switch {
 	case len(o.begun) > 0:
@@ -59,7 +60,7 @@ func (o *origins) expected(want desired) bool {
 	}
 }
 
-// foreign returns the Foreign for a switch that is about to be brought to want.
+// foreign returns the *bring.Foreign that classifies entries of a switch which is about to be brought to want.
 func (o *origins) foreign(ctx context.Context, w *worker, want desired) *bring.Foreign {
 	applied := o.prior.applied()
 	var since []bring.Desired
@@ -72,7 +73,7 @@ func (o *origins) foreign(ctx context.Context, w *worker, want desired) *bring.F
 	})
 }
 
-// attempts reports the revisions that were begun and not reached, for the next owner and for plans.
+// attempts reports the revisions that were begun but not reached. The next owner and plans need them.
 func (w *worker) attempts(revisions []uint64) {
 	w.mu.Lock()
 	before, reached := w.status.Attempted, w.status.Revision
@@ -87,7 +88,7 @@ func (w *worker) attempts(revisions []uint64) {
 	})
 }
 
-// logForeign logs the foreign entries that were removed, and whether some may have been op25b's own.
+// logForeign logs the foreign entries that were removed. It also logs whether some of them may have been written by op25b.
 func (w *worker) logForeign(f *bring.Foreign) {
 	if err := f.Err(); err != nil {
 		w.log.Warn("an earlier revision on the switch is unknown: its entries count as foreign", zap.Error(err))

@@ -22,10 +22,11 @@ import (
 	"op25b/internal/store"
 )
 
-// controllerEnv makes this test binary a controller, with the store's endpoint.
+// controllerEnv is an environment variable that makes this test binary a controller. Its value is the endpoint of the store.
 const controllerEnv = "OP25B_TEST_CONTROLLER"
 
-// controllerProcess runs a controller that hands over nothing while it lives, in the last phase of the worked example.
+// controllerProcess runs a controller in the last phase of the worked example. Because of its long Settle, the controller hands over no
+// switch while it lives.
 func controllerProcess(endpoint string) {
 	s, err := store.Open(context.Background(), store.Config{Endpoints: []string{endpoint}})
 	if err != nil {
@@ -35,8 +36,8 @@ func controllerProcess(endpoint string) {
 	panic(Run(context.Background(), Config{Name: "noc-1", Store: s, Book: intent.NewBook(s, now), Now: now, Settle: time.Hour}))
 }
 
-// A controller is killed, as by a power cut. Within 5 s another one owns its switches and writes nothing. Meanwhile no packet is treated
-// differently, and the statuses of the dead controller are unknown.
+// A controller is killed, as in a power cut. Within 5 s another controller owns its switches and writes nothing. In the meantime all
+// packets are treated as before.
 func TestTakeOver(t *testing.T) {
 	x, y := startTestSwitch(t, 1, "127.0.0.1:0"), startTestSwitch(t, 2, "127.0.0.1:0")
 	s := openStore(t, store.Config{Dir: t.TempDir()}) // with the default TTL
@@ -108,7 +109,7 @@ func awaitStored(t testing.TB, watch <-chan []Status, what string, is func([]Sta
 	}
 }
 
-// The status of a switch that left the inventory while no controller ran is deleted when a controller starts.
+// If a switch left the inventory while no controller ran, its status is deleted when a controller starts.
 func TestStatusOfAGoneSwitch(t *testing.T) {
 	s := embeddedStore(t)
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
@@ -128,12 +129,12 @@ func TestStatusOfAGoneSwitch(t *testing.T) {
 	t.Fatalf("the statuses stayed as they were: %+v", must(records.List(within(t)))(t))
 }
 
-// A process that was stopped for longer than its lease writes nothing when it wakes, although it has not been notified yet. What it writes
-// later, it writes under a new ownership (I3).
+// A process that was stopped for longer than its lease wakes up and has not been notified of the loss yet. It writes nothing under the
+// lost ownership; all writes are made under a new ownership (I3).
 func TestPausedOwnerWritesNothing(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	etcd := embeddedStore(t)
-	var pause worldClock // of the lease
+	var pause worldClock // clock of the lease
 	s := openStore(t, store.Config{Endpoints: etcd.Endpoints(), TTL: 60 * time.Second, Now: pause.now})
 	now := clockAt(allDestinations).now
 	in := apply(t, intent.NewBook(etcd, now), documentsOf(t, x))
@@ -141,7 +142,7 @@ func TestPausedOwnerWritesNothing(t *testing.T) {
 	first := r.converged(x.name, in.Number)
 	x.forget()
 
-	pause.ahead.Store(int64(time.Minute)) // it wakes, and a change is the first thing that it receives
+	pause.ahead.Store(int64(time.Minute)) // the process wakes up, and the first thing that it receives is a change
 	in = must(intent.NewBook(etcd, now).Activate(within(t), in.Number, "before", policy.Scope{}, by))(t)
 	second := r.converged(x.name, in.Number)
 	writes, _ := x.forget()
@@ -158,7 +159,7 @@ func TestPausedOwnerWritesNothing(t *testing.T) {
 	}
 }
 
-// The fence stops requests that change a switch, also between two batches of one step, and nothing else.
+// The fence blocks only requests that change a switch. It also takes effect between two batches of one step.
 func TestFence(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	held := true
@@ -190,7 +191,7 @@ func TestFence(t *testing.T) {
 	}
 }
 
-// A client outside of the store with a higher election id makes a controller a backup, which reports that and writes nothing.
+// If a client that does not use the store has a higher election id, the controller becomes backup, reports this, and writes nothing.
 func TestAnotherHandIsPrimary(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -209,8 +210,8 @@ func TestAnotherHandIsPrimary(t *testing.T) {
 	untouched(t, "backup", x)
 }
 
-// A member that joins takes over its switches without writing to them, and the others are not disturbed. When it leaves, its switches come
-// back.
+// A member that joins takes over its switches without writing to them. The ownerships of the other switches do not change. When the member
+// leaves, its switches return to the first member.
 func TestRebalance(t *testing.T) {
 	var switches []*testSwitch
 	for i := range uint64(6) {
@@ -254,7 +255,7 @@ func TestRebalance(t *testing.T) {
 	}
 }
 
-// A switch is handed over only to a member that has been present for a while. One that comes and goes takes none.
+// A switch is handed over only to a member that has been present for some time. A member that leaves earlier gets no switches.
 func TestSettle(t *testing.T) {
 	x, y := startTestSwitch(t, 1, "127.0.0.1:0"), startTestSwitch(t, 2, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -266,7 +267,7 @@ func TestSettle(t *testing.T) {
 	other := beside(t, s)
 	newcomer := "noc-2"
 	for i := 3; !slices.Contains(slices.Collect(maps.Values(Assign([]string{"noc-1", newcomer}, []string{x.name, y.name}))), newcomer); i++ {
-		newcomer = fmt.Sprintf("noc-%d", i) // one that is assigned a switch
+		newcomer = fmt.Sprintf("noc-%d", i) // choose a name to which a switch is assigned
 	}
 	second := start(t, Config{Name: newcomer, Store: other, Book: intent.NewBook(other, now), Now: now})
 	second.await("waiting", func(all map[string]Status) bool {

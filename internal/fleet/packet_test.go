@@ -12,7 +12,7 @@ import (
 	"op25b/internal/wire"
 )
 
-// A prober sends mail attempts of adsl-bot through the first switch, without a pause, and expects the same result for all.
+// A prober sends connection attempts of the line adsl-bot through the switch, without a pause, to find out whether they pass.
 type prober struct {
 	t    testing.TB
 	line wire.Link
@@ -66,8 +66,8 @@ func syn(t testing.TB, port uint16) []byte {
 	return b.Bytes()
 }
 
-// probe sends an attempt to port 25, and then one to 587, which passes in every phase. What comes out before the second is the result of
-// the first.
+// probe sends one attempt to port 25 and then one to port 587, which passes in every phase. The attempt to port 25 has passed if it
+// arrives before the attempt to port 587.
 func (p *prober) probe() (passed bool) {
 	p.t.Helper()
 	for _, port := range []uint16{25, 587} {

@@ -11,7 +11,7 @@ import (
 	"op25b/internal/policy"
 )
 
-// flipped checks that the only write to a switch was one MODIFY of the running epoch.
+// flipped checks that the only write to a switch was one MODIFY of the running epoch, and that nothing was read.
 func flipped(t *testing.T, what string, x *testSwitch) {
 	t.Helper()
 	writes, pushes := x.forget()
@@ -38,11 +38,11 @@ func untouched(t *testing.T, what string, x *testSwitch) {
 	}
 }
 
-// Phases change forward and back by hand, on every switch or on some, and at their date: one MODIFY a switch each time.
+// A change of phase is one MODIFY for each switch: forward and back by hand, on all switches or on one, and at a date.
 func TestPhaseIsOneModify(t *testing.T) {
 	x, y := startTestSwitch(t, 1, "127.0.0.1:0"), startTestSwitch(t, 2, "127.0.0.1:0")
 	s := embeddedStore(t)
-	c := clockAt(time.Date(2006, 5, 20, 0, 0, 0, 0, time.UTC)) // the phase "before"
+	c := clockAt(time.Date(2006, 5, 20, 0, 0, 0, 0, time.UTC)) // in the phase "before"
 	book := intent.NewBook(s, c.now)
 	in := apply(t, book, documentsOf(t, x, y))
 	timers := make(chan chan time.Time, 16)
@@ -86,9 +86,9 @@ func TestPhaseIsOneModify(t *testing.T) {
 	r.converged(x.name, in.Number)
 	untouched(t, "rollback of one switch", x)
 
-	// At the date, the clock reaches it and then the timer fires.
+	// The clock reaches the date, and then the timer fires.
 	c.set(time.Date(2006, 6, 1, 0, 0, 0, 0, time.UTC))
-	for ch := <-timers; ; ch = <-timers { // the newest timer; the earlier ones are no longer awaited
+	for ch := <-timers; ; ch = <-timers { // only the newest timer is in use
 		ch <- time.Time{}
 		if len(timers) == 0 {
 			break
@@ -102,7 +102,8 @@ func TestPhaseIsOneModify(t *testing.T) {
 	}
 }
 
-// A phase for a line group is a rule set that no switch has yet: it is written. Going back is then one MODIFY.
+// A phase for a line group needs a rule set that no switch has yet, so the rule set is written. The rollback is then
+// one MODIFY.
 func TestPhaseOfALineGroup(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -126,7 +127,7 @@ func TestPhaseOfALineGroup(t *testing.T) {
 	flipped(t, "rollback", x)
 }
 
-// Before the first phase nothing is read or written. When it begins, the switch converges.
+// Before the first phase, nothing is written to the switch. When a phase begins, the switch converges.
 func TestNoPhase(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -144,7 +145,7 @@ func TestNoPhase(t *testing.T) {
 	}
 }
 
-// When an exemption has ended, the switch is read and written: one MODIFY does not suffice.
+// When an exemption has ended, the switch is read and written, because one MODIFY does not suffice.
 func TestExemptionEnds(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -162,7 +163,7 @@ func TestExemptionEnds(t *testing.T) {
 	c.set(time.Date(2007, 4, 1, 0, 0, 0, 0, time.UTC))
 	over := make(chan struct{})
 	defer close(over)
-	go func() { // for whichever timer is awaited
+	go func() { // fire every timer, whichever one is in use
 		for {
 			select {
 			case ch := <-timers:

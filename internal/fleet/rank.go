@@ -12,10 +12,10 @@ import (
 	"op25b/internal/store"
 )
 
-// A rank is the high word of our election ids for one switch. It is stored when another client has been primary with a higher id than ours
-// and has left. Until it restarts, a switch accepts no lower id as primary (P4Runtime section 5.3), so that without a rank nobody could own
-// the switch again. The rank is stored under the ownership before it is used, so that the next owner uses the same high word with a higher
-// low word.
+// A rank is the high word of this fleet's election ids for one switch. It is stored when another client was primary with a higher id and
+// has left. Until a switch restarts, it accepts no lower id as primary (P4Runtime section 5.3). Without a rank, no controller could own the
+// switch again. The rank is stored under the ownership before it is used, so that the next owner uses the same high word with a higher low
+// word.
 type rank struct {
 	High uint64 `json:"high"`
 }
@@ -23,15 +23,15 @@ type rank struct {
 const rankKind = "rank"
 
 var (
-	// errOutranked ends the session of a switch that follows a higher election id which no client holds.
+	// errOutranked ends the session with a switch that follows a higher election id which no connected client has.
 	errOutranked = errors.New("the switch follows a higher election id that no controller holds")
-	// errNoHigher means that a client has used the highest election id there is.
+	// errNoHigher is returned if a client has used the highest possible election id.
 	errNoHigher = errors.New("no election id is higher: restart the switch")
 )
 
 func (w *worker) ranks() *store.Records[rank] { return store.JSON[rank](w.c.Store, rankKind) }
 
-// readRank reads the rank of the switch from this store.
+// readRank reads the switch's rank from the store and sets the worker's election id.
 func (w *worker) readRank(ctx context.Context) {
 	w.id = p4rt.ElectionID{High: w.c.birth, Low: w.own.Epoch()}
 	for {
@@ -39,7 +39,7 @@ func (w *worker) readRank(ctx context.Context) {
 		switch {
 		case err == nil:
 			w.id.High = max(w.id.High, r.Value.High)
-		case errors.Is(err, store.ErrNoQuorum): // no guess: the previous owner may still be primary
+		case errors.Is(err, store.ErrNoQuorum): // do not continue without the rank, because the previous owner may still be primary
 			if store.Pause(ctx, retryMin) {
 				continue
 			}
@@ -50,7 +50,7 @@ func (w *worker) readRank(ctx context.Context) {
 	}
 }
 
-// rise takes the lowest rank that makes our election id higher than the leader's.
+// rise stores the lowest rank that makes the worker's election id higher than the leader's, and changes the election id accordingly.
 func (w *worker) rise(ctx context.Context, leader p4rt.ElectionID) error {
 	next := p4rt.ElectionID{High: leader.High, Low: w.id.Low}
 	switch {
@@ -69,7 +69,7 @@ func (w *worker) rise(ctx context.Context, leader p4rt.ElectionID) error {
 	return nil
 }
 
-// outranked reports whether a switch follows a higher election id that no client holds.
+// outranked reports whether the switch follows a higher election id that no connected client has.
 func outranked(s p4rt.SessionStatus) bool {
 	return s.State == p4rt.Backup && (s.Reason == p4rt.ReasonNoPrimary || s.Reason == p4rt.ReasonOutranked)
 }

@@ -11,10 +11,10 @@ import (
 	"op25b/p4src"
 )
 
-// Another client becomes primary with a higher election id, pushes another pipeline and goes. The owner returns with a higher id, repairs
-// the switch and reports it (I7). The next owner ranks above both (I3).
+// Another client becomes primary with a higher election id, pushes another pipeline and leaves. The owner returns with a higher id,
+// repairs the switch and reports the repair (I7). The next owner has a higher id than both (I3).
 func TestAnotherHandGoes(t *testing.T) {
-	for _, low := range []uint64{1, math.MaxUint64} { // one id that a higher high word outranks, and one that needs the next high word
+	for _, low := range []uint64{1, math.MaxUint64} { // for the first id the same high word suffices; the second id requires the next high word
 		x := startTestSwitch(t, 1, "127.0.0.1:0")
 		s := embeddedStore(t)
 		now := clockAt(allDestinations).now
@@ -61,7 +61,7 @@ func TestAnotherHandGoes(t *testing.T) {
 	}
 }
 
-// No id is above the highest one: that is reported, and nothing is written until the switch has restarted.
+// If the switch follows the highest possible id, this is reported, and nothing is written until the switch has restarted.
 func TestNoHigherID(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -93,7 +93,7 @@ func TestNoHigherID(t *testing.T) {
 	})
 }
 
-// A controller that has lost the switch cannot raise its rank.
+// A controller that has lost the ownership of the switch cannot raise the switch's rank.
 func TestRankIsFenced(t *testing.T) {
 	s := embeddedStore(t)
 	own := must(s.TryOwn(within(t), switchKind, "edge-1", "noc-1"))(t)

@@ -17,7 +17,7 @@ import (
 // carrier is a prefix of a class of servers in the worked example.
 const carrier = "203.0.113.0/26"
 
-// holds checks that a switch has the remote classes of an intent.
+// holds checks that a switch has the remote classes of an intent at the given time.
 func holds(t *testing.T, x *testSwitch, in *intent.Intent, at time.Time) {
 	t.Helper()
 	classes := func(all []pipeline.Entry) []string {
@@ -37,14 +37,14 @@ func holds(t *testing.T, x *testSwitch, in *intent.Intent, at time.Time) {
 	}
 }
 
-// An etcd comes back older, empty or as another cluster while a controller runs on it, with a real switch. The controller drops what it
-// knew and brings the switch to what the store has now. It never confuses two revisions of the same number. A change applied then reaches
-// the switch (I11).
+// While a controller runs, its etcd comes back with older content, empty, or as another cluster. The controller discards what it has read
+// and brings the switch to the store's current content. It never confuses two revisions that have the same number. A change that is
+// applied afterwards reaches the switch (I11).
 func TestI11StoreReplaced(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		replace func(t *testing.T, e *storetest.Etcd, saved string, backup []byte)
-		left    uint64 // the newest revision in the store then
+		left    uint64 // newest revision in the store after the replacement
 	}{
 		{"older", func(_ *testing.T, e *storetest.Etcd, saved string, _ []byte) { e.Restore(saved) }, 1},
 		{"empty", func(_ *testing.T, e *storetest.Etcd, _ string, _ []byte) { e.Empty(false) }, 0},
@@ -95,7 +95,7 @@ func TestI11StoreReplaced(t *testing.T) {
 				holds(t, x, current, now())
 			}
 
-			// Another revision with the number of the one that was in force, and other documents.
+			// The new store gets another revision with the number of the revision that was in force, but with other documents.
 			var in *intent.Intent
 			for bits := 28; in == nil || in.Number < before.Number; bits++ {
 				in = apply(t, book, replaced(files, carrier, fmt.Sprintf("203.0.113.0/%d", bits)))

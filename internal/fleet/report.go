@@ -14,14 +14,14 @@ import (
 	"op25b/internal/store"
 )
 
-// Parameters of storing statuses.
+// Intervals and limits for storing statuses.
 const (
-	// storeDelay is how long a status may change before it is stored. Connecting, converging and converged are then one write if they
-	// follow fast, and a phase is in force on every switch before the first status is written.
+	// storeDelay is the pause between a change of a status and its storage. If a switch is connecting, converging and converged in quick
+	// succession, only the last status is stored. A change of phase is in force on every switch before the first status is stored.
 	storeDelay = 100 * time.Millisecond
-	// storeAgain is the pause after statuses could not be stored.
+	// storeAgain is the pause after a failure to store statuses.
 	storeAgain = time.Second
-	// storing is how many transactions run at once. More do not make etcd faster.
+	// storing is the number of transactions that run at once. A higher number does not make etcd faster.
 	storing = 4
 )
 
@@ -29,17 +29,17 @@ const (
 type reporter struct {
 	records *store.Records[Status]
 	log     *zap.Logger
-	kick    chan struct{} // holds one token while dirty is not empty
+	kick    chan struct{} // contains one token while dirty is not empty
 
-	mu    sync.Mutex                // guards everything that follows
-	dirty map[*assignment]time.Time // when the oldest change that is not stored was made
+	mu    sync.Mutex                // guards all following fields
+	dirty map[*assignment]time.Time // time of each assignment's oldest change that is not stored yet
 }
 
 func newReporter(s *store.Store, log *zap.Logger) *reporter {
 	return &reporter{records: store.JSON[Status](s, statusKind), log: log, kick: make(chan struct{}, 1), dirty: make(map[*assignment]time.Time)}
 }
 
-// changed makes the reporter store the status of an assignment soon.
+// changed makes the reporter store the status of an assignment after a short delay.
 func (r *reporter) changed(s *assignment) { r.changedSince(s, time.Now()) }
 
 func (r *reporter) changedSince(s *assignment, since time.Time) {
@@ -77,7 +77,7 @@ func (r *reporter) run(ctx context.Context) {
 				if r.storeAll(ctx, group) == nil {
 					return nil
 				}
-				for _, s := range group { // each status fails for its own reason
+				for _, s := range group { // store each status separately, because one failure makes the whole transaction fail
 					if err := s.store(ctx); err != nil {
 						r.log.Debug("status not stored", zap.String("switch", s.name), zap.Error(err))
 						failed <- s
@@ -99,7 +99,7 @@ func (r *reporter) run(ctx context.Context) {
 	}
 }
 
-// waiting returns how long the oldest change has not been stored.
+// waiting returns the age of the oldest change that is not stored yet.
 func (r *reporter) waiting(now time.Time) (longest time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -109,14 +109,14 @@ func (r *reporter) waiting(now time.Time) (longest time.Duration) {
 	return longest
 }
 
-// forget deletes the statuses of switches that left the inventory while no controller ran.
+// forget deletes the statuses of switches that were removed from the inventory while no controller ran.
 func (r *reporter) forget(ctx context.Context, gone func(name string) bool) {
 	all, err := r.records.List(ctx)
 	for _, rec := range all {
 		if err == nil && gone(rec.Name) {
 			err = r.records.Delete(ctx, rec.Name, rec.Version)
 		}
-		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) { // another controller has the switch again
+		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) { // another controller owns the switch again
 			err = nil
 		}
 	}
@@ -125,7 +125,7 @@ func (r *reporter) forget(ctx context.Context, gone func(name string) bool) {
 	}
 }
 
-// storeAll stores the statuses of some assignments in one transaction: all or none.
+// storeAll stores the statuses of the given assignments in one transaction. If it returns an error, it has stored none of them.
 func (r *reporter) storeAll(ctx context.Context, some []*assignment) error {
 	puts := make([]store.Put[Status], 0, len(some))
 	for _, s := range some {
@@ -140,9 +140,10 @@ func (r *reporter) storeAll(ctx context.Context, some []*assignment) error {
 	return r.records.PutAll(ctx, puts)
 }
 
-// store writes the status under its ownership. Without an ownership it writes nothing: the status belongs to the next owner.
+// store stores the status under the assignment's ownership. Without an ownership it stores nothing, because the stored status belongs to
+// the next owner.
 func (s *assignment) store(ctx context.Context) error {
-	s.storing.Lock() // an older status must not be stored after a newer one
+	s.storing.Lock() // prevents an older status from being stored after a newer one
 	defer s.storing.Unlock()
 	s.mu.Lock()
 	st, own := s.status, s.reportsLocked()
@@ -157,8 +158,8 @@ func (s *assignment) store(ctx context.Context) error {
 	return err
 }
 
-// reportsLocked returns the ownership under which the status may be stored, or nil. An ownership that has not yet read the previous owner's
-// status (see worker.begin) must not replace it. The caller holds s.mu.
+// reportsLocked returns the ownership under which the status may be stored, or nil. It returns nil if the worker has not yet read the
+// previous owner's status (see worker.begin), which must not be overwritten. The caller must hold s.mu.
 func (s *assignment) reportsLocked() *store.Ownership {
 	if s.own == nil || !s.own.Held() || s.epoch != s.own.Epoch() {
 		return nil

@@ -16,8 +16,8 @@ import (
 	"op25b/internal/strict"
 )
 
-// Pauses grow while the same content fails for the same reason, and start again with another content or reason. A revision that changes
-// nothing on the switch is noted, and is no reason to try again.
+// The pauses grow while the same content fails for the same reason. They start again if the content or the reason changes. A revision
+// that changes nothing on the switch is recorded but causes no attempt.
 func TestRetriesAreByContentAndCause(t *testing.T) {
 	s := embeddedStore(t)
 	c := clockAt(allDestinations)
@@ -34,7 +34,7 @@ func TestRetriesAreByContentAndCause(t *testing.T) {
 		t.Helper()
 		v := control.view.Load()
 		w := must(v.desired(x.name, c.now()))(t)
-		work := newWorker(assigned, nil) // of any session and ownership
+		work := newWorker(assigned, nil) // the failures are counted across sessions and ownerships
 		work.primary, work.trying = true, &w
 		assigned.status.Wanted = w.Number
 		work.fail(err)
@@ -52,7 +52,7 @@ func TestRetriesAreByContentAndCause(t *testing.T) {
 	work := newWorker(assigned, nil)
 	work.primary = true
 	since := assigned.status.Failure.Since
-	in = must(book.Activate(within(t), in.Number, "all-destinations", policy.Scope{}, by))(t) // which is in force already
+	in = must(book.Activate(within(t), in.Number, "all-destinations", policy.Scope{}, by))(t) // this phase is in force already
 	look(in)
 	if !work.failedAlready() {
 		t.Error("a revision that changes nothing is a reason to try again")
@@ -73,7 +73,7 @@ func TestRetriesAreByContentAndCause(t *testing.T) {
 	}
 }
 
-// A state that does not fit is compiled once for a switch, and not again until something else is wanted.
+// If a state does not fit in a switch, it is compiled once, and not again until the desired state changes.
 func TestRefusedContentIsCompiledOnce(t *testing.T) {
 	s := embeddedStore(t)
 	c := clockAt(allDestinations)
@@ -95,13 +95,13 @@ func TestRefusedContentIsCompiledOnce(t *testing.T) {
 		t.Errorf("%v allocations to refuse the same again", n)
 	}
 	later := w
-	later.At = later.At.AddDate(10, 0, 0) // all exemptions have ended
+	later.At = later.At.AddDate(10, 0, 0) // at this time, all exemptions have ended
 	if _, err := work.compile(later); err != nil {
 		t.Errorf("another content: %v", err)
 	}
 }
 
-// withPrefixes returns documents whose policy exempts more prefixes.
+// withPrefixes returns the documents with n more exempted prefixes.
 func withPrefixes(files []strict.File, n int) []strict.File {
 	var b strings.Builder
 	b.WriteString("exemptions:\n")

@@ -8,10 +8,11 @@ import (
 	"op25b/internal/intent"
 )
 
-// allDestinations is a moment in the last phase of the worked example.
+// allDestinations is a time in the last phase of the worked example.
 var allDestinations = time.Date(2006, 11, 1, 0, 0, 0, 0, time.UTC)
 
-// A controller converges a switch, reports it, and releases it; the next controller writes nothing (I4, I5).
+// A controller converges a switch, reports this, and releases the switch. The next controller writes nothing
+// (I4, I5).
 func TestRestartWritesNothing(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)

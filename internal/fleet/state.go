@@ -12,7 +12,7 @@ import (
 // A State is the state of a switch. Its name is the same in the API, logs, metrics and records, such as "no-phase".
 type State op25bv1.SwitchState
 
-// The states: see SwitchState in fleet.proto.
+// The states of a switch: see SwitchState in fleet.proto.
 const (
 	// StateUnknown is never stored. Readers use it for a status that no living owner confirms.
 	StateUnknown      = State(op25bv1.SwitchState_SWITCH_STATE_UNKNOWN)
@@ -25,10 +25,10 @@ const (
 	StateNoPhase      = State(op25bv1.SwitchState_SWITCH_STATE_NO_PHASE)
 )
 
-// A Reason is the reason of a State.
+// A Reason is the reason why a switch is in its State.
 type Reason op25bv1.SwitchReason
 
-// The reasons: see SwitchReason in fleet.proto.
+// The reasons of states: see SwitchReason in fleet.proto.
 const (
 	ReasonDialing            = Reason(op25bv1.SwitchReason_SWITCH_REASON_DIALING)
 	ReasonUnreachable        = Reason(op25bv1.SwitchReason_SWITCH_REASON_UNREACHABLE)
@@ -76,7 +76,8 @@ const (
 // An OwnershipState describes whether a controller may write to a switch. It is independent of the switch's State.
 type OwnershipState op25bv1.SwitchOwnership
 
-// The ownerships: see SwitchOwnership in fleet.proto. Waiting and Lost are never stored, because only the owner writes the status.
+// The states of an ownership: see SwitchOwnership in fleet.proto. Waiting and Lost are never stored, because only the owner stores
+// the status.
 const (
 	NotOwned = OwnershipState(op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_NONE)
 	Waiting  = OwnershipState(op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_WAITING)
@@ -84,7 +85,7 @@ const (
 	Lost     = OwnershipState(op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_LOST)
 )
 
-// Failed reports whether a switch in this state cannot be brought to the desired state for now.
+// Failed reports whether a switch in this state currently cannot be brought to the desired state.
 func (s State) Failed() bool {
 	switch s {
 	case StateFailed, StateDisconnected, StateBackup, StateNoPhase:
@@ -99,30 +100,30 @@ func (o OwnershipState) String() string {
 	return enumName(op25bv1.SwitchOwnership(o), "SWITCH_OWNERSHIP_")
 }
 
-// MarshalText returns the name.
+// MarshalText returns the name of the state.
 func (s State) MarshalText() ([]byte, error)          { return []byte(s.String()), nil }
 func (r Reason) MarshalText() ([]byte, error)         { return []byte(r.String()), nil }
 func (o OwnershipState) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
-// UnmarshalText reads a name. An unknown name, such as one from a newer controller, becomes unspecified.
+// UnmarshalText sets the state by its name. An unknown name, such as one from a newer controller, is read as unspecified.
 func (s *State) UnmarshalText(text []byte) error {
 	*s = State(enumNumber(op25bv1.SwitchState_SWITCH_STATE_UNSPECIFIED.Descriptor(), "SWITCH_STATE_", text))
 	return nil
 }
 
-// UnmarshalText reads a name as State.UnmarshalText does.
+// UnmarshalText sets the reason by its name. An unknown name is read as unspecified.
 func (r *Reason) UnmarshalText(text []byte) error {
 	*r = Reason(enumNumber(op25bv1.SwitchReason_SWITCH_REASON_UNSPECIFIED.Descriptor(), "SWITCH_REASON_", text))
 	return nil
 }
 
-// UnmarshalText reads a name as State.UnmarshalText does.
+// UnmarshalText sets the ownership by its name. An unknown name is read as unspecified.
 func (o *OwnershipState) UnmarshalText(text []byte) error {
 	*o = OwnershipState(enumNumber(op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_UNSPECIFIED.Descriptor(), "SWITCH_OWNERSHIP_", text))
 	return nil
 }
 
-// enumName returns the name of a value without the enum's prefix: "no-phase" for SWITCH_STATE_NO_PHASE.
+// enumName returns the name of a value without the prefix of its enum, such as "no-phase" for SWITCH_STATE_NO_PHASE.
 func enumName(v protoreflect.Enum, prefix string) string {
 	d := v.Descriptor().Values().ByNumber(v.Number())
 	if d == nil {

@@ -9,60 +9,62 @@ import (
 	"op25b/internal/store"
 )
 
-// MaxDrift is how many repairs a Status lists.
+// MaxDrift is the maximum number of repairs that a Status lists.
 const MaxDrift = 16
 
-// A Status is the reported status of a switch. Its owner writes it as a record of the store.
+// A Status is the reported status of a switch. The switch's owner stores it as a record.
 type Status struct {
 	Switch string `json:"switch"`
 
-	// The condition: see become.
+	// State, Reason and Detail are the condition: see become.
 	State  State  `json:"state"`
 	Reason Reason `json:"reason"`
 	Detail string `json:"detail,omitempty"` // details beyond the reason, such as an error
-	// Since is when the condition began.
+	// Since is the time at which the condition began.
 	Since time.Time `json:"since"`
-	// Failure is the newest failure that is not overcome yet, also while the switch is not connected or changes its owner.
+	// Failure is the latest failure, until the switch is brought to the desired state. It is kept while the switch is disconnected and when
+	// the owner changes.
 	Failure *ConvergeFailure `json:"failure,omitempty"`
-	// Last is the last reported condition of a switch in StateUnknown. It is never stored.
+	// Last is the last reported condition of a switch that is in StateUnknown. It is never stored.
 	Last *Condition `json:"-"`
 
-	// The ownership is independent of the condition.
+	// Ownership and the following fields are independent of the condition.
 	Ownership       OwnershipState `json:"ownership"`
 	OwnershipDetail string         `json:"ownershipDetail,omitempty"` // what the controller waits for
 	OwnershipSince  time.Time      `json:"ownershipSince,omitzero"`   // when Ownership or Owner last changed
 	Owner           string         `json:"owner,omitempty"`           // a present or former member of the store: see Known
 	Epoch           uint64         `json:"epoch,omitempty"`           // epoch of the ownership, which is the low word of the election id
 
-	// Revision is the revision that the switch was last brought to, and Wanted is the newest one. 0 means none.
+	// Revision is the revision to which the switch was last brought. Wanted is the newest revision. 0 means none.
 	Revision uint64 `json:"revision,omitempty"`
 	Wanted   uint64 `json:"wanted,omitempty"`
-	// RevisionID is the store.Revision.ID of Revision. Store is the identity of the store that both numbers belong to; in another store
-	// they mean nothing.
+	// RevisionID is the ID of Revision: see store.Revision. Store is the identity of the store to which both numbers belong. In another
+	// store, the numbers have no meaning.
 	RevisionID string `json:"revisionID,omitempty"`
 	Store      string `json:"store,omitempty"`
-	// Attempted lists the revisions begun since Revision was reached, the oldest first. The switch may hold entries of any of them.
+	// Attempted lists the revisions that were begun after Revision was reached, oldest first. The switch may have entries of any of them.
 	Attempted []uint64 `json:"attempted,omitempty"`
-	// InForce describes the phases in force on the switch. Running is the epoch of their rules there.
+	// InForce describes the phases that are in force on the switch. Running is the epoch of their rules.
 	InForce string `json:"inForce,omitempty"`
 	Running uint8  `json:"running,omitempty"`
 
 	Entries int         `json:"entries"` // in all tables
 	Tables  []TableFill `json:"tables,omitempty"`
-	// Progress is nil unless the switch is being written.
+	// Progress is the progress while the switch is being written; otherwise nil.
 	Progress *Progress `json:"progress,omitempty"`
-	// Drift lists the latest repairs of changes that others made, the newest first, each with its time.
+	// Drift lists the latest repairs of changes that other clients made. Each repair has its time; the newest is first.
 	Drift []string `json:"drift,omitempty"`
-	// Foreign is the number of entries that no revision asked for when the switch was last read. Drift lists the removed entries.
+	// Foreign is the number of entries of no revision that the switch still had after it was last read. Drift lists the foreign entries
+	// that were removed.
 	Foreign int `json:"foreign,omitempty"`
 
-	// Seen is when the switch last answered, as of the last write of the status: see confirmation.
+	// Seen is the time at which the switch last answered before the status was stored: see confirmation.
 	Seen    time.Time `json:"seen,omitzero"`
 	Pushed  time.Time `json:"pushed,omitzero"`  // when the pipeline was last pushed
 	Audited time.Time `json:"audited,omitzero"` // when the whole switch was last read and held, or was given, the desired state
 }
 
-// A ConvergeFailure is a failure to bring a switch to a revision.
+// A ConvergeFailure is a failed attempt to bring a switch to a revision.
 type ConvergeFailure struct {
 	Reason   Reason    `json:"reason"`
 	Detail   string    `json:"detail"`
@@ -71,7 +73,7 @@ type ConvergeFailure struct {
 	Attempts int       `json:"attempts"`
 }
 
-// counted returns the state for metrics: a controller cannot know the state of a switch that it does not own.
+// counted returns the state for metrics. It is unknown for a switch that the controller does not own.
 func (st Status) counted() State {
 	switch st.Ownership {
 	case 0:
@@ -82,21 +84,21 @@ func (st Status) counted() State {
 	return StateUnknown
 }
 
-// A TableFill is how full a table is.
+// A TableFill states how many entries a table has, and how many it can have.
 type TableFill struct {
 	Table   string `json:"table"`
 	Entries int64  `json:"entries"`
 	Size    int64  `json:"size"`
 }
 
-// Progress is the progress of a switch that is being written.
+// Progress describes how far the writing of a switch has advanced.
 type Progress struct {
 	Step  string `json:"step"` // the step that was just done
 	Done  int    `json:"done"` // number of updates written
 	Total int    `json:"total"`
 }
 
-// statusKind is the kind of the records. The name of a record is the switch's.
+// statusKind is the kind of the records that contain statuses. The name of a record is the name of its switch.
 const statusKind = "status"
 
 // Statuses returns the stored status of every switch that a controller has owned, ordered by name.
@@ -112,8 +114,9 @@ func Statuses(ctx context.Context, s *store.Store) ([]Status, error) {
 	return all, nil
 }
 
-// WatchStatuses sends the stored statuses of all switches, ordered by name, at first and after changes; a slow receiver gets the newest.
-// Records that cannot be read are left out. The channel is closed when ctx ends or the store is closed; until then the caller must receive.
+// WatchStatuses sends the stored statuses of all switches, ordered by name, and sends them again after changes. A slow receiver gets only
+// the newest statuses. Records that cannot be read are omitted. The channel is closed when ctx ends or the store is closed. The caller must
+// receive until then.
 func WatchStatuses(ctx context.Context, s *store.Store) <-chan []Status {
 	out := make(chan []Status)
 	events := store.JSON[Status](s, statusKind).Watch(ctx)

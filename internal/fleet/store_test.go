@@ -12,13 +12,13 @@ import (
 	"op25b/internal/store"
 )
 
-// A gateway is a network between a controller and etcd that can be cut.
+// A gateway is a network between a controller and etcd that can be interrupted.
 type gateway struct {
 	t        testing.TB
 	upstream string
 	addr     string
 
-	mu       sync.Mutex // guards everything that follows
+	mu       sync.Mutex // guards all following fields
 	listener net.Listener
 	conns    []net.Conn
 	wg       sync.WaitGroup
@@ -91,8 +91,8 @@ func (g *gateway) shut() {
 	g.wg.Wait()
 }
 
-// Without the store a controller changes nothing, reports that, and gives up its switches in time. When the store is back, it continues,
-// and still has nothing to write.
+// A controller that cannot reach the store changes nothing, reports the failure, and gives up its switches in time. When the store is
+// reachable again, the controller continues, and still has nothing to write.
 func TestStoreIsAway(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	etcd := embeddedStore(t)
@@ -126,7 +126,8 @@ func TestStoreIsAway(t *testing.T) {
 	untouched(t, "with the store again", x)
 }
 
-// A switch with a new address in the inventory is dialed there. A switch that left the inventory is released, and its status is deleted.
+// A switch whose address in the inventory changes is dialed at the new address. A switch that is removed from the inventory is released,
+// and its status is deleted.
 func TestInventoryChanges(t *testing.T) {
 	x, y := startTestSwitch(t, 1, "127.0.0.1:0"), startTestSwitch(t, 2, "127.0.0.1:0")
 	s := embeddedStore(t)

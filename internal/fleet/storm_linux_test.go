@@ -23,7 +23,8 @@ import (
 	"op25b/internal/store"
 )
 
-// stormEnv makes this test binary a controller with short retries, and holds the store's endpoint.
+// stormEnv is an environment variable that makes this test binary a controller with short pauses between attempts. Its value is the
+// endpoint of the store.
 const stormEnv = "OP25B_TEST_STORM"
 
 // stormProcess runs until SIGTERM, and then prints its metrics.
@@ -52,8 +53,9 @@ func stormProcess(endpoint string) {
 	}
 }
 
-// More exemptions than a table has room for, on six switches. The controller compiles them once for each switch, and tries again with
-// growing pauses that only another content ends. It keeps its lease and stays below 600 MB. // I12
+// Six switches get more exemptions than their table has room for. The controller compiles the exemptions once for each switch and
+// then repeats its attempts with growing pauses, which only a change of the content ends. It keeps its lease and uses less than 600
+// MB. // I12
 func TestI12RetryStorm(t *testing.T) {
 	if testing.Short() {
 		t.Skip("100,000 exemptions")
@@ -94,7 +96,7 @@ func TestI12RetryStorm(t *testing.T) {
 	awaitStored(t, watch, "tried again and again", every(func(st Status) bool {
 		return st.State == StateFailed && st.Wanted == in.Number && st.Failure.Attempts >= attempts
 	}))
-	// Revisions that change nothing on these switches are noted, and are no reason to try again.
+	// Revisions that change nothing on these switches are recorded but cause no attempt.
 	for range 3 {
 		in = must(book.Activate(within(t), in.Number, "all-destinations", policy.Scope{}, by))(t)
 	}
@@ -125,7 +127,7 @@ func TestI12RetryStorm(t *testing.T) {
 	}
 }
 
-// peakMemory returns the peak memory of a process in bytes.
+// peakMemory returns the peak resident memory of a process in bytes.
 func peakMemory(t *testing.T, pid int) int64 {
 	t.Helper()
 	f := must(os.Open(fmt.Sprintf("/proc/%d/status", pid)))(t)

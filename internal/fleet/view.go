@@ -12,28 +12,28 @@ import (
 	"op25b/internal/reconcile"
 )
 
-// A view is the newest intent, as all workers see it.
+// A view is the newest intent as all workers see it.
 type view struct {
 	*intent.Intent
 	docs *documents
 }
 
-// documents holds the data that intents with the same documents share. Rule sets and their fingerprints are computed once for all
-// switches.
+// documents contains the data that is shared by all intents with the same documents. Rule sets and their fingerprints are computed once
+// for all switches.
 type documents struct {
-	mu      sync.Mutex // guards everything that follows
+	mu      sync.Mutex // guards all following fields
 	prints  map[string]reconcile.Fingerprint
 	devices map[string]*policy.Switch
-	refused map[string]refusal // the last one, by switch
+	refused map[string]refusal // the last refusal of each switch
 }
 
-// A refusal is the reason why no switch of this kind can hold a state.
+// A refusal is a state to which a switch cannot be brought, with the reason.
 type refusal struct {
 	want desired
 	err  error
 }
 
-// nextView returns the view of an intent. If before, which may be nil, has the same documents, the views share them.
+// nextView returns the view of an intent. If before has the same documents, both views share their data. before may be nil.
 func nextView(before *view, in *intent.Intent) *view {
 	if before != nil && before.SameDocuments(in) {
 		return &view{in, before.docs}
@@ -52,23 +52,23 @@ func (v *view) device(name string) (*policy.Switch, bool) {
 	return sw, ok
 }
 
-// A desired is the desired state of a switch, with the view that it comes from.
+// A desired is the desired state of a switch, with the view from which it was derived.
 type desired struct {
 	bring.Desired
 	view *view
 }
 
-// desired returns the desired state of a switch at a moment. It returns intent.ErrNoPhase if no phase has begun.
+// desired returns the desired state of a switch at the given time. It returns intent.ErrNoPhase if no phase has begun.
 func (v *view) desired(name string, at time.Time) (desired, error) {
 	d, err := bring.At(v.Intent, name, at)
 	return desired{d, v}, err
 }
 
-// sameButRules and same are the methods of bring.Desired.
+// sameButRules and same call the methods of bring.Desired.
 func (d desired) sameButRules(other desired) bool { return d.SameButRules(other.Desired) }
 func (d desired) same(other desired) bool         { return d.Same(other.Desired) }
 
-// refusal returns the known reason why the switch cannot hold this state, or nil.
+// refusal returns the known reason why the switch cannot be brought to this state, or nil.
 func (d desired) refusal() error {
 	docs := d.view.docs
 	docs.mu.Lock()
@@ -79,7 +79,8 @@ func (d desired) refusal() error {
 	return nil
 }
 
-// compile compiles the desired state. A state that the switch cannot hold is compiled once: another attempt would fail in the same way.
+// compile compiles the desired state. If the switch cannot be brought to a state, that state is compiled only once, because another
+// attempt would fail in the same way.
 func (w *worker) compile(want desired) (*compile.Compiled, error) {
 	if err := want.refusal(); err != nil {
 		return nil, err
@@ -101,13 +102,13 @@ func (w *worker) compile(want desired) (*compile.Compiled, error) {
 	return compiled, nil
 }
 
-// A ruling identifies a rule set that one MODIFY can put in force.
+// A ruling identifies a rule set and its synOnly setting, which one MODIFY can put in force.
 type ruling struct {
 	print   reconcile.Fingerprint
 	synOnly bool
 }
 
-// ruling returns the ruling of the rules that the switch should have.
+// ruling returns the ruling of the rules that the switch should have in force.
 func (d desired) ruling() (ruling, error) {
 	rules, err := d.Rules(d.Switch, d.Phases)
 	if err != nil {

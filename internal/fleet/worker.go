@@ -12,36 +12,36 @@ import (
 	"op25b/internal/store"
 )
 
-// errElsewhere ends the session of a switch whose address has changed.
+// errElsewhere ends the session with a switch whose address has changed.
 var errElsewhere = errors.New("the address of the switch has changed")
 
-// A worker works on one switch during one ownership, from when the ownership is taken until it is lost or released.
+// A worker works on one switch during one ownership, from the beginning of the ownership until it is lost or released.
 type worker struct {
 	*assignment
 	own    *store.Ownership
-	before uint64 // the epoch of this controller's previous ownership of the switch; 0 for none
+	before uint64 // epoch of this controller's previous ownership of the switch; 0 if there was none
 
-	// updating guards primary and leader.
-	primary bool            // the session is primary, so that the worker's findings are the status
-	leader  p4rt.ElectionID // the election id that ended the session with errOutranked
+	// primary and leader are guarded by updating.
+	primary bool            // whether the session is primary; only then does the worker report the status
+	leader  p4rt.ElectionID // election id of the leader that ended the session with errOutranked
 
-	id p4rt.ElectionID // our election id; belongs to the goroutine of run
+	id p4rt.ElectionID // election id of this worker; only the goroutine of run accesses it
 
-	// The fields below belong to the goroutine of work. Only one such goroutine runs at a time.
+	// Only the goroutine of work accesses the following fields, and only one such goroutine runs at a time.
 	origins  origins
-	current  *desired          // the state that the switch was brought to in this session; nil if unknown
-	memory   *reconcile.Memory // the rule sets in the switch; nil if unknown
-	trying   *desired          // the state that the switch is being brought to
-	fellBack bool              // the switch is kept at the previous documents for now: see fallBack
+	current  *desired          // state to which the switch was brought in this session; nil if unknown
+	memory   *reconcile.Memory // rule sets in the switch; nil if unknown
+	trying   *desired          // state to which the switch is being brought
+	fellBack bool              // whether the switch is kept at the previous documents for now: see fallBack
 
-	phaseOnly bool // the fallback changed the phase
+	phaseOnly bool // whether the fallback changed the phase
 }
 
 func newWorker(s *assignment, own *store.Ownership) *worker {
 	return &worker{assignment: s, own: own}
 }
 
-// run keeps a session with the switch until ctx ends.
+// run keeps a session with the switch open until ctx ends.
 func (w *worker) run(ctx context.Context) {
 	w.begin(ctx)
 	for failures := 0; ctx.Err() == nil; {
@@ -62,8 +62,8 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
-// begin takes over the status that the previous owner stored. If ctx ends first, begin takes over nothing and the stored status stays
-// valid: it names the revision to go back to, which a slow store must not lose.
+// begin takes over the status that the previous owner stored. If ctx ends first, begin takes over nothing, and the stored status stays
+// valid. It must not be lost because of a slow store, because it contains the revision to which the switch can fall back.
 func (w *worker) begin(ctx context.Context) {
 	w.readRank(ctx)
 	r, err := w.c.reporter.records.Get(ctx, w.name)
@@ -78,7 +78,8 @@ func (w *worker) begin(ctx context.Context) {
 	}
 	w.update(func(st *Status) error {
 		w.epoch = w.own.Epoch()
-		// If nobody owned the switch since our previous ownership, our own status is newer than the stored one.
+		// If no other controller has owned the switch since the previous ownership of this controller, the status in memory is newer than
+		// the stored status.
 		if known := r.Value; known.Switch == w.name && known.Store == w.c.identity.ID && (w.before == 0 || known.Epoch > w.before) {
 			*st = known
 		}
@@ -89,13 +90,14 @@ func (w *worker) begin(ctx context.Context) {
 	})
 }
 
-// session keeps a session with the switch at the address in the newest intent. It returns nil, errElsewhere, errOutranked or
-// p4rt.ErrConfig.
+// session keeps a session with the switch open, at the address in the newest intent. It returns errElsewhere if the address has changed,
+// errOutranked if the switch follows a higher election id, and p4rt.ErrConfig if the session cannot be configured. If ctx ends, the result
+// has no meaning.
 func (w *worker) session(ctx context.Context) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	sw, ok := w.c.view.Load().device(w.name)
-	if !ok { // removed from the inventory: the controller is about to end this worker
+	if !ok { // the switch was removed from the inventory, and the controller is about to end this worker
 		<-ctx.Done()
 		return context.Cause(ctx)
 	}
@@ -117,7 +119,7 @@ func (w *worker) session(ctx context.Context) error {
 	w.mu.Lock()
 	w.device, w.redial = d, func() { end(errElsewhere) }
 	w.mu.Unlock()
-	w.recheck() // the address may have changed meanwhile
+	w.recheck() // the address may have changed in the meantime
 	defer func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -126,7 +128,7 @@ func (w *worker) session(ctx context.Context) error {
 	return p4rt.Keep(ctx, cfg, w.work)
 }
 
-// await waits until the worker is woken or the time is over.
+// await waits until the worker is woken, the given time has passed, or ctx ends.
 func (w *worker) await(ctx context.Context, most time.Duration) {
 	timer := time.NewTimer(most)
 	defer timer.Stop()
@@ -137,7 +139,8 @@ func (w *worker) await(ctx context.Context, most time.Duration) {
 	}
 }
 
-// onSession handles a change of the session. While the session is primary, the worker reports the status.
+// onSession handles a change of the session's state. It does not change the status while the session is primary, because the worker then
+// reports the status.
 func (w *worker) onSession(s p4rt.SessionStatus) {
 	w.updating.Lock()
 	defer w.updating.Unlock()
@@ -145,7 +148,7 @@ func (w *worker) onSession(s p4rt.SessionStatus) {
 	if outranked(s) {
 		w.leader = s.Leader
 	}
-	if w.primary || s.Reason == p4rt.ReasonClosed { // closed by this process, which has set the status already
+	if w.primary || s.Reason == p4rt.ReasonClosed { // this process closed the session and has already set the status
 		return
 	}
 	detail := ""
@@ -165,7 +168,7 @@ func (w *worker) onSession(s p4rt.SessionStatus) {
 	w.updateLocked(func(st *Status) error { return st.become(e, sessionReasons[s.Reason], detail) })
 }
 
-// report is update for the goroutine of work. It ignores the findings of a session that is over.
+// report is the variant of update for the goroutine of work. It does nothing if the session is no longer primary.
 func (w *worker) report(change func(*Status) error, fields ...zap.Field) {
 	w.updating.Lock()
 	defer w.updating.Unlock()
@@ -174,8 +177,8 @@ func (w *worker) report(change func(*Status) error, fields ...zap.Field) {
 	}
 }
 
-// work converges the switch over a primary session, now and whenever there is a reason to, until ctx ends. It returns an error of the
-// session; p4rt.Keep then opens another session.
+// work converges the switch over a primary session. It does so at once and whenever there is a reason to, until ctx ends. If the session
+// fails, work returns the error, and p4rt.Keep opens another session.
 func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 	w.current, w.memory = nil, nil
 	due := time.NewTimer(w.c.AuditEvery)
@@ -214,8 +217,8 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 	}
 }
 
-// failedAlready reports whether the switch could not be brought to the desired state now. If so, only time is a reason to try again. A new
-// revision that changes nothing for this switch is noted without an attempt.
+// failedAlready reports whether the desired state is still the state that could not be reached. If so, the next attempt is made only after
+// the pause. A new revision that changes nothing for this switch is recorded without an attempt.
 func (w *worker) failedAlready() bool {
 	v := w.c.view.Load()
 	if _, ok := v.device(w.name); !ok || w.failed == nil {
@@ -237,7 +240,7 @@ func (w *worker) failedAlready() bool {
 	return true
 }
 
-// isOfSession reports whether an error requires another session.
+// isOfSession reports whether an error requires a new session.
 func isOfSession(err error) bool {
 	for _, kind := range []error{p4rt.ErrUnreachable, p4rt.ErrStreamLost, p4rt.ErrNotPrimary, p4rt.ErrClosed} {
 		if errors.Is(err, kind) {
@@ -247,7 +250,7 @@ func isOfSession(err error) bool {
 	return false
 }
 
-// fail reports that a switch answers and could not be brought to the desired state.
+// fail reports that the switch answers but could not be brought to the desired state.
 func (w *worker) fail(err error) {
 	if write := (*p4rt.WriteError)(nil); errors.As(err, &write) {
 		w.c.Metrics.refused(len(write.Failed))

@@ -67,7 +67,7 @@ func (a *ArchiveWriter) line(v any) error {
 	return err
 }
 
-// after returns a *BreakError unless the record follows the record last and contains its hash.
+// after returns a *BreakError unless the record matches its own hash and follows the record last.
 func (r *AuditRecord) after(last Head) error {
 	want := last.Seq + 1
 	broken := func(format string, args ...any) error {

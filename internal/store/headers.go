@@ -14,7 +14,7 @@ import (
 // store was replaced if the cluster id is different, or if the revision is lower than a revision that was known before the request was
 // sent.
 
-// redialBackoff configures the pause before a member is dialled again. gRPC's default pause grows to two minutes, so that a member would
+// redialBackoff configures the pause before a member is dialed again. gRPC's default pause grows to two minutes, so that a member would
 // stay unused for up to two minutes after it is reachable again.
 var redialBackoff = backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}
 
