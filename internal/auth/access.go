@@ -29,31 +29,33 @@ type Grants struct {
 	Certificates []Certificate `yaml:"certificates,omitempty"`
 }
 
-// A Token is one bearer token (RFC 6750).
+// A Token is the entry of a bearer token (RFC 6750) in an access file.
 type Token struct {
-	// Name is the holder's name in records and logs. Two tokens may have the same name, so that a new one can replace an old one.
+	// Name is the name of the token's holder in records and logs. Two tokens may have the same name, so that a new token can replace an
+	// old one.
 	Name string `yaml:"name"`
 	Role Role   `yaml:"role"`
-	// SHA256 is the hash of the token, in hexadecimal. The token is random and long (see NewToken), so its plain hash reveals nothing.
+	// SHA256 is the hash of the token in hexadecimal. A plain hash reveals nothing about the token, because the token is long and random
+	// (see NewToken).
 	SHA256 string `yaml:"sha256"`
-	// Expires is the time from which the token is refused, in RFC 3339 format. Empty means never.
+	// Expires is the time from which the token is refused, in RFC 3339 format. If it is empty, the token never expires.
 	Expires string `yaml:"expires,omitempty"`
 
 	hash    []byte
 	expires time.Time
 }
 
-// A Certificate maps one name of a client certificate to a role. TLS verifies the signature of the certificate.
+// A Certificate maps a name in client certificates to a role. TLS verifies the signatures of the certificates.
 type Certificate struct {
-	// URI is a subject alternative name of the certificate, such as a SPIFFE ID; CommonName is its subject's common name. Exactly one of
-	// the two is set.
+	// URI is a subject alternative name of the certificate, such as a SPIFFE ID. CommonName is the common name of the certificate's
+	// subject. Exactly one of the two fields is set.
 	URI        string `yaml:"uri,omitempty"`
 	CommonName string `yaml:"commonName,omitempty"`
 	Role       Role   `yaml:"role"`
 }
 
-// Parse parses an access document. name is the file name in errors. For an invalid document, Parse returns ErrAccess with a strict.Faults,
-// which lists every fault with its position and the valid values.
+// Parse parses an access document. name is the file name to use in errors. If the document is invalid, Parse returns an error that wraps
+// ErrAccess and a strict.Faults with the position and the valid values of every fault.
 func Parse(name string, data []byte) (*Grants, error) {
 	var a Grants
 	doc, err := strict.Decode(strict.File{Name: name, Data: data}, Kind, &a)
@@ -135,17 +137,17 @@ func (v *validator) certificate(c Certificate, path string) {
 	v.role(c.Role, path)
 }
 
-// role checks a role that was not read from a document. For roles in documents, the decoder does this.
+// role checks a role. Roles in documents have already been checked by the decoder, but the role of NewToken has not.
 func (v *validator) role(r Role, path string) {
 	if err := r.Parse(string(r)); err != nil {
 		v.fault(strict.Join(path, "role"), fmt.Sprintf("unknown role %q", r), "must be "+r.Accepts())
 	}
 }
 
-// maxWho is the limit on the bytes of a name, which is part of every audit record.
+// maxWho is the limit on the length of a name, in bytes. The name is part of every audit record.
 const maxWho = 256
 
-// maxFile is the limit on the bytes of an access file: 10,000 tokens and certificates of 100 bytes each.
+// maxFile is the limit on the size of an access file, in bytes. It allows 10,000 tokens and certificates of 100 bytes each.
 const maxFile = 1 << 20
 
 func readAccess(path string) (*Grants, error) {

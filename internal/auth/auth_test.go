@@ -155,7 +155,8 @@ func TestRoles(t *testing.T) {
 	}
 }
 
-// A changed file is used. An invalid or missing file is reported once, and the last valid contents stay in use.
+// A changed file takes effect. An invalid or missing file is reported once, and the last valid contents stay in
+// use.
 func TestFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "access.yaml")
 	if _, err := Open(path, nil); !errors.Is(err, ErrAccess) || !strings.Contains(err.Error(), path) {
@@ -188,7 +189,7 @@ func TestFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write("two") // of the same size and, as coarse file systems have it, of the same time
+	write("two") // the file keeps its size, and its modification time as on a file system with a coarse resolution
 	if err := os.Chtimes(path, stat.ModTime(), stat.ModTime()); err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +212,8 @@ func TestFile(t *testing.T) {
 	write("three")
 	good("three", true)
 
-	// Once it has settled it is not read again: what is written then without a trace is not seen.
+	// After the modification time has settled, the file is not read again if its size and modification time are
+	// unchanged.
 	old := time.Now().Add(-time.Hour)
 	if err := os.Chtimes(path, old, old); err != nil {
 		t.Fatal(err)
@@ -224,7 +226,7 @@ func TestFile(t *testing.T) {
 	good("three", true)
 }
 
-// I12. A file that is too large is refused before it is parsed.
+// I12: an access file that is too large is refused before it is parsed.
 func TestLargeAccessFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "access.yaml")
 	if err := os.WriteFile(path, []byte("kind: Access\n"+strings.Repeat("# a comment\n", 100_000)), 0o600); err != nil {

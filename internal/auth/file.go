@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// A File is an access file that is read again when it has changed. It starts no goroutine: each call of Access compares the modification
-// time, size and inode of the file. If the file is invalid or missing, its last valid contents stay in use. A File is safe for concurrent
-// use.
+// A File is an access file that is read again after it has changed. It starts no goroutine, because each call of Access compares the
+// modification time, size and inode of the file. If the file is invalid or missing, its last valid contents stay in use. A File is safe
+// for concurrent use.
 type File struct {
 	path    string
 	onError func(error)
 
-	mu     sync.Mutex // guards everything that follows
+	mu     sync.Mutex // guards the fields below
 	access *Grants
-	stat   fs.FileInfo // file info of the last attempt
-	looked time.Time   // time of that attempt
-	told   string      // last error passed to onError
+	stat   fs.FileInfo // the file info at the last attempt to read the file
+	looked time.Time   // the time of the last attempt
+	told   string      // the last error passed to onError
 }
 
-// Open reads an access file. onError, if not nil, is called once for each reason why a changed file cannot be used.
+// Open reads an access file. If onError is not nil, it is called when a changed file cannot be used, once for each different error.
 func Open(path string, onError func(error)) (*File, error) {
 	f := &File{path: path, onError: onError}
 	if err := f.refreshLocked(); err != nil {
@@ -31,7 +31,7 @@ func Open(path string, onError func(error)) (*File, error) {
 	return f, nil
 }
 
-// Access returns the current contents of the file.
+// Access returns the current contents of the file, which it reads again if the file has changed.
 func (f *File) Access() *Grants {
 	access, news := f.look()
 	if news != nil && f.onError != nil {
@@ -49,7 +49,8 @@ func (f *File) look() (access *Grants, news error) {
 	return f.access, news
 }
 
-// settled is the age after which an unchanged modification time means an unchanged file. File systems have a time resolution of up to 2 s.
+// settled is the age from which an unchanged modification time means that the file is unchanged. The time resolution of some file systems
+// is 2 s.
 const settled = 2 * time.Second
 
 func (f *File) refreshLocked() error {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Token returns the holder of a token. It returns ErrUnknown if the token is not in the access file or has expired. The time of the search
+// Token returns the holder of a token. It returns ErrUnknown if the token is not in the access file or has expired. The duration of the search
 // does not depend on the token.
 func (a *Grants) Token(token string, now time.Time) (Caller, error) {
 	sum := sha256.Sum256([]byte(token))
@@ -31,8 +31,8 @@ func (a *Grants) Token(token string, now time.Time) (Caller, error) {
 	return Caller{Who: found.Name, Role: found.Role, By: ByToken}, nil
 }
 
-// Certificate returns the identity of a client certificate that TLS has verified. Its URIs take precedence over its common name. A certificate
-// without an entry in the access file has no role.
+// Certificate returns the identity of the holder of a client certificate that TLS has verified. The URIs in the certificate take precedence
+// over its common name. If the access file has no entry for the certificate, the caller has no role.
 func (a *Grants) Certificate(cert *x509.Certificate) Caller {
 	for _, u := range cert.URIs {
 		for _, c := range a.Certificates {
@@ -60,8 +60,8 @@ func (a *Grants) Certificate(cert *x509.Certificate) Caller {
 	return Caller{Who: who, By: ByCertificate}
 }
 
-// NewToken makes a token of 256 random bits, and its entry in the access file. expires has the format of Token.Expires. NewToken returns
-// ErrAccess with a strict.Faults for an entry that Parse would refuse.
+// NewToken creates a token of 256 random bits, and returns the token with its entry for the access file. expires has the format of
+// Token.Expires. If Parse would refuse the entry, NewToken returns an error that wraps ErrAccess and a strict.Faults.
 func NewToken(name string, role Role, expires string) (secret string, t Token, err error) {
 	random := make([]byte, 32)
 	rand.Read(random) // never fails
@@ -75,8 +75,8 @@ func NewToken(name string, role Role, expires string) (secret string, t Token, e
 	return secret, t, nil
 }
 
-// Bearer returns the token of an Authorization header; ok is false if the header is empty. It returns ErrUnknown for another scheme or an
-// empty token.
+// Bearer returns the bearer token in the value of an Authorization header. ok is false if the value is empty. Bearer returns ErrUnknown if the
+// scheme is not Bearer or the token is empty.
 func Bearer(header string) (token string, ok bool, err error) {
 	if header == "" {
 		return "", false, nil

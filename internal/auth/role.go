@@ -1,6 +1,7 @@
 // Package auth maps bearer tokens and client certificates to names and roles.
 //
-// Package api defines the calls that each role permits. Package auth stores no secrets: tokens are identified by their hash.
+// Package auth stores no secrets, because it identifies tokens by their hashes. Package api determines which calls each role
+// permits.
 package auth
 
 import (
@@ -9,57 +10,57 @@ import (
 	"op25b/internal/strict"
 )
 
-// A Role is the set of calls that a caller may make. Each role includes the roles before it.
+// A Role determines which calls a caller may make. Each role includes the roles below it.
 type Role string
 
 // Roles.
 const (
 	None     Role = ""
-	Viewer   Role = "viewer"   // reads, plans and checks
-	Operator Role = "operator" // applies, activates, rolls back, and restores the revision before the newest
-	Admin    Role = "admin"    // restores any revision, archives audit records, and backs up the store
+	Viewer   Role = "viewer"   // may read, plan and check
+	Operator Role = "operator" // may also apply, activate, roll back, and restore the revision before the newest
+	Admin    Role = "admin"    // may also restore any revision, archive audit records, and back up the store
 )
 
 var ranks = map[Role]int{None: 0, Viewer: 1, Operator: 2, Admin: 3}
 
-// Roles returns all roles except None, the lowest first.
+// Roles returns all roles except None, in ascending order.
 func Roles() []Role { return []Role{Viewer, Operator, Admin} }
 
-// May reports whether the role includes the role least.
+// May reports whether the role includes least.
 func (r Role) May(least Role) bool {
 	rank, ok := ranks[r]
 	return ok && rank >= ranks[least]
 }
 
-// Accepts returns the valid roles for the errors of package strict.
+// Accepts returns the valid roles. Package strict lists them in its errors.
 func (Role) Accepts() string { return strict.OneOf(Roles()) }
 
-// Parse parses a role. It refuses None.
+// Parse parses a role. It returns an error for None and for unknown roles.
 func (r *Role) Parse(text string) error { return strict.ParseWord(r, text, Roles()) }
 
 var _ strict.Scalar = (*Role)(nil)
 
 var (
-	// ErrAccess is returned for an invalid access file.
+	// ErrAccess is returned if an access file is invalid.
 	ErrAccess = errors.New("invalid access file")
-	// ErrUnknown is returned for a caller without valid credentials.
+	// ErrUnknown is returned if a caller has no valid credentials.
 	ErrUnknown = errors.New("caller not known")
 )
 
 // A Caller is an authenticated or local caller of the API.
 type Caller struct {
 	Who  string
-	Role Role // None for an authenticated caller without a role
+	Role Role // None if an authenticated caller has no role
 	By   Means
 }
 
-// Means is the kind of a caller's credentials.
+// Means is the kind of credentials with which a caller was admitted.
 type Means string
 
 // Kinds of credentials.
 const (
 	ByToken       Means = "token"
 	ByCertificate Means = "certificate"
-	ByLoopback    Means = "loopback"  // no credentials: a caller on the same host, without an access file
-	ByNothing     Means = "anonymous" // no credentials: admitted by configuration
+	ByLoopback    Means = "loopback"  // a caller on the same host without credentials, if there is no access file
+	ByNothing     Means = "anonymous" // a caller without credentials that the configuration admits
 )

@@ -11,8 +11,9 @@ import (
 	"op25b/p4src"
 )
 
-// BenchmarkAsk is a question on a checker that has loaded what it needs: the phase in question and the two around it, so six traced
-// packets. Beside it stands the same packet, bare, through an engine with empty tables, and the loading of one phase.
+// BenchmarkAsk measures a question to a checker that has already loaded all pipelines that it needs. It evaluates the phase in
+// question and the phases before and after, so it traces six packets. For comparison, the benchmark also measures the same packet
+// without a trace through an engine with empty tables, and the loading of one pipeline.
 func BenchmarkAsk(b *testing.B) {
 	docs := bundle(b, examples.SpinNet2006())
 	c := check.New(check.Source{Bundle: docs}, check.Options{})

@@ -1,9 +1,9 @@
 // Package check determines how a switch treats a connection: whether the connection is delivered, monitored, limited, rejected or blocked,
 // since when, and by which rule.
 //
-// The package runs the connection's first two segments through the embedded pipeline with the entries of a compiled policy, and reads the
-// deciding entries from the pipeline's trace. An answer therefore cannot differ from a switch with these entries. The package does not
-// interpret the policy's rules, and does not contact switches. It derives the phases in force from the policy's dates and the activations.
+// The package sends the connection's first two segments through the embedded pipeline with the entries of a compiled policy, and reads
+// from the trace which entries decided. An answer therefore agrees with any switch that has these entries. The package neither interprets
+// the policy's rules nor contacts switches. It derives the phases in force from the policy's dates and the activations.
 package check
 
 import (
@@ -26,17 +26,18 @@ type Resolver interface {
 
 // Options are the dependencies of a Checker. The zero value is usable.
 type Options struct {
-	// Now returns the moment for questions without At; time.Now if nil.
+	// Now returns the time for questions without At. If Now is nil, time.Now is used.
 	Now func() time.Time
 	// Resolver finds the addresses of hosts. If Resolver is nil, questions must name servers by address.
 	Resolver Resolver
 }
 
-// A Source has the documents and activations that define the desired state of the switches. A Source must not change while it is in use.
+// A Source contains the documents and activations that define the desired state of the switches. A Source must not be modified while it is
+// in use.
 type Source struct {
-	// Bundle has documents that policy.Load or policy.Validate accepted.
+	// Bundle contains documents that policy.Load or policy.Validate has accepted.
 	Bundle *policy.Bundle
-	// Numbers maps the names in the documents to their numbers on the switches, as in compile.NewCompiler.
+	// Numbers maps the names in the documents to their numbers on the switches; see compile.NewCompiler.
 	Numbers *compile.Numbers
 	// Activations are the operators' activations, in the order in which the store accepted them.
 	Activations []policy.Activation
@@ -47,16 +48,16 @@ type Checker struct {
 	policy      *policy.Policy
 	inventory   *policy.Inventory
 	activations []policy.Activation
-	compiler    func() (*compile.Compiler, error) // computed on the first call
+	compiler    func() (*compile.Compiler, error) // compiles the documents on the first call
 	opts        Options
 
-	mu      sync.Mutex // guards everything that follows
+	mu      sync.Mutex // guards the fields below
 	loaded  map[place]*loaded
 	lastUse map[place]uint64
 	used    uint64
 }
 
-// New returns a checker. The checker compiles the documents and loads pipelines only when a question needs them.
+// New returns a checker for a source. The checker compiles the documents and loads pipelines only when a question needs them.
 func New(s Source, o Options) *Checker {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -68,8 +69,9 @@ func New(s Source, o Options) *Checker {
 	}
 }
 
-// Ask answers a question. It returns one of the errors of this package, each under the condition in its comment. It returns
-// policy.ErrUnknownPhase or compile.ErrUnknownSwitch for an unknown name, and an error of package compile if the source does not compile.
+// Ask answers a question. It returns an error of this package under the condition that the error's comment describes. It returns
+// policy.ErrUnknownPhase for an unknown phase, compile.ErrUnknownSwitch for an unknown switch, and an error of package compile if the
+// source does not compile.
 func (c *Checker) Ask(ctx context.Context, q Question) (*Answer, error) {
 	if q.Port == 0 {
 		return nil, fmt.Errorf("%w: port 0: TCP ports are 1 to 65535, as in 25, 465 or 587", ErrQuestion)
@@ -131,7 +133,7 @@ func (c *Checker) Ask(ctx context.Context, q Question) (*Answer, error) {
 	return a, nil
 }
 
-// String names the subscriber in a sentence.
+// String returns the name of the subscriber for use in a sentence.
 func (s *subscriber) String() string {
 	switch {
 	case s.from.IsValid():
@@ -183,7 +185,7 @@ func (c *Checker) addresses(ctx context.Context, to string) ([]netip.Addr, error
 	return all, nil
 }
 
-// hostFault returns the fault of a host name (RFC 1123 section 2.1), or an empty string.
+// hostFault returns the reason why a host name is invalid (RFC 1123 section 2.1), or an empty string if it is valid.
 func hostFault(host string) string {
 	if host == "" {
 		return "it is empty"

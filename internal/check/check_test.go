@@ -44,7 +44,7 @@ func day(text string) time.Time {
 	return t
 }
 
-// hosts is a resolver that knows a few.
+// hosts is a resolver that maps host names to addresses.
 type hosts map[string][]string
 
 func (h hosts) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
@@ -75,7 +75,7 @@ func ruleOf(r check.Result) string {
 	return r.Rule.Name
 }
 
-// TestProgrammeOf2006 is the worked example, phase by phase.
+// TestProgrammeOf2006 verifies the outcomes of the worked example in each phase.
 func TestProgrammeOf2006(t *testing.T) {
 	c := check.New(check.Source{Bundle: bundle(t, examples.SpinNet2006())}, check.Options{})
 	for _, tc := range []struct {
@@ -144,7 +144,7 @@ func TestEveryAccessAndAction(t *testing.T) {
 			if tc.q.Port == 0 {
 				tc.q.Port = 25
 			}
-			for range 5 { // the fourth SYN in a second is not rejected any more: no question may know of another
+			for range 5 { // a switch rejects at most three SYNs a second for each line, but questions must not affect each other
 				a := ask(t, c, tc.q)
 				if r := a.Results[0]; a.Outcome != tc.outcome || ruleOf(r) != tc.rule || r.Leg != tc.leg {
 					t.Fatalf("%s by %q on %s, want %s by %q on %s", a.Outcome, ruleOf(r), r.Leg, tc.outcome, tc.rule, tc.leg)
@@ -154,7 +154,7 @@ func TestEveryAccessAndAction(t *testing.T) {
 	}
 }
 
-// TestFrame: each form of access has its tags, session and addresses, on the way back too.
+// TestFrame verifies that the frames of each access form have the right tags, session and addresses in both directions.
 func TestFrame(t *testing.T) {
 	c := check.New(check.Source{Bundle: everyAccess(t)}, check.Options{Now: func() time.Time { return day("2020-02-01") }})
 	for line, want := range map[string][2]string{
@@ -170,7 +170,7 @@ func TestFrame(t *testing.T) {
 			}
 		}
 	}
-	// The whole of one, with the checksums that a host would send.
+	// A complete frame must have the same checksums as a frame from a real host.
 	frame := ask(t, c, check.Question{Line: "tagged", To: "2001:db8:99::1", Port: 587, Trace: true}).Results[0].Trace.Frame.String()
 	if want := "0x02250000000202250000000181000064" + "86dd" + "6000000000140640" + "20010db8000200000000000000000001" + "20010db8009900000000000000000001" +
 		"c000024b" + "0000000100000000" + "5002ffff"; !strings.HasPrefix(frame, want) {
@@ -257,7 +257,7 @@ func TestQuestionsThatCannotBeAnswered(t *testing.T) {
 	}
 }
 
-// TestSharedPrefix: documents made in Go can give two lines one prefix.
+// TestSharedPrefix covers a prefix that two lines share. Only documents built in Go can contain such a prefix.
 func TestSharedPrefix(t *testing.T) {
 	b := everyAccess(t)
 	b.Inventory.Switches[0].Lines[1].Prefixes = b.Inventory.Switches[0].Lines[2].Prefixes
@@ -267,7 +267,8 @@ func TestSharedPrefix(t *testing.T) {
 	}
 }
 
-// TestLongestPrefix: of lines whose prefixes lie in each other, which only documents made in Go can have, the closest has the address.
+// TestLongestPrefix covers lines with nested prefixes, which only documents built in Go can contain. The line with the longest prefix
+// must be selected.
 func TestLongestPrefix(t *testing.T) {
 	for _, tc := range []struct {
 		first, second int

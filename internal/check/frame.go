@@ -13,7 +13,7 @@ const (
 	typeIPv6    = 0x86dd
 	typeCTag    = 0x8100
 	typeSTag    = 0x88a8
-	typeSession = 0x8864 // RFC 2516 section 4
+	typeSession = 0x8864 // PPPoE session stage (RFC 2516 section 4)
 	pppIPv4     = 0x0021
 	pppIPv6     = 0x0057
 
@@ -22,18 +22,18 @@ const (
 
 	flagSYN, flagACK = 0x02, 0x10
 
-	clientPort = 49152 // the first dynamic port, assigned to no service (RFC 6335 section 6)
+	clientPort = 49152 // the first dynamic port, which is assigned to no service (RFC 6335 section 6)
 )
 
-// An access is the encapsulation of frames between a line and the switch.
+// An access is the port of a line and the encapsulation of the frames between the line and the switch.
 type access struct {
 	port     pipeline.Port
 	vlans    pipeline.VLANKey
 	session  pipeline.Session
-	own, far pipeline.MAC // addresses of the line's station and of its peer
+	own, far pipeline.MAC // the MAC addresses of the line's station and of its peer
 }
 
-// header returns the headers before the IP header of a frame from the line, or to the line.
+// header returns the headers that precede the IP header in a frame from the line (up) or to the line.
 func (a *access) header(up, v6 bool, payload int) []byte {
 	to, from := a.own, a.far
 	if up {
@@ -66,7 +66,7 @@ func (a *access) header(up, v6 bool, payload int) []byte {
 	return binary.BigEndian.AppendUint16(b, ppp)
 }
 
-// syn returns the frame by which a line's host opens a connection. synAck returns the reply of the server.
+// syn returns the frame with which a host on the line opens a connection, and synAck returns the server's reply.
 func (a *access) syn(line netip.Addr, server netip.AddrPort) []byte {
 	return a.frame(true, netip.AddrPortFrom(line, clientPort), server, 1, 0, flagSYN)
 }
@@ -75,7 +75,8 @@ func (a *access) synAck(line netip.Addr, server netip.AddrPort) []byte {
 	return a.frame(false, server, netip.AddrPortFrom(line, clientPort), 1, 2, flagSYN|flagACK)
 }
 
-// frame returns a frame with a TCP segment without payload, padded to the minimum length of 60 bytes.
+// frame returns a frame that contains a TCP segment without payload. The frame is padded to the minimum length of 60
+// bytes.
 func (a *access) frame(up bool, src, dst netip.AddrPort, seq, ack uint32, flags byte) []byte {
 	tcp := binary.BigEndian.AppendUint16(nil, src.Port())
 	tcp = binary.BigEndian.AppendUint16(tcp, dst.Port())
@@ -102,7 +103,7 @@ func (a *access) frame(up bool, src, dst netip.AddrPort, seq, ack uint32, flags 
 	return append(f, make([]byte, max(0, 60-len(f)))...)
 }
 
-// checksum returns the Internet checksum (RFC 1071) of an even number of bytes.
+// checksum returns the Internet checksum (RFC 1071) of b, whose length must be even.
 func checksum(b []byte) uint16 {
 	sum := uint32(0)
 	for i := 0; i+1 < len(b); i += 2 {
@@ -114,8 +115,8 @@ func checksum(b []byte) uint16 {
 	return ^uint16(sum)
 }
 
-// prohibits reports whether a frame to the line is the ICMP error "communication administratively prohibited": type 3 code
-// 13 (RFC 1812 section 5.2.7.1), or of ICMPv6 type 1 code 1 (RFC 4443 section 3.1).
+// prohibits reports whether a frame to the line is the ICMP error "communication administratively prohibited". This error
+// has type 3 and code 13 in ICMP (RFC 1812 section 5.2.7.1), and type 1 and code 1 in ICMPv6 (RFC 4443 section 3.1).
 func (a *access) prohibits(frame []byte, v6 bool) bool {
 	at, next, size := len(a.header(false, v6, 0)), 9, 20
 	icmp, kind, code := byte(1), byte(3), byte(13)

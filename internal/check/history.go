@@ -9,22 +9,22 @@ import (
 	"op25b/internal/strict"
 )
 
-// A span is a period in which the phase of a line's group and the phase of unnamed lines on its switch stay the same. The phase of unnamed
-// lines matters because a switch that cannot assign replies to a line treats them as replies to an unnamed line.
+// A span is a period in which the phase of a line's group and the phase of unnamed lines on the same switch do not change. The phase of
+// unnamed lines matters, because a switch that cannot assign replies to a line treats them as replies to an unnamed line.
 type span struct {
 	since time.Time
-	in    policy.InForce // on the switch
+	in    policy.InForce // the phases in force on the switch
 }
 
-// A history is the sequence of spans of a line, past and future.
+// A history is the sequence of a line's past and future spans.
 type history struct {
-	group string // group of the line; "" if the line is unnamed
+	group string // the line's group; empty for an unnamed line
 	spans []span
-	at    int  // index of the span of the question; -1 if its phase is never in force for the line
-	asked span // the span of the question, with the phases in force on the switch at the time of the question
+	at    int  // the index of the question's span in spans, or -1 if the phase in the question is never in force for the line
+	asked span // the question's span, with the phases in force on the switch at the time of the question
 }
 
-// spansOf returns the spans of a group's lines on a switch, in order.
+// spansOf returns the spans for lines of a group on a switch, in chronological order.
 func spansOf(turns []policy.Turn, group string) []span {
 	var all []span
 	for _, turn := range turns {
@@ -35,7 +35,7 @@ func spansOf(turns []policy.Turn, group string) []span {
 	return all
 }
 
-// history finds the span of a question, by its time or by the phase that it names.
+// history returns the history of a subscriber's line. The question's span is determined by the time or the phase in the question.
 func (c *Checker) history(q *Question, s *subscriber, now time.Time) (*history, error) {
 	h := &history{at: -1}
 	if s.line != nil {
@@ -66,10 +66,10 @@ func (c *Checker) history(q *Question, s *subscriber, now time.Time) (*history, 
 	return h, nil
 }
 
-// phase returns the line's phase in a span.
+// phase returns the line's phase in span i.
 func (h *history) phase(i int) string { return h.spans[i].in.Phase(h.group) }
 
-// begins returns the time since which the phase of the question is in force for the line.
+// begins returns the time from which the phase of the question's span is in force for the line.
 func (h *history) begins() time.Time {
 	first := h.at
 	for first > 0 && h.phase(first-1) == h.phase(h.at) {
@@ -78,8 +78,8 @@ func (h *history) begins() time.Time {
 	return h.spans[first].since
 }
 
-// askNamed completes a history for a question that names a phase. If the phase is not in force yet, its first span is used. If the phase is
-// never in force, its date is used.
+// askNamed completes the history for a question that names a phase. If the phase is not in force yet, the question's span is the first span
+// with that phase. If the phase is never in force for the line, its date is used.
 func (c *Checker) askNamed(h *history, name string) error {
 	ph, ok := c.policy.Phase(name)
 	if !ok {
@@ -99,7 +99,7 @@ func (c *Checker) askNamed(h *history, name string) error {
 	return nil
 }
 
-// phaseOf returns a phase in the form that answers contain.
+// phaseOf returns the phase with the given name and start time, as it appears in answers.
 func (c *Checker) phaseOf(name string, since time.Time) Phase {
 	p := Phase{Named{Name: name}, since}
 	if ph, ok := c.policy.Phase(name); ok {

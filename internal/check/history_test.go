@@ -15,7 +15,7 @@ import (
 	"op25b/internal/policy"
 )
 
-// twoEdges is the worked example with a second switch, edge-2, and one line there.
+// twoEdges returns the worked example with a second switch, edge-2, that has a single line.
 func twoEdges(t testing.TB) *policy.Bundle {
 	t.Helper()
 	b := bundle(t, examples.SpinNet2006())
@@ -38,7 +38,8 @@ func moment(text string) time.Time {
 	return t
 }
 
-// rollout is a phase that came early for one group on one switch, went back, and another that stayed behind on the other switch.
+// rollout contains a phase that is activated early for one group on edge-1, the activation of an earlier phase for the same group, and a
+// phase that keeps edge-2 behind.
 var rollout = []policy.Activation{
 	{Phase: "all-destinations", Groups: []string{"adsl"}, Switches: []string{"edge-1"}, At: moment("2006-08-01T05:03:00Z")},
 	{Phase: "before", Switches: []string{"edge-2"}, At: moment("2006-07-01T00:00:00+09:00")},
@@ -50,11 +51,11 @@ const (
 	other   = "203.0.113.129"
 )
 
-// TestActivations: what is in force is the line's group's on the line's switch, and so are since and next. The dates are those of
-// TestProgrammeOf2006.
+// TestActivations verifies that answers use the phases in force for the line's group on the line's switch, also for since and next. The
+// dates are those of TestProgrammeOf2006.
 func TestActivations(t *testing.T) {
 	c := check.New(check.Source{Bundle: twoEdges(t), Activations: rollout}, check.Options{})
-	const nobody = "10.1.1.1" // an address that no line has
+	const nobody = "10.1.1.1" // an address that belongs to no line
 	for _, tc := range []struct {
 		named, at, line, to string
 		phase               string
@@ -64,15 +65,16 @@ func TestActivations(t *testing.T) {
 		{"", "2006-07-01", "adsl-bot", other, "mobile-carriers 06-01", check.Monitored, "before 05-18", "all-destinations 08-01 14:03 blocked"},
 		{"", "2006-08-10", "adsl-bot", other, "all-destinations 08-01 14:03", check.Blocked, "all-destinations 08-01 14:03", "mobile-carriers 08-20 monitored"},
 		{"", "2006-09-01", "adsl-bot", other, "mobile-carriers 08-20", check.Monitored, "mobile-carriers 08-20", "all-destinations 10-01 blocked"},
-		// Without a break: each of three phases stops it.
+		// All phases since June block this connection, so the outcome has not changed since then.
 		{"", "2006-09-01", "adsl-bot", carrier, "mobile-carriers 08-20", check.Blocked, "mobile-carriers 06-01", ""},
-		// Another group of the switch notices nothing, and neither does a line that no inventory names.
+		// The activation affects neither another group on the same switch nor an unnamed line.
 		{"", "2006-08-10", "mobile-sim", other, "mobile-carriers 06-01", check.Monitored, "before 05-18", "all-destinations 10-01 blocked"},
 		{"", "2006-08-10", nobody, other, "mobile-carriers 06-01", check.Monitored, "before 05-18", "all-destinations 10-01 blocked"},
-		// The same group on the other switch.
+		// The activation does not affect the same group on the other switch.
 		{"", "2006-08-10", "adsl-far", other, "before 07-01", check.Monitored, "before 05-18", "all-destinations 10-01 blocked"},
 		{"", "2006-08-10", "adsl-far", carrier, "before 07-01", check.Monitored, "before 07-01", "all-destinations 10-01 blocked"},
-		// A phase that is named: the last time that it came in force, or the next.
+		// For a question that names a phase, the phase's last period before the time of the question counts, or else its first period after
+		// that.
 		{"all-destinations", "2006-12-01", "adsl-bot", other, "all-destinations 10-01", check.Blocked, "all-destinations 10-01", ""},
 		{"all-destinations", "2006-09-01", "adsl-bot", other, "all-destinations 08-01 14:03", check.Blocked, "all-destinations 08-01 14:03", "mobile-carriers 08-20 monitored"},
 		{"all-destinations", "2006-07-01", "adsl-bot", other, "all-destinations 08-01 14:03", check.Blocked, "all-destinations 08-01 14:03", "mobile-carriers 08-20 monitored"},
@@ -91,7 +93,7 @@ func TestActivations(t *testing.T) {
 		if stamped(a.Phase) != tc.phase || a.Outcome != tc.outcome || stamped(r.Since) != tc.since || next != tc.next {
 			t.Errorf("%s %q %s -> %s:\nin %s %s, since %s, next %q\nwant %+v", tc.at, tc.named, tc.line, tc.to, stamped(a.Phase), a.Outcome, stamped(r.Since), next, tc)
 		}
-		// The rule is told as it is for the line, and not what it does to others beside it.
+		// The text of the rule describes its effect on this line only, without the phases of other lines.
 		want := map[check.Outcome]policy.Action{check.Blocked: policy.Drop, check.Monitored: policy.Monitor}[tc.outcome]
 		if r.Rule.Action != want || strings.Contains(r.Rule.Text, "phase") {
 			t.Errorf("%s %s -> %s: %+v", tc.at, tc.line, tc.to, r.Rule)
@@ -99,17 +101,17 @@ func TestActivations(t *testing.T) {
 	}
 }
 
-// stamped is a phase with its month, day and time of 2006 in Japan.
+// stamped returns the name of a phase with the month, day and time at which it began.
 func stamped(p check.Phase) string {
 	return p.Name + " " + strings.TrimSuffix(p.Since.Format("01-02 15:04"), " 00:00")
 }
 
-// TestWayBackThatIsNotKnown: adsl-far has no tags and no station, so the switch takes answers for those of an unnamed line. While the group
-// is behind, the phase of unnamed lines decides about them.
+// TestWayBackThatIsNotKnown covers the line adsl-far, which has neither tags nor a station, so that the switch treats replies to it as
+// replies to an unnamed line. While the line's group is in an earlier phase, the phase of unnamed lines decides about the replies.
 func TestWayBackThatIsNotKnown(t *testing.T) {
 	acts := []policy.Activation{
 		{Phase: "before", Groups: []string{"adsl"}, Switches: []string{"edge-2"}, At: moment("2006-07-01T00:00:00+09:00")},
-		{Phase: "before", At: moment("2006-08-01T00:00:00+09:00")}, // which the group has already
+		{Phase: "before", At: moment("2006-08-01T00:00:00+09:00")}, // the group is already in this phase
 	}
 	c := check.New(check.Source{Bundle: twoEdges(t), Activations: acts}, check.Options{})
 	const note = `the switch cannot assign replies to line "adsl-far" and takes them for an unnamed line's: phase mobile-carriers decides`
@@ -136,7 +138,8 @@ func TestWayBackThatIsNotKnown(t *testing.T) {
 	}
 }
 
-// TestPhaseThatNeverCame: an activation at the very moment of a phase's date comes after it. Who asks about the phase is told by its date.
+// TestPhaseThatNeverCame activates a phase at exactly the date of another phase. The activation must take precedence, and a question that
+// names the other phase must be answered for its date.
 func TestPhaseThatNeverCame(t *testing.T) {
 	acts := []policy.Activation{{Phase: "before", At: moment("2006-06-01T00:00:00+09:00")}}
 	c := check.New(check.Source{Bundle: twoEdges(t), Activations: acts}, check.Options{})
@@ -151,7 +154,8 @@ func TestPhaseThatNeverCame(t *testing.T) {
 	}
 }
 
-// TestNothingInForceYet: a group that is ahead waits for the first phase of its switch as all do, and is ahead then.
+// TestNothingInForceYet activates a phase for a group before the first phase of the switch begins. The activation must take effect only
+// when that phase begins.
 func TestNothingInForceYet(t *testing.T) {
 	acts := []policy.Activation{{Phase: "mobile-carriers", Groups: []string{"mobile"}, At: moment("2006-05-01T00:00:00+09:00")}}
 	c := check.New(check.Source{Bundle: twoEdges(t), Activations: acts}, check.Options{})
@@ -162,8 +166,8 @@ func TestNothingInForceYet(t *testing.T) {
 	}
 }
 
-// TestPhasesThatNoSwitchHolds: phases side by side that need more entries than there is room for cannot be asked about, and are passed over
-// by who asks about the time before or after.
+// TestPhasesThatNoSwitchHolds verifies that a question fails if the phases in force at its time need more entries than the switch has room
+// for. Questions about other times must skip such a period.
 func TestPhasesThatNoSwitchHolds(t *testing.T) {
 	b := twoEdges(t)
 	early := policy.Activation{Phase: "all-destinations", At: moment("2006-07-01T00:00:00Z")}
@@ -186,7 +190,7 @@ func TestPhasesThatNoSwitchHolds(t *testing.T) {
 	}
 }
 
-// apart is other numbers than the positions of names, as documents have that were changed often.
+// apart returns numbers that differ from the positions of the names, as they do after many changes of the documents.
 func apart(t testing.TB, b *policy.Bundle) *compile.Numbers {
 	t.Helper()
 	n, err := compile.Number(nil, b)
@@ -212,7 +216,7 @@ func apart(t testing.TB, b *policy.Bundle) *compile.Numbers {
 	return n
 }
 
-// TestNumbersAreNotPositions: numbers change an answer's rule id, and nothing else of it.
+// TestNumbersAreNotPositions verifies that the numbers determine the rule id in an answer and nothing else.
 func TestNumbersAreNotPositions(t *testing.T) {
 	b := twoEdges(t)
 	numbers := apart(t, b)
@@ -237,7 +241,7 @@ func TestNumbersAreNotPositions(t *testing.T) {
 	}
 }
 
-// TestNumbersOfOtherDocuments: a source that does not compile says so to whoever asks.
+// TestNumbersOfOtherDocuments verifies that a question about a source that does not compile returns the compiler's error.
 func TestNumbersOfOtherDocuments(t *testing.T) {
 	b := twoEdges(t)
 	n := apart(t, b)

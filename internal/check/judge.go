@@ -13,16 +13,16 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// A verdict is the outcome of a connection in one place.
+// A verdict is the outcome of a connection on one loaded pipeline.
 type verdict struct {
 	outcome Outcome
-	met     pipeline.Passage // the entries met in the deciding direction
-	down    bool             // the SYN-ACK decided
+	met     pipeline.Passage // the entries that matched in the direction that decided
+	down    bool             // true if the SYN-ACK decided
 	trace   Trace
 }
 
-// judge runs the SYN from the line and the SYN-ACK to the line through the pipeline. A segment that is stopped decides, the SYN first. If
-// both pass, a segment that is monitored or limited decides.
+// judge sends the SYN from the line and the SYN-ACK to the line through the pipeline. The SYN decides if it is stopped. Otherwise the
+// segment with the worse outcome decides.
 func judge(l *loaded, s *subscriber, from netip.Addr, to netip.AddrPort) verdict {
 	syn, synAck := s.access.syn(from, to), s.access.synAck(from, to)
 	passages := l.play.Play(
@@ -54,7 +54,7 @@ func judge(l *loaded, s *subscriber, from netip.Addr, to netip.AddrPort) verdict
 	return v
 }
 
-// passing returns the outcome of a segment that passed.
+// passing returns the outcome for a segment that passed.
 func passing(p *pipeline.Passage) Outcome {
 	switch {
 	case p.Action == pipeline.Limit:
@@ -65,7 +65,7 @@ func passing(p *pipeline.Passage) Outcome {
 	return Delivered
 }
 
-// met returns the entries that a segment met, from its trace.
+// met reads the entries that matched a segment from the segment's trace.
 func met(trace []engine.Event) pipeline.Passage {
 	var p pipeline.Passage
 	for i := range trace {
@@ -90,8 +90,8 @@ func in(values []engine.Value) func(name string) uint64 {
 	}
 }
 
-// result answers a question for one address of the server. It evaluates the span of the question and the spans before and after, with the
-// exemptions in force at the time of the question.
+// result answers a question for one of the server's addresses. It evaluates the question's span and the spans before and after it, with
+// the exemptions in force at the time of the question.
 func (c *Checker) result(q *Question, s *subscriber, h *history, from, to netip.Addr) (*Result, error) {
 	server := netip.AddrPortFrom(to, q.Port)
 	ask := func(x *span) (*loaded, verdict, error) {
@@ -116,7 +116,7 @@ func (c *Checker) result(q *Question, s *subscriber, h *history, from, to netip.
 	if h.at < 0 {
 		return r, nil
 	}
-	// A combination of phases that no switch has room for (ErrInvalid) is never in force.
+	// ErrInvalid means that the switch has no room for the phases of a span, so these phases are never in force and the span is skipped.
 	r.Since = c.phaseOf(r.phase, h.spans[h.at].since)
 	for _, x := range slices.Backward(h.spans[:h.at]) {
 		then, before, err := ask(&x)
@@ -147,17 +147,17 @@ func (c *Checker) result(q *Question, s *subscriber, h *history, from, to netip.
 	return r, nil
 }
 
-// like reports whether two verdicts have the same outcome, by the same rule in the same direction.
+// like reports whether two verdicts have the same outcome, caused by the same rule in the same direction.
 func (v *verdict) like(w *verdict) bool {
 	return v.outcome == w.outcome && v.met.Rule == w.met.Rule && v.down == w.down
 }
 
-// phase returns the phase whose rules decided: the phase of the group that the pipeline found.
+// phase returns the phase whose rules decided. It is the phase of the line group that the pipeline found.
 func (l *loaded) phase(v *verdict) string {
 	return l.compiled.InForce.Phase(l.compiled.LineGroups[v.met.Line.Group].Name)
 }
 
-// load returns the pipeline of a switch with phases in force at a time.
+// load returns the pipeline of a switch on which given phases are in force at a given time.
 func (c *Checker) load(sw string, in policy.InForce, at time.Time) (*loaded, error) {
 	p := place{sw: sw, in: in.String()}
 	for i := range c.policy.Exemptions {
@@ -174,7 +174,7 @@ func (c *Checker) load(sw string, in policy.InForce, at time.Time) (*loaded, err
 	})
 }
 
-// explain fills in the policy's names for the entries that the segment met.
+// explain adds the rule, leg, service, remote class and exemption to a result, according to the entries that matched.
 func (c *Checker) explain(r *Result, l *loaded, v *verdict, s *subscriber, at time.Time) error {
 	if v.met.Rule == pipeline.RuleNone {
 		return nil
@@ -203,7 +203,7 @@ func (c *Checker) explain(r *Result, l *loaded, v *verdict, s *subscriber, at ti
 	return nil
 }
 
-// exemption returns the exemption of an address. If several apply, it returns the exemption that ends last.
+// exemption returns the exemption that applies to an address of the subscriber. If several apply, it returns the one that ends last.
 func (c *Checker) exemption(s *subscriber, from netip.Addr, at time.Time) *Exemption {
 	var found *Exemption
 	for i := range c.policy.Exemptions {

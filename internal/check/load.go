@@ -16,16 +16,17 @@ import (
 	"op25b/p4src"
 )
 
-// MaxLoaded is the number of recently used pipelines that stay loaded. Each takes about 10 MB in addition to its entries.
+// MaxLoaded is the number of recently used pipelines that stay loaded. Each pipeline uses about 10 MB in addition to its
+// entries.
 const MaxLoaded = 32
 
-// A place is a switch with its phases and exemptions in force. A pipeline is loaded for each place.
+// A place is a switch with the phases and exemptions in force. Each place has its own loaded pipeline.
 type place struct {
-	sw, in  string // in is InForce.String
-	expired int    // number of exemptions that have ended
+	sw, in  string // the switch's name and the result of InForce.String
+	expired int    // the number of exemptions that have ended
 }
 
-// A loaded is a pipeline with the entries of one place.
+// A loaded is a pipeline that contains the entries of one place.
 type loaded struct {
 	once     sync.Once
 	compiled *compile.Compiled
@@ -33,7 +34,7 @@ type loaded struct {
 	err      error
 }
 
-// at returns the pipeline for a place. The first caller loads it, and others wait.
+// at returns the pipeline for a place. The first caller loads the pipeline, and concurrent callers wait.
 func (c *Checker) at(p place, compile func() (*compile.Compiled, error)) (*loaded, error) {
 	c.mu.Lock()
 	l, ok := c.loaded[p]
@@ -55,7 +56,7 @@ func (c *Checker) at(p place, compile func() (*compile.Compiled, error)) (*loade
 	return l, l.err
 }
 
-// forgetLocked drops the place that was used least recently.
+// forgetLocked drops the least recently used place.
 func (c *Checker) forgetLocked() {
 	oldest, when := place{}, ^uint64(0)
 	for p, used := range c.lastUse {
@@ -67,7 +68,7 @@ func (c *Checker) forgetLocked() {
 	delete(c.lastUse, oldest)
 }
 
-// Rehearse loads a state into the embedded pipeline, with its verdicts in force.
+// Rehearse loads a state into the embedded pipeline and puts its verdicts in force.
 func Rehearse(state *pipeline.State) (*softswitch.Rehearsal, error) {
 	const epoch = 1
 	entries, err := state.Entries()

@@ -9,7 +9,7 @@ import (
 	"op25b/internal/policy"
 )
 
-// TestForgetsWhatNobodyAsks: the places kept are those used last.
+// TestForgetsWhatNobodyAsks verifies that the most recently used places are kept.
 func TestForgetsWhatNobodyAsks(t *testing.T) {
 	c := New(Source{Bundle: &policy.Bundle{Policy: &policy.Policy{}, Inventory: &policy.Inventory{}}}, Options{})
 	compiled := map[string]int{}

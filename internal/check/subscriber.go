@@ -11,33 +11,33 @@ import (
 	"op25b/internal/strict"
 )
 
-// Addresses for a line that has no prefixes in the inventory. The addresses are in the benchmark ranges (RFC 2544 and RFC 5180), which no
-// customer and no exemption has.
+// Source addresses for lines without prefixes in the inventory. They are in the benchmarking ranges (RFC 2544 and RFC 5180), which
+// neither a customer nor an exemption uses.
 var (
 	strangerV4 = netip.MustParseAddr("198.18.0.1")
 	strangerV6 = netip.MustParseAddr("2001:2::1")
 )
 
-// shared is the shared address space (RFC 6598), in which many customers have the same address.
+// shared is the shared address space (RFC 6598), in which many customers use the same address.
 var shared = netip.MustParsePrefix("100.64.0.0/10")
 
-// MAC addresses of stations that the inventory does not list. They are locally administered, and the switch floods frames to them.
+// MAC addresses of stations that are not in the inventory. The addresses are locally administered, and the switch floods frames to them.
 var (
 	madeUpLine   = pipeline.MAC{0x02, 0x25, 0, 0, 0, 1}
 	madeUpServer = pipeline.MAC{0x02, 0x25, 0, 0, 0, 2}
 )
 
-// A subscriber is the source of the connection.
+// A subscriber is the source of a connection.
 type subscriber struct {
 	sw     *policy.Switch
 	line   *policy.Line // nil for an unnamed line
-	from   netip.Addr   // the address in the question, or zero
+	from   netip.Addr   // the address in the question, or the zero value
 	access access
-	server pipeline.Port // the network port of the replies
+	server pipeline.Port // the network port on which the replies arrive
 	notes  []string
 }
 
-// subscriber finds the line of a question.
+// subscriber finds the line and the ports for a question.
 func (c *Checker) subscriber(q *Question) (*subscriber, error) {
 	from := q.From.Unmap()
 	if q.Line == "" && !from.IsValid() {
@@ -66,7 +66,7 @@ func (c *Checker) subscriber(q *Question) (*subscriber, error) {
 	return s, s.findServer()
 }
 
-// named finds a line by its name.
+// named sets the subscriber's line to the line with the given name.
 func (c *Checker) named(s *subscriber, name string) error {
 	var all []string
 	for i := range c.inventory.Switches {
@@ -82,7 +82,8 @@ func (c *Checker) named(s *subscriber, name string) error {
 	return fmt.Errorf("%w %q; %s", ErrUnknownLine, name, strict.Nearest(name, all, "lines"))
 }
 
-// addressed finds the line with the longest prefix that contains the address, if any.
+// addressed sets the subscriber's line to the line with the longest prefix that contains the subscriber's address. If no prefix contains
+// the address, the line stays nil.
 func (c *Checker) addressed(s *subscriber) error {
 	bits, also := -1, ""
 	for i := range c.inventory.Switches {
@@ -108,7 +109,7 @@ func (c *Checker) addressed(s *subscriber) error {
 	return nil
 }
 
-// unnamed places an address that no line has on an access port, with VLAN tags that no line has.
+// unnamed places a subscriber without a line on an access port of the given switch, with VLAN tags that no line uses.
 func (c *Checker) unnamed(s *subscriber, name string) error {
 	switch sw, ok := c.inventory.Switch(name); {
 	case ok:
@@ -154,7 +155,7 @@ func accessOf(sw *policy.Switch, l *policy.Line) access {
 	return a
 }
 
-// findServer chooses a network port. It prefers a port with a known station.
+// findServer chooses the network port of the server. It prefers a port with a known station.
 func (s *subscriber) findServer() error {
 	found := false
 	for _, p := range s.sw.Ports {
@@ -175,7 +176,7 @@ func (s *subscriber) findServer() error {
 	return nil
 }
 
-// source returns the line's address of the same family as a server's address.
+// source returns the address from which the line connects to a server. The address has the same family as the server's address.
 func (s *subscriber) source(to netip.Addr) (netip.Addr, bool) {
 	if s.from.IsValid() {
 		return s.from, s.from.Is4() == to.Is4()
@@ -185,7 +186,7 @@ func (s *subscriber) source(to netip.Addr) (netip.Addr, bool) {
 			continue
 		}
 		if first := p.Addr().Next(); !p.IsSingleIP() && p.Contains(first) {
-			return first, true // the first address of a network is rarely a host
+			return first, true // a network's own address is rarely a host's address
 		}
 		return p.Addr(), true
 	}
@@ -198,7 +199,7 @@ func (s *subscriber) source(to netip.Addr) (netip.Addr, bool) {
 	return strangerV6, true
 }
 
-// ofHost reports whether a single host can have the address.
+// ofHost reports whether an address can belong to a single host.
 func ofHost(a netip.Addr) bool {
 	return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback() && !a.IsLinkLocalUnicast() && a.Zone() == "" &&
 		a != netip.AddrFrom4([4]byte{255, 255, 255, 255})

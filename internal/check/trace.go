@@ -8,7 +8,7 @@ import (
 )
 
 // String lists the events of the two segments: parser states, tables with the matched entries and the actions, conditions, and counters.
-// String leaves out the tables that the P4 compiler made for single statements; the JSON form has them.
+// It omits the tables that the P4 compiler generated for single statements, which the JSON form contains.
 func (t *Trace) String() string {
 	var b strings.Builder
 	for _, way := range []struct {

@@ -9,7 +9,8 @@ import (
 	"op25b/internal/check"
 )
 
-// TestTraceText: what a person looks for in a trace is there, in its order, and what the compiler added is not.
+// TestTraceText verifies that the text of a trace contains the important events in their order, and no tables
+// that the compiler generated.
 func TestTraceText(t *testing.T) {
 	c := check.New(check.Source{Bundle: bundle(t, examples.SpinNet2006())}, check.Options{})
 	a := ask(t, c, check.Question{Line: "adsl-bot", To: "203.0.113.25", Port: 25, At: day("2006-12-01"), Trace: true})

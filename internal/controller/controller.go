@@ -1,6 +1,6 @@
-// Package controller runs one controller: the store, the intent, the switches that it owns, and the API.
+// Package controller implements one controller: the store, the intent, the switches that it owns, and the API.
 //
-// The package only assembles these parts. The command line and the demo run the same controller.
+// The package only assembles these parts. Both the command line and the demo run this controller.
 package controller
 
 import (
@@ -26,33 +26,35 @@ import (
 	"op25b/internal/strict"
 )
 
-// A Config describes one controller. A zero value means the default of the package that uses the field.
+// A Config configures a controller. If a field is zero, the package that uses the field applies its default.
 type Config struct {
-	// Name is unique among the controllers of a store.
+	// Name is the name of this controller. It must be unique among the controllers that share a store.
 	Name  string
 	Store store.Config
-	// Clock is the source of the time; Skew is the largest difference from other clocks under which dates are put in force.
+	// Clock is the source of the time. Skew is the maximum difference from the clocks of other controllers at which dates are put in
+	// force.
 	Clock clock.Source
 	Skew  time.Duration
-	// Listening configures the listener of the API. Advertise is the address that other controllers show for this one; by default the
-	// listener's.
+	// Listening configures the listener of the API. Advertise is the address that other controllers report for this controller; it
+	// defaults to the address of the listener.
 	Listening api.Listening
 	Advertise string
 	Auth      api.Auth
-	// MaxDocuments is the limit on the bytes of the documents of one request.
+	// MaxDocuments is the limit on the total size of the documents in one request, in bytes.
 	MaxDocuments int64
 	AuditEvery   time.Duration
-	// Providers is the directory of mail providers; it may be nil.
+	// Providers is the directory of mail providers. If it is nil, all providers are unknown.
 	Providers *mailbox.Directory
-	// Recorder returns the recorder of a switch's session, or nil for no recording. Recorder may be nil.
+	// Recorder returns the recorder for the session with a switch, or nil if the session is not recorded. The function itself may be
+	// nil.
 	Recorder func(switchName string) *p4rt.Recorder
-	// First contains the documents to store as the first revision if the store has none.
+	// First contains documents to store as the first revision if the store contains no revision.
 	First []strict.File
-	// Logger may be nil.
+	// Logger receives the log messages. It may be nil.
 	Logger *zap.Logger
 }
 
-// A Controller is a controller with an open listener and an open store.
+// A Controller is a controller whose listener and store are open.
 type Controller struct {
 	cfg      Config
 	log      *zap.Logger
@@ -63,7 +65,7 @@ type Controller struct {
 	metrics  *prometheus.Registry
 }
 
-// Open opens the listener and the store. It returns clock.ErrBound if Skew is out of range, and the errors of api.Listen and store.Open.
+// Open opens the listener and the store. It returns clock.ErrBound if Skew is out of range, or the error of api.Listen or store.Open.
 func Open(ctx context.Context, cfg Config) (_ *Controller, err error) {
 	c := &Controller{cfg: cfg, log: cfg.Logger, metrics: prometheus.NewRegistry()}
 	if c.log == nil {
@@ -84,40 +86,40 @@ func Open(ctx context.Context, cfg Config) (_ *Controller, err error) {
 	return c, nil
 }
 
-// Addr returns the address of the API.
+// Addr returns the address on which the API listens.
 func (c *Controller) Addr() net.Addr { return c.listener.Addr() }
 
-// Book returns the intent of the store.
+// Book returns the book that contains the revisions of the intent.
 func (c *Controller) Book() *intent.Book { return c.book }
 
 // Close closes the listener and the store. It must be called after Run has returned.
 func (c *Controller) Close() error {
-	_ = c.listener.Close() // Run may have closed it already
+	_ = c.listener.Close() // Run may have closed the listener already
 	return c.store.Close()
 }
 
-// Run serves the API and keeps the switches in their desired state until parent ends, and then returns nil. The switches keep their
-// entries.
+// Run serves the API and keeps the switches in their desired state until parent ends, and then returns nil. If a part of the controller
+// fails, Run returns its error. The switches keep their entries in either case.
 func (c *Controller) Run(parent context.Context) error {
 	work, ctx := errgroup.WithContext(parent)
 	work.Go(func() error { return c.store.Run(ctx) })
 	if err := c.start(ctx, work); err != nil {
-		work.Go(func() error { return err }) // cancels ctx, which ends store.Run
+		work.Go(func() error { return err }) // the error cancels ctx, which ends store.Run
 	} else {
 		c.log.Info("controller up", zap.String("name", c.cfg.Name), zap.Stringer("listen", c.Addr()), zap.Strings("store", c.store.Endpoints()))
 	}
 	err := work.Wait()
 	if failure := c.store.Failure(); failure != nil {
-		err = failure // this failure ended the other parts
+		err = failure // the store's failure ended the other parts
 	}
-	if parent.Err() != nil && errors.Is(err, context.Canceled) { // stopped while it was starting
+	if parent.Err() != nil && errors.Is(err, context.Canceled) { // the controller was stopped while it was starting
 		err = nil
 	}
 	c.log.Info("controller down; the switches stay as they are")
 	return err
 }
 
-// start starts the API and the fleet, which require the store.
+// start starts the API and the fleet, both of which require the store.
 func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	planner, err := plan.New(plan.Config{At: c.book.At, Now: c.clock.Dates})
 	if err != nil {
@@ -139,7 +141,7 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 		Metrics: fleet.NewMetrics(c.metrics), Recorder: c.cfg.Recorder,
 	}
 	later := false
-	if c.cfg.First != nil { // store the first documents before any caller is served, if the store is ready
+	if c.cfg.First != nil { // if the store is ready, store the first documents before any caller is served
 		err := c.applyFirst(ctx)
 		if later = errors.Is(err, store.ErrNoQuorum) || errors.Is(err, store.ErrFull); err != nil && !later {
 			return err

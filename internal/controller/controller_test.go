@@ -26,7 +26,8 @@ func config(t *testing.T) Config {
 	}
 }
 
-// The first documents are stored before any caller is served, and only by the first start.
+// The first documents are stored before any caller is served, and only when the controller starts
+// for the first time.
 func TestFirstDocuments(t *testing.T) {
 	c := config(t)
 	c.First = examples.SpinNet2006()
@@ -54,7 +55,7 @@ func TestFirstDocuments(t *testing.T) {
 	}
 }
 
-// Open leaves nothing open when it fails: the address and the directory can be used afterwards.
+// If Open fails, it leaves nothing open, so the address and the data directory can be used again.
 func TestOpenFails(t *testing.T) {
 	c := config(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

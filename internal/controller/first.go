@@ -11,10 +11,10 @@ import (
 	"op25b/internal/store"
 )
 
-// fullPause is the pause between two attempts to store the first documents in a full store.
+// fullPause is the pause between two attempts to store the first documents while the store is full.
 const fullPause = 10 * time.Second
 
-// applyIfEmpty repeats applyFirst until the store has a quorum and room.
+// applyIfEmpty calls applyFirst again until the store has a quorum and enough room.
 func (c *Controller) applyIfEmpty(ctx context.Context) error {
 	for {
 		err := c.applyFirst(ctx)
@@ -22,7 +22,7 @@ func (c *Controller) applyIfEmpty(ctx context.Context) error {
 			return nil
 		}
 		switch {
-		case errors.Is(err, store.ErrNoQuorum): // each request waits for seconds before it fails
+		case errors.Is(err, store.ErrNoQuorum): // no pause, because each request waits several seconds before it fails
 		case errors.Is(err, store.ErrFull):
 			c.log.Warn("the files of -f are not stored yet", zap.Error(err))
 			store.Pause(ctx, fullPause)
@@ -47,7 +47,7 @@ func (c *Controller) applyFirst(ctx context.Context) error {
 	}
 	in, err := c.book.Put(ctx, proposal, intent.By{Who: "serve " + c.cfg.Name, Reason: "first start"})
 	switch {
-	case errors.Is(err, store.ErrStale): // another controller was first
+	case errors.Is(err, store.ErrStale): // another controller stored its documents first
 		return nil
 	case err != nil:
 		return err

@@ -1,8 +1,8 @@
-// Package secretfile warns of unsafe file permissions: tokens and private keys that every user of the host can read, and access files that
-// every user can write.
+// Package secretfile warns about unsafe file permissions: tokens and private keys that every user of the host can read, and access files
+// that every user can write.
 //
-// The package only examines mode bits and returns no errors, because a file may also be protected by its directory, or by a system without
-// mode bits.
+// The package only examines mode bits, and returns warnings instead of errors. A file may also be protected by its directory or by a file
+// system without mode bits.
 package secretfile
 
 import (
@@ -11,19 +11,20 @@ import (
 	"os"
 )
 
-// Mode bits of users that are neither the owner nor in the group of a file.
+// Mode bits for users who are neither the owner of a file nor in its group.
 const (
 	othersRead  fs.FileMode = 0o004
 	othersWrite fs.FileMode = 0o002
 )
 
-// Readable returns a warning if every user of this host can read a file with a secret, and "" otherwise. what is the file's purpose, such
-// as "token file". A path that is empty or cannot be examined causes no warning, because opening the file reports the error.
+// Readable returns a warning if every user of this host can read a file that contains a secret, and an empty string otherwise. what
+// describes the file, such as "token file". If path is empty or cannot be examined, Readable returns no warning, because opening the file
+// will report the error.
 func Readable(what, path string) string {
 	return warn(what, path, othersRead, "read", "chmod 600")
 }
 
-// Writable is like Readable, for a file that grants access.
+// Writable returns a warning if every user of this host can write a file that grants access. It is otherwise like Readable.
 func Writable(what, path string) string {
 	return warn(what, path, othersWrite, "write", "chmod o-w")
 }

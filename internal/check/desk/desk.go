@@ -1,7 +1,7 @@
-// Package desk answers the questions of a support desk about the revisions of an intent.
+// Package desk answers the questions of a support desk about any revision of an intent.
 //
-// The package passes questions about connections to check and questions about mailboxes to mailbox. It keeps pipelines for a few revisions
-// loaded.
+// The package passes questions about connections to package check and questions about mailboxes to package mailbox. It keeps the pipelines
+// of a few revisions loaded.
 package desk
 
 import (
@@ -14,7 +14,7 @@ import (
 	"op25b/internal/check/mailbox"
 )
 
-// kept is the number of revisions that stay loaded: the current revision, and one revision to compare it with.
+// kept is the number of revisions that stay loaded: the current revision, and one revision with which to compare it.
 const kept = 2
 
 // A Resolver finds the addresses of hosts and the mail exchangers of domains. *net.Resolver implements it.
@@ -27,18 +27,19 @@ var _ Resolver = (*net.Resolver)(nil)
 
 // Options are the dependencies of a Desk. The zero value is usable.
 type Options struct {
-	// Directory lists mail providers. If Directory is nil, no provider is known.
+	// Directory lists mail providers. If Directory is nil, all providers are unknown.
 	Directory *mailbox.Directory
-	// Resolver may be nil. Questions must then name servers by address.
+	// Resolver finds addresses and mail exchangers. If Resolver is nil, questions must name servers by address.
 	Resolver Resolver
-	// Now is the clock; time.Now if nil.
+	// Now returns the current time. If Now is nil, time.Now is used.
 	Now func() time.Time
 }
 
-// A Source has the documents and activations that a question is about.
+// A Source contains the documents and activations to which a question refers.
 type Source struct {
 	check.Source
-	// Revision is the number of the documents in the store, or 0 if they are not stored. Pipelines for revision 0 are not kept loaded.
+	// Revision is the number of the revision that contains the documents, or 0 if they are not stored. The pipelines of revision 0 are not
+	// kept loaded.
 	Revision uint64
 }
 
@@ -46,11 +47,11 @@ type Source struct {
 type Desk struct {
 	opts Options
 
-	mu     sync.Mutex // guards everything that follows
-	loaded []revision // the most recently loaded first
+	mu     sync.Mutex // guards the fields below
+	loaded []revision // the most recently used revision comes first
 }
 
-// A revision is a loaded checker with the number of its revision.
+// A revision is the checker of a loaded revision, with the revision's number.
 type revision struct {
 	number  uint64
 	checker *check.Checker
@@ -67,12 +68,12 @@ func New(o Options) *Desk {
 	return &Desk{opts: o}
 }
 
-// Connection answers how a switch treats a connection. Its errors are those of check.Checker.Ask.
+// Connection answers a question about a connection. It returns the errors of check.Checker.Ask.
 func (d *Desk) Connection(ctx context.Context, s Source, q check.Question) (*check.Answer, error) {
 	return d.checker(s).Ask(ctx, q)
 }
 
-// Mailbox answers how closing port 25 affects a mailbox. Its errors are those of mailbox.Checker.Ask.
+// Mailbox answers a question about a mailbox. It returns the errors of mailbox.Checker.Ask.
 func (d *Desk) Mailbox(ctx context.Context, s Source, q mailbox.Question) (*mailbox.Answer, error) {
 	c := mailbox.Checker{Directory: d.opts.Directory, Connections: d.checker(s), Policy: s.Bundle.Policy}
 	if d.opts.Resolver != nil {
@@ -81,7 +82,7 @@ func (d *Desk) Mailbox(ctx context.Context, s Source, q mailbox.Question) (*mail
 	return c.Ask(ctx, q)
 }
 
-// checker returns the checker for a source. It reuses the checker of a loaded revision.
+// checker returns the checker for a source. If the source's revision is loaded, checker returns the existing checker.
 func (d *Desk) checker(s Source) *check.Checker {
 	if s.Revision == 0 {
 		return d.load(s)

@@ -12,7 +12,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// The revisions used last stay loaded, and a proposal, which has no number, is never taken for another.
+// The most recently used revisions stay loaded. Two proposals, which have no revision number, never
+// share a checker.
 func TestKept(t *testing.T) {
 	b, err := policy.Load(examples.SpinNet2006())
 	if err != nil {

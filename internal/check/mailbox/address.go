@@ -8,10 +8,10 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// fullWidthAt is the full-width @ of Japanese input; idna maps full-width letters and full stops itself.
+// fullWidthAt is the full-width @ in Japanese input. Package idna maps other full-width letters and full stops, but not this one.
 const fullWidthAt = "\uff20"
 
-// domainOf returns the domain of a mail address in the form of the DNS: in lower case, with xn-- for internationalised labels. The local
+// domainOf returns the domain of a mail address in DNS form: in lower case, with internationalised labels encoded as xn--. The local
 // part is discarded.
 func domainOf(address string) (string, error) {
 	fail := func(fault string) (string, error) {
@@ -50,7 +50,7 @@ func masked(address string) string {
 	return text
 }
 
-// domainName returns a name in the form of the DNS, or the reason why the name is not valid.
+// domainName returns a domain name in DNS form, or the reason why the name is invalid.
 func domainName(name string) (ascii, fault string) {
 	name = strings.TrimSuffix(strings.TrimSpace(name), ".")
 	if name == "" {
@@ -72,7 +72,7 @@ func domainName(name string) (ascii, fault string) {
 	return ascii, ""
 }
 
-// shown returns a domain in Unicode.
+// shown returns a domain name in Unicode.
 func shown(domain string) string {
 	if text, err := idna.Display.ToUnicode(domain); err == nil {
 		return text

@@ -1,8 +1,8 @@
-// Package mailbox determines how closing port 25 affects a mailbox: whether its use from a line is affected, and which settings to use
-// instead.
+// Package mailbox determines how closing port 25 affects a mailbox: whether the mailbox can still be used from a line as before, and
+// which settings to use instead.
 //
-// A directory maps domains to providers. Package check determines whether the servers can be reached, so that no settings are recommended
-// that the policy blocks. The package opens no connection to a provider.
+// A directory maps domains to providers. Package check determines whether the servers can be reached, so that this package never
+// recommends settings that the policy blocks. The package opens no connection to a provider.
 package mailbox
 
 import (
@@ -17,17 +17,17 @@ import (
 // Kind is the document kind of a directory.
 const Kind = "Providers"
 
-// The kinds of provider.
+// The kinds of providers.
 const (
 	KindOwn      = "own"      // the ISP's own mailboxes
-	KindWebmail  = "webmail"  // used in a browser or an app; a mail program is possible
-	KindProvider = "provider" // used by mail programs
+	KindWebmail  = "webmail"  // mailboxes that are used in a browser or an app, or with a mail program
+	KindProvider = "provider" // mailboxes that are used with mail programs
 )
 
-// The ways of encryption (RFC 8314).
+// The encryption methods (RFC 8314).
 const (
 	TLSImplicit = "implicit" // TLS from the first byte
-	TLSStart    = "starttls" // TLS after the command STARTTLS
+	TLSStart    = "starttls" // TLS after the STARTTLS command
 )
 
 // A Directory lists mail providers.
@@ -37,35 +37,35 @@ type Directory struct {
 	byDomain, byMX map[string]*Provider
 }
 
-// A Provider is a mail provider with the domains of its mailboxes. A domain includes its subdomains.
+// A Provider is a mail provider with the domains of its mailboxes. A domain includes all its subdomains.
 type Provider struct {
 	Name    string   `yaml:"name"`
 	Title   string   `yaml:"title,omitempty"`
 	Kind    string   `yaml:"kind"`
 	Domains []string `yaml:"domains,omitempty"`
-	// MX are the domains of the mail exchangers for customers' own domains.
+	// MX lists the domains of the provider's mail exchangers. They identify customers who use their own domains.
 	MX         []string   `yaml:"mx,omitempty"`
 	Submission Submission `yaml:"submission,omitempty"`
-	// Published is the URL of the provider's page with its settings. Looked is the day on which this entry was last compared with that
-	// page.
+	// Published is the URL of the page on which the provider publishes its settings. Looked is the date on which this entry was last
+	// compared with that page.
 	Published string      `yaml:"published,omitempty"`
 	Looked    policy.Date `yaml:"looked,omitempty"`
 }
 
-// A Submission is the server for customers' outgoing mail. It requires authentication (RFC 4954).
+// A Submission is the server to which customers send outgoing mail. It requires authentication (RFC 4954).
 type Submission struct {
 	Host  string           `yaml:"host"`
 	Ports []SubmissionPort `yaml:"ports"`
 	Note  string           `yaml:"note,omitempty"`
 }
 
-// A SubmissionPort is a port of a submission server with its encryption.
+// A SubmissionPort is a port of a submission server with the encryption method that the port requires.
 type SubmissionPort struct {
 	Port policy.TCPPort `yaml:"port"`
 	TLS  string         `yaml:"tls"`
 }
 
-// Load reads a directory. The error is a strict.Faults: all faults, each with file, line and remedy.
+// Load reads a directory. The error is a strict.Faults that lists every fault with its file, line and remedy.
 func Load(f strict.File) (*Directory, error) {
 	d := &Directory{byDomain: map[string]*Provider{}, byMX: map[string]*Provider{}}
 	doc, err := strict.Decode(f, Kind, d)
@@ -139,7 +139,8 @@ func (v *validator) provider(p *Provider, path string) {
 	}
 }
 
-// index maps each name to its provider. A name belongs to one provider, and must not be a domain of a registry.
+// index maps each name to its provider. A name must not belong to two providers, and must not be a domain below which a registry assigns
+// names.
 func (v *validator) index(by map[string]*Provider, p *Provider, names []string, path string) {
 	for i, name := range names {
 		at := fmt.Sprintf("%s[%d]", path, i)
@@ -164,7 +165,7 @@ func registry(domain string) bool {
 	return !ok || rest == "jp" && slices.Contains(second, first)
 }
 
-// find returns the entry for a name, or for its longest parent domain with an entry.
+// find returns the provider for a name, or for the longest parent domain that has an entry. under is the name of the entry.
 func find(by map[string]*Provider, name string) (p *Provider, under string) {
 	for ok := true; ok; _, name, ok = strings.Cut(name, ".") {
 		if p := by[name]; p != nil {

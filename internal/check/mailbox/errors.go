@@ -3,8 +3,8 @@ package mailbox
 import "errors"
 
 var (
-	// ErrAddress is returned for an invalid mail address.
+	// ErrAddress is returned if a mail address is invalid.
 	ErrAddress = errors.New("not a mail address")
-	// ErrDirectory is returned for a provider directory that can be decoded but has invalid values.
+	// ErrDirectory is returned if a provider directory can be decoded but contains invalid values.
 	ErrDirectory = errors.New("invalid provider directory")
 )

@@ -23,18 +23,19 @@ type MXResolver interface {
 	LookupMX(ctx context.Context, domain string) ([]*net.MX, error)
 }
 
-// A Checker answers questions about mailboxes. It is safe for concurrent use if its fields do not change.
+// A Checker answers questions about mailboxes. It is safe for concurrent use as long as its fields are not modified.
 type Checker struct {
 	Directory *Directory
 	// Connections determines whether the servers can be reached.
 	Connections Asker
-	// Policy lists the ISP's own relays. If Policy is nil, the ISP's own mailboxes need a host in the directory.
+	// Policy lists the ISP's own relays. If Policy is nil, the ISP's own mailboxes require a host in the directory.
 	Policy *policy.Policy
-	// MX finds mail exchangers. If MX is nil, domains that the directory does not list stay unknown.
+	// MX finds mail exchangers. If MX is nil, domains that are not in the directory are unknown.
 	MX MXResolver
 }
 
-// A Question is about a mailbox that is used from a line. The line is given as in check.Question.
+// A Question asks for the effect on a mailbox that is used from a line. The fields other than Address have the same meaning as in
+// check.Question.
 type Question struct {
 	Address string
 	Line    string
@@ -44,17 +45,17 @@ type Question struct {
 	Phase   string
 }
 
-// An Effect is the effect of closing port 25.
+// An Effect is the effect of closing port 25 on a mailbox.
 type Effect string
 
 // The effects.
 const (
 	Unaffected   Effect = "unaffected"
 	Affected     Effect = "affected"
-	Undetermined Effect = "undetermined" // the address of a server was not found, or the directory has no server
+	Undetermined Effect = "undetermined" // a server's address was not found, or the directory has no server
 )
 
-// The kinds of answer: the kinds of provider, and unknown.
+// The kinds of answers: one for each kind of provider, and one for unknown providers.
 const (
 	AnswerOwn      = "own"
 	AnswerWebmail  = "webmail-or-app"
@@ -62,29 +63,30 @@ const (
 	AnswerUnknown  = "unknown"
 )
 
-// An Answer is the effect on a mailbox and the settings to use. An Answer has the domain of the address, but not the address.
+// An Answer describes the effect on a mailbox and the settings to use. It contains the domain of the mail address but not its local part.
 type Answer struct {
 	Domain   string      `json:"domain"`
 	Kind     string      `json:"kind"`
 	Provider check.Named `json:"provider,omitzero"`
-	// Under is the name in the directory that matched Domain or its mail exchanger, if that name is not Domain itself.
+	// Under is the name of the directory entry that matched the domain or its mail exchanger. It is empty if the entry is for the domain
+	// itself.
 	Under string `json:"under,omitempty"`
-	// Status is the effect on the usual way to use the mailbox: browser or app for webmail, and a mail program otherwise. Status is never
-	// Unaffected if a setting below does not pass.
+	// Status is the effect on the usual way of using the mailbox: a browser or an app for webmail, and a mail program otherwise. Status
+	// is never Unaffected if one of the Settings does not pass.
 	Status Effect `json:"status"`
 	// MailProgram is the effect on a mail program that sends on port 25.
 	MailProgram Effect `json:"mailProgram"`
-	// Settings are for mail programs, the best first.
+	// Settings lists the settings for mail programs, in order of preference.
 	Settings []Setting `json:"settings,omitempty"`
-	// Next is the change that will stop port 25, if it passes now.
+	// Next is the next change that will stop port 25 if it passes now. It is nil for webmail.
 	Next *check.LaterOutcome `json:"next,omitempty"`
-	// Published is the provider's page with its settings. Looked is the day on which the directory was compared with that page; empty if
-	// never.
+	// Published is the URL of the page on which the provider publishes its settings. Looked is the date on which the directory was
+	// compared with that page; it is empty if this has never been done.
 	Published string `json:"published,omitempty"`
 	Looked    string `json:"looked,omitempty"`
 }
 
-// A Setting is a server for outgoing mail, with SMTP authentication (RFC 4954).
+// A Setting describes a server for outgoing mail. The server requires SMTP authentication (RFC 4954).
 type Setting struct {
 	Host       string `json:"host,omitempty"` // empty if the directory has no host
 	Port       uint16 `json:"port"`
@@ -94,13 +96,13 @@ type Setting struct {
 	Status     Effect `json:"status"` // Unaffected if a connection with this setting passes
 }
 
-// maxMX is the most mail exchangers of a domain that are checked.
+// maxMX is the limit on the number of a domain's mail exchangers that are checked.
 const maxMX = 3
 
 const webPort = 443
 
-// Ask answers a question. It returns ErrAddress for an invalid mail address, and the errors of check.Checker.Ask except ErrResolve and
-// ErrFamily. For a server with one of these two errors, the effect is Undetermined.
+// Ask answers a question. It returns ErrAddress if the mail address is invalid, and the errors of check.Checker.Ask except ErrResolve and
+// ErrFamily. If one of these two errors occurs for a server, the effect is Undetermined.
 func (c *Checker) Ask(ctx context.Context, q Question) (*Answer, error) {
 	domain, err := domainOf(q.Address)
 	if err != nil {
@@ -149,7 +151,7 @@ func (c *Checker) Ask(ctx context.Context, q Question) (*Answer, error) {
 	return a, nil
 }
 
-// worse returns the worse of two effects: Affected is the worst, followed by Undetermined and Unaffected.
+// worse returns the worse of two effects. From worst to best, the effects are Affected, Undetermined and Unaffected.
 func worse(a, b Effect) Effect {
 	for _, s := range []Effect{Affected, Undetermined} {
 		if a == s || b == s {
@@ -165,7 +167,7 @@ func (c *Checker) mx(ctx context.Context, domain string) []string {
 	}
 	found, err := c.MX.LookupMX(ctx, domain)
 	if err != nil {
-		return nil // the domain stays unknown
+		return nil // the provider then stays unknown
 	}
 	var hosts []string
 	for _, mx := range found {
@@ -176,7 +178,7 @@ func (c *Checker) mx(ctx context.Context, domain string) []string {
 	return hosts
 }
 
-// relays returns one address of each prefix of the ISP's own relays.
+// relays returns one address in each prefix of the ISP's own relays.
 func (c *Checker) relays() []string {
 	if c.Policy == nil {
 		return nil
@@ -197,17 +199,17 @@ func (c *Checker) relays() []string {
 	return out
 }
 
-// An asking holds the state while one question is answered.
+// An asking is the state of one question while it is being answered.
 type asking struct {
 	ctx     context.Context
 	checker *Checker
 	q       Question
-	next    *check.LaterOutcome // the first change that will stop a passing connection
-	err     error               // the first error of the Asker
+	next    *check.LaterOutcome // the first change that will stop a connection that passes now
+	err     error               // the first error that the Asker returned
 }
 
-// all checks one port on several hosts. If one host is stopped, the result is Affected. Hosts that are not found matter only if no other
-// host passes.
+// all checks a port on several hosts. It returns Affected if any host is stopped, Unaffected if no host is stopped and at least one
+// passes, and Undetermined otherwise.
 func (s *asking) all(hosts []string, port uint16) Effect {
 	passed := false
 	for _, host := range hosts {
@@ -246,7 +248,8 @@ func (s *asking) one(host string, port uint16) Effect {
 	return Unaffected
 }
 
-// settings returns the settings of the directory, or the two ports that every provider should have (RFC 8314 section 3.3, RFC 6409).
+// settings returns the settings in the directory. If the directory has none, it returns the two ports that every provider should offer
+// (RFC 8314 section 3.3, RFC 6409).
 func (s *asking) settings(p *Provider, hosts []string) []Setting {
 	ports, host, note := []SubmissionPort{{policy.PortSubmissions, TLSImplicit}, {policy.PortSubmission, TLSStart}}, "", ""
 	if p != nil && p.Submission.Host != "" {

@@ -15,7 +15,7 @@ import (
 	"op25b/internal/policy"
 )
 
-// names is a DNS.
+// names is a resolver with a fixed set of hosts and mail exchangers.
 type names struct {
 	hosts map[string]string
 	mx    map[string][]string
@@ -76,7 +76,7 @@ func day(text string) time.Time {
 	return t
 }
 
-// TestImpactTable is the table that the seed's notice has, answered by the policy of 2006.
+// TestImpactTable verifies the effects of the policy of 2006 on mailboxes at different providers.
 func TestImpactTable(t *testing.T) {
 	d := checker(t)
 	for _, tc := range []struct {
@@ -95,7 +95,7 @@ func TestImpactTable(t *testing.T) {
 		{"2006-12-01", "taro@company.example", AnswerUnknown, "", Affected, Affected, "", ""},
 		{"2006-12-01", "taro@日本語.example", AnswerUnknown, "", Affected, Affected, "", ""},
 		{"2006-12-01", "taro@nowhere.example", AnswerUnknown, "", Undetermined, Undetermined, "", ""},
-		{"2006-12-01", "taro@icloud.com", AnswerWebmail, "icloud", Undetermined, Undetermined, "", ""}, // its host is not found
+		{"2006-12-01", "taro@icloud.com", AnswerWebmail, "icloud", Undetermined, Undetermined, "", ""}, // the host of this provider is not found
 	} {
 		a, err := d.Ask(t.Context(), Question{Address: tc.address, Line: "adsl-home", At: day(tc.at)})
 		if err != nil {
@@ -115,7 +115,8 @@ func TestImpactTable(t *testing.T) {
 	}
 }
 
-// TestActivation: a phase that came early for one line group concerns its customers alone, until the date comes for all.
+// TestActivation activates a phase early for one line group. Until the date of the phase, only lines in that group must be
+// affected.
 func TestActivation(t *testing.T) {
 	d := checker(t, policy.Activation{Phase: "all-destinations", Groups: []string{"adsl"}, Switches: []string{"edge-1"}, At: day("2006-08-01")})
 	for _, tc := range []struct {
@@ -142,7 +143,8 @@ func TestActivation(t *testing.T) {
 	}
 }
 
-// blocking is a policy that stops some ports to every server. No valid one stops 465, 587 or 443: that is why only a fake can.
+// blocking is an Asker that stops some ports to every server. The tests need it because no valid policy stops ports 465, 587
+// or 443.
 type blocking map[uint16]bool
 
 func (b blocking) Ask(_ context.Context, q check.Question) (*check.Answer, error) {
@@ -153,7 +155,8 @@ func (b blocking) Ask(_ context.Context, q check.Question) (*check.Answer, error
 	return &check.Answer{Outcome: o, Results: []check.Result{{Outcome: o}}}, nil
 }
 
-// TestNeverUnaffectedWhereSettingsAreBlocked: whatever the policy does, nobody is called unaffected whose way out it stops.
+// TestNeverUnaffectedWhereSettingsAreBlocked verifies that a mailbox is never reported as unaffected if a port that it needs
+// is stopped.
 func TestNeverUnaffectedWhereSettingsAreBlocked(t *testing.T) {
 	d := checker(t)
 	for _, tc := range []struct {
@@ -213,7 +216,7 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// TestAnswerHoldsNoMailbox: who has asked is nobody's business.
+// TestAnswerHoldsNoMailbox verifies that an answer does not contain the local part of the mail address.
 func TestAnswerHoldsNoMailbox(t *testing.T) {
 	a, err := checker(t).Ask(t.Context(), Question{Address: "secret@gmail.com", Line: "adsl-home", At: day("2006-12-01")})
 	if err != nil {
