@@ -10,14 +10,14 @@ import (
 // An action is a compiled action of the program.
 type action struct {
 	name   string
-	id     int // id in the program
-	index  int // index in program.actions
+	id     int // the action's id in the program
+	index  int // the action's index in program.actions
 	params []ActionParam
-	at     []int // index of the first word of each parameter in the arguments
+	at     []int // index in the arguments of each parameter's first word
 	words  int
 	code   []instr
-	exits  bool        // the action may end the pipeline
-	regs   []*Register // registers that the action uses, locked in this order while it runs
+	exits  bool        // whether the action may end the pipeline
+	regs   []*Register // the registers that the action uses; they are locked in this order while it runs
 }
 
 // run executes an action with its arguments.
@@ -59,7 +59,7 @@ func actionNamed(as []*action, name string) *action {
 	return nil
 }
 
-// bind finds an action and encodes its arguments.
+// bind finds the action of a call and converts its arguments to words.
 func bind(as []*action, c ActionCall) (*action, []uint64, error) {
 	a := actionNamed(as, c.Name)
 	if a == nil {

@@ -4,8 +4,8 @@ import (
 	"time"
 )
 
-// MaxFrame is the largest frame that Process accepts, in bytes: a jumbo payload of 9,216 bytes, the Ethernet header and two 802.1Q tags.
-// Frames have no FCS.
+// MaxFrame is the size, in bytes, of the largest frame that Process accepts: a jumbo payload of 9,216 bytes, the Ethernet header and two
+// 802.1Q tags. Frames have no FCS.
 const MaxFrame = 9238
 
 // DropPort is the v1model value of egress_spec that drops a packet.
@@ -16,21 +16,22 @@ type Options struct {
 	// Clock returns the time for timestamps, meters and idle timeouts. The default is time.Now. Clock is called once for each packet.
 	Clock func() time.Time
 	// Log receives the lines of log_msg and of failed assert and assume statements. If Log is nil, the lines are discarded. Log is called
-	// on the packet path under a Worker's lock, so it must not block or call the Engine.
+	// while a packet is processed under its Worker's lock. So it must neither block nor call the Engine.
 	Log func(msg string)
-	// Seed seeds random(). The sequence of a worker depends only on Seed and the worker's number.
+	// Seed is the seed of random(). A worker's sequence depends only on Seed and the worker's number.
 	Seed uint64
-	// PriorityQueues is the number of queues of each port. 0 means 1, as in simple_switch. The engine does not queue packets, but it drops
-	// a packet whose standard_metadata.priority names a missing queue, as bmv2 does.
+	// PriorityQueues is the number of queues of each port. 0 means 1, as in simple_switch. The engine does not queue packets. However, it drops a
+	// packet if no queue has the number in standard_metadata.priority, as bmv2 does.
 	PriorityQueues int
-	// DigestQueue is the number of digests that may wait for the receiver or be held by it. Further digests are dropped and counted. 0
+	// DigestQueue is the largest number of digests that may be waiting for the receiver or held by it. Further digests are dropped and counted. 0
 	// means 1,024.
 	DigestQueue int
-	// MaxState is the largest memory of the program's arrays, in bytes. 0 means DefaultMaxState.
+	// MaxState limits the memory of the program's arrays, in bytes. 0 means DefaultMaxState.
 	MaxState int64
 }
 
-// A Match is the match of one field of a table key. Values are byte strings as in P4Runtime: big-endian, leading zeros optional.
+// A Match is an entry's match on one field of a table key. Values are byte strings as in P4Runtime: big-endian, with optional leading
+// zeros.
 //
 // An exact match uses Value. An LPM match uses Value and PrefixLen, in bits. Ternary and optional matches use Value and Mask. A range match
 // uses Value as the low bound and Mask as the high bound, both inclusive. A match with Wildcard set matches every value.
@@ -40,32 +41,33 @@ type Match struct {
 	Wildcard    bool
 }
 
-// An ActionCall is an action and its arguments: one big-endian value for each parameter, in the program's order.
+// An ActionCall is an action with its arguments. Args has one big-endian value for each parameter, in the program's order.
 type ActionCall struct {
 	Name string
 	Args [][]byte
 }
 
-// An Entry is one entry of a table. As in P4Runtime, the largest priority wins. In a table without ternary, range or optional fields, the
-// priority is 0.
+// An Entry is an entry of a table. As in P4Runtime, the matching entry with the largest priority wins. In a table without ternary, range or
+// optional fields, the priority is 0.
 type Entry struct {
 	Matches  []Match
 	Priority int32
-	// Action is the action of an entry in a direct table. In an indirect table, Action is empty.
+	// Action is the action of an entry in a direct table. In an indirect table, Action must be empty.
 	Action ActionCall
-	// Member or Group is the id to which an entry of an indirect table refers. HasGroup decides which of the two is used.
+	// Member or Group is the id of the member or group to which an entry of an indirect table refers. HasGroup decides which of the two is
+	// used.
 	Member, Group uint32
-	// HasGroup selects Group instead of Member. The flag is necessary because 0 is a valid id of both.
+	// HasGroup selects Group instead of Member. The flag is necessary because 0 is a valid member id and a valid group id.
 	HasGroup bool
 	// IdleTimeout is stored for the P4Runtime server. The engine never removes an entry by itself.
 	IdleTimeout time.Duration
 	// Cookie is stored for the P4Runtime server. The engine does not read it.
 	Cookie []byte
-	// Const is set on entries that the program declares. Writes ignore Const.
+	// Const is set on entries that the program declares. It is ignored on writes.
 	Const bool
 }
 
-// An ActionParam is one parameter of an action: its name and its width in bits.
+// An ActionParam is a parameter of an action, with its width in bits.
 type ActionParam struct {
 	Name  string
 	Width int
@@ -80,15 +82,15 @@ type Replica struct {
 	Instance uint32
 }
 
-// A CloneSession defines the copies that a clone to the session creates. TruncateBytes is the length to which clones are cut on output; 0
-// means no truncation.
+// A CloneSession defines the copies that a clone to the session creates. TruncateBytes is the length to which clones are cut when they are
+// sent. 0 means no truncation.
 type CloneSession struct {
 	Replicas      []Replica
 	TruncateBytes int
 }
 
-// A Digest is one delivered digest: the name of its learn list, and one big-endian value of (width+7)/8 bytes for each field. The receiver
-// owns the digest until it calls Release.
+// A Digest is a digest that the program has sent. It contains the name of its learn list and one big-endian value of (width+7)/8 bytes for
+// each field. The receiver owns the digest until it calls Release.
 type Digest struct {
 	Name   string
 	ListID int
@@ -101,11 +103,11 @@ type Digest struct {
 // Release returns the digest to the engine. The receiver must not use it afterwards.
 func (d *Digest) Release() { d.spare <- d }
 
-// Stats holds the counts of all workers since Load.
+// Stats holds the counts of all workers since Load, including workers that are closed.
 type Stats struct {
-	// In counts frames passed to Process; Out counts frames passed to emit.
+	// In counts the frames passed to Process, and Out the frames passed to emit.
 	In, Out uint64
-	// Oversize counts frames longer than MaxFrame, and Empty counts frames without bytes. Neither kind enters the parser.
+	// Oversize counts frames longer than MaxFrame, and Empty counts frames of zero bytes. The parser sees neither of them.
 	Oversize, Empty uint64
 	// ParserErrors counts packets for which the parser set an error. v1model does not drop such packets by itself.
 	ParserErrors uint64
@@ -113,18 +115,18 @@ type Stats struct {
 	ChecksumErrors uint64
 	// IngressDrops and EgressDrops count packets that the program marked to drop.
 	IngressDrops, EgressDrops uint64
-	// NoReplica counts packets sent to a multicast group, and clones sent to a session, that has no replicas.
+	// NoReplica counts packets sent to a multicast group without replicas, and clones sent to a session without replicas.
 	NoReplica uint64
-	// NoQueue counts packets whose priority names no queue.
+	// NoQueue counts packets that were dropped because no queue has the number of their priority.
 	NoQueue uint64
 	// Looped counts packets that were dropped because they exceeded MaxPasses.
 	Looped uint64
 	// AssertsFailed counts assert and assume statements that failed.
 	AssertsFailed uint64
-	// Digests counts digests delivered to the queue; DigestsDropped counts digests dropped because the queue was full.
+	// Digests counts digests that were put into the queue, and DigestsDropped counts digests that were dropped because the queue was full.
 	Digests, DigestsDropped uint64
 }
 
-// MaxPasses is the largest number of passes through ingress or egress that one received packet may cause, including resubmissions,
-// recirculations, clones and replicas. bmv2 has no such bound. Without it, a program that loops would occupy its worker forever.
+// MaxPasses limits the number of passes through ingress or egress that one received packet may cause, including resubmissions,
+// recirculations, clones and replicas. bmv2 has no such limit. Without it, a program that loops would occupy its worker forever.
 const MaxPasses = 4096

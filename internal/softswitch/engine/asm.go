@@ -1,6 +1,6 @@
 package engine
 
-// An asm assembles code. Jumps refer to labels until link resolves them.
+// An asm assembles code. Jumps refer to labels until link resolves the labels.
 type asm struct {
 	code   []instr
 	labels []int       // position of each label in code; -1 if it is not placed yet
@@ -43,7 +43,7 @@ func do(code []instr) func(*packet) {
 	return func(p *packet) { p.exec(code, 0, 0) }
 }
 
-// A shape is a word of a packet's state that is shifted, added to and masked, in this order.
+// A shape is a word of a packet's state to which a right shift, a left shift, an addition and a mask are applied, in this order.
 type shape struct {
 	slot int
 	r, l uint
@@ -53,7 +53,7 @@ type shape struct {
 
 func (h *shape) plain() bool { return h.r == 0 && h.l == 0 && h.k == 0 && h.m == ^uint64(0) }
 
-// shapeOf returns the shape of a number's low word. It returns false if the number is not a shape.
+// shapeOf returns the shape of a number's low word. It returns false if the low word has no shape.
 func shapeOf(n *node) (shape, bool) {
 	h, ok := looseShape(n)
 	return h, ok && h.bits == 64
@@ -127,7 +127,7 @@ func looseShape(n *node) (shape, bool) {
 	return none, false
 }
 
-// acc adds code that computes the low word of a number. A shape takes one instr; sums and similar operations are computed word by word.
+// acc adds code that computes the low word of a number. A shape takes one instr. Sums and similar operations are computed word by word.
 func (c *compiler) acc(s *asm, n *node) {
 	if h, ok := shapeOf(n); ok {
 		s.add(instr{op: opLoad, b: int32(h.slot), r: uint8(h.r), l: uint8(h.l), k: h.k, m: h.m})
@@ -189,7 +189,7 @@ func (c *compiler) accTwo(s *asm, n, l, r *node) bool {
 	return false
 }
 
-// branch adds a jump to label that is taken if the value of the condition equals want.
+// branch adds a jump to label. The jump is taken if the value of the condition equals want.
 func (c *compiler) branch(s *asm, n *node, want bool, label int) {
 	switch n.op {
 	case leafBool:
@@ -239,12 +239,12 @@ func either(want bool, yes, no uint16) uint16 {
 	return no
 }
 
-// branchTest adds a jump to label that depends on the result of a closure.
+// branchTest adds a jump to label. The jump is taken if the closure that evaluates the condition returns want.
 func (c *compiler) branchTest(s *asm, n *node, want bool, label int) {
 	s.jump(instr{op: either(want, opIfTrue, opIfFalse), x: &extra{test: c.bv(n)}}, label)
 }
 
-// negation maps a comparison to its negation. mirror maps a comparison to the comparison with exchanged operands.
+// negation maps each comparison to its negation. mirror maps each comparison to the equivalent comparison with exchanged operands.
 var (
 	negation = map[string]string{"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 	mirror   = map[string]string{"==": "==", "!=": "!=", "<": ">", ">": "<", "<=": ">=", ">=": "<="}
@@ -293,7 +293,7 @@ func (c *compiler) branchCompare(s *asm, n *node, want bool, label int) {
 	}
 }
 
-// branchConst adds a jump that is taken if the comparison of a number with a constant holds.
+// branchConst adds a jump to label. The jump is taken if the comparison of a number with the constant k holds.
 func (c *compiler) branchConst(s *asm, op string, l *node, k uint64, label int) {
 	if op == ">" || op == "<=" {
 		if k == ^uint64(0) {

@@ -39,7 +39,7 @@ func (c *compiler) assign(dst, src *node) []instr {
 		return c.assignWide(dst, src)
 	}
 	if dst.op == leafField && f == valid {
-		// Validity is not stored in the packet's bytes, so the header need not be filled.
+		// A header's validity is not part of the packet's bytes, so the header need not be filled.
 		var s asm
 		c.assignWord(&s, dst.ref.slot(), ones(f.width), src)
 		return s.link()
@@ -134,7 +134,7 @@ func (c *compiler) assignWords(s *asm, at, words, width int, src *node) {
 		}
 		s.add(in)
 	case src.fits64() && !wideInside(src):
-		// The low word is assigned first, because the source may be the field itself.
+		// The low word is assigned first, because the source may be the destination itself.
 		c.assignWord(s, at+words-1, ^uint64(0), src)
 		s.add(instr{op: opClear, a: int32(at), k: uint64(words - 1)})
 	case src.op == "?":
@@ -162,7 +162,7 @@ func (c *compiler) assignWords(s *asm, at, words, width int, src *node) {
 	}
 }
 
-// isSlots reports whether the value of a number is the content of the slots of an unsigned field.
+// isSlots reports whether the value of a number is exactly what the slots of an unsigned field contain.
 func isSlots(n *node) bool {
 	return n.op == leafField && !n.ref.f.variable && !n.ref.f.signed
 }
@@ -183,7 +183,7 @@ func (c *compiler) assignVar(dst, src *node) []instr {
 	})
 }
 
-// standsAlone reports whether code can run outside an action: it has no parameters and no jumps that are specific to actions.
+// standsAlone reports whether code can run outside an action. Such code uses no parameters and no jumps that are specific to actions.
 func standsAlone(code []instr) bool {
 	for i := range code {
 		if op := code[i].op; op == opArg || op == opJump {

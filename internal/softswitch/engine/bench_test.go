@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// filterProgram is like a filter for an access network: Ethernet, VLAN, IPv4 and TCP, two LPM tables, exact and ternary ones, an action
-// that p4c would inline, a verified and an updated IPv4 checksum.
+// filterProgram returns a program like a filter for an access network. It parses Ethernet, VLAN, IPv4 and TCP, and has two LPM tables,
+// exact and ternary tables, and an action that p4c would inline. It verifies and updates the IPv4 checksum.
 func filterProgram() *testProgram {
 	p := newTestProgram()
 	p.scalar("line", 16)
@@ -68,7 +68,7 @@ func be(v uint64, n int) []byte {
 	return b[8-n:]
 }
 
-// fillFilter puts 100,000 prefixes into each LPM table and a few entries into the others.
+// fillFilter puts the given number of prefixes into each LPM table and a few entries into the other tables.
 func fillFilter(t testing.TB, e *Engine, prefixes int) {
 	t.Helper()
 	insert := func(table string, prio int32, call string, arg []byte, ms ...Match) {
@@ -142,7 +142,7 @@ func BenchmarkFilter(b *testing.B) {
 	}
 }
 
-// TestNoAllocations: a packet through parser, eight tables, checksums and deparser allocates nothing.
+// TestNoAllocations verifies that a packet that passes the parser, eight tables, the checksums and the deparser causes no allocation.
 func TestNoAllocations(t *testing.T) {
 	e := filterProgram().load(t, Options{})
 	fillFilter(t, e, 1000)

@@ -16,11 +16,11 @@ func most(a, b *big.Int) *big.Int {
 	return b
 }
 
-// maxShift bounds the number of bits of a value that is shifted left by a variable amount. P4 truncates the result to the type's width at
-// once, so higher bits do not matter.
+// maxShift is the largest number of bits of a value that is shifted left by a variable amount. P4 truncates the result to the type's
+// width at once, so higher bits do not matter.
 const maxShift = 4096
 
-// bound computes the range of an operation's result from the ranges of its operands.
+// bound computes the range of an operation's result from the ranges of the operands.
 func (c *compiler) bound(n *node) {
 	l, r := n.l, n.r
 	set := func(lo, hi *big.Int) { n.lo, n.hi = lo, hi }
@@ -39,7 +39,7 @@ func (c *compiler) bound(n *node) {
 			n.lo, n.hi = least(n.lo, p), most(n.hi, p)
 		}
 	case "/":
-		// bmv2 terminates unless both operands are nonnegative and the divisor is not zero; see divide.
+		// bmv2 terminates if an operand is negative or the divisor is zero; see divide.
 		set(new(big.Int), most(l.hi, new(big.Int)))
 	case "%":
 		set(new(big.Int), most(least(l.hi, r.hi), new(big.Int)))
@@ -88,7 +88,7 @@ func (c *compiler) bound(n *node) {
 	}
 }
 
-// width returns the constant width in a cast's right operand.
+// width returns the width that a cast's right operand gives as a constant.
 func (c *compiler) width(r *node) int {
 	if !r.isConst() || r.lo.Sign() < 0 || !r.lo.IsInt64() || r.lo.Int64() > maxFieldBits {
 		c.fail(ErrUnsupported, "a width that is not a constant of at most %d bits", maxFieldBits)

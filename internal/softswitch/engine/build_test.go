@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Tests build their programs in these types, which are marshalled to p4c's JSON.
+// Tests build their programs from these types, which are marshalled to the JSON that p4c writes.
 type (
 	m = map[string]any
 	l = []any
@@ -87,14 +87,14 @@ func (p *testProgram) id() int {
 	return p.ids
 }
 
-// scalar adds user metadata.
+// scalar adds a field of user metadata.
 func (p *testProgram) scalar(name string, width int) {
 	t := p.types[0].(m)
 	t["fields"] = append(t["fields"].(l), l{name, width, false})
 }
 
-// header adds a header type "name_t" and, unless there is a stack, an instance that the deparser emits. Fields are "name:width",
-// "name:int<width>" or "name:*max" with the largest size of the header in bytes.
+// header adds a header type "name_t" and an instance that the deparser emits. A field is "name:width", "name:int<width>",
+// "name:sat<width>" or "name:*max", where max is the largest size of the header in bytes.
 func (p *testProgram) header(name string, fields ...string) {
 	p.headerType(name+"_t", fields...)
 	p.instance(name, name+"_t")
@@ -147,14 +147,14 @@ func (p *testProgram) add(list string, v any) {
 	p.root[list] = append(old, v)
 }
 
-// state adds a parser state; the first one is the start state.
+// state adds a parser state. The first state added is the start state.
 func (p *testProgram) state(name string, ops l, key l, transitions ...any) {
 	p.states = append(p.states, m{
 		"name": name, "id": p.id(), "parser_ops": ops, "transition_key": key, "transitions": append(l{}, transitions...),
 	})
 }
 
-// action adds an action with parameters "name:width" and returns its id.
+// action adds an action and returns its id. Each of its parameters is given as "name:width".
 func (p *testProgram) action(name string, params []string, prims ...any) int {
 	var rd l
 	for _, s := range params {
@@ -168,7 +168,7 @@ func (p *testProgram) action(name string, params []string, prims ...any) int {
 	return id
 }
 
-// table adds a table to ingress (0) or egress (1). Every action goes to next.
+// table adds a table to ingress (0) or egress (1). Every action is followed by the node next.
 func (p *testProgram) table(pipe int, name, kind string, key l, next any, dflt int, actions ...int) m {
 	nt := m{}
 	var names, ids l
@@ -192,7 +192,7 @@ func (p *testProgram) table(pipe int, name, kind string, key l, next any, dflt i
 	return t
 }
 
-// does adds a table without key that always runs one action of these primitives.
+// does adds a table without a key that always runs one action with the given primitives.
 func (p *testProgram) does(pipe int, name string, next any, prims ...any) {
 	a := p.action("act_"+name, nil, prims...)
 	p.table(pipe, name, "exact", l{}, next, a, a)
@@ -241,12 +241,12 @@ func stk(n string) m               { return m{"type": "header_stack", "value": n
 func param(i int) m                { return m{"type": "runtime_data", "value": i} }
 func std(f string) m               { return fld("standard_metadata", f) }
 
-// op is an expression; unary ones have a nil left side.
+// op returns an expression. A unary expression has a nil left side.
 func op(name string, left, right any) m {
 	return m{"type": "expression", "value": m{"op": name, "left": left, "right": right}}
 }
 
-// wrapped is an expression in the form of a primitive's parameter.
+// wrapped returns an expression in the form of a primitive's parameter.
 func wrapped(e m) m { return m{"type": "expression", "value": e} }
 
 func prim(name string, params ...any) m { return m{"op": name, "parameters": append(l{}, params...)} }
@@ -268,7 +268,7 @@ func otherwise(next any) m {
 	return m{"type": "default", "value": nil, "mask": nil, "next_state": next}
 }
 
-// A sent frame.
+// A sent is a frame that the program sent, with its port.
 type sent struct {
 	port  uint32
 	frame string // bytes

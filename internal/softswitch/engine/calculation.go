@@ -15,13 +15,13 @@ type calculation struct {
 	payload bool
 }
 
-// A piece is a run of fields of one header, or a constant.
+// A piece is a run of fields in one header, or a constant.
 type piece struct {
 	h      *header // nil if the piece is a constant
 	fields []*field
 	pack   []chunk // wire layout of the fields if they fill whole bytes
 	bytes  int
-	inWire int      // offset of the fields in the header, in bytes; -1 if they are not adjacent there
+	inWire int      // offset of the fields in the header, in bytes; -1 if they are not adjacent in the header
 	words  []uint64 // value of the constant
 	konst  field
 }
@@ -72,7 +72,7 @@ func (c *compiler) calculation(algo string, input []jsonValue) *calculation {
 	return k
 }
 
-// summand returns a field that is an input of a hash. The field need not be loaded, because sum fills its header.
+// summand returns a field that is an input of a hash. The program need not load the field, because sum fills the field's header.
 func (c *compiler) summand(v *jsonValue) ref {
 	var at [2]string
 	if json.Unmarshal(v.Value, &at) == nil {
@@ -87,7 +87,7 @@ func (c *compiler) summand(v *jsonValue) ref {
 	return n.ref
 }
 
-// add appends a field. If the last piece is a run of fields of the same header, the field is added to it.
+// add appends a field. If the last piece is a run of fields in the same header, add extends that piece.
 func (k *calculation) add(r ref) {
 	if n := len(k.pieces); n > 0 && k.pieces[n-1].h == r.h {
 		k.pieces[n-1].fields = append(k.pieces[n-1].fields, r.f)
@@ -96,7 +96,7 @@ func (k *calculation) add(r ref) {
 	k.pieces = append(k.pieces, piece{h: r.h, fields: []*field{r.f}})
 }
 
-// finish computes the wire layout of a run of fixed fields that fills whole bytes.
+// finish computes the wire layout of a piece. It has no effect if a field is variable or the fields do not fill whole bytes.
 func (pc *piece) finish() {
 	bits := 0
 	pc.inWire = -1
@@ -112,7 +112,7 @@ func (pc *piece) finish() {
 	}
 }
 
-// sum returns the hash for a packet.
+// sum computes the hash for a packet.
 func (k *calculation) sum(p *packet) uint64 {
 	w := bitWriter{b: p.w.buf}
 	for i := range k.pieces {
@@ -156,11 +156,11 @@ func (p *packet) payload() []byte {
 	return b[:min(len(b), p.cut)]
 }
 
-// A checksum is a field that is verified after parsing or updated before deparsing.
+// A checksum is a field that is verified after parsing and updated before deparsing, or only one of the two.
 type checksum struct {
 	field          ref
 	calc           *calculation
-	cond           bv // if nil, the checksum always applies
+	cond           bv // condition under which the checksum applies; nil means always
 	set            func(*packet, uint64)
 	verify, update bool
 }
@@ -194,7 +194,7 @@ func (c *compiler) checksum(j *jsonChecksum) *checksum {
 	return k
 }
 
-// good reports whether the checksum is correct. A checksum in an invalid header, or one whose condition does not hold, counts as correct.
+// good reports whether the checksum is correct. A checksum counts as correct if its header is invalid or its condition does not hold.
 func (k *checksum) good(p *packet) bool {
 	if p.s[k.field.h.base] == 0 || k.cond != nil && !k.cond(p) {
 		return true

@@ -13,8 +13,8 @@ type compiler struct {
 	j        *jsonProgram
 	l        *layout
 	places   []string
-	scratch  int     // number of scratch words for wide arithmetic
-	act      *action // the current action, whose parameters an expression may use
+	scratch  int     // number of scratch words that wide arithmetic needs
+	act      *action // the action being compiled, whose parameters an expression may use
 	errs     map[string]uint64
 	prims    map[string]builder
 	calcs    map[string]*calculation
@@ -22,8 +22,8 @@ type compiler struct {
 	states   *parserStates   // nil if the program has no parser
 	actions  map[int]*action // by id
 	keyMax   int             // length of the longest key, in words
-	reserved int64           // memory of the program's state so far, in bytes
-	bufMax   int             // length of the longest calculation input in bytes, without payload
+	reserved int64           // memory of the program's state that has been reserved so far, in bytes
+	bufMax   int             // length of the longest calculation input without payload, in bytes
 }
 
 type loadError struct{ error }

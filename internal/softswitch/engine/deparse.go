@@ -1,6 +1,6 @@
 package engine
 
-// deparse writes the valid headers and the payload to the worker's buffer. It returns false if they exceed the buffer.
+// deparse writes the valid headers and the payload to the worker's buffer. It returns false if they do not fit.
 func (w *Worker) deparse(p *packet) ([]byte, bool) {
 	pr := w.prog
 	for _, k := range pr.update {
@@ -11,7 +11,7 @@ func (w *Worker) deparse(p *packet) ([]byte, bool) {
 	if len(pr.before) > 0 {
 		p.exec(pr.before, 0, 0)
 	}
-	// p.data[from:to] has not been written yet. It holds unchanged headers that are adjacent in the packet.
+	// p.data[from:to] is still to be written. It contains unchanged headers that are adjacent in the packet.
 	at, from, to := 0, 0, 0
 	for _, h := range pr.emits {
 		if p.s[h.base] == 0 {

@@ -24,9 +24,9 @@ type Engine struct {
 	vsetOrder []*ValueSet
 
 	prog   *program
-	traced *program // the program for traced packets; differs only in its code
+	traced *program // the program for traced packets, which differs from prog only in its code
 
-	// ctl serializes the control side. Comments mark the other state that it guards.
+	// ctl serializes the control side. Comments on other fields state whether ctl guards them.
 	ctl sync.RWMutex
 	// groups and sessions are guarded by ctl and change only while all workers are stopped.
 	groups   map[uint32][]Replica
@@ -34,10 +34,10 @@ type Engine struct {
 
 	gate    gate
 	digests chan *Digest
-	spare   chan *Digest // free digests; each channel has room for all digests
+	spare   chan *Digest // unused digests; each channel has room for all digests
 }
 
-// Tables returns all tables in the program's order, including the hidden ones that p4c makes for actions in an apply block.
+// Tables returns all tables in the program's order, including the hidden tables that p4c creates for actions in an apply block.
 func (e *Engine) Tables() []*Table { return slices.Clone(e.tables) }
 
 // Table returns the table with this name.
@@ -81,8 +81,8 @@ func (e *Engine) ValueSet(name string) (*ValueSet, bool) {
 	return v, ok
 }
 
-// Digests returns the queue of delivered digests. The channel is never closed. Unlike bmv2, the engine delivers equal digests again for
-// each packet; the P4Runtime server suppresses duplicates and handles acknowledgements.
+// Digests returns the queue of digests. The channel is never closed. Unlike bmv2, the engine delivers a digest for each packet, even if
+// equal digests were delivered before. The P4Runtime server suppresses duplicates and handles acknowledgements.
 func (e *Engine) Digests() <-chan *Digest { return e.digests }
 
 // Stats returns the counts so far.
@@ -106,22 +106,22 @@ func (s *Stats) fields() []*uint64 {
 	}
 }
 
-// nowNanos returns the time of the engine's clock: nanoseconds since Load.
+// nowNanos returns the time of the engine's clock, in nanoseconds since Load.
 func (e *Engine) nowNanos() int64 { return int64(e.meterClock()) }
 
 func (e *Engine) meterClock() time.Duration {
 	if e.o.Clock == nil {
-		return time.Since(e.start) // faster than Now, because it reads only the monotonic clock
+		return time.Since(e.start) // faster than time.Now, because it reads only the monotonic clock
 	}
 	return e.o.Clock().Sub(e.start)
 }
 
-// A gate lets the control side stop all workers for a change. Otherwise each worker processes packets under its own lock, and never waits
-// for another worker.
+// A gate lets the control side stop all workers for a change. Without a change, each worker processes packets under its own lock and
+// never waits for another worker.
 type gate struct {
 	mu      sync.Mutex // guards everything below, and serializes writers
 	workers []*Worker
-	numbers int   // number of the next worker
+	numbers int   // number of the next worker that is created
 	gone    Stats // sum of the counts of closed workers
 }
 

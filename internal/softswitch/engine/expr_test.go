@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The fields of the header that random expressions use.
+// exprFields lists the header fields that random expressions use.
 var exprFields = []struct {
 	name   string
 	width  int
@@ -47,7 +47,8 @@ func exprProgram() *testProgram {
 	return p
 }
 
-// A drawn expression is its JSON and its value on given fields, computed with integers of any size as bmv2 does.
+// A drawn is a random expression. It contains the expression's JSON and a function that computes its value from the fields. The
+// function uses integers of any size, as bmv2 does.
 type drawn struct {
 	json m
 	text string
@@ -147,7 +148,7 @@ func drawData(t *rapid.T, depth int) drawn {
 			return new(big.Int)
 		}}
 	case "/", "%":
-		// bmv2 requires operands that are not negative and a divisor that is not zero.
+		// bmv2 requires nonnegative operands and a divisor that is not zero.
 		x = natural(x)
 		y := natural(drawData(t, depth-1))
 		div := drawn{json: opj("|", y.json, hx("0x1")), text: "(" + y.text + "|1)", val: func(v map[string]*big.Int) *big.Int {
@@ -200,8 +201,8 @@ func opj(name string, left, right m) m {
 	return op(name, left, right)
 }
 
-// TestExpressions compiles random expressions and compares the values that they assign to fields of every width and sign with the same
-// expression on integers.
+// TestExpressions compiles random expressions and assigns their values to fields of every width and sign. It compares the results with
+// the same expressions on integers of any size.
 func TestExpressions(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := exprProgram()

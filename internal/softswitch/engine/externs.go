@@ -126,7 +126,7 @@ func buildTruncate(c *compiler, v []jsonValue) []instr {
 	})
 }
 
-// whole returns the value of a constant operand: the id of a list.
+// whole returns the value of an operand that must be a constant, such as the id of a list.
 func (c *compiler) whole(v *jsonValue) int {
 	n := c.want(c.expr(v), kData)
 	if !n.isConst() || !n.lo.IsInt64() || n.lo.Int64() < 0 || n.lo.Int64() > math.MaxInt32 {
@@ -135,7 +135,7 @@ func (c *compiler) whole(v *jsonValue) int {
 	return int(n.lo.Int64())
 }
 
-// list returns the field list whose id is given by v. Id 0 means no list; bmv2 reserves it for "not requested".
+// list returns the field list with the id that v gives. Id 0 means no list, because bmv2 reserves it for "not requested".
 func (c *compiler) list(v *jsonValue) *fieldList {
 	id := c.whole(v)
 	if id == 0 {
@@ -198,7 +198,7 @@ func (c *compiler) learnList(j *jsonFieldList) *learnList {
 	return l
 }
 
-// learn delivers the packet's digest, or drops it if no digest is free. Load allocates all digests.
+// learn delivers the packet's digest. If no digest is free, it drops the digest. Load has allocated all digests.
 func (p *packet) learn(l *learnList) {
 	if p.w.trace != nil {
 		p.w.trace.add(l.event(p))
@@ -246,8 +246,8 @@ func (l *learnList) event(p *packet) Event {
 	return e
 }
 
-// spareDigests allocates the digests that the engine delivers. Each has room for the program's longest digest, of which very long fields
-// count only in part.
+// spareDigests allocates the digests that the engine delivers. Each has room for the program's longest digest, in which a variable field
+// counts for at most 256 bytes.
 func (c *compiler) spareDigests() {
 	values, bytes := 0, 0
 	for i := range c.j.LearnLists {
@@ -274,7 +274,7 @@ func (c *compiler) spareDigests() {
 	}
 }
 
-// buildRandom compiles random(). If the low bound is above the high one, the destination field is unchanged, as in bmv2.
+// buildRandom compiles random(). If the low bound is above the high bound, the destination field is unchanged, as in bmv2.
 func buildRandom(c *compiler, v []jsonValue) []instr {
 	set, lo, hi := c.setter(&v[0]), c.number(&v[1]), c.number(&v[2])
 	return call(func(p *packet) {
@@ -326,7 +326,7 @@ func buildLog(c *compiler, v []jsonValue) []instr {
 	var vals []func(*packet) string
 	if len(v) == 2 {
 		var list []jsonValue
-		if s := strings.Join(strings.Fields(string(v[1].Value)), ""); s != "{}" { // p4c's encoding of an empty list
+		if s := strings.Join(strings.Fields(string(v[1].Value)), ""); s != "{}" { // p4c writes an empty list of values this way
 			c.decode(v[1].Value, &list, "a list of values")
 		}
 		for i := range list {

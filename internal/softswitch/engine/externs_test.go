@@ -45,7 +45,7 @@ func TestRegisters(t *testing.T) {
 		if got.frame == frame {
 			t.Errorf("%s bits: the cell was not read back", width)
 		}
-		// An index beyond the end changes neither cell nor field.
+		// An index outside the array changes neither a cell nor the field.
 		if far := one(t, wk, 1, "\x09"+frame[1:]); far.frame != "\x09"+frame[1:] {
 			t.Errorf("%s bits: index 9 of 4: got %x, want it as it came in", width, far.frame)
 		}
@@ -72,7 +72,8 @@ func TestCountersAndMeters(t *testing.T) {
 	if err := mt.Write(1, &extern.MeterConfig{CIR: 1, CBurst: 10, PIR: 1, PBurst: 15}); err != nil {
 		t.Fatal(err)
 	}
-	// Ten bytes a packet, and the clock does not advance: the first uses up the committed burst, and 5 peak tokens remain for the second.
+	// Each packet has ten bytes, and the clock does not advance. The first packet uses up the committed burst, and leaves 5 peak tokens
+	// for the second.
 	for i, color := range []byte{0, 2} {
 		if got := one(t, w, 1, "\x01\xffxxxxxxxx"); got.frame[1] != color {
 			t.Errorf("packet %d: color %d, want %d", i, got.frame[1], color)
@@ -120,7 +121,7 @@ func TestDigest(t *testing.T) {
 	if d.Name != "mac_learn" || d.ListID != 3 || string(d.Values[0]) != "\x0a\xbc" || string(d.Values[1]) != "ccccccccc" || string(d.Values[2]) != "\x00\x05" {
 		t.Errorf("%v, want the values at the end of ingress", d)
 	}
-	if s := e.Stats(); s.Digests != 1 || s.DigestsDropped != 3 { // the receiver still has the only one
+	if s := e.Stats(); s.Digests != 1 || s.DigestsDropped != 3 { // the receiver still holds the only digest
 		t.Errorf("%+v, want one delivered and three dropped", s)
 	}
 	if n := testing.AllocsPerRun(10, func() {
@@ -142,7 +143,7 @@ func TestHash(t *testing.T) {
 	}}}
 	p.does(0, "t", nil, out1(prim("modify_field_with_hash_based_offset", fld("h", "out"), hx("0x64"), m{"type": "calculation", "value": "k"}, hx("0x3e8")))...)
 	got := one(t, p.load(t, Options{}).NewWorker(), 1, "\xa1\x23....").frame
-	// a = a, then 5, then b = 123 and four padding bits: a5 12 30. The invalid header's field is omitted.
+	// The input consists of a = a, the constant 5, b = 123 and four padding bits: a5 12 30. The invalid header's field is omitted.
 	want := crc32.ChecksumIEEE([]byte{0xa5, 0x12, 0x30})%1000 + 100
 	if binary.BigEndian.Uint32([]byte(got[2:])) != want {
 		t.Errorf("got %x, want %x", got[2:6], want)
@@ -236,7 +237,7 @@ func TestLogAndAssert(t *testing.T) {
 }
 
 func TestJumps(t *testing.T) {
-	// A loop as p4c writes one: a is decremented to zero, keep is incremented.
+	// This is a loop as p4c writes it: each turn decrements a and adds 3 to keep, until a is zero.
 	p := forwarding(out1(
 		prim("_jump_if_zero", fld("h", "a"), hx("0x5")),
 		set(fld("h", "a"), wrapped(op("&", op("-", fld("h", "a"), hx("0x1")), hx("0xff")))),

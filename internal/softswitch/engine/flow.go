@@ -1,13 +1,13 @@
 package engine
 
-// An inlined describes a table without key and with a fixed action whose code is inlined into the pipeline's code. While the table has an
-// entry, an instr that applies the table replaces the first inlined instr.
+// An inlined describes a table without a key and with a fixed action whose code is inlined into the pipeline's code. While the table has
+// an entry, an instr that applies the table replaces the first inlined instr.
 type inlined struct {
 	at    int32
 	first instr
 }
 
-// refit updates the inlined code after entries have been added or removed. The caller has stopped all workers.
+// refit updates the inlined code after entries have been added or removed. All workers must be stopped.
 func (t *Table) refit() {
 	if t.in == nil {
 		return
@@ -20,7 +20,7 @@ func (t *Table) refit() {
 	}
 }
 
-// fixed returns the action of a table that can run no other action. For any other table it returns nil.
+// fixed returns the action of a table that can only run this action. For any other table it returns nil.
 func (t *Table) fixed() *action {
 	if len(t.key) > 0 || !t.constDefault || t.profile != nil || t.rows.Len() > 0 || len(t.miss.args) > 0 {
 		return nil
@@ -28,8 +28,8 @@ func (t *Table) fixed() *action {
 	return t.miss.act
 }
 
-// straight reports whether an action's code can be inlined. The action must have no parameters, and no backward jumps, because these are
-// counted for each run.
+// straight reports whether an action's code can be inlined. The action must have no parameters and no backward jumps, because backward
+// jumps are counted for each run of an action.
 func (a *action) straight() bool {
 	if len(a.params) > 0 {
 		return false
@@ -77,7 +77,7 @@ func (c *compiler) flow(pr *program) {
 	done := make([]bool, len(pr.nodes))
 	open := make([]int32, len(pr.nodes), 2*len(pr.nodes)+2)
 	for i := range open {
-		open[i] = int32(i) // unreachable nodes are compiled too
+		open[i] = int32(i) // unreachable nodes are compiled last
 	}
 	for open = append(open, pr.egress, pr.ingress); len(open) > 0; {
 		at := open[len(open)-1]
@@ -133,7 +133,7 @@ func (c *compiler) flow(pr *program) {
 	pr.code = append(pr.code, s.link()...)
 }
 
-// ways returns the nodes that can follow a table.
+// ways returns the nodes that can follow the table.
 func (t *Table) ways() []int32 {
 	out := []int32{t.base, t.miss.next}
 	if t.onHit != nil {

@@ -7,16 +7,17 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A flowStep is one node of a random pipeline: a test of a variable, or a table without key that writes one.
+// A flowStep is a node of a random pipeline. It is either a test of a variable or a table without a key that writes a variable.
 type flowStep struct {
 	test    bool
 	op      string
 	a, b    int
 	k       uint64
-	yes, no int // the next nodes, all of them later; the number of nodes means the end
+	yes, no int // indices of the next nodes, which come later; the number of nodes means the end
 }
 
-// TestFlowIsTheGraph: the code of a pipeline computes the same variables as a walk from node to node, whichever of its tables are inlined.
+// TestFlowIsTheGraph verifies that a pipeline's code computes the same variables as a walk from node to node, whichever of its tables are
+// inlined.
 func TestFlowIsTheGraph(t *testing.T) {
 	const vars = 4
 	rapid.Check(t, func(t *rapid.T) {
@@ -110,7 +111,8 @@ func fix(p *testProgram, yes bool) {
 	tb["default_entry"].(m)["action_const"], tb["default_entry"].(m)["action_entry_const"] = yes, yes
 }
 
-// TestInlinedTableTakesEntries: a table whose action is inlined in the pipeline's code is looked up again once it has an entry.
+// TestInlinedTableTakesEntries verifies that a table whose action is inlined into the pipeline's code is looked up again once it has an
+// entry.
 func TestInlinedTableTakesEntries(t *testing.T) {
 	for name, c := range map[string]struct {
 		does    l

@@ -9,8 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// FuzzProcess sends any bytes through programs that use all features of the parser. Nothing may panic, and the resulting frames are no
-// longer than the deparser can make them.
+// FuzzProcess sends arbitrary bytes through programs that use all features of the parser. Processing must not panic, and the frames that
+// it sends must not be longer than the deparser can make them.
 func FuzzProcess(f *testing.F) {
 	var ws []*Worker
 	filter := filterProgram().load(f, Options{})
@@ -37,8 +37,8 @@ func FuzzProcess(f *testing.F) {
 	})
 }
 
-// TestBrokenPrograms replaces values of good programs. Each is loaded or refused with one of the two errors, without a panic, and a loaded
-// one processes a frame.
+// TestBrokenPrograms replaces random values in valid programs. Load must either refuse the changed program with ErrProgram or
+// ErrUnsupported, or load it. A loaded program must process frames without a panic.
 func TestBrokenPrograms(t *testing.T) {
 	var good [][]byte
 	good = append(good, filterProgram().json(t), stackProgram().json(t), tableProgram("ternary", l{key("ternary", "h", "a")}, nil).json(t))

@@ -2,14 +2,14 @@ package engine
 
 import "math/big"
 
-// An ev evaluates a number expression on a packet and returns the low 64 bits. If the range of the number fits a machine word, these bits
-// are the whole number.
+// An ev evaluates a number expression for a packet and returns the low 64 bits. If the range of the number fits into a machine word, these
+// bits are the whole number.
 type ev func(*packet) uint64
 
-// A bv evaluates a condition.
+// A bv evaluates a condition for a packet.
 type bv func(*packet) bool
 
-// An hv finds a header.
+// An hv finds the header that a header expression refers to.
 type hv func(*packet) *header
 
 // low64 returns the low 64 bits of a number in two's complement.
@@ -140,7 +140,7 @@ func (c *compiler) ev(n *node) ev {
 	return nil
 }
 
-// amount compiles the amount of a shift, at most 2^32. A negative amount counts as 2^32; bmv2 terminates for a negative amount.
+// amount compiles the amount of a shift. The result is at most 2^32. A negative amount counts as 2^32, whereas bmv2 terminates.
 func (c *compiler) amount(n *node) ev {
 	const far = 1 << 32
 	if n.isConst() {
@@ -220,8 +220,8 @@ func (c *compiler) ring(n *node) ev {
 	return func(p *packet) uint64 { return x(p) ^ y(p) }
 }
 
-// plainSlot returns the slot that holds the number unchanged. The number must be an unsigned or full-width field that is determined at load
-// time.
+// plainSlot returns the slot that contains the number unchanged. It returns false unless the number is a field of one word that is known at
+// load time and is unsigned or 64 bits wide.
 func (c *compiler) plainSlot(n *node) (int, bool) {
 	if n.op != leafField || n.ref.f.variable || n.ref.f.words != 1 || n.ref.f.signed && n.ref.f.width < 64 {
 		return 0, false
@@ -229,7 +229,7 @@ func (c *compiler) plainSlot(n *node) (int, bool) {
 	return n.ref.slot(), true
 }
 
-// saturate compiles a cast that limits a number to the range of the type.
+// saturate compiles a cast that limits a number to the range of a type.
 func (c *compiler) saturate(n *node) ev {
 	if !n.l.narrow() || !n.narrow() {
 		return c.lowOfWide(n)

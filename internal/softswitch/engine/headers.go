@@ -36,7 +36,7 @@ func (p *packet) removeHeader(h *header) {
 	p.s[h.base] = 0
 }
 
-// headerBytes returns the length of a header on the wire.
+// headerBytes returns the length of a header on the wire, in bytes.
 func (p *packet) headerBytes(h *header) int {
 	n := h.typ.bytes
 	if h.typ.varF != nil {
@@ -45,7 +45,7 @@ func (p *packet) headerBytes(h *header) int {
 	return n
 }
 
-// copyHeader copies src to dst. If src is invalid, dst's fields keep their values.
+// copyHeader copies src to dst, including its validity. If src is invalid, dst's fields keep their values.
 func (p *packet) copyHeader(dst, src *header) {
 	if p.s[src.base] == 0 {
 		if !dst.metadata {
@@ -101,7 +101,7 @@ func (p *packet) member(u *union) *header {
 	return nil
 }
 
-// swapHeaders exchanges two headers of one type, including their validity.
+// swapHeaders exchanges two headers of the same type, including their validity.
 func (p *packet) swapHeaders(a, b *header) {
 	p.fill(a)
 	p.fill(b)
@@ -117,7 +117,7 @@ func (p *packet) swapHeaders(a, b *header) {
 	}
 }
 
-// push moves the elements of a stack n places towards its end; the first n become invalid.
+// push moves the elements of a stack n places towards its end. The first n elements become invalid.
 func (p *packet) push(next, size int, n uint64, swap func(p *packet, i, j int), clear func(p *packet, i int)) {
 	if n == 0 {
 		return
@@ -132,7 +132,7 @@ func (p *packet) push(next, size int, n uint64, swap func(p *packet, i, j int), 
 	}
 }
 
-// pop moves the elements of a stack n places towards its start; the last n become invalid.
+// pop moves the elements of a stack n places towards its start. The last n elements become invalid.
 func (p *packet) pop(next, size int, n uint64, swap func(p *packet, i, j int), clear func(p *packet, i int)) {
 	if n == 0 {
 		return
@@ -148,7 +148,7 @@ func (p *packet) pop(next, size int, n uint64, swap func(p *packet, i, j int), c
 	}
 }
 
-// moves returns functions that exchange and invalidate the elements of a stack.
+// moves returns a function that exchanges two elements of the stack and a function that invalidates an element.
 func (st *stack) moves() (swap func(p *packet, i, j int), clear func(p *packet, i int)) {
 	return func(p *packet, i, j int) { p.swapHeaders(st.elems[i], st.elems[j]) },
 		func(p *packet, i int) { p.s[st.elems[i].base] = 0 }

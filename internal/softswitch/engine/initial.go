@@ -2,8 +2,9 @@ package engine
 
 import "op25b/internal/softswitch/match"
 
-// ReleaseEntries lets the control side change and delete the entries that the program declares. The JSON does not distinguish `const
-// entries` from `entries`, but the P4Info does. Callers use ReleaseEntries if the entries are not const.
+// ReleaseEntries lets the control side change and delete the entries that the program declares. Callers use it if the entries are
+// not const. The engine cannot decide this, because only the P4Info distinguishes `const entries` from `entries`, and the JSON does
+// not.
 func (t *Table) ReleaseEntries() {
 	t.e.ctl.Lock()
 	defer t.e.ctl.Unlock()

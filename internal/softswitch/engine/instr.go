@@ -1,8 +1,8 @@
 package engine
 
-// An instr is one instruction of an action, or of the flow through a parser or pipeline into which actions are inlined. a and b are slots;
-// k and m are constants. c is the distance of a jump, relative to the next instr, so code can be moved. Instructions that only move, shift
-// and compare words have their own operations; everything else is a closure.
+// An instr is one instruction of an action, or of the flow through a parser or pipeline, into which actions are inlined. a and b are
+// slots, and k and m are constants. c is the distance of a jump. It is relative to the next instr, so that code can be moved. Instructions
+// that only move, shift and compare words have their own operations. Everything else is a closure.
 type instr struct {
 	op      uint16
 	r, l    uint8
@@ -23,7 +23,7 @@ type extra struct {
 	sel   *selection
 }
 
-// The operations. acc is a word that is passed from one instr to the next. s holds the packet's slots.
+// The operations. acc is a word that each instr passes to the next, and s is the packet's slots.
 const (
 	opConst   = iota // s[a] = k
 	opMove           // s[a] = s[b] & m
@@ -48,8 +48,8 @@ const (
 
 	opIfZero     // jump if s[b] is zero
 	opIfNotZero  // jump if s[b] is not zero
-	opIfAllZero  // jump if all of s[b:b+k] are zero
-	opIfSomeOne  // jump if some of s[b:b+k] are not zero
+	opIfAllZero  // jump if all words of s[b:b+k] are zero
+	opIfSomeOne  // jump if any word of s[b:b+k] is not zero
 	opIfEqConst  // jump if s[b] == k
 	opIfNeConst  //
 	opIfLtConst  //
@@ -72,16 +72,16 @@ const (
 	opIfFalse    // jump if not test()
 	opGoto       // jump
 	opNext       // jump to the next state
-	opJump       // jump within an action; jumps back are bounded
+	opJump       // jump within an action; backward jumps are limited
 
 	opCall       // fn()
-	opTry        // try(); stop if it fails
-	opExtract    // extract h; stop if that fails
+	opTry        // try(); stop if it returns false
+	opExtract    // extract h; stop on an error
 	opFill       // fill h
 	opFail       // stop with the parser error k
 	opFailAs     // stop with the parser error ev()
 	opSelect     // jump to the state that sel selects
-	opSelectWord // like opSelect, for a joined key
+	opSelectWord // like opSelect, for a key that is one word
 	opTable      // apply table and continue at the next node
 	opRun        // run act
 	opLock       // lock the registers of act
@@ -90,7 +90,7 @@ const (
 	opEnd        // stop
 )
 
-// maxJumpsBack bounds the number of backward jumps in one run of an action.
+// maxJumpsBack is the largest number of backward jumps in one run of an action.
 const maxJumpsBack = 1 << 20
 
 // exec executes code from pc until it stops.
@@ -190,8 +190,8 @@ func (p *packet) exec(code []instr, pc int, acc uint64) {
 	}
 }
 
-// words executes instrs that only move, shift and compare words, until it reaches any other instr. words calls no functions, so its
-// variables stay in registers.
+// words executes instrs that only move, shift and compare words. It stops before any other instr. Because words calls no functions, its
+// variables stay in machine registers.
 func (p *packet) words(code []instr, pc int, acc uint64) (int, uint64) {
 	s := p.s
 	for uint(pc) < uint(len(code)) {

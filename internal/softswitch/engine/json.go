@@ -5,8 +5,7 @@ import (
 	"fmt"
 )
 
-// The types below mirror the JSON that p4c-bm2-ss writes (format 2.x). They contain only the members that the engine reads, without
-// pragmas.
+// The types below mirror the JSON that p4c-bm2-ss writes (format 2.x). They contain only the members that the engine reads, and no pragmas.
 
 type jsonProgram struct {
 	Meta struct {
@@ -39,7 +38,7 @@ type jsonProgram struct {
 type jsonHeaderType struct {
 	Name   string  `json:"name"`
 	Fields [][]any `json:"fields"` // name, width ("*" for a variable field), signed, saturating
-	// LengthExp is the width of the variable field in bits. P4_14 programs set it if extract does not give the width.
+	// LengthExp is the width of the variable field in bits. P4_14 programs set it if the extract operation does not give the width.
 	LengthExp *jsonValue `json:"length_exp"`
 	MaxLength int        `json:"max_length"` // size of the whole header in bytes; only for headers with a variable field
 }
@@ -82,8 +81,8 @@ type jsonFieldList struct {
 	Elements []jsonValue `json:"elements"`
 }
 
-// jsonValue is the type-value object that encodes operands and expressions. The form of Value depends on Type. Op and Parameters are set if
-// the object is a primitive inside a parser op.
+// A jsonValue is an object with a type and a value. It encodes an operand or an expression. The form of Value depends on Type. Op and
+// Parameters are set if the object is a primitive inside a parser op.
 type jsonValue struct {
 	Type       string          `json:"type"`
 	Value      json.RawMessage `json:"value"`
@@ -92,7 +91,7 @@ type jsonValue struct {
 	Parameters []jsonValue     `json:"parameters"`
 }
 
-// jsonOp is the value of an expression. Right is an integer for access_field and access_union_header.
+// A jsonOp is the value of an expression. Right is an integer for access_field and access_union_header.
 type jsonOp struct {
 	Op    string          `json:"op"`
 	Left  *jsonValue      `json:"left"`
@@ -213,7 +212,7 @@ type jsonTable struct {
 	Entries []jsonEntry `json:"entries"`
 }
 
-// jsonSource is a position in the program's source.
+// A jsonSource is a position in the program's source.
 type jsonSource struct {
 	Filename string `json:"filename"`
 	Line     int    `json:"line"`
@@ -297,13 +296,13 @@ type jsonExtern struct {
 	Type string `json:"type"`
 }
 
-// jsonAlias maps a field name of simple_switch to a field of the program.
+// A jsonAlias maps a field name of simple_switch to a field of the program.
 type jsonAlias struct {
 	Name  string
 	Field [2]string
 }
 
-// UnmarshalJSON decodes an alias from its two-element array.
+// UnmarshalJSON decodes an alias from an array of two elements.
 func (a *jsonAlias) UnmarshalJSON(b []byte) error {
 	var pair [2]json.RawMessage
 	if err := json.Unmarshal(b, &pair); err != nil {

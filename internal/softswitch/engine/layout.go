@@ -8,16 +8,16 @@ import (
 
 // A layout maps a packet's headers and metadata to the slots of its state.
 //
-// A header takes one slot for its validity. A field of up to 64 bits takes one slot. A wider field takes several, the most significant
-// first. A field's bits are right-aligned; a signed field holds the two's complement in the field's width. The slot of a variable field
-// holds its current width in bits; its bytes are in a second array at header.varAt. A stack takes one more slot, for the index of its next
-// element.
+// A header takes one slot for its validity. A field of up to 64 bits takes one slot. A wider field takes several slots, with the most
+// significant word first. A field's bits are right-aligned, and a signed field is stored in two's complement with the field's width. The
+// slot of a variable field contains its current width in bits. Its bytes are in a second array, at header.varAt. A stack takes one more
+// slot, for the index of its next element.
 type layout struct {
 	types   map[string]*headerType
 	headers map[string]*header
 	byID    map[int]*header
 	order   []*header
-	all     []*header // every header, including the placeholders for out-of-bounds elements
+	all     []*header // every header, including the headers that stand in for stack elements out of bounds
 	stacks  map[string]*stack
 	unions  map[string]*union
 	ustacks map[string]*unionStack
@@ -33,22 +33,22 @@ type headerType struct {
 	name   string
 	fields []*field
 	byName map[string]int
-	words  int // slots of one header, validity included
+	words  int // number of slots of one header, including the slot for its validity
 	bytes  int // size on the wire, without the variable field
 	varF   *field
 	varMax int          // largest size of the variable field, in bytes
 	varOff int          // number of bits before the variable field
-	even   bool         // the fields of fixed width fill whole bytes
+	even   bool         // whether the fields of fixed width fill whole bytes
 	fixed  []fixedField // all fields except the variable one
 	lenExp *jsonValue
-	pack   []chunk // wire layout; only for headers without a variable field
+	pack   []chunk // wire layout; set only for headers without a variable field
 }
 
 type field struct {
 	name        string
 	width       int // in bits; 0 for a variable field
 	words       int
-	off         int // slot, relative to the header's first slot
+	off         int // the field's first slot, relative to the header's first slot
 	signed, sat bool
 	variable    bool
 }
@@ -57,10 +57,10 @@ type field struct {
 type fixedField struct {
 	f     *field
 	bit   int  // offset in bits from the start of the header, without the variable field
-	after bool // the field follows the variable field
+	after bool // whether the field follows the variable field
 }
 
-// A header is one instance of a header or metadata struct.
+// A header is an instance of a header or metadata struct.
 type header struct {
 	name     string
 	typ      *headerType
@@ -69,10 +69,11 @@ type header struct {
 	varAt    int // offset of the variable field in packet.vb
 	in       *union
 
-	// src is the slot that holds the header's position in the packet, counted from 1. The slot is 0 if the header was not extracted or has
-	// been written since. While the slot is not 0, only the fields in hot need be loaded; fill loads the others. For metadata, src is -1.
+	// src is the slot that contains the header's position in the packet, counted from 1. Its value is 0 if the header was not extracted or
+	// has been written since its extraction. While the value is not 0, only the fields in hot need be loaded, and fill loads the others.
+	// For metadata, src is -1.
 	src       int
-	extracted bool // some parser state extracts the header
+	extracted bool // whether some parser state extracts the header
 	hot       map[*field]bool
 	hotPack   []chunk
 	hotFixed  []fixedField // the hot fields of a header with a variable field
@@ -83,7 +84,7 @@ type stack struct {
 	typ   *headerType
 	elems []*header
 	next  int // slot of the index of the next element
-	// outside replaces elements that do not exist. outside is all zero at the start of each packet and is never sent.
+	// outside stands in for elements that do not exist. It is all zero at the start of each packet and is never sent.
 	outside *header
 }
 
@@ -236,7 +237,7 @@ func (l *layout) addType(j *jsonHeaderType) error {
 	return nil
 }
 
-// maxFieldBits bounds a field: P4 compilers stop at 2,048 bits by default.
+// maxFieldBits is the largest width of a field. P4 compilers stop at 2,048 bits by default.
 const maxFieldBits = 1 << 16
 
 func truthy(v any) bool {
@@ -318,7 +319,7 @@ func (l *layout) addUnions(p *jsonProgram) error {
 	return nil
 }
 
-// A ref is a field of a header that is determined at load time.
+// A ref refers to a field of a header that is known at load time.
 type ref struct {
 	h *header
 	f *field
@@ -330,7 +331,7 @@ func (r ref) slot() int { return r.h.base + r.f.off }
 // valid is the field that p4c names $valid$.
 var valid = &field{name: validName, width: 1, words: 1, off: 0}
 
-// find returns the field with these header and field names of the program.
+// find returns the field with the given header name and field name in the program.
 func (l *layout) find(hdr, name string) (ref, error) {
 	h, ok := l.headers[hdr]
 	if !ok {
@@ -351,8 +352,8 @@ func (t *headerType) find(name string) (*field, error) {
 	return t.fields[i], nil
 }
 
-// standard returns the field with this name in simple_switch, such as standard_metadata.egress_spec. ok is false if the program has no such
-// field.
+// standard returns the field that has this name in simple_switch, such as standard_metadata.egress_spec. It returns false if the program
+// has no such field.
 func (l *layout) standard(hdr, name string) (ref, bool) {
 	if a, ok := l.alias[hdr+"."+name]; ok {
 		r, err := l.find(a[0], a[1])
@@ -383,7 +384,7 @@ func str(raw json.RawMessage) (string, error) {
 	return s, nil
 }
 
-// hexBig parses a hexadecimal string of bmv2: an optional sign, an optional 0x, and digits.
+// hexBig parses a hexadecimal number of bmv2: an optional sign, an optional 0x, and digits.
 func hexBig(s string) (*big.Int, error) {
 	t, neg := s, false
 	if len(t) > 0 && t[0] == '-' {

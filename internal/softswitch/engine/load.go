@@ -10,7 +10,7 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// Load parses the JSON of a program that p4c-bm2-ss compiled for v1model, and compiles it. Errors name the object in the JSON and wrap
+// Load parses and compiles the JSON of a program that p4c-bm2-ss has compiled for v1model. Errors name the object in the JSON and wrap
 // ErrProgram or ErrUnsupported.
 func Load(program []byte, o Options) (e *Engine, err error) {
 	if err := measure(program); err != nil {
@@ -67,7 +67,7 @@ func newEngine(o Options) *Engine {
 
 func newProgram() *program { return &program{firstState: end, ingress: end, egress: end} }
 
-// program compiles the whole program, in the order of its dependencies.
+// program compiles the whole program. Each part is compiled after the parts on which it depends.
 func (c *compiler) program() {
 	pr := c.e.prog
 	for _, x := range c.j.ExternInstances {
@@ -209,7 +209,7 @@ func (c *compiler) state() {
 	}
 }
 
-// bits checks that a width of the program is within the bounds.
+// bits checks that a width in the program is within the limits.
 func (c *compiler) bits(n int, format string, args ...any) {
 	if n < 0 || n > maxFieldBits {
 		c.fail(ErrProgram, "%s: width %d, must be 0 to %d bits", fmt.Sprintf(format, args...), n, maxFieldBits)
@@ -227,7 +227,7 @@ func (c *compiler) fieldList(j *jsonFieldList) {
 				c.fail(ErrUnsupported, "element %d of %s", i, n.op)
 			}
 			l.fields = append(l.fields, n.ref)
-		case "hexstr": // a constant has no field to preserve
+		case "hexstr": // a constant, which has no field to preserve
 		default:
 			c.fail(ErrUnsupported, "element %d of type %q", i, el.Type)
 		}

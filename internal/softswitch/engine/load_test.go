@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestLoadRefuses: each fault in a good program is refused, with the place and the expected form.
+// TestLoadRefuses verifies that Load refuses each fault in an otherwise valid program. The error
+// must name the position and the expected form.
 func TestLoadRefuses(t *testing.T) {
 	good := func() *testProgram {
 		return tableProgram("exact", l{key("exact", "h", "a")}, func(p *testProgram, _ m) {

@@ -21,11 +21,11 @@ func (k kind) String() string {
 	return [...]string{"a number", "a boolean", "a header", "a header stack", "a header union", "a header union stack"}[k]
 }
 
-// A node is an expression. bmv2 computes with integers of any size and truncates only when a value is stored in a field. Therefore, every
-// number node holds the range of its possible values. The compiler uses machine words where the range allows it.
+// A node is an expression. bmv2 computes with integers of any size and truncates a value only when it is stored in a field. So every
+// number node contains the range of its possible values, and the compiler uses machine words where the range allows it.
 type node struct {
 	kind kind
-	op   string // for a leaf, one of the constants below
+	op   string // the operation; for a leaf, one of the constants below
 
 	lo, hi *big.Int // the range of a number's possible values
 	l, r   *node
@@ -37,7 +37,7 @@ type node struct {
 	n    int    // leafLocal: number of words
 	b    bool   // leafBool: the value
 	reg  *Register
-	h    *header // a header known at load time
+	h    *header // leafHeader: the header
 	st   *stack
 	u    *union
 	us   *unionStack
@@ -46,7 +46,7 @@ type node struct {
 
 // The operations of leaf nodes.
 const (
-	leafConst   = "constant" // lo and hi are the same value
+	leafConst   = "constant" // lo and hi are equal
 	leafField   = "field"
 	leafDynamic = "field of a header found at run time"
 	leafLocal   = "parameter"
@@ -63,14 +63,14 @@ func constNode(v *big.Int) *node { return &node{op: leafConst, lo: v, hi: v} }
 
 func (n *node) isConst() bool { return n.op == leafConst }
 
-// fits64 reports whether an unsigned machine word can hold all values of a number.
+// fits64 reports whether all values of a number fit into an unsigned machine word.
 func (n *node) fits64() bool { return n.lo.Sign() >= 0 && n.hi.BitLen() <= 64 }
 
 func (n *node) fitsS64() bool { return n.lo.IsInt64() && n.hi.IsInt64() }
 
 func (n *node) narrow() bool { return n.fits64() || n.fitsS64() }
 
-// limbs returns the number of 64-bit words that hold all values of a number in two's complement.
+// limbs returns the number of 64-bit words that are needed for all values of a number in two's complement.
 func (n *node) limbs() int {
 	bits := max(n.hi.BitLen(), new(big.Int).Not(n.lo).BitLen())
 	return bits/64 + 1
@@ -86,7 +86,7 @@ func (c *compiler) want(n *node, k kind) *node {
 	return n
 }
 
-// expr builds the tree of a type-value object.
+// expr builds the tree of an operand or expression.
 func (c *compiler) expr(v *jsonValue) *node {
 	if v == nil {
 		c.fail(ErrProgram, "an operand is missing")
@@ -114,7 +114,7 @@ func (c *compiler) expr(v *jsonValue) *node {
 		last := &node{kind: kHeader, op: leafLast, st: c.stackNamed(at[0])}
 		f, err := last.st.typ.find(at[1])
 		if err != nil && at[1] == "last" {
-			return last // p4c encodes the last element itself as a field
+			return last // p4c represents the last element itself as a field
 		}
 		c.check(err)
 		return c.dynamic(last, f)
@@ -202,7 +202,7 @@ func (c *compiler) unionStackNamed(name string) *unionStack {
 	return u
 }
 
-// fieldNode builds a reference to a field, of a header given by name or by an expression.
+// fieldNode builds a reference to a field. The field's header is given by its name or by an expression.
 func (c *compiler) fieldNode(raw json.RawMessage) *node {
 	var at [2]json.RawMessage
 	c.decode(raw, &at, "a header and a field")
@@ -254,7 +254,7 @@ func (c *compiler) unionLast(at [3]string) *node {
 	return nil
 }
 
-// typeOf returns the type of the headers that a header expression can yield.
+// typeOf returns the type of the headers to which a header expression can refer.
 func (c *compiler) typeOf(h *node) *headerType {
 	switch {
 	case h.h != nil:
@@ -270,7 +270,7 @@ func (c *compiler) typeOf(h *node) *headerType {
 	return nil
 }
 
-// arity holds the number of operands of each operation. The operands are numbers unless operation defines otherwise.
+// arity maps each operation to its number of operands. The operands are numbers unless the method operation defines otherwise.
 var arity = map[string]int{
 	"+": 2, "-": 2, "*": 2, "/": 2, "%": 2, "<<": 2, ">>": 2, "&": 2, "|": 2, "^": 2, "~": 1,
 	"==": 2, "!=": 2, "<": 2, "<=": 2, ">": 2, ">=": 2, "and": 2, "or": 2, "not": 1,
@@ -345,7 +345,7 @@ func (c *compiler) operation(j *jsonOp) *node {
 		} else {
 			out.us = r.us
 		}
-		// bmv2 computes the index as size_t, so the last index of an empty stack is 2^64-1.
+		// bmv2 computes the index as a size_t, so the last index of an empty stack is 2^64-1.
 		out.lo, out.hi = (&field{width: 64}).span()
 	default:
 		if l != nil {

@@ -19,7 +19,7 @@ func op25b(t testing.TB) *Engine {
 	return e
 }
 
-// mailFrames are frames of the kinds that the filter distinguishes.
+// mailFrames returns a frame of each kind that the filter distinguishes.
 func mailFrames() [][]byte {
 	tcp := []byte{0x80, 0, 0, 25, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 0xff, 0xff, 0, 0, 0, 0}
 	v4 := []byte{0x45, 0, 0, 40, 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 192, 0, 2, 1}
@@ -49,7 +49,8 @@ func mailFrames() [][]byte {
 	}
 }
 
-// TestOwnProgram: the program of this repository loads, and processes frames of every kind without allocating.
+// TestOwnProgram verifies that this repository's program loads, and that it processes frames of every kind
+// without allocating.
 func TestOwnProgram(t *testing.T) {
 	e := op25b(t)
 	w := e.NewWorker()
@@ -67,7 +68,7 @@ func TestOwnProgram(t *testing.T) {
 	}
 }
 
-// BenchmarkOwnProgram is one worker with empty tables.
+// BenchmarkOwnProgram measures one worker with this repository's program and empty tables.
 func BenchmarkOwnProgram(b *testing.B) {
 	w := op25b(b).NewWorker()
 	f := mailFrames()[0]

@@ -7,21 +7,21 @@ type packet struct {
 	vb   []byte   // bytes of variable fields
 	args []uint64 // arguments of the running action
 
-	data []byte // the received packet; headers before at have been parsed
+	data []byte // the received packet; its first at bytes have been parsed
 	at   int    // bytes parsed
 	own  []byte // backing memory of data if the packet is a copy
 
 	port    uint32 // ingress port
 	inLen   int    // length at ingress, which counters and meters count
 	length  int    // standard_metadata.packet_length at egress
-	cut     int    // largest length on output, set by truncate
+	cut     int    // largest length of the sent frame, set by truncate
 	states  int    // number of parser states entered
-	failed  uint64 // the parser's error
-	badSum  bool   // a verified checksum did not match
+	failed  uint64 // the parser's error code
+	badSum  bool   // whether a verified checksum was wrong
 	exit    bool
-	outPort uint32 // egress port of a copy that waits for egress
+	outPort uint32 // egress port of a copy that is waiting for egress
 
-	// The fields below are requests of the program, which are carried out at the end of the pipeline.
+	// The fields below are the program's requests, which are carried out at the end of the pipeline.
 
 	cloneTo      *fieldList // nil if no clone is requested
 	cloneSession uint32
@@ -30,7 +30,8 @@ type packet struct {
 	recirculate  *fieldList
 }
 
-// take returns a packet from the pool or a new one. All fields except s, vb and own are left over from the previous packet.
+// take returns a packet from the pool, or a new packet if the pool is empty. The fields still contain the values of the
+// previous packet.
 func (w *Worker) take() *packet {
 	if n := len(w.free); n > 0 {
 		p := w.free[n-1]
@@ -46,7 +47,7 @@ func (w *Worker) give(p *packet) {
 	w.free = append(w.free, p)
 }
 
-// copyData returns a packet that holds a copy of data. The other fields of the packet are not initialized.
+// copyData returns a packet that contains a copy of data. The other fields of the packet are not initialized.
 func (w *Worker) copyData(data []byte) *packet {
 	q := w.take()
 	q.own = append(q.own[:0], data...)
@@ -54,7 +55,7 @@ func (w *Worker) copyData(data []byte) *packet {
 	return q
 }
 
-// copyState returns a copy of a parsed packet without its requests.
+// copyState returns a copy of a parsed packet without the program's requests.
 func (w *Worker) copyState(p *packet) *packet {
 	q := w.copyData(p.data)
 	copy(q.s, p.s)

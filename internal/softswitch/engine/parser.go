@@ -6,24 +6,24 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// A selection is the transition of a parser state that depends on a key.
+// A selection is a transition of a parser state that depends on a key.
 type selection struct {
 	key   []selectPart
 	words int // length of the key in words
 	cases []parserCase
-	other int32 // the default transition
+	other int32 // next state if no case matches
 
-	// joined is set if the key has at most 64 bits, all in slots known at load time, and no case is a value set. Such a key is one word of
-	// width bits. A key of at most maxDirect bits is an index into direct.
+	// joined is set if the key has at most 64 bits, all of its parts are slots known at load time, and no case is a value set. Such a key
+	// is one word of width bits. A key of one part with at most maxDirect bits is an index into direct.
 	joined bool
 	width  int
 	direct []int32
 }
 
-// maxDirect is the largest width in bits of a key whose transitions are all computed at load time.
+// maxDirect is the largest width, in bits, of a key for which all transitions are computed at load time.
 const maxDirect = 8
 
-// end is the index that means no further state or node.
+// end is the index that stands for the end of the parser or pipeline.
 const end = int32(-1)
 
 // A selectPart is one field of a select expression.
@@ -32,21 +32,21 @@ type selectPart struct {
 	slot  int    // slot of a field known at load time
 	width int
 	words int
-	field *field     // field of the last element of a stack or union stack
+	field *field     // the field, if the part belongs to the last element of a stack or union stack
 	last  hv         // finds the last element; nil if the part does not use one
 	next  int        // slot of the stack's next index, which is zero while the stack has no last element
 	look  *lookahead // nil if the part is not a lookahead
 }
 
-// A lookahead is a run of bits that have not been parsed yet. Its offset is relative to the parser's position.
+// A lookahead is a run of bits that have not been parsed yet. Its offset is relative to the current position of the parser.
 type lookahead struct {
 	offset, width, words int
 	field                field
 }
 
-// A parserCase is one transition of a selection. words holds the value and then the mask of the key, unless set is not nil.
+// A parserCase is a case of a selection. Unless set is not nil, words contains the value and then the mask of the key.
 type parserCase struct {
-	value, mask uint64 // for a joined key
+	value, mask uint64 // used if the key is joined
 	words       []uint64
 	set         *valueSetUse
 	next        int32
@@ -62,8 +62,8 @@ const (
 	parserInvalidArgument = "ParserInvalidArgument"
 )
 
-// maxStates bounds the number of states that the parser enters for one packet. A frame has at most maxStates bits, so a parser that exceeds
-// the bound is in a loop that consumes nothing.
+// maxStates limits the number of states that the parser enters for one packet. A frame has at most maxStates bits, so a parser that exceeds
+// the limit is in a loop that consumes nothing.
 const maxStates = 8 * MaxFrame
 
 // parse runs the parser on a packet, starting at the first byte.
@@ -102,7 +102,7 @@ func (p *packet) extract(h *header) bool {
 	return true
 }
 
-// choose returns the next state. It returns false if reading the key fails; the parser then stops with an error.
+// choose returns the next state. It returns false if the key cannot be read, and the parser then stops with an error.
 func (sel *selection) choose(p *packet) (int32, bool) {
 	key := p.w.key[:sel.words]
 	if !sel.read(p, key) {
@@ -117,7 +117,7 @@ func (sel *selection) choose(p *packet) (int32, bool) {
 	return sel.other, true
 }
 
-// read reads the key from the packet. If it returns false, the parser stops with an error.
+// read reads the key from the packet. It returns false on an error, which stops the parser.
 func (sel *selection) read(p *packet, key []uint64) bool {
 	at := 0
 	for i := range sel.key {
@@ -143,7 +143,7 @@ func (sel *selection) read(p *packet, key []uint64) bool {
 	return true
 }
 
-// join sets joined if the conditions for a joined key hold, and computes value and mask of each case.
+// join sets joined if the key meets the conditions for a joined key. It also computes the value and the mask of each case.
 func (sel *selection) join() {
 	if len(sel.key) == 0 {
 		return
@@ -176,7 +176,7 @@ func (sel *selection) join() {
 	sel.joined = true
 }
 
-// settle replaces the indices of states by the positions of their code. For a short key, it also computes all transitions.
+// settle replaces the indices of states by the positions of their code. If the key is short, it also computes all transitions.
 func (sel *selection) settle(begins func(state int32) int32) {
 	sel.other = begins(sel.other)
 	for i := range sel.cases {
@@ -207,7 +207,7 @@ func (pc *parserCase) matches(key []uint64) bool {
 	return true
 }
 
-// read reads the bits of the lookahead. The caller has checked that the packet is long enough.
+// read reads the bits of the lookahead. The caller must have checked that the packet is long enough.
 func (l *lookahead) read(p *packet, to []uint64) {
 	if l.offset%8 == 0 && l.width <= 64 {
 		n := (l.width + 7) / 8
@@ -319,7 +319,7 @@ func (c *compiler) setUse(name string, mask *string, widths []int, words int) *v
 	return use
 }
 
-// keyWords parses a value of the whole key. In the JSON, each field of the value is padded to whole bytes.
+// keyWords parses a value for the whole key. In the JSON, each field of the value is padded to whole bytes.
 func (c *compiler) keyWords(s string, widths []int) []uint64 {
 	b, err := hexBig(s)
 	c.check(err)

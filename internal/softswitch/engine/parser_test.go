@@ -5,13 +5,13 @@ import (
 	"testing"
 )
 
-// echo makes every packet leave on port 5 with the values of result in front, as a header of bytes.
+// echo adds a table that runs prims and sends every packet out of port 5.
 func echo(p *testProgram, prims ...any) *testProgram {
 	p.does(0, "echo", nil, append(l{set(std("egress_spec"), hx("0x5"))}, prims...)...)
 	return p
 }
 
-// result adds a header "r" of byte-wide fields that the deparser emits first.
+// result adds a header "r" that the deparser emits first. The other arguments are its fields.
 func result(p *testProgram, fields ...string) {
 	p.header("r", fields...)
 	p.emits = append(l{"r"}, p.emits[:len(p.emits)-1]...)
@@ -61,7 +61,7 @@ func TestLookaheadAdvanceAndMasks(t *testing.T) {
 	for _, c := range []struct{ in, out string }{
 		{"\x4a\xbcz", "\x04\x0a\xbc\x4a\xbcz"},
 		{"\x51\x23z", "\x05\x01\x23\x51\x23z"},
-		{"\x52\x34z!", "\x00\x02\x34z!"}, // two bytes are gone
+		{"\x52\x34z!", "\x00\x02\x34z!"}, // advance has skipped two bytes
 	} {
 		if got := one(t, w, 1, c.in); got.frame != c.out {
 			t.Errorf("%x: got %x, want %x", c.in, got.frame, c.out)
@@ -69,7 +69,8 @@ func TestLookaheadAdvanceAndMasks(t *testing.T) {
 	}
 }
 
-// stackProgram parses up to three one-byte labels, the lowest bit of the last one set.
+// stackProgram returns a program that parses up to three one-byte labels. The lowest bit is set in
+// the last label.
 func stackProgram(prims ...any) *testProgram {
 	p := newTestProgram()
 	p.headerType("label_t", "v:7", "last:1")
@@ -182,10 +183,10 @@ func TestHeaderUnion(t *testing.T) {
 		prim("add_header", hdr("u[0].y")))
 	w := p.load(t, Options{}).NewWorker()
 	for _, c := range []struct{ in, out string }{
-		{"\x01\x07\x02abc\x05", "\x01\x00\x00\x00\x00\x00\x02abc\x05"}, // adding y made x invalid
+		{"\x01\x07\x02abc\x05", "\x01\x00\x00\x00\x00\x00\x02abc\x05"}, // adding y makes x invalid
 		{"\x01\x07\x01\x07\x05", "\x01\x01\x00\x00\x00\x00\x01\x07\x05"},
 		{"\x01\x00\x05", "\x00\x00\x00\x00\x00\x00\x05"},
-		{"\x02abc\x05", "\x00\x00\x02abc\x05"}, // y is valid already: it keeps its fields
+		{"\x02abc\x05", "\x00\x00\x02abc\x05"}, // y is already valid, so it keeps its fields
 	} {
 		if got := one(t, w, 1, c.in); got.frame != c.out {
 			t.Errorf("%x: got %x, want %x", c.in, got.frame, c.out)

@@ -2,7 +2,7 @@ package engine
 
 import "math/big"
 
-// parserOp compiles one operation of a parser state.
+// parserOp compiles an operation of a parser state.
 func (c *compiler) parserOp(pr *program, j *jsonParserOp) []instr {
 	defer c.at("parser op %q", j.Op)()
 	want := map[string]int{"extract": 1, "extract_VL": 2, "set": 2, "verify": 2, "shift": 1, "advance": 1, "primitive": 1}
@@ -92,7 +92,7 @@ func (c *compiler) parserSet(pr *program, v []jsonValue) []instr {
 	if dst.op == leafField && !dst.ref.f.variable && !dst.ref.f.signed && dst.ref.f.words == l.words && dst.ref.f.width >= l.width {
 		return look(dst.ref.slot())
 	}
-	// The value is stored in separate slots first, so that assign handles widths and signs.
+	// The value is first stored in separate slots, so that assign handles widths and signs.
 	f := &field{name: "lookahead", width: l.width, words: l.words}
 	h := &header{name: "lookahead", typ: &headerType{name: "lookahead", words: f.words}, base: c.l.slots}
 	c.l.slots += f.words
@@ -104,7 +104,7 @@ func (c *compiler) parserSet(pr *program, v []jsonValue) []instr {
 // extraction compiles extract and extract_VL. For extract_VL, width is the width of the variable field in bits.
 func (c *compiler) extraction(pr *program, v, width *jsonValue) []instr {
 	var typ *headerType
-	var find func(*packet) *header // nil if the stack is full
+	var find func(*packet) *header // finds the header; returns nil if the stack is full
 	var done func(*packet)
 	switch v.Type {
 	case "regular":

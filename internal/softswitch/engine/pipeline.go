@@ -7,24 +7,24 @@ import (
 	"op25b/internal/softswitch/extern"
 )
 
-// A ctlNode is one step of a pipeline's control flow.
+// A ctlNode is a step in a pipeline's control flow.
 type ctlNode struct {
 	table *Table
 	cond  *node
 
-	pipeline, name string // of the condition, for error messages
+	pipeline, name string // names of the condition's pipeline and of the condition, for error messages
 	source         *jsonSource
 	act            *action // action that is called without a table
-	yes            int32   // next node after a call, or if the condition holds
+	yes            int32   // next node after act, or if the condition holds
 	no             int32
 }
 
-// A keyPart reads one field of a table's key from the packet.
+// A keyPart reads a field of a table's key from the packet.
 type keyPart struct {
 	slot  int
 	words int
 	valid int // slot of the header's validity; -1 if validity is irrelevant
-	find  hv  // finds the header at run time, or nil; if set, slot is relative to that header
+	find  hv  // finds the header at run time; if find is not nil, slot is relative to that header
 }
 
 // apply runs a pipeline from its first node.
@@ -62,7 +62,7 @@ func (t *Table) apply(p *packet) int32 {
 	if t.timeout {
 		atomic.StoreInt64(&v.seen, p.w.now)
 	}
-	// Rare properties are first checked on the table, because the entry's memory may not be in the CPU cache.
+	// Rare properties are checked on the table first, because the entry's memory may not be in the CPU cache.
 	if t.meter != "" {
 		f := t.color.f
 		p.fill(t.color.h)

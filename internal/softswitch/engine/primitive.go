@@ -6,7 +6,7 @@ import (
 
 // A builder compiles calls of one primitive.
 type builder struct {
-	params int // number of parameters; -1 if the builder itself checks the number
+	params int // number of parameters; -1 if build checks the number
 	build  func(c *compiler, v []jsonValue) []instr
 }
 
@@ -82,7 +82,7 @@ func primitives() map[string]builder {
 	}
 }
 
-// primitive compiles one primitive.
+// primitive compiles a call of one primitive.
 func (c *compiler) primitive(op string, params []jsonValue) []instr {
 	defer c.at("primitive %q", op)()
 	b, ok := c.prims[op]

@@ -11,8 +11,8 @@ type Member struct {
 	Action ActionCall
 }
 
-// A GroupMember is a member of a group. Weight is the number of slots that it takes in the group, at least 1. Watch is stored for the
-// P4Runtime server; the engine does not read it.
+// A GroupMember is a member of a group. Weight is the number of slots that the member takes in the group, at least 1. Watch is stored for
+// the P4Runtime server, and the engine does not read it.
 type GroupMember struct {
 	Member uint32
 	Weight int32
@@ -35,8 +35,8 @@ type ActionProfile struct {
 	sel     *calculation // nil if the profile has no selector
 	actions []*action
 
-	// members and groups are guarded by e.ctl. Packets read members and groups only through entries, which change only while all workers
-	// are stopped.
+	// members and groups are guarded by e.ctl. Packets do not use these maps: they reach members and groups through entries, which change
+	// only while all workers are stopped.
 	members map[uint32]*member
 	groups  map[uint32]*group
 }
@@ -63,7 +63,7 @@ func (p *ActionProfile) Size() int { return p.size }
 // HasSelector reports whether the profile has groups.
 func (p *ActionProfile) HasSelector() bool { return p.sel != nil }
 
-// ActionNames returns the names of the actions that the profile's members may have.
+// ActionNames returns the names of the actions that the profile's members may use.
 func (p *ActionProfile) ActionNames() []string { return actionNames(p.actions) }
 
 func (p *ActionProfile) wrap(what string, id uint32, err error) error {
@@ -89,8 +89,8 @@ func (p *ActionProfile) InsertMember(m Member) error {
 	return nil
 }
 
-// ModifyMember changes a member's action for every entry and group that refers to the member. It returns ErrNotFound if the member does not
-// exist, and ErrInvalid if the action or its arguments are invalid.
+// ModifyMember changes a member's action. The change applies to every entry and group that refers to the member. ModifyMember returns
+// ErrNotFound if the member does not exist, and ErrInvalid if the action or its arguments are invalid.
 func (p *ActionProfile) ModifyMember(m Member) error {
 	p.e.ctl.Lock()
 	defer p.e.ctl.Unlock()
@@ -109,7 +109,8 @@ func (p *ActionProfile) ModifyMember(m Member) error {
 	return nil
 }
 
-// DeleteMember removes a member. It returns ErrNotFound if the member does not exist, and ErrInUse if an entry or group refers to it.
+// DeleteMember removes a member. It returns ErrNotFound if the member does not exist, and ErrInUse if an entry or group refers to the
+// member.
 func (p *ActionProfile) DeleteMember(id uint32) error {
 	p.e.ctl.Lock()
 	defer p.e.ctl.Unlock()
@@ -135,7 +136,7 @@ func (p *ActionProfile) Member(id uint32) (Member, bool) {
 	return Member{id, m.spec.Action.clone()}, true
 }
 
-// RangeMembers calls f for each member in the order of ids, until f returns false.
+// RangeMembers calls f for each member in ascending order of ids, until f returns false.
 func (p *ActionProfile) RangeMembers(f func(Member) bool) {
 	p.e.ctl.RLock()
 	defer p.e.ctl.RUnlock()
@@ -146,7 +147,7 @@ func (p *ActionProfile) RangeMembers(f func(Member) bool) {
 	}
 }
 
-// slotsOf computes the slots of a group. The caller holds e.ctl.
+// slotsOf computes the slots of a group. The caller must hold e.ctl.
 func (p *ActionProfile) slotsOf(g *Group) ([]*member, error) {
 	if p.sel == nil {
 		return nil, fmt.Errorf("%w: the profile has no selector", ErrInvalid)
@@ -177,7 +178,7 @@ func (p *ActionProfile) slotsOf(g *Group) ([]*member, error) {
 	return out, nil
 }
 
-// maxGroupSlots is the largest sum of weights in a group.
+// maxGroupSlots is the largest sum of the weights in a group.
 const maxGroupSlots = 1 << 16
 
 func (g *Group) clone() Group {
@@ -233,7 +234,7 @@ func (p *ActionProfile) ModifyGroup(g Group) error {
 	return nil
 }
 
-// DeleteGroup removes a group. It returns ErrNotFound if the group does not exist, and ErrInUse if an entry refers to it.
+// DeleteGroup removes a group. It returns ErrNotFound if the group does not exist, and ErrInUse if an entry refers to the group.
 func (p *ActionProfile) DeleteGroup(id uint32) error {
 	p.e.ctl.Lock()
 	defer p.e.ctl.Unlock()
@@ -260,7 +261,7 @@ func (p *ActionProfile) Group(id uint32) (Group, bool) {
 	return g.spec.clone(), true
 }
 
-// RangeGroups calls f for each group in the order of ids, until f returns false.
+// RangeGroups calls f for each group in ascending order of ids, until f returns false.
 func (p *ActionProfile) RangeGroups(f func(Group) bool) {
 	p.e.ctl.RLock()
 	defer p.e.ctl.RUnlock()

@@ -1,6 +1,6 @@
 package engine
 
-// The values of simple_switch for standard_metadata.instance_type.
+// The values of standard_metadata.instance_type in simple_switch.
 const (
 	instNormal       = 0
 	instIngressClone = 1
@@ -10,8 +10,8 @@ const (
 	instResubmitted  = 6
 )
 
-// A program holds the compiled parser, pipelines, checksums and deparser, and the positions of the standard metadata. After Load, only the
-// contents of its tables change.
+// A program contains the compiled parser, pipelines, checksums and deparser, and the positions of the standard metadata. After Load, only
+// the contents of its tables and the code of inlined tables change.
 type program struct {
 	actions []*action
 	nodes   []ctlNode
@@ -33,7 +33,8 @@ type program struct {
 	scratch, keyMax, bufMax int
 }
 
-// A metaField is a standard metadata field that simple_switch itself uses. A program may lack the field; see absent.
+// A metaField is a standard metadata field that simple_switch itself uses. If the program does not have the field, the metaField is
+// absent.
 type metaField struct {
 	slot int
 	mask uint64
@@ -93,7 +94,7 @@ func (c *compiler) intrinsics(in *intrinsics) {
 	in.queueing = in.enqTime.slot >= 0 && in.enqDepth.slot >= 0 && in.deqDelta.slot >= 0 && in.deqDepth.slot >= 0
 }
 
-// process runs one received frame through the program, including all packets made from the frame.
+// process runs a received frame, and all packets made from it, through the program.
 func (w *Worker) process(port uint32, frame []byte, emit func(port uint32, frame []byte)) {
 	w.count(&w.stats.In)
 	switch {
@@ -123,10 +124,10 @@ func (w *Worker) process(port uint32, frame []byte, emit func(port uint32, frame
 	w.emit = nil
 }
 
-// micros returns the current timestamp: microseconds since Load.
+// micros returns the current timestamp, in microseconds since Load.
 func (w *Worker) micros() uint64 { return uint64(w.now / 1000) }
 
-// start sets the metadata of a packet that enters ingress, whether it was received or resubmitted or recirculated.
+// start sets the metadata of a packet that enters ingress. The packet may be received, resubmitted or recirculated.
 func (p *packet) start(port uint32, length int) {
 	copy(p.s, p.w.e.lay.initial)
 	in := &p.w.prog.in
@@ -140,7 +141,7 @@ func (p *packet) start(port uint32, length int) {
 
 const maxInt = int(^uint(0) >> 1)
 
-// pass counts a run of a packet through a pipeline. After MaxPasses it drops the packet and returns false.
+// pass counts a run of a packet through a pipeline. If the count exceeds MaxPasses, pass drops the packet and returns false.
 func (w *Worker) pass(p *packet) bool {
 	if w.passes++; w.passes > MaxPasses {
 		w.count(&w.stats.Looped)
@@ -150,7 +151,7 @@ func (w *Worker) pass(p *packet) bool {
 	return true
 }
 
-// runIngress parses a packet, runs ingress, and then carries out the requests of ingress in the order of simple_switch: clone, digest,
+// runIngress parses a packet, runs ingress, and then carries out the program's requests in the same order as simple_switch: clone, digest,
 // resubmit, multicast, drop, unicast.
 func (w *Worker) runIngress(p *packet) {
 	if !w.pass(p) {
@@ -222,7 +223,7 @@ func (w *Worker) runIngress(p *packet) {
 	w.enqueue(p, port)
 }
 
-// cloneIngress creates the clones of the packet as received. Each clone is parsed again; the fields in the list keep the values that
+// cloneIngress creates clones of the packet as it was received. Each clone is parsed again. The fields in the list keep the values that
 // ingress gave them.
 func (w *Worker) cloneIngress(p *packet, l *fieldList, length int) {
 	if w.trace != nil {
@@ -286,7 +287,7 @@ func (w *Worker) enqueue(p *packet, port uint32) {
 	w.egress.put(p)
 }
 
-// runEgress runs egress on a packet and carries out its requests.
+// runEgress runs egress on a packet and carries out the program's requests.
 func (w *Worker) runEgress(p *packet) {
 	if !w.pass(p) {
 		return
@@ -344,7 +345,7 @@ func (w *Worker) runEgress(p *packet) {
 	w.emit(port, out)
 }
 
-// cloneEgress creates clones of the packet in its state after egress.
+// cloneEgress creates clones of the packet as it is after egress.
 func (w *Worker) cloneEgress(p *packet, l *fieldList) {
 	if w.trace != nil {
 		w.trace.add(Event{Kind: EventClone, Index: ptr(uint64(p.cloneSession))})
@@ -365,7 +366,7 @@ func (w *Worker) cloneEgress(p *packet, l *fieldList) {
 	w.give(q)
 }
 
-// recirculate sends the deparser's output through ingress again.
+// recirculate sends the deparser's output through ingress again as a new packet.
 func (w *Worker) recirculate(p *packet, l *fieldList, out []byte) {
 	if len(out) == 0 || len(out) > MaxFrame {
 		w.count(&w.stats.Oversize)

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// forwarding is a program with a one-byte header h, whose ingress runs in and whose egress runs out.
+// forwarding returns a program with a one-byte header h. Its ingress runs the primitives in, and its
+// egress runs the primitives out.
 func forwarding(in, out l) *testProgram {
 	p := newTestProgram()
 	p.header("h", "a:8")
@@ -23,7 +24,7 @@ func forwarding(in, out l) *testProgram {
 
 func byPort(a, b sent) int { return cmp.Compare(a.port, b.port) }
 
-// ifNormal runs prims only on packets of instance type 0.
+// ifInstance returns primitives that run prims only for packets of the given instance type.
 func ifInstance(kind int, prims ...any) l {
 	return append(l{prim("_jump_if_zero", wrapped(op("b2d", nil, op("==", std("instance_type"), hx("0x%x", kind)))), hx("0x%x", len(prims)+1))}, prims...)
 }
@@ -105,7 +106,8 @@ func TestIngressClone(t *testing.T) {
 	}
 	got := process(w, 1, "xyz")
 	slices.SortStableFunc(got, byPort)
-	// The clone is the received packet with only the list's field, and cut.
+	// The clone is the received packet, truncated to 2 bytes. Of the metadata, it keeps only the
+	// field in the list.
 	if want := []sent{{2, "Ay"}, {3, "Ay"}, {7, "\x99yz"}}; !slices.Equal(got, want) {
 		t.Errorf("got %x, want %x", got, want)
 	}
@@ -122,7 +124,8 @@ func TestEgressClone(t *testing.T) {
 	}
 	got := process(e.NewWorker(), 1, "xyz")
 	slices.SortStableFunc(got, byPort)
-	// The clone is the packet as egress left it, a = 0x50; it keeps lose, 0x42: 0x50 - 0x42.
+	// The clone is the packet as egress left it, with a = 0x50. Of the metadata, it keeps only lose
+	// = 0x42, so a becomes 0x50 - 0x42.
 	if want := []sent{{2, "\x0eyz"}, {7, "\x50yz"}}; !slices.Equal(got, want) {
 		t.Errorf("got %x, want %x", got, want)
 	}
@@ -138,7 +141,7 @@ func TestResubmitAndRecirculate(t *testing.T) {
 			"resubmit", append(ifInstance(0, set(fld("h", "a"), hx("0x1")), set(fld("scalars", "keep"), hx("0x41")), prim("resubmit", hx("0x1")), prim("_jump", hx("0x7"))),
 				set(fld("h", "a"), wrapped(op("&", op("+", fld("h", "a"), fld("scalars", "keep")), hx("0xff")))), set(std("egress_spec"), hx("0x7"))), nil,
 			"\x43yz",
-		}, // 2 as it came in, and 0x41
+		}, // the first byte as received, 2, plus 0x41
 		{
 			"recirculate",
 			l{set(fld("h", "a"), wrapped(op("&", op("+", fld("h", "a"), fld("scalars", "keep")), hx("0xff")))), set(std("egress_spec"), hx("0x7"))},

@@ -2,11 +2,12 @@ package engine
 
 import "slices"
 
-// Most headers are sent unchanged. Therefore, an extracted header stays in the packet's bytes, and only the fields that the program
-// mentions are loaded to their slots. Before a header is written or used as a whole, it is filled, that is, loaded completely. A header
-// that was not written since its extraction is sent as its original bytes.
+// Most headers are sent unchanged. So an extracted header stays in the packet's bytes, and only the fields that the program uses are
+// loaded into their slots. Before a header is written or used as a whole, it is filled, which means that all of its fields are loaded.
+// A header that was not written since its extraction is sent as its original bytes.
 
-// fill loads all fields of an extracted header to their slots. From then on, the slots are authoritative instead of the packet's bytes.
+// fill loads all fields of an extracted header into their slots. From then on, the slots determine the header's value, and the packet's
+// bytes no longer do.
 func (p *packet) fill(h *header) {
 	if h.src < 0 || p.s[h.src] == 0 {
 		return
@@ -18,7 +19,7 @@ func (p *packet) fill(h *header) {
 	p.s[h.src] = 0
 }
 
-// whole loads all fixed fields of an extracted header to their slots for reading.
+// whole loads all fixed fields of an extracted header into their slots, so that they can be read.
 func (p *packet) whole(h *header) {
 	if h.src < 0 || p.s[h.src] == 0 {
 		return
@@ -59,7 +60,7 @@ func (p *packet) variable(h *header) []byte {
 	return v
 }
 
-// own prepends an instr that fills header h to code that writes h.
+// own returns code that writes h, with an instr in front that fills h.
 func own(h *header, code []instr) []instr {
 	if h.metadata {
 		return code
@@ -67,8 +68,8 @@ func own(h *header, code []instr) []instr {
 	return append([]instr{{op: opFill, x: &extra{h: h}}}, code...)
 }
 
-// finishHeaders determines which fields the extraction of each header loads, and removes the instrs that fill headers that are never
-// extracted. The whole program must be compiled.
+// finishHeaders determines which fields are loaded when a header is extracted. It also removes the instrs that fill headers that are
+// never extracted. It must be called after the whole program has been compiled.
 func (c *compiler) finishHeaders(pr *program) {
 	for _, h := range c.l.all {
 		if !h.typ.even || h.metadata {
@@ -106,7 +107,7 @@ func (c *compiler) finishHeaders(pr *program) {
 
 // withoutIdleFills returns code without the instrs that fill headers that are never extracted.
 func withoutIdleFills(code []instr) []instr {
-	moved := make([]int32, len(code)+1) // new position of each instr, or of the next one that is kept
+	moved := make([]int32, len(code)+1) // new position of each instr, or of the next instr that is kept
 	kept := func(in *instr) bool { return in.op != opFill || in.x.h.extracted }
 	for i := range code {
 		moved[i+1] = moved[i]
@@ -124,7 +125,7 @@ func withoutIdleFills(code []instr) []instr {
 	return out
 }
 
-// at returns the field that includes a slot.
+// at returns the field to which a slot belongs.
 func (t *headerType) at(slot int) *field {
 	for _, f := range t.fields {
 		if slot >= f.off && slot < f.off+f.words {
@@ -134,7 +135,8 @@ func (t *headerType) at(slot int) *field {
 	return nil
 }
 
-// together returns the byte offset at which these fields begin in a header. It returns -1 if they are not adjacent there in this order.
+// together returns the byte offset in a header at which the given fields begin. It returns -1 if they are not adjacent there in this
+// order.
 func (t *headerType) together(fields []*field) int {
 	bit := 0
 	for i, f := range t.fields {

@@ -6,7 +6,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// rawProgram extracts headers of all kinds from a packet and then runs the given primitives. It reads few of their fields.
+// rawProgram returns a program that extracts headers of all kinds from a packet and then runs the given primitives. The
+// program reads few of the headers' fields.
 func rawProgram(prims ...any) *testProgram {
 	p := newTestProgram()
 	p.headerType("h_t", "a:8", "b:48", "c:128", "d:3", "e:13")
@@ -30,7 +31,7 @@ func rawProgram(prims ...any) *testProgram {
 	return p
 }
 
-// eager makes an engine fill every header at its extraction.
+// eager makes an engine fill every header when it is extracted.
 func eager(e *Engine) {
 	for _, h := range e.lay.all {
 		h.hotPack, h.hotFixed = h.typ.pack, nil
@@ -38,7 +39,8 @@ func eager(e *Engine) {
 	}
 }
 
-// TestHeadersLeaveAsIfFilledIn: the result does not depend on whether extraction leaves header bytes in the packet.
+// TestHeadersLeaveAsIfFilledIn verifies that the result is the same whether or not extraction leaves header bytes in the
+// packet.
 func TestHeadersLeaveAsIfFilledIn(t *testing.T) {
 	indexed := func(i, f int) m {
 		return wrapped(m{"type": "expression", "value": m{
@@ -98,7 +100,7 @@ func TestHeadersLeaveAsIfFilledIn(t *testing.T) {
 	})
 }
 
-// TestUntouchedFrameLeavesAsItCame: fields that nothing reads are preserved.
+// TestUntouchedFrameLeavesAsItCame verifies that fields that the program does not use are preserved.
 func TestUntouchedFrameLeavesAsItCame(t *testing.T) {
 	const h = "abbbbbbccccccccccccccccde"
 	frame := h + h + h + "nvvvtt" + "\xf1\x20" + "rest" // d is 3, the length of v in bytes

@@ -44,7 +44,7 @@ func (e *Engine) MulticastGroup(id uint32) ([]Replica, bool) {
 	return slices.Clone(r), ok
 }
 
-// RangeMulticastGroups calls f for each group in the order of ids, until f returns false.
+// RangeMulticastGroups calls f for each group in ascending order of ids, until f returns false.
 func (e *Engine) RangeMulticastGroups(f func(id uint32, r []Replica) bool) {
 	e.ctl.RLock()
 	defer e.ctl.RUnlock()
@@ -98,7 +98,7 @@ func (e *Engine) CloneSession(id uint32) (CloneSession, bool) {
 	return s, ok
 }
 
-// RangeCloneSessions calls f for each session in the order of ids, until f returns false.
+// RangeCloneSessions calls f for each session in ascending order of ids, until f returns false.
 func (e *Engine) RangeCloneSessions(f func(id uint32, s CloneSession) bool) {
 	e.ctl.RLock()
 	defer e.ctl.RUnlock()

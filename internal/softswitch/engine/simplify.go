@@ -4,8 +4,8 @@ import "math/big"
 
 var zero = new(big.Int)
 
-// simplify removes operations without effect: p4c masks after every step, although most numbers cannot exceed the mask. The operands of n
-// have been simplified already.
+// simplify removes operations that have no effect. p4c masks the result of every step, although most numbers cannot exceed the mask. The
+// operands of n must be simplified already.
 func simplify(n *node) *node {
 	switch n.op {
 	case "&":
@@ -50,7 +50,7 @@ func simplify(n *node) *node {
 	return n
 }
 
-// lowOnes returns n if m is a mask of the n low bits. For any other mask it returns -1.
+// lowOnes returns n if m is a mask of the low n bits. For any other mask it returns -1.
 func lowOnes(m *big.Int) int {
 	n := m.BitLen()
 	if new(big.Int).Add(m, big.NewInt(1)).BitLen() != n+1 {

@@ -9,7 +9,7 @@ import (
 	"op25b/internal/softswitch/extern"
 )
 
-// A Counter is one indexed counter of the program. Its methods may run concurrently with Process.
+// A Counter is an indexed counter of the program. Its methods may run concurrently with Process.
 type Counter struct {
 	name  string
 	cells []CounterValue // fields are accessed atomically
@@ -21,7 +21,7 @@ func (c *Counter) Name() string { return c.name }
 // Size returns the number of cells.
 func (c *Counter) Size() int { return len(c.cells) }
 
-// Read returns one cell.
+// Read returns the value of a cell.
 func (c *Counter) Read(index int) (CounterValue, error) {
 	if index < 0 || index >= len(c.cells) {
 		return CounterValue{}, indexErr("counter", c.name, index, len(c.cells))
@@ -30,7 +30,7 @@ func (c *Counter) Read(index int) (CounterValue, error) {
 	return CounterValue{atomic.LoadUint64(&v.Packets), atomic.LoadUint64(&v.Bytes)}, nil
 }
 
-// Write sets one cell.
+// Write sets the value of a cell.
 func (c *Counter) Write(index int, v CounterValue) error {
 	if index < 0 || index >= len(c.cells) {
 		return indexErr("counter", c.name, index, len(c.cells))
@@ -52,7 +52,7 @@ func indexErr(kind, name string, index, size int) error {
 	return fmt.Errorf("%s %q: index %d: %w: it has cells 0 to %d", kind, name, index, ErrNotFound, size-1)
 }
 
-// A Meter is one indexed meter of the program. Its methods may run concurrently with Process.
+// A Meter is an indexed meter of the program. Its methods may run concurrently with Process.
 type Meter struct {
 	name  string
 	unit  extern.Unit
@@ -68,8 +68,8 @@ func (m *Meter) Size() int { return m.cells.Len() }
 // Unit returns the unit that the meter measures.
 func (m *Meter) Unit() extern.Unit { return m.unit }
 
-// Read returns the configuration of one cell. If the cell has no configuration, and therefore returns green for all packets, Read returns
-// false.
+// Read returns the configuration of a cell. It returns false if the cell has no configuration, in which case the cell returns green for
+// every packet.
 func (m *Meter) Read(index int) (extern.MeterConfig, bool, error) {
 	c, err := m.cells.At(int64(index))
 	if err != nil {
@@ -79,7 +79,7 @@ func (m *Meter) Read(index int) (extern.MeterConfig, bool, error) {
 	return cfg, ok, nil
 }
 
-// Write configures one cell. If cfg is nil, it removes the cell's configuration.
+// Write configures a cell. If cfg is nil, it removes the cell's configuration.
 func (m *Meter) Write(index int, cfg *extern.MeterConfig) error {
 	c, err := m.cells.At(int64(index))
 	if err != nil {
@@ -95,12 +95,12 @@ func (m *Meter) Write(index int, cfg *extern.MeterConfig) error {
 	return nil
 }
 
-// A Register is one register array of the program. Its methods may run concurrently with Process. An action holds the locks of its
-// registers while it runs, so its reads and writes are atomic to other workers.
+// A Register is a register array of the program. Its methods may run concurrently with Process. An action holds the locks of its
+// registers while it runs, so to other workers its reads and writes are atomic.
 type Register struct {
 	name  string
 	width int
-	words int // number of words of a cell; the most significant word is first
+	words int // number of words in a cell; the most significant word is first
 	size  int
 
 	mu    sync.Mutex // guards cells
@@ -116,7 +116,7 @@ func (r *Register) Size() int { return r.size }
 // Width returns the width of a cell in bits.
 func (r *Register) Width() int { return r.width }
 
-// Read returns one cell in (Width+7)/8 big-endian bytes.
+// Read returns the value of a cell as (Width+7)/8 big-endian bytes.
 func (r *Register) Read(index int) ([]byte, error) {
 	if index < 0 || index >= r.size {
 		return nil, indexErr("register", r.name, index, r.size)
@@ -126,7 +126,7 @@ func (r *Register) Read(index int) ([]byte, error) {
 	return bytesOf(r.cells[index*r.words:][:r.words], r.width), nil
 }
 
-// Write sets one cell from big-endian bytes, which must fit Width.
+// Write sets the value of a cell from big-endian bytes, which must fit into Width bits.
 func (r *Register) Write(index int, value []byte) error {
 	if index < 0 || index >= r.size {
 		return indexErr("register", r.name, index, r.size)

@@ -18,19 +18,19 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// An stfRun is one test of p4c's corpus, in the format of p4c's runner for bmv2 (add, setdefault, packet, expect and the commands of
-// simple_switch_CLI).
+// An stfRun is a test of p4c's corpus. Its commands are those of p4c's runner for bmv2: add, setdefault, packet, expect and the commands
+// of simple_switch_CLI.
 type stfRun struct {
 	e        *Engine
 	w        *Worker
 	got      map[uint32][][]byte
 	want     map[uint32][]string
-	nodes    [][]Replica      // of mc_node_create, by handle
-	groups   map[uint32][]int // handles of a group
+	nodes    [][]Replica      // replicas of each mc_node_create command; the index is the handle
+	groups   map[uint32][]int // node handles of each group
 	sessions map[uint32]uint32
 }
 
-// TestSTF runs every NAME.json with NAME.stf in OP25B_STF_DIR; OP25B_STF_SRC names another directory for the .stf files.
+// TestSTF runs every NAME.json with NAME.stf in OP25B_STF_DIR. If OP25B_STF_SRC is set, it names the directory of the .stf files.
 func TestSTF(t *testing.T) {
 	dir := os.Getenv("OP25B_STF_DIR")
 	if dir == "" {
@@ -83,7 +83,7 @@ func TestLoadCorpus(t *testing.T) {
 		}
 		e, err := Load(prog, Options{})
 		if filepath.Base(f) == "extract_for_header_union.json" && errors.Is(err, ErrProgram) {
-			continue // p4c names a header union where a header type belongs; bmv2 refuses it too
+			continue // p4c names a header union where a header type is required, and bmv2 refuses such a program too
 		}
 		if err != nil {
 			t.Errorf("%s: %v", filepath.Base(f), err)
@@ -199,7 +199,7 @@ func (r *stfRun) command(line string) error {
 	return nil
 }
 
-// meter uses rates in units per microsecond, as simple_switch_CLI does.
+// meter configures a meter with rates in units per microsecond, as simple_switch_CLI does.
 func (r *stfRun) meter(name string, index int, rates []string) error {
 	m, ok := r.e.Meter(name)
 	if !ok {
@@ -215,7 +215,7 @@ func (r *stfRun) meter(name string, index int, rates []string) error {
 	return m.Write(index, &extern.MeterConfig{CIR: int64(rate[0] * 1e6), CBurst: burst[0], PIR: int64(rate[1] * 1e6), PBurst: burst[1]})
 }
 
-// replicate updates groups and sessions to the state of the commands so far.
+// replicate updates the groups and sessions of the engine from the commands executed so far.
 func (r *stfRun) replicate() error {
 	for id, handles := range r.groups {
 		var all []Replica
@@ -281,7 +281,8 @@ func (r *stfRun) call(t *Table, s string) (ActionCall, error) {
 	return c, nil
 }
 
-// add parses "table [priority] field:value ... action(name:value, ...)". A larger priority wins: p4c's runner passes bmv2 10000 minus it.
+// add parses "table [priority] field:value ... action(name:value, ...)" and inserts the entry. A larger priority wins, because p4c's
+// runner passes 10000 minus the priority to bmv2.
 func (r *stfRun) add(s string) error {
 	name, s, _ := strings.Cut(s, " ")
 	t, err := r.table(name)
@@ -327,7 +328,7 @@ func (r *stfRun) add(s string) error {
 	return t.Insert(en)
 }
 
-// compare requires exactly the expected packets on every port, in their order.
+// compare requires exactly the expected packets on every port, in the expected order.
 func (r *stfRun) compare() error {
 	ports := map[uint32]bool{}
 	for p := range r.got {
@@ -355,7 +356,8 @@ func (r *stfRun) compare() error {
 	return nil
 }
 
-// samePacket compares with an expectation of hex digits and stars. Without a $ at its end more bytes may follow.
+// samePacket compares a packet with the expected one, which consists of hex digits and stars. More bytes may follow unless the expected
+// packet ends with a $.
 func samePacket(got, want string) error {
 	exact := strings.HasSuffix(want, "$")
 	want = strings.TrimSuffix(want, "$")

@@ -8,7 +8,7 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// A KeyField is one field of a table's key. p4c writes optional fields as ternary, so the engine reports them as ternary. A header's
+// A KeyField is a field of a table's key. p4c writes optional fields as ternary, so the engine reports them as ternary. A header's
 // validity is a field of width 1 and kind match.Exact.
 type KeyField struct {
 	Name  string
@@ -16,24 +16,24 @@ type KeyField struct {
 	Kind  match.Kind
 }
 
-// A Table is one match-action table. Its methods may run concurrently with Process, and each method is atomic to packets.
+// A Table is a match-action table. Its methods may run concurrently with Process. To a packet, each method is atomic.
 type Table struct {
 	e        *Engine
 	name     string
 	key      []KeyField
 	size     int
-	isConst  bool // the program declares the entries
+	isConst  bool // whether the program declares the entries and they must not change
 	timeout  bool
 	counters bool
-	counter  string // name of the direct counter, empty if it has none
+	counter  string // name of the direct counter; empty if the table has none
 	meter    string
 	unit     extern.Unit
 	profile  *ActionProfile
 	source   *jsonSource
-	hidden   bool      // created by p4c for statements between the program's tables
+	hidden   bool      // whether p4c created the table for statements between the program's tables
 	actions  []*action // in the program's order
 
-	constDefault bool // the default action and its arguments may not change
+	constDefault bool // whether the default action and its arguments must not change
 	constAction  *action
 	initial      ActionCall // the default action that the program declares
 
@@ -42,16 +42,16 @@ type Table struct {
 	rows   *match.Table[entry]
 	miss   entry
 	build  []keyPart
-	masks  []uint64 // static masks of the key, nil if there are none
+	masks  []uint64 // fixed masks of the key; nil if there are none
 	words  int
 	onHit  *int32  // next node after a hit (__HIT__); overrides nextOf
 	onMiss *int32  // next node after a miss (__MISS__)
-	base   int32   // next node after a miss without default action (base_default_next)
-	nextOf []int32 // next node after each action, by action.index
+	base   int32   // next node after a miss without a default action (base_default_next)
+	nextOf []int32 // next node after each action; the index is action.index
 	color  ref     // field that receives the direct meter's color
 
 	in *inlined // nil if the table is not inlined
-	// defaultCall is the current default action, as Default returns it. It is guarded by e.ctl.
+	// defaultCall is the current default action as Default returns it. It is guarded by e.ctl.
 	defaultCall ActionCall
 }
 
@@ -63,14 +63,14 @@ type entry struct {
 	near    [2]uint64 // storage for short args, in the same cache line as the entry
 	packets uint64    // packets, bytes and seen are accessed atomically
 	bytes   uint64
-	seen    int64 // time of the last hit, in nanoseconds of the engine's clock
+	seen    int64 // time of the last hit on the engine's clock, in nanoseconds
 	member  *member
 	group   *group
 	meter   *extern.Meter
 	ctl     *Entry
 }
 
-// settle copies short arguments into the entry itself. The caller has stored the entry at its final address and has stopped all workers.
+// settle copies short arguments into the entry itself. The entry must be at its final address, and all workers must be stopped.
 func (v *entry) settle() {
 	if n := len(v.args); n > 0 && n <= len(v.near) {
 		copy(v.near[:], v.args)
@@ -78,13 +78,13 @@ func (v *entry) settle() {
 	}
 }
 
-// Name returns the table's name in the program, as P4Info spells it.
+// Name returns the table's name in the program, which is also its name in the P4Info.
 func (t *Table) Name() string { return t.name }
 
 // Key returns the fields of the key in the program's order.
 func (t *Table) Key() []KeyField { return slices.Clone(t.key) }
 
-// Size returns the largest number of entries.
+// Size returns the largest number of entries that the table can hold.
 func (t *Table) Size() int { return t.size }
 
 // ActionNames returns the names of the table's actions in the program's order.
@@ -99,13 +99,14 @@ func (t *Table) ActionParams(name string) ([]ActionParam, bool) {
 	return slices.Clone(a.params), true
 }
 
-// IsConst reports whether the entries are const. If they are, Insert, Modify and Delete return ErrConst.
+// IsConst reports whether the entries are const. If so, Insert, Modify and Delete return ErrConst.
 func (t *Table) IsConst() bool { return t.isConst }
 
-// HasConstDefault reports whether the default action is const. If it is, SetDefault returns ErrConst.
+// HasConstDefault reports whether the default action is const. If so, SetDefault returns ErrConst unless only the arguments change and
+// they are not const.
 func (t *Table) HasConstDefault() bool { return t.constDefault || t.constAction != nil }
 
-// SupportsTimeout reports whether the table records the time of last hit, which SinceHit returns.
+// SupportsTimeout reports whether the table records the time of each entry's last hit, so that SinceHit works.
 func (t *Table) SupportsTimeout() bool { return t.timeout }
 
 // HasDirectCounter reports whether the entries have a direct counter.
@@ -123,7 +124,7 @@ func (t *Table) DirectMeterUnit() extern.Unit { return t.unit }
 // Profile returns the action profile of an indirect table.
 func (t *Table) Profile() (*ActionProfile, bool) { return t.profile, t.profile != nil }
 
-// HasPriority reports whether entries have priorities, which is the case if some field is ternary, range or optional.
+// HasPriority reports whether entries have priorities. They have priorities if a field is ternary, range or optional.
 func (t *Table) HasPriority() bool {
 	return slices.ContainsFunc(t.key, func(f KeyField) bool { return f.Kind != match.Exact && f.Kind != match.LPM })
 }
@@ -174,8 +175,8 @@ func (t *Table) insertLocked(en Entry) error {
 	return nil
 }
 
-// Modify replaces the action, idle timeout and cookie of the entry with the same matches and priority. The entry keeps its counter, meter
-// and time of last hit.
+// Modify replaces the action, the idle timeout and the cookie of the entry with the same matches and priority. The entry keeps its
+// counter, its meter and the time of its last hit.
 func (t *Table) Modify(en Entry) error {
 	t.e.ctl.Lock()
 	defer t.e.ctl.Unlock()
@@ -228,7 +229,7 @@ func (t *Table) Delete(m []Match, priority int32) error {
 	return nil
 }
 
-// Get returns the entry with these matches and this priority, or false if there is none.
+// Get returns the entry with these matches and this priority. It returns false if there is no such entry.
 func (t *Table) Get(m []Match, priority int32) (Entry, bool) {
 	t.e.ctl.RLock()
 	defer t.e.ctl.RUnlock()
@@ -244,14 +245,15 @@ func (t *Table) Range(f func(Entry) bool) {
 	t.RangeState(func(en Entry, _ EntryState) bool { return f(en) })
 }
 
-// Default returns the default action. If the table has none, the name of the result is empty.
+// Default returns the default action. If the table has none, the Name of the result is empty.
 func (t *Table) Default() ActionCall {
 	t.e.ctl.RLock()
 	defer t.e.ctl.RUnlock()
 	return t.defaultCall.clone()
 }
 
-// SetDefault changes the default action. The default action of an indirect table does not refer to the action profile.
+// SetDefault changes the default action. In an indirect table too, the default action is an action with arguments, and not a member or
+// group of the action profile.
 func (t *Table) SetDefault(c ActionCall) error {
 	t.e.ctl.Lock()
 	defer t.e.ctl.Unlock()
@@ -275,7 +277,7 @@ func (t *Table) ResetDefault() {
 	defer t.e.ctl.Unlock()
 	a, args, err := bind(t.actions, t.initial)
 	if err != nil {
-		a, args = nil, nil // the program declares none
+		a, args = nil, nil // the program declares no default action
 	}
 	t.setDefaultLocked(a, args, t.initial.clone())
 }
@@ -287,8 +289,8 @@ func (t *Table) setDefaultLocked(a *action, args []uint64, c ActionCall) {
 	t.defaultCall = c
 }
 
-// nextHit returns the node that follows a hit on an entry with action a. nextMiss returns the node that follows a miss with default action
-// a.
+// nextHit returns the node that follows a hit on an entry with action a. nextMiss returns the node that follows a miss if a is the default
+// action.
 func (t *Table) nextHit(a *action) int32 {
 	if t.onHit != nil {
 		return *t.onHit

@@ -8,8 +8,8 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// tableProgram has header h with fields a and b of 16 bits, c of 72; one table "t" whose action "fwd" sets the port, and a
-// second table "after" that marks the packet in field b.
+// tableProgram returns a program with a header h, which has fields a and b of 16 bits and c of 72 bits. The action "fwd"
+// of its table "t" sets the port. A second table "after" marks the packet in field b.
 func tableProgram(kind string, keys l, change func(p *testProgram, t m)) *testProgram {
 	p := newTestProgram()
 	p.header("h", "a:16", "b:16", "c:72")
@@ -310,7 +310,7 @@ func TestActionProfileAndSelector(t *testing.T) {
 	mustInsert(t, tb, Entry{Matches: k(1), Member: 1}, Entry{Matches: k(2), Group: 1, HasGroup: true})
 	w := e.NewWorker()
 	goesTo(t, w, "\x00\x01\x00\x00"+tail, 11)
-	// Slots in the order of ids: member 0 twice, then member 2.
+	// The slots are in the order of member ids: member 0 twice, then member 2.
 	for b, want := range map[string]uint32{"\x00\x00": 10, "\x00\x01": 10, "\x00\x02": 12, "\x00\x03": 10} {
 		goesTo(t, w, "\x00\x02"+b+tail, want)
 	}

@@ -12,7 +12,7 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// table compiles one table.
+// table compiles a table.
 func (c *compiler) table(j *jsonTable, node func(*string) int32) *Table {
 	defer c.at("table %q", j.Name)()
 	t := &Table{
@@ -48,7 +48,8 @@ func (c *compiler) table(j *jsonTable, node func(*string) int32) *Table {
 	return t
 }
 
-// tableNext computes the node that follows each action or, if the program branches on hit or miss, a hit and a miss.
+// tableNext computes the node that follows each action. If the program branches on hit or miss, it computes the nodes that follow a
+// hit and a miss.
 func (c *compiler) tableNext(t *Table, j *jsonTable, node func(*string) int32) {
 	hit, isHit := j.NextTables["__HIT__"]
 	miss, isMiss := j.NextTables["__MISS__"]
@@ -114,7 +115,8 @@ func (c *compiler) tableKey(t *Table, j *jsonTable) {
 	t.rows = rows
 }
 
-// keyPart compiles a key field: [header, field], a header for its validity, or an expression that finds a field at run time.
+// keyPart compiles a field of a key. The field is given as [header, field], as a header whose validity is meant, or as an expression
+// that finds the field at run time.
 func (c *compiler) keyPart(k *jsonKey) (keyPart, *field, string) {
 	if len(k.Target) > 0 && k.Target[0] == '{' {
 		n := c.expr(&jsonValue{Type: "expression", Value: k.Target})
@@ -224,7 +226,7 @@ func (c *compiler) tableDefault(t *Table, j *jsonTable) {
 	t.miss.act, t.miss.args, t.miss.next = a, args, t.nextMiss(a)
 }
 
-// call converts the arguments that the program declares for an action.
+// call converts the arguments that the program declares for an action's call.
 func (c *compiler) call(a *action, data []string) ActionCall {
 	if len(data) != len(a.params) {
 		c.fail(ErrProgram, "action %q: %d arguments, it has %d parameters", a.name, len(data), len(a.params))
@@ -240,7 +242,8 @@ func (c *compiler) call(a *action, data []string) ActionCall {
 	return out
 }
 
-// tableEntries inserts the entries that the program declares. In the JSON the smallest priority wins; in the engine the largest wins.
+// tableEntries inserts the entries that the program declares. In the JSON the smallest priority wins, whereas in the engine the
+// largest priority wins.
 func (c *compiler) tableEntries(t *Table, j *jsonTable) {
 	if j.Entries == nil {
 		return

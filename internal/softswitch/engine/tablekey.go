@@ -9,7 +9,7 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// keyOf converts the matches of an entry to the matches of package match.
+// keyOf converts the matches of an entry to matches of package match.
 func (t *Table) keyOf(ms []Match) ([]match.KeyMatch, error) {
 	if len(ms) != len(t.key) {
 		return nil, fmt.Errorf("table %q: %w: %d matches, its key has %d fields", t.name, ErrInvalid, len(ms), len(t.key))
@@ -74,7 +74,7 @@ func (t *Table) valueOf(en *Entry) (entry, error) {
 	return v, nil
 }
 
-// retain adds n to the reference counts of the member and group of an entry. The caller holds e.ctl.
+// retain adds n to the reference counts of an entry's member and group. The caller must hold e.ctl.
 func (v *entry) retain(n int) {
 	if v.member != nil {
 		v.member.refs += n
@@ -114,7 +114,7 @@ func (t *Table) matchErr(err error, m []Match, priority int32) error {
 	return fmt.Errorf("table %q: entry %s: %w: %w", t.name, describe(m, priority), sentinel, err)
 }
 
-// describe formats a match for an error message.
+// describe formats the matches and the priority of an entry for an error message.
 func describe(ms []Match, priority int32) string {
 	var b strings.Builder
 	b.WriteByte('[')
@@ -156,7 +156,7 @@ func wordsOf(b []byte, width int) ([]uint64, error) {
 	}
 	w := make([]uint64, max(1, match.Words(width)))
 	for i := range b {
-		at := len(b) - 1 - i // position, counted from the least significant byte
+		at := len(b) - 1 - i // position of the byte, counted from the least significant byte
 		w[len(w)-1-at/8] |= uint64(b[i]) << (at % 8 * 8)
 	}
 	return w, nil

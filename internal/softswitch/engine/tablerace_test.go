@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestWritesBesidePackets: no packet sees half of a change while two workers run.
+// TestWritesBesidePackets verifies that, while two workers run, no packet sees a half-completed
+// change.
 func TestWritesBesidePackets(t *testing.T) {
 	e := tableProgram("exact", l{key("exact", "h", "a")}, nil).load(t, Options{})
 	tb, _ := e.Table("t")

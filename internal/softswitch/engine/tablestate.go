@@ -9,15 +9,15 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// An EntryState holds the state of an entry that packets change.
+// An EntryState is the part of an entry's state that packets change.
 type EntryState struct {
 	Counter CounterValue  // set if the table has a direct counter
-	Since   time.Duration // time since the last hit, or since Insert if there was none; set if the table supports timeouts
+	Since   time.Duration // time since the last hit, or since Insert if there was no hit; set if the table supports timeouts
 	Meter   extern.MeterConfig
 	Metered bool // whether Meter is set
 }
 
-// RangeState is like Range, but also passes the state of each entry to f.
+// RangeState is like Range, but also passes each entry's state to f.
 func (t *Table) RangeState(f func(Entry, EntryState) bool) {
 	t.e.ctl.RLock()
 	defer t.e.ctl.RUnlock()
@@ -27,7 +27,7 @@ func (t *Table) RangeState(f func(Entry, EntryState) bool) {
 	})
 }
 
-// State returns the state of one entry.
+// State returns the state of an entry.
 func (t *Table) State(m []Match, priority int32) (EntryState, error) {
 	t.e.ctl.RLock()
 	defer t.e.ctl.RUnlock()
@@ -84,8 +84,8 @@ func (t *Table) WriteCounter(m []Match, priority int32, c CounterValue) error {
 	return nil
 }
 
-// ReadMeter returns the configuration of an entry's direct meter. If the meter has no configuration, and therefore returns green for all
-// packets, ReadMeter returns false.
+// ReadMeter returns the configuration of an entry's direct meter. It returns false if the meter has no configuration, in which case it
+// returns green for every packet.
 func (t *Table) ReadMeter(m []Match, priority int32) (extern.MeterConfig, bool, error) {
 	if t.meter == "" {
 		return extern.MeterConfig{}, false, fmt.Errorf("table %q: %w: it has no direct meter", t.name, ErrInvalid)

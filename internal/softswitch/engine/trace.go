@@ -9,36 +9,36 @@ import (
 // A Kind is the kind of an Event.
 type Kind string
 
-// The kinds, in the order of processing.
+// The kinds of events, in the order of processing.
 const (
-	EventReceived  Kind = "received"  // a frame of length Bytes enters ingress at Port, for the first time or again
+	EventReceived  Kind = "received"  // a frame of Bytes bytes enters ingress at Port; the frame is received, resubmitted or recirculated
 	EventState     Kind = "state"     // the parser enters Name
-	EventSelect    Kind = "select"    // state Name selects the next state by Fields; the next event names that state
-	EventParsed    Kind = "parsed"    // the parser has finished and consumed Bytes; Name is its error, or NoError
+	EventSelect    Kind = "select"    // state Name selects the next state by the values in Fields; the next event names that state
+	EventParsed    Kind = "parsed"    // the parser has finished after Bytes bytes; Name is the parser error, or NoError
 	EventPipeline  Kind = "pipeline"  // pipeline Name (ingress or egress) begins; for egress, Port is the egress port
 	EventCondition Kind = "condition" // condition Name was evaluated
-	EventTable     Kind = "table"     // table Name was applied to the key in Fields; Hit, Entry, Action and Args are the result
+	EventTable     Kind = "table"     // table Name was applied to the key in Fields; Hit, Entry, Action and Args describe the result
 	EventAction    Kind = "action"    // Action was called without a table
-	EventCounter   Kind = "counter"   // counter Name counts Bytes; without Index, Name is a direct counter or its table
-	EventMeter     Kind = "meter"     // meter Name returned Color; without Index, it is the direct meter of the preceding table
+	EventCounter   Kind = "counter"   // counter Name counts Bytes bytes; without Index, Name is the direct counter or, if it has no name, its table
+	EventMeter     Kind = "meter"     // meter Name returned Color; without Index, Name is the direct meter of the preceding table
 	EventRead      Kind = "read"      // register Name was read at Index; Fields[0] is the value
 	EventWrite     Kind = "write"     // register Name was written at Index; Fields[0] is the value
-	EventDigest    Kind = "digest"    // digest Name with Fields is sent to the control plane, if the queue has room
+	EventDigest    Kind = "digest"    // digest Name with the values in Fields is sent to the control plane, if the queue has room
 	EventClone     Kind = "clone"     // the packet is cloned to session Index
 	EventMulticast Kind = "multicast" // the packet is replicated to group Index
-	EventAgain     Kind = "again"     // the packet is resubmitted or recirculated, as Name says
-	EventDeparse   Kind = "deparse"   // the headers in Headers are written
+	EventAgain     Kind = "again"     // the packet is resubmitted or recirculated; Name states which of the two
+	EventDeparse   Kind = "deparse"   // the deparser writes the headers in Headers
 	EventDrop      Kind = "drop"      // the packet is dropped in pipeline Name (ingress or egress)
-	EventSend      Kind = "send"      // a frame of length Bytes is sent to Port
+	EventSend      Kind = "send"      // a frame of Bytes bytes is sent to Port
 )
 
-// An Event is one step of a packet's processing. Its Kind determines which members are set; the others are zero.
+// An Event is a step in a packet's processing. Its Kind determines which members are set. The other members are zero.
 type Event struct {
 	Kind Kind `json:"kind"`
-	// Name is the name in the program of a table, parser state, counter and so on. For a condition, it is p4c's name.
+	// Name is the name of a table, parser state, counter or other object in the program. For a condition, it is the name that p4c gave it.
 	Name string `json:"name,omitempty"`
-	// Source is the position in the program's source as file:line, and Text is the source text there. Both are empty if the JSON has no
-	// position.
+	// Source is the position in the program's source as file:line, and Text is the source text at that position. Both are empty if the JSON
+	// has no position.
 	Source string `json:"source,omitempty"`
 	Text   string `json:"text,omitempty"`
 	// Hidden marks a table that p4c created for statements between the program's tables.
@@ -64,7 +64,7 @@ type Value struct {
 	Value Bits   `json:"value"`
 }
 
-// A Matched is the match of one key field in the entry that was hit.
+// A Matched is the match on one key field in the entry that was hit.
 type Matched struct {
 	Name  string `json:"name"`
 	Kind  string `json:"kind"` // match kind, in P4's spelling
@@ -85,7 +85,7 @@ func (b Bits) String() string { return "0x" + hex.EncodeToString(b) }
 // MarshalText returns the same text as String.
 func (b Bits) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
 
-// Uint64 returns the low 64 bits.
+// Uint64 returns the low 64 bits of the number.
 func (b Bits) Uint64() uint64 {
 	var v uint64
 	for _, x := range b {
@@ -94,10 +94,10 @@ func (b Bits) Uint64() uint64 {
 	return v
 }
 
-// Trace processes a frame like Process. It returns the events of the packet, and of all packets made from it, in order.
+// Trace processes a frame like Process. It returns the events of the packet and of all packets made from it, in order.
 //
-// Traced packets run separate code that also records events, so the code of Process has no support for tracing. Unlike Process, Trace
-// allocates.
+// Traced packets run separate code, which also records events. So the code that Process runs has no support for tracing. Unlike Process,
+// Trace allocates.
 func (w *Worker) Trace(port uint32, frame []byte, emit func(port uint32, frame []byte)) []Event {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -107,19 +107,19 @@ func (w *Worker) Trace(port uint32, frame []byte, emit func(port uint32, frame [
 	return w.trace.events
 }
 
-// A trace collects events. If tracing is off, the trace is nil; callers check for nil before they create an event.
+// A trace collects events. If tracing is off, the pointer to the trace is nil, and callers check this before they create an event.
 type trace struct{ events []Event }
 
 func (t *trace) add(e Event) { t.events = append(t.events, e) }
 
 func ptr[T any](v T) *T { return &v }
 
-// valueOf returns a Value from the words of a field.
+// valueOf returns a Value that contains the words of a field.
 func valueOf(name string, width int, words []uint64) Value {
 	return Value{name, width, bytesOf(words, width)}
 }
 
-// tell returns an instr that records an event computed from the packet.
+// tell returns an instr that records an event. f computes the event from the packet.
 func tell(f func(p *packet) Event) instr {
 	return instr{op: opCall, x: &extra{fn: func(p *packet) { p.w.trace.add(f(p)) }}}
 }
@@ -146,7 +146,8 @@ func (pr *program) errName(code uint64) string {
 	return fmt.Sprintf("error %d", code)
 }
 
-// traceFlow is the equivalent of flow for traced packets: nothing is omitted, inlined or reordered, and every step records an event.
+// traceFlow lays out the code of all pipelines for traced packets. Unlike flow, it omits, inlines and reorders nothing, and every step
+// records an event.
 func (c *compiler) traceFlow(pr *program) {
 	var s asm
 	base := int32(len(pr.code))
@@ -196,7 +197,8 @@ func (c *compiler) traceFlow(pr *program) {
 	pr.code = append(pr.code, s.link()...)
 }
 
-// event returns the event for applying the table to the packet. The worker's lock is held, so no entry changes before the table is applied.
+// event returns the event for the application of the table to the packet. The worker's lock is held, so no entry changes between this call
+// and the lookup.
 func (t *Table) event(p *packet) Event {
 	e := Event{Kind: EventTable, Name: t.name, Source: t.source.place(), Hidden: t.hidden}
 	key := p.w.key[:t.words]
@@ -247,7 +249,7 @@ func (t *Table) matched(ms []Match) []Matched {
 	return out
 }
 
-// event returns the event for the selection. If the packet is too short for the key, the event has no Fields.
+// event returns the event for a selection. If the packet is too short for the key, the event has no Fields.
 func (sel *selection) event(p *packet, state string) Event {
 	e := Event{Kind: EventSelect, Name: state}
 	failed := p.failed

@@ -11,7 +11,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// traced processes a frame, and returns the text of its trace without the steps that p4c has inserted.
+// traced processes a frame. It returns the frames sent and the text of the trace, without the steps that p4c has
+// inserted.
 func traced(w *Worker, port uint32, frame string) (out []sent, text []string) {
 	events := w.Trace(port, []byte(frame), func(p uint32, f []byte) { out = append(out, sent{p, string(f)}) })
 	for _, e := range events {
@@ -84,7 +85,7 @@ func TestTraceIsJSON(t *testing.T) {
 	}
 }
 
-// TestTraceOfEverything: rare steps are recorded too.
+// TestTraceOfEverything verifies that the trace also contains the steps that occur rarely.
 func TestTraceOfEverything(t *testing.T) {
 	drop := prim("mark_to_drop", hdr("standard_metadata"))
 	out := func(prims ...any) l { return append(l{set(std("egress_spec"), hx("0x7"))}, prims...) }
@@ -94,7 +95,7 @@ func TestTraceOfEverything(t *testing.T) {
 		in, out l
 		change  func(p *testProgram)
 		prepare func(e *Engine)
-		want    []string // behind "table in => act_in"
+		want    []string // the lines after "table in => act_in"
 	}{
 		{"drop in ingress", l{drop}, nil, nil, nil, []string{"dropped at the end of ingress"}},
 		{"drop in egress", out(), l{drop}, nil, nil, []string{"egress of port 7", "table out => act_out", "dropped at the end of egress"}},
@@ -175,7 +176,8 @@ func TestTraceOfEverything(t *testing.T) {
 	})
 }
 
-// TestTraceNamesTheSource: conditions and p4c's tables have file, line and text, and tables that p4c made are marked.
+// TestTraceNamesTheSource verifies that a condition has its file, line and source text, and that tables that p4c
+// created are marked as hidden.
 func TestTraceNamesTheSource(t *testing.T) {
 	var found, hidden bool
 	for _, e := range op25b(t).NewWorker().Trace(1, mailFrames()[0], func(uint32, []byte) {}) {
@@ -187,7 +189,7 @@ func TestTraceNamesTheSource(t *testing.T) {
 	}
 }
 
-// counted is the state of an engine that packets change.
+// counted formats the part of an engine's state that packets change.
 func counted(e *Engine) string {
 	var b strings.Builder
 	for _, c := range e.counters {
@@ -214,7 +216,7 @@ func counted(e *Engine) string {
 	return b.String()
 }
 
-// TestTraceChangesNothing: a traced packet has the same results and effects as an untraced one.
+// TestTraceChangesNothing verifies that a traced packet has the same results and effects as an untraced packet.
 func TestTraceChangesNothing(t *testing.T) {
 	now := time.Unix(0, 0)
 	clock := Options{Clock: func() time.Time { return now }}
@@ -249,7 +251,7 @@ func TestTraceChangesNothing(t *testing.T) {
 			}
 		}
 	})
-	for i, pair := range programs[:2] { // the last one depends on a running clock
+	for i, pair := range programs[:2] { // the last program depends on a running clock
 		if got, want := counted(pair[1]), counted(pair[0]); got != want {
 			t.Errorf("program %d: traced packets left\n%s\nuntraced\n%s", i, got, want)
 		}

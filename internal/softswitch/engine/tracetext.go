@@ -88,7 +88,7 @@ func (e Event) table() string {
 	return b.String()
 }
 
-// text formats the entry's match of the field as value, value/length, value&mask or low..high, or as * if every value matches.
+// text formats the entry's match on the field as value, value/length, value&mask or low..high. If every value matches, the text is *.
 func (m Matched) text() string {
 	v := Value{Width: m.Width, Value: m.Value}.text()
 	switch {
@@ -104,7 +104,7 @@ func (m Matched) text() string {
 	return v
 }
 
-// wholeMask reports whether a mask has all bits of a field.
+// wholeMask reports whether a mask contains all bits of a field.
 func wholeMask(mask Bits, width int) bool {
 	n := 0
 	for _, x := range mask {
@@ -123,8 +123,8 @@ func values(vs []Value) string {
 	return b.String()
 }
 
-// text formats the value by its width: 32 and 128 bits as IP addresses, 48 bits as a MAC address, fewer than 32 in decimal, and all others
-// in hexadecimal.
+// text formats the value according to its width. 32 and 128 bits are IP addresses, 48 bits are a MAC address, fewer than 32 bits are
+// decimal, and all other widths are hexadecimal.
 func (v Value) text() string {
 	b := v.Value
 	for len(b) < (v.Width+7)/8 {

@@ -11,29 +11,29 @@ import (
 type ValueSet struct {
 	e      *Engine
 	name   string
-	width  int   // width of a member in bits, over all its fields
-	fields []int // widths of the key's fields at the first use; nil if the set is unused
+	width  int   // total width of a member's fields, in bits
+	fields []int // widths of the key's fields where the set is first used; nil if the set is unused
 	uses   []*valueSetUse
 	// members is guarded by e.ctl.
 	members [][]Match
 }
 
-// A valueSetUse is one transition on the set. rows holds the members in the layout of the state's key; it changes only while all workers
-// are stopped.
+// A valueSetUse is a parser transition that uses the set. rows contains the members in the layout of the state's key. It changes only
+// while all workers are stopped.
 type valueSetUse struct {
 	widths []int
 	mask   []uint64 // mask of the transition, or nil
 	words  int
-	rows   []uint64 // value and mask of each member
+	rows   []uint64 // the value and the mask of each member
 }
 
 // Name returns the set's name in the program.
 func (v *ValueSet) Name() string { return v.name }
 
-// Width returns the width of a member in bits, over all its fields.
+// Width returns the total width of a member's fields, in bits.
 func (v *ValueSet) Width() int { return v.width }
 
-// Fields returns the widths in bits of a member's fields.
+// Fields returns the widths of a member's fields, in bits.
 func (v *ValueSet) Fields() []int {
 	if v.fields == nil {
 		return []int{v.width}
@@ -57,8 +57,8 @@ func cloneMembers(ms [][]Match) [][]Match {
 	return out
 }
 
-// SetValueSet replaces all members of a set. A member has either one match over the whole width, or one match for each of Fields. A match
-// is exact (Value alone), ternary (Value and Mask) or LPM (Value and PrefixLen). Ranges are not supported.
+// SetValueSet replaces all members of a set. A member has either one match over the whole width, or one match for each of the set's
+// Fields. A match is exact (only Value), ternary (Value and Mask) or LPM (Value and PrefixLen). Ranges are not supported.
 func (e *Engine) SetValueSet(name string, members [][]Match) error {
 	v, ok := e.vsets[name]
 	if !ok {
@@ -129,7 +129,7 @@ func (v *ValueSet) join(ms []Match) (value, mask *big.Int, err error) {
 	return value, mask, nil
 }
 
-// row converts a member to the layout of a key, in which each field has separate words.
+// row converts a member to the layout of a key, in which each field has its own words.
 func (u *valueSetUse) row(value, mask *big.Int, width int) []uint64 {
 	out := make([]uint64, 0, 2*u.words)
 	for _, b := range []*big.Int{value, mask} {
@@ -150,7 +150,7 @@ func (u *valueSetUse) row(value, mask *big.Int, width int) []uint64 {
 	return out
 }
 
-// matches reports whether a member matches key.
+// matches reports whether any member matches key.
 func (u *valueSetUse) matches(key []uint64) bool {
 next:
 	for r := u.rows; len(r) > 0; r = r[2*u.words:] {

@@ -5,7 +5,7 @@ import (
 	"math/bits"
 )
 
-// A wv evaluates a number of more than 64 bits into dst, in two's complement with the least significant word first.
+// A wv evaluates a number of any width into dst, in two's complement with the least significant word first.
 type wv func(p *packet, dst []uint64)
 
 // wide compiles all words of a number.
@@ -21,7 +21,7 @@ func (c *compiler) lowOfWide(n *node) ev {
 	}
 }
 
-// wideTo compiles the low k words of a number. A shorter number is sign-extended.
+// wideTo compiles the low k words of a number. If the number is shorter, it is sign-extended.
 func (c *compiler) wideTo(n *node, k int) wv {
 	if n.narrow() && n.op != leafConst && !(n.op == leafField && n.ref.f.variable) && !wideInside(n) {
 		e := c.ev(n)
@@ -51,7 +51,7 @@ func words64(b *big.Int, k int) []uint64 {
 	return w
 }
 
-// wideInside reports whether a narrow result has wide operands of which the operation needs all words.
+// wideInside reports whether an operation with a narrow result needs all words of a wide operand.
 func wideInside(n *node) bool {
 	switch n.op {
 	case ">>", "/", "%", "usat_cast", "sat_cast":
@@ -60,7 +60,7 @@ func wideInside(n *node) bool {
 	return false
 }
 
-// fill writes v as a signed number to dst, with sign extension.
+// fill writes the signed number v to dst and extends its sign.
 func fill(dst []uint64, v uint64) {
 	sign := uint64(int64(v) >> 63)
 	for i := range dst {
@@ -69,7 +69,7 @@ func fill(dst []uint64, v uint64) {
 	dst[0] = v
 }
 
-// wideCmp compares two signed numbers of the same length.
+// wideCmp compares two signed numbers with the same number of words.
 func wideCmp(a, b []uint64) int {
 	top := len(a) - 1
 	if x, y := int64(a[top]), int64(b[top]); x != y {
@@ -118,12 +118,12 @@ func wideMul(dst, a, b []uint64) {
 	}
 }
 
-// shiftLeft writes the field src, shifted left, to the slots dst of a field that has at least as many words. The most significant word is
-// first. dst and src may be the same.
+// shiftLeft writes the field src, shifted left, to the slots dst. The destination must have at least as many words as src. The most
+// significant word is first. dst and src may be the same.
 func shiftLeft(dst, src []uint64, by uint64) {
 	words, in := by/64, by%64
 	for i := range dst {
-		// v is computed from the word of src that moves here and the word after it.
+		// v consists of bits from the word of src that moves to position i and from the word after it.
 		j := uint64(i+len(src)-len(dst)) + words
 		var v uint64
 		if j < uint64(len(src)) {
@@ -184,8 +184,8 @@ func wideSign(dst []uint64, w int) {
 	}
 }
 
-// wideDiv divides two nonnegative numbers bit by bit: num becomes the quotient, rem the remainder. Division by zero yields zero for both;
-// bmv2 terminates.
+// wideDiv divides two nonnegative numbers bit by bit: num becomes the quotient and rem the remainder. Division by zero yields zero for
+// both, whereas bmv2 terminates.
 func wideDiv(num, den, rem []uint64) {
 	clear(rem)
 	zero := true

@@ -108,7 +108,7 @@ func (c *compiler) wideOp(n *node, k int) wv {
 	return nil
 }
 
-// wideField compiles a field that is determined at load time.
+// wideField compiles a field that is known at load time.
 func (c *compiler) wideField(r ref, k int) wv {
 	at, f := r.slot(), r.f
 	if f.variable {
@@ -180,7 +180,7 @@ func (c *compiler) wideRing(n *node, k int) wv {
 	}
 }
 
-// reversed copies the words of a field (most significant first) to a number (least significant first).
+// reversed copies the words of a field (most significant word first) to a number (least significant word first).
 func reversed(dst, src []uint64) {
 	for i := range dst {
 		if j := len(src) - 1 - i; j >= 0 {

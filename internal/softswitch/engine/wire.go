@@ -2,23 +2,23 @@ package engine
 
 import "encoding/binary"
 
-// A chunk is a run of up to eight bytes of a header on the wire. Its parts are the fields, or parts of fields, in these bytes.
+// A chunk is a run of up to eight bytes of a header on the wire. Its parts are the fields in these bytes, or parts of fields.
 type chunk struct {
-	off, n int // offset in the header and length, in bytes
+	off, n int // offset in the header and number of bytes
 	parts  []part
 }
 
 // A part is a run of bits in a chunk that belongs to one slot.
 type part struct {
-	slot  int // relative to the header's validity slot
+	slot  int // the slot, relative to the header's validity slot
 	mask  uint64
-	right uint8 // shift in the chunk's value
-	left  uint8 // shift in the slot
-	join  bool  // the slot already holds the more significant bits
+	right uint8 // number of bits by which the part is shifted in the chunk's value
+	left  uint8 // number of bits by which the part is shifted in the slot
+	join  bool  // whether the slot already contains the more significant bits
 }
 
-// packing lays out fields of fixed width. Where possible within 64 bits, a chunk ends at the end of a field on a byte boundary, so most
-// fields have one part.
+// packing divides fields of fixed width into chunks. Where possible within 64 bits, a chunk ends where a field ends on a byte boundary,
+// so that most fields have only one part.
 func packing(fields []*field) []chunk {
 	type run struct {
 		slot, width, left int
@@ -79,7 +79,7 @@ func packing(fields []*field) []chunk {
 	return out
 }
 
-// ones returns a mask of the n low bits. n is from 0 to 64.
+// ones returns a mask of the low n bits. n is from 0 to 64.
 func ones(n int) uint64 {
 	if n <= 0 {
 		return 0
@@ -132,7 +132,7 @@ func store(b []byte, n int, v uint64) {
 	}
 }
 
-// unpack reads a header without a variable field from b into its slots. b holds the whole header.
+// unpack reads a header without a variable field from b into its slots. b must contain the whole header.
 func unpack(s []uint64, pack []chunk, b []byte) {
 	for i := range pack {
 		c := &pack[i]
@@ -161,13 +161,13 @@ func packInto(b []byte, pack []chunk, s []uint64) {
 	}
 }
 
-// bitReader reads fields of any width from a byte string, most significant bit first.
+// A bitReader reads fields of any width from a byte string, most significant bit first.
 type bitReader struct {
 	b   []byte
 	bit int
 }
 
-// take returns the next n bits, at most 64. Bits beyond the end are zero.
+// take returns the next n bits, at most 64. Bits after the end of the byte string are zero.
 func (r *bitReader) take(n int) uint64 {
 	var v uint64
 	for n > 0 {
@@ -193,12 +193,12 @@ func (r *bitReader) field(s []uint64, f *field) {
 	}
 }
 
-// bitWriter appends fields of any width to a byte string, most significant bit first. b must have enough room, and must be zero after the
-// written part.
+// A bitWriter appends fields of any width to a byte string, most significant bit first. b must have enough room, and must be zero after
+// the written part.
 type bitWriter struct {
 	b   []byte
 	n   int    // number of whole bytes written
-	acc uint64 // the low pen bits are not written yet
+	acc uint64 // its low pen bits are not written yet
 	pen int    // number of pending bits, less than 8
 }
 

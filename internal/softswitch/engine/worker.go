@@ -6,19 +6,19 @@ import (
 	"sync/atomic"
 )
 
-// A Worker runs packets through the program. Each Worker is for one goroutine; several Workers may run concurrently.
+// A Worker runs packets through the program, one at a time. Use one Worker per goroutine; the Workers of an engine run concurrently.
 type Worker struct {
 	e  *Engine
 	mu sync.Mutex // held for each packet; the control side locks it to stop the worker
 
-	// mu guards the fields below, except stats, whose fields are atomic.
+	// mu guards the fields below, except stats, whose counters are atomic.
 
 	rng     *rand.Rand
-	scratch []uint64 // for wide arithmetic
+	scratch []uint64 // words for wide arithmetic
 	key     []uint64 // key of the current lookup
 	buf     []byte   // input of the current calculation
 	out     []byte   // output of the deparser
-	now     int64    // the engine's clock, read once per packet
+	now     int64    // time of the engine's clock, read once for each packet
 	passes  int
 	free    []*packet
 	egress  fifo
@@ -29,7 +29,7 @@ type Worker struct {
 	stats   Stats
 }
 
-// NewWorker returns a worker. Call Close to release it.
+// NewWorker returns a new worker. Close must be called to release it.
 func (e *Engine) NewWorker() *Worker {
 	e.gate.mu.Lock()
 	defer e.gate.mu.Unlock()
@@ -64,11 +64,11 @@ func (w *Worker) Close() {
 // count adds one to a counter of the worker's Stats.
 func (w *Worker) count(c *uint64) { atomic.AddUint64(c, 1) }
 
-// Process runs one received frame, without FCS, through the program and calls emit for every output frame. A frame that is empty or longer
+// Process runs a received frame, without FCS, through the program and calls emit for every output frame. A frame that is empty or longer
 // than MaxFrame bytes is counted and dropped.
 //
-// Process only reads frame, and only during the call. The frame passed to emit is valid only during emit. emit is called under the worker's
-// lock, so it must not call the control side.
+// Process does not modify frame and does not keep a reference to it. The frame passed to emit is valid only during emit. emit is called
+// under the worker's lock, so it must not call the control side.
 func (w *Worker) Process(port uint32, frame []byte, emit func(port uint32, frame []byte)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
