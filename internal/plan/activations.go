@@ -10,7 +10,7 @@ import (
 	"op25b/internal/policy"
 )
 
-// activationNotes returns notes about the activations that a proposal takes back or brings back, compared with the current intent.
+// activationNotes returns notes about the activations that the proposal removes from the current intent or restores.
 func activationNotes(base, proposed *intent.Intent) []string {
 	if base == nil || base == proposed {
 		return nil
@@ -20,7 +20,7 @@ func activationNotes(base, proposed *intent.Intent) []string {
 	return append(all, apart("brought back", proposed.Activations, base.Activations, zone)...)
 }
 
-// apart names the activations in list that are not in other.
+// apart returns a note about each activation in list that is not in other. what says what happens to it.
 func apart(what string, list, other []policy.Activation, zone *time.Location) []string {
 	var all []string
 	more := 0
@@ -44,7 +44,7 @@ func apart(what string, list, other []policy.Activation, zone *time.Location) []
 	return all
 }
 
-// where describes a scope, with a leading space. The text is empty for all lines.
+// where describes a scope, beginning with a space. It returns "" if the scope covers all lines.
 func where(s policy.Scope) string {
 	text := ""
 	if len(s.Groups) > 0 {

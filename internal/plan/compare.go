@@ -7,10 +7,10 @@ import (
 	"op25b/internal/reconcile"
 )
 
-// An effective has the entries of a switch that affect packets, without rule sets that are not in force. Both lists are ordered by key.
+// An effective has the entries of a switch that affect packets. It excludes rule sets that are not in force. Both lists are ordered by key.
 type effective struct {
 	fixed   []pipeline.Entry
-	rules   []pipeline.Entry // rules of the running epoch
+	rules   []pipeline.Entry // the rules of the running epoch
 	epoch   pipeline.Epoch
 	running pipeline.Entry // the entry with the epoch and the drain
 }
@@ -54,7 +54,7 @@ func entriesOf(state *pipeline.State, epoch pipeline.Epoch) ([]pipeline.Entry, e
 	return append(append(fixed, rules...), pipeline.EpochEntry(epoch, state.SynOnly)), nil
 }
 
-// heldBy returns the entries of a switch that was brought to a state, including the staged rule sets.
+// heldBy returns the entries that a switch has after it was brought to the given state, including the staged rule sets.
 func heldBy(state *pipeline.State) ([]pipeline.Entry, error) {
 	all, err := entriesOf(state, 1)
 	for i, set := range state.Staged {
@@ -68,7 +68,7 @@ func heldBy(state *pipeline.State) ([]pipeline.Entry, error) {
 	return all, err
 }
 
-// has reports whether there is an entry with the key of e; the epoch of a rule is ignored.
+// has reports whether x has an entry with the same key as e. The epochs of rules are ignored.
 func (x effective) has(e pipeline.Entry) bool {
 	all := x.fixed
 	if _, isRule := e.Epoch(); isRule {
@@ -78,7 +78,7 @@ func (x effective) has(e pipeline.Entry) bool {
 	return has
 }
 
-// compare returns the difference that turns a into b, in lists ordered by key. keep is as in reconcile.Compare. The epochs of rules are ignored.
+// compare returns the changes that turn a into b, in lists ordered by key. keep is as in reconcile.Compare. The epochs of rules are ignored.
 func compare(a, b effective, keep func(pipeline.Entry) bool) reconcile.Difference {
 	d := reconcile.Compare(a.fixed, b.fixed, keep)
 	old := make([]pipeline.Entry, len(a.rules))
@@ -90,7 +90,7 @@ func compare(a, b effective, keep func(pipeline.Entry) bool) reconcile.Differenc
 		d.Removed = append(d.Removed, e.InEpoch(a.epoch))
 	}
 	d.Added, d.Changed = append(d.Added, rules.Added...), append(d.Changed, rules.Changed...)
-	// The number of the epoch does not matter to packets, but the drain does.
+	// The number of the epoch does not affect packets, but the drain does.
 	if was, is := a.drains(), b.drains(); was != is {
 		d.Changed = append(d.Changed, reconcile.Change{Old: pipeline.EpochEntry(b.epoch, was), New: pipeline.EpochEntry(b.epoch, is)})
 	}
@@ -100,5 +100,5 @@ func compare(a, b effective, keep func(pipeline.Entry) bool) reconcile.Differenc
 	return d
 }
 
-// drains reports whether the rules apply to new connections only.
+// drains reports whether the rules in force stop only new connections.
 func (x effective) drains() bool { return x.running.Value == pipeline.EpochEntry(x.epoch, true).Value }

@@ -10,20 +10,21 @@ import (
 	"op25b/internal/intent"
 )
 
-// MaxDiff is the maximum size, in bytes, of a document's difference in a plan.
+// MaxDiff is the maximum size, in bytes, of a DocumentDiff's text.
 const MaxDiff = 64 << 10
 
-// A DocumentDiff is the difference of one document between the base and the proposal.
+// A DocumentDiff describes the difference of one document between the base and the proposal.
 type DocumentDiff struct {
-	Path    string // "files/", followed by the file's name
+	Path    string // "files/" followed by the file's name
 	Added   bool   // the base does not have the document
 	Removed bool   // the proposal does not have the document
-	// Unified is in the unified format. Truncated means that it was cut at MaxDiff.
+	// Unified is the difference in unified format. Truncated reports whether it was cut at MaxDiff.
 	Unified   string
 	Truncated bool
 }
 
-// Detail returns the difference of two intents' documents for an audit record, in the unified format, cut at a number of bytes.
+// Detail returns the difference between two intents' documents in unified format, for an audit record. The text has at most the
+// given number of bytes.
 func Detail(base, proposed *intent.Intent, most int) string {
 	const more = "... and more\n"
 	var b strings.Builder
@@ -44,7 +45,7 @@ func Detail(base, proposed *intent.Intent, most int) string {
 	return text
 }
 
-// documentDiffs returns the differences of the documents that a proposal changes.
+// documentDiffs returns the differences of those documents that the proposal changes.
 func documentDiffs(base, proposed *intent.Intent) []DocumentDiff {
 	if base == proposed {
 		return nil
@@ -61,7 +62,7 @@ func documentDiffs(base, proposed *intent.Intent) []DocumentDiff {
 	return diffs(old, now)
 }
 
-// A file is a document with its name.
+// A file is a document and its name.
 type file struct {
 	name string
 	data []byte
@@ -97,12 +98,13 @@ func documentDiff(name string, old, now []byte, added, removed bool) DocumentDif
 		newName = "/dev/null"
 	}
 	text := string(diff.Diff(oldName, old, newName, now))
-	_, text, _ = strings.Cut(text, "\n") // the first line is the command's
+	_, text, _ = strings.Cut(text, "\n") // remove the first line, which is the diff command
 	text, cut := Cut(text, MaxDiff)
 	return DocumentDiff{Path: "files/" + name, Added: added, Removed: removed, Unified: text, Truncated: cut}
 }
 
-// Cut shortens a text to a number of bytes, to whole lines if it has any, or else to whole characters.
+// Cut shortens a text to at most the given number of bytes and reports whether it did. It cuts after a line if the rest has a
+// whole line, and otherwise after a character.
 func Cut(text string, most int) (string, bool) {
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	if len(text) <= most {

@@ -12,11 +12,12 @@ import (
 // ErrRefused means that at least one switch would refuse an intent.
 var ErrRefused = errors.New("nothing was stored")
 
-// Fits checks that each switch of an inventory could hold an intent: that it compiles, and that every table has room. Fits does not contact
-// switches: the sizes of tables come from the embedded pipeline, so that an unreachable switch does not matter.
+// Fits checks that each switch of the inventory has room for the intent: that the intent compiles for the switch, and that every table can
+// hold its entries. Fits uses the table sizes of the embedded pipeline and does not contact the switches, so it also works while switches
+// are unreachable.
 //
 // Fits returns ErrRefused if a switch would refuse the intent. The message names the first such switch and the reason, such as the table,
-// its size and the need, and counts the other switches.
+// its size and the number of entries, and states how many more switches would refuse the intent.
 func (p *Planner) Fits(ctx context.Context, in *intent.Intent) error {
 	now := p.cfg.Now()
 	var first error
@@ -27,7 +28,7 @@ func (p *Planner) Fits(ctx context.Context, in *intent.Intent) error {
 		}
 		name := in.Bundle.Inventory.Switches[i].Name
 		compiled, err := in.Compile(name, now)
-		if errors.Is(err, intent.ErrNoPhase) { // check the room for the first phase instead
+		if errors.Is(err, intent.ErrNoPhase) { // no phase has begun, so check the room for the first phase
 			compiled, err = in.CompileAs(name, policy.Everywhere(in.Bundle.Policy.Phases[0].Name), now)
 		}
 		if err == nil {

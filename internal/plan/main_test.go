@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// deadline bounds every test step that waits: it is never reached in a test that passes.
+// deadline bounds every step that waits. Tests that pass never reach it.
 const deadline = 30 * time.Second
 
 func within(t testing.TB) context.Context {
@@ -35,7 +35,8 @@ func within(t testing.TB) context.Context {
 	return ctx
 }
 
-// A world is a book of intent with its own clock, and switches.
+// A world has a book of intents, a clock for the book, and the revisions that were applied to
+// switches.
 type world struct {
 	t       testing.TB
 	book    *intent.Book
@@ -82,7 +83,7 @@ func (w *world) planner(change func(*Config)) *Planner {
 	return p
 }
 
-// put stores documents as the next revision.
+// put stores documents as the next revision of the intent.
 func (w *world) put(files []strict.File) *intent.Intent {
 	w.t.Helper()
 	proposal, err := w.book.Propose(within(w.t), files)
@@ -105,7 +106,7 @@ func (w *world) propose(files []strict.File) *intent.Intent {
 	return proposal.Intent
 }
 
-// make plans one intent in place of another.
+// make returns the plan for replacing the intent base with proposed.
 func (w *world) make(base, proposed *intent.Intent) *Plan {
 	w.t.Helper()
 	made, err := w.planner(nil).Make(within(w.t), Request{Base: base, Proposed: proposed, Applied: w.applied})
@@ -115,7 +116,7 @@ func (w *world) make(base, proposed *intent.Intent) *Plan {
 	return made
 }
 
-// bring brings a switch to an intent, as its controller does.
+// bring brings a switch to the state of an intent, as the switch's controller does.
 func (w *world) bring(in *intent.Intent, name string) {
 	w.t.Helper()
 	compiled, err := in.Compile(name, w.now)
@@ -130,7 +131,7 @@ func (w *world) bring(in *intent.Intent, name string) {
 	w.applied[name] = bring.Applied{Revision: in.Number, Audited: w.now}
 }
 
-// session becomes the primary controller of a switch.
+// session connects to a switch and becomes its primary controller.
 func (w *world) session(in *intent.Intent, name string) *p4rt.Session {
 	w.t.Helper()
 	sw, _ := in.Bundle.Inventory.Switch(name)
@@ -146,7 +147,7 @@ func (w *world) session(in *intent.Intent, name string) *p4rt.Session {
 	return s
 }
 
-// write is another hand.
+// write sends updates to a switch as another controller would.
 func (w *world) write(in *intent.Intent, name string, updates ...*p4v1.Update) {
 	w.t.Helper()
 	s := w.session(in, name)
@@ -156,7 +157,7 @@ func (w *world) write(in *intent.Intent, name string, updates ...*p4v1.Update) {
 	}
 }
 
-// startSwitch starts an embedded switch and returns where it is.
+// startSwitch starts an embedded switch and returns the address of its P4Runtime server.
 func startSwitch(t testing.TB, device uint64) (addr string, stop func()) {
 	t.Helper()
 	sw, err := softswitch.New(softswitch.Options{DeviceID: device})
@@ -179,7 +180,7 @@ func startSwitch(t testing.TB, device uint64) (addr string, stop func()) {
 	return services.Addrs.P4Runtime, stop
 }
 
-// nobody is an address where nobody listens.
+// nobody returns an address on which no server listens.
 func nobody(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -190,7 +191,8 @@ func nobody(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// edit replaces texts in files, pair by pair; each must be there.
+// edit replaces texts in files. pairs alternates old and new texts; the test fails if no file
+// contains an old text.
 func edit(t testing.TB, files []strict.File, pairs ...string) []strict.File {
 	t.Helper()
 	edited := make([]strict.File, len(files))

@@ -8,7 +8,7 @@ import (
 	"op25b/examples"
 )
 
-// A plan warns of a policy that leaves NAT64 open where it matters, and of no other.
+// TestNoteOfNAT64 verifies that a plan warns only if the policy should specify NAT64 but does not.
 func TestNoteOfNAT64(t *testing.T) {
 	for name, c := range map[string]struct {
 		old, now string

@@ -1,7 +1,7 @@
-// Package plan works out the effect of a change of intent on every switch.
+// Package plan determines what a change of intent would do to each switch.
 //
-// The package reads switches without being their primary controller, and never writes to them. Package reconcile decides the updates and
-// their order, package meaning describes their effect on mail, and package view renders plans.
+// The package reads switches without becoming their primary controller, and never writes to them. Package reconcile determines the
+// updates and their order, package meaning describes the effect on mail, and package view renders plans.
 package plan
 
 import (
@@ -19,39 +19,39 @@ import (
 
 // Defaults and limits.
 const (
-	// DefaultParallel is the number of switches that are read at once. A full switch is 28 MiB on the wire and about 100 MiB while it is
-	// compared.
+	// DefaultParallel is the default number of switches that are read in parallel. The entries of a full switch take 28 MiB on the wire
+	// and about 100 MiB of memory while they are compared.
 	DefaultParallel = 16
-	// DefaultDialTimeout bounds the time to connect to a switch. If 100 of 1,000 switches are unreachable, a plan takes 100 / 16 times as
-	// long: half a minute.
+	// DefaultDialTimeout is the maximum time to connect to a switch. If 100 of 1,000 switches are unreachable, they delay a plan by 100 /
+	// 16 of this time, or half a minute.
 	DefaultDialTimeout = 5 * time.Second
-	// DefaultEntries and MaxEntries bound the entries that each difference lists.
+	// DefaultEntries and MaxEntries are the default and the maximum of Request.Entries.
 	DefaultEntries = 20
 	MaxEntries     = 10_000
 )
 
-// ErrRequest is returned for an invalid request.
+// ErrRequest means that a request is invalid.
 var ErrRequest = errors.New("not a request that can be planned")
 
 // A Config has the dependencies of a Planner.
 type Config struct {
-	// At returns a revision of the intent. At may be nil if Request.Applied names no revisions except those of Base and Proposed.
+	// At returns a revision of the intent. It may be nil if Request.Applied has no revisions other than those of Base and Proposed.
 	At func(ctx context.Context, revision uint64) (*intent.Intent, error)
-	// Now is the clock; time.Now if nil.
+	// Now returns the current time. The default is time.Now.
 	Now func() time.Time
-	// Dial connects to a switch; DialSwitch if nil.
+	// Dial connects to a switch. The default is DialSwitch.
 	Dial func(context.Context, *policy.Switch) (Reader, error)
-	// Parallel is the number of switches that are read at once; DefaultParallel if 0.
+	// Parallel is the number of switches that are read in parallel. The default is DefaultParallel.
 	Parallel int
 }
 
-// A Planner makes plans. A Planner is safe for concurrent use.
+// A Planner makes plans. It is safe for concurrent use.
 type Planner struct {
 	cfg     Config
 	program *bring.Program
 }
 
-// New returns a planner for the embedded pipeline.
+// New returns a Planner for the embedded pipeline.
 func New(cfg Config) (*Planner, error) {
 	program, err := bring.Load()
 	if err != nil {
@@ -71,21 +71,22 @@ func New(cfg Config) (*Planner, error) {
 
 // A Request has the parameters of a plan.
 type Request struct {
-	// Base is the current intent, nil if there is none yet.
+	// Base is the current intent, or nil if there is none.
 	Base *intent.Intent
-	// Proposed is the intent that would replace Base. If Proposed is Base, the plan shows the updates that reconciliation would make.
+	// Proposed is the intent that would replace Base. If Proposed is Base, the plan shows the updates that a reconciliation would make.
 	Proposed *intent.Intent
-	// Switches are the switches to plan for; empty means all.
+	// Switches are the names of the switches to plan for. An empty list means all switches.
 	Switches []string
-	// Applied records what was last written to each switch, by name. If a switch is missing, its revision is unknown. If Applied is nil,
-	// every switch is assumed to have been brought to Base.
+	// Applied records what was last written to each switch, by the switch's name. The revision of a switch that is not in the map is
+	// unknown. If Applied is nil, Make assumes that every switch has the state of Base.
 	Applied map[string]bring.Applied
-	// Entries is the maximum number of entries that each difference lists; DefaultEntries if 0.
+	// Entries is the maximum number of entries that each difference lists. The default is DefaultEntries.
 	Entries int
 }
 
-// Make makes a plan. A plan includes switches that cannot be read, with the reason. Make returns ErrRequest for an invalid request, also
-// compile.ErrUnknownSwitch if Request.Switches has an unknown name, and the cause of ctx if ctx ends.
+// Make returns the plan for a request. If a switch cannot be read, its part of the plan states the reason. Make returns ErrRequest if the
+// request is invalid, together with compile.ErrUnknownSwitch if Request.Switches has an unknown name. It returns the cause of ctx if ctx
+// ends.
 func (p *Planner) Make(ctx context.Context, r Request) (*Plan, error) {
 	if r.Proposed == nil {
 		return nil, fmt.Errorf("%w: no intent is proposed", ErrRequest)
@@ -118,7 +119,7 @@ func (p *Planner) Make(ctx context.Context, r Request) (*Plan, error) {
 	return made, nil
 }
 
-// switches plans for each switch, several at a time.
+// switches plans for each requested switch, for up to cfg.Parallel switches at a time.
 func (p *Planner) switches(ctx context.Context, r Request, now time.Time) ([]*SwitchPlan, error) {
 	targets := targetsOf(r)
 	plans := make([]*SwitchPlan, len(targets))
@@ -138,7 +139,7 @@ func (p *Planner) switches(ctx context.Context, r Request, now time.Time) ([]*Sw
 	}
 	working.Wait()
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx) // the plans are incomplete
+		return nil, context.Cause(ctx) // some plans are incomplete
 	}
 	return plans, nil
 }
@@ -149,7 +150,8 @@ type target struct {
 	gone bool // the proposed inventory does not have the switch
 }
 
-// targetsOf returns the requested switches of the proposed inventory. If all are requested, the removed switches follow.
+// targetsOf returns the requested switches of the proposed inventory. If all switches are requested, the switches that the proposal
+// removes follow.
 func targetsOf(r Request) []target {
 	wanted := make(map[string]bool, len(r.Switches))
 	for _, name := range r.Switches {
@@ -174,7 +176,7 @@ func targetsOf(r Request) []target {
 	return all
 }
 
-// notes returns warnings to read before a change.
+// notes returns warnings that an operator should read before the change.
 func notes(in *intent.Intent, now time.Time) []string {
 	var all []string
 	p := in.Bundle.Policy
@@ -204,10 +206,10 @@ func notes(in *intent.Intent, now time.Time) []string {
 	return all
 }
 
-// maxNotes is the maximum number of notes of one kind. One more note counts the rest.
+// maxNotes is the maximum number of notes of one kind. If there are more, one further note counts the rest.
 const maxNotes = 5
 
-// exempted names the line or prefix of an exemption.
+// exempted names the line or the prefix that an exemption exempts.
 func exempted(e *policy.Exemption) string {
 	if e.Line != "" {
 		return "line " + e.Line
@@ -215,7 +217,7 @@ func exempted(e *policy.Exemption) string {
 	return "prefix " + e.Prefix.String()
 }
 
-// total adds up the switches of a plan.
+// total sets p.Totals and p.Changes from the plans of the switches.
 func total(p *Plan) {
 	t := Totals{Switches: len(p.Switches)}
 	for _, s := range p.Switches {
@@ -237,7 +239,7 @@ func total(p *Plan) {
 		}
 	}
 	p.Totals = t
-	// Rule sets for later phases need no approval, because they do not affect packets.
+	// Updates that only stage rule sets for later phases do not count as changes, because they do not affect packets.
 	p.Changes = len(p.Documents) > 0 || t.Added+t.Changed+t.Removed+t.Drifted > 0
 }
 

@@ -30,7 +30,7 @@ import (
 	"op25b/p4src"
 )
 
-// onlySwitch is the plan of the one switch that there is.
+// onlySwitch returns the plan of the only switch in p.
 func onlySwitch(t testing.TB, p *Plan) *SwitchPlan {
 	t.Helper()
 	if len(p.Switches) != 1 {
@@ -39,7 +39,8 @@ func onlySwitch(t testing.TB, p *Plan) *SwitchPlan {
 	return p.Switches[0]
 }
 
-// The life of one switch: empty, brought to its state, gone on with, drifted, and away.
+// TestPlan plans for one switch when the switch is empty, has the desired state, is about to change its phase, and is
+// unreachable.
 func TestPlan(t *testing.T) {
 	w := newWorld(t, "2006-05-20")
 	addr, stop := startSwitch(t, 1)
@@ -68,7 +69,7 @@ func TestPlan(t *testing.T) {
 	later := edit(t, files, "effective: 2006-06-01", "effective: 2006-05-19")
 	next := w.make(one, w.propose(later))
 	s = onlySwitch(t, next)
-	// The phase is staged already, so that it is put in force by one MODIFY, and yet two rules change for packets.
+	// The rule set of the phase is staged already, so one MODIFY puts it in force. For packets, however, two rules change.
 	if s.Updates != 1 || s.Change.Changed != 2 || s.Change.Size() != 2 || s.PhaseBefore.String() != "before" || s.PhaseAfter.String() != "mobile-carriers" ||
 		next.Totals.Stops == 0 || next.Totals.Opens != 0 || s.Meaning[0].Severity != meaning.Stops {
 		t.Errorf("a phase that comes sooner: %v", next)
@@ -83,7 +84,8 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// What another hand did is told as drift, what nobody asked for apart, and is repaired by the plan.
+// TestDrift verifies that a plan reports another controller's changes as drift, counts foreign entries separately, and
+// repairs the drift.
 func TestDrift(t *testing.T) {
 	w := newWorld(t, "2006-05-20")
 	addr, _ := startSwitch(t, 1)
@@ -131,7 +133,7 @@ func TestDrift(t *testing.T) {
 	if s.Change.Added != 1 || s.Change.Changed != 2 || s.Change.Removed != 1 || s.Updates == 0 || !made.Changes || len(s.Meaning) != 0 {
 		t.Errorf("the repair: %v", s)
 	}
-	// Nobody told which revision it was brought to: it counts as brought to the base.
+	// Without Request.Applied, the switch is assumed to have the state of the base.
 	kept, err := w.planner(nil).Make(within(t), Request{Base: one, Proposed: w.propose(edit(t, files,
 		"deviceID: 1 ", "foreign: keep\n    deviceID: 1 ", `203.0.113.0/26, "2001:db8:ca::/48"`, "203.0.113.0/26"))})
 	if err != nil {
@@ -140,7 +142,7 @@ func TestDrift(t *testing.T) {
 	if s := onlySwitch(t, kept); s.Drift.Added != 1 || s.Drift.Foreign != 1 || s.Change.Removed != 1 || s.Change.Added != 1 {
 		t.Errorf("where foreign entries are kept: %v", s)
 	}
-	// What another hand wrote and the proposal asks for is no more foreign.
+	// An entry that another controller wrote is not foreign if the proposal also has it.
 	w.write(one, "edge-1", &p4v1.Update{Type: p4v1.Update_INSERT, Entity: relay(t, "198.51.100.64/28")})
 	asked := onlySwitch(t, w.make(one, w.propose(edit(t, files, "prefixes: [198.51.100.16/28", "prefixes: [198.51.100.64/28, 198.51.100.16/28"))))
 	if asked.Drift.Added != 2 || asked.Drift.Foreign != 1 {
@@ -156,7 +158,7 @@ func TestDrift(t *testing.T) {
 	}
 }
 
-// relay is an entry that makes servers of a prefix the own relay.
+// relay returns an entry that assigns a prefix to the class of the own relays.
 func relay(t testing.TB, prefix string) *p4v1.Entity {
 	t.Helper()
 	entries, err := (&pipeline.State{Remotes: map[netip.Prefix]pipeline.Class{netip.MustParsePrefix(prefix): 1}}).Entries()
@@ -177,7 +179,7 @@ func readAll(t testing.TB, w *world, in *intent.Intent) []pipeline.Entry {
 	return have
 }
 
-// Another program is replaced, and all that it holds is drift.
+// TestOtherProgram verifies that a plan replaces another program, and that all entries missing as a result count as drift.
 func TestOtherProgram(t *testing.T) {
 	w := newWorld(t, "2006-05-20")
 	addr, _ := startSwitch(t, 1)
@@ -195,7 +197,8 @@ func TestOtherProgram(t *testing.T) {
 	}
 }
 
-// A table without room, no phase in force, an unknown revision: the switch's part of the plan says so, and the plan is made.
+// TestRefused verifies that the plan of a switch reports a full table, a time before the first phase, and an unknown
+// revision, and that Make succeeds nevertheless.
 func TestRefused(t *testing.T) {
 	w := newWorld(t, "2006-05-20")
 	addr, _ := startSwitch(t, 1)
@@ -216,7 +219,7 @@ func TestRefused(t *testing.T) {
 		s.Meaning != nil || made.Totals.SwitchesRefused != 1 || s.Waits() {
 		t.Errorf("a table without room: %v", s)
 	}
-	// The same without asking the switch, also before the first phase. // I10
+	// Fits reports the full table without reading the switch, even before the first phase (I10).
 	for _, day := range []string{"2006-05-20", "2006-01-01"} {
 		w.setDay(day)
 		want := regexp.MustCompile(`^nothing was stored: switch "edge-1": table "verdict": no room: 3 entries, \d+ wanted$`)
@@ -292,7 +295,7 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// No more switches are read at once than were asked for, and all are read.
+// TestParallel verifies that Make reads no more than Parallel switches at a time, and reads all of them.
 func TestParallel(t *testing.T) {
 	w := newWorld(t, "2026-01-01")
 	in := w.propose(examples.LibmoMobile())
@@ -326,7 +329,7 @@ func TestParallel(t *testing.T) {
 	}
 }
 
-// A switch that wants TLS is read over TLS, with the certificates that its inventory names.
+// TestTLS verifies that a switch with TLS options is read over TLS with the certificates that the inventory names.
 func TestTLS(t *testing.T) {
 	us := tlstest.New(t)
 	server, client := us.Dir(t, "127.0.0.1"), us.Dir(t, "controller")
@@ -360,7 +363,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// What goes stays in the plan, if all switches were asked for.
+// TestGone verifies that a plan for all switches includes the switches that the proposal removes.
 func TestGone(t *testing.T) {
 	w := newWorld(t, "2026-05-01")
 	addr := nobody(t)

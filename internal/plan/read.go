@@ -13,7 +13,7 @@ import (
 
 // A Reader reads from one switch. *p4rt.Reader implements it.
 type Reader interface {
-	// PipelineCookie returns the name of the program that the switch runs; ok is false if the switch runs no program.
+	// PipelineCookie returns the cookie that identifies the program on the switch. ok is false if the switch runs no program.
 	PipelineCookie(ctx context.Context) (cookie uint64, ok bool, err error)
 	reconcile.Reader
 	Close() error
@@ -21,8 +21,8 @@ type Reader interface {
 
 var _ Reader = (*p4rt.Reader)(nil)
 
-// DialSwitch connects to a switch with the address and the TLS files of the inventory. The reader does not take part in P4Runtime's
-// arbitration.
+// DialSwitch connects to a switch with the address and the TLS files of the inventory. The returned Reader does not take part in
+// P4Runtime's arbitration.
 func DialSwitch(ctx context.Context, sw *policy.Switch) (Reader, error) {
 	cfg := p4rt.Config{Addr: sw.P4Runtime, DeviceID: uint64(sw.DeviceID), DialTimeout: DefaultDialTimeout}
 	if sw.TLS.Used() {
@@ -42,7 +42,7 @@ type found struct {
 	entries  []pipeline.Entry
 }
 
-// read reads a switch. A failure is reported as a standing, not as an error.
+// read reads a switch. It reports a failure as a Standing instead of an error.
 func (p *Planner) read(ctx context.Context, sw *policy.Switch) found {
 	unreachable := func(err error) found { return found{standing: Unreachable, reason: err.Error()} }
 	r, err := p.cfg.Dial(ctx, sw)

@@ -13,7 +13,7 @@ import (
 	"op25b/internal/policy"
 )
 
-// plan plans for one switch.
+// plan returns the plan for one switch.
 func (p *Planner) plan(ctx context.Context, r Request, t target, now time.Time) *SwitchPlan {
 	s := &SwitchPlan{Switch: t.sw.Name, Address: t.sw.P4Runtime}
 	was := p.before(ctx, r, t.sw.Name, now)
@@ -51,7 +51,7 @@ func (p *Planner) plan(ctx context.Context, r Request, t target, now time.Time) 
 type before struct {
 	applied  bring.Applied
 	compiled *compile.Compiled // nil if unknown
-	why      string            // the reason why compiled is unknown although the revision is known
+	why      string            // why compiled is unknown, if the revision is known
 }
 
 func (b before) phase() policy.InForce {
@@ -83,7 +83,7 @@ func (p *Planner) before(ctx context.Context, r Request, name string, now time.T
 	return b
 }
 
-// at returns a revision of the intent.
+// at returns the revision of the intent with the given number.
 func (p *Planner) at(ctx context.Context, r Request, number uint64) (*intent.Intent, error) {
 	for _, in := range []*intent.Intent{r.Base, r.Proposed} {
 		if in != nil && in.Number == number {
@@ -96,7 +96,7 @@ func (p *Planner) at(ctx context.Context, r Request, number uint64) (*intent.Int
 	return p.cfg.At(ctx, number)
 }
 
-// foreign returns a bring.Foreign that finds the foreign entries of a switch in the same way as its controller. will may be nil.
+// foreign returns a bring.Foreign that identifies foreign entries in the same way as the switch's controller. will may be nil.
 func (p *Planner) foreign(ctx context.Context, r Request, name string, will *compile.Compiled, was before, now time.Time) *bring.Foreign {
 	want := bring.Desired{Intent: r.Proposed, Switch: name, At: now}
 	if will != nil {
@@ -107,7 +107,7 @@ func (p *Planner) foreign(ctx context.Context, r Request, name string, will *com
 	})
 }
 
-// assumed returns the presumed entries of a switch that could not be read, and notes the assumption in s.Reason.
+// assumed returns the entries that a switch that could not be read presumably has, and states the assumption in s.Reason.
 func (p *Planner) assumed(was before, s *SwitchPlan) []pipeline.Entry {
 	switch {
 	case was.compiled != nil:
@@ -122,11 +122,11 @@ func (p *Planner) assumed(was before, s *SwitchPlan) []pipeline.Entry {
 	return nil
 }
 
-// drift returns the changes of a switch since it was brought to a state. The old side has the entries that the switch should have, and the
-// new side the entries that it has. will may be nil.
+// drift returns how a switch differs from the state that it was last brought to. In the result, old entries are those that the switch
+// should have, and new entries are those that it has. will may be nil.
 func drift(have []pipeline.Entry, was, will *compile.Compiled, foreign *bring.Foreign, most int) *EntryDiff {
 	should, err := entriesOf(&was.State, 1)
-	if err != nil { // not expected: the state was valid when it was compiled
+	if err != nil { // unexpected, because the state was valid when it was compiled
 		return nil
 	}
 	d := compare(effectiveOf(should), effectiveOf(have), nil)
@@ -145,7 +145,7 @@ func drift(have []pipeline.Entry, was, will *compile.Compiled, foreign *bring.Fo
 	return diff
 }
 
-// change plans the writes to a switch.
+// change plans the updates of a switch and sets the fields of s that describe them.
 func (p *Planner) change(s *SwitchPlan, have []pipeline.Entry, will *compile.Compiled, foreign *bring.Foreign, most int) {
 	want := &will.State
 	made, err := p.program.Plan(have, want, foreign)

@@ -13,29 +13,29 @@ import (
 	"op25b/internal/reconcile"
 )
 
-// A Plan is the effect of a change of intent on the fleet.
+// A Plan describes what a change of intent would do to the fleet.
 type Plan struct {
-	// Base is the revision that the plan is based on; 0 if there was none.
+	// Base is the revision on which the plan is based, or 0 if there was none.
 	Base uint64
 	Time time.Time
-	// Policy and UTCOffset are the name and the offset of the proposed policy.
+	// Policy and UTCOffset are the name and the UTC offset of the proposed policy.
 	Policy    string
 	UTCOffset policy.Offset
-	// Documents are the documents that the proposal changes, ordered by name.
+	// Documents has the documents that the proposal changes, ordered by name.
 	Documents []DocumentDiff
-	// Switches are in the order of the proposed inventory, followed by the switches that the inventory no longer has.
+	// Switches has the order of the proposed inventory. The switches that the proposal removes follow.
 	Switches []*SwitchPlan
 	Totals   Totals
-	// Changes reports whether a document or a switch would change.
+	// Changes reports whether the plan changes a document, or entries of a switch that affect packets.
 	Changes bool
-	// Notes are warnings to read before applying, as sentences.
+	// Notes are sentences that warn the operator before the change.
 	Notes []string
 }
 
-// Totals are sums over the switches of a plan.
+// Totals has sums over all switches of a plan.
 type Totals struct {
 	Switches        int
-	SwitchesChanged int // would be written to
+	SwitchesChanged int // switches that would get updates
 	SwitchesDrifted int
 	SwitchesUnread  int
 	SwitchesRefused int
@@ -43,44 +43,46 @@ type Totals struct {
 	// Added, Changed and Removed count the entries in SwitchPlan.Change. Drifted counts the entries in SwitchPlan.Drift.
 	Added, Changed, Removed, Drifted int
 	Updates                          int
-	// Stops and Opens count the sentences with these severities.
+	// Stops and Opens count the sentences in SwitchPlan.Meaning that have these severities.
 	Stops, Opens int
 }
 
 // A SwitchPlan is the plan for one switch.
 type SwitchPlan struct {
 	Switch  string
-	Address string // host:port of its P4Runtime server
-	// Standing is the result of reading the switch, and Reason explains a standing other than Read.
+	Address string // host:port of the switch's P4Runtime server
+	// Standing is the result of reading the switch. Reason explains any standing other than Read.
 	Standing Standing
 	Reason   string
-	// Err is the reason why nothing would be written to the switch: it would refuse the change, or there is no state to bring it to.
+	// Err is the reason why nothing would be written to the switch: either the switch would refuse the change, or the proposal has no state
+	// for the switch.
 	Err error
-	// AppliedRevision is the revision that the switch was last brought to; 0 if not known.
+	// AppliedRevision is the revision that was last applied to the switch, or 0 if it is unknown.
 	AppliedRevision uint64
-	// PhaseBefore and PhaseAfter are the phases in force by AppliedRevision and by the proposal; zero if not known.
+	// PhaseBefore and PhaseAfter are the phases in force according to AppliedRevision and to the proposal. They are zero if unknown.
 	PhaseBefore, PhaseAfter policy.InForce
-	// Drift is the difference between the state of AppliedRevision and the switch; nil if either is not known.
+	// Drift is the difference between the state of AppliedRevision and the entries of the switch. It is nil if either is unknown.
 	Drift *EntryDiff
-	// Change is the difference between the switch and its state after the change, without the epochs of rules; nil if there is no such state.
+	// Change is the difference between the entries of the switch before and after the change. It ignores the epochs of rules. It is nil if
+	// nothing can be written to the switch; see Err.
 	Change *EntryDiff
-	// Updates is the number of updates that would be sent, in Steps. There may be more updates than entries in Change, because all rules
-	// are written under a new epoch.
+	// Updates is the number of updates in Steps. It may exceed the number of entries in Change, because a changed rule set is written
+	// completely under a new epoch.
 	Updates int
 	Steps   []StepCount
-	// Tables is the fill of each table of limited size after the change.
+	// Tables has the number of entries after the change for each table of limited size.
 	Tables []reconcile.Fill
-	// Meaning describes the consequences for mail. Consequences that stop mail come first.
+	// Meaning describes the consequences for mail. Sentences about stopped mail come first.
 	Meaning []meaning.Sentence
 }
 
-// Drifted reports whether a switch differs from the state that it was last brought to.
+// Drifted reports whether the switch differs from the state that it was last brought to.
 func (s *SwitchPlan) Drifted() bool { return s.Drift.Size() > 0 }
 
-// Waits reports whether Err means that no phase has begun. In this case, the switch would not refuse the change.
+// Waits reports whether Err means that no phase has begun yet. The switch does not refuse the change in this case.
 func (s *SwitchPlan) Waits() bool { return errors.Is(s.Err, intent.ErrNoPhase) }
 
-// A Standing is the result of reading a switch.
+// A Standing is the result of an attempt to read a switch.
 type Standing string
 
 // The standings.
@@ -88,26 +90,27 @@ const (
 	Read        Standing = "read"
 	Unreachable Standing = "unreachable"
 	Empty       Standing = "empty"         // the switch runs no program
-	Other       Standing = "other-program" // the switch runs another program, which would be replaced with all its entries
+	Other       Standing = "other-program" // the switch runs another program; op25b would replace it and remove all entries
 	Gone        Standing = "gone"          // the proposed inventory does not have the switch
 )
 
-// A StepCount is the number of updates that are sent together.
+// A StepCount is the number of updates in one step.
 type StepCount struct {
 	Why     string
 	Updates int
 }
 
-// An EntryDiff counts the entries by which two states differ, and lists the first of them.
+// An EntryDiff counts the entries in which two states differ, and lists some of them.
 type EntryDiff struct {
 	Added, Changed, Removed int
-	// Foreign counts the entries of Added in a drift that the proposal does not have either.
+	// Foreign counts the foreign entries among the Added entries of a drift. Entries that the proposal also has are not foreign.
 	Foreign int
-	// Entries has at most the requested number of entries, ordered by table, and within a table: removed, changed, added.
+	// Entries lists the first differences, up to the requested number. They are ordered by table, and within a table by kind: removed,
+	// changed, added.
 	Entries []EntryChange
 }
 
-// Size returns the number of entries that differ, or 0 if d is nil.
+// Size returns the number of entries that differ. It returns 0 if d is nil.
 func (d *EntryDiff) Size() int {
 	if d == nil {
 		return 0
@@ -115,11 +118,11 @@ func (d *EntryDiff) Size() int {
 	return d.Added + d.Changed + d.Removed
 }
 
-// Truncated reports whether Entries lacks some of the entries.
+// Truncated reports whether Entries omits some of the entries that differ.
 func (d *EntryDiff) Truncated() bool { return len(d.Entries) < d.Size() }
 
-// An EntryChange is one entry before and after. Old is zero if the entry was added, or is a default entry that the switch did not report.
-// New is zero if the entry was removed.
+// An EntryChange is one entry before and after a change. Old is zero if the entry was added, or if it is a default entry that the switch did
+// not report. New is zero if the entry was removed.
 type EntryChange struct {
 	Kind     ChangeKind
 	Old, New pipeline.Entry
@@ -135,17 +138,17 @@ func (c *EntryChange) entry() pipeline.Entry {
 	return c.New
 }
 
-// A ChangeKind is the kind of change of an entry.
+// A ChangeKind says whether an entry was added, changed or removed.
 type ChangeKind string
 
-// The kinds of changes.
+// The kinds of change.
 const (
 	Added   ChangeKind = "added"
 	Changed ChangeKind = "changed"
 	Removed ChangeKind = "removed"
 )
 
-// entryDiff counts a difference, whose lists are ordered by key, and keeps its first entries.
+// entryDiff returns an EntryDiff with the first entries of a difference, whose lists must be ordered by key.
 func entryDiff(d reconcile.Difference, most int) *EntryDiff {
 	all := make([]EntryChange, 0, 3*most)
 	for _, e := range d.Removed[:min(most, len(d.Removed))] {
@@ -157,7 +160,7 @@ func entryDiff(d reconcile.Difference, most int) *EntryDiff {
 	for _, e := range d.Added[:min(most, len(d.Added))] {
 		all = append(all, EntryChange{Kind: Added, New: e})
 	}
-	// A stable sort keeps the order of the kinds.
+	// The sort is stable, so that entries of one table stay in the order of their kinds.
 	slices.SortStableFunc(all, func(x, y EntryChange) int { return cmp.Compare(x.entry().Rank(), y.entry().Rank()) })
 	return &EntryDiff{Added: len(d.Added), Changed: len(d.Changed), Removed: len(d.Removed), Entries: slices.Clone(all[:min(most, len(all))])}
 }

@@ -7,14 +7,14 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// actual holds the content of a switch, grouped for Make.
+// actual has the entries of a switch, grouped for Make.
 type actual struct {
 	have         []pipeline.Entry
 	fixed        []pipeline.Entry // all entries except rules and the running epoch
 	running      pipeline.Epoch
-	runningEntry pipeline.Entry                                     // entry that holds the running epoch
-	rules        map[pipeline.Epoch][]pipeline.Entry                // rules of each epoch
-	sets         map[pipeline.Epoch]map[pipeline.Key]pipeline.Value // rules of each epoch, from RuleKey to value
+	runningEntry pipeline.Entry                                     // the entry that sets the running epoch
+	rules        map[pipeline.Epoch][]pipeline.Entry                // the rules of each epoch
+	sets         map[pipeline.Epoch]map[pipeline.Key]pipeline.Value // the values of each epoch's rules, by RuleKey
 }
 
 func split(have []pipeline.Entry) *actual {
@@ -41,7 +41,8 @@ func split(have []pipeline.Entry) *actual {
 	return a
 }
 
-// epochOf returns the epoch that holds exactly these rules. If several epochs do, it prefers the running one.
+// epochOf returns the epoch under which the switch has exactly these rules. If there are several, epochOf
+// prefers the running epoch.
 func (a *actual) epochOf(rules []pipeline.Entry) (epoch pipeline.Epoch, ok bool) {
 	if a.holds(a.running, rules) {
 		return a.running, true
@@ -54,7 +55,7 @@ func (a *actual) epochOf(rules []pipeline.Entry) (epoch pipeline.Epoch, ok bool)
 	return 0, false
 }
 
-// holds reports whether epoch e holds exactly these rules.
+// holds reports whether the rules under epoch e are exactly these rules.
 func (a *actual) holds(e pipeline.Epoch, rules []pipeline.Entry) bool {
 	set := a.sets[e]
 	if e == 0 || len(set) != len(rules) {
@@ -66,9 +67,9 @@ func (a *actual) holds(e pipeline.Epoch, rules []pipeline.Entry) bool {
 	})
 }
 
-// free returns the next epoch above the running one that holds no rules and is not in taken.
+// free returns the next epoch after the running one that has no rules and is not in taken.
 func (a *actual) free(taken map[pipeline.Epoch]bool) (pipeline.Epoch, error) {
-	for e := a.running + 1; e != a.running; e++ { // wraps past 255
+	for e := a.running + 1; e != a.running; e++ { // the type wraps around after 255
 		if e != 0 && len(a.rules[e]) == 0 && !taken[e] {
 			return e, nil
 		}

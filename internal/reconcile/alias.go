@@ -6,19 +6,20 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// An alias is a number that represents two others: the rules before the flip treat it as from, the rules after the flip as to.
+// An alias is a temporary number for packets that change from one number to another. The rules before the flip treat it as from, and
+// the rules after the flip as to.
 type alias struct {
 	d        pipeline.Dimension
 	from, to uint8
 }
 
-// aliases assigns numbers to aliases.
+// aliases assigns unused numbers to aliases.
 type aliases struct {
 	used  [pipeline.Dimensions][256]bool
 	given map[alias]uint8
 }
 
-// newAliases marks as used the numbers that entries assign or rules match.
+// newAliases returns an aliases that does not use any number that the entries assign, check or match.
 func newAliases(lists ...[]pipeline.Entry) *aliases {
 	a := &aliases{given: map[alias]uint8{}}
 	for _, list := range lists {
@@ -39,7 +40,7 @@ func newAliases(lists ...[]pipeline.Entry) *aliases {
 	return a
 }
 
-// number returns the number of an alias. The same alias always has the same number.
+// number returns the number of an alias. Repeated calls for an alias return the same number.
 func (a *aliases) number(x alias) (uint8, error) {
 	if n, ok := a.given[x]; ok {
 		return n, nil
@@ -55,8 +56,8 @@ func (a *aliases) number(x alias) (uint8, error) {
 		ErrNoRoom, x.d.LastNumber(), x.d)
 }
 
-// rules returns additional rules for an epoch. With them, the rules of the epoch treat every alias as the number that like returns for
-// it.
+// rules returns the rules that an epoch needs in addition to its own rules. With them, the epoch treats every alias as the number that
+// like returns for the alias.
 func (a *aliases) rules(epoch pipeline.Epoch, rules []pipeline.Entry, like func(alias) uint8) []pipeline.Entry {
 	standsFor := [pipeline.Dimensions]map[uint8][]uint8{}
 	for x, n := range a.given {

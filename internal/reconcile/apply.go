@@ -11,15 +11,15 @@ import (
 
 // A Reader reads one switch. *p4rt.Reader implements it.
 type Reader interface {
-	// ReadEntries calls fn with every entry that the tables hold.
+	// ReadEntries calls fn with every entry in the tables.
 	ReadEntries(ctx context.Context, tables []pipeline.Table, fn func(pipeline.Entry) error) error
 }
 
-// A Switch can be read and written. *p4rt.Session implements it.
+// A Switch is a switch that can be read and written. *p4rt.Session implements it.
 type Switch interface {
 	Reader
-	// WriteEntries sends updates in order, in any number of batches. Its error may be a *p4rt.WriteError, which accounts for every
-	// update.
+	// WriteEntries sends updates in order, in any number of batches. The error may be a *p4rt.WriteError, which reports the outcome of
+	// every update.
 	WriteEntries(ctx context.Context, updates []pipeline.Update) error
 }
 
@@ -28,16 +28,15 @@ var (
 	_ Switch = (*p4rt.Session)(nil)
 )
 
-// maxRounds is the maximum number of times that Apply reads the switch and plans. The first round makes the change. A second round handles
-// failed updates and changes that another controller made meanwhile, and a third is in reserve.
+// maxRounds is the maximum number of times that Apply reads the switch, plans and writes. The first round makes the change. The second
+// round handles failed updates and changes that another controller made meanwhile. The third is a reserve.
 const maxRounds = 3
 
-// Apply brings the switch to want. It returns the first plan, which describes the difference that it found. Apply reads the switch before
-// it writes and, if it wrote anything, afterwards: an answer of success proves nothing, because some targets keep entries that they
-// refuse and lose entries that they accept. If the switch still differs after the writes, Apply plans and writes again, up to maxRounds
-// times.
+// Apply brings the switch to the state want and returns the first plan, which describes the initial difference. After the writes, Apply
+// reads the switch again, because a successful response proves nothing: some targets keep entries that they refused, and lose entries that
+// they accepted. If the switch still differs, Apply plans and writes again, up to maxRounds times.
 //
-// If the switch applies only part of a step, only the rest of the step is sent again. A step begins only when the step before it is
+// If a switch applies only part of a step, Apply sends only the rest of the step again. A step begins only after the step before it is
 // complete.
 func Apply(ctx context.Context, sw Switch, want *pipeline.State, contract *pipeline.Contract, opts Options) (*Plan, *Memory, error) {
 	t, err := aim(want, contract)
@@ -85,7 +84,7 @@ func Apply(ctx context.Context, sw Switch, want *pipeline.State, contract *pipel
 		ErrNotConverged, len(left.Added), len(left.Changed), len(left.Removed), left.first())
 }
 
-// worthAnotherRound reports whether another round may succeed: the switch answered, and is not full.
+// worthAnotherRound reports whether another round may succeed after an error. This is the case if the switch responded and is not full.
 func worthAnotherRound(err error) bool {
 	if errors.Is(err, ErrNoRoom) {
 		return false
@@ -94,7 +93,7 @@ func worthAnotherRound(err error) bool {
 	return errors.As(err, &w) && (w.Answered() || errors.Is(w, p4rt.ErrUnclear) && !errors.Is(w, p4rt.ErrUnreachable))
 }
 
-// carryOut writes the steps of a plan.
+// carryOut writes the steps of a plan in order and reports progress after each step.
 func carryOut(ctx context.Context, sw Switch, plan *Plan, progress func(Progress)) error {
 	total, done := plan.Updates(), 0
 	for _, s := range plan.Steps {
@@ -109,23 +108,23 @@ func carryOut(ctx context.Context, sw Switch, plan *Plan, progress func(Progress
 	return nil
 }
 
-// Progress is the progress in carrying out a plan.
+// Progress reports how much of a plan has been carried out.
 type Progress struct {
-	Step        string // name of the step that was completed last
-	Done, Total int    // numbers of updates
+	Step        string // the name of the step that was completed last
+	Done, Total int    // the numbers of updates written and planned
 }
 
-// Read reads everything that a State can hold, table by table.
+// Read reads all entries that a State can define, table by table.
 func Read(ctx context.Context, sw Reader) ([]pipeline.Entry, error) {
 	return readTables(ctx, sw, pipeline.TablesByRank(), 0)
 }
 
-// read is Read for a switch that probably holds about as many entries as the target.
+// read is like Read, and allocates room for as many entries as the target has.
 func (t *target) read(ctx context.Context, sw Reader) ([]pipeline.Entry, error) {
 	return readTables(ctx, sw, pipeline.TablesByRank(), len(t.fixed)+len(t.rules))
 }
 
-// readTables reads tables. about is the expected number of entries.
+// readTables reads the entries of tables. about is the expected number of entries.
 func readTables(ctx context.Context, sw Reader, tables []pipeline.Table, about int) ([]pipeline.Entry, error) {
 	have := make([]pipeline.Entry, 0, about)
 	err := sw.ReadEntries(ctx, tables, func(e pipeline.Entry) error {

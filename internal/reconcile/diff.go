@@ -6,20 +6,20 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A Difference lists the differences between the entries of a switch and the wanted entries.
+// A Difference lists how the entries of a switch differ from the desired entries.
 type Difference struct {
 	Added, Removed []pipeline.Entry
-	// Kept lists unwanted entries that stay.
+	// Kept lists the undesired entries that stay.
 	Kept []pipeline.Entry
-	// Changed lists entries with another value. Old is zero for a default action that the switch did not report.
+	// Changed lists the entries whose value changes. Old is zero for a default action that the switch did not report.
 	Changed []Change
 }
 
-// Compare compares entries by their keys. want must be in the order of pipeline.Key.Compare. keep, if not nil, reports whether an
-// unwanted entry stays. A default action is neither added nor removed, because every switch has it.
+// Compare compares entries by their keys. want must be in the order of pipeline.Key.Compare. If keep is not nil, it reports
+// whether an undesired entry stays. Default actions are neither added nor removed, because every switch has them.
 func Compare(have, want []pipeline.Entry, keep func(pipeline.Entry) bool) Difference {
 	var d Difference
-	at := make([]int32, len(want)) // for each wanted entry, its index in have plus 1
+	at := make([]int32, len(want)) // the index in have plus 1, for each desired entry
 	for i, e := range have {
 		index, wanted := slices.BinarySearchFunc(want, e.Key, func(e pipeline.Entry, k pipeline.Key) int { return e.Key.Compare(k) })
 		switch {

@@ -1,24 +1,25 @@
-// Package reconcile plans how a switch gets from the entries it has to the entries it should have, and carries out the plan.
+// Package reconcile plans and carries out the updates that bring a switch to a desired state.
 //
-// Planning is pure: no clock, no network, no logger. Apply does the I/O around it: read, plan, write step by step, read back.
-// internal/pipeline defines the meaning of an entry.
+// Planning is pure: it does no I/O, reads no clock and logs nothing. Apply performs the I/O: it reads the switch, plans, writes step by
+// step, and reads the switch back. Package pipeline defines the meaning of the entries.
 //
 // # Safe changes
 //
-// A packet is looked up in two stages. Large tables assign one number to it in each dimension: its line group, its service, and the
-// classes of both addresses. Rules then decide by these numbers. One MODIFY of the running epoch, the flip, exchanges all rules at once,
-// but entries of the large tables change one by one. If an entry changed at the wrong moment, parts of both policies would apply to a
-// packet, with a verdict that neither policy has.
+// The pipeline classifies a packet in two stages. First, large tables assign it one number in each dimension: its line group, its
+// service, and the classes of both addresses. Then the rules decide by these numbers. One MODIFY of the running epoch, the flip,
+// exchanges all rules at once, but the entries of the large tables change one by one. If an entry changed at the wrong moment, a packet
+// could be subject to parts of both policies and get a verdict that neither policy has.
 //
-// So an entry's number changes at a moment when the change makes no difference:
+// An entry's number therefore changes at a moment when the change makes no difference:
 //
-//   - before the flip, if the old rules treat both numbers alike, for example a class that no rule names yet;
+//   - before the flip, if the old rules treat both numbers alike, for example because no rule names the new class yet;
 //   - after the flip, if the new rules treat both numbers alike;
-//   - otherwise through an alias: before the flip the entry gets a third number, which the old rules treat as the old number and the new
+//   - otherwise through an alias. Before the flip the entry gets a third number, which the old rules treat as the old number and the new
 //     rules as the new number. After the flip the entry gets the new number. The rules for aliases exist only during the change.
 //
-// Every packet is judged by the old policy until the flip and by the new policy after it, so I1 and I2 hold after every single update.
+// The old policy thus applies to every packet until the flip, and the new policy after it, so I1 and I2 hold after every single update.
 //
-// No flip is needed if the rules stay the same and only one dimension changes: each packet is judged by its old number and then by its
-// new one. The same holds for classes that rules only permit, such as exemptions and relays: they are added first and removed last.
+// No flip is needed if the rules stay the same and only one dimension changes, because each packet then has first its old number and
+// then its new number. Nor is a flip needed for classes that the rules only permit, such as exemptions and relays. Such classes are
+// added first and removed last.
 package reconcile

@@ -3,8 +3,8 @@ package reconcile
 import "errors"
 
 var (
-	// ErrNoRoom is returned before anything is written when a table cannot hold the desired entries.
+	// ErrNoRoom means that a table cannot hold the desired entries. It is usually returned before anything is written.
 	ErrNoRoom = errors.New("no room")
-	// ErrNotConverged is returned when the entries read back from the switch still differ from the entries written to it.
+	// ErrNotConverged means that the entries read back from the switch still differ from the desired entries.
 	ErrNotConverged = errors.New("the switch does not hold what was written to it")
 )

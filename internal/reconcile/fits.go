@@ -6,17 +6,17 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A Fill is the number of entries in a table, and the size of the table.
+// A Fill is the number of entries in a table and the table's size.
 type Fill struct {
 	Table         string
 	Entries, Size int64
 }
 
-// fits simulates the steps. It returns ErrNoRoom if a table lacks room at any moment; count is the number of entries of each table at the
-// end.
+// fits simulates the steps. It returns ErrNoRoom if a table would lack room after any step. count has the final number of entries in each
+// table.
 func fits(have []pipeline.Entry, steps []Step, contract *pipeline.Contract) (count map[pipeline.Table]int64, err error) {
 	count = map[pipeline.Table]int64{}
-	table, run := pipeline.Table(0), int64(0) // entries are read table by table
+	table, run := pipeline.Table(0), int64(0) // consecutive entries are mostly of one table, so count them in runs
 	for i := range have {
 		if have[i].IsDefault() {
 			continue
@@ -31,7 +31,7 @@ func fits(have []pipeline.Entry, steps []Step, contract *pipeline.Contract) (cou
 	peak := map[pipeline.Table]int64{}
 	for _, s := range steps {
 		step := map[pipeline.Table]int64{}
-		kinds := map[pipeline.Table]pipeline.Kind{} // within a step, all updates of a table are of one kind
+		kinds := map[pipeline.Table]pipeline.Kind{} // all updates of a table in one step have the same kind
 		for _, u := range s.Updates {
 			step[u.Entry.Key.Table()]++
 			kinds[u.Entry.Key.Table()] = u.Kind
@@ -54,8 +54,8 @@ func fits(have []pipeline.Entry, steps []Step, contract *pipeline.Contract) (cou
 	return count, nil
 }
 
-// Room returns ErrNoRoom if a table cannot hold the number of entries of a state, even in an empty switch. Room creates no entries, so it
-// is cheap for a state that is far too large. Fits checks more, and may refuse a state that Room accepts.
+// Room returns ErrNoRoom if even an empty switch has a table that cannot hold the entries of a state. Room counts the entries without
+// creating them, so it is cheap even for a state that is far too large. Fits checks more, and may refuse a state that Room accepts.
 func Room(want *pipeline.State, contract *pipeline.Contract) error {
 	need := want.Need()
 	for _, table := range pipeline.TablesByRank() {
@@ -66,7 +66,7 @@ func Room(want *pipeline.State, contract *pipeline.Contract) error {
 	return nil
 }
 
-// fills returns the Fill of each table that has a size, in the order of their rank.
+// fills returns a Fill for each table of limited size, in the tables' order.
 func fills(count map[pipeline.Table]int64, contract *pipeline.Contract) []Fill {
 	var all []Fill
 	for _, table := range pipeline.Tables() {
@@ -77,10 +77,11 @@ func fills(count map[pipeline.Table]int64, contract *pipeline.Contract) []Fill {
 	return all
 }
 
-// Fits returns ErrNoRoom, naming the table, its size and the need, if a table cannot hold a state, even in an empty switch. It returns
-// pipeline.ErrInvalid if an entry violates a restriction of the program's contract. A switch may still lack room for the steps of a plan.
+// Fits returns ErrNoRoom if even an empty switch has a table that cannot hold the entries of a state; the message states the table, its
+// size and the number of entries. Fits returns pipeline.ErrInvalid if an entry violates a restriction of the program. A switch may still
+// lack room for the steps of a plan.
 func Fits(want *pipeline.State, contract *pipeline.Contract) error {
-	if err := Room(want, contract); err != nil { // cheap, so it is done first
+	if err := Room(want, contract); err != nil { // first, because Room is cheap
 		return err
 	}
 	t, err := aim(want, contract)

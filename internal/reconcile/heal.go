@@ -11,9 +11,9 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// write sends the updates of one step. If another controller changed an entry first, write achieves the purpose of the update: it
-// modifies an entry that already exists, inserts an entry that is missing, and accepts that an entry to be removed is missing. It sends
-// only refused updates again, once.
+// write sends the updates of one step. If another controller changed an entry first, write corrects the refused update: it modifies an
+// entry that already exists, inserts an entry that is missing, and skips the removal of an entry that is missing. It sends refused
+// updates only once more.
 func write(ctx context.Context, sw Switch, updates []pipeline.Update) error {
 	err := sw.WriteEntries(ctx, updates)
 	var refused *p4rt.WriteError
@@ -40,7 +40,8 @@ func write(ctx context.Context, sw Switch, updates []pipeline.Update) error {
 		return nil
 	}
 	if err = sw.WriteEntries(ctx, again); errors.As(err, &refused) && len(refused.Failed) > 0 {
-		// Not every switch reports a full table: bmv2 answers with UNKNOWN. The message therefore names the table.
+		// Some switches do not report a full table with RESOURCE_EXHAUSTED; bmv2, for example, returns UNKNOWN. The message therefore
+		// names the table.
 		e := again[refused.Failed[0].Index].Entry
 		return fmt.Errorf("table %q: the switch refused %s: %w", e.Table(), e, err)
 	}

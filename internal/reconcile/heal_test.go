@@ -16,16 +16,16 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A stub is a switch in memory that says of each update what came of it, as a session does.
+// A stub is a switch in memory that reports the outcome of each update, as a p4rt.Session does.
 type stub struct {
 	memory
 	writes   [][]pipeline.Update
-	meddle   func(*stub) // before each write, once
-	room     int         // entries that it takes in all; 0 is any number
-	full     codes.Code  // what it says when it is full
-	deaf     bool        // says yes and does nothing
-	unclear  bool        // does the first write and does not say so
-	released error       // what every write is answered with
+	meddle   func(*stub) // called once, before the next write
+	room     int         // the maximum number of entries; 0 means no limit
+	full     codes.Code  // the code of an update for which there is no room
+	deaf     bool        // every write reports success and does nothing
+	unclear  bool        // the next write is applied, but its outcome is reported as unclear
+	released error       // if not nil, the error of every write
 }
 
 func (s *stub) ReadEntries(_ context.Context, tables []pipeline.Table, fn func(pipeline.Entry) error) error {
@@ -102,7 +102,8 @@ func find(t *testing.T, m memory, text string) pipeline.Entry {
 	return pipeline.Entry{}
 }
 
-// TestHealing (I7): another hand is quicker than each kind of update, and only what it got in the way of is sent again.
+// TestHealing verifies (I7) that updates succeed although another controller has just changed the same entries, and
+// that only the refused updates are sent again.
 func TestHealing(t *testing.T) {
 	sw := &stub{memory: fresh()}
 	apply := func(want *pipeline.State) {
@@ -186,7 +187,8 @@ func TestApplyGivesUp(t *testing.T) {
 	}
 }
 
-// What nobody asked for stays where Keep says so, is told, and costs no write.
+// TestKeep verifies that an undesired entry stays if Keep returns true for it, that the plan lists the entry, and that
+// nothing is written.
 func TestKeep(t *testing.T) {
 	sw := &stub{memory: fresh()}
 	want := relays("192.0.2.0/24")
@@ -203,7 +205,8 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-// A rule set that is staged is one MODIFY away, there and back, and no read; one that is not there has to be applied.
+// TestPutInForce verifies that PutInForce switches to a staged rule set and back by one MODIFY each, without a read,
+// and returns false for a rule set that the switch does not have.
 func TestPutInForce(t *testing.T) {
 	sw := &stub{memory: fresh()}
 	want := relays("192.0.2.0/24")
@@ -249,7 +252,7 @@ func TestPutInForce(t *testing.T) {
 	}
 }
 
-// What a table holds and could hold, for the plan view.
+// TestFills verifies the numbers of entries and the table sizes in Plan.Tables.
 func TestFills(t *testing.T) {
 	contract := contractOf(t)
 	plan, err := Make(fresh().entries(), relays("192.0.2.0/24", "198.51.100.0/24"), contract, Options{})

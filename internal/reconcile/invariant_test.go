@@ -14,9 +14,10 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// drawPolicyState draws a state that differs from others in every way in which a policy may: line groups, service numbers, classes of nested
-// prefixes, exemptions, source checks, rules. The numbers are drawn too, so that each may mean something else in the next state. What a policy
-// cannot do is left out: a line has one index for good, a prefix is one line's, and a class that is for one line alone is an exemption.
+// drawPolicyState returns a random state. Two such states may differ in everything that a policy can change: line groups, service numbers,
+// classes of nested prefixes, exemptions, source checks and rules. The numbers are random too, so a number may have another meaning in the
+// next state. States that no policy can produce are excluded: a line never changes its index, a prefix belongs to one line, and a class for a
+// single line is always an exemption.
 func drawPolicyState(t *rapid.T) *pipeline.State {
 	smtp := pipeline.Service(rapid.IntRange(1, 3).Draw(t, "smtp"))
 	s := &pipeline.State{
@@ -30,7 +31,7 @@ func drawPolicyState(t *rapid.T) *pipeline.State {
 	}
 	for i, key := range lineKeys {
 		index := pipeline.LineIndex(i + 1)
-		if i == 0 || rapid.IntRange(0, 3).Draw(t, "line") > 0 { // the line that classes may be for is there always
+		if i == 0 || rapid.IntRange(0, 3).Draw(t, "line") > 0 { // the line for which classes may be restricted is always present
 			s.Lines[key] = pipeline.Line{Group: drawGroup(t), Index: index}
 			for _, p := range nested[:6] {
 				if rapid.IntRange(0, 2).Draw(t, "own") == 0 {
@@ -39,7 +40,7 @@ func drawPolicyState(t *rapid.T) *pipeline.State {
 			}
 		}
 	}
-	for group := pipeline.LineGroup(1); group <= 2; group++ { // group 0, of lines that nobody named, has none
+	for group := pipeline.LineGroup(1); group <= 2; group++ { // group 0, for unnamed lines, has no source check
 		if check := rapid.IntRange(0, 3).Draw(t, "check"); check >= 2 {
 			s.SourceChecks[group] = pipeline.SourceCheck(check)
 		}
@@ -79,7 +80,7 @@ func drawGroup(t *rapid.T) pipeline.LineGroup {
 	return pipeline.LineGroup(rapid.IntRange(0, 2).Draw(t, "group"))
 }
 
-// drawRules draws a few rules, with those that permit a class before all others, as policies have them.
+// drawRules returns a few random rules. As in real policies, rules that permit a class precede all others.
 func drawRules(t *rapid.T, smtp pipeline.Service) map[pipeline.VerdictKey]pipeline.Verdict {
 	rules := map[pipeline.VerdictKey]pipeline.Verdict{
 		{Service: pipeline.Exactly(smtp), SubscriberClass: pipeline.Exactly[pipeline.Class](1), Priority: 99}: {Action: pipeline.Permit, Rule: 3},
@@ -113,7 +114,7 @@ var nested = []netip.Prefix{
 	netip.MustParsePrefix("2001:db8::1/128"),
 }
 
-// every packet that can be told from another one by the entries of such states.
+// every has all packets that the entries of such states can distinguish.
 var every = func() []packet {
 	var all []packet
 	addrs := []string{"10.1.1.1", "10.1.1.2", "10.1.2.1", "10.2.0.1", "10.3.0.1", "192.0.2.1"}
@@ -130,9 +131,9 @@ var every = func() []packet {
 	return all
 }()
 
-// TestNeverWrongDrop (I1) and TestNeverWrongPass (I2): after every single update of a change, in whatever order a target takes the updates
-// of a step, a packet that the old and the new state let pass passes, and one that both stop is stopped. A controller that crashes in the
-// middle of a change, and comes back with another one in mind, changes nothing about it.
+// TestNeverWrongDrop (I1) and TestNeverWrongPass (I2) check the switch after every single update of a change, with the updates of each step in
+// random order. A packet that both the old and the new state pass must pass, and a packet that both stop must be stopped. This must also hold
+// if the controller crashes during a change and then makes another change.
 func TestNeverWrongDrop(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) { checkChange(t, true) })
 }
@@ -144,7 +145,7 @@ func TestNeverWrongPass(t *testing.T) {
 func checkChange(t *rapid.T, verdict bool) {
 	sw := fresh()
 	random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "order"), 0))
-	agreed := agree(sw, every, verdict) // on what all states since the last one that was reached agree
+	agreed := agree(sw, every, verdict) // the packets on which all states agree since the last state that was reached
 	for range rapid.IntRange(1, 4).Draw(t, "changes") {
 		want := drawPolicyState(t)
 		plan, err := Make(sw.entries(), want, nil, Options{})
@@ -188,7 +189,7 @@ func checkChange(t *rapid.T, verdict bool) {
 	}
 }
 
-// agree are the packets that the entries judge so.
+// agree returns the packets for which the entries give the verdict.
 func agree(entries map[pipeline.Key]pipeline.Entry, packets []packet, verdict bool) []packet {
 	j := judge(entries)
 	var same []packet
@@ -200,7 +201,7 @@ func agree(entries map[pipeline.Key]pipeline.Entry, packets []packet, verdict bo
 	return same
 }
 
-// reached is a switch that has never held anything but a state.
+// reached returns a switch that has exactly the entries of a state.
 func reached(t *rapid.T, s *pipeline.State) memory {
 	m := fresh()
 	entries, err := s.Entries()
@@ -217,7 +218,8 @@ func reached(t *rapid.T, s *pipeline.State) memory {
 	return m
 }
 
-// TestCrashAnywhere: from wherever a change was cut off, the next plan reaches the state, and the one after it is empty (I5).
+// TestCrashAnywhere verifies that after a change that was interrupted at any point, the next plan reaches its state, and the plan after that
+// is empty (I5).
 func TestCrashAnywhere(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		sw := fresh()
@@ -258,7 +260,7 @@ func TestCrashAnywhere(t *testing.T) {
 	})
 }
 
-// logical checks that what a plan says of a change is what the change did.
+// logical checks that the differences that a plan lists are the differences that it made.
 func logical(t *rapid.T, plan *Plan, before, after memory) {
 	for _, e := range plan.Added {
 		if _, was := before[e.Key]; was || after[e.Key].Value != e.Value {
@@ -280,7 +282,7 @@ func logical(t *rapid.T, plan *Plan, before, after memory) {
 	}
 }
 
-// story is a change as a person reads it.
+// story renders a change for a failure message.
 func story(before, target memory, plan *Plan) string {
 	text := "the switch had\n"
 	for _, m := range []memory{before, target} {

@@ -8,14 +8,15 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A packet is what the pipeline looks up of a segment that a line sends.
+// A packet has the values by which the pipeline looks up a segment from a line.
 type packet struct {
 	line               pipeline.LineKey
-	port               uint16 // of the server
+	port               uint16 // the server's port
 	subscriber, remote netip.Addr
 }
 
-// judgement reads packets by the entries of a switch, in plain Go: what op25b_filter.p4 does with a SYN from a line.
+// A judgement decides packets by the entries of a switch. It is a model in plain Go of what op25b_filter.p4 does with
+// a SYN from a line.
 type judgement struct {
 	entries  map[pipeline.Key]pipeline.Entry
 	lines    map[pipeline.LineKey]pipeline.Entry
@@ -62,7 +63,7 @@ func judge(entries map[pipeline.Key]pipeline.Entry) *judgement {
 	return j
 }
 
-// words reads the text of an entry, as a person would: "port=2" is 2 under "port". A mask behind a number is left out.
+// words parses the text of an entry: "port=2" becomes the number 2 under the name "port". Masks are ignored.
 func words(e pipeline.Entry) map[string]int {
 	if known, ok := texts[place{e.Key, e.Value}]; ok {
 		return known
@@ -78,10 +79,10 @@ func words(e pipeline.Entry) map[string]int {
 	return w
 }
 
-// texts are the texts that words has read: they are the same again and again.
+// texts caches the results of words, because the same entries occur often.
 var texts = map[place]map[string]int{}
 
-// A place is a key and what is there.
+// A place is the key and the value of an entry.
 type place struct {
 	key   pipeline.Key
 	value pipeline.Value
@@ -99,7 +100,7 @@ func (j *judgement) class(d pipeline.Dimension, a netip.Addr) (pipeline.Entry, u
 	return best, class
 }
 
-// passes reports whether the switch lets a packet pass.
+// passes reports whether the switch passes a packet.
 func (j *judgement) passes(p packet) bool {
 	line, known := j.lines[p.line]
 	if !known {

@@ -11,15 +11,15 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A Memory holds the fingerprints of the rule sets of a converged switch, a few bytes per epoch. With a Memory, another rule set can be
-// put in force without reading the switch again. A Memory is valid until another controller writes to the switch.
+// A Memory has a fingerprint of each rule set of a converged switch, which takes a few bytes per epoch. With a Memory, a controller can
+// put another rule set in force without reading the switch again. A Memory is valid until another controller writes to the switch.
 type Memory struct {
 	running pipeline.Epoch
-	value   pipeline.Value // value of the entry that holds the running epoch
+	value   pipeline.Value // the value of the entry that sets the running epoch
 	sets    map[pipeline.Epoch]Fingerprint
 }
 
-// A Fingerprint identifies a rule set by its content, whatever its epoch.
+// A Fingerprint identifies a rule set by its content. It does not depend on the epoch.
 type Fingerprint [sha256.Size]byte
 
 // FingerprintOf returns the fingerprint of a rule set. It returns pipeline.ErrInvalid if the rule set is invalid.
@@ -51,7 +51,7 @@ func remember(now *actual) *Memory {
 	return m
 }
 
-// Recall reads only the rule sets of a switch.
+// Recall returns the Memory of a switch. It reads only the tables that have rules.
 func Recall(ctx context.Context, sw Reader) (*Memory, error) {
 	have, err := readTables(ctx, sw, pipeline.RuleTables(), 0)
 	if err != nil {
@@ -63,17 +63,17 @@ func Recall(ctx context.Context, sw Reader) (*Memory, error) {
 // Running returns the epoch in force.
 func (m *Memory) Running() pipeline.Epoch { return m.running }
 
-// InForce reports whether a rule set is in force.
+// InForce reports whether a rule set is in force with the given drain.
 func (m *Memory) InForce(rules Fingerprint, synOnly bool) bool {
 	set, there := m.sets[m.running]
 	return there && set == rules && m.value == pipeline.EpochEntry(m.running, synOnly).Value
 }
 
-// PutInForce puts a rule set in force that the switch already has, by one MODIFY. If the switch does not have the rule set, PutInForce
-// writes nothing and returns false; the caller must then use Apply. All other entries must already be as wanted. After an error the
-// memory is invalid.
+// PutInForce puts a rule set that the switch already has in force by one MODIFY. If the switch does not have the rule set, PutInForce
+// writes nothing and returns false, and the caller must use Apply instead. The caller must know that all other entries are as desired.
+// After an error the Memory is invalid.
 func (m *Memory) PutInForce(ctx context.Context, sw Switch, rules Fingerprint, synOnly bool) (bool, error) {
-	epochs := append([]pipeline.Epoch{m.running}, slices.Sorted(maps.Keys(m.sets))...) // the running epoch is tried first
+	epochs := append([]pipeline.Epoch{m.running}, slices.Sorted(maps.Keys(m.sets))...) // try the running epoch first
 	for _, e := range epochs {
 		if set, there := m.sets[e]; !there || set != rules {
 			continue

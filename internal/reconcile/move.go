@@ -9,30 +9,30 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A moment is the time at which an entry changes: see the package comment.
+// A moment is the time at which an entry changes. See the package comment.
 type moment uint8
 
 const (
-	early moment = iota // before the flip, and before the middle
+	early moment = iota // before the flip and before the middle
 	middle
-	late    // after the flip, and after the middle
-	byAlias // the alias early and the final number late
+	late    // after the flip and after the middle
+	byAlias // early to the alias, and late to the final number
 )
 
 // A move adds, changes or removes one entry that assigns a number.
 type move struct {
 	d        pipeline.Dimension
-	from, to number          // number of the packets that the entry matches, before and after
-	old, new *pipeline.Entry // old is nil for an added entry, new for a removed one
+	from, to number          // the numbers of the packets that the entry matches, before and after
+	old, new *pipeline.Entry // old is nil for an added entry, and new is nil for a removed entry
 	when     moment
-	// stand is the entry between early and late if the moment is byAlias. It is nil until an alias is assigned.
+	// stand is the temporary entry between early and late if when is byAlias. It is nil until standAs sets it.
 	stand *pipeline.Entry
 }
 
-// A number is the number by which rules match the packets of an entry.
+// A number is what an entry assigns to packets and rules match.
 type number struct {
 	n    uint8
-	home pipeline.LineIndex // for a subscriber's class, the only line that has the number; 0 means every line
+	home pipeline.LineIndex // for a subscriber's class, the only line to which the class applies; 0 means every line
 }
 
 func numberOf(e pipeline.Entry, ok bool) number {
@@ -43,7 +43,7 @@ func numberOf(e pipeline.Entry, ok bool) number {
 	return number{n, e.Home()}
 }
 
-// entry returns the new entry, or the old one if the entry is removed.
+// entry returns the new entry, or the old entry if the move removes it.
 func (m *move) entry() pipeline.Entry {
 	if m.new != nil {
 		return *m.new
@@ -51,7 +51,8 @@ func (m *move) entry() pipeline.Entry {
 	return *m.old
 }
 
-// moves returns the changes of entries that assign numbers. before and after are the entries of the switch before and after the change.
+// moves returns a move for each added, removed or changed entry that assigns a number. before and after are all entries of the switch
+// before and after the change.
 func moves(added, removed []pipeline.Entry, changed []Change, before, after []pipeline.Entry) []*move {
 	slab := make([]move, 0, len(added)+len(changed)+len(removed))
 	add := func(old, new *pipeline.Entry) {
@@ -76,7 +77,7 @@ func moves(added, removed []pipeline.Entry, changed []Change, before, after []pi
 	for i := range slab {
 		all[i] = &slab[i]
 	}
-	// Indexes are large and often not needed, so they are built on demand.
+	// The indexes are large and often not needed, so they are built on demand.
 	was := sync.OnceValue(func() *pipeline.Index { return pipeline.NewIndex(before) })
 	is := sync.OnceValue(func() *pipeline.Index { return pipeline.NewIndex(after) })
 	for _, m := range all {
@@ -94,17 +95,17 @@ func moves(added, removed []pipeline.Entry, changed []Change, before, after []pi
 	return all
 }
 
-// numbers describes how one rule set treats each number.
+// numbers describes how a rule set treats each number.
 type numbers struct {
 	rules []pipeline.Entry
-	named [pipeline.Dimensions]map[uint8][]says // rules that match a number, without the number
-	top   int32                                 // the highest priority of a rule that does not let every packet pass
-	check map[uint8]pipeline.Value              // the source check of each line group that has one
+	named [pipeline.Dimensions]map[uint8][]says // the rules that match each number
+	top   int32                                 // the highest priority of any rule that can stop packets
+	check map[uint8]pipeline.Value              // the source checks of line groups, by the group's number
 }
 
-// says is a rule that matches a number, without the number.
+// says is a rule that matches a number, with the number removed so that rules for different numbers can be compared.
 type says struct {
-	where pipeline.Key // match without the number
+	where pipeline.Key // the rule's match without the number
 	does  pipeline.Value
 }
 
@@ -134,17 +135,16 @@ func read(rules, fixed []pipeline.Entry) *numbers {
 	return n
 }
 
-// alike reports whether the rules, and the source checks, treat two numbers of a dimension alike.
+// alike reports whether the rules and the source checks treat two numbers of a dimension alike.
 func (n *numbers) alike(d pipeline.Dimension, a, b uint8) bool {
 	return a == b || slices.Equal(n.named[d][a], n.named[d][b]) && (d != pipeline.ByGroup || n.check[a] == n.check[b])
 }
 
-// unnamed reports whether no rule matches a number.
+// unnamed reports whether no rule matches a number of a dimension.
 func (n *numbers) unnamed(d pipeline.Dimension, a uint8) bool { return len(n.named[d][a]) == 0 }
 
-// permits returns the matches of the rules for a number, without the number. ok is false if there is no such rule, if one of them stops
-// packets or does not have a higher priority than every rule that stops packets, or if one matches a number of a dimension other than d
-// and the service.
+// permits returns the matches, without the number, of the rules that match a number. ok is true only if there are such rules and all of
+// them pass packets, have a higher priority than every rule that stops packets, and match no dimension other than d and the service.
 func (n *numbers) permits(d pipeline.Dimension, a uint8) (matches map[pipeline.Key]bool, ok bool) {
 	matches = map[pipeline.Key]bool{}
 	for _, r := range n.rules {
@@ -159,8 +159,8 @@ func (n *numbers) permits(d pipeline.Dimension, a uint8) (matches map[pipeline.K
 	return matches, len(matches) > 0
 }
 
-// privileged reports whether both rule sets only permit a number and permit the same traffic for it, and whether both policies check its
-// sources alike. A source check stops packets that rules permit, and may change before a line gets or loses the number.
+// privileged reports whether the rules of both policies only permit a number, permit the same traffic for it, and check its sources
+// alike. The source check matters because it stops packets that rules permit, and may change before a line gets or loses the number.
 func privileged(d pipeline.Dimension, a uint8, old, new *numbers) bool {
 	before, ok := old.permits(d, a)
 	after, still := new.permits(d, a)
@@ -172,8 +172,8 @@ type numberOfDimension struct {
 	n uint8
 }
 
-// schedule chooses the moment of each move between the rules old and new. Moves that make a difference at any moment are made in the
-// middle. schedule returns the number of dimensions with such moves.
+// schedule chooses the moment of each move in a change from the rules old to the rules new. A move that makes a difference at any other
+// moment is made in the middle. schedule returns the number of dimensions in which the order of moves matters.
 func schedule(all []*move, old, new *numbers) (dimensions int) {
 	left := map[pipeline.Dimension]bool{}
 	nested := overlapping(all)
@@ -194,16 +194,16 @@ func schedule(all []*move, old, new *numbers) (dimensions int) {
 			m.when = late
 		case m.from == m.to:
 			m.when = early
-		// A packet without a service passes, except to or from port 25 of a server, which is always a service. So the only possible harm
-		// is to stop packets of a port before it becomes a service, or after it has ceased to be one.
+		// A packet without a service passes, unless it is to or from port 25 of a server, and that port always has a service. The only
+		// possible harm is therefore to stop packets of a port before it gets a service, or after it has lost it.
 		case m.d == pipeline.ByService && m.old == nil:
 			m.when = late
 			left[m.d] = true
 		case m.d == pipeline.ByService && m.new == nil:
 			m.when = early
 			left[m.d] = true
-		// While a prefix is absent, its addresses match the prefix around it, which may be about to change too. So a prefix is never
-		// removed early and never added late.
+		// While a prefix is absent, its addresses match the surrounding prefix, which may also be about to change. A prefix is therefore
+		// never removed early and never added late.
 		case m.new != nil && m.sameHome() && old.alike(m.d, m.from.n, m.to.n):
 			m.when = early
 		case m.old != nil && m.sameHome() && new.alike(m.d, m.from.n, m.to.n):
@@ -226,21 +226,21 @@ func schedule(all []*move, old, new *numbers) (dimensions int) {
 	return len(left)
 }
 
-// sameHome reports whether the move has the same effect for all lines.
+// sameHome reports whether the move affects all lines in the same way.
 func (m *move) sameHome() bool { return m.from.home == m.to.home || m.from.n == 0 || m.to.n == 0 }
 
-// gains reports whether the move gives a class to some lines, and takes from no line a class that rules match.
+// gains reports whether the move gives a class to some lines, and takes from no line a class that rules name.
 func (m *move) gains(old *numbers) bool {
 	return old.unnamed(m.d, m.from.n) && m.sameHome() || m.from.n == m.to.n && m.to.home == 0
 }
 
-// loses reports whether the move takes a class from some lines, and gives no line a class that rules match.
+// loses reports whether the move takes a class from some lines, and gives no line a class that rules name.
 func (m *move) loses(new *numbers) bool {
 	return new.unnamed(m.d, m.to.n) && m.sameHome() || m.from.n == m.to.n && m.from.home == 0
 }
 
-// meanwhile returns the home of the alias. Between a class of one line and a class of every line, the alias applies to every line: such
-// classes are only permitted, and one of the two policies permits them to every line.
+// meanwhile returns the line to which the alias applies. If the move is between a class of one line and a class of every line, the alias
+// applies to every line. This is safe because rules only permit such classes, and one of the two policies permits them for every line.
 func (m *move) meanwhile() pipeline.LineIndex {
 	if !m.sameHome() && (m.from.home == 0 || m.to.home == 0) {
 		return 0
@@ -248,7 +248,7 @@ func (m *move) meanwhile() pipeline.LineIndex {
 	return m.entry().Home()
 }
 
-// standAs sets the entry between early and late, which has another number.
+// standAs makes the move by alias: the entry has the number n between early and late.
 func (m *move) standAs(n number) {
 	stand := m.entry().WithNumber(n.n)
 	if m.d == pipeline.BySubscriber {
@@ -257,7 +257,7 @@ func (m *move) standAs(n number) {
 	m.when, m.stand = byAlias, &stand
 }
 
-// overlapping returns the moves whose prefix lies within or around the prefix of another move of the same dimension.
+// overlapping returns the moves whose prefix contains, or is contained in, the prefix of another move of the same dimension.
 func overlapping(all []*move) map[*move]bool {
 	nested := map[*move]bool{}
 	if !lengthsDiffer(func(yield func(pipeline.Entry) bool) {

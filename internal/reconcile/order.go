@@ -10,10 +10,10 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A batch holds the entries that are inserted, modified and removed at one moment.
+// A batch has the entries to insert, modify and remove at one moment.
 type batch struct{ insert, modify, remove []pipeline.Entry }
 
-// split divides a batch into the entries for which is returns true, and the others.
+// split divides a batch into the entries for which is returns true and all others.
 func (b *batch) split(is func(pipeline.Entry) bool) (those, others *batch) {
 	those, others = &batch{}, &batch{}
 	for _, list := range []struct{ from, to, rest *[]pipeline.Entry }{
@@ -34,17 +34,17 @@ func (b *batch) split(is func(pipeline.Entry) bool) (those, others *batch) {
 	return those, others
 }
 
-// isLine reports whether an entry sets the group of a line or the limit of a line. Source checks depend on the group: a check begins
-// after lines are in their new group and before they get a class that permits, and ends in the reverse order. This order matters if one
-// policy stops a packet by the check, and the other because the class is missing.
+// isLine reports whether an entry sets the group or the limit of a line. Source checks depend on the group. A check therefore begins
+// after lines have moved to their new group and before they get a class that permits their traffic, and ends in the reverse order. This
+// order matters if one policy stops a packet by the check, and the other because the class is missing.
 func isLine(e pipeline.Entry) bool {
 	d, _, numbered := e.Number()
-	return numbered && d == pipeline.ByGroup || e.IsLimit() // a line's limit must exist before the line and longer than the line
+	return numbered && d == pipeline.ByGroup || e.IsLimit() // a line's limit must be added before the line and removed after it
 }
 
 // order builds the steps of the plan.
 func (m *maker) order() {
-	var at [byAlias]batch // early, middle, late
+	var at [byAlias]batch // the batches of the moments early, middle and late
 	var inChecks, outChecks batch
 	for _, e := range m.added {
 		_, _, numbered := e.Number()
@@ -78,12 +78,12 @@ func (m *maker) order() {
 			at[late].remove = append(at[late].remove, e)
 		}
 	}
-	at[early].insert = slices.Grow(at[early].insert, len(m.moves)) // usually all moves, and nothing else
+	at[early].insert = slices.Grow(at[early].insert, len(m.moves)) // usually these are all moves and nothing else
 	for _, x := range m.moves {
 		x.into(&at)
 	}
-	// Only services are removed early and added late. They get their own steps, because one policy may stop a packet by its service, and
-	// the other by its source.
+	// Only services are removed early or added late. They have their own steps, because one policy may stop a packet by its service, and
+	// the other by its source address.
 	newService, noService := at[late].insert, at[early].remove
 	at[late].insert, at[early].remove = nil, nil
 	var aliasChecks []pipeline.Entry
@@ -157,7 +157,7 @@ func (m *maker) order() {
 	slices.SortStableFunc(m.plan.Removed, byRank)
 }
 
-// into adds the move to the batches of its moments.
+// into adds the entries of a move to the batches of its moments.
 func (x *move) into(at *[byAlias]batch) {
 	b := &at[min(x.when, late)]
 	if x.when == byAlias {
@@ -183,7 +183,7 @@ func (x *move) into(at *[byAlias]batch) {
 	}
 }
 
-// aliasChecks returns a source check for each alias of a line group: the stricter check of its two groups.
+// aliasChecks returns a source check for each alias of a line group: the stricter of the checks of its two groups.
 func (m *maker) aliasChecks() []pipeline.Entry {
 	find := func(entries []pipeline.Entry, group uint8) (check pipeline.Entry, ok, drops bool) {
 		for _, e := range entries {
@@ -210,7 +210,7 @@ func (m *maker) aliasChecks() []pipeline.Entry {
 	return checks
 }
 
-// stale returns the rules of epochs that are neither in force before or after the change nor staged.
+// stale returns the rules of all epochs that are neither in force before the change nor staged.
 func (m *maker) stale() []pipeline.Entry {
 	keep := map[pipeline.Epoch]bool{m.now.running: true}
 	for _, rules := range m.staged {
@@ -227,8 +227,8 @@ func (m *maker) stale() []pipeline.Entry {
 	return stale
 }
 
-// batch adds the steps of one moment. A longer prefix is added before the shorter prefix around it, and removed after that prefix, so
-// that a packet never has a third number between its old and its new number.
+// batch adds the steps of one moment. A longer prefix is added before the shorter prefix that surrounds it, and removed after that
+// prefix, so that a packet never has a third number between its old and its new number.
 func (m *maker) batch(b *batch, when string) {
 	byRank := func(a, b pipeline.Entry) int { return cmp.Compare(a.Rank(), b.Rank()) }
 	slices.SortStableFunc(b.insert, byRank)
@@ -243,8 +243,8 @@ func (m *maker) batch(b *batch, when string) {
 	}
 }
 
-// byLength groups entries by the length of their prefix, in ascending order, or in descending order if direction is -1. An entry without
-// a prefix has the length 0. If no prefix lies within another, byLength returns a single group.
+// byLength groups entries by prefix length, in ascending order if direction is 1 and in descending order if it is -1. An entry without a
+// prefix has length 0. If no prefix contains another, byLength returns a single group.
 func byLength(entries []pipeline.Entry, direction int) [][]pipeline.Entry {
 	if len(entries) == 0 {
 		return nil
@@ -276,9 +276,9 @@ func byLength(entries []pipeline.Entry, direction int) [][]pipeline.Entry {
 	return all
 }
 
-// lengthsDiffer reports whether two prefixes of one table have different lengths. If not, no prefix lies within another.
+// lengthsDiffer reports whether a table has prefixes of different lengths. If not, no prefix contains another.
 func lengthsDiffer(entries iter.Seq[pipeline.Entry]) bool {
-	of := map[int]int{} // prefix length by rank
+	of := map[int]int{} // the prefix length in each table, by rank
 	rank, length := -1, 0
 	for e := range entries {
 		bits := e.PrefixLength()
@@ -294,7 +294,7 @@ func lengthsDiffer(entries iter.Seq[pipeline.Entry]) bool {
 	return false
 }
 
-// step adds a step, unless it would be empty.
+// step adds a step with one update for each entry. It adds nothing if there are no entries.
 func (m *maker) step(why string, kind pipeline.Kind, entries []pipeline.Entry) {
 	if len(entries) == 0 {
 		return

@@ -8,32 +8,32 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A Step is one set of updates that may be sent together, in any order. Steps are sent one after the other. The switch
-// and the controller may crash between any two updates.
+// A Step is a set of updates that may be sent together and in any order. Steps are sent one after another. The plan remains safe if the
+// switch or the controller crashes between any two updates.
 type Step struct {
-	Why     string // for the log line and the plan view
+	Why     string // the purpose of the step, for logs and plans
 	Updates []pipeline.Update
 }
 
-// A Plan changes a switch from its present to its desired content. A plan without steps means that nothing has to be written (I5).
+// A Plan has the updates that bring a switch to its desired state. A plan without steps means that there is nothing to write (I5).
 type Plan struct {
 	Steps []Step
-	// Running is the epoch in force once the plan is done.
+	// Running is the epoch that is in force after the last step.
 	Running pipeline.Epoch
-	// Added, Changed and Removed are the differences between the switch before and after, in the order of pipeline.Entry.Rank. They exclude
-	// entries that exist only during the change.
+	// Added, Changed and Removed are the differences between the switch before the first and after the last step, in the order of
+	// pipeline.Entry.Rank. They exclude entries that exist only during the change.
 	Added, Removed []pipeline.Entry
 	Changed        []Change
-	// Kept lists unwanted entries for which Options.Keep returned true.
+	// Kept lists the undesired entries for which Options.Keep returned true.
 	Kept []pipeline.Entry
-	// Tables has the fill of every table that has a size, once the plan is done, in the order of pipeline.Entry.Rank.
+	// Tables has the number of entries after the last step for every table of limited size, in the order of pipeline.Entry.Rank.
 	Tables []Fill
 }
 
-// A Change is one entry before and after a change of its value.
+// A Change is an entry before and after its value changes.
 type Change struct{ Old, New pipeline.Entry }
 
-// Updates returns the number of updates that the plan sends.
+// Updates returns the number of updates in all steps.
 func (p *Plan) Updates() int {
 	n := 0
 	for _, s := range p.Steps {
@@ -42,22 +42,25 @@ func (p *Plan) Updates() int {
 	return n
 }
 
-// Options are the options of a plan. With the zero value, no unwanted entry stays.
+// Options has the options of Make and Apply. With the zero value, no undesired entry stays.
 type Options struct {
-	// Keep, if not nil, reports whether an unwanted entry stays. It is not called for rules: exactly the state's rules are in force.
+	// Keep, if not nil, reports whether an undesired entry stays. It is not called for rules, because only the rules of the desired state
+	// may be in force.
 	Keep func(pipeline.Entry) bool
-	// Planned, if not nil, is called by Apply with each plan that has steps, before the first write.
+	// Planned, if not nil, is called by Apply before the first write of each plan that has steps.
 	Planned func(*Plan)
 	// Progress, if not nil, is called by Apply after each step, in Apply's goroutine.
 	Progress func(Progress)
 }
 
-// Make returns the plan that turns have, all entries of the switch, into want: see the package comment. A rule set that differs from the
-// running one is written completely under an epoch that is not in force, unless the switch already has it, and one MODIFY puts it in force.
-// The previous rule set stays in the switch. Older rule sets that are not staged are removed when the next rule set is written.
+// Make returns the plan that brings a switch with the entries have to the state want, in the order that the package comment describes. have
+// must list all entries of the switch. If the desired rule set is not in force, one MODIFY puts it in force. Unless the switch already has
+// the rule set, it is first written completely under an unused epoch. The previous rule set stays in the switch. Older rule sets that are
+// not staged are removed when the next rule set is written.
 //
-// Make returns ErrNoRoom, naming the table, its size and the need, if a table cannot hold the entries of every step (I10), and
-// pipeline.ErrInvalid if an entry breaks a restriction of the program's contract. A nil contract has neither sizes nor restrictions.
+// Make returns ErrNoRoom if a table cannot hold the entries of every step (I10); the message states the table, its size and the number of
+// entries. Make returns pipeline.ErrInvalid if an entry violates a restriction of the program. A nil contract means that there are no sizes
+// and no restrictions.
 func Make(have []pipeline.Entry, want *pipeline.State, contract *pipeline.Contract, opts Options) (*Plan, error) {
 	t, err := aim(want, contract)
 	if err != nil {
@@ -66,11 +69,11 @@ func Make(have []pipeline.Entry, want *pipeline.State, contract *pipeline.Contra
 	return t.plan(have, opts)
 }
 
-// A target is a state in the form of entries that satisfy the contract.
+// A target is a desired state as entries that satisfy the contract.
 type target struct {
 	contract *pipeline.Contract
 	fixed    []pipeline.Entry   // all entries except rules
-	rules    []pipeline.Entry   // rules to put in force, under any epoch
+	rules    []pipeline.Entry   // the rules to put in force, under anyEpoch
 	staged   [][]pipeline.Entry // staged rule sets
 	synOnly  bool
 }
@@ -103,7 +106,7 @@ func (t *target) plan(have []pipeline.Entry, opts Options) (*Plan, error) {
 	return plan, err
 }
 
-// planFrom is plan, but also returns the content of the switch.
+// planFrom is like plan, and also returns the present content of the switch.
 func (t *target) planFrom(have []pipeline.Entry, opts Options) (*Plan, *actual, error) {
 	m := &maker{target: t, now: split(have), plan: &Plan{}}
 	plan, err := m.make(have, opts)
@@ -125,7 +128,7 @@ func (m *maker) make(have []pipeline.Entry, opts Options) (*Plan, error) {
 	return m.plan, nil
 }
 
-// stagedRules returns the staged rule sets, under any epoch, without empty sets, the set in force, and duplicates.
+// stagedRules returns the rules of each staged set under anyEpoch. It omits empty sets, duplicates, and the set in force.
 func stagedRules(sets []map[pipeline.VerdictKey]pipeline.Verdict, inForce []pipeline.Entry) ([][]pipeline.Entry, error) {
 	staged := make([][]pipeline.Entry, 0, len(sets))
 	for _, set := range sets {
@@ -145,33 +148,33 @@ func sameRules(a, b []pipeline.Entry) bool {
 	return slices.EqualFunc(a, b, func(x, y pipeline.Entry) bool { return x.RuleKey() == y.RuleKey() && x.Value == y.Value })
 }
 
-// A maker is the state of one run of Make.
+// A maker has the state of one call of Make.
 type maker struct {
 	*target
 	now *actual
 
-	// The result of compare, without rules.
+	// The results of compare, which exclude rules.
 	added, removed []pipeline.Entry
 	changed        []Change
 
-	// The result of decide.
-	epoch   pipeline.Epoch // epoch in force after the change
+	// The results of decide.
+	epoch   pipeline.Epoch // the epoch in force after the change
 	flip    bool
-	fresh   bool // the rules have yet to be written under epoch
-	again   bool // the rules in force are wanted, and are written again under epoch only because of aliases
+	fresh   bool // the rules must be written under epoch
+	again   bool // the desired rules are in force already, but are written again under epoch because the change needs a flip
 	moves   []*move
 	sources sourceOrder
 	aliases *aliases
 
 	plan  *Plan
-	count map[pipeline.Table]int64 // entries of each table once the steps so far are done
+	count map[pipeline.Table]int64 // the number of entries in each table after the steps so far
 }
 
-// compare finds the entries to add, change and remove, except rules.
+// compare finds the entries other than rules that must be added, changed or removed.
 func (m *maker) compare(keep func(pipeline.Entry) bool) {
 	d := Compare(m.now.fixed, m.fixed, keep)
 	for i := range d.Changed {
-		if c := &d.Changed[i]; c.Old.IsZero() { // the switch has the default action without reporting it
+		if c := &d.Changed[i]; c.Old.IsZero() { // the switch has the default action but did not report it
 			c.Old = c.New
 		}
 	}
@@ -180,7 +183,7 @@ func (m *maker) compare(keep func(pipeline.Entry) bool) {
 	slices.SortStableFunc(m.plan.Kept, func(a, b pipeline.Entry) int { return cmp.Compare(a.Rank(), b.Rank()) })
 }
 
-// decide chooses the epoch and the moment of each move.
+// decide chooses the epoch of the rules and the moment of each move.
 func (m *maker) decide() error {
 	epoch, there := m.now.epochOf(m.rules)
 	after := append(m.fixed[:len(m.fixed):len(m.fixed)], m.plan.Kept...)
@@ -220,14 +223,14 @@ func (m *maker) decide() error {
 	return nil
 }
 
-// checksChange reports whether the source check of a line group changes.
+// checksChange reports whether any source check changes.
 func (m *maker) checksChange() bool {
 	is := func(e pipeline.Entry) bool { check, _ := e.IsSourceCheck(); return check }
 	return slices.ContainsFunc(m.added, is) || slices.ContainsFunc(m.removed, is) ||
 		slices.ContainsFunc(m.changed, func(c Change) bool { return is(c.New) })
 }
 
-// stage adds the staged rule sets that the switch lacks and has room for.
+// stage adds the staged rule sets that the switch does not have, as far as there is room for them.
 func (m *maker) stage() {
 	taken := map[pipeline.Epoch]bool{m.epoch: true}
 	for _, rules := range m.staged {
@@ -253,7 +256,7 @@ func (m *maker) stage() {
 // anyEpoch is a placeholder epoch for rules that are only compared.
 const anyEpoch = pipeline.Epoch(1)
 
-// under returns the rules with another epoch.
+// under returns copies of the rules under the given epoch.
 func under(epoch pipeline.Epoch, rules []pipeline.Entry) []pipeline.Entry {
 	all := make([]pipeline.Entry, len(rules))
 	for i, r := range rules {

@@ -16,12 +16,13 @@ import (
 	"op25b/p4src"
 )
 
-// memory is the content of a switch that keeps P4Runtime's rules for single updates.
+// A memory has the entries of a switch. Like P4Runtime, it refuses to insert an entry that exists, and to modify or delete an
+// entry that does not.
 type memory map[pipeline.Key]pipeline.Entry
 
 func fresh() memory {
 	m := memory{}
-	reset, err := (&pipeline.State{}).Entries() // the default actions
+	reset, err := (&pipeline.State{}).Entries() // the default actions only
 	if err != nil {
 		panic(err)
 	}
@@ -144,7 +145,8 @@ func drawState(t *rapid.T) *pipeline.State {
 	return s
 }
 
-// TestPlanConverges: whatever a switch has, the plan is made of updates that the switch takes, and after it nothing is left to do.
+// TestPlanConverges verifies that, whatever entries a switch has, it accepts all updates of a plan, and that a second plan is
+// empty.
 func TestPlanConverges(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		sw := fresh()
@@ -175,7 +177,7 @@ func TestPlanConverges(t *testing.T) {
 	})
 }
 
-// A rollback to the rule set before is one MODIFY and nothing else.
+// TestRollbackIsOneModify verifies that a rollback to the previous rule set is a single MODIFY.
 func TestRollbackIsOneModify(t *testing.T) {
 	rule := func(a pipeline.VerdictAction) *pipeline.State {
 		return &pipeline.State{Verdicts: map[pipeline.VerdictKey]pipeline.Verdict{{Priority: 1}: {Action: a, Rule: 2}}}
@@ -229,7 +231,7 @@ func TestNoRoom(t *testing.T) { // I10
 	}
 }
 
-// What breaks a restriction of the program is refused before any step.
+// TestRestrictionsHoldBeforeTheFirstWrite verifies that Make refuses an entry that violates a restriction of the program.
 func TestRestrictionsHoldBeforeTheFirstWrite(t *testing.T) {
 	info := proto.CloneOf(p4src.P4Info())
 	for _, t := range info.GetTables() {

@@ -7,13 +7,13 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// The source check has no epoch, and stops a packet whatever the rules permit. So during a change the check is on if either policy has
-// it. It begins before the flip, ends after it, and meanwhile passes only addresses that both policies pass. The addresses of a line that
-// gets the check change before the flip; those of a line that loses the check change after it. For a line that is checked before and
-// after, a range is added before the flip only if it is part of a range that the line has. It is removed before the flip unless it is
-// part of a range that the line will have.
+// The source check has no epoch, and stops packets whatever the rules permit. During a change a check is therefore on if either policy
+// has it: it begins before the flip and ends after it. Meanwhile it passes only addresses that both policies pass. The addresses of a
+// line that gets the check change before the flip, and those of a line that loses the check change after it. For a line that is checked
+// before and after, a range is added before the flip only if an old range of the line contains it. A range is removed after the flip only
+// if a new range of the line contains it.
 
-// checks returns the lines, by index, that drop packets with a foreign source.
+// checks reports, for each line index, whether the line's packets with a foreign source address are dropped.
 func checks(entries []pipeline.Entry) map[pipeline.LineIndex]bool {
 	groups := map[pipeline.LineGroup]bool{}
 	for _, e := range entries {
@@ -37,10 +37,10 @@ func checks(entries []pipeline.Entry) map[pipeline.LineIndex]bool {
 // A sourceOrder groups address ranges by the moment at which they are added or removed.
 type sourceOrder struct {
 	addEarly, removeEarly, addLate, removeLate []pipeline.Entry
-	matter                                     bool // the order affects verdicts, because a line is checked before and after
+	matter                                     bool // whether the order affects verdicts, because ranges of a checked line change late or early
 }
 
-// orderSources groups the address ranges in added and removed by moment.
+// orderSources returns the address ranges in added and removed, grouped by moment.
 func orderSources(have, want, added, removed []pipeline.Entry) (o sourceOrder) {
 	if !slices.ContainsFunc(added, pipeline.Entry.IsSource) && !slices.ContainsFunc(removed, pipeline.Entry.IsSource) {
 		return o
