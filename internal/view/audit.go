@@ -10,7 +10,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Records lists records of the audit chain, the oldest first.
+// Records lists audit records in ascending order.
 func (t *table) Records(r *op25bv1.ListRecordsResponse) error {
 	if len(r.Records) == 0 {
 		_, err := io.WriteString(t.w, "There is no record.\n")
@@ -23,7 +23,7 @@ func (t *table) Records(r *op25bv1.ListRecordsResponse) error {
 		if rec.Role != "" {
 			who += " (" + rec.Role + ")"
 		}
-		why := "" // the reason of a refusal
+		why := "" // the reason why a change was refused
 		if strings.HasPrefix(rec.Verb, "refused ") {
 			why = rec.Detail
 		}
@@ -42,7 +42,7 @@ func (t *table) Records(r *op25bv1.ListRecordsResponse) error {
 	return err
 }
 
-// Verified shows whether the chain is intact.
+// Verified shows whether the audit chain is intact.
 func (t *table) Verified(r *op25bv1.VerifyResponse, archives int) error {
 	text := ""
 	cp := r.GetCheckpoint()
@@ -67,7 +67,7 @@ func (t *table) Verified(r *op25bv1.VerifyResponse, archives int) error {
 	return err
 }
 
-// Archived shows which records were moved to a file.
+// Archived shows which audit records were moved to a file.
 func (t *table) Archived(r *op25bv1.PruneResponse, file string) error {
 	rec := r.GetRecord()
 	_, err := io.WriteString(t.w, wrapped("", fmt.Sprintf("Audit %s were moved from the store to %s.", plain(rec.GetObject()), plain(file)), 4)+
@@ -75,7 +75,7 @@ func (t *table) Archived(r *op25bv1.PruneResponse, file string) error {
 	return err
 }
 
-// Backup shows the contents of a backup, and what was done with it.
+// Backup shows the contents of a backup and what was done with it.
 func (t *table) Backup(s *op25bv1.BackupSummary, done string) error {
 	_, err := io.WriteString(t.w, wrapped("", fmt.Sprintf("Revision %d and %s, %s with %s, of %s: %s.",
 		s.Revision, prose.Count(s.AuditSeq, "audit record"), prose.Count(s.Keys, "key"), bytesOf(s.Bytes), t.local().moment(s.Made), plain(done)), 4))

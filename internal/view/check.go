@@ -8,7 +8,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// label formats the label before each fact about a result.
+// label formats the label that precedes each fact about a result.
 func label(name string) string { return fmt.Sprintf("    %-9s", name) }
 
 // Check shows the outcome of a connection for each address of the server.
@@ -48,7 +48,7 @@ func titled(name, title string) string {
 	return plain(name + ", " + title)
 }
 
-// result renders the outcome of the connection to one address.
+// result renders the outcome of a connection to one address.
 func (t *table) result(b *strings.Builder, z zone, r *op25bv1.CheckResult) {
 	code := green
 	switch r.Outcome {

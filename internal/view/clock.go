@@ -9,7 +9,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// holdTexts says whether a controller holds dates, and why.
+// holdTexts describes, for each reason, whether a controller holds back dates and why.
 var holdTexts = map[op25bv1.ClockHold]string{
 	op25bv1.ClockHold_CLOCK_HOLD_UNSPECIFIED: "unknown",
 	op25bv1.ClockHold_CLOCK_HOLD_NONE:        "in force",
@@ -19,7 +19,7 @@ var holdTexts = map[op25bv1.ClockHold]string{
 	op25bv1.ClockHold_CLOCK_HOLD_RESTART:     "held: it does not fit the store's time",
 }
 
-// Clocks lists the clocks of the controllers. If the answering controller holds dates, Clocks shows the reason.
+// Clocks lists the clocks of all controllers. If the controller that answers holds back dates, Clocks also shows the reason.
 func (t *table) Clocks(r *op25bv1.ListClocksResponse) error {
 	g := grid{head: []string{"CONTROLLER", "CLOCK", "DIFFERENCE", "DATES"}}
 	var below strings.Builder
@@ -49,7 +49,7 @@ func held(c *op25bv1.ControllerClock) bool {
 	return c.Hold != op25bv1.ClockHold_CLOCK_HOLD_NONE && c.Hold != op25bv1.ClockHold_CLOCK_HOLD_STARTING
 }
 
-// apart renders the difference between a clock and the clock of the answering controller.
+// apart renders the difference between a clock and the clock of the controller that answers.
 func apart(c *op25bv1.ControllerClock) string {
 	switch {
 	case c.Self:
@@ -64,7 +64,8 @@ func apart(c *op25bv1.ControllerClock) string {
 	return d.String()
 }
 
-// clockLine renders the line about clocks below a table of switches. The line is empty for a single controller with a trusted clock.
+// clockLine renders the line about clocks that follows a table of switches. It returns an empty string if there is only one
+// controller and its clock is trusted.
 func (t *table) clockLine(all []*op25bv1.ControllerClock) string {
 	var parts []string
 	for _, c := range all {

@@ -2,7 +2,7 @@ package view
 
 import op25bv1 "op25b/proto/op25b/v1"
 
-// stateNames names the states of a switch for people.
+// stateNames maps the states of a switch to the names that tables show.
 var stateNames = map[op25bv1.SwitchState]string{
 	op25bv1.SwitchState_SWITCH_STATE_UNSPECIFIED:  "unknown",
 	op25bv1.SwitchState_SWITCH_STATE_UNKNOWN:      "unknown",
@@ -15,7 +15,7 @@ var stateNames = map[op25bv1.SwitchState]string{
 	op25bv1.SwitchState_SWITCH_STATE_NO_PHASE:     "no phase",
 }
 
-// reasonTexts describes the reasons of states for people.
+// reasonTexts maps the reasons of states to the texts that tables show.
 var reasonTexts = map[op25bv1.SwitchReason]string{
 	op25bv1.SwitchReason_SWITCH_REASON_UNSPECIFIED: "no reason was given",
 
@@ -62,7 +62,8 @@ var reasonTexts = map[op25bv1.SwitchReason]string{
 	op25bv1.SwitchReason_SWITCH_REASON_NOT_CONFIRMED:  "its controller has not confirmed its state recently",
 }
 
-// stateText returns the name of a state. For a value that this program does not know, stateText and reasonText return its number.
+// stateText returns the text for a state, and reasonText the text for a reason. For a value that this version does not recognise,
+// they return its number.
 func stateText(s op25bv1.SwitchState) string {
 	if text, ok := stateNames[s]; ok {
 		return text

@@ -7,7 +7,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Every state and every reason has its own words, and no words are left over.
+// Every state and every reason has a text of its own, and every text belongs to a state or reason.
 func TestWordsOfConditions(t *testing.T) {
 	for n, name := range op25bv1.SwitchState_name {
 		if stateNames[op25bv1.SwitchState(n)] == "" {
@@ -30,7 +30,7 @@ func TestWordsOfConditions(t *testing.T) {
 	}
 }
 
-// What is known when a change was not waited for any longer.
+// Unfinished reports the states of the switches at the time limit of a change.
 func TestUnfinished(t *testing.T) {
 	const converged = op25bv1.SwitchState_SWITCH_STATE_CONVERGED
 	stored := &op25bv1.Revision{Number: 15, Id: "x"}

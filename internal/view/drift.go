@@ -9,7 +9,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Drift shows how each switch differs from the revision that it was last brought to.
+// Drift shows how the entries in each switch differ from the revision that was last written to it.
 func (t *table) Drift(r *op25bv1.DriftResponse, full bool) error {
 	var b strings.Builder
 	var same, unknown []string
@@ -53,7 +53,7 @@ func (t *table) Drift(r *op25bv1.DriftResponse, full bool) error {
 	return err
 }
 
-// standing describes the result of reading a switch.
+// standing describes the result of reading a switch for a plan.
 func standing(sw *op25bv1.SwitchPlan) string {
 	text := map[string]string{
 		"unreachable":   "could not be read",
@@ -70,7 +70,7 @@ func standing(sw *op25bv1.SwitchPlan) string {
 	return text
 }
 
-// drift lists the entries of a drift.
+// drift lists the entries that differ.
 func (t *table) drift(b *strings.Builder, d *op25bv1.Difference, full bool) {
 	fmt.Fprintf(b, "    drift: %d added, %d changed, %d removed", d.Added, d.Changed, d.Removed)
 	if d.Foreign > 0 {

@@ -11,13 +11,13 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Switches lists switches. If a state has a reason, the reason is shown under the switch.
+// Switches lists switches. If the state of a switch has a reason, the reason is shown below the switch.
 func (t *table) Switches(r *op25bv1.ListSwitchesResponse) error {
 	_, err := io.WriteString(t.w, t.statuses(r.Switches)+summary(r.Revision, r.Switches)+t.clockLine(r.Clocks)+t.notices(r.Notices))
 	return err
 }
 
-// notices renders the controller's warnings that concern no single switch.
+// notices renders those warnings of the controller that do not concern a particular switch.
 func (t *table) notices(all []string) string {
 	text := ""
 	for _, notice := range all {
@@ -44,7 +44,7 @@ func (t *table) statuses(all []*op25bv1.SwitchStatus) string {
 	return g.text(t, "")
 }
 
-// percent renders the progress of a switch that is being written to.
+// percent renders the progress of writing to a switch.
 func percent(s *op25bv1.SwitchStatus) string {
 	if s.GetProgress().GetTotal() == 0 {
 		return ""
@@ -52,7 +52,7 @@ func percent(s *op25bv1.SwitchStatus) string {
 	return fmt.Sprintf(" %d%%", uint64(s.Progress.Done)*100/uint64(s.Progress.Total))
 }
 
-// revisions renders the revision that a switch holds, and the wanted revision if it differs.
+// revisions renders the revision in a switch, followed by the wanted revision if it differs.
 func revisions(s *op25bv1.SwitchStatus) string {
 	switch {
 	case s.Revision == s.Wanted && s.Wanted == 0:
@@ -65,7 +65,7 @@ func revisions(s *op25bv1.SwitchStatus) string {
 	return fmt.Sprintf("%d -> %d", s.Revision, s.Wanted)
 }
 
-// why renders the reason of a state. The text is empty for a converged switch.
+// why renders the reason for a switch's state. It returns an empty string for a converged switch.
 func why(s *op25bv1.SwitchStatus) string {
 	switch {
 	case s.Converged:
@@ -83,7 +83,8 @@ func why(s *op25bv1.SwitchStatus) string {
 	return text
 }
 
-// summary counts the switches by state. Only switches at the wanted revision count as converged.
+// summary renders the number of switches in each state. Only switches at the wanted revision count as
+// converged.
 func summary(revision uint64, all []*op25bv1.SwitchStatus) string {
 	if revision == 0 {
 		return "There is no intent yet: op25b apply -f DIR --reason TEXT.\n"
@@ -111,7 +112,8 @@ func summary(revision uint64, all []*op25bv1.SwitchStatus) string {
 	return text + ".\n"
 }
 
-// Changes shows all switches for the first message, and one line per changed switch for later messages.
+// Changes shows all switches for the first message of a watch. For each later message, it shows one
+// line for each switch that has changed.
 func (t *table) Changes(r *op25bv1.WatchSwitchesResponse) error {
 	if len(t.shown) == 0 {
 		for _, s := range r.Switches {

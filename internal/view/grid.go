@@ -6,19 +6,19 @@ import (
 	"op25b/internal/view/prose"
 )
 
-// A grid is a table of at most Width columns. If it would be wider, the last column wraps if goesOn is set, and cells of the columns in
-// shrink are cut with an ellipsis.
+// A grid is a table with a width of at most Width columns. If the cells need more space, the last column is wrapped if goesOn is set,
+// and the cells in the columns of shrink are cut with an ellipsis.
 type grid struct {
 	head   []string
-	shrink []int // columns that may be cut; the widest is cut first
-	goesOn bool  // the last column wraps
+	shrink []int // the indexes of columns that may be cut; the widest is cut first
+	goesOn bool  // whether the last column is wrapped
 	rows   []row
 }
 
 type row struct {
 	cells []string
-	mark  string // the colour of the row, or empty
-	below string // text below the row, or empty
+	mark  string // the colour code of the row; may be empty
+	below string // the text to show below the row; may be empty
 }
 
 func (g *grid) add(cells ...string) *row {
@@ -32,13 +32,13 @@ func (g *grid) add(cells ...string) *row {
 }
 
 const (
-	gap      = 2  // width between two cells
-	minimum  = 8  // minimum width of a cell that is cut
-	lastLeft = 24 // minimum width of a last column that wraps
+	gap      = 2  // the space between two columns
+	minimum  = 8  // the minimum width of a column that is cut
+	lastLeft = 24 // the minimum width of a last column that is wrapped
 	belowGap = 4
 )
 
-// text renders the table, with each line indented.
+// text renders the table. Each line begins with indent.
 func (g *grid) text(t *table, indent string) string {
 	widths := make([]int, len(g.head))
 	for _, cells := range append([]row{{cells: g.head}}, g.rows...) {

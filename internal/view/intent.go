@@ -11,7 +11,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// History lists revisions and dates, the newest first.
+// History lists revisions and dates in descending order.
 func (t *table) History(r *op25bv1.HistoryResponse, limit int) error {
 	if len(r.Revisions) == 0 {
 		_, err := io.WriteString(t.w, "There is no revision.\n")
@@ -35,7 +35,8 @@ func (t *table) History(r *op25bv1.HistoryResponse, limit int) error {
 	return err
 }
 
-// entries returns revisions and dates. A controller of an earlier version sends revisions only.
+// entries returns the revisions and dates in a response. If the response comes from a controller of
+// an earlier version, it contains only revisions.
 func entries(r *op25bv1.HistoryResponse) []*op25bv1.HistoryEntry {
 	if len(r.Entries) > 0 {
 		return r.Entries
@@ -47,7 +48,7 @@ func entries(r *op25bv1.HistoryResponse) []*op25bv1.HistoryEntry {
 	return all
 }
 
-// dated describes the change that a date caused.
+// dated describes the changes that came into force at a date.
 func dated(z zone, d *op25bv1.DateEvent) string {
 	var parts []string
 	text := fmt.Sprintf("phase %s began by its date: ", d.Phase)
@@ -77,7 +78,7 @@ func dated(z zone, d *op25bv1.DateEvent) string {
 	return text
 }
 
-// Diff shows how documents differ.
+// Diff shows the differences between the documents of two revisions.
 func (t *table) Diff(r *op25bv1.DiffResponse) error {
 	var b strings.Builder
 	for _, d := range r.Documents {

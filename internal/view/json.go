@@ -11,12 +11,13 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// documents is the view for programs.
+// documents is the JSON view for programs.
 type documents struct{ w io.Writer }
 
 var _ View = (*documents)(nil)
 
-// write puts a message on one line. The spaces of protojson are removed, because they differ from one build to the next.
+// write writes a message as one line of JSON. It removes the spaces that protojson adds, because they differ from build
+// to build.
 func (d *documents) write(m proto.Message) error {
 	data, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(m)
 	if err != nil {
@@ -31,10 +32,10 @@ func (d *documents) write(m proto.Message) error {
 	return err
 }
 
-// Plan writes the message, which says whether it is complete. The argument full is ignored.
+// Plan writes the whole message and ignores full. The message states whether the controller has truncated it.
 func (d *documents) Plan(p *op25bv1.Plan, _ bool) error { return d.write(p) }
 
-// Drift writes the message, which says whether it is complete. The argument full is ignored.
+// Drift writes the whole message and ignores full. The message states whether the controller has truncated it.
 func (d *documents) Drift(r *op25bv1.DriftResponse, _ bool) error { return d.write(r) }
 
 func (d *documents) Progress(p *op25bv1.Progress) error                { return d.write(p) }

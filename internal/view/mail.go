@@ -9,7 +9,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Values of CheckMailResponse.kind and .status.
+// Values of CheckMailResponse.kind and CheckMailResponse.status.
 const (
 	kindOwn     = "own"
 	kindWebmail = "webmail-or-app"
@@ -68,7 +68,7 @@ func (t *table) Mail(r *op25bv1.CheckMailResponse) error {
 	return err
 }
 
-// settings renders the table of settings for a mail program.
+// settings renders a table of the settings for mail programs.
 func (t *table) settings(r *op25bv1.CheckMailResponse) string {
 	g := grid{head: []string{"OUTGOING SERVER", "PORT", "ENCRYPTION", "AUTHENTICATION", "PASSES", "NOTE"}, shrink: []int{0}, goesOn: true}
 	for _, s := range r.Settings {
@@ -92,7 +92,7 @@ func (t *table) status(s string) string {
 	return t.colour(yellow, plain(s))
 }
 
-// MailSteps returns instructions for the owner of a mailbox, in English and Japanese. The instructions depend on the other fields of the
+// MailSteps returns instructions for the owner of a mailbox in English and Japanese. It derives them from the other fields of the
 // answer.
 func MailSteps(r *op25bv1.CheckMailResponse) []*op25bv1.MailStep {
 	var steps []*op25bv1.MailStep
@@ -113,7 +113,7 @@ func MailSteps(r *op25bv1.CheckMailResponse) []*op25bv1.MailStep {
 	case r.MailProgram == undetermined && r.Kind != kindOwn:
 		say("A mail program that sends on port 25 may not be able to send from your line.", "メールソフトの送信ポートが25番の場合、お客さまの回線からは送信できないことがあります。")
 	case r.MailProgram == unaffected && r.Next != nil:
-		z, _ := zoneOf(r.UtcOffset) // UTC if the answer has no offset
+		z, _ := zoneOf(r.UtcOffset) // the zone is UTC if the answer has no offset
 		say("From %s on, a mail program that sends on port 25 cannot send from your line.", "%s 以降、送信ポートが25番のメールソフトは、お客さまの回線から送信できなくなります。", z.day(r.Next.GetPhase().GetSince()))
 	}
 	if r.Kind == kindUnknown {
@@ -143,7 +143,7 @@ func MailSteps(r *op25bv1.CheckMailResponse) []*op25bv1.MailStep {
 	return steps
 }
 
-// server renders a server for outgoing mail, for English and Japanese sentences.
+// server renders a server for outgoing mail as part of an English and of a Japanese sentence.
 func server(host, kind string) (en, ja string) {
 	switch {
 	case host != "":
@@ -154,7 +154,7 @@ func server(host, kind string) (en, ja string) {
 	return "the provider's", "提供元の指定するサーバー"
 }
 
-// spaced adds spaces between Latin letters and Japanese text.
+// spaced adds spaces around Latin text that becomes part of a Japanese sentence.
 func spaced(s string) string {
 	if s != "" && s[0] < 0x80 {
 		return " " + s + " "

@@ -20,7 +20,8 @@ func settingsOf(stopped uint32) []*op25bv1.MailSetting {
 	return all
 }
 
-// Every kind of answer has steps in both languages, with every value in its place.
+// The steps for every kind of answer are in both languages, and all their placeholders are filled
+// in.
 func TestStepsInBothLanguages(t *testing.T) {
 	for _, kind := range []string{kindOwn, kindWebmail, "provider", kindUnknown} {
 		for _, status := range []string{unaffected, affected, undetermined} {
@@ -74,7 +75,7 @@ func TestSteps(t *testing.T) {
 		}
 	}
 
-	// Nobody is told to set what the policy stops.
+	// The steps never recommend a port that the policy stops.
 	for _, port := range []uint32{465, 587} {
 		r.Settings, r.Status = settingsOf(port), affected
 		text := fmt.Sprint(MailSteps(r))

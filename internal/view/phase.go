@@ -12,11 +12,11 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// shortPlace is the maximum width, in columns, of the places in a phase's row. Longer places are shown below the row, so that no name of a
-// switch is cut off.
+// shortPlace is the maximum width, in columns, of the list of switches and line groups in a phase's row. A longer list is shown below the
+// row, so that no switch's name is cut off.
 const shortPlace = 30
 
-// Phases lists phases in the order of their dates. A star marks the phases in force.
+// Phases lists phases in the order of their dates. A star marks each phase in force.
 func (t *table) Phases(r *op25bv1.ListPhasesResponse) error {
 	z := t.zone(r.UtcOffset)
 	g := grid{head: []string{" ", "PHASE", "FROM", "RULES", "IN FORCE", "TITLE"}, shrink: []int{1}, goesOn: true}
@@ -47,7 +47,7 @@ func (t *table) Phases(r *op25bv1.ListPhasesResponse) error {
 	return err
 }
 
-// notConfirmed names the switches that have not confirmed the phases wanted on them.
+// notConfirmed renders a note with the names of the switches that have not confirmed their desired phases.
 func notConfirmed(phases ...*op25bv1.Phase) string {
 	open := map[string]bool{}
 	for _, p := range phases {
@@ -64,7 +64,7 @@ func notConfirmed(phases ...*op25bv1.Phase) string {
 	return wrapped("", "Not confirmed on "+names+": the list shows what is wanted there, op25b status what is in force.", 4)
 }
 
-// inForce lists where a phase is in force. Switches with the same line groups are joined.
+// inForce lists the line groups and switches for which a phase is in force. Switches with the same line groups are listed together.
 func inForce(p *op25bv1.Phase) string {
 	if p.Everywhere {
 		return "everywhere"
@@ -87,7 +87,7 @@ func inForce(p *op25bv1.Phase) string {
 	return strings.Join(scopes, "; ")
 }
 
-// Phase shows a phase with its rules.
+// Phase shows a phase and its rules.
 func (t *table) Phase(r *op25bv1.ShowPhaseResponse) error {
 	p := r.Phase
 	z := t.zone(r.UtcOffset)
@@ -116,7 +116,7 @@ func (t *table) Phase(r *op25bv1.ShowPhaseResponse) error {
 	return err
 }
 
-// Preview shows which phases a change replaces and where, and which date ends it.
+// Preview shows which phases a change replaces, on which switches and line groups, and which date will replace the new phase.
 func (t *table) Preview(r *op25bv1.PreviewResponse) error {
 	z := t.zone(r.UtcOffset)
 	var b strings.Builder
@@ -147,7 +147,7 @@ func (t *table) Preview(r *op25bv1.PreviewResponse) error {
 	return err
 }
 
-// brokenNote warns of documents that cannot be used.
+// brokenNote renders a warning that the documents cannot be used. It returns an empty string if why is empty.
 func brokenNote(why string) string {
 	if why == "" {
 		return ""
@@ -155,7 +155,7 @@ func brokenNote(why string) string {
 	return wrapped("", plain("warning: "+why), 4)
 }
 
-// phaseTurn renders the change that the date of a phase causes.
+// phaseTurn renders the changes that the date of a phase causes.
 func phaseTurn(z zone, turn *op25bv1.PhaseTurn) string {
 	text := wrapped("", plain(fmt.Sprintf("The date of phase %s changes this at %s:", turn.Phase, z.moment(turn.Time))), 4)
 	for _, c := range turn.Changes {

@@ -24,11 +24,11 @@ const (
 	severityOpens = "opens"
 )
 
-// manyNames is the number of switches that a list names. The list counts the rest.
+// manyNames is the maximum number of names in a list. The list gives only the number of the remaining names.
 const manyNames = 8
 
-// Plan shows the documents that change, each switch with its drift and its change, and the totals. Switches with the same plan share a
-// section. full shows the lines of the documents.
+// Plan shows the documents that change, the drift and the change of each switch, and the totals. Switches with the same plan share a
+// section. If full is true, Plan also shows the lines of the documents that differ.
 func (t *table) Plan(p *op25bv1.Plan, full bool) error {
 	var b strings.Builder
 	z := t.zone(p.UtcOffset)
@@ -58,7 +58,7 @@ func (t *table) Plan(p *op25bv1.Plan, full bool) error {
 	return err
 }
 
-// changedDocument renders one line about a document, with its difference below if full is set.
+// changedDocument renders a line about a changed document. If full is true, the differing lines follow.
 func (t *table) changedDocument(b *strings.Builder, d *op25bv1.DocumentDiff, full bool) {
 	sign, code := "~ ", yellow
 	switch {
@@ -88,7 +88,7 @@ func (t *table) changedDocument(b *strings.Builder, d *op25bv1.DocumentDiff, ful
 	}
 }
 
-// document renders the difference of one document.
+// document renders the differences in a document.
 func (t *table) document(b *strings.Builder, d *op25bv1.DocumentDiff) {
 	name := plain(strings.TrimPrefix(d.Path, "files/"))
 	switch {
@@ -108,7 +108,7 @@ func (t *table) document(b *strings.Builder, d *op25bv1.DocumentDiff) {
 	}
 }
 
-// body returns a unified difference without the two lines that name the files.
+// body returns the lines of a unified diff without the two lines that name the files.
 func body(lines []string) []string {
 	for len(lines) > 0 && (strings.HasPrefix(lines[0], "--- ") || strings.HasPrefix(lines[0], "+++ ")) {
 		lines = lines[1:]
@@ -116,7 +116,7 @@ func body(lines []string) []string {
 	return lines
 }
 
-// unified writes lines of a unified difference without wrapping them.
+// unified renders the lines of a unified diff without wrapping them.
 func (t *table) unified(b *strings.Builder, lines []string) {
 	for _, line := range lines {
 		code := ""
@@ -130,19 +130,19 @@ func (t *table) unified(b *strings.Builder, lines []string) {
 	}
 }
 
-// signed renders a text after a coloured sign.
+// signed renders a text that follows a coloured sign.
 func (t *table) signed(indent, code, sign, text string) string {
 	lines := wrapped(indent+sign, plain(text), 0)
 	return indent + t.colour(code, sign) + lines[len(indent+sign):]
 }
 
-// A section is the switches that share one plan.
+// A section contains the switches that share one plan.
 type section struct {
 	names []string
-	plan  *op25bv1.SwitchPlan // plan of the first switch
+	plan  *op25bv1.SwitchPlan // the plan of the first switch
 }
 
-// alike groups switches whose plans differ only in name and address. The sections are in the order of their first switches.
+// alike groups switches whose plans differ only in the switch's name and address. The sections are ordered by their first switches.
 func alike(switches []*op25bv1.SwitchPlan) []*section {
 	var all []*section
 	at := make(map[string]*section)
@@ -172,7 +172,7 @@ func (g *section) title() string {
 	return text
 }
 
-// planned renders the plan of the switches of a section.
+// planned renders the shared plan of a section's switches.
 func (t *table) planned(b *strings.Builder, g *section) {
 	s := g.plan
 	b.WriteString(wrapped("", plain(g.title()), 0))
@@ -206,7 +206,7 @@ func (t *table) planned(b *strings.Builder, g *section) {
 	b.WriteByte('\n')
 }
 
-// paragraphs renders a text of several lines, each wrapped and indented under the first.
+// paragraphs renders a text that has several lines. It wraps each line, and indents all lines to the width of first.
 func paragraphs(first, s string) string {
 	text := ""
 	for line := range strings.SplitSeq(strings.TrimRight(s, "\n"), "\n") {
@@ -230,7 +230,7 @@ func (t *table) meaning(b *strings.Builder, list []*op25bv1.Sentence) {
 	}
 }
 
-// entries lists the entries of a difference; how names the command that shows the rest.
+// entries lists the entries that differ. If the list is truncated, it ends with how, which names the command that shows the rest.
 func (t *table) entries(b *strings.Builder, indent string, d *op25bv1.Difference, how string) {
 	for _, e := range d.GetEntries() {
 		switch e.Kind {
@@ -252,10 +252,10 @@ func (t *table) entries(b *strings.Builder, indent string, d *op25bv1.Difference
 	}
 }
 
-// halfFull is the fill from which a table is shown.
+// halfFull is the minimum share of used entries at which a table is always shown.
 const halfFull = 0.5
 
-// fullest names the tables that are at least half full. If there are none, it names the fullest table.
+// fullest lists the tables that are at least half full, or the fullest table if there are none.
 func fullest(tables []*op25bv1.TableFill) string {
 	var texts []string
 	most := -1

@@ -20,7 +20,8 @@ func planText(t *testing.T, p *op25bv1.Plan) string {
 	return b.String()
 }
 
-// Switches with the same plan share a section, and what is not to be changed is said in few words.
+// Switches with the same plan share a section, and switches that do not change take only a few
+// words.
 func TestPlanOfFewWords(t *testing.T) {
 	at := timestamppb.New(time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC))
 	many := &op25bv1.Plan{Policy: "p", Time: at}

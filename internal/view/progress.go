@@ -12,7 +12,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Progress shows the revision, then a line for each change of a switch, and the result.
+// Progress shows the stored revision, then a line for each change of a switch's status, and finally the result.
 func (t *table) Progress(p *op25bv1.Progress) error {
 	at := p.Time.AsTime()
 	if t.begun.IsZero() {
@@ -26,7 +26,7 @@ func (t *table) Progress(p *op25bv1.Progress) error {
 		text = fmt.Sprintf("revision %d is stored, by %s\n", e.Stored.GetNumber(), plain(e.Stored.GetAuthor()))
 	case *op25bv1.Progress_Switch:
 		s := e.Switch
-		if s.Converged && s.Revision < t.made { // the status is older than this change
+		if s.Converged && s.Revision < t.made { // the status is older than the change in progress
 			break
 		}
 		if now := said(s); t.shown[s.Switch] != now {
@@ -43,7 +43,8 @@ func (t *table) Progress(p *op25bv1.Progress) error {
 // unfinishedShown is the maximum number of switches that Unfinished names.
 const unfinishedShown = 5
 
-// Unfinished reports the progress of a change at its time limit: how many switches reached it, and why the others have not.
+// Unfinished describes a change that has reached its time limit: the number of switches that have converged to the change,
+// and the states of the others with their reasons.
 func Unfinished(stored *op25bv1.Revision, switches map[string]*op25bv1.SwitchStatus, within time.Duration) string {
 	var missing []string
 	for _, name := range slices.Sorted(maps.Keys(switches)) {

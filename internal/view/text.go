@@ -10,17 +10,17 @@ import (
 	"op25b/internal/view/prose"
 )
 
-// plain escapes an untrusted text for display on one line.
+// plain escapes an untrusted text so that it can be shown on one line.
 func plain(s string) string { return prose.Escape(s) }
 
 // wrapped breaks a text into lines of at most Width columns.
 func wrapped(first, s string, hang int) string { return prose.Wrap(first, s, hang, Width) }
 
-// A zone renders the times of one answer in one UTC offset.
+// A zone renders the times in one answer with the same UTC offset.
 type zone struct{ at *time.Location }
 
-// zone returns the zone of the policy's utcOffset, such as "+09:00", in which its dates begin and end. If utcOffset is empty, zone returns
-// the caller's zone.
+// zone returns the zone for a policy's UTC offset, such as "+09:00". The policy's dates begin and end in this zone. If utcOffset is empty,
+// zone returns the caller's zone.
 func (t *table) zone(utcOffset string) zone {
 	if z, ok := zoneOf(utcOffset); ok {
 		return z
@@ -34,13 +34,13 @@ func zoneOf(utcOffset string) (zone, bool) {
 	return zone{time.FixedZone("", seconds)}, err == nil
 }
 
-// local returns the caller's zone with its present offset, for answers without a policy.
+// local returns a zone with the caller's current UTC offset, for answers without a policy.
 func (t *table) local() zone {
 	_, seconds := t.opts.Now().In(t.opts.Location).Zone()
 	return zone{time.FixedZone("", seconds)}
 }
 
-// moment renders a time to the second, with its offset.
+// moment renders a time to the second, with its UTC offset.
 func (z zone) moment(ts *timestamppb.Timestamp) string {
 	if ts == nil {
 		return "-"
@@ -48,15 +48,15 @@ func (z zone) moment(ts *timestamppb.Timestamp) string {
 	return ts.AsTime().In(z.at).Format("2006-01-02 15:04:05 -0700")
 }
 
-// day renders the day of a time.
+// day renders the date of a time.
 func (z zone) day(ts *timestamppb.Timestamp) string {
 	return ts.AsTime().In(z.at).Format(time.DateOnly)
 }
 
-// head renders the head of a column of times, with their offset.
+// head renders the heading of a column of times. The heading contains the UTC offset.
 func (z zone) head() string { return "WHEN (" + time.Time{}.In(z.at).Format("-0700") + ")" }
 
-// when renders a time to the second, for a column under head.
+// when renders a time to the second without its UTC offset, which is in the column's head.
 func (z zone) when(ts *timestamppb.Timestamp) string {
 	if ts == nil {
 		return "-"
@@ -64,13 +64,13 @@ func (z zone) when(ts *timestamppb.Timestamp) string {
 	return ts.AsTime().In(z.at).Format(time.DateTime)
 }
 
-// since renders the time since a moment, in its two largest units.
+// since renders the time that has passed since a timestamp in its two largest units.
 func (t *table) since(ts *timestamppb.Timestamp) string {
 	if ts == nil {
 		return "-"
 	}
 	d := t.opts.Now().Sub(ts.AsTime())
-	if d < 0 { // the clocks of two hosts differ
+	if d < 0 { // the clocks of the two hosts may differ
 		d = 0
 	}
 	return age(d)
@@ -91,7 +91,7 @@ func age(d time.Duration) string {
 	return fmt.Sprintf("%dd", d/day)
 }
 
-// bytesOf renders a number of bytes with its unit: 21 KiB, 3.1 MiB.
+// bytesOf renders a number of bytes with a unit, such as 21 KiB or 3.1 MiB.
 func bytesOf(n uint64) string {
 	if n < 1<<20 {
 		return fmt.Sprintf("%d KiB", (n+1<<10-1)>>10)
@@ -99,7 +99,7 @@ func bytesOf(n uint64) string {
 	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
 }
 
-// ANSI SGR codes for terminal output. The text is complete without them.
+// ANSI SGR codes for coloured output. The output is complete without colours.
 const (
 	red    = "31"
 	green  = "32"

@@ -103,7 +103,7 @@ func difference() *op25bv1.Difference {
 	}
 }
 
-// A shown is one answer and how it is shown.
+// A shown is an answer and the function that shows it.
 type shown struct {
 	name    string
 	message proto.Message
@@ -305,7 +305,7 @@ func answers() []shown {
 	}
 }
 
-// What people see of every answer.
+// The table view of every answer matches its file in testdata.
 func TestTable(t *testing.T) {
 	for _, a := range answers() {
 		t.Run(a.name, func(t *testing.T) {
@@ -352,11 +352,11 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// hostile is what a document or another caller may put into a name, a title or a reason: it clears the screen, turns the text around, hides,
-// and begins a line of its own.
+// hostile is a text that a document or another caller may use as a name, a title or a reason. On a terminal, it would clear the screen,
+// reverse the direction of text, hide text, and begin a new line.
 const hostile = "\x1b[2J\u202e\u2066\u200b\u00ad\u2028\u3164\r\nSTOPS"
 
-// poison appends hostile to every string in a message but those of the fields spared, and returns how to undo that.
+// poison appends hostile to every string in a message, except in the fields spared. The returned function undoes that.
 func poison(m protoreflect.Message, spared ...protoreflect.Name) (undo func()) {
 	var undone []func()
 	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
@@ -388,7 +388,7 @@ func poison(m protoreflect.Message, spared ...protoreflect.Name) (undo func()) {
 	}
 }
 
-// Whatever the strings of an answer hold, nothing of it moves or hides text on a terminal, and none begins a line.
+// Strings in an answer cannot move or hide text on a terminal, and cannot begin a new line.
 func TestNothingSteers(t *testing.T) {
 	codes := []protoreflect.Name{"kind", "severity", "standing", "outcome", "status", "utc_offset"}
 	for _, spared := range [][]protoreflect.Name{nil, codes} {
@@ -409,14 +409,14 @@ func TestNothingSteers(t *testing.T) {
 					break
 				}
 			}
-			if a.name != "plan" && a.name != "check" && a.name != "diff" && strings.Contains(out.String(), "\nSTOPS") { // these have texts of several lines
+			if a.name != "plan" && a.name != "check" && a.name != "diff" && strings.Contains(out.String(), "\nSTOPS") { // these answers contain texts with several lines
 				t.Errorf("%s: a string begins a line:\n%s", a.name, out.String())
 			}
 		}
 	}
 }
 
-// What programs see is the message, on one line, and the same each time.
+// The JSON view writes each message on one line, with the same bytes every time.
 func TestJSON(t *testing.T) {
 	for _, a := range answers() {
 		if a.name == "watch" || a.name == "progress" { // several messages
@@ -446,7 +446,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// A view that cannot write says so.
+// A view whose writer fails returns the error.
 func TestWriteError(t *testing.T) {
 	for _, a := range answers() {
 		for name, v := range map[string]View{"table": Table(closed{}, options()), "json": JSON(closed{})} {

@@ -11,11 +11,11 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Times are shown in the policy's UTC offset, with the offset: for +09:00 the first moment of a day is not the day before, whatever the
-// zone of the caller is.
+// Times are shown in the policy's UTC offset, followed by the offset. With +09:00, the first moment of a day must not be shown as the
+// day before, whatever the caller's zone is.
 func TestTimesOfAPolicy(t *testing.T) {
 	const offset = "+09:00"
-	midnight := at("2026-11-30T15:00:00Z") // of 1 December in Japan
+	midnight := at("2026-11-30T15:00:00Z") // the start of 1 December in Japan
 	turn := &op25bv1.PhaseTurn{Time: midnight, Phase: "drain"}
 	for _, c := range []struct {
 		name    string

@@ -1,7 +1,7 @@
-// Package prose prepares text for a terminal: it escapes, measures, wraps and counts.
+// Package prose prepares text for a terminal. It escapes, measures and wraps text, and renders numbers.
 //
-// The package is not specific to any message. Package view uses it for whole answers, and packages that make sentences use it for parts of
-// sentences.
+// The package does not depend on any message. Package view uses it for whole answers, and packages that build sentences use it for parts
+// of sentences.
 package prose
 
 import (
@@ -14,8 +14,9 @@ import (
 	"github.com/mattn/go-runewidth"
 )
 
-// Escape replaces characters that would move or hide other text on a terminal by their code points, as in \u202e: control characters and
-// the newline, bidirectional controls, zero-width characters and invalid UTF-8. The result is one line.
+// Escape replaces characters that would move or hide other text on a terminal by their code points, such as \u202e. These are control
+// characters including the newline, bidirectional controls, and zero-width characters. Invalid UTF-8 is replaced by \uFFFD. The result is
+// a single line.
 func Escape(s string) string {
 	if !strings.ContainsFunc(s, hidden) && utf8.ValidString(s) {
 		return s
@@ -34,7 +35,7 @@ func Escape(s string) string {
 	return b.String()
 }
 
-// EscapeLines is like Escape, but keeps newlines.
+// EscapeLines is like Escape, except that it keeps newlines.
 func EscapeLines(s string) string {
 	lines := strings.Split(s, "\n")
 	for i := range lines {
@@ -43,23 +44,24 @@ func EscapeLines(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// hidden reports whether a character is of category C, separates lines, or is invisible (Unicode Standard section 5.21).
+// hidden reports whether a character has category C, is a line or paragraph separator, or is invisible (Unicode Standard section 5.21).
 func hidden(r rune) bool {
 	return unicode.In(r, unicode.C, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)
 }
 
-// width measures characters of ambiguous width as one column in every locale, so that line breaks do not depend on the locale.
+// width measures characters of ambiguous width as one column wide in every locale, so that line breaks do not depend on the locale.
 var width = &runewidth.Condition{StrictEmojiNeutral: true}
 
-// Columns returns how many columns a text takes on a terminal. Most East Asian characters take two (Unicode Standard Annex 11).
+// Columns returns the number of columns that a text occupies on a terminal. Most East Asian characters occupy two columns (Unicode
+// Standard Annex 11).
 func Columns(s string) int { return width.StringWidth(s) }
 
-// Cut shortens a text to a number of columns, and replaces the rest by an ellipsis.
+// Cut shortens a text to at most the given number of columns. It replaces the removed part by an ellipsis.
 func Cut(s string, columns int) string { return width.Truncate(s, columns, "…") }
 
-// Wrap breaks a text at spaces into lines of at most a number of columns, each with its newline. The first line begins with first. The
-// other lines are indented by hang columns, or by the columns of first if hang is 0. East Asian text has no spaces and may break between
-// any two of its characters, but not before closing punctuation. A longer word stays whole.
+// Wrap breaks a text at spaces into lines of at most the given number of columns. Each line ends with a newline. The first line begins
+// with first. The other lines are indented by hang columns, or by the width of first if hang is 0. East Asian text has no spaces, so Wrap
+// may break it between any two characters except before closing punctuation. A word that is longer than a line is not broken.
 func Wrap(first, s string, hang, columns int) string {
 	var b strings.Builder
 	b.WriteString(first)
@@ -88,9 +90,9 @@ func Wrap(first, s string, hang, columns int) string {
 	return b.String()
 }
 
-// parts divides a word where a line may break: before and after each wide character, unless closing punctuation follows.
+// parts splits a word at the places where a line may break: before and after each wide character, except before closing punctuation.
 func parts(word string) []string {
-	if width.StringWidth(word) == utf8.RuneCountInString(word) { // no wide characters
+	if width.StringWidth(word) == utf8.RuneCountInString(word) { // the word has no wide characters
 		return []string{word}
 	}
 	var all []string
@@ -113,10 +115,10 @@ func closing(r rune) bool {
 	return unicode.In(r, unicode.Pe, unicode.Pf) || strings.ContainsRune("、。,.・:;?!ー々", r)
 }
 
-// Integer is the type constraint of the functions that render numbers.
+// Integer is the type constraint for numbers that this package renders.
 type Integer interface{ ~int | ~uint32 | ~uint64 }
 
-// Number writes a number with a comma between thousands: 65,536.
+// Number renders a number with commas between thousands, such as 65,536.
 func Number[N Integer](n N) string {
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
@@ -125,10 +127,10 @@ func Number[N Integer](n N) string {
 	return s
 }
 
-// Count writes a number and its noun: 1 switch, 2 switches, 1,204 keys.
+// Count renders a number and its noun, such as 1 switch, 2 switches, or 1,204 keys.
 func Count[N Integer](n N, noun string) string { return Number(n) + " " + Plural(n, noun) }
 
-// Plural returns the singular of the noun for 1, and otherwise the plural.
+// Plural returns the singular of a noun if n is 1, and its plural otherwise.
 func Plural[N Integer](n N, noun string) string {
 	if n == 1 {
 		return noun
@@ -144,7 +146,7 @@ func Plural[N Integer](n N, noun string) string {
 	return noun + "s"
 }
 
-// List joins names with commas, and counts the names beyond the first most names.
+// List joins at most the first most names with commas, and adds the number of the remaining names.
 func List(names []string, most int) string {
 	if len(names) <= most {
 		return strings.Join(names, ", ")

@@ -18,7 +18,7 @@ func TestEscape(t *testing.T) {
 		"a\u200b\u200d\ufeff\u00ad\u2060": `a\u200b\u200d\ufeff\u00ad\u2060`,
 		"a\u2028b\u2029\u3164\U000e0041":  `a\u2028b\u2029\u3164\U000e0041`,
 		"a\xffb":                          "a\uFFFDb",
-		"が":                               "が", // with a combining mark
+		"が":                               "が", // a letter with a combining mark
 	} {
 		if got := Escape(in); got != want {
 			t.Errorf("%q is %q, want %q", in, got, want)
@@ -26,7 +26,7 @@ func TestEscape(t *testing.T) {
 	}
 }
 
-// Whatever a text holds, nothing is left in it that a terminal does not show where it stands.
+// The result of Escape contains only characters that a terminal displays in place.
 func TestEscapeLeavesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		got := Escape(rapid.String().Draw(t, "text"))
@@ -52,7 +52,8 @@ func TestColumns(t *testing.T) {
 	}
 }
 
-// A text in Japanese has no spaces. A note of 170 columns used to be written as one line.
+// Japanese text has no spaces and is wrapped between characters. Regression test: a note of 170
+// columns was once written as a single line.
 func TestWrapJapanese(t *testing.T) {
 	note := strings.Repeat("携帯電話会社のメールサーバーへの直接の送信を止める。", 4)
 	got := Wrap("note: ", note, 0, 100)
@@ -73,7 +74,7 @@ func TestWrapJapanese(t *testing.T) {
 	if joined != note {
 		t.Errorf("%q became %q", note, joined)
 	}
-	// No line begins with a full stop, and Latin words between stay whole.
+	// No line begins with a full stop, and Latin words in Japanese text are not broken.
 	for columns := 12; columns < 60; columns++ {
 		for i, line := range strings.Split(Wrap("", "送信サーバーを smtp.example.jp、暗号化をSTARTTLSにしてください。", 0, columns), "\n") {
 			if i > 0 && (strings.HasPrefix(line, "。") || strings.HasPrefix(line, "、")) {
@@ -83,7 +84,8 @@ func TestWrapJapanese(t *testing.T) {
 	}
 }
 
-// A wrapped text has all its words, and no line is wider than it may be unless it is one word.
+// A wrapped text contains all its words, and only a line with a single word may be longer than the
+// limit.
 func TestWrap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		words := rapid.SliceOfN(rapid.StringMatching(`[a-zé]{1,12}`), 1, 40).Draw(t, "words")
