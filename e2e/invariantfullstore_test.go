@@ -25,7 +25,8 @@ import (
 	"op25b/p4src"
 )
 
-// startAlone starts one switch and a single controller, whose store has a quota.
+// startAlone returns a plant with one switch and a single controller, whose store has a quota. The caller starts them. setQuota changes the
+// quota for the next start of the controller.
 func startAlone(t *testing.T, access, quota string) (p *plant, serve *node, setQuota func(string)) {
 	t.Helper()
 	p = &plant{t: t, dir: t.TempDir(), cluster: map[string]string{}, statuses: map[string]fleet.Status{}, changed: make(chan struct{})}
@@ -56,7 +57,8 @@ func startAlone(t *testing.T, access, quota string) (p *plant, serve *node, setQ
 	return p, serve, func(q string) { quota = q }
 }
 
-// compilerOf returns a book that holds documents. It compiles them as the controller that reads them first does.
+// compilerOf returns a book of a new store that contains the documents. It compiles them to the same entries as the controller that reads
+// them first.
 func compilerOf(t *testing.T, files []strict.File) *intent.Book {
 	t.Helper()
 	s, err := store.Open(generous(t), store.Config{Dir: t.TempDir()})
@@ -75,9 +77,9 @@ func compilerOf(t *testing.T, files []strict.File) *intent.Book {
 	return b
 }
 
-// TestI13FullStore: documents fill the store of a single controller up to its quota. The apply that does not fit is refused with the remedy;
-// the operator's changes of phase, rollbacks and restores still succeed and reach the switch, before and after a kill -9, and readyz reports
-// the full store. With a larger quota the next apply succeeds.
+// TestI13FullStore verifies I13 for a store that documents have filled up to its quota. The apply that does not fit must be refused with a
+// remedy, and readyz must report the full store. Activations, rollbacks and restores must still succeed and reach the switch, both before
+// and after a kill -9. With a larger quota, the next apply must succeed.
 func TestI13FullStore(t *testing.T) {
 	access, token := writeAccess(t, t.TempDir())
 	p, serve, setQuota := startAlone(t, access, "16MiB")
@@ -118,7 +120,7 @@ func TestI13FullStore(t *testing.T) {
 	}
 	reached("the first apply", "all-destinations")
 
-	// Comments that cannot be compressed; the switch's entries stay the same.
+	// Apply documents with comments that cannot be compressed. The switch's entries stay the same.
 	random, applied := rand.NewChaCha8([32]byte{13}), 0
 	for ; err == nil && applied < 100; applied++ {
 		noise := make([]byte, 384<<10)

@@ -17,8 +17,9 @@ import (
 	"op25b/p4src"
 )
 
-// TestI7Healing: another client deletes, changes and adds entries of every kind, puts another epoch in force, pushes another program or
-// empties the switch. The next controller finds the difference, shows it in its plan, and repairs it at once. The following plan is empty.
+// TestI7Healing verifies I7. Another client deletes, changes and adds entries of every kind, puts another epoch in force, pushes another
+// program or empties the switch. The next controller must find the difference, show it in its plan, and repair it at once. The following
+// plan must be empty.
 func TestI7Healing(t *testing.T) {
 	seed := invariantSeed()
 	var total struct{ rounds, deleted, changed, added, emptied, programs int }
@@ -99,12 +100,13 @@ func TestI7Healing(t *testing.T) {
 				if again, err := bringtest.Converge(t.Context(), healer.Session, d.state); err != nil || len(again.Plan.Steps) != 0 || healer.writes != writes {
 					t.Fatalf("seed %d: the second plan has %d steps, %v", seed, len(again.Plan.Steps), err)
 				}
-				// After a push, bmv2 keeps its multicast groups but no longer shows them: a flooded frame then leaves more than once.
+				// After a push, bmv2 keeps its multicast groups but no longer returns them when it is read, so a flooded frame leaves more
+				// than once.
 				if d.name != "bmv2" || election < 12 {
 					judged(t, d, d.state, frames)
 				}
 				healed = content(t, healer)
-				_, _ = hand.Close(), healer.Close() // bmv2 accepts only 16 sessions
+				_, _ = hand.Close(), healer.Close() // close the sessions, because bmv2 accepts only 16
 				total.rounds++
 			}
 			names[d.name] = true
@@ -118,7 +120,7 @@ func isRule(e pipeline.Entry) bool { _, is := e.Epoch(); return is }
 
 func isFlip(c reconcile.Change) bool { _, is := c.New.IsRunningEpoch(); return is }
 
-// runsOther reports whether a switch with these entries runs other rules than those of a state.
+// runsOther reports whether the rules in force among these entries differ from the rules of the state.
 func runsOther(t *testing.T, state *pipeline.State, have []pipeline.Entry) bool {
 	t.Helper()
 	var running pipeline.Epoch
@@ -149,7 +151,7 @@ func runsOther(t *testing.T, state *pipeline.State, have []pipeline.Entry) bool 
 	return len(left) > 0
 }
 
-// reported returns the differences of a plan, by key.
+// reported returns how a plan lists each difference: "added", "changed" or "removed".
 func reported(p *reconcile.Plan) map[pipeline.Key]string {
 	says := map[pipeline.Key]string{}
 	for _, e := range p.Added {
@@ -171,7 +173,8 @@ func push(t *testing.T, c *controller, program fuzzProgram) {
 	}
 }
 
-// meddling returns updates of another client: deletions, entries of another network, and entries with actions of other entries.
+// meddling returns updates as another client might send them. They delete entries, add entries of another network, and give entries the
+// actions of other entries.
 func meddling(t *testing.T, r *rand.Rand, have []pipeline.Entry) []*p4v1.Update {
 	t.Helper()
 	at := map[pipeline.Key]pipeline.Entry{}

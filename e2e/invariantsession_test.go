@@ -12,7 +12,7 @@ import (
 	"op25b/internal/p4rt"
 )
 
-// onEveryEstate runs a test on the embedded switch and on bmv2. Each starts in the state of the same estate's first revision.
+// onEveryEstate runs a test on the embedded switch and on bmv2. Both start in the state of the same estate's first revision.
 func onEveryEstate(t *testing.T, r *rand.Rand, test func(t *testing.T, e *estate, d *device)) {
 	t.Helper()
 	seeds := [2]uint64{r.Uint64(), r.Uint64()}
@@ -30,20 +30,21 @@ func onEveryEstate(t *testing.T, r *rand.Rand, test func(t *testing.T, e *estate
 	})
 }
 
-// A controller is a session to a device that counts its requests.
+// A controller is a P4Runtime session with a device. It counts its write requests and pushes.
 type controller struct {
 	*p4rt.Session
 	writes, pushes int
-	onWrite        func(n int) // called after each answered write; may be nil
+	onWrite        func(n int) // called after the reply to each write; may be nil
 }
 
-// takeOver opens a session with an election id and waits until it is primary. It writes one update at a time, and ends with the test.
+// takeOver opens a session with an election id and waits until the session is primary. The session writes one update per request, and
+// ends with the test.
 func takeOver(tb testing.TB, d *device, election uint64, onWrite func(n int)) *controller {
 	tb.Helper()
 	return takeOverIn(tb, d, election, 1, onWrite)
 }
 
-// takeOverIn is takeOver with n updates in one write.
+// takeOverIn is like takeOver, but the session writes up to batch updates per request.
 func takeOverIn(tb testing.TB, d *device, election uint64, batch int, onWrite func(n int)) *controller {
 	tb.Helper()
 	c := &controller{onWrite: onWrite}

@@ -18,12 +18,12 @@ import (
 	"op25b/p4src"
 )
 
-// A subject is a switch that is written update by update, with frames sent through it in between.
+// A subject is a switch that a test updates step by step, sending frames through it after each update.
 type subject interface {
-	// read returns all entries of the switch, read over P4Runtime.
+	// read reads all entries of the switch over P4Runtime.
 	read(tb testing.TB) []pipeline.Entry
 	update(tb testing.TB, u *p4v1.Update) error
-	// pass reports for each frame whether it comes out on the other side.
+	// pass reports, for each frame, whether the frame comes out on the other side.
 	pass(tb testing.TB, frames []sent) []bool
 }
 
@@ -40,8 +40,8 @@ func (d *device) update(tb testing.TB, u *p4v1.Update) error {
 
 func (d *device) pass(tb testing.TB, frames []sent) []bool {
 	tb.Helper()
-	came := map[string]bool{}                     // from access ports, and from network ports
-	for burst := range slices.Chunk(frames, 10) { // bmv2 drops frames beyond its queues of 64, and some frames are flooded
+	came := map[string]bool{}                     // the frames that came out, with the kind of port, access or network
+	for burst := range slices.Chunk(frames, 10) { // use small bursts, because bmv2 drops frames when a queue of 64 is full, and some frames are flooded
 		for port, out := range d.through(tb, slices.Clip(burst)) {
 			for _, f := range out {
 				came[fmt.Sprint(port >= firstNetworkPort)+string(f)] = true
@@ -55,7 +55,7 @@ func (d *device) pass(tb testing.TB, frames []sent) []bool {
 	return passed
 }
 
-// messages returns updates as P4Runtime messages.
+// messages converts updates to P4Runtime messages.
 func messages(updates []pipeline.Update) []*p4v1.Update {
 	all := make([]*p4v1.Update, len(updates))
 	for i, u := range updates {
@@ -73,7 +73,8 @@ func readAll(tb testing.TB, s reconcile.Reader) []pipeline.Entry {
 	return have
 }
 
-// A specimen is an embedded switch without ports or connections: updates are calls of its P4Runtime server, and frames calls of its engine.
+// A specimen is an embedded switch without ports or connections. The test calls its P4Runtime server to update it, and its engine to process
+// frames.
 type specimen struct {
 	server  *p4rtserver.Server
 	session *p4rt.Session
@@ -83,14 +84,14 @@ type specimen struct {
 func newSpecimen(tb testing.TB) *specimen {
 	tb.Helper()
 	s := &specimen{}
-	noon := time.Unix(43200, 0) // no bucket is refilled
+	noon := time.Unix(43200, 0) // the clock stands still, so no token bucket is refilled
 	o := engine.Options{Clock: func() time.Time { return noon }}
 	s.server, s.session = serveP4Runtime(tb, o, func(e *engine.Engine) { s.worker = e.NewWorker() })
 	s.empty(tb)
 	return s
 }
 
-// empty pushes the program, which clears everything.
+// empty pushes the program, which removes all entries and state.
 func (s *specimen) empty(tb testing.TB) {
 	tb.Helper()
 	if err := s.session.Push(tb.Context(), p4src.P4Info(), p4src.DeviceConfig(), p4rt.Cookie(p4src.P4Info(), p4src.DeviceConfig())); err != nil {
@@ -113,29 +114,29 @@ func (s *specimen) pass(_ testing.TB, frames []sent) []bool {
 	return passed
 }
 
-// crosses reports whether a frame that leaves an estate's switch by a port has gone from a line to the network, or from the network to a line.
-// Flooding within the network and the answer to a rejected connection do not cross.
+// crosses reports whether a frame that leaves an estate's switch at the port out has crossed from a line to the network, or from the network
+// to a line. A frame that is flooded within the network has not crossed, and neither has the reply to a rejected connection.
 func crosses(f sent, out pipeline.Port) bool {
 	return (f.port >= firstNetworkPort) != (out >= firstNetworkPort)
 }
 
-// A judgement is a state's handling of a frame.
+// A judgement states how a switch in a given state handles a frame.
 type judgement uint8
 
 const (
 	stops judgement = iota
 	lets
-	atRate // a token bucket decides
+	atRate // a token bucket decides about the frame
 )
 
-// judge loads a state into a new switch, and returns the switch's handling of each frame.
+// judge loads a state into a new switch and returns how the switch handles each frame.
 func judge(tb testing.TB, state *pipeline.State, frames []sent) []judgement {
 	tb.Helper()
 	all, _ := judgeWhy(tb, state, frames)
 	return all
 }
 
-// judgeWhy is judge, and also returns the deciding rule of each frame; 0 means none.
+// judgeWhy is like judge, but also returns the rule that decides each frame, or 0 if there is none.
 func judgeWhy(tb testing.TB, state *pipeline.State, frames []sent) (all []judgement, why []pipeline.RuleID) {
 	tb.Helper()
 	fixed, err := state.Entries()

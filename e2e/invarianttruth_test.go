@@ -25,22 +25,22 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Intervals and limits of the observers of TestI11Truthful.
+// The intervals and limits of the observers in TestI11Truthful.
 const (
-	truthAudit = time.Second            // how often controllers read their switches
-	askEvery   = 100 * time.Millisecond // the pause between two questions to one surface
-	answerIn   = 3 * time.Second        // an answer that takes longer is discarded
-	// confirmedFor bounds the age of a claim: a controller reports a state as unknown after 20 s without confirmation, and it confirms every 5
-	// s.
+	truthAudit = time.Second            // the interval at which controllers read their switches
+	askEvery   = 100 * time.Millisecond // the pause between two requests for the same report
+	answerIn   = 3 * time.Second        // the time after which a reply is discarded
+	// confirmedFor limits the age of a claim. A controller confirms a state every 5 s, and reports the state as unknown after 20 s without
+	// confirmation.
 	confirmedFor = 26 * time.Second
 )
 
-// An observer calls a controller for all reports about switches, and records its claims.
+// An observer requests all reports about switches from controllers, and records what they claim.
 type observer struct {
 	t   *testing.T
 	rec *record
 
-	mu      sync.Mutex // guards everything that follows
+	mu      sync.Mutex // guards the fields below
 	claims  []claim
 	answers map[string]int // by surface
 	wrong   []string
@@ -59,7 +59,7 @@ func (o *observer) lied(format string, args ...any) {
 	o.wrong = append(o.wrong, fmt.Sprintf(format, args...))
 }
 
-// observe calls a controller until ctx ends.
+// observe requests reports from a controller until ctx ends. The returned function waits for the end and releases the resources.
 func (o *observer) observe(ctx context.Context, n *node) (*client.Client, func()) {
 	c, err := client.New(client.Config{Server: n.api})
 	if err != nil {
@@ -76,7 +76,7 @@ func (o *observer) observe(ctx context.Context, n *node) (*client.Client, func()
 	} {
 		every := askEvery
 		if surface == "drift" {
-			every *= 4 // the controller reads all switches
+			every *= 4 // the controller reads all switches for this report
 		}
 		asking.Go(func() {
 			for ctx.Err() == nil {
@@ -95,7 +95,8 @@ func (o *observer) observe(ctx context.Context, n *node) (*client.Client, func()
 	}
 }
 
-// claimOf returns the claim of a switch's status, in the answer to a request at a given time; ok is false if there is none.
+// claimOf returns the claim of a switch's status in the reply to a request. asked is the time of the request. ok is false if the status claims
+// nothing.
 func (o *observer) claimOf(surface string, asked time.Time, st *op25bv1.SwitchStatus) (c claim, ok bool) {
 	if !st.GetConverged() {
 		return c, false
@@ -129,7 +130,8 @@ func (o *observer) status(ctx context.Context, c *client.Client) {
 	o.answered("status", all...)
 }
 
-// phases claims no revision: the phase that it reports as confirmed on a switch is in force there by some recent revision.
+// phases records claims without a revision id. If the report confirms a phase on a switch, the switch must have been in a recent revision with
+// the reported number.
 func (o *observer) phases(ctx context.Context, c *client.Client) {
 	asked := time.Now()
 	answer, err := client.Ask(ctx, answerIn, c.Phase.ListPhases, &op25bv1.ListPhasesRequest{})
@@ -149,7 +151,7 @@ func (o *observer) phases(ctx context.Context, c *client.Client) {
 	o.answered("phases", all...)
 }
 
-// drift claims, for each switch without drift and without a change, that it is in the state of the current revision.
+// drift records the claim that a switch is in the state of the current revision, for each switch without drift and without a change.
 func (o *observer) drift(ctx context.Context, c *client.Client) {
 	asked := time.Now()
 	answer, err := client.Ask(ctx, answerIn, c.Fleet.Drift, &op25bv1.DriftRequest{})
@@ -168,7 +170,7 @@ func (o *observer) drift(ctx context.Context, c *client.Client) {
 
 var convergedGauge = regexp.MustCompile(`(?m)^op25b_fleet_switches\{state="converged"\} (\d+)$`)
 
-// metrics claims the number of converged switches of one controller.
+// metrics checks the number of converged switches that a controller reports.
 func (o *observer) metrics(plain *http.Client, n *node) {
 	asked := time.Now()
 	text, _, err := page(plain, n.api, "/metrics")
@@ -186,7 +188,7 @@ func (o *observer) metrics(plain *http.Client, n *node) {
 	}
 }
 
-// readyz claims that the store has a quorum.
+// readyz checks that a controller that is ready has a store with a quorum.
 func (o *observer) readyz(plain *http.Client, n *node) {
 	asked := time.Now()
 	_, code, err := page(plain, n.api, "/readyz")
@@ -209,7 +211,7 @@ func page(plain *http.Client, addr, path string) (text string, code int, err err
 	return string(b), resp.StatusCode, err
 }
 
-// inAnyRevision returns the number of switches that were in some revision between two moments.
+// inAnyRevision returns how many switches were in the state of some revision at some time between from and to.
 func (r *record) inAnyRevision(from, to time.Time) (n int) {
 	r.mu.Lock()
 	names, changes := slices.Sorted(maps.Keys(r.samples)), slices.Clone(r.changes)
@@ -222,7 +224,7 @@ func (r *record) inAnyRevision(from, to time.Time) (n int) {
 	return n
 }
 
-// A truthRound injects events into a plant while it is observed.
+// A truthRound injects events into a plant while observers request reports.
 type truthRound struct {
 	*round
 	rec     *record
@@ -230,7 +232,7 @@ type truthRound struct {
 	clients []*client.Client
 }
 
-// changes makes a change of the intent and records it.
+// changes changes the intent and records the change.
 func (r *truthRound) changes(make func(ctx context.Context, base uint64) (*intent.Intent, error)) *intent.Intent {
 	began := time.Now()
 	in := r.change(make)
@@ -258,7 +260,7 @@ func (r *truthRound) phase(name string) *intent.Intent {
 	})
 }
 
-// reached waits until switches are in the state of an intent.
+// reached waits until each of the switches is in the state of an intent.
 func (r *truthRound) reached(in *intent.Intent, switches ...*edge) {
 	r.t.Helper()
 	for _, e := range switches {
@@ -266,7 +268,7 @@ func (r *truthRound) reached(in *intent.Intent, switches ...*edge) {
 	}
 }
 
-// applied makes a change through the API of a controller, and observes its progress.
+// applied activates a phase through a controller's API, and records the claims in its progress.
 func (r *truthRound) applied() {
 	began := time.Now()
 	base := r.newest().Number
@@ -301,14 +303,14 @@ func (r *truthRound) applied() {
 	}
 }
 
-// byHandObserved changes entries by hand and waits until they are repaired.
+// byHandObserved writes to a switch without the controllers, and waits until the switch is repaired.
 func (r *truthRound) byHandObserved() {
 	e := r.any(r.switches)
 	r.hand(e, r.harmlessEdit(e))
 	r.reached(r.newest(), e)
 }
 
-// frozen suspends a switch while the intent changes.
+// frozen suspends a switch and changes the intent meanwhile.
 func (r *truthRound) frozen() {
 	e := r.any(r.switches)
 	e.process.signal(syscall.SIGSTOP)
@@ -318,12 +320,12 @@ func (r *truthRound) frozen() {
 			r.reached(in, other)
 		}
 	}
-	time.Sleep(2 * truthAudit) // so long that no claim about it remains
+	time.Sleep(2 * truthAudit) // wait until the controllers no longer claim anything about the switch
 	e.process.signal(syscall.SIGCONT)
 	r.reached(in, e)
 }
 
-// ownerKilled kills a controller and changes the intent.
+// ownerKilled kills a controller, changes the intent, and restarts the controller after all switches have the change.
 func (r *truthRound) ownerKilled() {
 	n := r.controllers[r.IntN(len(r.controllers))]
 	n.kill()
@@ -332,7 +334,7 @@ func (r *truthRound) ownerKilled() {
 	n.start()
 }
 
-// bothKilled kills both controllers and changes the intent before they are back.
+// bothKilled kills both controllers, changes the intent, and restarts the controllers.
 func (r *truthRound) bothKilled() {
 	for _, n := range r.controllers {
 		n.kill()
@@ -354,7 +356,7 @@ func (r *truthRound) switchKilled() {
 	r.reached(in, r.switches...)
 }
 
-// storeBack restores an older store, and stores a revision with a number that was in use before.
+// storeBack restores an older store. It then stores another revision under a number that the replaced store has used too.
 func (r *truthRound) storeBack() {
 	saved := r.saveStore()
 	old := r.newest()
@@ -374,7 +376,7 @@ func (r *truthRound) storeBack() {
 	r.reached(r.documents(120+r.IntN(50)), r.switches...)
 }
 
-// noStore stops etcd for a while.
+// noStore stops etcd for two audit intervals.
 func (r *truthRound) noStore() {
 	began := time.Now()
 	r.stopStore()
@@ -387,10 +389,10 @@ func (r *truthRound) noStore() {
 	r.reached(r.documents(5+r.IntN(50)), r.switches...)
 }
 
-// TestI11Truthful: observers call two controllers for all reports about switches, continuously, while controllers and switches are killed and
-// suspended, entries are changed by hand, and etcd stops or comes back older. Whenever an answer reports a switch as converged, or a
-// phase as in force on it, the switch was in that state at some moment within the age in the answer, according to direct reads of
-// the switch, and no newer revision had been stored before the request.
+// TestI11Truthful verifies I11. Observers continuously request all reports about switches from two controllers. Meanwhile, controllers and
+// switches are killed and suspended, entries are changed by hand, and etcd stops or returns with an older state. If a reply reports a switch
+// as converged, or a phase as in force on a switch, direct reads must show that the switch was in that state at some time within the age that
+// the reply states. No newer revision may have been stored before the request.
 func TestI11Truthful(t *testing.T) {
 	buildBinary(t)
 	seed := invariantSeed()
@@ -437,12 +439,12 @@ func TestI11Truthful(t *testing.T) {
 	for _, wait := range waits {
 		wait()
 	}
-	time.Sleep(5 * sampleEvery) // a read after the last answer
+	time.Sleep(5 * sampleEvery) // leave time for a read of each switch after the last reply
 	stopRecord()
 	obs.report(len(happens))
 }
 
-// report checks every claim and prints the figures.
+// report checks all claims and prints the figures.
 func (o *observer) report(happened int) {
 	o.t.Helper()
 	o.mu.Lock()

@@ -51,7 +51,7 @@ switches:
     rejectFrom: [192.0.2.1, "2001:db8:ff::1"]
 `
 
-// Each access has a separate server, and all servers have these addresses: the switch distinguishes them by MAC address.
+// Each access has a server of its own, but all servers have these addresses. The switch distinguishes the servers by their MAC addresses.
 var (
 	relay4, relay6 = netip.MustParseAddr("198.51.100.25"), netip.MustParseAddr("2001:db8:25::25")
 	mx4, mx6       = netip.MustParseAddr("203.0.113.25"), netip.MustParseAddr("2001:db8:99::25")
@@ -59,18 +59,19 @@ var (
 )
 
 const (
-	// silence is the time that a dropped connection must stay without an answer: its first SYN, and the repeated one after a second.
+	// silence is the time for which a dropped connection must stay unanswered. It includes the first SYN and its repetition after a second.
 	silence = 2 * time.Second
-	// firstSYN is the time until TCP repeats its SYN (RFC 6298 section 2): an earlier error answers the first SYN.
+	// firstSYN is the time after which TCP repeats its SYN (RFC 6298 section 2). An error that arrives earlier is the reply to the first
+	// SYN.
 	firstSYN = time.Second
-	// mailPatience bounds the wait for mail that must pass.
+	// mailPatience limits the wait for mail that must be delivered.
 	mailPatience = 20 * time.Second
 )
 
-// An accessLine is a line of the switch with the subscriber at its end, and a server behind a separate network port.
+// An accessLine is a line of the switch, with its subscriber, and with a server behind a network port of its own.
 type accessLine struct {
 	accessForm
-	number             int // from 1; the access port, and the offset of the network port from networkPorts
+	number             int // the number of the access port, counted from 1; the network port has this number plus networkPorts
 	subscriber, server *end
 	box                *mailbox
 }
@@ -80,13 +81,13 @@ const networkPorts = 100
 func (a *accessLine) accessPort() pipeline.Port  { return pipeline.Port(a.number) }
 func (a *accessLine) networkPort() pipeline.Port { return pipeline.Port(networkPorts + a.number) }
 
-// interfaceName is unique on this machine while this process lives.
+// interfaceName returns a name that no other process on this machine uses.
 func (a *accessLine) interfaceName(p pipeline.Port) string {
 	return fmt.Sprintf("k%d-%d", os.Getpid(), p)
 }
 
-// connect makes the two namespaces of an access and their connections to the switch's ports. notOffered reports whether an error means that
-// the kernel lacks a feature.
+// connect creates the two namespaces of an access, and connects them to the switch's ports. If the kernel lacks a feature of the access
+// form, notOffered returns true for the error.
 func (a *accessLine) connect(t *testing.T) error {
 	t.Helper()
 	for _, side := range []struct {
@@ -110,7 +111,7 @@ func (a *accessLine) connect(t *testing.T) error {
 	return err
 }
 
-// inside assigns to an end the addresses of TCP's packets, and the routes to the other end's addresses.
+// inside assigns the addresses of the TCP packets to an end, and adds the routes to the other end's addresses.
 func (a *accessLine) inside(e *end, c carrier) error {
 	for _, family := range []struct {
 		has             bool
@@ -143,7 +144,7 @@ func (a *accessLine) inside(e *end, c carrier) error {
 			gateway = family.gateway
 		}
 		if err := e.route(c.device, family.everything, gateway, c.encap); c.encap != nil && errors.Is(err, unix.EINVAL) {
-			return errors.Join(err, unix.EOPNOTSUPP) // the error of a kernel that is older than the mode of segment routing
+			return errors.Join(err, unix.EOPNOTSUPP) // EINVAL means that the kernel is too old for this mode of segment routing
 		} else if err != nil {
 			return err
 		}
@@ -151,7 +152,7 @@ func (a *accessLine) inside(e *end, c carrier) error {
 	return nil
 }
 
-// connectAll makes every access that this kernel supports, and prints a line for each that it does not.
+// connectAll creates every access that this kernel supports. For each other access, it prints a line.
 func connectAll(t *testing.T) []*accessLine {
 	t.Helper()
 	var all []*accessLine
@@ -206,8 +207,9 @@ func compileFor(t *testing.T, all []*accessLine, phase string) *pipeline.State {
 	return &c.State
 }
 
-// TestKernelStacks: mail from the kernel's own TCP passes or is stopped, depending on the phase, through every access form. A rejected
-// connection fails at once, with the kernel's error for an ICMP error that it accepts. A dropped connection has no answer by then.
+// TestKernelStacks verifies that mail sent by the kernel's own TCP is delivered or stopped, depending on the phase, through every access
+// form. A rejected connection must fail at once with the error that the kernel derives from the ICMP message. A dropped connection must
+// stay unanswered.
 func TestKernelStacks(t *testing.T) {
 	if reason := namespaceReason(); reason != "" {
 		wants(t, cmp.Or(*targetFlag, "embedded"), reason)
@@ -257,11 +259,11 @@ func startEmbeddedOn(t *testing.T, all []*accessLine) (p4runtime string) {
 	return services.Addrs.P4Runtime
 }
 
-// A journey holds the results of one address family of an access.
+// A journey contains the results for one address family of an access.
 type journey struct {
 	*accessLine
 	v6       bool
-	rejected time.Duration // the time until the rejected connection failed
+	rejected time.Duration // the time after which the rejected connection failed
 	errno    syscall.Errno
 }
 
@@ -321,7 +323,7 @@ func throughSwitch(t *testing.T, all []*accessLine, p4runtime string) {
 		case "drop":
 			each(journeys, func(j *journey) { j.dropped(ctx, t) })
 		case "reject":
-			for _, j := range journeys { // one after the other, so that the figures are comparable
+			for _, j := range journeys { // one after another, so that the measured times are comparable
 				j.isRejected(ctx, t)
 			}
 		}
@@ -334,7 +336,8 @@ func throughSwitch(t *testing.T, all []*accessLine, p4runtime string) {
 	report(t, all, journeys)
 }
 
-// watch observes the subscriber's frames in both directions: they have the form's headers, and so does a reject's answer.
+// watch observes the subscriber's frames in both directions. They must have the headers of the access form, and so must the reply to a
+// rejected connection.
 func (a *accessLine) watch(t *testing.T) []*watch {
 	t.Helper()
 	var up, down []string
@@ -363,7 +366,7 @@ func (a *accessLine) watch(t *testing.T) []*watch {
 	return watches
 }
 
-// report prints the times that a client waits.
+// report prints how long clients wait for an error.
 func report(t *testing.T, all []*accessLine, journeys []*journey) {
 	t.Helper()
 	for _, a := range all {
@@ -408,7 +411,7 @@ func (j *journey) relay() netip.Addr {
 	return relay4
 }
 
-// dropped checks that the connection has no answer within silence.
+// dropped verifies that a connection stays unanswered for the time silence.
 func (j *journey) dropped(ctx context.Context, t *testing.T) {
 	ctx, cancel := context.WithTimeout(ctx, silence)
 	defer cancel()
@@ -421,8 +424,8 @@ func (j *journey) dropped(ctx context.Context, t *testing.T) {
 	}
 }
 
-// isRejected checks that the connection fails before its first SYN is repeated, with Linux's error for ICMP type 3 code 13 or ICMPv6 type 1
-// code 1.
+// isRejected verifies that a connection fails before its first SYN is repeated, with the error that Linux reports for ICMP type 3 code 13
+// or ICMPv6 type 1 code 1.
 func (j *journey) isRejected(ctx context.Context, t *testing.T) {
 	ctx, cancel := context.WithTimeout(ctx, silence)
 	defer cancel()
@@ -440,7 +443,7 @@ func (j *journey) isRejected(ctx context.Context, t *testing.T) {
 	}
 }
 
-// mail delivers a message, and returns the reason if the server does not receive it.
+// mail sends a message. It returns an error if the server does not receive the message.
 func (j *journey) mail(ctx context.Context, to netip.AddrPort) error {
 	ctx, cancel := context.WithTimeout(ctx, mailPatience)
 	defer cancel()

@@ -16,8 +16,8 @@ import (
 	"op25b/internal/softswitch/p4rtserver"
 )
 
-// loaded returns the engine of a switch that was converged to a state over P4Runtime, as a controller does it. The P4Runtime server has ended,
-// so that only the test reads the engine's digests.
+// loaded returns the engine of a switch that was brought to a state over P4Runtime, as a controller does it. The P4Runtime server has already
+// ended, so only the test reads the engine's digests.
 func loaded(tb testing.TB, want *pipeline.State) *engine.Engine {
 	tb.Helper()
 	return loadedWith(tb, want, engine.Options{})
@@ -35,15 +35,15 @@ func loadedWith(tb testing.TB, want *pipeline.State, o engine.Options) *engine.E
 	return running
 }
 
-// serveEngine serves P4Runtime for engines without ports, and returns a session that is primary. It calls committed with the engine of every
-// pushed program.
+// serveEngine serves P4Runtime for engines without ports, and returns a primary session. It calls committed with the engine of every program
+// that is pushed.
 func serveEngine(tb testing.TB, o engine.Options, committed func(e *engine.Engine)) *p4rt.Session {
 	tb.Helper()
 	_, session := serveP4Runtime(tb, o, committed)
 	return session
 }
 
-// serveP4Runtime is serveEngine, and returns the server too.
+// serveP4Runtime is like serveEngine, but also returns the server.
 func serveP4Runtime(tb testing.TB, o engine.Options, committed func(e *engine.Engine)) (*p4rtserver.Server, *p4rt.Session) {
 	tb.Helper()
 	server, err := p4rtserver.New(p4rtserver.Options{
@@ -81,9 +81,9 @@ var (
 	serverMAC     = pipeline.MAC{2, 0, 0, 0, 2, 1}
 )
 
-// filtering is a state with one line and one network port. It drops mail on port 25 except for relays and exempt subscribers, and has the
-// given numbers of exempt subscribers and remote prefixes. The subscriber 10.x.y.z is exempt if the number xyz is below subscribersV4. The
-// relays are 172.16.0.0 and up.
+// filtering returns a state with one line and one network port. It drops mail on port 25, except to relays and from exempt subscribers. The
+// arguments are the numbers of exempt subscribers and of relay prefixes. The exempt IPv4 subscribers are the first subscribersV4 addresses of
+// 10.0.0.0/8. The relays start at 172.16.0.0.
 func filtering(subscribersV4, subscribersV6, remotes int) *pipeline.State {
 	s := &pipeline.State{
 		Ports: map[pipeline.Port]pipeline.PortRole{networkPort: pipeline.Network},
@@ -126,7 +126,7 @@ func v4(n int) netip.Addr {
 	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, uint32(n))))
 }
 
-// segment is an Ethernet frame of 60 bytes with a SYN in it, from the subscriber to the server.
+// segment returns an Ethernet frame of 60 bytes with a SYN from the subscriber to the server.
 func segment(tb testing.TB, src, dst netip.Addr, port uint16) []byte {
 	tb.Helper()
 	f := make([]byte, 0, 60)
@@ -143,7 +143,8 @@ func segment(tb testing.TB, src, dst netip.Addr, port uint16) []byte {
 	return f[:60]
 }
 
-// sumIPv4 sets the checksum of an IPv4 header, which is zero so far: only a connection with a right checksum is rejected (RFC 1812 4.2.2.5).
+// sumIPv4 sets the checksum of an IPv4 header whose checksum field is zero. The checksum must be right, because the switch only rejects
+// connections with a right checksum (RFC 1812 4.2.2.5).
 func sumIPv4(header []byte) {
 	sum := uint32(0)
 	for i := 0; i+1 < len(header); i += 2 {

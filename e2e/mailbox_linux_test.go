@@ -9,9 +9,10 @@ import (
 	mailserver "github.com/emersion/go-smtp"
 )
 
-// A mailbox is a mail server on the kernel's stack in a namespace. It serves ports 25 and 587 of all addresses.
+// A mailbox is a mail server on the kernel's stack in a namespace. It listens on ports 25 and 587 of all
+// addresses.
 type mailbox struct {
-	mu   sync.Mutex // guards everything that follows
+	mu   sync.Mutex // guards the fields below
 	mail []netip.AddrPort
 }
 
@@ -38,7 +39,7 @@ func (b *mailbox) NewSession(c *mailserver.Conn) (mailserver.Session, error) {
 	return &letter{b, netip.AddrPortFrom(at.Addr().Unmap(), at.Port())}, err
 }
 
-// count is the number of messages received at an address and port.
+// count returns the number of messages received at an address and port.
 func (b *mailbox) count(port uint16, addr netip.Addr) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()

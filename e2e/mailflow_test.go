@@ -13,7 +13,7 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// watched is a state of two lines with rules that monitor, stop and permit, so that each kind of mail flow occurs.
+// watched returns a state of two lines with rules that monitor, stop and permit mail, so that each kind of mail flow occurs.
 func watched() *pipeline.State {
 	s := filtering(1, 0, 1)
 	s.Ports[12] = pipeline.Network
@@ -26,7 +26,7 @@ func watched() *pipeline.State {
 	return s
 }
 
-// tcp4 is a segment of 60 bytes between a subscriber and a server.
+// tcp4 returns a frame of 60 bytes with a TCP segment between a subscriber and a server.
 func tcp4(tb testing.TB, from, to pipeline.MAC, src, dst string, sport, dport uint16, flags byte) []byte {
 	tb.Helper()
 	f := segment(tb, netip.MustParseAddr(src), netip.MustParseAddr(dst), dport)
@@ -42,8 +42,9 @@ const (
 	flagACK = 0x10
 )
 
-// TestMailFlows: a connection that a rule monitors or stops is reported once per window for each line and remote address. Permitted
-// connections, traffic other than mail, and packets that open no connection are not reported. Reports are P4Runtime digests.
+// TestMailFlows verifies that a connection that a rule monitors or stops is reported once per window for each line and remote
+// address, as a P4Runtime digest. Permitted connections, traffic other than mail, and packets that open no connection must not be
+// reported.
 func TestMailFlows(t *testing.T) {
 	onEveryTarget(t, watched(), func(t *testing.T, d *device) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -96,26 +97,27 @@ func TestMailFlows(t *testing.T) {
 	})
 }
 
-// TestLineMail: each line's mail is counted by its outcome, and SYN-ACKs from port 25 without a SYN are counted separately.
+// TestLineMail verifies that each line's mail is counted by outcome, and that SYN-ACKs from port 25 without a SYN are counted
+// separately.
 func TestLineMail(t *testing.T) {
 	onEveryTarget(t, watched(), func(t *testing.T, d *device) {
 		other := pipeline.MAC{2, 0, 0, 0, 1, 2}
 		const bot, home, mx, mx2, relay = "192.0.2.11", "192.0.2.12", "203.0.113.129", "203.0.113.130", "172.16.0.5"
 		synAck := byte(flagSYN | flagACK)
 		d.through(t, []sent{
-			{1, tcp4(t, subscriberMAC, serverMAC, bot, mx, 40000, 25, flagSYN)},          // stopped, so it did not reach the server
+			{1, tcp4(t, subscriberMAC, serverMAC, bot, mx, 40000, 25, flagSYN)},          // stopped, so it does not reach the server
 			{11, tcp4(t, serverMAC, subscriberMAC, mx, bot, 25, 40000, synAck)},          // unsolicited, stopped
 			{1, tcp4(t, subscriberMAC, serverMAC, bot, relay, 40001, 25, flagSYN)},       // passed
-			{11, tcp4(t, serverMAC, subscriberMAC, relay, bot, 25, 40001, synAck)},       // its answer, passed
-			{11, tcp4(t, serverMAC, subscriberMAC, relay, bot, 25, 40009, synAck)},       // unsolicited, of another port; passed
+			{11, tcp4(t, serverMAC, subscriberMAC, relay, bot, 25, 40001, synAck)},       // the reply, passed
+			{11, tcp4(t, serverMAC, subscriberMAC, relay, bot, 25, 40009, synAck)},       // unsolicited, because the SYN had another port; passed
 			{2, tcp4(t, other, serverMAC, home, mx, 40000, 25, flagSYN)},                 // monitored
-			{11, tcp4(t, serverMAC, other, mx, home, 25, 40000, synAck)},                 // its answer, monitored
+			{11, tcp4(t, serverMAC, other, mx, home, 25, 40000, synAck)},                 // the reply, monitored
 			{11, tcp4(t, serverMAC, other, mx, home, 25, 40000, flagACK)},                // monitored
-			{11, tcp4(t, serverMAC, other, mx2, home, 25, 40000, synAck)},                // unsolicited, of another server; monitored
+			{11, tcp4(t, serverMAC, other, mx2, home, 25, 40000, synAck)},                // unsolicited, because no SYN went to this server; monitored
 			{2, tcp4(t, other, serverMAC, home, mx, 40001, 443, flagSYN)},                // no mail
-			{11, tcp4(t, serverMAC, pipeline.MAC{2, 0, 0, 0, 2, 9}, mx, home, 25, 1, 0)}, // flooded: no known line has the address
+			{11, tcp4(t, serverMAC, pipeline.MAC{2, 0, 0, 0, 2, 9}, mx, home, 25, 1, 0)}, // flooded, because no known line has the MAC address
 		})
-		want := map[pipeline.LineIndex][4]int64{ // passed, monitored, stopped, unsolicited
+		want := map[pipeline.LineIndex][4]int64{ // packets passed, monitored, stopped and unsolicited, by line
 			0: {0, 0, 1, 0}, 1: {3, 0, 2, 2}, 2: {0, 4, 0, 1}, 3: {},
 		}
 		for line, counts := range want {
@@ -133,7 +135,8 @@ func TestLineMail(t *testing.T) {
 	})
 }
 
-// TestLimit: in each direction, the rate limits a line's new connections. Packets that open no connection always pass.
+// TestLimit verifies that the rate limits a line's new connections in each direction, and that packets that open no connection
+// always pass.
 func TestLimit(t *testing.T) {
 	s := watched()
 	for k := range s.Verdicts {
@@ -163,7 +166,7 @@ func TestLimit(t *testing.T) {
 			}
 			came := d.through(t, frames)
 			passed := len(came[11]) + len(came[1])
-			// The bucket was also refilled while the frames were under way, for an unknown time.
+			// The bucket was also refilled for an unknown time while the frames were in transit.
 			if most := burst + 1 + int(time.Since(began)/time.Second); passed < burst || passed > most {
 				t.Errorf("from port %d: %d of %d new connections passed, want %d to %d", from, passed, many, burst, most)
 			}

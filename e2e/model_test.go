@@ -21,10 +21,10 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// seedFlag repeats a run of TestModel or TestOneVerdict that failed.
+// seedFlag repeats a failed run with the seed that the run printed.
 var seedFlag = flag.Uint64("seed", 0, "the seed that a failed run printed; 0 is a new one")
 
-// A twin is a switch with a policy and its model, on one clock.
+// A twin is a switch and the reference model with the same policy, on the same clock.
 type twin struct {
 	model  *reference.Model
 	phase  string
@@ -34,11 +34,11 @@ type twin struct {
 	began  time.Time
 
 	portRule, lineMail *engine.Counter
-	wantRules          map[int]count // by index of portRule
-	wantLines          map[int]count // by index of lineMail
+	wantRules          map[int]count // the expected values, by index of portRule
+	wantLines          map[int]count // the expected values, by index of lineMail
 	frames, passed     int
-	// answersNone are SYN-ACKs that the model calls unsolicited. uncounted are those that the switch did not count, because another connection
-	// has the same index in its register.
+	// answersNone is the number of SYN-ACKs that the model calls unsolicited. uncounted is the number of those that the switch did not count,
+	// because another connection has the same index in its register.
 	answersNone, uncounted int
 }
 
@@ -67,10 +67,11 @@ func newTwin(t testing.TB, p *policy.Policy, inv *policy.Inventory, phase string
 	return tw
 }
 
-// send sends a frame through the switch and the model, some time after the previous one. Its error names the difference.
+// send sends a frame through the switch and the model, the time after later than the previous frame. If the results differ, the error states
+// the difference.
 func (tw *twin) send(after time.Duration, port uint16, frame []byte) error {
 	if len(frame) == 0 {
-		return nil // no link carries it, and no switch accepts it
+		return nil // no link carries an empty frame, and no switch accepts one
 	}
 	*tw.clock = tw.clock.Add(after)
 	decision := tw.model.Decide(tw.clock.Sub(tw.began), port, frame)
@@ -84,13 +85,14 @@ func (tw *twin) send(after time.Duration, port uint16, frame []byte) error {
 	}
 	if tw.frames%16 != 0 {
 		tw.worker.Process(uint32(port), frame, emit)
-	} else { // the tracing code must do the same
+	} else { // the code that traces must have the same effect
 		tw.worker.Trace(uint32(port), frame, emit)
 	}
 	slices.SortFunc(out, func(a, b reference.Output) int { return int(a.Port) - int(b.Port) })
 	after1, _ := tw.lineMail.Read(unsolicited)
 
-	// Only the switch knows the token bucket's decision. The line's counter reports it, because the output need not differ.
+	// Only the switch knows the token bucket's decision. Take it from the line's counter, because the output may be the same for either
+	// decision.
 	if stoppedAfter, _ := tw.lineMail.Read(stopped); decision.Timed && stoppedAfter != stoppedBefore {
 		flow := decision.Flow
 		solicited := decision.Unsolicited
@@ -134,7 +136,7 @@ func (tw *twin) send(after time.Duration, port uint16, frame []byte) error {
 
 func (c count) plus(d count) count { return count{c.packets + d.packets, c.octets + d.octets} }
 
-// flow compares the digest of the last frame, if there is one: the switch thins digests.
+// flow compares the digest of the last frame with the model's. The digest may be missing, because the switch thins digests out.
 func (tw *twin) flow(decision reference.Decision) error {
 	select {
 	case d := <-tw.engine.Digests():
@@ -145,7 +147,7 @@ func (tw *twin) flow(decision reference.Decision) error {
 		want := decision.Flow
 		leg := map[reference.Leg]byte{reference.UpDst: 1, reference.DownSrc: 2, reference.DownDst: 3, reference.UpSrc: 4}[want.Leg]
 		if want.Rule == reference.SpoofedRule && decision.Verdict == reference.Drop {
-			leg = 0 // the switch has not looked it up
+			leg = 0 // the switch has not looked up the leg
 		}
 		got := reference.Flow{
 			LineIndex: int(d.Values[0][0])<<8 | int(d.Values[0][1]), Rule: d.Values[3][0], SYNACK: d.Values[5][0] == 1,
@@ -167,7 +169,7 @@ func addrOf(b []byte, family byte) netip.Addr {
 	return a
 }
 
-// counters compares every cell of both counters with the sum of the decisions.
+// counters compares every cell of both counters with the model's sums.
 func (tw *twin) counters() error {
 	for name, c := range map[string]struct {
 		counter *engine.Counter
@@ -202,8 +204,8 @@ func outputsText(out []reference.Output) string {
 	return text
 }
 
-// TestModel sends random frames under random policies through the pipeline and the reference model: output frames and ports, every counter, and
-// the reports of mail flows must agree. OP25B_LONG=1 sends more than a million.
+// TestModel sends random frames under random policies through the pipeline and the reference model. The output frames and ports, every counter,
+// and the reports of mail flows must agree. With OP25B_LONG=1, the test sends more than a million frames.
 func TestModel(t *testing.T) {
 	policies, frames := 40, 300
 	if longform.On() {
@@ -236,7 +238,7 @@ func TestModel(t *testing.T) {
 	fmt.Printf("model: %d frames under %d policies, %d passed, pipeline and model agree; of %d unsolicited SYN-ACKs %d shared a place\n", total, policies, passed, none, uncounted)
 }
 
-// TestModelShrinks is TestModel with fewer frames, drawn by rapid so that a failing case is shrunk.
+// TestModelShrinks is like TestModel, but sends fewer frames. They are drawn by rapid, which shrinks a failing case.
 func TestModelShrinks(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		p, inv := generate.Documents(generate.Rapid(rt))
@@ -251,7 +253,8 @@ func TestModelShrinks(t *testing.T) {
 	})
 }
 
-// FuzzModel sends the fuzzer's frames, both drawn and raw bytes, under a policy with every feature.
+// FuzzModel sends frames from the fuzzer under a policy with several line groups and phases. The frames are either raw bytes or drawn from
+// them.
 func FuzzModel(f *testing.F) {
 	r := rand.New(rand.NewPCG(1, 25))
 	p, inv := generate.Documents(r)

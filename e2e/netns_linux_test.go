@@ -17,17 +17,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wan is the name of the device of a namespace that leads to the switch.
+// wan is the name of a namespace's device that leads to the switch.
 const wan = "wan"
 
-// A namespace is a network namespace with the kernel's stack. It has no name, so that it disappears with all its devices, and the other ends
-// of their wires, when its handle is closed: at the latest when this process ends for any reason.
+// A namespace is a network namespace with the kernel's stack. It has no name, so the kernel removes it, with all its devices and their
+// peers, when its handle is closed. This happens when this process ends at the latest.
 type namespace struct {
 	handle netns.NsHandle
 	links  *netlink.Handle
 }
 
-// onThread runs f on a separate thread, which may enter another namespace and ends with f.
+// onThread runs f on a separate thread, which may enter another namespace. The thread ends with f.
 func onThread(f func() error) error {
 	done := make(chan error)
 	go func() {
@@ -52,14 +52,14 @@ func openNamespace() (*namespace, error) {
 	if err := n.quietIPv6(); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
-	// The loopback device must be up before other code looks for it and keeps the result.
+	// The loopback device must be up before other code looks for it, because that code keeps the result.
 	if err := n.up("lo"); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
 }
 
-// quietIPv6 makes devices use their addresses at once, without duplicate address detection.
+// quietIPv6 makes devices use their IPv6 addresses at once, without duplicate address detection.
 func (n *namespace) quietIPv6() error {
 	return n.do(func() error { return setIPv6("default", "accept_dad", "0") })
 }
@@ -69,7 +69,7 @@ func (n *namespace) Close() error {
 	return n.handle.Close()
 }
 
-// namespaceReason returns the reason why network namespaces cannot be created here, or "".
+// namespaceReason returns the reason why network namespaces cannot be created on this machine, or "" if they can.
 func namespaceReason() string {
 	n, err := openNamespace()
 	if err == nil {
@@ -96,7 +96,7 @@ func newNamespace(t *testing.T) *namespace {
 	return n
 }
 
-// do runs f on a thread in the namespace. Sockets and devices that f opens remain in it.
+// do runs f on a thread in the namespace. Sockets and devices that f opens stay in the namespace.
 func (n *namespace) do(f func() error) error {
 	return onThread(func() error {
 		if err := netns.Set(n.handle); err != nil {
@@ -106,7 +106,7 @@ func (n *namespace) do(f func() error) error {
 	})
 }
 
-// plug connects the device wan of the namespace to an interface of this host with the given name.
+// plug creates an interface of this host with the given name, and connects it to the namespace's device wan.
 func (n *namespace) plug(t *testing.T, name string, mac net.HardwareAddr) {
 	t.Helper()
 	attrs := netlink.NewLinkAttrs()
@@ -120,18 +120,18 @@ func (n *namespace) plug(t *testing.T, name string, mac net.HardwareAddr) {
 			t.Errorf("veth pair %s: %v", name, err)
 		}
 	})
-	// The host itself must not send on the switch's end.
+	// The host itself must not send on this interface, which is the switch's end.
 	if err := setIPv6(name, "disable_ipv6", "1"); err != nil {
 		t.Fatal(err)
 	}
 	if err := netlink.LinkSetUp(pair); err != nil {
 		t.Fatalf("%s up: %v", name, err)
 	}
-	// A switch that reads raw frames needs them whole and with checksums.
+	// Without offload, frames are whole and have checksums, as a switch that reads raw frames requires.
 	if err := n.do(func() error { return offloadOff(wan) }); err != nil {
 		t.Fatalf("offload of %s: %v", wan, err)
 	}
-	// IPv6 is disabled on the device until an address is assigned, so that the device itself sends nothing.
+	// Disable IPv6 on the device until an address is assigned, so that the device sends nothing on its own.
 	if err := n.do(func() error { return setIPv6(wan, "disable_ipv6", "1") }); err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func (n *namespace) plug(t *testing.T, name string, mac net.HardwareAddr) {
 	}
 }
 
-// setIPv6 sets a parameter of a device's IPv6 in the namespace of the calling thread. A kernel without IPv6 has none.
+// setIPv6 sets an IPv6 parameter of a device in the calling thread's namespace. It does nothing if the kernel has no IPv6.
 func setIPv6(device, parameter, value string) error {
 	err := os.WriteFile(fmt.Sprintf("/proc/sys/net/ipv6/conf/%s/%s", device, parameter), []byte(value), 0)
 	if errors.Is(err, os.ErrNotExist) {
@@ -149,7 +149,7 @@ func setIPv6(device, parameter, value string) error {
 	return err
 }
 
-// offloadOff makes the kernel compute checksums and segments before a device sends.
+// offloadOff makes the kernel compute checksums and segment packets before a device sends them.
 func offloadOff(device string) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -161,7 +161,7 @@ func offloadOff(device string) error {
 		var request struct {
 			name     [unix.IFNAMSIZ]byte
 			argument unsafe.Pointer
-			_        [16]byte // struct ifreq is a union that is longer than a pointer
+			_        [16]byte // struct ifreq contains a union that is larger than a pointer
 		}
 		copy(request.name[:unix.IFNAMSIZ-1], device)
 		request.argument = unsafe.Pointer(&value)
@@ -183,7 +183,7 @@ func (n *namespace) up(device string) error {
 	return nil
 }
 
-// address assigns addresses to a device that is up. They can be used at once.
+// address assigns addresses to a device that is up. The addresses can be used at once.
 func (n *namespace) address(device string, prefixes ...netip.Prefix) error {
 	link, err := n.links.LinkByName(device)
 	if err != nil {
@@ -210,7 +210,7 @@ func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
 
-// route routes a prefix to a gateway, or directly to the device without one. encap may be nil.
+// route adds a route for a prefix through a gateway. If gateway is invalid, the route leads directly to the device. encap may be nil.
 func (n *namespace) route(device string, to netip.Prefix, gateway netip.Addr, encap netlink.Encap) error {
 	link, err := n.links.LinkByName(device)
 	if err != nil {
@@ -226,7 +226,7 @@ func (n *namespace) route(device string, to netip.Prefix, gateway netip.Addr, en
 	return nil
 }
 
-// connect calls connect(2) in the namespace, and returns its duration.
+// connect opens a TCP connection from the namespace, and returns how long connect(2) took.
 func (n *namespace) connect(ctx context.Context, to netip.AddrPort) (conn net.Conn, took time.Duration, err error) {
 	err = n.do(func() (err error) {
 		began := time.Now()

@@ -18,11 +18,12 @@ import (
 	"op25b/internal/policy"
 )
 
-// TestOneVerdict sends the same random frames under the same random policies through bmv2 and the embedded switch. It compares the output of
-// every port, byte for byte, and every counter (I6). OP25B_LONG=1 sends 200,000.
+// TestOneVerdict sends the same random frames under the same random policies through bmv2 and the embedded switch. It compares every counter,
+// and the output of every port byte for byte (I6). With OP25B_LONG=1, the test sends 200,000 frames.
 //
-// The two have separate clocks, so frames that depend on a clock are omitted: new connections that a meter limits (see TestLimit), and rejects
-// after the first of a line, because their number per second is limited. bmv2 restarts for each policy, with no rejects used up.
+// The two switches have separate clocks, so the test omits frames whose handling depends on a clock. These are new connections that a meter
+// limits (see TestLimit), and rejects of a line after its first, because rejects per second are limited. bmv2 restarts for each policy, so
+// that its limit of rejects is unused.
 func TestOneVerdict(t *testing.T) {
 	path, reason := findBMv2()
 	wants(t, "bmv2", reason)
@@ -49,7 +50,7 @@ func TestOneVerdict(t *testing.T) {
 		for len(all) < frames {
 			port, frame := world.Frame(r)
 			if !slices.Contains(compiled.State.AllPorts, pipeline.Port(port)) {
-				continue // the port is not connected
+				continue // nothing is connected to the port
 			}
 			d := model.Decide(0, port, frame)
 			if len(frame) == 0 || d.Timed || d.Verdict == reference.Reject && !d.Rejected || d.Unsolicited == reference.AnswersMaybe {
@@ -82,7 +83,7 @@ func TestOneVerdict(t *testing.T) {
 			break
 		}
 	}
-	if out == 0 || counters == 0 || answered == 0 && longform.On() { // a few policies may have no rule that rejects
+	if out == 0 || counters == 0 || answered == 0 && longform.On() { // in a short run, it can happen that no policy has a rule that rejects
 		t.Errorf("seed %d: the frames show nothing: %d came out, %d were answered, %d counters", seed, out, answered, counters)
 	}
 	fmt.Printf("one verdict: %d frames under %d policies into each switch, %d out of each, the same; %d answers and %d counters the same\n", in, policies, out, answered, counters)
@@ -104,7 +105,7 @@ func dumpSent(frames []sent) string {
 	return b.String()
 }
 
-// counted returns all nonzero counters of rules on ports and of the lines' mail.
+// counted returns all nonzero counters of the rules on ports and of the lines' mail, as text.
 func counted(t *testing.T, d *device, lines int) string {
 	t.Helper()
 	state, err := d.source.Snapshot(t.Context())

@@ -15,8 +15,8 @@ import (
 	"op25b/internal/wire"
 )
 
-// openTun makes a TUN or TAP device. A read from the file returns packets that the namespace's stack sends, and a write delivers packets to
-// the stack. The device ends with the test.
+// openTun creates a TUN or TAP device. A read from the file returns a packet that the namespace's stack sends, and a write delivers a packet
+// to the stack. The caller must close the file.
 func (e *end) openTun(kind uint16) (*os.File, error) {
 	var file *os.File
 	err := e.do(func() error {
@@ -41,7 +41,7 @@ func (e *end) openTun(kind uint16) (*os.File, error) {
 	return file, nil
 }
 
-// pump passes everything that it reads to send until the reader is closed, at the end of the test. Packets that cannot be sent are lost, as on
+// pump passes everything that it reads to send until the reader is closed at the end of the test. Packets that cannot be sent are lost, as on
 // a wire.
 func (e *end) pump(read func([]byte) (int, error), closer func() error, send func([]byte)) {
 	ended := make(chan struct{})
@@ -59,7 +59,8 @@ func (e *end) pump(read func([]byte) (int, error), closer func() error, send fun
 	e.t.Cleanup(func() { _ = closer(); <-ended })
 }
 
-// ownFrames creates a device over the wire. The test itself puts its packets or frames into the form's frames, and extracts them.
+// ownFrames creates a TUN or TAP device on top of the wire. pack puts each of the device's packets or frames into a frame of the access form,
+// and unpack extracts it.
 func ownFrames(e *end, kind uint16, pack func(b []byte) []byte, unpack func(frame []byte) []byte) error {
 	tun, err := e.openTun(kind)
 	if err != nil {
@@ -96,7 +97,7 @@ func ownFrames(e *end, kind uint16, pack func(b []byte) []byte, unpack func(fram
 }
 
 func ownTags(tags ...vlanTag) func(*end) (carrier, error) {
-	var between []byte // the MAC addresses and the type
+	var between []byte // the bytes between the MAC addresses and the EtherType
 	for _, tag := range tags {
 		between = binary.BigEndian.AppendUint16(between, uint16(tag.protocol))
 		between = binary.BigEndian.AppendUint16(between, uint16(tag.vid))
@@ -113,7 +114,7 @@ func ownTags(tags ...vlanTag) func(*end) (carrier, error) {
 	}
 }
 
-// ownPPPoE is a session that is up on both ends from the start, as in kernelPPPoE.
+// ownPPPoE creates a session that is up on both ends from the start, like kernelPPPoE.
 func ownPPPoE(e *end) (carrier, error) {
 	const header = 14 + 6 + 2
 	head := slices.Concat(e.other().mac(), e.mac(), []byte{0x88, 0x64, 0x11, 0, pppoeSession >> 8, pppoeSession & 0xff})
@@ -138,8 +139,8 @@ func ownPPPoE(e *end) (carrier, error) {
 	return carrier{device: lineDevice}, ownFrames(e, unix.IFF_TUN, pack, unpack)
 }
 
-// ownTunnel passes the packets of a TUN device to a raw socket of the protocol, so the kernel makes the outer headers here too. limit adds
-// destination options with the tunnel encapsulation limit.
+// ownTunnel connects a TUN device to a raw socket of the tunnel's protocol. Therefore the kernel adds the outer headers in this form too. If
+// limit is set, they include destination options with the tunnel encapsulation limit.
 func ownTunnel(outer, protocol int, limit bool) func(*end) (carrier, error) {
 	return func(e *end) (carrier, error) {
 		if err := e.onWire(outer); err != nil {
@@ -182,7 +183,7 @@ func ownTunnel(outer, protocol int, limit bool) func(*end) (carrier, error) {
 	}
 }
 
-// setDestinationOptions adds a header of destination options to every packet of a socket. The kernel sets its next header.
+// setDestinationOptions adds a destination options header to every packet of a socket. The kernel sets the header's next header field.
 func setDestinationOptions(conn *net.IPConn, header []byte) error {
 	raw, err := conn.SyscallConn()
 	if err != nil {

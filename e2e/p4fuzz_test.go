@@ -24,7 +24,7 @@ import (
 	"op25b/p4src"
 )
 
-// A fuzzed is a switch under the fuzzer, with a session that is primary.
+// A fuzzed is a switch under test by the fuzzer, with a primary session.
 type fuzzed struct {
 	*p4fuzz.Target
 	name    string
@@ -32,11 +32,11 @@ type fuzzed struct {
 	session *p4rt.Session
 	answers p4fuzz.Answers
 	habits  p4fuzz.Habits
-	avoid   []p4fuzz.Mutation // mutations from which the switch does not recover
+	avoid   []p4fuzz.Mutation // the mutations from which the switch does not recover
 	pushes  uint64
 }
 
-// onFuzzed runs a test on the embedded switch and on bmv2. It prints one line if bmv2 is missing.
+// onFuzzed runs a test on the embedded switch and on bmv2. If bmv2 is missing, onFuzzed prints one line.
 func onFuzzed(t *testing.T, test func(t *testing.T, f *fuzzed)) {
 	t.Run("embedded", func(t *testing.T) {
 		wants(t, "embedded", "")
@@ -69,14 +69,14 @@ func fuzzedAt(t *testing.T, f *fuzzed) *fuzzed {
 	return f
 }
 
-// A fuzzProgram is a program for the fuzzer, in the form that the switches receive.
+// A fuzzProgram is a P4 program for the fuzzer, in the form that switches accept.
 type fuzzProgram struct {
 	name string
 	info *configv1.P4Info
 	json []byte
 }
 
-// fresh pushes a program, so that the switch only has the entries of the program, and returns its model.
+// fresh pushes a program, which leaves only the program's own entries in the switch, and returns the model of that state.
 func (f *fuzzed) fresh(ctx context.Context, x fuzzProgram) (*p4fuzz.Model, error) {
 	f.pushes++
 	if err := f.session.Push(ctx, x.info, x.json, f.pushes); err != nil {
@@ -95,7 +95,7 @@ func (f *fuzzed) fresh(ctx context.Context, x fuzzProgram) (*p4fuzz.Model, error
 	return m, m.Compare(shown)
 }
 
-// replay plays steps on a fresh switch.
+// replay plays steps on a switch with a freshly pushed program.
 func (f *fuzzed) replay(ctx context.Context, x fuzzProgram, steps []p4fuzz.Step) error {
 	m, err := f.fresh(ctx, x)
 	for _, s := range steps {
@@ -107,7 +107,7 @@ func (f *fuzzed) replay(ctx context.Context, x fuzzProgram, steps []p4fuzz.Step)
 	return err
 }
 
-// fail ends a test after a wrong step, and prints a shorter sequence that still fails.
+// fail fails the test after a wrong step, and prints a shorter sequence of steps that also fails.
 func (f *fuzzed) fail(ctx context.Context, t *testing.T, x fuzzProgram, steps []p4fuzz.Step, err error) {
 	t.Helper()
 	const tries = 400
@@ -119,8 +119,8 @@ func (f *fuzzed) fail(ctx context.Context, t *testing.T, x fuzzProgram, steps []
 	t.Fatalf("%s, program %s, request %d: %v\nthe shortest that fails:\n%s%v", f.name, x.name, len(steps), err, p4fuzz.Describe(short), again)
 }
 
-// fuzzPrograms are the programs of the fuzzer. The third has the features that the others lack: ranges, optional fields, idle timeouts, a
-// const table.
+// fuzzPrograms returns the programs for the fuzzer. The third has features that the others lack: ranges, optional fields, idle timeouts
+// and a const table.
 func fuzzPrograms(t *testing.T, on string) []fuzzProgram {
 	t.Helper()
 	router, routerJSON := routerProgram(t)
@@ -143,7 +143,7 @@ func fuzzPrograms(t *testing.T, on string) []fuzzProgram {
 	return []fuzzProgram{{"op25b", p4src.P4Info(), p4src.DeviceConfig()}, {"router", router, routerJSON}, {"objects", info, program}}
 }
 
-// withoutEntries removes the initial entries of a table that is not const, because bmv2 cannot return such a table.
+// withoutEntries removes the initial entries of tables that are not const, because bmv2 cannot return such tables.
 func withoutEntries(t *testing.T, info *configv1.P4Info, program []byte) []byte {
 	t.Helper()
 	sizes := map[string]int64{}
@@ -172,10 +172,11 @@ func withoutEntries(t *testing.T, info *configv1.P4Info, program []byte) []byte 
 	return out
 }
 
-// TestP4Fuzz sends random valid and invalid writes to every switch, and compares each answer and each following read with a model. Every
-// mutation must occur, and must be answered as in the table of answers. OP25B_LONG=1 writes 300,000 updates to each switch.
+// TestP4Fuzz sends random valid and invalid writes to every switch. It compares each reply, and each read that follows, with a model.
+// Every mutation must occur, and must be answered as the table of answers states. With OP25B_LONG=1, the test writes 300,000 updates to
+// each switch.
 func TestP4Fuzz(t *testing.T) {
-	updates, each := map[string]int{"op25b": 1200, "router": 500, "objects": 800}, 600 // with each new program
+	updates, each := map[string]int{"op25b": 1200, "router": 500, "objects": 800}, 600 // updates of a program, and between its pushes
 	if longform.On() {
 		updates, each = map[string]int{"op25b": 200_000, "router": 40_000, "objects": 60_000}, 3000
 	}
@@ -225,14 +226,14 @@ func TestP4Fuzz(t *testing.T) {
 				if done < updates[x.name] {
 					continue
 				}
-				for _, rule := range p4fuzz.Rules { // the mutations that have not occurred by chance
+				for _, rule := range p4fuzz.Rules { // try the mutations that have not occurred by chance
 					for tries := 0; tries < 40 && !seen[rule.Mutation] && !slices.Contains(f.avoid, rule.Mutation); tries++ {
 						s, ok := d.Only(rule.Mutation)
 						switch {
 						case ok:
 							play(m, s)
 						case n == len(programs)-1:
-							play(m, d.Step()) // the installed entries may have made the mutation impossible
+							play(m, d.Step()) // the installed entries may make the mutation impossible, so change them
 						}
 					}
 				}
@@ -248,5 +249,5 @@ func TestP4Fuzz(t *testing.T) {
 	})
 }
 
-// seenElsewhere are the mutations of TestP4FuzzWithoutStream.
+// seenElsewhere lists the mutations that TestP4FuzzWithoutStream covers.
 var seenElsewhere = []p4fuzz.Mutation{p4fuzz.BeforePush, p4fuzz.Unarbitrated, p4fuzz.Anonymous}

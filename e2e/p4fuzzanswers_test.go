@@ -14,7 +14,7 @@ import (
 	"op25b/e2e/p4fuzz"
 )
 
-// embeddedChooses lists the embedded switch's answers where the specification leaves a choice.
+// embeddedChooses lists the embedded switch's answers to mutations for which the specification allows several answers.
 var embeddedChooses = p4fuzz.Answers{
 	p4fuzz.UnknownTable:     codes.InvalidArgument,
 	p4fuzz.WideField:        codes.InvalidArgument,
@@ -34,7 +34,7 @@ var embeddedChooses = p4fuzz.Answers{
 	p4fuzz.UnknownAtomic:    codes.Unimplemented,
 }
 
-// bmv2Differs lists bmv2's answers that differ from those of the embedded switch.
+// bmv2Differs lists the answers of bmv2 that differ from the embedded switch's.
 var bmv2Differs = p4fuzz.Answers{
 	p4fuzz.NoEntity:         codes.Unknown,
 	p4fuzz.IsConst:          codes.OK,
@@ -68,8 +68,8 @@ var bmv2Differs = p4fuzz.Answers{
 	p4fuzz.Anonymous:        codes.OK,
 }
 
-// bmv2Habits are bmv2's deviations from the specification in how it stores accepted writes. bmv2Avoids are the mutations from which it does
-// not recover; see TestBMv2Meters.
+// bmv2Habits are bmv2's deviations from the specification in how it stores accepted writes. bmv2Avoids are the mutations from which bmv2
+// does not recover, as TestBMv2Meters shows.
 var (
 	bmv2Habits = p4fuzz.Habits{KeepsMeter: true, FloatRates: true, NoExcess: true, KeepsPorts: true, NoGroupData: true, NoIsConst: true}
 	bmv2Avoids = []p4fuzz.Mutation{p4fuzz.PeakBelow, p4fuzz.BareMeter}
@@ -90,7 +90,7 @@ func bmv2Answers() p4fuzz.Answers {
 	return a
 }
 
-// The embedded switch answers every mutation according to the specification.
+// TestEmbeddedSwitchFollowsTheSpecification verifies that the specification allows the embedded switch's answer to every mutation.
 func TestEmbeddedSwitchFollowsTheSpecification(t *testing.T) {
 	embedded := embeddedAnswers()
 	for _, r := range p4fuzz.Rules {
@@ -108,7 +108,7 @@ func TestEmbeddedSwitchFollowsTheSpecification(t *testing.T) {
 	}
 }
 
-// TestTargetsPage: the table of docs/targets.md agrees with the tests.
+// TestTargetsPage verifies that the table in docs/targets.md agrees with the tests.
 func TestTargetsPage(t *testing.T) {
 	page, err := os.ReadFile("../docs/targets.md")
 	if err != nil {
@@ -140,7 +140,7 @@ func TestTargetsPage(t *testing.T) {
 	}
 }
 
-// codeText is a code as the specification writes it.
+// codeText returns the name of a code as the specification writes it.
 func codeText(c codes.Code) string {
 	if c == codes.OK {
 		return "OK"

@@ -14,7 +14,7 @@ import (
 	"op25b/e2e/p4fuzz"
 )
 
-// aGroup is an update that is valid on every switch with a program.
+// aGroup returns an update that is valid on every switch that has a program.
 func aGroup(id uint32) *p4v1.Update {
 	return &p4v1.Update{Type: p4v1.Update_INSERT, Entity: &p4v1.Entity{Entity: &p4v1.Entity_PacketReplicationEngineEntry{
 		PacketReplicationEngineEntry: &p4v1.PacketReplicationEngineEntry{Type: &p4v1.PacketReplicationEngineEntry_MulticastGroupEntry{
@@ -23,7 +23,7 @@ func aGroup(id uint32) *p4v1.Update {
 	}}}
 }
 
-// TestP4FuzzWithoutStream writes to every switch before it has a program, and when no controller has a stream open.
+// TestP4FuzzWithoutStream writes to every switch before the switch has a program, and while no controller has a stream open.
 func TestP4FuzzWithoutStream(t *testing.T) {
 	onFuzzed(t, func(t *testing.T, f *fuzzed) {
 		write := func(m p4fuzz.Mutation, election *p4v1.Uint128, u *p4v1.Update) {
@@ -45,7 +45,7 @@ func TestP4FuzzWithoutStream(t *testing.T) {
 	})
 }
 
-// limitEntry is an entry of connection_limit.
+// limitEntry returns an entry of the table connection_limit.
 func limitEntry(line byte, c *p4v1.MeterConfig) *p4v1.TableEntry {
 	exact := func(id uint32, b byte) *p4v1.FieldMatch {
 		return &p4v1.FieldMatch{FieldId: id, FieldMatchType: &p4v1.FieldMatch_Exact_{Exact: &p4v1.FieldMatch_Exact{Value: []byte{b}}}}
@@ -58,8 +58,8 @@ func limitEntry(line byte, c *p4v1.MeterConfig) *p4v1.TableEntry {
 
 func rate(n int64) *p4v1.MeterConfig { return &p4v1.MeterConfig{Cir: n, Cburst: 9, Pir: n, Pburst: 9} }
 
-// TestBMv2Meters shows bmv2's faults with meters: the reason why the fuzzer avoids two mutations, and why the model has habits. If one of
-// these faults is gone, remove its warning from docs/targets.md.
+// TestBMv2Meters demonstrates bmv2's faults with meters. They are the reason why the fuzzer avoids two mutations, and why the model has
+// habits. If the test no longer finds one of the faults, remove the warning about that fault from docs/targets.md.
 func TestBMv2Meters(t *testing.T) {
 	path, reason := findBMv2()
 	wants(t, "bmv2", reason)
@@ -126,14 +126,14 @@ func TestBMv2Meters(t *testing.T) {
 		if got := write(p4v1.Update_DELETE, limitEntry(1, nil)); got != codes.NotFound {
 			t.Errorf("taking the entry away: answered with %v, want NotFound", got)
 		}
-		fresh() // a push repairs it
+		fresh() // a push repairs the table
 		if got, err := shown(); got != nil || err != nil {
 			t.Errorf("after a push: %v, %v", got, err)
 		}
 	})
 }
 
-// A hiding client returns all multicast groups but one.
+// A hiding client omits one multicast group from every read.
 type hiding struct {
 	p4v1.P4RuntimeClient
 	group uint32
@@ -160,7 +160,8 @@ func (s hidingStream) Recv() (*p4v1.ReadResponse, error) {
 	return out, err
 }
 
-// TestP4FuzzFinds: the fuzzer detects a switch that does not return one group, and shrinks the sequence to the single necessary update.
+// TestP4FuzzFinds verifies that the fuzzer detects a switch that does not return one multicast group, and shrinks the sequence to the
+// single update that is necessary.
 func TestP4FuzzFinds(t *testing.T) {
 	wants(t, "embedded", "")
 	f := fuzzedAt(t, &fuzzed{name: "embedded", addr: startEmbedded(t).P4Runtime, answers: embeddedAnswers()})

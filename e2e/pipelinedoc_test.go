@@ -13,17 +13,17 @@ import (
 	"op25b/p4src"
 )
 
-// The size of a cell of state, in bits. P4Runtime reads counts as 64-bit numbers. The size of a meter's cell depends on the platform: the page
-// assumes two buckets and two times of 32 bits each.
+// The sizes of cells of state, in bits. P4Runtime reads counts as 64-bit numbers. The size of a meter's cell depends on the platform, and the
+// page assumes two buckets and two times of 32 bits each.
 const (
 	countBits = 64
 	meterBits = 128
 )
 
-// A pipelineDoc is the contents of docs/pipeline.md.
+// A pipelineDoc is the parsed page docs/pipeline.md.
 type pipelineDoc struct {
-	sections map[string][]string // lines by heading, without the marks and the number
-	text     string              // the whole page, each run of white space replaced with one blank
+	sections map[string][]string // the lines of each section; the key is the heading without marks and number
+	text     string              // the whole page, with each run of white space replaced by one blank
 }
 
 func readPipelineDoc(t *testing.T) pipelineDoc {
@@ -47,7 +47,7 @@ func readPipelineDoc(t *testing.T) pipelineDoc {
 
 func oneBlank(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// row returns the row of a section's tables with a given first cell.
+// row returns the row of a section's tables that has the given first cell, or "" if there is none.
 func (d pipelineDoc) row(section, first string) string {
 	i := slices.IndexFunc(d.sections[section], func(line string) bool { return strings.HasPrefix(line, "| "+first+" |") })
 	if i < 0 {
@@ -56,7 +56,7 @@ func (d pipelineDoc) row(section, first string) string {
 	return d.sections[section][i]
 }
 
-// wantRow compares a row of a section's tables with its expected cells, or with their prefixes.
+// wantRow verifies that a row of a section's tables begins with the given cells.
 func (d pipelineDoc) wantRow(t *testing.T, section, first string, cells ...string) {
 	t.Helper()
 	want := "| " + strings.Join(append([]string{first}, cells...), " | ") + " |"
@@ -72,7 +72,7 @@ func code(name string) string { return "`" + name + "`" }
 
 func hexID(p *configv1.Preamble) string { return fmt.Sprintf("%#08x", p.GetId()) }
 
-// tableActions are the permitted actions of a table's entries, or of the default if the table has no key.
+// tableActions returns the actions that a table permits, except those that only the default entry may have.
 func tableActions(info *configv1.P4Info, t *configv1.Table) []*configv1.Action {
 	var found []*configv1.Action
 	for _, ref := range t.GetActionRefs() {
@@ -85,8 +85,8 @@ func tableActions(info *configv1.P4Info, t *configv1.Table) []*configv1.Action {
 	return found
 }
 
-// TestPipelineDocNamesEverything: the page lists every table with its id, key and actions, every action with its parameters, all state, and
-// the exact text of every restriction.
+// TestPipelineDocNamesEverything verifies that the page lists every table with its id, key and actions, every action with its parameters, all
+// state, and the exact text of every restriction.
 func TestPipelineDocNamesEverything(t *testing.T) {
 	doc, info := readPipelineDoc(t), p4src.P4Info()
 	if len(info.GetTables()) == 0 {
@@ -126,14 +126,14 @@ func TestPipelineDocNamesEverything(t *testing.T) {
 			bits += int(width)
 		}
 		p := d.GetPreamble()
-		doc.wantRow(t, "State", code(p.GetAlias()), hexID(p), "digest", "| "+fmt.Sprint(bits)) // without a number of cells
+		doc.wantRow(t, "State", code(p.GetAlias()), hexID(p), "digest", "| "+fmt.Sprint(bits)) // a digest has no number of cells
 		if want := "A " + code(p.GetAlias()) + " is " + strings.Join(members, ", ") + "."; !strings.Contains(doc.text, want) {
 			t.Errorf("docs/pipeline.md: digest %q should be described by\n%s", p.GetAlias(), want)
 		}
 	}
 }
 
-// actionText is an action with its id and parameters.
+// actionText returns an action's name, id and parameters as the page writes them.
 func actionText(a *configv1.Action) string {
 	var params []string
 	for _, p := range a.GetParams() {
@@ -164,12 +164,12 @@ func wantRestrictions(t *testing.T, doc pipelineDoc, p *configv1.Preamble) {
 	}
 }
 
-// A state is data that the program keeps between frames.
+// A state describes data that the program keeps between frames.
 type state struct {
 	name  *configv1.Preamble
 	kind  string
 	cells int64
-	bits  int64 // of a cell
+	bits  int64 // the size of a cell
 }
 
 func states(info *configv1.P4Info) []state {
@@ -202,7 +202,7 @@ func states(info *configv1.P4Info) []state {
 	return all
 }
 
-// The parts of a table.
+// The kinds of tables, as the page names them.
 const (
 	kindExact   = "exact: SRAM, hash"
 	kindLPM     = "LPM: SRAM or TCAM"
@@ -210,7 +210,7 @@ const (
 	kindNone    = "no key: a register"
 )
 
-// A memory is the size of a table: its entries, and the bits of the key and of the widest action's parameters.
+// A memory describes a table's size by its entries, the bits of its key, and the bits of its widest action's parameters.
 type memory struct {
 	kind               string
 	entries, key, data int64
@@ -239,10 +239,10 @@ func memoryOf(info *configv1.P4Info, t *configv1.Table) memory {
 	return m
 }
 
-// TestPipelineDocMemory: every row of the page's tables of memory and state, and the totals, match the P4Info.
+// TestPipelineDocMemory verifies that every row and the totals of the page's tables of memory and state match the P4Info.
 func TestPipelineDocMemory(t *testing.T) {
 	doc, info := readPipelineDoc(t), p4src.P4Info()
-	known := map[string][]string{"Memory": {"table", "in all"}, "State": {"name"}} // first cells, of each section
+	known := map[string][]string{"Memory": {"table", "in all"}, "State": {"name"}} // the known first cells of each section
 	want := func(section, first string, cells ...string) {
 		t.Helper()
 		known[section] = append(known[section], first)
@@ -279,7 +279,7 @@ func TestPipelineDocMemory(t *testing.T) {
 	}
 }
 
-// size describes a number of bits.
+// size returns a number of bits as text, in bits or in KiB.
 func size(bits int64) string {
 	if bits < 8*1024 {
 		return grouped(bits) + " bits"
@@ -291,13 +291,13 @@ func inAll(bits int64) string {
 	return fmt.Sprintf("%s KiB, %.2f Mbit", kib(bits), float64(bits)/(1<<20))
 }
 
-// kib returns a number of bits in KiB, rounded to hundredths.
+// kib converts a number of bits to KiB, rounded to hundredths.
 func kib(bits int64) string {
 	hundredths := (bits*100 + 4*1024) / (8 * 1024)
 	return fmt.Sprintf("%s.%02d", grouped(hundredths/100), hundredths%100)
 }
 
-// grouped writes a number with a comma before every three digits.
+// grouped returns a number as text, with commas between groups of three digits.
 func grouped(n int64) string {
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0; i -= 3 {

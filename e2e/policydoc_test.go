@@ -12,7 +12,8 @@ import (
 	"op25b/internal/strict"
 )
 
-// TestPolicyPage: the documents in docs/policy.md are valid and compile in every phase, and the page names every key of a document.
+// TestPolicyPage verifies that the documents in docs/policy.md are valid and compile in every phase, and that the page names every
+// key of a document.
 func TestPolicyPage(t *testing.T) {
 	page, err := os.ReadFile("../docs/policy.md")
 	if err != nil {
@@ -40,7 +41,7 @@ func TestPolicyPage(t *testing.T) {
 	}
 }
 
-// keysOf returns the YAML keys of types and of all types that they contain.
+// keysOf returns the YAML keys of the given types and of all types that these contain.
 func keysOf(types ...reflect.Type) []string {
 	var keys []string
 	seen := map[reflect.Type]bool{}

@@ -11,10 +11,10 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// clockSecond is a clock second of the data plane.
+// clockSecond is the second by which the data plane measures time: 2^20 microseconds.
 const clockSecond = (1 << 20) * time.Microsecond
 
-// rejecting returns a state with n lines, each in a separate VLAN, whose mail to outside servers is rejected.
+// rejecting returns a state with the given number of lines, each in its own VLAN, whose mail to outside servers is rejected.
 func rejecting(lines int) *pipeline.State {
 	s := filtering(0, 0, 1)
 	for k, v := range s.Verdicts {
@@ -29,13 +29,13 @@ func rejecting(lines int) *pipeline.State {
 	return s
 }
 
-// tagged puts a VLAN tag into a frame.
+// tagged returns a copy of a frame with a VLAN tag.
 func tagged(f []byte, vid int) []byte {
 	return append(append(append([]byte{}, f[:12]...), 0x81, 0, byte(vid>>8), byte(vid)), f[12:]...)
 }
 
-// TestRejectsAreFew: in a clock second, a line gets 3 answers and all lines together 1,000, however many connections are tried. The limits
-// start again in the next clock second. Connections without an answer are dropped too.
+// TestRejectsAreFew verifies the limits of rejects. In each clock second, a line gets at most 3 replies and all lines together at most
+// 1,000, however many connections are tried. Connections without a reply must be dropped too.
 func TestRejectsAreFew(t *testing.T) {
 	const lines, tries = 400, 5
 	now := time.Unix(0, 0)
@@ -68,8 +68,8 @@ func TestRejectsAreFew(t *testing.T) {
 	}
 }
 
-// TestRegistersSideBySide: ports that process packets of the same lines in parallel send no more answers than one port would, and no more
-// reports of a mail flow. Each access to a register reads, changes and writes in one atomic action.
+// TestRegistersSideBySide verifies that ports that process packets of the same lines in parallel send no more replies than one port would,
+// and no more reports of mail flows. This requires that each access reads, changes and writes a register in one atomic action.
 func TestRegistersSideBySide(t *testing.T) {
 	const ports, lines, tries, seconds = 4, 400, 2, 70
 	var now atomic.Int64
@@ -77,7 +77,7 @@ func TestRegistersSideBySide(t *testing.T) {
 	syn := tcp4(t, subscriberMAC, serverMAC, "192.0.2.11", "203.0.113.129", 40000, 25, flagSYN)
 	alone, want := loadedWith(t, rejecting(lines), engine.Options{Clock: func() time.Time { return time.Unix(0, 0) }}), 0
 	one := alone.NewWorker()
-	for line := range lines { // a few lines share an index
+	for line := range lines { // some lines share an index of the register, so the number of reports is measured
 		one.Process(accessPort, tagged(syn, line+1), func(uint32, []byte) {})
 		select {
 		case d := <-alone.Digests():
@@ -138,12 +138,13 @@ func TestRegistersSideBySide(t *testing.T) {
 		flows++
 		(<-e.Digests()).Release()
 	}
-	if s := e.Stats(); s.DigestsDropped != 0 || flows != 2*want { // seventy clock seconds are two windows
+	if s := e.Stats(); s.DigestsDropped != 0 || flows != 2*want { // 70 clock seconds contain two windows
 		t.Errorf("%d mail flows in two windows and %d dropped, want %d in each", flows, s.DigestsDropped, want)
 	}
 }
 
-// TestNoAddressNoAnswer: without a source address of its family, a rejected connection is dropped silently.
+// TestNoAddressNoAnswer verifies that a rejected connection is dropped without a reply if the switch has no source address of the
+// connection's family.
 func TestNoAddressNoAnswer(t *testing.T) {
 	s := rejecting(0)
 	s.RejectFrom = pipeline.RejectFrom{IPv6: netip.MustParseAddr("2001:db8::1")}
@@ -152,7 +153,8 @@ func TestNoAddressNoAnswer(t *testing.T) {
 	worker.Process(accessPort, syn, func(port uint32, f []byte) { t.Errorf("port %d sent %x", port, f) })
 }
 
-// TestSYNIsRememberedAMinute: a SYN-ACK from port 25 is solicited for 63 clock seconds after its SYN, and unsolicited from the 64th on.
+// TestSYNIsRememberedAMinute verifies that a SYN-ACK from port 25 counts as solicited up to 63 clock seconds after its SYN, and as
+// unsolicited from the 64th on.
 func TestSYNIsRememberedAMinute(t *testing.T) {
 	now := time.Unix(0, 0)
 	e := loadedWith(t, watched(), engine.Options{Clock: func() time.Time { return now }})
@@ -181,8 +183,8 @@ func TestSYNIsRememberedAMinute(t *testing.T) {
 	}
 }
 
-// TestFlowsAreThinned: repeated attempts of a line at one server are reported once in 2^26 microseconds. An attempt at another server is
-// reported at once.
+// TestFlowsAreThinned verifies that repeated attempts by a line at one server are reported once in 2^26 microseconds, and that an attempt
+// at another server is reported at once.
 func TestFlowsAreThinned(t *testing.T) {
 	const window = (1 << 26) * time.Microsecond
 	now := time.Unix(0, 0)
@@ -218,7 +220,8 @@ func TestFlowsAreThinned(t *testing.T) {
 	}
 }
 
-// TestLimitIsForPorts: a limit rule that matches any service passes no frame without ports, even if another client wrote the rule.
+// TestLimitIsForPorts verifies that a limit rule that matches any service passes no frame without ports. Such a rule can only come from
+// another client.
 func TestLimitIsForPorts(t *testing.T) {
 	s := watched()
 	s.Verdicts[pipeline.VerdictKey{Priority: 99}] = pipeline.Verdict{Action: pipeline.Limit, Rule: 9}

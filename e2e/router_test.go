@@ -19,7 +19,7 @@ import (
 	"op25b/internal/wire"
 )
 
-// The tables and actions of the example router; see p4src/examples/router/router.p4.
+// The tables and actions of the example router in p4src/examples/router/router.p4.
 const (
 	routerInterface    = 0x02000101
 	routerRouteV4      = 0x02000102
@@ -45,8 +45,8 @@ func routerProgram(t *testing.T) (*configv1.P4Info, []byte) {
 	return info, json
 }
 
-// routerEntries are the filter's tables as the controller writes them for the reference switch, and the router's tables: port 1 is a line's,
-// port 11 leads to the servers.
+// routerEntries returns the entries of the filter's tables, as the controller writes them for the reference switch, and of the router's
+// tables. A line is at port 1, and the servers are behind port 11.
 func routerEntries(t *testing.T, info *configv1.P4Info) []*p4v1.Update {
 	t.Helper()
 	s := filtering(1, 0, 1)
@@ -101,8 +101,8 @@ func routerEntries(t *testing.T, info *configv1.P4Info) []*p4v1.Update {
 	return updates
 }
 
-// TestFilterInAnotherProgram: the filter's control, included unchanged in a router that shares nothing else with the reference switch, makes
-// the same decisions on the embedded switch and on bmv2.
+// TestFilterInAnotherProgram verifies that the filter makes the same decisions in a router, on the embedded switch and on bmv2. The router
+// includes the filter's control unchanged, and shares nothing else with the reference switch.
 func TestFilterInAnotherProgram(t *testing.T) {
 	info, json := routerProgram(t)
 	run := func(t *testing.T, p4runtime, packets string) {
@@ -141,11 +141,12 @@ func TestFilterInAnotherProgram(t *testing.T) {
 		down := func(src, dst string, port uint16) sent {
 			return sent{11, tcp4(t, serverMAC, subscriberMAC, src, dst, port, 40000, flagSYN|flagACK)}
 		}
-		// After each frame that must be dropped, a frame is sent that passes: once it arrives, the first has been dropped.
+		// After each frame that must be dropped, the test sends a frame that passes. Once the second frame arrives, the first has been
+		// dropped.
 		for _, test := range []struct {
 			what string
 			sent
-			want string // empty: nothing comes out
+			want string // empty if nothing must come out
 		}{
 			{"mail to a server", up(line, mx, 25, nil), ""},
 			{"submission", up(line, mx, 587, nil), "11 ttl 63 9c40024b"},

@@ -14,11 +14,11 @@ import (
 	"op25b/internal/softswitch"
 )
 
-// targetFlag selects the switches that the scenario runs on. By default it runs on all that are available.
+// targetFlag selects the switch that the scenario runs on. By default, the scenario runs on all switches that are available.
 var targetFlag = flag.String("target", "", "embedded or bmv2: run the scenario on this switch only, and fail if it is not there")
 
-// wants decides whether to run the scenario on a target. A reason means that the target is not available: the test is skipped with one line,
-// or fails if the target was requested by name.
+// wants decides whether to run a test on a target. If reason is not empty, the target is not available. The test is then skipped with one
+// line, or fails if the flag -target selects the target.
 func wants(t *testing.T, target, reason string) {
 	t.Helper()
 	switch {
@@ -43,10 +43,10 @@ func bundle(t *testing.T) (*policy.Bundle, *policy.Switch) {
 	return b, &b.Inventory.Switches[0]
 }
 
-// allLines are the access forms of the programme.
+// allLines are the kinds of access that the scenario covers.
 var allLines = []demo.Lines{demo.Plain, demo.QinQ, demo.PPPoE, demo.DSLite}
 
-// play plays the programme of 2006 on a rig and compares it with checkProgramme.
+// play plays the rollout of 2006 on a rig, and checks the report with checkProgramme.
 func play(t *testing.T, sw *policy.Switch, lines demo.Lines, rig demo.Rig) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -62,7 +62,7 @@ func play(t *testing.T, sw *policy.Switch, lines demo.Lines, rig demo.Rig) {
 	checkProgramme(t, report)
 }
 
-// checkProgramme has a separate table of the programme of 2006: it uses neither the policy nor the demo's expectation.
+// checkProgramme compares a report with the rollout of 2006 as coded here. It uses neither the policy nor the demo's expectation.
 func checkProgramme(t *testing.T, report *demo.Report) {
 	t.Helper()
 	var phases []string
@@ -101,13 +101,14 @@ func checkProgramme(t *testing.T, report *demo.Report) {
 	if got, want := fmt.Sprint(phases), "[before mobile-carriers all-destinations]"; got != want {
 		t.Errorf("phases are %s, want %s", got, want)
 	}
-	// 3 phases x 4 subscribers x (relay, carrier, provider on 25, provider on 587) x 2 families
+	// 3 phases x 4 subscribers x 4 destinations (relay, carrier, provider on 25, provider on 587) x 2 families
 	if attempts != 96 {
 		t.Errorf("%d mails were sent, want 96", attempts)
 	}
 }
 
-// TestScenarioEmbedded plays the programme on the embedded switch, through every access form: the same mails pass and the same are blocked.
+// TestScenarioEmbedded plays the rollout of 2006 on the embedded switch with every kind of access. The same mails must be delivered and
+// blocked with each.
 func TestScenarioEmbedded(t *testing.T) {
 	wants(t, "embedded", "")
 	for _, lines := range allLines {

@@ -18,35 +18,35 @@ import (
 // sampleEvery is the pause between two reads of a switch.
 const sampleEvery = 20 * time.Millisecond
 
-// A record holds the true history: the contents of every switch, read without the controllers, and the changes of the store.
+// A record contains the true history: the contents of every switch, read without the controllers, and the changes of the intent.
 type record struct {
 	contract *pipeline.Contract
 
-	mu      sync.Mutex // guards everything that follows
+	mu      sync.Mutex // guards the fields below
 	samples map[string][]sample
 	changes []changed
 	outages []outage
-	news    chan struct{} // closed and replaced with each sample
+	news    chan struct{} // closed and replaced for each sample
 	judged  map[judgedKey]bool
 }
 
-// A sample is one read of a switch. Samples with equal contents share them.
+// A sample is one read of a switch. Consecutive samples with equal contents share a pointer.
 type sample struct {
 	began, ended time.Time
 	content      *[]pipeline.Entry // nil if the switch did not answer
 }
 
-// A changed is a change of the intent that was stored at some moment between began and ended.
+// A changed is a change of the intent that was stored between began and ended.
 type changed struct {
 	*intent.Intent
 	store        string // its identity
 	began, ended time.Time
 }
 
-// An outage is a period without any member of etcd, and the store after it.
+// An outage is a period in which no etcd member ran, or a replacement of the store.
 type outage struct {
 	began, ended time.Time
-	store        string // empty if the store was not replaced
+	store        string // the identity of the new store; empty if the store was not replaced
 }
 
 type judgedKey struct {
@@ -128,7 +128,7 @@ func (r *record) stored(c changed) {
 	r.changes = append(r.changes, c)
 }
 
-// await waits until a new read finds a switch in the state of an intent.
+// await waits until a read that begins after the call finds a switch in the state of an intent.
 func (r *record) await(t testing.TB, sw string, in *intent.Intent) {
 	t.Helper()
 	ctx, from := generous(t), time.Now()
@@ -150,7 +150,7 @@ func (r *record) await(t testing.TB, sw string, in *intent.Intent) {
 	}
 }
 
-// heldLocked reports whether a sample is in the state of an intent, except for rules that are not in force.
+// heldLocked reports whether a sample shows the state of an intent. Rules that are not in force are ignored.
 func (r *record) heldLocked(s sample, sw string, in *intent.Intent) bool {
 	if s.content == nil {
 		return false
@@ -174,14 +174,14 @@ func (r *record) same(have []pipeline.Entry, sw string, in *intent.Intent) bool 
 	return err == nil && len(plan.Steps) == 0
 }
 
-// held reports whether a switch may have been in the state of an intent at some moment between two others. It compares the reads in between,
-// the last one before and the first one after, because the state between two reads is not known.
+// held reports whether a switch may have been in the state of an intent at some time between from and to. It checks the reads in this
+// period, the last read before it and the first reads after it, because the state between two reads is not known.
 func (r *record) held(sw string, in *intent.Intent, from, to time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := r.samples[sw]
 	first := max(slices.IndexFunc(all, func(s sample) bool { return s.ended.After(from) }), 0)
-	for first > 0 && all[first-1].content == nil { // a switch that does not answer is unchanged, or has ended
+	for first > 0 && all[first-1].content == nil { // a switch that does not answer has either ended or kept its state
 		first--
 	}
 	first = max(first-1, 0)
@@ -199,7 +199,8 @@ func (r *record) held(sw string, in *intent.Intent, from, to time.Time) bool {
 	return false
 }
 
-// find returns the intents of a revision: by its id, or by its number if id is empty. Two stores may have used the same number.
+// find returns the intents of a revision by its id, or by its number if id is empty. A number can have several intents, because two stores
+// may have used it.
 func (r *record) find(id string, number uint64) (all []*intent.Intent) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -211,7 +212,7 @@ func (r *record) find(id string, number uint64) (all []*intent.Intent) {
 	return all
 }
 
-// newest returns the number of the newest revision before a moment, in the store of that time.
+// newest returns the number of the newest revision that was stored before a time, and the store that existed then.
 func (r *record) newest(before time.Time) (number uint64, store string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -221,29 +222,29 @@ func (r *record) newest(before time.Time) (number uint64, store string) {
 		}
 	}
 	for _, o := range r.outages {
-		if o.store != "" && o.began.Before(before) && o.store != store { // the earlier revisions are gone
+		if o.store != "" && o.began.Before(before) && o.store != store { // the revisions of the replaced store are gone
 			return 0, o.store
 		}
 	}
 	return number, store
 }
 
-// down reports whether there was no member of etcd between two moments, or shortly before.
+// down reports whether etcd had been down for at least a second at the time from, and stayed down until the time to.
 func (r *record) down(from, to time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.ContainsFunc(r.outages, func(o outage) bool { return o.began.Add(time.Second).Before(from) && to.Before(o.ended) })
 }
 
-// A claim states that a switch was in a revision at some moment between two others.
+// A claim states that a switch was in the state of a revision at some time between from and to.
 type claim struct {
 	surface, sw string
 	id          string
 	number      uint64
 	store       string
-	asked       time.Time // when the caller asked
+	asked       time.Time // the time of the request
 	from, to    time.Time
-	newest      bool // it is also the newest revision
+	newest      bool // whether the revision is also claimed to be the newest
 }
 
 func (c claim) String() string {
@@ -251,7 +252,7 @@ func (c claim) String() string {
 		c.from.Format("15:04:05.000"), c.to.Format("15:04:05.000"))
 }
 
-// wrong returns the fault in a claim, or "".
+// wrong returns what is wrong with a claim, or "" if the claim is true.
 func (r *record) wrong(c claim) string {
 	may := r.find(c.id, c.number)
 	if len(may) == 0 {

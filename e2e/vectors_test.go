@@ -33,7 +33,7 @@ const vectorsFolder = "testdata/vectors"
 // vectorsNow is a day on which the exemptions of the vectors' policy are in force.
 var vectorsNow = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// TestVectors runs the golden vectors on the embedded switch, and on bmv2 if it is available.
+// TestVectors runs the golden vectors on the embedded switch. It also runs them on bmv2 if bmv2 is available.
 func TestVectors(t *testing.T) {
 	all, err := vectors.Read(os.DirFS(vectorsFolder))
 	if err != nil {
@@ -55,7 +55,7 @@ func TestVectors(t *testing.T) {
 	fmt.Println(line)
 }
 
-// hold plays the vectors on a target and returns the number that passed.
+// hold runs the vectors on a target and returns a summary with the number that passed.
 func hold(t *testing.T, target vectors.Target, all []vectors.Vector, limited func(line string) bool) string {
 	passed, err := vectors.Run(target, all, limited)
 	if err != nil {
@@ -65,13 +65,13 @@ func hold(t *testing.T, target vectors.Target, all []vectors.Vector, limited fun
 	return fmt.Sprintf("%d on %s", passed, target.Name())
 }
 
-// A vectorSetting is the policy of the vectors, and the names of the switch's counters.
+// A vectorSetting contains the policy of the vectors and the layout of the switch's counters.
 type vectorSetting struct {
 	bundle  *policy.Bundle
 	numbers *compile.Numbers
 	sw      *policy.Switch
 	acl     *p4source.ACLLayout
-	lines   *configv1.Counter // per line index and outcome
+	lines   *configv1.Counter // the counter of lines' mail, indexed by line and outcome
 }
 
 func loadSetting(t *testing.T) *vectorSetting {
@@ -110,7 +110,7 @@ func (s *vectorSetting) compile(phase string) (*compile.Compiled, error) {
 	return compiletest.Compile(s.bundle, s.numbers, s.sw.Name, policy.Everywhere(phase), vectorsNow)
 }
 
-// limited reports whether a line's new connections have a rate.
+// limited reports whether a line's new connections have a rate limit.
 func (s *vectorSetting) limited(line string) bool {
 	for _, l := range s.sw.Lines {
 		if l.Name == line {
@@ -121,27 +121,27 @@ func (s *vectorSetting) limited(line string) bool {
 	return false
 }
 
-// A cell is one counter of the switch: its index and its meaning.
+// A cell is one cell of a counter in the switch. It has either a rule or a line.
 type cell struct {
-	counter uint32 // id in the P4Info
+	counter uint32 // the counter's id in the P4Info
 	index   int64
-	rule    vectors.RuleCell // of the rule counters
-	line    vectors.LineCell // of the lines' counters
+	rule    vectors.RuleCell // the meaning of a cell of the rule counters
+	line    vectors.LineCell // the meaning of a cell of the lines' counters
 }
 
-// cells returns all counters that a vector can name, and those of rules that must not count.
+// cells returns the cells of all counters that a vector can name, and the cells of rules that must not count.
 func (s *vectorSetting) cells(c *compile.Compiled) (all []cell) {
 	names := map[uint32]string{}
 	for id, r := range c.Rules {
 		names[uint32(id)] = r.Name
 	}
-	last := uint32(0) // the first unused number, in any phase
+	last := uint32(0) // the first number that no rule of any phase has
 	for _, x := range s.numbers.Rules {
 		last = max(last, uint32(x.Number)+1)
 	}
 	for id := range uint32(256) {
 		name, known := names[id]
-		if !known && id != 0 && id <= last { // a rule of another phase, or the first unused number
+		if !known && id != 0 && id <= last { // the number of a rule in another phase, or the first unused number
 			name, known = fmt.Sprint("number ", id), true
 		}
 		for _, p := range s.sw.Ports {
@@ -160,7 +160,7 @@ func (s *vectorSetting) cells(c *compile.Compiled) (all []cell) {
 	return all
 }
 
-// add records the value of a cell.
+// add adds the value of a cell to the counters, unless the value is zero.
 func (c cell) add(to *vectors.Counters, packets, octets uint64) {
 	switch {
 	case packets == 0:
@@ -175,7 +175,7 @@ func noCounters() vectors.Counters {
 	return vectors.Counters{Rules: map[vectors.RuleCell]vectors.Count{}, Lines: map[vectors.LineCell]uint64{}}
 }
 
-// embeddedVectors is the engine of the embedded switch, in this process and with a settable clock.
+// embeddedVectors runs vectors on the embedded switch's engine in this process, whose clock the test can set.
 type embeddedVectors struct {
 	setting *vectorSetting
 	session *p4rt.Session
@@ -186,7 +186,7 @@ type embeddedVectors struct {
 	rules   *engine.Counter
 	lines   *engine.Counter
 
-	mu  sync.Mutex // guards everything that follows
+	mu  sync.Mutex // guards the fields below
 	now time.Time
 }
 
@@ -206,7 +206,8 @@ func (v *embeddedVectors) clock() time.Time {
 	return v.now
 }
 
-// Load advances the clock past all state of the switch: buckets are full and windows are closed.
+// Load brings the switch to a phase. It first advances the clock so far that all token buckets are full and
+// all windows have ended.
 func (v *embeddedVectors) Load(phase string) error {
 	v.mu.Lock()
 	v.now = v.now.Add(10 * time.Minute)
@@ -253,7 +254,7 @@ func (v *embeddedVectors) Counters() (vectors.Counters, error) {
 	return all, nil
 }
 
-// bmv2Vectors is the real bmv2, its frames and its counters over gRPC.
+// bmv2Vectors runs vectors on the real bmv2. It sends frames and reads counters over gRPC.
 type bmv2Vectors struct {
 	t        *testing.T
 	path     string
@@ -274,7 +275,8 @@ func newBMv2Vectors(t *testing.T, path string, s *vectorSetting) *bmv2Vectors {
 
 func (v *bmv2Vectors) Name() string { return "bmv2" }
 
-// Load restarts the switch: tests cannot set its clock, and a new switch has used up no rejects and no tokens.
+// Load starts a new switch for a phase. Tests cannot set bmv2's clock, but a new switch has used neither
+// rejects nor tokens.
 func (v *bmv2Vectors) Load(phase string) error {
 	c, err := v.setting.compile(phase)
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 	"op25b/e2e/vectors"
 )
 
-// TestVectorsAreCounted: README and docs/developing.md state the number of golden vectors.
+// TestVectorsAreCounted verifies that README.md and docs/developing.md state the number of golden
+// vectors.
 func TestVectorsAreCounted(t *testing.T) {
 	all, err := vectors.Read(os.DirFS(vectorsFolder))
 	if err != nil {

@@ -16,7 +16,8 @@ import (
 	"op25b/internal/wire"
 )
 
-// vethReason returns the reason why veth pairs cannot be created here, or "". They require root, and a container may lack the permission.
+// vethReason returns the reason why veth pairs cannot be created on this machine, or "" if they can. They require root, and a container
+// may lack the permission.
 func vethReason() string {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = "op25b-probe"
@@ -30,10 +31,10 @@ func vethReason() string {
 	return ""
 }
 
-// hostEnd is the name of the host's end of the veth pair at a port; the switch's end has the port's name.
+// hostEnd returns the name of the host's end of a port's veth pair. The switch's end has the port's name.
 func hostEnd(port string) string { return port + "-h" }
 
-// vethPairs creates a pair for each port of the switch. The pairs exist until the test ends.
+// vethPairs creates a veth pair for each port of the switch. The pairs exist until the test ends.
 func vethPairs(t *testing.T, sw *policy.Switch) {
 	t.Helper()
 	for _, p := range sw.Ports {
@@ -49,7 +50,7 @@ func vethPairs(t *testing.T, sw *policy.Switch) {
 			}
 		})
 		for _, name := range []string{p.Name, hostEnd(p.Name)} {
-			// The kernel must not send on these wires: the hosts have their own stacks.
+			// The kernel must not send on these wires, because the hosts have their own stacks.
 			err := os.WriteFile(fmt.Sprintf("/proc/sys/net/ipv6/conf/%s/disable_ipv6", name), []byte("1"), 0)
 			if err != nil && !errors.Is(err, os.ErrNotExist) {
 				t.Fatal(err)
@@ -76,7 +77,7 @@ func openHostEnd(sw *policy.Switch) func(pipeline.Port, string) (wire.Link, erro
 	}
 }
 
-// TestScenarioBMv2Veth plays the programme on the real bmv2 with its ports on kernel interfaces.
+// TestScenarioBMv2Veth plays the rollout of 2006 on the real bmv2, whose ports are kernel interfaces.
 func TestScenarioBMv2Veth(t *testing.T) {
 	path, reason := findBMv2()
 	if reason == "" {
@@ -97,7 +98,7 @@ func TestScenarioBMv2Veth(t *testing.T) {
 	})
 }
 
-// TestScenarioEmbeddedVeth plays the programme on the embedded switch with its ports on kernel interfaces.
+// TestScenarioEmbeddedVeth plays the rollout of 2006 on the embedded switch, whose ports are kernel interfaces.
 func TestScenarioEmbeddedVeth(t *testing.T) {
 	wants(t, "embedded", vethReason())
 	_, sw := bundle(t)

@@ -13,17 +13,18 @@ import (
 	"op25b/internal/wire"
 )
 
-// A watch observes the frames that arrive at a device, with their headers.
+// A watch observes the frames that arrive at a device, and records their headers.
 type watch struct {
 	where string
 	done  chan struct{} // closed when all expected layers have been seen
 
-	mu      sync.Mutex // guards everything that follows
+	mu      sync.Mutex // guards the fields below
 	missing map[string]bool
-	other   map[string][]byte // TCP in unexpected headers, with a frame of each kind
+	other   map[string][]byte // an example frame for each unexpected sequence of headers before TCP
 }
 
-// newWatch observes a link until all expected layers have been seen. It closes the link at the end of the test.
+// newWatch observes a link until the test ends, and then closes the link. expected lists the layers that frames
+// must have, in the notation of layersOf.
 func newWatch(t *testing.T, where string, link wire.Link, expected []string) *watch {
 	t.Helper()
 	w := &watch{where: where, done: make(chan struct{}), missing: map[string]bool{}, other: map[string][]byte{}}
@@ -53,7 +54,8 @@ func (w *watch) frame(frame []byte, expected []string) {
 	}
 }
 
-// check waits for the missing layers.
+// check waits until all expected layers have been seen. It fails the test if some are missing when ctx ends, or
+// if TCP frames had other layers.
 func (w *watch) check(ctx context.Context, t *testing.T) {
 	t.Helper()
 	select {
@@ -70,7 +72,8 @@ func (w *watch) check(ctx context.Context, t *testing.T) {
 	}
 }
 
-// layersOf names the layers of a frame up to TCP or ICMP: "8100:100 IPv4 TCP", "IPv6 options IPv4 ICMP:3/13".
+// layersOf returns the layers of a frame up to TCP or ICMP, such as "8100:100 IPv4 TCP" or "IPv6 options IPv4
+// ICMP:3/13".
 func layersOf(frame []byte) string {
 	extension := map[byte]string{43: "routing", 60: "options"}
 	var says []string
