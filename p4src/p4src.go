@@ -1,6 +1,6 @@
-// Package p4src contains the P4 source of the pipeline and the files that p4c compiled from it, so that a controller needs no compiler.
+// Package p4src embeds the P4 source of the pipeline and the files that p4c compiled from it, so that a controller needs no compiler.
 //
-// Package internal/pipeline has the typed view of the pipeline.
+// Package internal/pipeline provides a typed view of the pipeline.
 package p4src
 
 import (
@@ -28,35 +28,35 @@ var sources embed.FS
 //go:embed build
 var build embed.FS
 
-// The files under build, written by go generate.
+// The files in the folder build. "go generate" writes them.
 const (
 	jsonFile   = "build/op25b.json"
 	infoFile   = "build/op25b.p4info.txtpb"
 	digestFile = "build/sources.sha256"
 )
 
-// DeviceConfig returns the compiled program for a pipeline push to v1model targets: the JSON of p4c-bm2-ss.
+// DeviceConfig returns the compiled program in the form in which it is pushed to v1model targets: the JSON that p4c-bm2-ss wrote.
 func DeviceConfig() []byte { return read(jsonFile) }
 
 // P4Info returns the program's P4Info.
 func P4Info() *configv1.P4Info {
 	info := &configv1.P4Info{}
 	if err := prototext.Unmarshal(read(infoFile), info); err != nil {
-		panic("p4src: " + infoFile + ": " + err.Error()) // a test of this package fails for such a file
+		panic("p4src: " + infoFile + ": " + err.Error()) // unreachable, because a test of this package parses the file
 	}
 	return info
 }
 
 var include = regexp.MustCompile(`(?m)^\s*#include\s+"([^"]+)"`)
 
-// Digest returns the SHA-256, in hexadecimal, of all P4 sources in a folder and of the sources outside the folder that they include. The
-// digest covers each file's content and its path relative to the folder.
+// Digest returns the SHA-256, in hexadecimal, of all P4 sources in a folder and of all sources outside the folder that they include. The
+// digest covers the content of each file and its path relative to the folder.
 func Digest(fsys fs.FS, folder string) (string, error) {
 	names, err := fs.Glob(fsys, path.Join(folder, "*.p4"))
 	if err != nil {
 		return "", err
 	}
-	found := map[string][]byte{} // by path relative to the folder
+	found := map[string][]byte{} // contents by path relative to the folder
 	for len(names) > 0 {
 		name := names[0]
 		names = names[1:]
@@ -85,7 +85,7 @@ func Digest(fsys fs.FS, folder string) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-// BuiltFrom returns the digest of the sources from which build was compiled.
+// BuiltFrom returns the digest of the sources from which the files in build were compiled.
 func BuiltFrom() string { return string(read(digestFile)[:2*sha256.Size]) }
 
 func read(name string) []byte {

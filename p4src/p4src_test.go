@@ -2,7 +2,8 @@ package p4src
 
 import "testing"
 
-// A build that is older than the sources would put a program in the switches that nobody has read.
+// TestBuildIsCurrent verifies that the files in build were compiled from the present sources.
+// Otherwise switches would run a program that nobody has reviewed.
 func TestBuildIsCurrent(t *testing.T) {
 	want, err := Digest(sources, ".")
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"op25b/internal/policy"
 )
 
-// A Desired is the desired state of one switch, with its origin: a revision of the intent, the phases in force, and the moment.
+// A Desired identifies the desired state of one switch: a revision of the intent, the phases in force, and the time.
 type Desired struct {
 	*intent.Intent
 	Switch string
@@ -17,26 +17,27 @@ type Desired struct {
 	At     time.Time
 }
 
-// At returns the desired state of a switch at a moment. It returns intent.ErrNoPhase if no phase has begun.
+// At returns the desired state of a switch at the given time. It returns intent.ErrNoPhase if no phase has begun.
 func At(in *intent.Intent, name string, at time.Time) (Desired, error) {
 	phases, err := in.InForce(name, at)
 	return Desired{in, name, phases, at}, err
 }
 
-// SameButRules reports whether two states of one switch differ at most in the rules in force and in the staged rule sets.
+// SameButRules reports whether two states of one switch differ at most in the rules in force and the staged rule sets.
 func (d Desired) SameButRules(other Desired) bool {
 	return d.SameDocuments(other.Intent) && d.SameExemptions(d.At, other.At)
 }
 
-// Same reports whether two states of one switch are equal, as far as can be known without compiling them.
+// Same reports whether two states of one switch are known to be equal. It does not compile them, so it may return false for
+// equal states.
 func (d Desired) Same(other Desired) bool {
 	return d.SameButRules(other) && d.Phases.String() == other.Phases.String()
 }
 
-// Compile compiles the state. It fails if the documents are broken or do not contain the switch.
+// Compile compiles the state. It returns an error if the documents are broken or do not have the switch.
 func (d Desired) Compile() (*compile.Compiled, error) { return d.CompileAs(d.Switch, d.Phases, d.At) }
 
-// A keySet holds the keys of entries. The keys of rules are without their epoch.
+// A keySet has the keys of entries. The keys of rules do not include the epoch.
 type keySet struct{ entries, rules map[pipeline.Key]struct{} }
 
 // add adds the keys of all entries of a state.

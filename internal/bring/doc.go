@@ -1,5 +1,6 @@
-// Package bring answers questions about one switch in the same way for the controller and the plan: what the switch should hold
-// (Desired), which of its entries op25b did not write (Foreign), and how it gets to the desired state (Program).
+// Package bring answers the questions about one switch that the controller and the plan must answer alike. Desired identifies
+// the state that the switch should have, Foreign finds the entries that op25b did not write, and Program brings the switch to
+// its desired state.
 //
-// The package does not order writes (reconcile does), opens no session, and keeps no status.
+// The package neither orders writes, which package reconcile does, nor opens sessions or keeps status.
 package bring

@@ -12,16 +12,16 @@ import (
 	"op25b/internal/policy"
 )
 
-// An Applied lists the revisions that were written to a switch, as its status reports them.
+// An Applied lists the revisions that were written to a switch, as reported in its status.
 type Applied struct {
-	Revision  uint64    // the last revision that the switch was brought to; 0 for none
-	Attempted []uint64  // revisions begun since then, the oldest first
-	Wanted    uint64    // the revision that its controller reported as wanted; it may have been begun
-	Audited   time.Time // when the switch was last seen to hold Revision
+	Revision  uint64    // the last revision that was applied completely, or 0 for none
+	Attempted []uint64  // the revisions whose application began since then, the oldest first
+	Wanted    uint64    // the revision that the controller last reported as wanted; its application may have begun
+	Audited   time.Time // when the switch was last seen to have the state of Revision
 }
 
-// Past returns the states whose entries the switch may hold. at returns a revision of the intent. The error names the revisions that are
-// no longer kept; the result lacks only their states.
+// Past returns the states from which the switch may still have entries. at returns the revision with a given number. The error names the
+// revisions that at could not return; the result lacks their states but has all others.
 func (a Applied) Past(ctx context.Context, name string, at func(context.Context, uint64) (*intent.Intent, error)) ([]Desired, error) {
 	var all []Desired
 	var failed []error
@@ -45,8 +45,8 @@ func (a Applied) Past(ctx context.Context, name string, at func(context.Context,
 	return all, errors.Join(failed...)
 }
 
-// past returns the state of a switch at a revision. Exemptions only end, so an early moment gives every entry that the switch may have
-// had.
+// past returns the state of a switch at a revision. Exemptions can only expire, so the state at an early time has every entry that the
+// switch may have had.
 func past(in *intent.Intent, name string, at time.Time) (Desired, error) {
 	if at.IsZero() {
 		at = in.Time
@@ -56,29 +56,29 @@ func past(in *intent.Intent, name string, at time.Time) (Desired, error) {
 		if len(in.Bundle.Policy.Phases) == 0 {
 			return Desired{}, err
 		}
-		d.Phases = policy.Everywhere(in.Bundle.Policy.Phases[0].Name) // only the rules depend on the phase
+		d.Phases = policy.Everywhere(in.Bundle.Policy.Phases[0].Name) // any phase will do, because only the rules depend on the phase
 	}
 	return d, nil
 }
 
-// A Foreign finds the entries of one switch that no revision asked for. It is for one use by one goroutine.
+// A Foreign finds the entries of one switch that no applied revision has. It is for a single use and must not be used concurrently.
 type Foreign struct {
 	want  Desired
 	keep  bool
 	past  func() ([]Desired, error)
-	ours  *keySet // nil until the first call of Is: compiling the past is expensive, and for most switches Is is never called
+	ours  *keySet // nil until the first call of Is, because past states are expensive to compile and most switches need no call of Is
 	found map[pipeline.Key]pipeline.Entry
 	err   error
 }
 
-// NewForeign returns a Foreign for a switch that is about to be brought to want. past returns the states whose entries the switch may
-// hold.
+// NewForeign returns a Foreign for a switch that is about to be brought to want. past returns the states from which the switch may still
+// have entries.
 func NewForeign(want Desired, past func() ([]Desired, error)) *Foreign {
 	sw, _ := want.Bundle.Inventory.Switch(want.Switch)
 	return &Foreign{want: want, keep: sw != nil && sw.Foreign == policy.KeepForeign, past: past, found: make(map[pipeline.Key]pipeline.Entry)}
 }
 
-// Is reports whether an entry is foreign: no revision that was written to the switch asked for it.
+// Is reports whether an undesired entry is foreign, which means that no revision that was applied to the switch has the entry.
 func (f *Foreign) Is(e pipeline.Entry) bool {
 	if f.ours == nil {
 		f.ours = &keySet{make(map[pipeline.Key]struct{}), make(map[pipeline.Key]struct{})}
@@ -86,7 +86,7 @@ func (f *Foreign) Is(e pipeline.Entry) bool {
 		failed := []error{err}
 		for _, d := range past {
 			if d.SameButRules(f.want) {
-				continue // the wanted entries need not be in ours
+				continue // this state has the same entries as want, about which Is is not called
 			}
 			if err := f.ours.add(d); err != nil {
 				failed = append(failed, fmt.Errorf("revision %d: %w", d.Number, err))
@@ -97,7 +97,7 @@ func (f *Foreign) Is(e pipeline.Entry) bool {
 	return !f.ours.has(e)
 }
 
-// Keep reports whether an unwanted entry stays in the switch: see reconcile.Options.
+// Keep reports whether an undesired entry stays in the switch. See reconcile.Options.
 func (f *Foreign) Keep(e pipeline.Entry) bool {
 	if !f.Is(e) {
 		return false
@@ -106,7 +106,7 @@ func (f *Foreign) Keep(e pipeline.Entry) bool {
 	return f.keep
 }
 
-// Filter returns Keep, or nil if foreign entries do not stay in the switch, so that Keep need not be called.
+// Filter returns Keep, or nil if the inventory does not keep foreign entries. In that case Keep need not be called.
 func (f *Foreign) Filter() func(pipeline.Entry) bool {
 	if !f.keep {
 		return nil
@@ -114,7 +114,7 @@ func (f *Foreign) Filter() func(pipeline.Entry) bool {
 	return f.Keep
 }
 
-// Removed returns the foreign entries that Keep was asked about and did not keep.
+// Removed returns the foreign entries for which Keep returned false.
 func (f *Foreign) Removed() map[pipeline.Key]pipeline.Entry {
 	if f.keep {
 		return nil
@@ -122,5 +122,5 @@ func (f *Foreign) Removed() map[pipeline.Key]pipeline.Entry {
 	return f.found
 }
 
-// Err returns the reason why entries of op25b may be taken for foreign, or nil.
+// Err returns the reason why Is may mistake op25b's own entries for foreign entries, or nil.
 func (f *Foreign) Err() error { return f.err }

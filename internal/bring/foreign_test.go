@@ -25,7 +25,7 @@ func edited(t *testing.T, old, now string) []strict.File {
 	return files
 }
 
-// station is the entry that forwards frames to a MAC address.
+// station returns the entry that forwards frames to a MAC address.
 func station(t *testing.T, last byte) pipeline.Entry {
 	t.Helper()
 	all, err := (&pipeline.State{Bridge: map[pipeline.MAC]pipeline.BridgePort{{2, 0, 0, 0, 1, last}: {Port: 1}}}).Entries()
@@ -41,7 +41,8 @@ func station(t *testing.T, last byte) pipeline.Entry {
 	return pipeline.Entry{}
 }
 
-// Entries of the revision last reached, of those begun since and of the wanted one are op25b's own; all others are foreign.
+// TestForeign verifies that the entries of the applied, the attempted and the wanted revisions are op25b's own, and that
+// all others are foreign.
 func TestForeign(t *testing.T) {
 	s, err := store.Open(t.Context(), store.Config{Dir: t.TempDir()})
 	if err != nil {
@@ -85,7 +86,7 @@ func TestForeign(t *testing.T) {
 		t.Errorf("where foreign entries are kept: removed %v, error %v", f.Removed(), f.Err())
 	}
 
-	// Without the inventory's foreign: keep they are removed, and an unknown past is reported.
+	// If the inventory does not have "foreign: keep", foreign entries are removed. An error of past is reported.
 	want.Intent = past[0].Intent
 	lost := errors.New("lost")
 	f = NewForeign(want, func() ([]Desired, error) { return nil, lost })

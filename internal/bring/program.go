@@ -14,8 +14,8 @@ import (
 
 // A Result describes what Converge did.
 type Result struct {
-	Pushed bool            // the program was pushed, because the switch ran another one or none
-	Plan   *reconcile.Plan // the plan that was carried out; without steps if the switch already held the desired state
+	Pushed bool            // whether the program was pushed, because the switch ran no program or another one
+	Plan   *reconcile.Plan // the plan that was carried out; it has no steps if the switch already had the desired state
 }
 
 // A Program is the pipeline that every switch should run.
@@ -26,10 +26,10 @@ type Program struct {
 	contract *pipeline.Contract
 }
 
-// Load returns the program that this build carries.
+// Load returns the program that is embedded in this build.
 func Load() (*Program, error) { return NewProgram(p4src.P4Info(), p4src.DeviceConfig()) }
 
-// NewProgram returns a compiled program. It fails if the program does not have what op25b needs.
+// NewProgram returns a Program for compiled files. It returns an error if the program lacks something that op25b needs.
 func NewProgram(info *configv1.P4Info, device []byte) (*Program, error) {
 	contract, err := pipeline.NewContract(info)
 	if err != nil {
@@ -38,11 +38,10 @@ func NewProgram(info *configv1.P4Info, device []byte) (*Program, error) {
 	return &Program{info, device, p4rt.Cookie(info, device), contract}, nil
 }
 
-// Cookie returns the number by which P4Runtime identifies the program.
+// Cookie returns the cookie by which P4Runtime identifies the program.
 func (p *Program) Cookie() uint64 { return p.cookie }
 
-// Converge brings the switch of a primary session to the state want. It returns a Memory of the rule sets that the switch holds
-// afterwards.
+// Converge brings the switch of a primary session to the state want, and returns a Memory of the switch's rule sets.
 func (p *Program) Converge(ctx context.Context, s *p4rt.Session, want *pipeline.State, opts reconcile.Options) (Result, *reconcile.Memory, error) {
 	pushed, err := p.ensure(ctx, s)
 	if err != nil {
@@ -52,18 +51,20 @@ func (p *Program) Converge(ctx context.Context, s *p4rt.Session, want *pipeline.
 	return Result{Pushed: pushed, Plan: plan}, memory, err
 }
 
-// Plan returns the plan that Converge would carry out on a switch that holds have.
+// Plan returns the plan that Converge would carry out on a switch with the entries have.
 func (p *Program) Plan(have []pipeline.Entry, want *pipeline.State, foreign *Foreign) (*reconcile.Plan, error) {
 	return reconcile.Make(have, want, p.contract, reconcile.Options{Keep: foreign.Filter()})
 }
 
-// Room returns reconcile.ErrNoRoom if a table is too small for the number of entries of a state. It is cheap.
+// Room returns reconcile.ErrNoRoom if a table is too small for the number of entries of a state. Room does not create the
+// entries.
 func (p *Program) Room(want *pipeline.State) error { return reconcile.Room(want, p.contract) }
 
-// Fits returns reconcile.ErrNoRoom or pipeline.ErrInvalid if no switch could hold a state.
+// Fits returns reconcile.ErrNoRoom or pipeline.ErrInvalid if not even an empty switch could hold a state.
 func (p *Program) Fits(want *pipeline.State) error { return reconcile.Fits(want, p.contract) }
 
-// ensure pushes the program unless the switch has it. Unlike p4rt's EnsurePipeline, ensure does not hash the program each time.
+// ensure pushes the program unless the switch already runs it. Unlike p4rt's EnsurePipeline, ensure does not hash the program
+// on each call.
 func (p *Program) ensure(ctx context.Context, s *p4rt.Session) (pushed bool, err error) {
 	if have, ok, err := s.PipelineCookie(ctx); err != nil || ok && have == p.cookie && have != 0 {
 		return false, err

@@ -11,12 +11,12 @@ import (
 	"op25b/internal/store"
 )
 
-// Activate puts a phase in force in a scope from now on. It returns a *store.StaleError if base is not the current revision.
+// Activate puts a phase in force for a scope from now on. It returns a *store.StaleError if base is not the current revision.
 func (b *Book) Activate(ctx context.Context, base uint64, phase string, scope policy.Scope, by By) (*Intent, error) {
 	return b.ActivateUntil(ctx, base, policy.Activation{Phase: phase, Groups: scope.Groups, Switches: scope.Switches}, by)
 }
 
-// ActivateUntil is Activate with all fields of an activation that the caller sets: phase, scope and UntilNextDate.
+// ActivateUntil is like Activate, but takes the phase, the scope and UntilNextDate from the activation a.
 func (b *Book) ActivateUntil(ctx context.Context, base uint64, a policy.Activation, by By) (*Intent, error) {
 	return b.activate(ctx, base, "activate", by, func(*Intent, time.Time) (policy.Activation, error) { return a, nil })
 }
@@ -35,7 +35,7 @@ func (b *Book) activate(ctx context.Context, base uint64, verb string, by By, ma
 		return nil, err
 	}
 	now := b.now()
-	if now.Before(current.Time) { // another clock was ahead: an activation is never earlier than its base revision
+	if now.Before(current.Time) { // another controller's clock was fast; an activation must not be earlier than its base revision
 		now = current.Time
 	}
 	a, err := made(current, b.dates())
@@ -63,13 +63,13 @@ func (b *Book) activate(ctx context.Context, base uint64, verb string, by By, ma
 	return b.change(ctx, &next, c, by, store.AuditRecord{Verb: verb, Object: object(current.Activations, a), Detail: string(detail)})
 }
 
-// object returns the Object of the audit record of an activation.
+// object returns the field Object of an activation's audit record.
 func object(list []policy.Activation, a policy.Activation) string {
 	if a.Undoes == 0 {
 		return "phase " + a.Phase
 	}
 	i := slices.IndexFunc(list, func(x policy.Activation) bool { return x.ID == a.Undoes })
-	if i < 0 { // the undone activation was removed, because it named something that no longer exists
+	if i < 0 { // the undone activation was dropped, because the documents no longer define what it named
 		return fmt.Sprintf("revision %d", a.Undoes)
 	}
 	return fmt.Sprintf("revision %d, phase %s", a.Undoes, list[i].Phase)

@@ -15,29 +15,29 @@ import (
 	"op25b/internal/strict"
 )
 
-// A Book holds the revisions of the intent in a store. It is safe for concurrent use.
+// A Book provides the revisions of the intent in a store. It is safe for concurrent use.
 //
-// A Book is the only cache of the intent: see MaxCached. Revisions with equal documents share the parsed documents, so an activation
+// The Book is the only cache of the intent; see MaxCached. Revisions with equal documents share the parsed documents, so an activation
 // requires no parsing.
 type Book struct {
 	store   *store.Store
-	now     func() time.Time    // clock for revisions and activations
-	dates   func() time.Time    // returns the moment up to which dates are in force
-	reading *semaphore.Weighted // one unit for each node of the documents being parsed; limits them to one intent of the largest size
+	now     func() time.Time    // the clock for revisions and activations
+	dates   func() time.Time    // returns the time up to which dates have come into force
+	reading *semaphore.Weighted // has one unit for each node that may be parsed concurrently, enough for one intent of the largest size
 	cache   cache
 }
 
-// NewBook returns the book of a store. now is the clock for revisions and activations.
+// NewBook returns the Book of a store. now is the clock for revisions and activations.
 func NewBook(s *store.Store, now func() time.Time) *Book {
 	return &Book{store: s, now: now, dates: now, reading: semaphore.NewWeighted(strict.MaxNodes)}
 }
 
-// load parses documents once there is room for their nodes.
+// load parses documents. It first waits until the nodes that are being parsed leave room for theirs.
 func (b *Book) load(ctx context.Context, files []strict.File) (*policy.Bundle, error) {
 	return b.loadBy(ctx, files, policy.LoadContext)
 }
 
-// manyNodes is the number of nodes above which a garbage collection after parsing is worth its cost.
+// manyNodes is the number of nodes from which it pays to collect garbage after parsing.
 const manyNodes = 250_000
 
 func (b *Book) loadBy(ctx context.Context, files []strict.File, load func(context.Context, []strict.File) (*policy.Bundle, error)) (*policy.Bundle, error) {
@@ -47,33 +47,33 @@ func (b *Book) loadBy(ctx context.Context, files []strict.File, load func(contex
 	}
 	defer b.reading.Release(nodes)
 	if nodes > manyNodes {
-		// After loading, the nodes are garbage and make up most of the heap. Without this collection, the heap would grow to twice its size
-		// before they are collected.
+		// After parsing, the nodes are garbage and make up most of the heap. Without this call, the heap would double in size before the
+		// next collection.
 		defer runtime.GC()
 	}
 	return load(ctx, files)
 }
 
-// NewBookOf returns the book of a store, using a controller's clock.
+// NewBookOf returns the Book of a store with a controller's clock.
 func NewBookOf(s *store.Store, c *clock.Clock) *Book {
 	b := NewBook(s, c.Now)
 	b.dates = c.Dates
 	return b
 }
 
-// By is the author of a change and the reason for it. Who, Role, Reason and Detail are stored in the audit record.
+// By describes who makes a change and why. Who, Role, Reason and Detail are stored in the audit record.
 type By struct {
 	Who    string
 	Role   string
 	Reason string
-	// Detail is the detail of the audit record of Put and Restore, such as the differences of the documents, of at most store.MaxDetail
-	// bytes. Activations ignore Detail and store the activation instead.
+	// Detail is the detail in the audit record of Put and Restore, such as the difference of the documents. It has at most store.MaxDetail
+	// bytes. Activate and Rollback ignore Detail, and record the activation instead.
 	Detail string
-	// Request is the caller's id of the request, or empty: see Made and Settle.
+	// Request is the caller's id of the request, or empty. See Made and Settle.
 	Request string
 }
 
-// Current returns the newest revision, or ErrNone.
+// Current returns the newest revision. It returns ErrNone if there is no revision.
 func (b *Book) Current(ctx context.Context) (*Intent, error) {
 	head, err := b.store.Revisions().Head(ctx)
 	if err != nil {
@@ -82,7 +82,7 @@ func (b *Book) Current(ctx context.Context) (*Intent, error) {
 	return b.of(ctx, head)
 }
 
-// At returns a revision, or store.ErrNotFound.
+// At returns the revision with the given number. It returns store.ErrNotFound if the store does not have the revision.
 func (b *Book) At(ctx context.Context, revision uint64) (*Intent, error) {
 	g := b.store.Generation()
 	r, err := b.store.Revisions().Revision(ctx, revision)
@@ -102,7 +102,7 @@ func (b *Book) At(ctx context.Context, revision uint64) (*Intent, error) {
 	return usable(in, err)
 }
 
-// Kept reports whether the store still has the revision of in. It returns false if, for example, the store was replaced by an older backup.
+// Kept reports whether the store still has the revision of in. The result is false if, for example, an older backup replaced the store.
 func (b *Book) Kept(ctx context.Context, in *Intent) (bool, error) {
 	r, err := b.store.Revisions().Revision(ctx, in.Number)
 	if errors.Is(err, store.ErrNotFound) {
@@ -111,7 +111,7 @@ func (b *Book) Kept(ctx context.Context, in *Intent) (bool, error) {
 	return in.is(r), err
 }
 
-// usable returns an intent, or an error that wraps ErrBroken if the content of its revision cannot be used.
+// usable returns in, or err if it is not nil. If err is about the revision's content, the result also wraps ErrBroken.
 func usable(in *Intent, err error) (*Intent, error) {
 	switch {
 	case err == nil:
@@ -122,7 +122,7 @@ func usable(in *Intent, err error) (*Intent, error) {
 	return nil, err
 }
 
-// of returns the intent of the newest revision. If its documents cannot be used, the result is a broken Intent: see salvage.
+// of returns the intent of the newest revision. If the documents of the revision cannot be used, of returns a broken Intent; see salvage.
 func (b *Book) of(ctx context.Context, r store.Revision) (*Intent, error) {
 	if r.Number == 0 {
 		return nil, ErrNone
@@ -144,13 +144,14 @@ func (b *Book) of(ctx context.Context, r store.Revision) (*Intent, error) {
 	})
 }
 
-// is reports whether in, which may be nil, is the intent of revision r. It also compares the ids, because a store that was replaced can
-// have another revision with the same number.
+// is reports whether in is the intent of revision r. in may be nil. The ids must match too, because after the store was replaced, another
+// revision can have the same number.
 func (in *Intent) is(r store.Revision) bool {
 	return in != nil && in.Number == r.Number && in.ID == r.ID
 }
 
-// History returns up to limit revisions before a revision, the newest first. If before is 0, it begins with the current revision.
+// History returns up to limit revisions that precede the revision before, the newest first. If before is 0, History begins with the current
+// revision.
 func (b *Book) History(ctx context.Context, before uint64, limit int) ([]store.Revision, error) {
 	return b.store.Revisions().History(ctx, before, limit)
 }
@@ -160,23 +161,23 @@ func (b *Book) Diff(ctx context.Context, from, to uint64) ([]store.DocumentDiff,
 	return b.store.Revisions().Diff(ctx, from, to)
 }
 
-// An Update is an intent that Watch sends, or an error.
+// An Update is an intent or an error that Watch sends.
 type Update struct {
 	*Intent
 	// Err is set if the newest revision cannot be read; the previous revision then stays in force. Err is ErrNone if the store was replaced
-	// by a store without intent.
+	// by one that has no intent.
 	Err error
 }
 
-// Watch sends the revisions after a given one. A slow receiver gets only the newest. If after is 0, Watch first sends the current revision.
-// The channel is closed when ctx ends.
+// Watch sends the revisions that follow the revision after. If the receiver is slow, Watch sends only the newest. If after is 0, Watch
+// first sends the current revision. It closes the channel when ctx ends.
 func (b *Book) Watch(ctx context.Context, after uint64) <-chan Update {
 	updates := make(chan Update)
 	go func() {
 		defer close(updates)
 		for r := range b.store.Revisions().Watch(ctx, after) {
 			in, err := b.of(ctx, r)
-			for errors.Is(err, store.ErrNoQuorum) && ctx.Err() == nil { // each attempt lasts as long as the store's timeout
+			for errors.Is(err, store.ErrNoQuorum) && ctx.Err() == nil { // each attempt waits for the store's timeout
 				in, err = b.of(ctx, r)
 			}
 			if err == nil && in.broken != nil && in.broken.bare {

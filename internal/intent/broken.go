@@ -13,19 +13,19 @@ import (
 	"op25b/internal/store"
 )
 
-// The newest revision may hold documents that cannot be used: an earlier release accepted them, or another program wrote them into the
-// store. A rollback or restore must still be possible (I13). Such an Intent holds the files unchanged, and Compile returns ErrBroken. Its
-// phases and switches are those of the documents if the documents can be parsed, and otherwise those of the newest earlier revision that
-// can be used.
+// The newest revision may have documents that cannot be used, because an earlier release accepted them or another program wrote them into
+// the store. A rollback or a restore must be possible nevertheless (I13). The Intent of such a revision has the files unchanged, and its
+// Compile returns ErrBroken. Its phases and switches come from the documents if these can be parsed, and otherwise from the newest earlier
+// revision that can be used.
 
-// broken holds the reason why documents cannot be used, and a function that returns the rules that they would compile to.
+// broken has the reason why documents cannot be used, and a function that compiles their rules as far as possible.
 type broken struct {
 	err   error
 	rules func(switchName string, phases policy.InForce) (compile.Rules, error)
-	bare  bool // the phases and switches are missing too
+	bare  bool // whether the phases and switches are unknown too
 }
 
-// Broken returns nil if the documents can be used, and otherwise an error that wraps ErrBroken and the reason.
+// Broken returns nil if the documents can be used. Otherwise it returns an error that wraps ErrBroken and the reason.
 func (in *Intent) Broken() error {
 	if in.broken == nil {
 		return nil
@@ -33,14 +33,14 @@ func (in *Intent) Broken() error {
 	return in.broken.err
 }
 
-// isOfContent reports whether a revision could not be read because of its content, rather than because of the store.
+// isOfContent reports whether an error of reading a revision is due to the revision's content rather than to the store.
 func isOfContent(err error) bool {
 	return err != nil && !slices.ContainsFunc([]error{
 		store.ErrNotFound, store.ErrNoQuorum, store.ErrClosed, store.ErrCorrupt, context.Canceled, context.DeadlineExceeded,
 	}, func(kind error) bool { return errors.Is(err, kind) })
 }
 
-// salvage returns a broken Intent for a snapshot that cannot be used. cause is the error that occurred when it was read.
+// salvage returns a broken Intent for a snapshot that cannot be used. cause is the error that reading the snapshot returned.
 func (b *Book) salvage(ctx context.Context, g *store.Generation, s store.Snapshot, cause error) (*Intent, error) {
 	in := &Intent{Revision: s.Revision, Files: filesOf(s), Numbers: &compile.Numbers{}, encoded: s.Documents[numbersPath]}
 	in.broken = &broken{err: fmt.Errorf("%w: %w", ErrBroken, cause)}
@@ -85,8 +85,8 @@ func salvagedRules(b *policy.Bundle, n *compile.Numbers) func(string, policy.InF
 	}
 }
 
-// earlier returns the newest earlier revision that can be used, or nil if none is kept. Revisions with the documents of s are tried only if
-// mayBeGood is set.
+// earlier returns the newest earlier revision that can be used, or nil if the store has none. It skips revisions with the same documents as
+// s unless mayBeGood is set.
 func (b *Book) earlier(ctx context.Context, g *store.Generation, s store.Snapshot, mayBeGood bool) (*Intent, error) {
 	files := filesOf(s)
 	for n := s.Number - 1; n > 0; n-- {

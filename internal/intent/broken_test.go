@@ -9,8 +9,9 @@ import (
 	"op25b/internal/store"
 )
 
-// TestI13BrokenDocuments: while the newest revision holds documents that cannot be used, phases are activated and rolled back, the previous
-// revision is restored, and good documents are applied. It holds for the book that saw the documents arrive and for a new one.
+// TestI13BrokenDocuments verifies that operators can still work while the newest revision has documents that cannot be used: they can
+// activate and roll back phases, restore the previous revision, and apply good documents. The test uses a Book that received the documents
+// and Books that were opened later.
 func TestI13BrokenDocuments(t *testing.T) {
 	policyFile := examples.SpinNet2006()[1]
 	if !bytes.Contains(policyFile.Data, []byte("kind: Policy")) {
@@ -59,7 +60,7 @@ func TestI13BrokenDocuments(t *testing.T) {
 				t.Errorf("after the activation %q is in force", got)
 			}
 			in = must(book(s).Current(within(t)))(t)
-			if x.path != activationsPath { // an activation repairs that
+			if x.path != activationsPath { // an activation repairs activations.json
 				wantError(t, in.Broken(), ErrBroken, x.says)
 			}
 			if got := inForce(t, in); got != "before" || in.Bundle.Policy.Name != "spinnet-2006" {
@@ -77,7 +78,7 @@ func TestI13BrokenDocuments(t *testing.T) {
 	}
 }
 
-// Where no kept revision can be used there are no phases, and good documents can be applied.
+// TestNothingButBrokenDocuments verifies that good documents can be applied even if the store has no revision that can be used.
 func TestNothingButBrokenDocuments(t *testing.T) {
 	s := open(t)
 	must(s.Revisions().Put(within(t), store.Change{Author: "another hand", Reason: "test", Documents: map[string][]byte{"files/a.yaml": []byte("a: [")}}))(t)
@@ -92,7 +93,7 @@ func TestNothingButBrokenDocuments(t *testing.T) {
 	}
 }
 
-// Activations as stored before they could undo another one and before they had an ID.
+// TestOldActivationsAreRead verifies that activations are read that an earlier release stored without IDs, and that they can be undone.
 func TestOldActivationsAreRead(t *testing.T) {
 	s := open(t)
 	b := book(s)

@@ -8,33 +8,33 @@ import (
 	"op25b/internal/store"
 )
 
-// Bounds of the revisions that a Book keeps in memory besides the newest one.
+// The limits on the revisions that a Book keeps in memory in addition to the newest one.
 const (
-	// MaxCached is the largest number of revisions. After a change or a restart, the switches hold a few different revisions.
+	// MaxCached is the maximum number of revisions. After a change or a restart, the switches have only a few different revisions.
 	MaxCached = 7
-	// MaxCachedBytes is the largest total size of their documents as text. Documents that several revisions share count once. The revision
-	// used last is kept whatever its size, because after a restart all switches need the same revision.
+	// MaxCachedBytes is the maximum total size of their documents in text form. Documents that several revisions share count once. The
+	// revision that was used last is kept whatever its size, because after a restart all switches need the same revision.
 	MaxCachedBytes = 8 << 20
 )
 
-// A cache holds the most recently used revisions of one generation of the store. Revisions are identified by their ids, which are unique
-// over all stores.
+// A cache has the most recently used revisions of one generation of the store. It identifies revisions by their ids, which are unique
+// across stores.
 type cache struct {
-	mu         sync.Mutex // guards everything that follows
+	mu         sync.Mutex // guards the fields below
 	generation uint64
 	newest     *Intent
-	older      []*Intent                // the most recently used revision is last
-	reading    map[string]chan struct{} // reads in progress, by id; the channel is closed when the read ends
+	older      []*Intent                // in order of use, the most recently used revision last
+	reading    map[string]chan struct{} // the reads in progress, by revision id; a channel is closed when its read ends
 }
 
-// enterLocked drops the revisions of another generation.
+// enterLocked drops all revisions if they belong to another generation.
 func (c *cache) enterLocked(g *store.Generation) {
 	if c.generation != g.Number() {
 		c.generation, c.newest, c.older = g.Number(), nil, nil
 	}
 }
 
-// find returns a revision, or nil.
+// find returns a cached revision, or nil if the cache does not have it.
 func (c *cache) find(g *store.Generation, r store.Revision) *Intent {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -51,7 +51,7 @@ func (c *cache) find(g *store.Generation, r store.Revision) *Intent {
 	return in
 }
 
-// all returns everything in the cache, the newest revision first.
+// all returns all cached revisions; the newest revision is first.
 func (c *cache) all(g *store.Generation) []*Intent {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,7 +62,7 @@ func (c *cache) all(g *store.Generation) []*Intent {
 	return append([]*Intent{c.newest}, c.older...)
 }
 
-// put adds a revision. It becomes the newest one unless the cache has a revision with a higher number.
+// put adds a revision. The revision becomes the newest unless the cache has one with a higher number.
 func (c *cache) put(g *store.Generation, in *Intent) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -91,7 +91,8 @@ func (c *cache) bytesLocked() (n int64) {
 	return n
 }
 
-// read returns a revision from the cache, or reads it. Callers who ask for the same revision share one read.
+// read returns a revision from the cache, or calls the function read and caches its result. Concurrent callers for the same revision share
+// one call.
 func (c *cache) read(ctx context.Context, g *store.Generation, r store.Revision, read func() (*Intent, error)) (*Intent, error) {
 	for {
 		if in := c.find(g, r); in != nil {

@@ -10,7 +10,8 @@ import (
 	"op25b/internal/store"
 )
 
-// Revisions that were read are kept, up to a number and a size; the newest one is always kept.
+// TestCacheIsBounded verifies that the cache is limited in number and size, and always keeps the
+// newest revision.
 func TestCacheIsBounded(t *testing.T) {
 	s := open(t)
 	g := s.Generation()
@@ -53,7 +54,8 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-// Concurrent callers of an old revision share one read and its result.
+// TestOldRevisionIsReadOnce verifies that concurrent callers of At share one read of an old
+// revision.
 func TestOldRevisionIsReadOnce(t *testing.T) {
 	s := open(t)
 	apply(t, book(s), examples.SpinNet2006())

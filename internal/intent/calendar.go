@@ -13,43 +13,43 @@ import (
 	"op25b/internal/store"
 )
 
-// Calendar is the author, in the history and in the audit chain, of changes that a date causes.
+// Calendar is the author, in the history and in the audit chain, of changes that are caused by a date.
 const Calendar = "calendar"
 
-// Limits of the records of dates.
+// Limits on the records of dates.
 const (
-	// MaxDated is how many Dated records are kept. The audit chain keeps all of them. A policy has a few dates a year.
+	// MaxDated is the number of Dated records that are kept. The audit chain keeps all records. A policy has a few dates a year.
 	MaxDated = 1000
-	// maxEnded is the largest number of exemptions that a Dated lists.
+	// maxEnded is the maximum number of exemptions that a Dated lists.
 	maxEnded = 50
-	// maxGap is the largest number of revisions that are read to find the dates that passed while no controller was running.
+	// maxGap is the maximum number of revisions that are read to find the dates that passed while no controller was running.
 	maxGap = 50
 )
 
-// A DatedKind is the kind of change that a date makes.
+// A DatedKind is the kind of a change that is caused by a date.
 type DatedKind string
 
-// The kinds of changes that a date makes.
+// The kinds of changes that are caused by a date.
 const (
 	PhaseBegan      DatedKind = "phase"
 	ExemptionsEnded DatedKind = "exemptions"
 )
 
-// A Dated is a change that a date made. Each change is recorded once for all controllers. If no controller was running at the date, it is
-// recorded later.
+// A Dated is a change that is caused by a date. The controllers together record each change once. If no controller is running at the date,
+// the change is recorded later.
 type Dated struct {
 	Kind DatedKind `json:"kind"`
-	// At is the date. By is the controller that recorded the change, and Recorded is when it did.
+	// At is the date. By is the controller that recorded the change, and Recorded is the time of the record.
 	At       time.Time `json:"at"`
 	Recorded time.Time `json:"recorded"`
 	By       string    `json:"by"`
-	// Revision is the revision that was in force.
+	// Revision is the revision that was in force at the date.
 	Revision uint64 `json:"revision"`
-	// Phase is the phase that began. Turned lists the lines on which it replaced another phase. Turned is empty if activations override the
-	// phase everywhere.
+	// Phase is the phase that began. Turned lists the lines for which it replaced another phase. Turned is empty if activations override
+	// the phase for all lines.
 	Phase  string   `json:"phase,omitempty"`
 	Turned []Turned `json:"turned,omitempty"`
-	// Ended lists the exemptions that ended, or the first of many; Count is their number.
+	// Ended lists the exemptions that expired, up to a limit. Count is the number of all exemptions that expired.
 	Ended []Ended `json:"ended,omitempty"`
 	Count int     `json:"count,omitempty"`
 }
@@ -64,7 +64,7 @@ type Turned struct {
 	Switches  []string `json:"switches"`
 }
 
-// An Ended is an exemption that ended.
+// An Ended is an exemption that expired.
 type Ended struct {
 	Line   string `json:"line,omitempty"`
 	Prefix string `json:"prefix,omitempty"`
@@ -72,8 +72,8 @@ type Ended struct {
 	Ticket string `json:"ticket,omitempty"`
 }
 
-// Dated returns the changes that dates made after one moment and up to another, in order. It assumes that this intent was in force during
-// the whole period.
+// Dated returns the changes caused by dates after the time after and up to the time until, in order. It assumes that this intent was in
+// force during the whole period.
 func (in *Intent) Dated(after, until time.Time) []Dated {
 	p := in.Bundle.Policy
 	comes := func(at time.Time) bool { return at.After(after) && !at.After(until) }
@@ -109,7 +109,7 @@ func (in *Intent) Dated(after, until time.Time) []Dated {
 	return all
 }
 
-// turned returns the lines on which the phase in force at a moment differs from the phase just before.
+// turned returns the lines whose phase changes at the given time.
 func (in *Intent) turned(at time.Time) []Turned {
 	var all []Turned
 	groups := in.Bundle.Policy.LineGroups
@@ -151,12 +151,12 @@ func (in *Intent) turned(at time.Time) []Turned {
 	return all
 }
 
-// name returns the name of the stored record, which is unique for each date and change.
+// name returns the name under which the record is stored. The name is unique for each date and change.
 func (d *Dated) name() string {
 	return fmt.Sprintf("%s %s %s", d.At.UTC().Format(time.RFC3339), d.Kind, d.Phase)
 }
 
-// audit returns the record for the audit chain.
+// audit returns the audit record of the change.
 func (d *Dated) audit() (store.AuditRecord, error) {
 	r := store.AuditRecord{Who: Calendar, Verb: "begin", Object: "phase " + d.Phase, Time: d.Recorded, Reason: "its date came at " + d.At.Format(time.RFC3339)}
 	if d.Kind == ExemptionsEnded {
@@ -183,7 +183,7 @@ func (e Ended) of() string {
 	return e.Prefix
 }
 
-// A page is the moment up to which dates are recorded.
+// A page stores the time up to which dates are recorded.
 type page struct {
 	Through time.Time `json:"through"`
 }
@@ -194,12 +194,12 @@ const (
 	pageName  = "through"
 )
 
-// WatchDated sends all recorded dates, and then every change of them, until ctx ends.
+// WatchDated sends all Dated records, and then every change of these records, until ctx ends.
 func (b *Book) WatchDated(ctx context.Context) <-chan []store.Event[Dated] {
 	return store.JSON[Dated](b.store, datedKind).Watch(ctx)
 }
 
-// AllDated returns the recorded dates in order. There are about MaxDated at most.
+// AllDated returns all Dated records in order, which are about MaxDated at most.
 func (b *Book) AllDated(ctx context.Context) ([]Dated, error) {
 	records, err := store.JSON[Dated](b.store, datedKind).List(ctx)
 	if err != nil {
@@ -212,17 +212,17 @@ func (b *Book) AllDated(ctx context.Context) ([]Dated, error) {
 	return all, nil
 }
 
-// WriteDates records the dates up to a moment that are not recorded yet, each with a record in the audit chain. in must be the newest
-// revision; otherwise WriteDates does nothing. Several controllers may call WriteDates at the same time.
+// WriteDates records all dates up to the time until that are not recorded yet, each with an audit record. in must be the newest revision;
+// otherwise WriteDates does nothing. Several controllers may call WriteDates at the same time.
 func (b *Book) WriteDates(ctx context.Context, in *Intent, until time.Time, by string) error {
 	head, err := b.store.Revisions().Head(ctx)
-	if err != nil || head.Number != in.Number { // the caller is about to receive the newer revision
+	if err != nil || head.Number != in.Number { // the caller will receive the newer revision soon
 		return err
 	}
 	pages := store.JSON[page](b.store, pageKind)
 	at, err := pages.Get(ctx, pageName)
 	switch {
-	case errors.Is(err, store.ErrNotFound): // dates before the documents were stored need no record
+	case errors.Is(err, store.ErrNotFound): // nothing is recorded yet; dates before the documents were stored need no record
 		at.Value.Through = earlier(in.Time, until)
 	case err != nil:
 		return err
@@ -237,7 +237,7 @@ func (b *Book) WriteDates(ctx context.Context, in *Intent, until time.Time, by s
 		if i+1 < len(spans) {
 			end = earlier(until, spans[i+1].Time)
 		}
-		if !s.Time.After(until) { // otherwise another controller's clock was ahead, and the revision's dates have not come yet
+		if !s.Time.After(until) { // otherwise another controller's clock was fast, and the revision's dates are still in the future
 			through = later(through, s.Time)
 		}
 		for _, d := range s.Dated(through, end) {
@@ -251,13 +251,13 @@ func (b *Book) WriteDates(ctx context.Context, in *Intent, until time.Time, by s
 		return nil
 	}
 	_, err = pages.PutIf(ctx, pageName, at.Version, page{Through: through})
-	if errors.Is(err, store.ErrConflict) { // another controller has recorded the dates
+	if errors.Is(err, store.ErrConflict) { // another controller has recorded the same dates
 		return nil
 	}
 	return err
 }
 
-// spans returns the revisions that were in force since a moment, the newest last. Usually this is only the newest revision.
+// spans returns the revisions that have been in force since the given time, the newest last. Usually in is the only one.
 func (b *Book) spans(ctx context.Context, in *Intent, since time.Time) ([]*Intent, error) {
 	spans := []*Intent{in}
 	if !in.Time.After(since) {
@@ -283,7 +283,7 @@ func (b *Book) spans(ctx context.Context, in *Intent, since time.Time) ([]*Inten
 	return spans, nil
 }
 
-// write records a date unless it is recorded already.
+// write records a change unless it is recorded already.
 func (b *Book) write(ctx context.Context, d Dated, by string) error {
 	d.Recorded, d.By = b.now().UTC(), by
 	record, err := d.audit()

@@ -14,8 +14,8 @@ import (
 )
 
 var (
-	october = time.Date(2006, 9, 30, 15, 0, 0, 0, time.UTC) // in Japan 1 October has begun: "all-destinations"
-	april   = time.Date(2007, 3, 31, 15, 0, 0, 0, time.UTC) // the exemption has ended
+	october = time.Date(2006, 9, 30, 15, 0, 0, 0, time.UTC) // 1 October in Japan, when phase all-destinations begins
+	april   = time.Date(2007, 3, 31, 15, 0, 0, 0, time.UTC) // 1 April in Japan, when the exemption has expired
 )
 
 func TestDated(t *testing.T) {
@@ -42,7 +42,7 @@ func TestDated(t *testing.T) {
 		t.Errorf("between two dates: %+v", got)
 	}
 
-	// A later phase that was activated by hand stays: only the other lines change.
+	// Lines for which the phase was already activated by an operator do not change.
 	in = must(b.Activate(within(t), 1, "all-destinations", policy.Scope{Groups: []string{"mobile"}}, by))(t)
 	got := in.Dated(august, october)
 	if len(got) != 1 || len(got[0].Turned) != 1 || got[0].Turned[0].EveryLine || len(got[0].Turned[0].Groups) != len(groupsOf(in))-1 {
@@ -61,8 +61,8 @@ func groupsOf(in *Intent) (names []string) {
 	return names
 }
 
-// Each date is recorded once, whichever controllers run, and also if none ran when it came. Dates before the documents are not recorded.
-// I11
+// TestWriteDates verifies (I11) that each date is recorded once, whichever controllers run, and even if none was running at the date.
+// Dates before the documents were stored are not recorded.
 func TestWriteDates(t *testing.T) {
 	s := open(t)
 	b := book(s)
@@ -90,7 +90,7 @@ func TestWriteDates(t *testing.T) {
 	if got := dated(); len(got) != 0 {
 		t.Errorf("dates that had come before the documents: %q", got)
 	}
-	// All controllers are away during two dates, between which a phase was activated.
+	// No controller runs at the next two dates. Between the dates, a phase is activated.
 	later := NewBook(s, func() time.Time { return october.Add(time.Hour) })
 	in = must(later.Activate(within(t), 1, "before", policy.Scope{Groups: []string{"mobile"}}, by))(t)
 	write(in, april.Add(time.Hour))
@@ -124,7 +124,8 @@ func TestWriteDates(t *testing.T) {
 	}
 }
 
-// A revision stored by a clock that is ahead makes no date come early, and hides none.
+// TestWriteDatesOfAClockAhead verifies that a revision stored by a controller whose clock was fast neither brings dates forward nor
+// hides any.
 func TestWriteDatesOfAClockAhead(t *testing.T) {
 	s := open(t)
 	b := book(s)

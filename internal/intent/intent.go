@@ -1,7 +1,7 @@
-// Package intent holds the operators' decisions: the documents of policy and inventory, the numeric ids of their names on the switches, and
-// the phases that operators have activated. All three change together, in one revision of the store, and are restored together.
+// Package intent manages the operators' decisions: the documents (policy and inventory), the numeric ids of the names in them, and the
+// phases that operators have activated. All three are stored together in one revision and are restored together.
 //
-// The package validates changes and stores them with their audit records. It does not connect to switches; fleet does.
+// The package validates changes and stores them with their audit records. It does not connect to switches; package fleet does.
 package intent
 
 import (
@@ -22,37 +22,37 @@ import (
 )
 
 var (
-	// ErrNone is returned before the first documents are stored.
+	// ErrNone means that no documents have been stored yet.
 	ErrNone = errors.New("there is no intent yet: apply a policy and an inventory first")
-	// ErrNoPhase is returned for a switch on which no phase has begun.
+	// ErrNoPhase means that no phase is in force on a switch, because none has begun.
 	ErrNoPhase = errors.New("no phase is in force")
-	// ErrBroken is returned by Compile for documents that are invalid or cannot be read.
+	// ErrBroken means that the documents of a revision are invalid or cannot be read.
 	ErrBroken = errors.New("the documents cannot be used")
-	// ErrActivation is returned for documents without a phase, group or switch that an activation in force names.
+	// ErrActivation means that proposed documents do not define a phase, line group or switch that an activation in force names.
 	ErrActivation = errors.New("an activation in force names something that the documents no longer have")
 )
 
-// Paths of the documents of a revision in the store. The operators' files are under files/.
+// The paths of a revision's documents in the store. The operators' files are in the folder files/.
 const (
 	filesFolder     = "files/"
 	numbersPath     = "numbers.json"
 	activationsPath = "activations.json"
 )
 
-// An Intent is one revision. An Intent and the values that it points to are immutable.
+// An Intent is one revision of the operators' decisions. An Intent and all values to which it points are immutable.
 type Intent struct {
 	store.Revision
 	Files       []strict.File // as written, ordered by name
 	Bundle      *policy.Bundle
 	Numbers     *compile.Numbers
-	Activations []policy.Activation // in the order in which they were made
+	Activations []policy.Activation // in the order in which the store accepted them
 
-	compiler *compile.Compiler // nil if broken
-	encoded  []byte            // Numbers as stored; nil if not stored yet
+	compiler *compile.Compiler // nil if the documents are broken
+	encoded  []byte            // Numbers in stored form; nil if they are not stored yet
 	broken   *broken           // nil if the documents can be used
 }
 
-// read makes an Intent from a snapshot. If an intent in like has equal documents, read shares its parsed documents.
+// read returns the Intent of a snapshot. If an Intent in like has the same documents, read shares its parsed documents.
 func (b *Book) read(ctx context.Context, s store.Snapshot, like []*Intent) (*Intent, error) {
 	in := &Intent{Revision: s.Revision, Files: filesOf(s), Numbers: &compile.Numbers{}, encoded: s.Documents[numbersPath]}
 	if err := in.decode(s, activationsPath, &in.Activations); err != nil {
@@ -84,7 +84,7 @@ func filesOf(s store.Snapshot) (files []strict.File) {
 	return files
 }
 
-// decode reads a JSON document, if the snapshot has it.
+// decode decodes a JSON document into to if the snapshot has the document.
 func (in *Intent) decode(s store.Snapshot, path string, to any) error {
 	text, there := s.Documents[path]
 	if !there {
@@ -96,12 +96,12 @@ func (in *Intent) decode(s store.Snapshot, path string, to any) error {
 	return nil
 }
 
-// numbered gives an ID to activations that were stored without one, below all other IDs. A rollback names the activation that it undoes by
-// its ID.
+// numbered assigns IDs to activations that were stored without one. The IDs are lower than all others. A rollback needs them, because it
+// refers to the activation that it undoes by ID.
 func numbered(acts []policy.Activation) {
 	for i := range acts {
 		if acts[i].ID == 0 {
-			acts[i].ID = uint64(i + 1) // lower than the number of the revision that stored the activation
+			acts[i].ID = uint64(i + 1) // lower than the number of the revision that stores the activations
 		}
 	}
 }
@@ -110,8 +110,8 @@ func sameFiles(a, b []strict.File) bool {
 	return slices.EqualFunc(a, b, func(x, y strict.File) bool { return x.Name == y.Name && bytes.Equal(x.Data, y.Data) })
 }
 
-// SameDocuments reports whether two intents are known to have the same documents and numbers, so that they differ at most in activations.
-// It may return false although they have.
+// SameDocuments reports whether two intents share their parsed documents and numbers, so that they differ at most in activations. The
+// result may be false for equal documents that were parsed separately.
 func (in *Intent) SameDocuments(other *Intent) bool {
 	return in.compiler == other.compiler && in.broken == other.broken
 }
@@ -123,7 +123,7 @@ func (in *Intent) SameAs(other *Intent) bool {
 	})
 }
 
-// load parses the files and makes the compiler.
+// load parses the files and creates the compiler.
 func (in *Intent) load(ctx context.Context, b *Book) (err error) {
 	if in.Bundle, err = b.load(ctx, in.Files); err != nil {
 		return err
@@ -132,7 +132,7 @@ func (in *Intent) load(ctx context.Context, b *Book) (err error) {
 	return err
 }
 
-// documents returns the documents to store for the intent, by path.
+// documents returns the documents that represent the intent in the store, by path.
 func (in *Intent) documents() (map[string][]byte, error) {
 	docs := make(map[string][]byte, len(in.Files)+2)
 	for _, f := range in.Files {
@@ -148,7 +148,7 @@ func (in *Intent) documents() (map[string][]byte, error) {
 	return docs, nil
 }
 
-// InForce returns the phases in force on a switch at a moment. If no phase has begun, it returns ErrNoPhase and names the moment when the
+// InForce returns the phases in force on a switch at time now. If no phase has begun, it returns ErrNoPhase; the message states when the
 // first phase begins.
 func (in *Intent) InForce(switchName string, now time.Time) (policy.InForce, error) {
 	phases, ok := in.Bundle.Policy.InForceAt(in.Activations, switchName, now)
@@ -162,8 +162,8 @@ func (in *Intent) InForce(switchName string, now time.Time) (policy.InForce, err
 	return phases, nil
 }
 
-// Compile returns the desired state of a switch at a moment. It returns ErrBroken if the documents cannot be used, ErrNoPhase if no phase
-// has begun on the switch, and the errors of the compiler.
+// Compile returns the desired state of a switch at time now. It returns ErrBroken if the documents cannot be used, ErrNoPhase if no phase
+// has begun on the switch, and the errors of compile.Compiler.Compile.
 func (in *Intent) Compile(switchName string, now time.Time) (*compile.Compiled, error) {
 	if err := in.Broken(); err != nil {
 		return nil, err
@@ -178,7 +178,7 @@ func (in *Intent) Compile(switchName string, now time.Time) (*compile.Compiled, 
 	return in.compiler.Compile(switchName, phases, now)
 }
 
-// CompileAs is Compile with given phases.
+// CompileAs is like Compile, but uses the given phases instead of those in force.
 func (in *Intent) CompileAs(switchName string, phases policy.InForce, now time.Time) (*compile.Compiled, error) {
 	if err := in.Broken(); err != nil {
 		return nil, err
@@ -186,9 +186,9 @@ func (in *Intent) CompileAs(switchName string, phases policy.InForce, now time.T
 	return in.compiler.Compile(switchName, phases, now)
 }
 
-// Rules returns only the rules that CompileAs would return for given phases.
+// Rules returns only the rules of the state that CompileAs would return.
 //
-// The rules of broken documents are used only to recognize a rule set that a switch already holds. Such rules must not be written to a
+// If the documents are broken, the rules only serve to recognise a rule set that a switch already has. Such rules must not be written to a
 // switch.
 func (in *Intent) Rules(switchName string, phases policy.InForce) (compile.Rules, error) {
 	if in.broken != nil {
@@ -197,13 +197,13 @@ func (in *Intent) Rules(switchName string, phases policy.InForce) (compile.Rules
 	return in.compiler.Rules(switchName, phases)
 }
 
-// SameExemptions reports whether the same exemptions are in force at two moments.
+// SameExemptions reports whether the same exemptions are in force at both times.
 func (in *Intent) SameExemptions(a, b time.Time) bool {
 	return in.broken != nil || in.compiler.SameExemptions(a, b)
 }
 
-// NextEvent returns the first moment after now at which a date may change the desired state of a switch. It returns false if there is no
-// such moment.
+// NextEvent returns the first time after now at which a date may change the desired state of a switch. It returns false if there is no such
+// date.
 func (in *Intent) NextEvent(now time.Time) (time.Time, bool) {
 	return in.Bundle.Policy.NextEvent(now)
 }

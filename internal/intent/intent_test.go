@@ -41,7 +41,7 @@ func TestProposeAndPut(t *testing.T) {
 	if in.Number != 1 || in.Author != "alice" || in.Reason != "test" || inForce(t, in) != "mobile-carriers" {
 		t.Errorf("revision %+v, %q in force", in.Revision, inForce(t, in))
 	}
-	// Another book reads the same.
+	// Another Book reads the same revision.
 	again := must(book(s).Current(within(t)))(t)
 	if again.Number != 1 || len(again.Files) != 2 || string(again.Files[0].Data) != string(in.Files[0].Data) {
 		t.Errorf("read back: %+v", again.Revision)
@@ -65,7 +65,7 @@ func TestProposeAndPut(t *testing.T) {
 	checkAudit(t, s, [][4]string{{"alice", "operator", "apply", "policy spinnet-2006 on 1 switch"}})
 }
 
-// checkAudit compares who, role, verb and object of all records, and checks the chain.
+// checkAudit compares who, role, verb and object of all audit records, and verifies the chain.
 func checkAudit(t testing.TB, s *store.Store, want [][4]string) {
 	t.Helper()
 	records := must(s.Audit().Records(within(t), 1, 100))(t)
@@ -82,12 +82,12 @@ func checkAudit(t testing.TB, s *store.Store, want [][4]string) {
 	}
 }
 
-// Names keep their numbers from revision to revision, also through a restore.
+// TestNumbersAreKept verifies that names keep their numbers from revision to revision, even after a restore.
 func TestNumbersAreKept(t *testing.T) {
 	b := book(open(t))
 	first := apply(t, b, examples.SpinNet2006())
 	mobile := first.Numbers.LineGroups["mobile"].Number
-	// One group before it, and one line before the others.
+	// Add a line group before all others.
 	second := apply(t, b, edited(t, "lineGroups:\n", "lineGroups:\n  - {name: vdsl}\n"))
 	if got := second.Numbers.LineGroups["mobile"].Number; got != mobile {
 		t.Errorf("mobile had number %d, and has %d", mobile, got)
@@ -146,7 +146,8 @@ func TestActivateAndRollback(t *testing.T) {
 	}
 }
 
-// Documents without what an activation in force names are refused. Activations that are no longer in force are dropped.
+// TestActivationNamesWhatIsGone verifies that documents are refused if they lack something that an activation in force names, and
+// that activations that are no longer in force are dropped instead.
 func TestActivationNamesWhatIsGone(t *testing.T) {
 	b := book(open(t))
 	in := apply(t, b, examples.SpinNet2006())
@@ -161,7 +162,8 @@ func TestActivationNamesWhatIsGone(t *testing.T) {
 	}
 }
 
-// An activation shares the parsed documents, in the book that makes it and in one that receives it. Other documents are not shared.
+// TestSameDocumentsAreReadOnce verifies that the revision of an activation shares the parsed documents, both in the Book that
+// stores it and in a Book that receives it. A revision with other documents does not share them.
 func TestSameDocumentsAreReadOnce(t *testing.T) {
 	s := open(t)
 	ours, theirs := book(s), book(s)
@@ -190,7 +192,7 @@ func TestSameDocumentsAreReadOnce(t *testing.T) {
 
 func TestSameExemptionsAndRules(t *testing.T) {
 	in := apply(t, book(open(t)), examples.SpinNet2006())
-	end := time.Date(2007, 3, 31, 15, 0, 0, 0, time.UTC) // the end of the day in Japan
+	end := time.Date(2007, 3, 31, 15, 0, 0, 0, time.UTC) // the end of the exemption's last day in Japan
 	for _, x := range []struct {
 		a, b time.Time
 		want bool

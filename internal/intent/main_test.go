@@ -43,7 +43,7 @@ func open(t testing.TB) *store.Store {
 	return s
 }
 
-// august is in the phase "mobile-carriers" of the worked example.
+// august is a time in the phase "mobile-carriers" of the worked example.
 var august = time.Date(2006, 8, 1, 12, 0, 0, 0, time.UTC)
 
 func book(s *store.Store) *Book { return NewBook(s, func() time.Time { return august }) }

@@ -14,15 +14,15 @@ import (
 	"op25b/internal/strict"
 )
 
-// A Proposal is a valid change of the intent, based on revision Base.
+// A Proposal is a valid intent that would replace revision Base.
 type Proposal struct {
 	Base uint64
 	*Intent
 }
 
-// Propose validates documents that would replace the current ones. Names keep their current numbers, and activations are kept. It returns
-// strict.Faults for invalid documents, compile.ErrNoNumber if a name cannot get a number, and ErrActivation if an activation in force names
-// something that the documents no longer have.
+// Propose validates documents that would replace the current ones. Names keep their current numbers, and activations are kept. Propose
+// returns strict.Faults if the documents are invalid, compile.ErrNoNumber if there is no number for a name, and ErrActivation if an
+// activation in force names something that the documents do not define.
 func (b *Book) Propose(ctx context.Context, files []strict.File) (*Proposal, error) {
 	current, err := b.Current(ctx)
 	switch {
@@ -47,8 +47,8 @@ func (b *Book) Propose(ctx context.Context, files []strict.File) (*Proposal, err
 	return &Proposal{current.Number, next}, nil
 }
 
-// stillValid returns the activations whose phases, groups and switches still exist. It returns ErrActivation if removing one of the others
-// would change the phase in force now or later.
+// stillValid returns the current activations whose phases, groups and switches the next documents still define. It returns ErrActivation if
+// dropping one of the other activations would change the phase in force, now or later.
 func stillValid(current *Intent, next *policy.Bundle, now time.Time) ([]policy.Activation, error) {
 	valid := slices.Clone(current.Activations)
 	for _, a := range current.Activations {
@@ -81,7 +81,7 @@ func (b *Book) Put(ctx context.Context, p *Proposal, by By) (*Intent, error) {
 	return b.put(ctx, p, by, 0, store.AuditRecord{Verb: "apply", Object: object, Detail: by.Detail})
 }
 
-// put stores a proposal as the next revision; restores is the revision whose documents the proposal has, or 0.
+// put stores a proposal as the next revision. restores is the number of the revision that the proposal restores, or 0.
 func (b *Book) put(ctx context.Context, p *Proposal, by By, restores uint64, record store.AuditRecord) (*Intent, error) {
 	docs, err := p.documents()
 	if err != nil {
@@ -92,7 +92,7 @@ func (b *Book) put(ctx context.Context, p *Proposal, by By, restores uint64, rec
 	return b.change(ctx, &stored, store.Change{Base: p.Base, Documents: docs, Reserved: restores != 0, Restores: restores}, by, record)
 }
 
-// change stores a change. to is the resulting intent.
+// change stores a change whose result is the intent to.
 func (b *Book) change(ctx context.Context, to *Intent, c store.Change, by By, record store.AuditRecord) (*Intent, error) {
 	c.Author, c.Reason, c.Request, c.Time = by.Who, by.Reason, by.Request, b.now()
 	record.Who, record.Role, record.Reason = by.Who, by.Role, by.Reason
@@ -106,7 +106,7 @@ func (b *Book) change(ctx context.Context, to *Intent, c store.Change, by By, re
 	return to, nil
 }
 
-// Made returns the intent that a request on base has stored. It returns false if the request has stored nothing.
+// Made returns the intent that a request with the given base has stored. It returns false if the request has stored nothing.
 func (b *Book) Made(ctx context.Context, request string, base uint64) (*Intent, bool, error) {
 	r, made, err := b.store.Revisions().Made(ctx, request, base)
 	if err != nil || !made {
@@ -119,13 +119,13 @@ func (b *Book) Made(ctx context.Context, request string, base uint64) (*Intent, 
 	return in, err == nil, err
 }
 
-// Settle returns the outcome of a request, and abandons a request that is not stored yet: see store.Revisions.Settle.
+// Settle returns the outcome of a request. A request that has not stored anything yet is abandoned; see store.Revisions.Settle.
 func (b *Book) Settle(ctx context.Context, request string, base uint64) (store.ChangeOutcome, store.Revision, error) {
 	return b.store.Revisions().Settle(ctx, request, base)
 }
 
-// ProposeRestore proposes the documents and activations of an earlier revision. It returns store.ErrNotFound if the revision does not exist
-// or is no longer kept.
+// ProposeRestore returns a proposal with the documents and activations of an earlier revision. It returns store.ErrNotFound if the store
+// does not have the revision.
 func (b *Book) ProposeRestore(ctx context.Context, revision uint64) (*Proposal, error) {
 	old, err := b.At(ctx, revision)
 	if err != nil {
@@ -135,7 +135,7 @@ func (b *Book) ProposeRestore(ctx context.Context, revision uint64) (*Proposal, 
 	if err != nil {
 		return nil, err
 	}
-	// Names that the old revision does not have keep their numbers, because counters and switches still use them.
+	// Names that the old revision lacks keep their numbers, because counters and switches still use them.
 	numbers, err := compile.Number(current.Numbers, old.Bundle)
 	if err != nil {
 		return nil, err

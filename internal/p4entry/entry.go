@@ -1,7 +1,7 @@
-// Package p4entry defines P4Runtime table entries as Go values of ids and bytes, without protobuf.
+// Package p4entry represents P4Runtime table entries as plain Go values with ids and bytes, without protobuf.
 //
-// internal/pipeline, which defines the meaning of entries, and internal/p4rt, which encodes them, exchange entries in this form.
-// internal/constraint checks them. Section numbers are those of the P4Runtime 1.5.0 specification.
+// Package pipeline defines the meaning of entries, package p4rt encodes them, and package constraint checks them. They exchange
+// entries in this form. Section numbers refer to the P4Runtime specification, version 1.5.0.
 package p4entry
 
 // A Kind is the match kind of a key field.
@@ -20,14 +20,14 @@ const (
 type Entry struct {
 	Table    uint32
 	Default  bool
-	Priority int32 // 0 in a table without ternary, range and optional fields
+	Priority int32 // 0 if the table has no ternary, range or optional field
 	Match    []Match
 	Action   uint32 // 0 for a default entry that was reset
 	Params   []Param
 	Meter    *Meter // nil if no meter is configured
 }
 
-// A Match is the match on one key field. A field without a Match matches anything.
+// A Match is the match on one key field. A field without a Match matches any value.
 type Match struct {
 	Field     uint32
 	Kind      Kind
@@ -36,16 +36,17 @@ type Match struct {
 	PrefixLen int32  // for LPM
 }
 
-// A Param is one parameter of an action.
+// A Param is the value of one parameter of an action.
 type Param struct {
 	ID    uint32
 	Value []byte // big-endian
 }
 
-// A Meter is a meter configuration: rates per second and bursts, in packets or bytes depending on the meter (section 9.4).
+// A Meter is a meter configuration: rates per second and burst sizes, in packets or bytes depending on the meter (section 9.4).
 type Meter struct{ CIR, CBurst, PIR, PBurst int64 }
 
-// Canonical returns the canonical form of a big-endian number: no leading zero bytes, but at least one byte (section 8.4).
+// Canonical returns the canonical form of a big-endian number, which has no leading zero bytes but at least one byte (section
+// 8.4).
 func Canonical(b []byte) []byte {
 	i := 0
 	for i < len(b)-1 && b[i] == 0 {

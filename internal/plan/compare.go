@@ -12,7 +12,7 @@ type effective struct {
 	fixed   []pipeline.Entry
 	rules   []pipeline.Entry // the rules of the running epoch
 	epoch   pipeline.Epoch
-	running pipeline.Entry // the entry with the epoch and the drain
+	running pipeline.Entry // the entry that sets the epoch and the drain
 }
 
 // effectiveOf selects and sorts the effective entries among those read from a switch.
@@ -41,7 +41,7 @@ func effectiveOf(entries []pipeline.Entry) effective {
 
 func byKey(a, b pipeline.Entry) int { return a.Key.Compare(b.Key) }
 
-// entriesOf returns the entries of a switch in a state, with its rules in an epoch.
+// entriesOf returns the entries of a switch in the given state, with the rules under the given epoch.
 func entriesOf(state *pipeline.State, epoch pipeline.Epoch) ([]pipeline.Entry, error) {
 	fixed, err := state.Entries()
 	if err != nil {

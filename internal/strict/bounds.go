@@ -7,25 +7,25 @@ import (
 	"strings"
 )
 
-// Bounds of documents.
+// Limits on documents.
 const (
-	// MaxNodes is the most nodes (keys, values and items) that the documents of an intent may have together. A line of an inventory in
-	// braces counts as 29: 6 keys with a value each, 3 items, and separators. MaxNodes therefore allows 400,000 lines. A node takes about
-	// 220 bytes while documents are read: 2.8 GB at most, and 1.7 GB for 400,000 lines.
+	// MaxNodes is the maximum number of nodes (keys, values and items) in all documents of an intent together. A line of an inventory in
+	// braces counts as 29 nodes: 6 keys, 6 values, 3 items, and separators. MaxNodes therefore allows 400,000 lines. While documents are
+	// read, a node takes about 220 bytes, which is 2.8 GB at most, and 1.7 GB for 400,000 lines.
 	MaxNodes = 32 * 400_000
-	// MaxFaults is the number of faults after which reading and checking end.
+	// MaxFaults is the number of faults at which reading and checking stop.
 	MaxFaults = 1000
-	// maxFaultText bounds each text of a fault, in bytes. The texts quote the documents.
+	// maxFaultText is the maximum length, in bytes, of each text in a fault. The texts quote the documents.
 	maxFaultText = 1024
-	// maxAnchors is the number of anchors and aliases after which reading ends. Each of them is a fault.
+	// maxAnchors is the number of anchors and aliases above which reading stops. Each of them is a fault.
 	maxAnchors = 1000
-	// maxQuestions is the most question marks that a file may have where a key could begin.
+	// maxQuestions is the maximum number of question marks in a file at places where a key could begin.
 	maxQuestions = 100_000
-	// maxDocuments is the most documents that a file may have. Callers accept far fewer.
+	// maxDocuments is the maximum number of documents in a file. Callers accept far fewer.
 	maxDocuments = 1000
 )
 
-// Nodes returns an upper bound of the number of nodes in files. Nodes scans the text and does not parse it.
+// Nodes returns an upper bound on the number of nodes in files. It scans the text without parsing it.
 func Nodes(files []File) int {
 	n := 0
 	for _, f := range files {
@@ -37,10 +37,10 @@ func Nodes(files []File) int {
 	return n
 }
 
-// weight returns the maximum number of nodes that a character can add. Some characters in texts and comments are counted too.
+// weight returns the maximum number of nodes that a character can add. It also counts some characters in texts and comments.
 func weight(text []byte, i int, c byte) int {
 	switch c {
-	case ',', '{': // a key, and a value that may be absent
+	case ',', '{': // a key and a value, which may be absent
 		return 2
 	case '[':
 		return 1 // the first item
@@ -56,7 +56,7 @@ func weight(text []byte, i int, c byte) int {
 	return 0
 }
 
-// TooMany returns the fault of documents with too many nodes.
+// TooMany returns the fault that reports too many nodes.
 func TooMany(file string) *Fault {
 	return &Fault{
 		Pos: Pos{File: file}, Kind: ErrSyntax, What: fmt.Sprintf("the documents have more than %d keys, values and items together", MaxNodes),
@@ -64,13 +64,13 @@ func TooMany(file string) *Fault {
 	}
 }
 
-// A patient is a reader that returns a text in pieces. Read fails after the context has ended, so that the YAML reader ends too.
+// A patient is a reader that returns a text in pieces. Its Read fails after the context has ended, which also ends the YAML reader.
 type patient struct {
 	ctx  context.Context
 	text []byte
 }
 
-// Read returns the next piece.
+// Read implements io.Reader.
 func (p *patient) Read(b []byte) (int, error) {
 	if p.ctx != nil && p.ctx.Err() != nil {
 		return 0, context.Cause(p.ctx)

@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// A Collector collects the faults that checks find. A Collector ends the checks, even deep in nested lists, after MaxFaults faults or when
-// its context ends.
+// A Collector collects the faults that checks find. It stops the checks, even deep in nested lists, after MaxFaults faults or when its
+// context ends.
 type Collector struct {
-	ctx    context.Context // nil never ends
+	ctx    context.Context // if nil, the checks never end early
 	faults Faults
 }
 
-// NewCollector returns a collector that ends its checks with ctx.
+// NewCollector returns a Collector that stops its checks when ctx ends.
 func NewCollector(ctx context.Context) Collector { return Collector{ctx: ctx} }
 
-// Run calls the checks in order. Run returns the context's cause if the context has ended. Otherwise it returns a Faults sorted by
-// position, or nil.
+// Run calls the checks in order. If the context has ended, Run returns its cause. Otherwise Run returns all faults as a Faults sorted by
+// position, or nil if there are none.
 func (c *Collector) Run(checks ...func()) error {
 	c.attempt(func() {
 		for _, check := range checks {
@@ -31,7 +31,7 @@ func (c *Collector) Run(checks ...func()) error {
 	return c.faults.OrNil()
 }
 
-// Add adds a fault. Only a function that Run called may call it.
+// Add adds a fault. It may be called only while Run calls a check.
 func (c *Collector) Add(f Fault) {
 	f.Path, f.What, f.Way = cut(f.Path), cut(f.What), cut(f.Way)
 	c.faults = append(c.faults, f)
@@ -47,10 +47,10 @@ func (c *Collector) Add(f Fault) {
 // Len returns the number of faults so far.
 func (c *Collector) Len() int { return len(c.faults) }
 
-// abandoned is the panic value by which Add ends the checks. attempt recovers it.
+// abandoned is the panic value that stops the checks. attempt recovers it.
 type abandoned struct{}
 
-// attempt calls f and returns early if f is abandoned.
+// attempt calls f and returns normally if f panics with abandoned.
 func (c *Collector) attempt(f func()) {
 	defer func() {
 		if x := recover(); x != nil {
@@ -62,14 +62,14 @@ func (c *Collector) attempt(f func()) {
 	f()
 }
 
-// goOn abandons the checks if the context has ended.
+// goOn panics with abandoned if the context has ended.
 func (c *Collector) goOn() {
 	if c.ctx != nil && c.ctx.Err() != nil {
 		panic(abandoned{})
 	}
 }
 
-// cut shortens a text to maxFaultText.
+// cut shortens a text to maxFaultText bytes.
 func cut(text string) string {
 	if len(text) <= maxFaultText {
 		return text

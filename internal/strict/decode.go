@@ -10,42 +10,42 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// A Decoder fills Go values from a document. It refuses unknown and repeated keys, values of the wrong type, and anchors, aliases, merge
-// keys and tags, whose meaning a reader cannot see in place. A Decoder collects all faults.
+// A Decoder decodes a document into Go values and collects all faults. It refuses unknown and repeated keys, values of the wrong type, and
+// anchors, aliases, merge keys and tags, because a reader cannot see their meaning in place.
 type Decoder struct {
 	collector Collector
 	doc       Document
-	known     map[reflect.Type]keySet // by struct type; cached because there are few types and many mappings
+	known     map[reflect.Type]keySet // by struct type; cached because a document has few types and many mappings
 	forms     map[reflect.Type]*form
 
-	visited int // number of nodes visited
+	visited int // the number of nodes visited
 }
 
-// NewDecoder returns a decoder of a document. Decoding ends early if ctx ends.
+// NewDecoder returns a Decoder for a document. Decoding stops early if ctx ends.
 func NewDecoder(ctx context.Context, doc Document) *Decoder {
 	return &Decoder{collector: NewCollector(ctx), doc: doc, known: make(map[reflect.Type]keySet), forms: make(map[reflect.Type]*form)}
 }
 
-// Decode fills a struct from the document. The struct names its keys in yaml tags; a key without omitempty must be given. A field is a
-// Scalar, a Number, a string, a bool, a netip.Prefix, a netip.Addr, a struct, or a slice of these. Decode skips apiVersion and kind, which
-// Header reads.
+// Decode decodes the document into a struct. The fields' yaml tags name the keys; a key without omitempty is required. A field must be a
+// Scalar, a Number, a string, a bool, a netip.Prefix, a netip.Addr, a struct, or a slice of one of these. Decode skips apiVersion and
+// kind, which Header reads.
 func (d *Decoder) Decode(into any) {
 	d.collector.attempt(func() { d.mapping(d.doc.root, reflect.ValueOf(into).Elem(), "", "apiVersion", "kind") })
 }
 
-// Fault adds a fault of the document as a whole, or of one of its keys.
+// Fault adds a fault at the position of the document. path is the key that the fault is about, or empty for the whole document.
 func (d *Decoder) Fault(kind error, path, what, way string) {
 	d.collector.attempt(func() { d.fault(kind, d.doc.Pos(), path, what, way) })
 }
 
-// Faults returns the faults so far.
+// Faults returns the faults found so far.
 func (d *Decoder) Faults() Faults { return d.collector.faults }
 
 func (d *Decoder) fault(kind error, pos Pos, path, what, way string) {
 	d.collector.Add(Fault{Pos: pos, Path: path, What: what, Way: way, Kind: kind})
 }
 
-// value fills v from n, the node at path in the document.
+// value decodes the node n into v. path is the path of n in the document.
 func (d *Decoder) value(n *yaml.Node, v reflect.Value, path string) {
 	if d.visited++; d.visited%1024 == 0 {
 		d.collector.goOn()
@@ -70,11 +70,11 @@ func (d *Decoder) value(n *yaml.Node, v reflect.Value, path string) {
 	case reflect.Slice:
 		d.list(n, v, path)
 	default:
-		panic(fmt.Sprintf("strict: %v is no Scalar and no Number", v.Type())) // every test that decodes the type finds this
+		panic(fmt.Sprintf("strict: %v is no Scalar and no Number", v.Type())) // programming error, which every test that decodes the type finds
 	}
 }
 
-// mapping fills the struct v. The keys in also are accepted and skipped; Header has read them.
+// mapping decodes a mapping into the struct v. It accepts and skips the keys in also, which Header has read.
 func (d *Decoder) mapping(n *yaml.Node, v reflect.Value, path string, also ...string) {
 	if shapeOf(n) != mappingShape {
 		d.wrongType(n, v.Type(), path)
@@ -112,7 +112,7 @@ func (d *Decoder) mapping(n *yaml.Node, v reflect.Value, path string, also ...st
 	}
 }
 
-// list fills the slice v from the sequence n.
+// list decodes a sequence into the slice v.
 func (d *Decoder) list(n *yaml.Node, v reflect.Value, path string) {
 	if shapeOf(n) != listShape {
 		d.wrongType(n, v.Type(), path)
@@ -128,22 +128,22 @@ func (d *Decoder) wrongType(n *yaml.Node, want reflect.Type, path string) {
 	d.fault(ErrDecode, d.pos(n), path, fmt.Sprintf("%s is %s", label(path), nodeName(n)), "it must be "+d.accepted(want))
 }
 
-// pos returns where a node begins.
+// pos returns the position at which a node begins.
 func (d *Decoder) pos(n *yaml.Node) Pos { return nodePos(d.doc.file, n) }
 
-// A field is the struct field of one key.
+// A field is the struct field for a key.
 type field struct {
 	index    int
 	optional bool
 }
 
-// A keySet has the fields of a struct by key, and the keys in the order of the fields.
+// A keySet has the fields of a struct by key, and the keys in field order.
 type keySet struct {
 	fields  map[string]field
 	inOrder []string
 }
 
-// keys returns the keys of a struct, which are computed once per type.
+// keys returns the keys of a struct type. They are computed once per type.
 func (d *Decoder) keys(t reflect.Type) keySet {
 	k, ok := d.known[t]
 	if !ok {
@@ -167,7 +167,7 @@ func keys(t reflect.Type) keySet {
 	return k
 }
 
-// Join returns the path of a key.
+// Join returns the path of a key in the mapping at path.
 func Join(path, key string) string {
 	if path == "" {
 		return key
@@ -175,7 +175,7 @@ func Join(path, key string) string {
 	return path + "." + key
 }
 
-// label returns a path as the subject of a sentence.
+// label returns the text that denotes a path in a sentence.
 func label(path string) string {
 	if path == "" {
 		return "the document"

@@ -10,27 +10,27 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// APIVersion is the apiVersion of every document.
+// APIVersion is the required apiVersion of every document.
 const APIVersion = "op25b/v1"
 
-// A File is the content of a file with its name, which messages use.
+// A File is the content of a file and the name that messages use for it.
 type File struct {
 	Name string
 	Data []byte
 }
 
 // A Document is one document of a file. It looks up the position of a value only when a fault is reported, so that valid documents have no
-// extra cost. The zero Document has no positions; it is for values made in Go.
+// extra cost. The zero Document has no positions and stands for values built in Go.
 type Document struct {
 	file string
 	root *yaml.Node // nil after Forget
 }
 
-// Pos returns where the document begins.
+// Pos returns the position at which the document begins.
 func (d Document) Pos() Pos { return nodePos(d.file, d.root) }
 
-// At returns the position of the value at a path, such as phases[1].rules[0]. If there is no such value, At returns the position of the
-// innermost value around the path.
+// At returns the position of the value at a path such as phases[1].rules[0]. If there is no such value, At returns the position of the
+// innermost enclosing value.
 func (d Document) At(path string) Pos {
 	if d.root == nil {
 		return Pos{File: d.file}
@@ -46,7 +46,7 @@ func (d Document) At(path string) Pos {
 	return nodePos(d.file, n)
 }
 
-// Place describes the position of a value for a message: file, line and column, or the path if the position is not known.
+// Place describes the position of a value for a message. It returns the file, line and column, or the path if the position is unknown.
 func (d Document) Place(path string) string {
 	if pos := d.At(path); pos.Line > 0 {
 		return pos.String()
@@ -54,12 +54,13 @@ func (d Document) Place(path string) string {
 	return path
 }
 
-// Forget drops the nodes of the text, which take twenty times the memory of the text. Only the file's name remains.
+// Forget drops the parsed nodes, which take twenty times the memory of the text. Only the file's name remains.
 func (d *Document) Forget() { d.root = nil }
 
-// Decode reads a file that holds one document of a kind into a struct. The struct names its keys in yaml tags. See Decoder.Decode.
+// Decode decodes a file that contains one document of the given kind into a struct. The fields' yaml tags name the keys; see
+// Decoder.Decode.
 //
-// The error is a Faults. The caller uses the Document to find the positions of values that it refuses itself.
+// The error is a Faults. With the returned Document, the caller can find the positions of values that it refuses itself.
 func Decode(f File, kind string, into any) (Document, error) {
 	docs, fault := Parse(context.Background(), f)
 	if fault != nil {
@@ -75,7 +76,7 @@ func Decode(f File, kind string, into any) (Document, error) {
 	return docs[0], d.Faults().OrNil()
 }
 
-// child returns the value of a key or the item at an index, or nil.
+// child returns the value of a key, or the item at an index. It returns nil if n does not have it.
 func child(n *yaml.Node, step string) *yaml.Node {
 	switch shapeOf(n) {
 	case mappingShape:
@@ -92,5 +93,5 @@ func child(n *yaml.Node, step string) *yaml.Node {
 	return nil
 }
 
-// nodePos returns where a node begins. A block mapping begins at its first key.
+// nodePos returns the position at which a node begins. A block mapping begins at its first key.
 func nodePos(file string, n *yaml.Node) Pos { return Pos{File: file, Line: n.Line, Col: n.Column} }

@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// A Pos is a position in a file. Lines and columns count from 1; both are 0 for a value that did not come from a file.
+// A Pos is a position in a file. Lines and columns count from 1. Both are 0 for a value that was not read from a file.
 type Pos struct {
 	File      string
 	Line, Col int
 }
 
-// String returns file:line:column, which editors and terminals can open.
+// String returns the position as file:line:column, which editors and terminals can open.
 func (p Pos) String() string {
 	if p.Line == 0 {
 		return p.File
@@ -21,12 +21,12 @@ func (p Pos) String() string {
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
 }
 
-// A Fault is one error in a document: its position, the error, and what would be valid.
+// A Fault is one error in a document. It has a position, a description, and a statement of what would be valid.
 type Fault struct {
 	Pos
 	// Path is the path of the value in its document, such as phases[1].rules[0].action.
 	Path string
-	// What is a sentence that names the value. Way says what would be valid or what to do.
+	// What describes the fault and names the value. Way states what would be valid or what to do.
 	What, Way string
 	// Kind is a sentinel error of this package or of the caller.
 	Kind error
@@ -54,7 +54,7 @@ func (f Fault) Error() string {
 // Unwrap returns the fault's kind.
 func (f Fault) Unwrap() error { return f.Kind }
 
-// Faults is a list of faults in the order of files and lines. A Faults that is returned as an error is never empty.
+// Faults is a list of faults, ordered by file and line. A Faults that is returned as an error is never empty.
 type Faults []Fault
 
 // Error returns one line per fault.
@@ -66,7 +66,7 @@ func (f Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Unwrap returns every fault, for errors.Is.
+// Unwrap returns all faults, so that errors.Is finds their kinds.
 func (f Faults) Unwrap() []error {
 	errs := make([]error, len(f))
 	for i := range f {
@@ -75,7 +75,7 @@ func (f Faults) Unwrap() []error {
 	return errs
 }
 
-// OrNil returns the faults sorted by position, or nil if there are none.
+// OrNil sorts the faults by position and returns them as an error, or returns nil if there are none.
 func (f Faults) OrNil() error {
 	if len(f) == 0 {
 		return nil

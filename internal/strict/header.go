@@ -25,7 +25,7 @@ func (d *Decoder) header(n *yaml.Node, kinds []string) (kind string, ok bool) {
 	return kind, ok && versionOK
 }
 
-// headerKey reads a key whose value must be in valid.
+// headerKey returns the value of a key, which must be one of valid.
 func (d *Decoder) headerKey(m *yaml.Node, key string, valid []string) (string, bool) {
 	n := child(m, key)
 	if n == nil {

@@ -11,22 +11,21 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// A Scalar is a value that a document writes as one text. A pointer to the type implements it.
+// A Scalar is a type whose values are written as text in a document. The methods have pointer receivers.
 type Scalar interface {
-	// Parse sets the value from its text. The decoder only checks whether the error is nil: the message comes from Accepts.
+	// Parse sets the value from its text. The decoder only checks whether the error is nil, because the message comes from Accepts.
 	Parse(text string) error
-	// Accepts returns what is valid, as the object of a sentence: "a date such as 2006-10-01".
+	// Accepts describes the valid texts as the object of a sentence: "a date such as 2006-10-01".
 	Accepts() string
 }
 
-// A Number is an unsigned integer that a document writes as a decimal number. A leading zero is refused, because YAML reads such numbers as
-// octal.
+// A Number is an unsigned integer that is written in decimal. A leading zero is refused, because YAML reads such numbers as octal.
 type Number interface {
 	// Range returns the smallest and the largest valid number.
 	Range() (lo, hi uint64)
 }
 
-// ParseWord sets into to the valid word that equals text, or returns strconv.ErrSyntax if there is none.
+// ParseWord sets *into to the word in valid that equals text. It returns strconv.ErrSyntax if there is none.
 func ParseWord[T ~string](into *T, text string, valid []T) error {
 	i := slices.Index(valid, T(text))
 	if i < 0 {
@@ -36,7 +35,7 @@ func ParseWord[T ~string](into *T, text string, valid []T) error {
 	return nil
 }
 
-// OneOf lists words for Accepts: "off, monitor or drop".
+// OneOf returns a list of words for Accepts: "off, monitor or drop".
 func OneOf[T ~string](valid []T) string {
 	var b strings.Builder
 	for i, word := range valid {
@@ -51,21 +50,21 @@ func OneOf[T ~string](valid []T) string {
 	return b.String()
 }
 
-// InRange describes a range of numbers: "a whole number from 1 to 65535".
+// InRange describes the range of a number: "a whole number from 1 to 65535".
 func InRange(n Number) string {
 	lo, hi := n.Range()
 	return fmt.Sprintf("a whole number from %d to %d", lo, hi)
 }
 
-// A form describes how values of one type are written: as a text, a number, or a truth value.
+// A form describes how the values of a type are written: as a text, a number, or a truth value.
 type form struct {
 	accepts string
 	numeric bool
 	lo, hi  uint64                                      // the range, if numeric
-	parse   func(text string, into reflect.Value) error // if not numeric
+	parse   func(text string, into reflect.Value) error // nil for a number or a truth value
 }
 
-// form returns the form of a type, or nil for a type that is not a scalar. Each form is computed once.
+// form returns the form of a type, or nil if the type is not a scalar. Forms are computed once per type.
 func (d *Decoder) form(t reflect.Type) *form {
 	f, ok := d.forms[t]
 	if !ok {
@@ -121,7 +120,7 @@ func (f *form) set(text string, v reflect.Value) error {
 	return err
 }
 
-// scalar fills v from a node in the given form. written is the node's shape.
+// scalar decodes a node into v, a type with the form f. written is the node's shape.
 func (d *Decoder) scalar(n *yaml.Node, written shape, v reflect.Value, path string, f *form) {
 	text := n.Value
 	switch {
@@ -146,7 +145,7 @@ func (d *Decoder) scalar(n *yaml.Node, written shape, v reflect.Value, path stri
 	}
 }
 
-// accepted describes what a key of a type accepts.
+// accepted describes the valid values of a type.
 func (d *Decoder) accepted(t reflect.Type) string {
 	if f := d.form(t); f != nil {
 		return f.accepts

@@ -8,16 +8,16 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// A shape is the kind of a node. The shape depends on the text of the node and not on the type that the YAML library resolves: libraries
-// and their versions disagree whether 2006-10-01, 1e5, on or 089 is text.
+// A shape is the kind of a node. It depends on the node's text and not on the type that a YAML library resolves, because libraries and
+// their versions disagree on whether 2006-10-01, 1e5, on or 089 is text.
 type shape int
 
 const (
 	mappingShape  shape = iota
 	listShape           // a sequence
-	textShape           // a quoted scalar, or a plain scalar of no other shape
+	textShape           // a quoted scalar, or a plain scalar of no other shape below
 	blockShape          // a block scalar, after | or >
-	integerShape        // an integer in any base; Number accepts only decimals
+	integerShape        // an integer in any base, of which Number accepts only decimal integers
 	floatShape          // a number with a point, an infinity or NaN
 	boolShape           // true or false
 	nullShape           // null, or an empty value
@@ -27,15 +27,16 @@ const (
 	questionShape       // a key after a question mark
 )
 
-// questionTag is the tag that mark gives to a key after a question mark. Tags in a document begin with an exclamation mark.
+// questionTag is the tag that mark sets on a key after a question mark. It cannot occur in a document, because written tags begin with
+// an exclamation mark.
 const questionTag = "?"
 
-// mergeKey is YAML's key for merging another mapping.
+// mergeKey is the key with which YAML merges another mapping.
 const mergeKey = "<<"
 
 const quoted = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle
 
-// shapeOf returns a node's shape.
+// shapeOf returns the shape of a node.
 func shapeOf(n *yaml.Node) shape {
 	switch {
 	case n.Tag == questionTag:
@@ -63,7 +64,7 @@ func marked(n *yaml.Node) bool {
 	return n.Anchor != "" || n.Style&yaml.TaggedStyle != 0 || n.Tag == "!"
 }
 
-// absent reports whether a node is an empty place in the text.
+// absent reports whether a node stands for an empty place in the text.
 func absent(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.Value == "" && !marked(n) && n.Style == 0
 }
@@ -110,7 +111,7 @@ func plainShape(text string) shape {
 	return integerShape
 }
 
-// keyText returns the text of a mapping's key. ok is false if the key is not a plain or quoted scalar.
+// keyText returns the text of a mapping key. ok is false if the key is a merge key, or is not a plain or quoted scalar.
 func keyText(n *yaml.Node) (string, bool) {
 	switch shapeOf(n) {
 	case textShape:
@@ -121,7 +122,7 @@ func keyText(n *yaml.Node) (string, bool) {
 	return "", false
 }
 
-// keyName describes a key without a text.
+// keyName describes a key for which keyText returns false.
 func keyName(n *yaml.Node) string {
 	if shapeOf(n) == textShape {
 		return "a merge key"
@@ -129,7 +130,7 @@ func keyName(n *yaml.Node) string {
 	return nodeName(n)
 }
 
-// nodeName describes a node.
+// nodeName describes a node for a message.
 func nodeName(n *yaml.Node) string {
 	switch shapeOf(n) {
 	case mappingShape:

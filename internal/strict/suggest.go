@@ -5,19 +5,20 @@ import (
 	"strings"
 )
 
-// maxGuessed is the length, in bytes, above which a name is not compared: the cost is the product of both lengths.
+// maxGuessed is the maximum length, in bytes, of the names that Nearest compares. The cost of a comparison is the product of both
+// lengths.
 const maxGuessed = 128
 
-// maxListed is the number of valid names that a message lists. The message counts the rest.
+// maxListed is the number of valid names that a message lists. If there are more, the message gives the number of the rest.
 const maxListed = 12
 
-// Nearest lists the valid names of a kind, beginning with the name most similar to given, if one is similar.
+// Nearest returns a text that lists the valid names of a kind. If one of them is similar to given, the text first suggests that name.
 func Nearest(given string, valid []string, kind string) string {
 	if len(valid) == 0 {
 		return fmt.Sprintf("there are no %s", kind)
 	}
 	var b strings.Builder
-	// Up to one wrong letter in three counts as a typing error.
+	// A name is similar if at most one letter in three differs.
 	best, slips := "", max(1, len(given)/3)
 	for _, v := range valid {
 		if len(given) > maxGuessed || len(v) > maxGuessed {
@@ -37,7 +38,8 @@ func Nearest(given string, valid []string, kind string) string {
 	return b.String()
 }
 
-// distance is the number of letters to insert, delete, exchange or swap with their neighbour to turn a into b (optimal string alignment).
+// distance returns the number of letters that must be inserted, deleted, replaced, or swapped with a neighbour to turn a into b (optimal
+// string alignment).
 func distance(a, b string) int {
 	s, t := []rune(a), []rune(b)
 	before, last, row := make([]int, len(t)+1), make([]int, len(t)+1), make([]int, len(t)+1)

@@ -12,12 +12,12 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Parse reads the documents of a file. Empty documents are left out. If ctx ends, Parse returns a fault that says so.
+// Parse parses the documents of a file. It leaves out empty documents. If ctx ends, Parse returns a fault that says so.
 func Parse(ctx context.Context, f File) ([]Document, *Fault) {
-	if Nodes([]File{f}) > MaxNodes { // policy.Load has counted all files together
+	if Nodes([]File{f}) > MaxNodes { // policy.Load also checks the sum over all files
 		return nil, TooMany(f.Name)
 	}
-	text := bytes.TrimPrefix(f.Data, []byte("\ufeff")) // a byte order mark, which some editors write
+	text := bytes.TrimPrefix(f.Data, []byte("\ufeff")) // remove the byte order mark that some editors write
 	asked, fault := checkText(f.Name, text)
 	if fault != nil {
 		return nil, fault
@@ -50,7 +50,7 @@ func Parse(ctx context.Context, f File) ([]Document, *Fault) {
 	}
 }
 
-// syntaxFault converts a parser error to a fault with the position of the error.
+// syntaxFault converts an error of the YAML parser to a fault at the position of the error.
 func syntaxFault(file string, err error) *Fault {
 	fault := &Fault{Pos: Pos{File: file}, What: "not valid YAML: " + err.Error(), Kind: ErrSyntax}
 	if load := (*yaml.LoadError)(nil); errors.As(err, &load) {
@@ -66,10 +66,10 @@ func syntaxFault(file string, err error) *Fault {
 	return fault
 }
 
-// unresolved replaces each alias by a null node, whether or not its anchor is known, so that the decoder can report the position of the
-// alias.
+// unresolved is a plug-in that resolves each alias to a null node, whether or not the document defines its anchor. The decoder can then
+// report the alias with its position.
 //
-// unresolved also counts anchors and aliases, and ends the reading after maxAnchors.
+// unresolved also counts anchors and aliases, and stops the parser after maxAnchors.
 type unresolved struct{ count *int }
 
 func (u unresolved) NewAliasDataContext(yaml.AliasDataServices) (yaml.AliasDataContext, error) {
@@ -99,12 +99,12 @@ var (
 	_ yaml.AliasDataContext = unresolved{}
 )
 
-// questions maps the position of the next non-blank character after a question mark to the position of the mark. yaml.Node does not record
-// question marks.
+// questions maps the position of the first non-blank character after each question mark to the position of the mark, because yaml.Node
+// does not record question marks.
 type questions map[Pos]Pos
 
-// mark moves each key after a question mark to the position of the mark, and gives it questionTag. In a block mapping, such a key is
-// indented further than the mapping. In a flow mapping, only the text shows the mark.
+// mark sets questionTag on each key that follows a question mark, and moves the key's position to the mark. In a block mapping, such a key
+// is indented further than the mapping. In a flow mapping, only the text shows the mark.
 func (q questions) mark(n *yaml.Node) {
 	for i, c := range n.Content {
 		q.mark(c)
@@ -121,8 +121,8 @@ func (q questions) mark(n *yaml.Node) {
 	}
 }
 
-// checkText returns the question marks of a text. checkText returns a fault for the first byte that is not UTF-8, and for the first
-// character that the YAML reader refuses without a position, or treats as a line end unlike editors.
+// checkText returns the question marks of a text. It returns a fault for the first byte that is not UTF-8. It also returns a fault for a
+// character that the YAML parser refuses without giving a position, or that the parser, unlike editors, treats as a line end.
 func checkText(file string, text []byte) (questions, *Fault) {
 	asked, last, at := questions{}, Pos{}, Pos{Line: 1, Col: 1}
 	for rest := text; len(rest) > 0; {
@@ -140,7 +140,7 @@ func checkText(file string, text []byte) (questions, *Fault) {
 			asked[at], last = last, Pos{}
 		}
 		rest = rest[size:]
-		if r == '?' && (len(rest) == 0 || strings.IndexByte(" \t\r\n", rest[0]) >= 0) { // otherwise it is inside a text
+		if r == '?' && (len(rest) == 0 || strings.IndexByte(" \t\r\n", rest[0]) >= 0) { // any other question mark is part of a text
 			if len(asked) == maxQuestions {
 				return nil, &Fault{Pos: Pos{file, at.Line, at.Col}, Kind: ErrSyntax, What: fmt.Sprintf("the file has more than %d question marks", maxQuestions), Way: "write keys without question marks"}
 			}
@@ -154,7 +154,7 @@ func checkText(file string, text []byte) (questions, *Fault) {
 	return asked, nil
 }
 
-// writable reports whether a document may have a character unescaped.
+// writable reports whether a character may occur unescaped in a document.
 func writable(r rune) bool {
 	switch r {
 	case '\t', '\n', '\r':

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A sheet is a document with a value of each kind that YAML could mistake for another.
+// A sheet is a document with a value of each kind that YAML could mistake for another kind.
 type sheet struct {
 	Title string     `yaml:"title,omitempty"`
 	Port  portNumber `yaml:"port,omitempty"`
@@ -24,7 +24,7 @@ type row struct {
 
 const sheetHeader = "apiVersion: op25b/v1\nkind: Sheet\n"
 
-// readSheet reads a document, whose own first line is line 3, and returns all faults in one text.
+// readSheet decodes a document and returns all faults in one text. The document begins with sheetHeader, so its own text begins at line 3.
 func readSheet(t *testing.T, text string) (sheet, string) {
 	t.Helper()
 	var s sheet
@@ -35,7 +35,7 @@ func readSheet(t *testing.T, text string) (sheet, string) {
 	return s, err.Error()
 }
 
-// TestTextStaysText: what other YAML readers take for dates, numbers or switches is text where it is none here, letter by letter.
+// TestTextStaysText verifies that text which other YAML readers take for a date, a number or a truth value is read as text, unchanged.
 func TestTextStaysText(t *testing.T) {
 	for written, want := range map[string]string{
 		"2006-10-01": "2006-10-01", "2006-10-01T00:00:00+09:00": "2006-10-01T00:00:00+09:00", "23:59": "23:59", "190:20:30": "190:20:30",
@@ -53,7 +53,8 @@ func TestTextStaysText(t *testing.T) {
 	}
 }
 
-// TestValuesOfAnotherType: a plain number or switch is not text, and what merely could be a number is none.
+// TestValuesOfAnotherType verifies that a plain number or truth value is not accepted as text, and that text is not accepted as a number or
+// truth value.
 func TestValuesOfAnotherType(t *testing.T) {
 	const text, number, truth = "it must be text", "it must be a whole number from 1 to 65535", "it must be true or false"
 	for line, want := range map[string]string{
@@ -119,7 +120,7 @@ func TestValuesOfAnotherType(t *testing.T) {
 	}
 }
 
-// TestHiddenMeanings: what a reader could not see on the spot is refused by name, whatever it would stand for.
+// TestHiddenMeanings verifies that anchors, aliases, tags, merge keys and question marks are refused by name wherever they occur.
 func TestHiddenMeanings(t *testing.T) {
 	const value = "; anchors, aliases, tags and merge keys are not supported: write the value out"
 	const key, rowKey = "; keys are plain words: apiVersion, kind, title, port, on, rows", "; keys are plain words: name"
@@ -157,7 +158,7 @@ func TestHiddenMeanings(t *testing.T) {
 	}
 }
 
-// TestUnreadable: a text that is not YAML, or is not taken as it stands, is one fault with its place.
+// TestUnreadable verifies that a text that is not valid YAML, or uses an unsupported feature, yields one fault with its position.
 func TestUnreadable(t *testing.T) {
 	for text, want := range map[string]string{
 		sheetHeader + "title: a: b\n":                 "f:3:9: not valid YAML: mapping values are not allowed in this context",
@@ -183,7 +184,7 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// TestEveryDocumentIsSeen: documents with nothing in them do not count, and hide none.
+// TestEveryDocumentIsSeen verifies that empty documents neither count nor hide other documents.
 func TestEveryDocumentIsSeen(t *testing.T) {
 	const doc = sheetHeader + "title: x\n"
 	for text, want := range map[string]int{
@@ -192,7 +193,7 @@ func TestEveryDocumentIsSeen(t *testing.T) {
 		"---\r\n---\r\n" + strings.ReplaceAll(doc, "\n", "\r\n"): 1,
 		"---\n---\n" + doc + "---\n---\n" + doc:                  2,
 		doc + "...\n---\n...\n---\n" + doc:                       2,
-		"--- ~\n---\n" + doc:                                     2, // it is written that there is nothing
+		"--- ~\n---\n" + doc:                                     2, // an explicit null is not an empty document
 		"--- &a\n---\n" + doc:                                    2, "--- ''\n---\n" + doc: 2, "--- !!null\n---\n" + doc: 2,
 	} {
 		docs, fault := Parse(t.Context(), File{Name: "f", Data: []byte(text)})
@@ -205,7 +206,8 @@ func TestEveryDocumentIsSeen(t *testing.T) {
 	}
 }
 
-// TestHostileText: a text that means harm to readers is refused like any other. The time of a reader that takes it ill grows with the square.
+// TestHostileText verifies that text designed to exhaust a reader is refused like any other. A vulnerable reader would need time that grows
+// with the square of the size.
 func TestHostileText(t *testing.T) {
 	const size = 1 << 18
 	bomb := "a: &a x\n"

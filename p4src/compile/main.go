@@ -1,5 +1,5 @@
-// Command compile makes the JSON and the P4Info of a P4 program with p4c-bm2-ss, which must be on PATH or named by P4C, and records the
-// digest of the sources in the program's folder, so that a test finds a build that is older than them.
+// Command compile compiles a P4 program to JSON and P4Info with p4c-bm2-ss, which must be on PATH or named by the environment variable P4C.
+// It records the digest of the sources, so that a test detects a build that is older than the sources.
 //
 //	go run op25b/p4src/compile PROGRAM.p4 OUTDIR
 package main
@@ -40,7 +40,7 @@ func run(args []string) error {
 	}
 	name := filepath.Join(out, strings.TrimSuffix(program, ".p4"))
 	cmd := exec.Command(p4c, "--std", "p4-16", "-o", name+".json", "--p4runtime-files", name+".p4info.txtpb", program)
-	cmd.Dir = folder // the JSON contains the source names as they are on the command line
+	cmd.Dir = folder // the JSON contains the source names as given on the command line
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = os.Stdout, &said
 	err = cmd.Run()
@@ -59,7 +59,7 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	within, err := filepath.Rel("/", root) // an include may refer to a file outside the folder
+	within, err := filepath.Rel("/", root) // the root is "/", because an include may refer to a file outside the folder
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-// Package bringtest brings switches to a state for tests.
+// Package bringtest brings switches to a desired state for tests.
 package bringtest
 
 import (
@@ -10,7 +10,8 @@ import (
 	"op25b/internal/reconcile"
 )
 
-// Converge brings the switch of a primary session to the desired state, with the program that this build carries.
+// Converge brings the switch of a primary session to the desired state. The switch gets the program that is
+// embedded in this build.
 func Converge(ctx context.Context, s *p4rt.Session, want *pipeline.State) (bring.Result, error) {
 	p, err := bring.Load()
 	if err != nil {
