@@ -18,13 +18,13 @@ func arbitration(cfg Config) *p4v1.StreamMessageRequest {
 	return &p4v1.StreamMessageRequest{Update: &p4v1.StreamMessageRequest_Arbitration{Arbitration: update}}
 }
 
-// arbitrated handles the switch's message about the primary (section 5.4).
+// arbitrated handles the arbitration message, by which the switch reports the primary (section 5.4).
 //
 // A session becomes primary only if the status is OK and the reported election id is its own. When a primary leaves,
-// bmv2 promotes the remaining session, although section 5.3 rules this out. arbitrated refuses such a promotion in
-// two cases. A session that was primary before never becomes primary again: another controller may have written in
-// between, so the caller's view of the switch is out of date. A session that has seen a higher election id than its
-// own never becomes primary: the switch has had a later owner.
+// bmv2 promotes a remaining session, although section 5.3 rules this out. arbitrated rejects the promotion in two
+// cases. A session that was primary before never becomes primary again, because another controller may have written
+// in between, and the caller's view of the switch would be out of date. A session that has seen a higher election id
+// than its own never becomes primary, because the switch has had a later owner.
 func (s *Session) arbitrated(update *p4v1.MasterArbitrationUpdate) {
 	leader := ElectionID{High: update.GetElectionId().GetHigh(), Low: update.GetElectionId().GetLow()}
 	code := codes.Code(update.GetStatus().GetCode())
@@ -52,8 +52,8 @@ func (s *Session) arbitrated(update *p4v1.MasterArbitrationUpdate) {
 	}
 }
 
-// fence ends the term as primary because the switch refused a write. It returns the ErrNotPrimary that all later
-// writes return. The notification on the stream may arrive later or never.
+// fence ends the session's time as primary after the switch refused a write. It returns the error ErrNotPrimary,
+// which all later writes return too. The switch may send its notification later or never.
 func (s *Session) fence(refusal error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,22 +92,22 @@ func (s *Session) Status() SessionStatus {
 	return st
 }
 
-// watch returns the status and a channel that is closed when it changes.
+// watch returns the status, and a channel that is closed when the status changes.
 func (s *Session) watch() (SessionStatus, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.status, s.changed
 }
 
-// Primary reports whether the switch would accept a write, as far as the session knows.
+// Primary reports whether, as far as the session knows, the switch would accept a write.
 func (s *Session) Primary() bool { return s.Status().State == Primary }
 
-// Demoted returns a channel that is closed when the session loses primacy or ends. The channel stays open for a
-// session that has not become primary yet.
+// Demoted returns a channel that is closed when the session loses the primary role or ends. Before the session
+// becomes primary, only its end closes the channel.
 func (s *Session) Demoted() <-chan struct{} { return s.primacy.Done() }
 
-// WaitPrimary returns nil once the session is primary. It returns ErrNotPrimary if the session was primary and cannot
-// become primary again, the cause if the session ends, or the context's error.
+// WaitPrimary waits until the session is primary, and returns nil. It returns ErrNotPrimary if the session was
+// primary and cannot become primary again, the cause if the session ends, and the context's cause if ctx ends.
 func (s *Session) WaitPrimary(ctx context.Context) error {
 	const op = "wait for primacy"
 	for {
@@ -126,10 +126,10 @@ func (s *Session) WaitPrimary(ctx context.Context) error {
 	}
 }
 
-// PrimaryContext returns a context for work that only the primary may do. The context is cancelled when ctx is, when
-// another controller becomes primary (context.Cause returns ErrNotPrimary), or when the session ends (context.Cause
-// returns the error of Err). If the session is not primary, the context is cancelled from the start. cancel releases
-// its resources.
+// PrimaryContext returns a context for work that only the primary may do. The context is cancelled when ctx ends,
+// when another controller becomes primary (context.Cause returns ErrNotPrimary), or when the session ends
+// (context.Cause returns the same error as Err). If the session is not primary, the returned context is already
+// cancelled. The caller must call cancel to release the context's resources.
 func (s *Session) PrimaryContext(ctx context.Context) (_ context.Context, cancel context.CancelFunc) {
 	ctx, end := context.WithCancelCause(ctx)
 	if err := s.mayWrite(ctx); err != nil {
@@ -143,7 +143,8 @@ func (s *Session) PrimaryContext(ctx context.Context) (_ context.Context, cancel
 	}
 }
 
-// mayWrite returns the reason why nothing may be written: the cause of ctx, the end of the session, or ErrNotPrimary.
+// mayWrite returns nil if the session may write. Otherwise it returns the reason: the cause of ctx, the end of the
+// session, or ErrNotPrimary.
 func (s *Session) mayWrite(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// A Backoff is the pause between two dials. After the n-th failure in a row, the pause is Min x 2^(n-1), at most Max,
-// minus a random part of up to half of it. With 250 ms and 15 s, a switch that returns is found after 11 s on
-// average, and 1,000 switches that return together are dialed at about 90 per second.
+// A Backoff configures the pause between two dials. After the n-th failure in a row, the pause is Min x 2^(n-1), at
+// most Max, minus a random part of up to half of it. With 250 ms and 15 s, the pause grows to 11 s on average, so
+// that 1,000 switches that are unreachable together are dialed at about 90 per second.
 type Backoff struct {
 	Min time.Duration // DefaultBackoffMin
-	Max time.Duration // DefaultBackoffMax; a session that lasted this long resets the number of failures
+	Max time.Duration // 0 means DefaultBackoffMax; a session that lasted at least this long resets the number of failures
 }
 
 // Default values of Backoff.
@@ -33,7 +33,7 @@ func (b Backoff) withDefaults() (Backoff, error) {
 	return b, nil
 }
 
-// after returns the pause after the given number of failures in a row, at least 1.
+// after returns the pause after the given number of failures in a row, which must be at least 1.
 func (b Backoff) after(failures int) time.Duration {
 	wait := b.Min
 	for range failures - 1 {

@@ -5,29 +5,29 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// updates is the list of updates of one write: messages or entries.
+// updates is the list of updates of one write, in the form of messages or of entries.
 type updates interface {
 	len() int
-	// batch encodes the request for the batch that begins at index from. The batch has at least one update, at most
-	// Config.BatchSize updates, and at most Config.MaxBatchBytes unless a single update is larger.
+	// batch encodes the request for the batch that begins at index from. The batch has at least one update and at
+	// most Config.BatchSize updates. It has at most Config.MaxBatchBytes, unless a single update is larger.
 	batch(s *Session, from int) batch
-	// message returns update i as a message, for the report of a refusal.
+	// message returns update i as a message, for the report that the switch refused it.
 	message(i int) *p4v1.Update
 	// encoded returns update i in encoded form, for a recording.
 	encoded(i int) []byte
 }
 
-// A batch is a range of the updates of a write, and the request for them.
+// A batch is a range of the updates of a write, with the encoded request for them.
 type batch struct {
 	updates  updates
 	from, to int
 	request  encodedRequest
-	err      error // error of encoding the updates
+	err      error // error from encoding the updates
 }
 
 func (b *batch) len() int { return b.to - b.from }
 
-// batches splits updates into batches. Each batch is encoded while the switch processes the batch before it. The
+// batches splits updates into batches. Each batch is encoded while the switch processes the previous batch. The
 // caller must call stop when it needs no further batch.
 func (s *Session) batches(all updates) (next func() (b batch, more bool), stop func()) {
 	from := 0
@@ -39,7 +39,7 @@ func (s *Session) batches(all updates) (next func() (b batch, more bool), stop f
 		from = b.to
 		return b, true
 	}
-	if all.len() <= s.cfg.BatchSize { // a single batch, unless updates are very large
+	if all.len() <= s.cfg.BatchSize { // one batch, unless the updates are very large
 		return one, func() {}
 	}
 	ahead, stopped, ended := make(chan batch), make(chan struct{}), make(chan struct{})
@@ -67,7 +67,7 @@ func (m messages) len() int                   { return len(m) }
 func (m messages) message(i int) *p4v1.Update { return m[i] }
 
 func (m messages) encoded(i int) []byte {
-	encoded, _ := proto.Marshal(m[i]) // an update that cannot be encoded is not sent either, and the recorded answer has the error
+	encoded, _ := proto.Marshal(m[i]) // the error can be ignored: such an update is not sent either, and the recorded answer contains the error
 	return encoded
 }
 
@@ -81,8 +81,8 @@ func (m messages) encode(s *Session, from, to int) batch {
 	return b
 }
 
-// batchEnd returns the end of the batch that begins at index from. The batch has at least one update, at most
-// BatchSize updates, and at most MaxBatchBytes unless a single update is larger.
+// batchEnd returns the end of the batch that begins at index from. The batch has at least one update and at most
+// BatchSize updates. It has at most MaxBatchBytes, unless a single update is larger.
 func (s *Session) batchEnd(updates []*p4v1.Update, from int) int {
 	bytes := 0
 	end := min(len(updates), from+s.cfg.BatchSize)
@@ -95,10 +95,11 @@ func (s *Session) batchEnd(updates []*p4v1.Update, from int) int {
 	return end
 }
 
-// atMost returns an upper bound of an update's size in a request. For table entries, the bulk of a write, the size is
-// added up by hand. gRPC measures each message again, and measuring twice costs as much as encoding.
+// atMost returns an upper bound of an update's size in a request. For table entries, which are most of a write, it
+// adds up the sizes of the fields by hand. proto.Size would be too slow, because gRPC measures each message again,
+// and measuring twice costs as much as encoding.
 func atMost(u *p4v1.Update) int {
-	const tagsAndLengths = 16 // of one message or field, and of the numbers in it
+	const tagsAndLengths = 16 // upper bound for the tag and length of one message or field, and for the numbers in it
 	e := u.GetEntity().GetTableEntry()
 	action, direct := e.GetAction().GetType().(*p4v1.TableAction_Action)
 	if e == nil || !direct || e.GetMeterConfig() != nil || e.GetCounterData() != nil || e.GetMeterCounterData() != nil {

@@ -13,8 +13,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// What the session, and a recording, add to a write: the bare stub with the same batches is the floor. The fake takes everything at
-// once, so that the rest is gRPC and the encoding.
+// BenchmarkWrite measures how much time the session and a recording add to a write. The result is compared with the bare stub,
+// which writes the same batches. The fake switch answers at once, so that the remaining time is spent in gRPC and in encoding.
 func BenchmarkWrite(b *testing.B) {
 	const n = 100_000
 	s := dialed(b, (&fakeSwitch{}).serve(b))
@@ -58,9 +58,9 @@ func BenchmarkWrite(b *testing.B) {
 	})
 }
 
-// What the session adds to reading a full table back, in one message and in messages of 1,000, and from a switch: the
-// bare stub on a connection of its own, with nothing set but the limit that it needs, is the floor. The two take turns,
-// so that both meet the same machine; x-floor is their ratio.
+// BenchmarkReadTable measures how much time the session adds to a read of a full table: in one message, in messages of 1,000
+// entries, and from an embedded switch. The result is compared with the bare stub on a connection of its own, whose only setting is
+// the required message limit. Both alternate, so that they run under the same conditions. x-floor is the ratio of their times.
 func BenchmarkReadTable(b *testing.B) {
 	const n = 100_000
 	messages := func(each int) func(testing.TB) Config {
@@ -136,7 +136,7 @@ func BenchmarkReadTable(b *testing.B) {
 			}
 			var session, bare time.Duration
 			for i := 0; b.Loop(); i++ {
-				if i%2 == 0 { // who goes first meets the other's garbage
+				if i%2 == 0 { // alternate the order, because the first function leaves garbage for the second
 					timed(&session, ours)
 					timed(&bare, floor)
 				} else {
@@ -151,8 +151,8 @@ func BenchmarkReadTable(b *testing.B) {
 	}
 }
 
-// A full switch, really: 100,000 entries written, refused, read and deleted again. Each part is reported by its own
-// rate.
+// BenchmarkRealSwitch writes 100,000 entries to a real switch, writes them again so that they are refused, reads them and deletes
+// them. The rate of each part is reported separately.
 func BenchmarkRealSwitch(b *testing.B) {
 	const n = 100_000
 	entities := make([]*p4v1.Entity, n)

@@ -6,7 +6,7 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// An encodedMessage is a received message that is not decoded.
+// An encodedMessage is a received message that has not been decoded.
 type encodedMessage struct{ buffer mem.Buffer }
 
 func (m *encodedMessage) bytes() []byte { return m.buffer.ReadOnlyData() }
@@ -16,7 +16,7 @@ func (m *encodedMessage) free() {
 	m.buffer = nil
 }
 
-// An encodedRequest is a request that is already encoded.
+// An encodedRequest is a request that has already been encoded.
 type encodedRequest []byte
 
 // asEncoded makes a call accept encodedMessages and encodedRequests in addition to protobuf messages.

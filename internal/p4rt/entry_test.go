@@ -19,7 +19,8 @@ import (
 	"op25b/p4src"
 )
 
-// oneOfEach has an entry in every table, and both multicast groups, one of them so large that its length takes two bytes.
+// oneOfEach returns an entry of every table and both multicast groups. One of the groups is so large that its length
+// takes two bytes.
 func oneOfEach(t testing.TB) []pipeline.Entry {
 	t.Helper()
 	p4, p6 := netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")
@@ -70,7 +71,8 @@ func same(a, b pipeline.Entry) bool {
 	return a.Key == b.Key && a.Value == b.Value && a.String() == b.String()
 }
 
-// What is encoded by hand is what protobuf encodes, to the byte, and is decoded to the same entry.
+// An entry that is encoded by hand is identical, byte for byte, to the encoding by protobuf. Decoding it returns the same
+// entry.
 func TestEntriesAreMessages(t *testing.T) {
 	for _, e := range oneOfEach(t) {
 		u := entries{{Kind: pipeline.Insert, Entry: &e}}
@@ -86,7 +88,8 @@ func TestEntriesAreMessages(t *testing.T) {
 	}
 }
 
-// What a switch gives back in its own way (other order of the matches, padded bytes, counters) is the same entry.
+// A switch may return an entry in another form: with another order of the matches, padded bytes or counters. The decoded
+// entry must still be the same.
 func TestReadBackIsTheSameEntry(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		key := pipeline.VerdictKey{
@@ -173,7 +176,7 @@ func TestForeignEntities(t *testing.T) {
 	}
 }
 
-// FuzzEntity: what the decoder takes of any message is an entry that is encoded and decoded without loss.
+// FuzzEntity verifies that every entry that the decoder accepts can be encoded and decoded without loss.
 func FuzzEntity(f *testing.F) {
 	for _, e := range oneOfEach(f) {
 		encoded, _ := proto.Marshal(Entity(e))
@@ -195,7 +198,7 @@ func FuzzEntity(f *testing.F) {
 	})
 }
 
-// Every table is asked for by itself, and each field of an answer that is none is passed over.
+// ReadEntries sends one request for each table and skips unknown fields in the answers.
 func TestReadEntries(t *testing.T) {
 	all := oneOfEach(t)
 	unknown := &p4v1.ReadResponse{}
@@ -248,7 +251,7 @@ func TestReadEntries(t *testing.T) {
 		t.Errorf("without a program: %v", err)
 	}
 	for want, answer := range map[string][]byte{
-		"the answer is no ReadResponse": {0x0a, 0x05, 0x00}, // an entity of five bytes, of which there is one
+		"the answer is no ReadResponse": {0x0a, 0x05, 0x00}, // the length of the entity is five bytes, but only one byte follows
 		"not an entry of this pipeline": {0x0a, 0x00},
 	} {
 		broken := &p4v1.ReadResponse{}
@@ -260,7 +263,7 @@ func TestReadEntries(t *testing.T) {
 	}
 }
 
-// Entries are written in batches, each within its bounds, and a refusal says which update it is of.
+// WriteEntries writes entries in batches that stay within the limits.
 func TestWriteEntries(t *testing.T) {
 	all := oneOfEach(t)
 	updates := make([]pipeline.Update, len(all))
@@ -293,7 +296,7 @@ func TestWriteEntries(t *testing.T) {
 	}
 }
 
-// A flow list is read member by member; another digest is not this program's.
+// MailFlows decodes each member of a mail flow. It refuses digests that do not belong to this program.
 func TestMailFlows(t *testing.T) {
 	list := func(id uint32, values ...[]byte) *p4v1.DigestList {
 		s := &p4v1.P4StructLike{}

@@ -15,9 +15,9 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// ReadEntries reads everything that the given tables hold, with one request per table, and calls fn with each entry.
-// An error from fn ends the read and is returned unchanged. ReadEntries returns pipeline.ErrForeign for an entry that
-// no State can have.
+// ReadEntries reads all entries of the given tables, with one request per table, and calls fn with each entry. An
+// error from fn ends the read and is returned unchanged. If an entry cannot be part of any State, ReadEntries returns
+// pipeline.ErrForeign.
 func (r *Reader) ReadEntries(ctx context.Context, tables []pipeline.Table, fn func(pipeline.Entry) error) error {
 	var form p4entry.Entry
 	for _, t := range tables {
@@ -27,7 +27,7 @@ func (r *Reader) ReadEntries(ctx context.Context, tables []pipeline.Table, fn fu
 			return stream.RecvMsg(&answer)
 		}, func() error {
 			defer answer.free()
-			var stop error // error of fn or of decoding an entity
+			var stop error // error from fn or from decoding an entity
 			err := eachField(answer.bytes(), func(field protowire.Number, _ uint64, entity []byte) error {
 				if field != 1 { // ReadResponse.entities
 					return nil
@@ -52,7 +52,7 @@ func (r *Reader) ReadEntries(ctx context.Context, tables []pipeline.Table, fn fu
 	return nil
 }
 
-// Request returns the read filter for everything that a table holds.
+// Request returns the filter that reads all entries of a table.
 func Request(t pipeline.Table) *p4v1.Entity {
 	if t.IsGroups() {
 		return &p4v1.Entity{Entity: &p4v1.Entity_PacketReplicationEngineEntry{PacketReplicationEngineEntry: &p4v1.PacketReplicationEngineEntry{
@@ -61,13 +61,13 @@ func Request(t pipeline.Table) *p4v1.Entity {
 	}
 	request := &p4v1.TableEntry{TableId: t.ID(), IsDefaultAction: t.OnlyDefault()}
 	if t.Metered() {
-		request.MeterConfig = &p4v1.MeterConfig{} // requests the meters of the entries too
+		request.MeterConfig = &p4v1.MeterConfig{} // also requests the meters of the entries
 	}
 	return &p4v1.Entity{Entity: &p4v1.Entity_TableEntry{TableEntry: request}}
 }
 
-// EntryOf converts a message to an entry. Counters, metadata and idle times are ignored. EntryOf returns
-// pipeline.ErrForeign for an entity that no State can have.
+// EntryOf converts a message to an entry. It ignores counters, metadata and idle times. It returns
+// pipeline.ErrForeign if the entity cannot be part of any State.
 func EntryOf(m *p4v1.Entity) (pipeline.Entry, error) {
 	encoded, err := proto.Marshal(m)
 	if err != nil {
@@ -77,7 +77,7 @@ func EntryOf(m *p4v1.Entity) (pipeline.Entry, error) {
 	return readEntity(encoded, &form)
 }
 
-// readEntity decodes an Entity. form is scratch space.
+// readEntity decodes an encoded Entity. form is scratch space.
 func readEntity(b []byte, form *p4entry.Entry) (e pipeline.Entry, err error) {
 	kind := "an empty entity"
 	err = eachField(b, func(field protowire.Number, _ uint64, in []byte) (err error) {
@@ -217,7 +217,7 @@ func readGroup(b []byte) (pipeline.Entry, error) {
 			var port pipeline.Port
 			err := eachField(in, func(field protowire.Number, v uint64, in []byte) error {
 				switch field {
-				case 1: // egress_port, which P4Runtime 1.4 deprecates and bmv2 uses in answers
+				case 1: // egress_port is deprecated since P4Runtime 1.4, but bmv2 uses it in answers
 					port = pipeline.Port(v)
 				case 3: // port
 					for _, x := range in {
@@ -235,8 +235,8 @@ func readGroup(b []byte) (pipeline.Entry, error) {
 	return pipeline.NewGroup(id, ports), err
 }
 
-// eachField calls fn with each field of an encoded message: its number, its value if it is a number, and its bytes if
-// it has a length.
+// eachField calls fn for each field of an encoded message. The arguments are the field's number, its value if the
+// field is a varint, and its bytes if the field has a length.
 func eachField(b []byte, fn func(field protowire.Number, v uint64, in []byte) error) error {
 	for len(b) > 0 {
 		field, kind, n := protowire.ConsumeTag(b)

@@ -9,8 +9,8 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// Entries are encoded by hand: a tree of about ten messages for each entry would cost more than the rest of a write.
-// Field numbers are those of p4runtime.proto.
+// Entries are encoded by hand, because building about ten messages for each entry would cost more than the rest of a
+// write. The field numbers are those of p4runtime.proto.
 
 // entries is a list of updates in the form of pipeline entries.
 type entries []pipeline.Update
@@ -31,7 +31,7 @@ func (e entries) encoded(i int) []byte {
 }
 
 func (e entries) batch(s *Session, from int) batch {
-	const perUpdate = 64 // approximate number of bytes
+	const perUpdate = 64 // approximate size of an update in bytes
 	end := min(len(e), from+s.cfg.BatchSize)
 	b := make([]byte, 0, perUpdate*(end-from))
 	head, err := proto.Marshal(&p4v1.WriteRequest{DeviceId: s.cfg.DeviceID, Role: s.cfg.Role, ElectionId: s.cfg.ElectionID.proto()})
@@ -57,7 +57,7 @@ func appendUpdate(b []byte, u *pipeline.Update, form *p4entry.Entry) []byte {
 	return finish(appendEntity(b, u.Entry, form), at)
 }
 
-// appendEntity appends an entry as an Entity. form is scratch space for its encoding.
+// appendEntity appends an entry in the encoding of an Entity. form is scratch space.
 func appendEntity(b []byte, e *pipeline.Entry, form *p4entry.Entry) []byte {
 	if id, ports, ok := e.Group(); ok {
 		return appendGroup(b, id, ports)
@@ -111,7 +111,7 @@ func appendMatch(b []byte, m *p4entry.Match) []byte {
 	case p4entry.Ternary:
 		b, value = begin(b, 3)
 		b = appendBytes(appendBytes(b, 1, m.Value), 2, m.Mask)
-	default: // LPM; the pipeline has no other kind
+	default: // LPM, because the pipeline has no other kind of match
 		b, value = begin(b, 4)
 		b = appendInt(appendBytes(b, 1, m.Value), 2, uint64(m.PrefixLen))
 	}
@@ -131,13 +131,13 @@ func appendGroup(b []byte, id uint32, ports []pipeline.Port) []byte {
 	return finish(finish(b, group), engine)
 }
 
-// begin starts a message in a field. finish fills in the length of the message.
+// begin starts a nested message in a field. finish later fills in its length.
 func begin(b []byte, field protowire.Number) ([]byte, int) {
 	b = append(protowire.AppendTag(b, field, protowire.BytesType), 0)
 	return b, len(b)
 }
 
-// finish ends the message that begins at offset at.
+// finish ends the nested message that begins at offset at.
 func finish(b []byte, at int) []byte {
 	n := len(b) - at
 	if n < 0x80 {
@@ -165,7 +165,7 @@ func appendBytes(b []byte, field protowire.Number, v []byte) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(b, field, protowire.BytesType), v)
 }
 
-// Entity returns an entry as a message.
+// Entity converts an entry to a message.
 func Entity(e pipeline.Entry) *p4v1.Entity {
 	var form p4entry.Entry
 	m := new(p4v1.Entity)

@@ -38,7 +38,7 @@ func TestErrorText(t *testing.T) {
 	}
 }
 
-// The error of a connection names the switch and the cause once each.
+// The text of a connection error contains the switch and the cause exactly once.
 func TestConnectErrorSaysItOnce(t *testing.T) {
 	for message, want := range map[string]string{
 		`connection error: desc = "transport: Error while dialing: dial tcp 192.0.2.1:9559: connect: connection refused"`:   "connection refused",
@@ -82,7 +82,8 @@ func TestBackoffGrowsToItsMaximum(t *testing.T) {
 			wait := b.after(failures)
 			low, high = min(low, wait), max(high, wait)
 		}
-		// 1,000 draws that all miss a tenth of the range at one of its ends: 2 x 0.9^1000, once in 10^45.
+		// The probability that 1,000 draws all miss a tenth of the range at one of its ends is 2 x
+		// 0.9^1000, or 1 in 10^45.
 		if low < full/2 || high > full || low > full*55/100 || high < full*95/100 {
 			t.Errorf("after %d failures %v to %v, want %v to %v", failures, low, high, full/2, full)
 		}

@@ -19,9 +19,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A fakeSwitch is a scripted P4Runtime server. It is a fake: it holds no entries and knows no rules. It stands in
-// where a real server cannot be brought to misbehave at the wanted moment; what a real one does is tested against the
-// embedded switch. The functions are what it answers; a nil one succeeds and says nothing.
+// A fakeSwitch is a scripted P4Runtime server. It has no entries and applies no rules. Tests use it if a real server
+// cannot be made to misbehave at the right time; the behaviour of a real server is tested with the embedded switch.
+// Each function determines an answer. If a function is nil, the request succeeds with an empty answer.
 type fakeSwitch struct {
 	p4v1.UnimplementedP4RuntimeServer
 
@@ -32,16 +32,16 @@ type fakeSwitch struct {
 	get       func(*p4v1.GetForwardingPipelineConfigRequest) (*p4v1.ForwardingPipelineConfig, error)
 	alive     func(context.Context) error
 
-	hungUp func(*fakeStream) // the session has ended its side; the stream ends when this returns
+	hungUp func(*fakeStream) // called after the session has closed its side of the stream; the stream ends when this function returns
 
-	streams chan *fakeStream // every stream that was arbitrated, where a test wants them
+	streams chan *fakeStream // receives every arbitrated stream, unless nil
 }
 
-// A fakeStream is the switch's end of a stream.
+// A fakeStream is the fake switch's end of a stream.
 type fakeStream struct {
 	p4v1.P4Runtime_StreamChannelServer
-	got chan *p4v1.StreamMessageRequest // what the session sends after the arbitration
-	end chan error                      // ends the stream with this error
+	got chan *p4v1.StreamMessageRequest // messages that the session sends after the arbitration
+	end chan error                      // an error sent here ends the stream
 }
 
 func (s *fakeStream) arbitration(code codes.Code, leader ElectionID) {
@@ -134,8 +134,8 @@ const testDevice = 7
 
 var testElection = ElectionID{Low: 42}
 
-// serve runs the fake on a TCP port of its own until the test ends, and returns the configuration for a session with
-// it.
+// serve runs the fake on its own TCP port until the end of the test. It returns the configuration for a session with
+// the fake.
 func (f *fakeSwitch) serve(t testing.TB) Config {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -146,7 +146,7 @@ func (f *fakeSwitch) serve(t testing.TB) Config {
 	return Config{Addr: ln.Addr().String(), DeviceID: testDevice, ElectionID: testElection}
 }
 
-// serveInBubble runs the fake on a connection in memory, for synctest; it stops with the returned function.
+// serveInBubble runs the fake on an in-memory connection, for use with synctest. The caller must call stop.
 func (f *fakeSwitch) serveInBubble(t testing.TB) (_ Config, stop func()) {
 	t.Helper()
 	ln := bufconn.Listen(1 << 20)
@@ -175,7 +175,7 @@ func (f *fakeSwitch) serveOn(t testing.TB, ln net.Listener) (stop func()) {
 	return stop
 }
 
-// dialed returns a session that is closed with the test.
+// dialed returns a session that is closed at the end of the test.
 func dialed(t testing.TB, cfg Config) *Session {
 	t.Helper()
 	s, err := Dial(t.Context(), cfg)
@@ -186,7 +186,7 @@ func dialed(t testing.TB, cfg Config) *Session {
 	return s
 }
 
-// perUpdate is the answer of section 12.3: UNKNOWN, with one p4.v1.Error for each code.
+// perUpdate returns an answer as defined in section 12.3: UNKNOWN, with one p4.v1.Error for each code.
 func perUpdate(cs ...codes.Code) error {
 	st := &status.Status{Code: int32(codes.Unknown), Message: "write failure"}
 	for _, c := range cs {
@@ -203,7 +203,7 @@ func perUpdate(cs ...codes.Code) error {
 	return grpcstatus.FromProto(st).Err()
 }
 
-// entry is a table entry; n goes into its key, to tell entries apart.
+// entry returns a table entry. n is part of its key and distinguishes entries.
 func entry(table, n uint32) *p4v1.Entity {
 	return &p4v1.Entity{Entity: &p4v1.Entity_TableEntry{TableEntry: &p4v1.TableEntry{
 		TableId: table,

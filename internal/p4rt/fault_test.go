@@ -11,8 +11,9 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// I3 Fenced: a primary that is stopped in the middle of a write (SIGSTOP, a laptop's lid, a network that holds its
-// packets) and woken when another owns the switch has written nothing, and knows why.
+// I3 Fenced. A primary is stopped during a write, for example by SIGSTOP, a closed laptop or a network that holds
+// its packets. When it wakes up, another controller owns the switch. It must have written nothing, and its error
+// must be ErrNotPrimary.
 func TestFaultWokenPrimary(t *testing.T) {
 	onRealSwitches(t, func(t *testing.T, on target) {
 		direct := on.start(t)
@@ -28,7 +29,7 @@ func TestFaultWokenPrimary(t *testing.T) {
 		l.freeze()
 		result := make(chan error, 1)
 		go func() { result <- s.Write(t.Context(), updatesOf(p4v1.Update_INSERT, route(1, 2), route(2, 2))) }()
-		l.await(100) // the write is on its way
+		l.await(100) // the write has been sent
 
 		direct.ElectionID = ElectionID{Low: testElection.Low + 1}
 		next := dialed(t, direct)
@@ -53,12 +54,12 @@ func TestFaultWokenPrimary(t *testing.T) {
 	})
 }
 
-// A connection that is cut under a write leaves its batch unclear, whatever became of it, and nobody sends it again:
-// not this session, and not the next one that Keep makes.
+// If a connection is cut during a write, the outcome of the batch is unclear. The batch is never sent again, neither
+// by this session nor by the next session of Keep.
 func TestFaultCutUnderWrite(t *testing.T) {
 	for name, tt := range map[string]struct {
 		cut     func(*link)
-		arrived bool // the switch has the batch, and its answer is lost
+		arrived bool // whether the switch received the batch, so that only the answer is lost
 		want    error
 	}{
 		"reset before it arrives": {(*link).reset, false, ErrUnreachable},
@@ -124,7 +125,7 @@ func TestFaultCutUnderWrite(t *testing.T) {
 	}
 }
 
-// A connection that is cut while nothing is asked ends the session at once, by a named reason.
+// If a connection is cut while no request is in progress, the session ends at once with ErrStreamLost.
 func TestFaultCutWhileIdle(t *testing.T) {
 	for name, cut := range map[string]func(*link){
 		"reset":               (*link).reset,
@@ -150,7 +151,7 @@ func TestFaultCutWhileIdle(t *testing.T) {
 	}
 }
 
-// A network that swallows what is sent shows by the timeouts of the requests: each says so, and none hangs.
+// If the network drops everything that is sent, each request ends with a timeout error. None hangs.
 func TestFaultSilence(t *testing.T) {
 	p, cfg := through(t, startEmbedded(t), sound)
 	cfg.CallTimeout, cfg.PushTimeout, cfg.ProbeTimeout = 50*time.Millisecond, 50*time.Millisecond, 50*time.Millisecond
@@ -174,7 +175,7 @@ func TestFaultSilence(t *testing.T) {
 	}
 }
 
-// A network that passes byte by byte is slow, and nothing else: everything arrives, whole.
+// If the network transmits byte by byte, requests are slow but succeed.
 func TestFaultSlow(t *testing.T) {
 	_, cfg := through(t, startEmbedded(t), drip)
 	s := dialed(t, cfg)
@@ -197,7 +198,8 @@ func TestFaultSlow(t *testing.T) {
 	}
 }
 
-// Who accepts and never answers is found by the dial's timeout, with nothing left behind; and Keep by its own.
+// If a server accepts the connection but never answers, Dial and DialReader return after their timeout, and Keep
+// reports that the switch is unreachable.
 func TestFaultAcceptsOnly(t *testing.T) {
 	_, cfg := through(t, startEmbedded(t), deaf)
 	cfg.DialTimeout = 50 * time.Millisecond

@@ -9,18 +9,18 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// FlowDigest returns the entity whose INSERT makes a switch send mail flows. Each list has at most size flows and is
+// FlowDigest returns the entity to INSERT so that a switch sends mail flows. Each list has at most size flows and is
 // sent at most delay after its first flow.
 func FlowDigest(size int32, delay time.Duration) *p4v1.Entity {
 	return &p4v1.Entity{Entity: &p4v1.Entity_DigestEntry{DigestEntry: &p4v1.DigestEntry{
 		DigestId: pipeline.MailFlowDigest,
-		// The data plane limits the number of flows, so a list that is not acknowledged need not be sent again.
+		// The data plane limits the number of flows, so a list that was not acknowledged need not be sent again.
 		Config: &p4v1.DigestEntry_Config{MaxListSize: size, MaxTimeoutNs: delay.Nanoseconds(), AckTimeoutNs: time.Second.Nanoseconds()},
 	}}}
 }
 
-// MailFlows decodes a digest list. It returns pipeline.ErrForeign if the list has no mail flows or does not match
-// this program.
+// MailFlows decodes a digest list. It returns pipeline.ErrForeign if the list is not a list of mail flows or does
+// not match this program.
 func MailFlows(list *p4v1.DigestList) ([]pipeline.MailFlow, error) {
 	if list.GetDigestId() != pipeline.MailFlowDigest {
 		return nil, fmt.Errorf("%w: digest %#x", pipeline.ErrForeign, list.GetDigestId())
@@ -40,7 +40,7 @@ func MailFlows(list *p4v1.DigestList) ([]pipeline.MailFlow, error) {
 	return flows, nil
 }
 
-// LineMailRead returns the request for the mail counter of one line and outcome.
+// LineMailRead returns the read filter for the mail counter of one line and outcome.
 func LineMailRead(line pipeline.LineIndex, outcome pipeline.MailOutcome) *p4v1.Entity {
 	counter, index := pipeline.LineMailCell(line, outcome)
 	return &p4v1.Entity{Entity: &p4v1.Entity_CounterEntry{CounterEntry: &p4v1.CounterEntry{CounterId: counter, Index: &p4v1.Index{Index: index}}}}

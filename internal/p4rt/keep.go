@@ -10,36 +10,38 @@ import (
 )
 
 // DefaultProbeInterval is how often Keep probes a connected switch. Two missed probes of DefaultProbeTimeout end the
-// session, so that a hung switch is detected within 10 + 5 + 5 s. 1,000 switches cost 100 small requests per second.
+// session, so that a hung switch is detected within 10 + 5 + 5 s. With 1,000 switches, the controllers send 100 small
+// requests per second.
 const DefaultProbeInterval = 10 * time.Second
 
-// missedProbes is the number of missed probes in a row that ends a session. A switch that is busy with a large batch
-// may miss one.
+// missedProbes is the number of consecutive missed probes that ends a session. It is more than 1, because a switch that is
+// busy with a large batch may miss a probe.
 const missedProbes = 2
 
-// A KeepConfig configures Keep and every session that it makes.
+// A KeepConfig configures Keep and the sessions that Keep makes.
 type KeepConfig struct {
 	Config
 	Backoff       Backoff
-	ProbeInterval time.Duration // DefaultProbeInterval if 0
-	// OnStatus, if not nil, is called with every change, in Keep's goroutine. Changes that occur while it runs may be
-	// combined. OnStatus must not block for long, because Keep does nothing else meanwhile.
+	ProbeInterval time.Duration // interval of probes; 0 means DefaultProbeInterval
+	// OnStatus, if not nil, is called in Keep's goroutine with every change of the status. Changes that occur during a
+	// call may be combined. OnStatus must not block for long, because Keep does nothing else in the meantime.
 	OnStatus func(SessionStatus)
-	// OnAlive, if not nil, is called whenever the switch has answered the arbitration or a probe, from several goroutines.
+	// OnAlive, if not nil, is called whenever the switch has answered the arbitration or a probe. It may be called from
+	// several goroutines.
 	OnAlive func()
 }
 
-// Keep maintains a session with the switch. Whenever the session is lost, Keep dials again, with growing pauses. Each
-// time the session becomes primary, Keep calls fn and waits for fn to return. The context of fn is cancelled when
-// primacy or the session is lost; context.Cause returns the reason (see Session.PrimaryContext). If fn returns nil
-// while the session is still primary, the work is done and Keep returns nil. If fn returns an error while the session
-// is still primary, Keep logs the error and dials a new session. After the loss of primacy the result of fn is
-// ignored.
+// Keep maintains a session with the switch. Whenever the session is lost, Keep dials again, with growing pauses. Each time
+// the session becomes primary, Keep calls fn and waits for fn to return. The context of fn is cancelled when the session
+// ends or is no longer primary; context.Cause returns the reason (see Session.PrimaryContext). If fn returns nil while the
+// session is still primary, the work is done and Keep returns nil. If fn returns an error while the session is still
+// primary, Keep logs the error and dials a new session. If the session is no longer primary, Keep ignores the result of
+// fn.
 //
-// If the switch cannot be reached, refuses the arbitration or follows another controller, Keep tries again or waits
-// as backup. Keep returns ErrConfig for an invalid configuration, or the cause of ctx's end. A caller that loses the
-// ownership behind the election id must end ctx. When the caller regains the ownership, it must call Keep with a
-// higher id: once Keep has seen a higher id than its own, it stays a backup.
+// If the switch cannot be reached or refuses the arbitration, Keep tries again. If the switch follows another controller,
+// Keep waits as backup. Keep returns ErrConfig if the configuration is invalid, and the cause of ctx when ctx ends. A
+// caller that loses the ownership on which the election id is based must end ctx. When the caller regains the ownership,
+// it must call Keep with a higher id, because Keep stays a backup after it has seen a higher id than its own.
 func Keep(ctx context.Context, cfg KeepConfig, fn func(ctx context.Context, s *Session) error) error {
 	k, err := newKeeper(cfg, fn)
 	if err != nil {
@@ -73,7 +75,7 @@ func Keep(ctx context.Context, cfg KeepConfig, fn func(ctx context.Context, s *S
 	}
 }
 
-// A keeper is the state of one run of Keep. Only Keep's goroutine uses it.
+// A keeper is the state of one call of Keep. Only the goroutine of Keep uses it.
 type keeper struct {
 	cfg     Config
 	backoff Backoff
@@ -83,7 +85,7 @@ type keeper struct {
 	fn      func(context.Context, *Session) error
 	log     *zap.Logger
 	last    SessionStatus
-	seen    ElectionID // the highest election id that any session has seen
+	seen    ElectionID // the highest election id that was seen in any session
 }
 
 func newKeeper(cfg KeepConfig, fn func(context.Context, *Session) error) (*keeper, error) {
@@ -115,10 +117,10 @@ func newKeeper(cfg KeepConfig, fn func(context.Context, *Session) error) (*keepe
 	}, nil
 }
 
-// session dials once and maintains the session until it ends. done reports whether fn has finished its work; lasted
-// is the age of the session, without the dial.
+// session dials once and maintains the session until the session ends. done reports whether fn has finished its work.
+// lasted is the duration of the session, without the dial.
 func (k *keeper) session(ctx context.Context) (done bool, lasted time.Duration, err error) {
-	if k.last.Since.IsZero() { // later dials keep the loss and its reason visible until they succeed
+	if k.last.Since.IsZero() { // during later dials, the status continues to show the loss and its reason
 		k.report(SessionStatus{State: Connecting, Reason: ReasonDialing, Since: time.Now()})
 	}
 	s, err := dial(ctx, k.cfg, k.seen)
@@ -150,7 +152,7 @@ func (k *keeper) serve(ctx context.Context, s *Session) (done bool, err error) {
 	var work context.Context
 	release := func() {}
 	defer func() {
-		if running { // fn's context has ended together with the session
+		if running { // wait for fn, whose context has ended together with the session
 			<-returned
 		}
 		release()
@@ -174,7 +176,7 @@ func (k *keeper) serve(ctx context.Context, s *Session) (done bool, err error) {
 			running = false
 			switch {
 			case work.Err() != nil:
-				k.report(s.Status()) // reports the loss that ended the work before its consequences
+				k.report(s.Status()) // report the loss that ended the work before its consequences
 				return false, context.Cause(work)
 			case err != nil:
 				return false, fmt.Errorf("%s: %w", ReasonFailed, err)
@@ -185,7 +187,7 @@ func (k *keeper) serve(ctx context.Context, s *Session) (done bool, err error) {
 	}
 }
 
-// probe probes the switch at intervals, and aborts the session after missedProbes missed probes in a row.
+// probe probes the switch at intervals. After missedProbes consecutive missed probes, it aborts the session.
 func (k *keeper) probe(ctx context.Context, s *Session) {
 	ticker := time.NewTicker(k.every)
 	defer ticker.Stop()

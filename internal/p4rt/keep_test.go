@@ -14,7 +14,7 @@ import (
 	grpcstatus "google.golang.org/grpc/status"
 )
 
-// A diary notes what Keep reports the switch, without the times.
+// A diary records the statuses that Keep reports.
 type diary struct {
 	mu    sync.Mutex // guards notes
 	notes []SessionStatus
@@ -47,7 +47,7 @@ func (d *diary) steps() []step {
 	return steps
 }
 
-// kept runs Keep in the background of a bubble until the test says stop, which returns what Keep returned.
+// kept runs Keep in the background of a synctest bubble. stop ends Keep and returns its result.
 func kept(ctx context.Context, cfg KeepConfig, fn func(context.Context, *Session) error) (stop func() error) {
 	ctx, cancel := context.WithCancel(ctx)
 	result := make(chan error, 1)
@@ -58,7 +58,8 @@ func kept(ctx context.Context, cfg KeepConfig, fn func(context.Context, *Session
 	}
 }
 
-// untilLost is work that goes on until it is told to stop, and notes why.
+// untilLost returns a function for Keep that works until its context is cancelled, and then sends the cause to
+// causes.
 func untilLost(causes chan<- error) func(context.Context, *Session) error {
 	return func(ctx context.Context, _ *Session) error {
 		<-ctx.Done()
@@ -67,7 +68,8 @@ func untilLost(causes chan<- error) func(context.Context, *Session) error {
 	}
 }
 
-// The stream is cut: the work is told why, a new session is made, and the work begins anew.
+// When the stream is cut, the work's context is cancelled with the reason, Keep makes a new session, and the work
+// starts again.
 func TestKeepComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := &fakeSwitch{streams: make(chan *fakeStream, 1)}
@@ -78,7 +80,7 @@ func TestKeepComesBack(t *testing.T) {
 		end := kept(t.Context(), KeepConfig{Config: cfg, OnStatus: d.note}, untilLost(causes))
 		for range 3 {
 			stream := <-fake.streams
-			synctest.Wait() // until the work runs
+			synctest.Wait() // wait until the work runs
 			stream.end <- grpcstatus.Error(codes.Unavailable, "cut")
 			if cause := <-causes; !errors.Is(cause, ErrStreamLost) {
 				t.Errorf("cause %v, want ErrStreamLost", cause)
@@ -103,8 +105,8 @@ func TestKeepComesBack(t *testing.T) {
 	})
 }
 
-// While the switch is away the pauses grow to the maximum, each at least half of what it could be, and the status
-// goes on saying since when it is away.
+// While the switch is unreachable, the pauses grow to the maximum. Each is at least half of its upper limit. The
+// status keeps the time since which the switch has been unreachable.
 func TestKeepBacksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var dials []time.Time
@@ -141,7 +143,7 @@ func TestKeepBacksOff(t *testing.T) {
 	})
 }
 
-// A dial that hangs for long is no session that has lasted: the pauses grow all the same.
+// A dial that hangs for a long time does not count as a session that has lasted, so the pauses grow.
 func TestKeepBacksOffFromHangingDials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dials := make(chan time.Time, 100)
@@ -170,7 +172,7 @@ func TestKeepBacksOffFromHangingDials(t *testing.T) {
 	})
 }
 
-// A session that has lasted makes good for the failures before it: the switch is dialed again soon.
+// A session that has lasted long enough resets the number of failures, so that the switch is dialed again soon.
 func TestKeepForgetsOldFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var dials []time.Time
@@ -201,8 +203,8 @@ func TestKeepForgetsOldFailures(t *testing.T) {
 	})
 }
 
-// Another controller takes the switch: the work is told, and Keep becomes and stays its backup, also if the switch,
-// as bmv2 does, would have it back afterwards.
+// If another controller takes the switch over, the work's context is cancelled, and Keep becomes its backup. Keep
+// stays a backup even if the switch would promote it again afterwards, as bmv2 does.
 func TestKeepStaysBackupOnceOutranked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := &fakeSwitch{streams: make(chan *fakeStream, 1)}
@@ -217,7 +219,7 @@ func TestKeepStaysBackupOnceOutranked(t *testing.T) {
 		if cause := <-causes; !errors.Is(cause, ErrNotPrimary) {
 			t.Errorf("cause %v, want ErrNotPrimary", cause)
 		}
-		<-fake.streams // the new session, which the fake makes primary at once
+		<-fake.streams // the new session, which the fake switch immediately reports as primary
 		synctest.Wait()
 		if err := end(); !errors.Is(err, context.Canceled) {
 			t.Errorf("Keep returned %v", err)
@@ -236,7 +238,7 @@ func TestKeepStaysBackupOnceOutranked(t *testing.T) {
 	})
 }
 
-// A backup waits for as long as it takes, and begins to work when it is its turn.
+// A backup waits as long as necessary, and starts to work when it becomes primary.
 func TestKeepBackupIsPromoted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := &fakeSwitch{streams: make(chan *fakeStream, 1), arbitrate: answers(codes.AlreadyExists, ElectionID{Low: 41})}
@@ -263,7 +265,8 @@ func TestKeepBackupIsPromoted(t *testing.T) {
 	})
 }
 
-// A switch whose stream stands but which answers no more is found by two missed probes; one is forgiven.
+// If a switch keeps its stream open but does not answer requests, two consecutive missed probes end the session. A
+// single missed probe does not.
 func TestKeepFindsHungSwitch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		probes := make(chan time.Duration, 10)
@@ -271,7 +274,7 @@ func TestKeepFindsHungSwitch(t *testing.T) {
 		fake := &fakeSwitch{streams: make(chan *fakeStream, 2), alive: func(ctx context.Context) error {
 			at := time.Since(began)
 			probes <- at
-			if at != 20*time.Second { // all but the second hang
+			if at != 20*time.Second { // all probes except the second hang
 				<-ctx.Done()
 				return ctx.Err()
 			}
@@ -285,18 +288,19 @@ func TestKeepFindsHungSwitch(t *testing.T) {
 		if !errors.Is(cause, ErrUnreachable) {
 			t.Errorf("cause %v, want ErrUnreachable", cause)
 		}
-		// Probes at 10 s (lost), 20 s (answered), 30 s (lost) and 40 s (lost after 5 s).
+		// The probes at 10 s and 30 s are missed, the probe at 20 s is answered, and the probe at 40 s is missed
+		// after 5 s.
 		if took := time.Since(began); took != 45*time.Second || len(probes) != 4 {
 			t.Errorf("found after %v and %d probes, want 45 s and 4", took, len(probes))
 		}
 		<-fake.streams
-		<-fake.streams // a new session
+		<-fake.streams // the new session
 		synctest.Wait()
 		_ = end()
 	})
 }
 
-// The work's own result decides what follows while the session is primary.
+// While the session is primary, the result of the work determines whether Keep returns or dials again.
 func TestKeepWorkReturns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := &fakeSwitch{}

@@ -13,12 +13,12 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Cookie returns the cookie with which a pipeline is pushed: the first 64 bits of the SHA-256 over the length of its
-// P4Info, the P4Info, and its device configuration. The cookie 0 means that a pipeline was pushed without a cookie.
-// Cookie returns 0 only for a P4Info that cannot be encoded because it has a string that is not UTF-8.
+// Cookie returns the cookie of a pipeline: the first 64 bits of the SHA-256 over the length of its P4Info, the
+// P4Info, and its device configuration. The cookie 0 means that a pipeline was pushed without a cookie. Cookie
+// returns 0 only if the P4Info cannot be encoded because a string in it is not valid UTF-8.
 //
 // The hash covers the deterministic encoding of the P4Info. If a later protobuf release changes that encoding, an
-// upgrade causes an unnecessary push; no push is ever missed.
+// upgrade causes an unnecessary push. It never causes a necessary push to be omitted.
 func Cookie(p4info *configv1.P4Info, deviceConfig []byte) uint64 {
 	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(p4info)
 	if err != nil {
@@ -28,8 +28,8 @@ func Cookie(p4info *configv1.P4Info, deviceConfig []byte) uint64 {
 	return max(1, binary.BigEndian.Uint64(sum[:]))
 }
 
-// PipelineCookie returns the cookie of the switch's pipeline, or 0 if the pipeline was pushed without a cookie. The
-// bool is false, and the error nil, if the switch has no pipeline.
+// PipelineCookie returns the cookie of the switch's pipeline, or 0 if the pipeline was pushed without a cookie. If
+// the switch has no pipeline, the bool is false and the error is nil.
 func (r *Reader) PipelineCookie(ctx context.Context) (uint64, bool, error) {
 	config, err := r.getPipeline(ctx, "read pipeline cookie", p4v1.GetForwardingPipelineConfigRequest_COOKIE_ONLY)
 	if errors.Is(err, ErrNoPipeline) {
@@ -69,9 +69,10 @@ func (r *Reader) getPipeline(ctx context.Context, op string, what p4v1.GetForwar
 	return answer.GetConfig(), nil
 }
 
-// Push puts a pipeline in force (VERIFY_AND_COMMIT, section 14), which clears every entry of the switch. Push returns
-// ErrNotPrimary if the session is not primary, and ErrPipelineRefused with the switch's message if the switch refuses
-// the pipeline. If Push returns ErrUnreachable, the switch may have either pipeline.
+// Push pushes a pipeline and puts it in force (VERIFY_AND_COMMIT, section 14). This deletes all entries of the
+// switch. Push returns ErrNotPrimary if the session is not primary, and ErrPipelineRefused with the switch's message
+// if the switch refuses the pipeline. If Push returns ErrUnreachable, the switch may have either the old or the new
+// pipeline.
 func (s *Session) Push(ctx context.Context, p4info *configv1.P4Info, deviceConfig []byte, cookie uint64) error {
 	const op = "push pipeline"
 	if err := s.mayWrite(ctx); err != nil {
@@ -88,7 +89,8 @@ func (s *Session) Push(ctx context.Context, p4info *configv1.P4Info, deviceConfi
 	return nil
 }
 
-// push is Push for a session that may write. refused reports whether the switch has kept its previous pipeline.
+// push pushes a pipeline like Push, but does not check whether the session is primary. refused reports whether the
+// switch has kept its previous pipeline.
 func (s *Session) push(ctx context.Context, p4info *configv1.P4Info, deviceConfig []byte, cookie uint64) (refused bool, err error) {
 	const op = "push pipeline"
 	callCtx, cancel := graceful(ctx, s.cfg.PushTimeout, s.cfg.CancelGrace)
@@ -112,8 +114,8 @@ func (s *Session) push(ctx context.Context, p4info *configv1.P4Info, deviceConfi
 	}
 }
 
-// EnsurePipeline pushes the pipeline unless the Cookie shows that the switch already has it, and reports whether it
-// pushed. If the switch already has the pipeline, the session need not be primary.
+// EnsurePipeline pushes the pipeline unless the switch's cookie shows that the switch already has it. pushed reports
+// whether the pipeline was pushed. If the switch already has the pipeline, the session need not be primary.
 func (s *Session) EnsurePipeline(ctx context.Context, p4info *configv1.P4Info, deviceConfig []byte) (pushed bool, err error) {
 	want := Cookie(p4info, deviceConfig)
 	if want == 0 {
@@ -130,8 +132,8 @@ func (s *Session) EnsurePipeline(ctx context.Context, p4info *configv1.P4Info, d
 	if err := s.Push(ctx, p4info, deviceConfig, want); err != nil {
 		return false, err
 	}
-	// A switch that does not keep the cookie would be pushed to, and thereby emptied, at each start of the
-	// controller.
+	// If a switch does not keep the cookie, every start of the controller would push the pipeline and thereby delete
+	// all entries.
 	switch have, ok, err = s.PipelineCookie(ctx); {
 	case err != nil:
 		return true, err

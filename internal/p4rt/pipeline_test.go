@@ -20,7 +20,7 @@ func program(name string) *configv1.P4Info {
 	return &configv1.P4Info{PkgInfo: &configv1.PkgInfo{Name: name, Arch: "v1model"}}
 }
 
-// storing lets a fake keep what is pushed, as both bmv2 and the embedded switch do.
+// storing makes the fake keep each pushed pipeline, as both bmv2 and the embedded switch do.
 func storing(fake *fakeSwitch) (pushes *[]*p4v1.SetForwardingPipelineConfigRequest) {
 	pushes = new([]*p4v1.SetForwardingPipelineConfigRequest)
 	fake.set = func(_ context.Context, r *p4v1.SetForwardingPipelineConfigRequest) error {
@@ -41,7 +41,8 @@ func storing(fake *fakeSwitch) (pushes *[]*p4v1.SetForwardingPipelineConfigReque
 	return pushes
 }
 
-// I5 RestartIsReconcile: a pipeline that is there already is not pushed, since a push clears every entry.
+// I5 RestartIsReconcile. If the switch already has the pipeline, it is not pushed, because a push deletes all
+// entries.
 func TestEnsurePipeline(t *testing.T) {
 	fake := &fakeSwitch{}
 	pushes := storing(fake)
@@ -135,7 +136,7 @@ func TestEnsurePipelineNotUTF8(t *testing.T) {
 	}
 }
 
-// A switch that forgets cookies works, but its operator has to know what that costs.
+// A switch that does not keep cookies can be used, but a warning informs the operator about the consequence.
 func TestEnsurePipelineCookieNotKept(t *testing.T) {
 	fake := &fakeSwitch{get: func(*p4v1.GetForwardingPipelineConfigRequest) (*p4v1.ForwardingPipelineConfig, error) {
 		return &p4v1.ForwardingPipelineConfig{}, nil
@@ -155,8 +156,8 @@ func TestEnsurePipelineCookieNotKept(t *testing.T) {
 	}
 }
 
-// The cookie tells every pair apart, also where the bytes only move across the border, and is the same for an equal
-// P4Info.
+// Different pipelines have different cookies, even if only the boundary between P4Info and device configuration
+// differs. Equal P4Infos have the same cookie.
 func TestCookie(t *testing.T) {
 	encoded, err := proto.Marshal(program("a"))
 	if err != nil {

@@ -8,40 +8,41 @@ import (
 	"testing"
 )
 
-// A proxy is a network between a session and its switch that a test can spoil.
+// A proxy is a network between a session and its switch in which a test can cause faults.
 type proxy struct {
 	ln   net.Listener
 	to   string
 	how  spoilt
 	work sync.WaitGroup
 
-	mu     sync.Mutex // guards everything below
-	opened *sync.Cond // a connection has come
+	mu     sync.Mutex // guards all following fields
+	opened *sync.Cond // signals that a connection was accepted
 	links  []*link
 	closed bool
 }
 
-// A spoilt network is so from the first byte.
+// A spoilt is a fault that the network has from the first byte.
 type spoilt int
 
 const (
 	sound spoilt = iota
-	deaf         // connections are frozen
-	drip         // connections pass byte by byte
+	deaf         // data from the session is held
+	drip         // data passes byte by byte
 )
 
 // A link is one connection through the proxy.
 type link struct {
-	near, far *net.TCPConn // to the session and to the switch
+	near, far *net.TCPConn // connections to the session and to the switch
 
-	mu      sync.Mutex // guards everything below
+	mu      sync.Mutex // guards all following fields
 	changed *sync.Cond
-	frozen  bool   // bytes of the session are read, kept, and not passed on
+	frozen  bool   // while true, data from the session is kept in held
 	held    []byte // those bytes
-	seen    int    // bytes of the session so far
+	seen    int    // number of bytes received from the session so far
 }
 
-// through starts a proxy before the switch of cfg and returns the configuration that goes through it.
+// through starts a proxy in front of the switch of cfg. It returns the configuration for a session
+// through the proxy.
 func through(t *testing.T, cfg Config, how spoilt) (*proxy, Config) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -101,7 +102,7 @@ func (p *proxy) accept() {
 	}
 }
 
-// link returns the n-th connection, from 0, when it has come.
+// link waits until the n-th connection, counted from 0, was accepted, and returns it.
 func (p *proxy) link(n int) *link {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -111,7 +112,7 @@ func (p *proxy) link(n int) *link {
 	return p.links[n]
 }
 
-// up passes on what the session sends.
+// up forwards data from the session to the switch.
 func (l *link) up(buf []byte) {
 	for {
 		n, err := l.near.Read(buf)
@@ -135,14 +136,14 @@ func (l *link) up(buf []byte) {
 	}
 }
 
-// freeze stops passing on what the session sends, as a network or a stopped process does.
+// freeze stops forwarding data from the session, as a stalled network or a stopped process would.
 func (l *link) freeze() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.frozen = true
 }
 
-// thaw passes on what was held, and what comes.
+// thaw forwards the data that was held, and all further data.
 func (l *link) thaw() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -154,7 +155,7 @@ func (l *link) thaw() {
 	l.changed.Broadcast()
 }
 
-// await waits until the session has sent that many bytes more into a frozen link.
+// await waits until a frozen link holds at least the given number of bytes from the session.
 func (l *link) await(bytes int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -163,7 +164,7 @@ func (l *link) await(bytes int) {
 	}
 }
 
-// reset cuts the connection with RST on both sides.
+// reset resets the connection on both sides (RST).
 func (l *link) reset() {
 	for _, c := range []*net.TCPConn{l.near, l.far} {
 		_ = c.SetLinger(0)

@@ -11,10 +11,10 @@ import (
 )
 
 // Read returns every entity that matches one of the filters (section 13). If Read returns an error, it returns no
-// entities. Without filters, Read sends no request and returns nothing.
+// entities. Without filters, Read sends no request and returns no entities.
 //
-// bmv2 stops at the first filter that it does not support. It supports neither the wildcard over the direct counters
-// of all tables, nor registers and value sets. Read direct counters table by table instead.
+// bmv2 stops at the first filter that it does not support. It supports neither the wildcard for the direct counters
+// of all tables, nor registers, nor value sets. Read direct counters table by table instead.
 func (r *Reader) Read(ctx context.Context, filters ...*p4v1.Entity) ([]*p4v1.Entity, error) {
 	var all []*p4v1.Entity
 	err := r.ReadEach(ctx, func(batch []*p4v1.Entity) error {
@@ -31,9 +31,9 @@ func (r *Reader) Read(ctx context.Context, filters ...*p4v1.Entity) ([]*p4v1.Ent
 	return all, nil
 }
 
-// ReadEach is Read for answers that should not be held in memory at once. It calls fn with the entities of each
-// message, in the order received. An error from fn ends the read and is returned unchanged. If ReadEach returns an
-// error, fn may have received only part of the answer.
+// ReadEach is like Read, for answers that should not be in memory as a whole. It calls fn with the entities of each
+// message, in the order in which they are received. An error from fn ends the read and is returned unchanged. If
+// ReadEach returns an error, fn may have received only a part of the answer.
 func (r *Reader) ReadEach(ctx context.Context, fn func([]*p4v1.Entity) error, filters ...*p4v1.Entity) error {
 	return r.readEach(ctx, "read", fn, filters)
 }
@@ -51,8 +51,8 @@ func (r *Reader) readEach(ctx context.Context, op string, fn func([]*p4v1.Entity
 	})
 }
 
-// follow performs a read: receive takes the next message of the answer from the stream, and handle processes the
-// message.
+// follow performs a read. It calls receive to receive the next message of the answer from the stream, and handle to
+// process that message.
 func (r *Reader) follow(
 	ctx context.Context, op string, filters []*p4v1.Entity, receive func(grpc.ClientStream) error, handle func() error, opts ...grpc.CallOption,
 ) error {
@@ -68,7 +68,7 @@ func (r *Reader) follow(
 	if err == nil {
 		err = stream.SendMsg(&p4v1.ReadRequest{DeviceId: r.cfg.DeviceID, Role: r.cfg.Role, Entities: filters})
 	}
-	if err == nil || errors.Is(err, io.EOF) { // io.EOF: the stream has already ended, and receiving returns the reason
+	if err == nil || errors.Is(err, io.EOF) { // after io.EOF, the stream has already ended, and receive returns the reason
 		err = stream.CloseSend()
 	}
 	if err != nil {
@@ -82,7 +82,7 @@ func (r *Reader) follow(
 		case err != nil:
 			return r.rpcError(ctx, op, err)
 		}
-		stall.rest() // the time that handle takes does not count as the switch's
+		stall.rest() // the time that handle takes does not count towards the timeout
 		if err := handle(); err != nil {
 			return err
 		}
@@ -90,9 +90,9 @@ func (r *Reader) follow(
 	}
 }
 
-// ReadTables reads the entries of each table, with one request per table, and calls fn once for each table, even for
-// an empty one. Default entries are not included (section 9.1: they are read with is_default_action). ReadTables
-// stops at the first error of the switch or of fn.
+// ReadTables reads the entries of each table with one request per table. It calls fn exactly once for each table,
+// even if the table is empty. Default entries are not included, because they must be read with is_default_action
+// (section 9.1). ReadTables stops at the first error from the switch or from fn.
 func (r *Reader) ReadTables(ctx context.Context, ids []uint32, fn func(id uint32, entries []*p4v1.TableEntry) error) error {
 	for _, id := range ids {
 		if id == 0 {
@@ -120,7 +120,7 @@ func (r *Reader) ReadTables(ctx context.Context, ids []uint32, fn func(id uint32
 	return nil
 }
 
-// EntityKind returns the kind of an entity, which is the name of its field in the protocol, such as "table_entry". It
+// EntityKind returns the kind of an entity, which is the name of the field that is set, such as "table_entry". It
 // returns "empty entity" if no field is set.
 func EntityKind(e *p4v1.Entity) string {
 	m := e.ProtoReflect()

@@ -26,7 +26,8 @@ func dialedReader(t testing.TB, cfg Config) *Reader {
 	return r
 }
 
-// A reader opens no stream: with 16 of them bmv2 would be full, and a controller would see them as rivals.
+// A reader opens no stream. bmv2 accepts only 16 streams, and a controller would regard another stream as a
+// rival.
 func TestReaderReadsManyMessages(t *testing.T) {
 	var asked *p4v1.ReadRequest
 	fake := &fakeSwitch{
@@ -63,7 +64,7 @@ func TestReaderReadsManyMessages(t *testing.T) {
 	}
 }
 
-// What came before an error is not an answer.
+// Entities that were received before an error are not returned.
 func TestReadErrorReturnsNothing(t *testing.T) {
 	for _, tt := range []struct {
 		code codes.Code
@@ -84,8 +85,8 @@ func TestReadErrorReturnsNothing(t *testing.T) {
 	}
 }
 
-// A whole table in one message, as bmv2 answers, is far beyond gRPC's own limit of 4 MiB; the session's own limit
-// still holds.
+// A whole table in one message, as bmv2 sends it, exceeds gRPC's own limit of 4 MiB but is accepted. The limit of
+// the configuration still applies.
 func TestReadOneLargeMessage(t *testing.T) {
 	const n, each = 1000, 8 << 10 // 8 MiB
 	fake := &fakeSwitch{read: func(_ *p4v1.ReadRequest, stream p4v1.P4Runtime_ReadServer) error {
@@ -108,7 +109,7 @@ func TestReadOneLargeMessage(t *testing.T) {
 	}
 }
 
-// Who takes his time over a message does not make the switch late.
+// The time that the receiver needs for a message does not count towards the timeout of the switch.
 func TestReadEachSlowReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := &fakeSwitch{read: func(_ *p4v1.ReadRequest, stream p4v1.P4Runtime_ReadServer) error {
@@ -138,7 +139,7 @@ func TestReadEachSlowReader(t *testing.T) {
 	})
 }
 
-// The timeout is for the next message, not for the whole: a slow table of many messages is read to its end.
+// The timeout applies to the next message, not to the whole read. A slow read of many messages succeeds.
 func TestReadStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		messages := 10
@@ -176,7 +177,7 @@ func TestReadTables(t *testing.T) {
 		10: {entry(10, 1), entry(10, 2)},
 		11: nil,
 		12: {entry(12, 1)},
-		13: {entry(12, 1)}, // answers for another table
+		13: {entry(12, 1)}, // an answer with an entry of another table
 	}
 	fake := &fakeSwitch{read: func(r *p4v1.ReadRequest, stream p4v1.P4Runtime_ReadServer) error {
 		if len(r.GetEntities()) != 1 {

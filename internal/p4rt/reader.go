@@ -14,10 +14,10 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// A Reader reads from one switch. It takes no part in the arbitration, opens no stream and changes nothing, so any
-// number of Readers may be used beside the primary (section 13: a read needs neither election id nor stream). After a
-// loss, the connection is restored automatically; calls made meanwhile return ErrUnreachable or ErrTLS. All methods
-// may be called concurrently.
+// A Reader reads from one switch. It does not take part in the arbitration, opens no stream and changes nothing. So
+// any number of Readers may be used in addition to the primary (section 13: a read requires neither an election id
+// nor a stream). If the connection is lost, it is restored automatically. Calls in the meantime return ErrUnreachable
+// or ErrTLS. All methods may be called concurrently.
 type Reader struct {
 	cfg    Config
 	secure *security
@@ -25,12 +25,12 @@ type Reader struct {
 	client p4v1.P4RuntimeClient
 	log    *zap.Logger
 	closed atomic.Bool
-	ended  func() error // returns the reason why every call fails, or nil
+	ended  func() error // returns the reason why all calls must fail, or nil
 }
 
-// DialReader connects to cfg.Addr and returns once the switch has answered. It returns ErrConfig if cfg is invalid,
-// ErrUnreachable or ErrTLS if the connection fails, or the context's error. ElectionID is not used. The context
-// limits only the dial; Close ends the Reader.
+// DialReader connects to cfg.Addr and returns when the switch has answered. It returns ErrConfig if cfg is invalid,
+// ErrUnreachable or ErrTLS if the connection fails, and the context's cause if ctx ends. ElectionID is not used. ctx
+// limits only the dial; the Reader lives until Close.
 func DialReader(ctx context.Context, cfg Config) (*Reader, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -65,7 +65,8 @@ func newReader(cfg Config) (*Reader, error) {
 	return r, nil
 }
 
-// Close ends the connection. Calls in progress and later calls return ErrClosed. Calling Close again does nothing.
+// Close closes the connection. Calls in progress and later calls return ErrClosed. Further calls of Close have no
+// effect.
 func (r *Reader) Close() error {
 	if r.closed.Swap(true) {
 		return nil
@@ -80,8 +81,8 @@ func (r *Reader) Addr() string { return r.cfg.Addr }
 func (r *Reader) DeviceID() uint64 { return r.cfg.DeviceID }
 
 // Probe checks whether the switch's P4Runtime server is alive, by a Capabilities request. It returns ErrUnreachable
-// if the server does not answer within ProbeTimeout. The answer of a server too old for the request counts too. gRPC
-// keepalive pings must not be used for this purpose: see Config.DialOptions.
+// if the server does not answer within ProbeTimeout. A server that is too old for this request counts as alive if it
+// answers with an error. gRPC's keepalive pings must not be used for this purpose: see Config.DialOptions.
 func (r *Reader) Probe(ctx context.Context) error {
 	if err := r.ended(); err != nil {
 		return r.fail("probe", nil, err)
@@ -126,11 +127,11 @@ func (r *Reader) rpcError(ctx context.Context, op string, err error) error {
 	return r.fail(op, b.kind, b.err)
 }
 
-// classify returns an RPC's error with its kind. ctx is the context of the call. If ctx is done, its cause is more
-// specific than gRPC's error.
+// classify returns an RPC's error and its kind. ctx is the context of the call. If ctx has ended, its cause is used,
+// because it is more specific than gRPC's error.
 func (r *Reader) classify(ctx context.Context, err error) because {
 	if ended := r.ended(); ended != nil && status.Code(err) == codes.Canceled && ctx.Err() == nil {
-		return because{nil, ended} // our own Close ended the connection during the call
+		return because{nil, ended} // Close ended the connection during the call
 	}
 	if ctx.Err() != nil {
 		cause := context.Cause(ctx)
@@ -144,18 +145,19 @@ func (r *Reader) classify(ctx context.Context, err error) because {
 	}
 	kind := transportKind(status.Code(err))
 	if status.Code(err) == codes.FailedPrecondition {
-		kind = ErrNoPipeline // the only precondition of the RPCs used here: sections 12, 13 and 15
+		kind = ErrNoPipeline // the RPCs that this package uses have no other precondition: sections 12, 13 and 15
 	}
 	return because{kind, err}
 }
 
-// A stall cancels a call whose next message takes too long.
+// A stall cancels a call if the next message takes too long.
 type stall struct {
 	timer *time.Timer
 	after time.Duration
 }
 
-// newStall returns a context that is cancelled after d without a call of alive or rest. cancel releases it.
+// newStall returns a context that is cancelled if neither alive nor rest is called for the time d. cancel releases
+// the context.
 func newStall(ctx context.Context, d time.Duration) (_ context.Context, _ *stall, cancel func()) {
 	ctx, end := context.WithCancelCause(ctx)
 	s := &stall{after: d}

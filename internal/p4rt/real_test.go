@@ -19,12 +19,12 @@ import (
 	"op25b/internal/softswitch"
 )
 
-// A target is a kind of real switch, and how to start one without a program.
+// A target is a kind of real switch. start starts such a switch without a program.
 type target struct {
 	name string
-	// strict is set for a server that follows the specification where bmv2 does not: it remembers the highest
-	// election id, knows its device id, refuses a device configuration that it cannot load without losing the one it
-	// has, and answers a stream message that it cannot use.
+	// strict is set for a server that follows the specification in all points in which bmv2 does not. Such a server
+	// remembers the highest election id and refuses unknown device ids. If it cannot load a device configuration, it
+	// refuses the configuration and keeps the previous one. It answers a stream message that it cannot use.
 	strict bool
 	start  func(t testing.TB) Config
 }
@@ -33,7 +33,7 @@ func targets() []target {
 	return []target{{"embedded", true, startEmbedded}, {"bmv2", false, startBMv2}}
 }
 
-// onRealSwitches runs a test on the embedded switch and, where it is installed, on bmv2.
+// onRealSwitches runs a test on the embedded switch and, if bmv2 is installed, on bmv2.
 func onRealSwitches(t *testing.T, test func(t *testing.T, on target)) {
 	for _, on := range targets() {
 		t.Run(on.name, func(t *testing.T) { test(t, on) })
@@ -63,8 +63,8 @@ func embeddedAt(t testing.TB, addr string) (_ Config, stop func()) {
 	}
 }
 
-// startBMv2 starts the simple_switch_grpc that OP25B_BMV2 names or PATH has. Its packets go over gRPC, so that it
-// needs neither root nor interfaces.
+// startBMv2 starts the simple_switch_grpc that OP25B_BMV2 names or that is found in PATH. Packets are exchanged over
+// gRPC, so that the switch needs neither root nor interfaces.
 func startBMv2(t testing.TB) Config {
 	t.Helper()
 	path, err := exec.LookPath(cmp.Or(os.Getenv("OP25B_BMV2"), "simple_switch_grpc"))
@@ -107,7 +107,7 @@ func freeAddr(t testing.TB) string {
 	return ln.Addr().String()
 }
 
-// The ids of testdata/session.p4, which p4c derives from the names.
+// Ids of testdata/session.p4, which p4c derives from the names.
 const (
 	routeTable   = 41639819
 	hostTable    = 33706257
@@ -133,7 +133,7 @@ func sessionProgram(t testing.TB) (*configv1.P4Info, []byte) {
 	return info, program
 }
 
-// programmed returns a session as primary of a switch that runs testdata/session.p4.
+// programmed returns a primary session with a switch that runs testdata/session.p4.
 func programmed(t testing.TB, on target) *Session {
 	t.Helper()
 	s := dialed(t, on.start(t))
@@ -144,7 +144,8 @@ func programmed(t testing.TB, on target) *Session {
 	return s
 }
 
-// canonicalBytes is n as P4Runtime wants a bit string: without leading zeros, and at least one byte (section 8.3).
+// canonicalBytes returns n as a canonical P4Runtime bit string: without leading zeros, but at least one byte
+// (section 8.3).
 func canonicalBytes(n uint64) []byte {
 	b := []byte{byte(n >> 40), byte(n >> 32), byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}
 	if b = bytes.TrimLeft(b, "\x00"); len(b) == 0 {

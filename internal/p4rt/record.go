@@ -16,50 +16,53 @@ import (
 
 // Default values of RecorderConfig.
 const (
-	// DefaultRecordBytes is the size of a recording's file. A table entry takes about 40 bytes, so 64 MiB hold the
-	// first writes of about ten full switches with 110,000 entries.
+	// DefaultRecordBytes is the default size of a recording's file. A table entry takes about 40 bytes, so 64 MiB
+	// suffice for the first writes of about ten full switches with 110,000 entries.
 	DefaultRecordBytes = 64 << 20
-	// DefaultRecordQueue has room for the writes of a full switch and a program of 10 MB, several times over.
+	// DefaultRecordQueue is the default size of the queue. It has room for several times the writes of a full switch
+	// and a program of 10 MB.
 	DefaultRecordQueue = 64 << 20
 )
 
-// A RecorderConfig configures the file of a recording and its limits. The zero value of every field but Path means
-// its default.
+// A RecorderConfig configures the file of a recording and its limits. The zero value of a field means its default.
+// Path must be set.
 type RecorderConfig struct {
-	// Path is the file. Only its owner can read it, because it contains addresses of subscribers. The file of an
-	// earlier process is continued.
+	// Path is the path of the file. Only its owner can read the file, because it contains addresses of subscribers.
+	// If the file exists already, the recording is appended to it.
 	Path string
-	// MaxBytes is the size at which the file is renamed to Path.1, replacing an older one, and a new file begins;
-	// DefaultRecordBytes if 0. A new file begins with the pipeline in force, which does not count.
+	// MaxBytes is the maximum size of the file; 0 means DefaultRecordBytes. When it is reached, the file is renamed
+	// to Path.1, which replaces an older file of that name, and a new file is started. A new file begins with the
+	// pipeline in force, which does not count towards the size.
 	MaxBytes int64
-	// QueueBytes limits the records that wait for the disk; further records are dropped. DefaultRecordQueue if 0.
+	// QueueBytes is the maximum size of the records that wait for the disk; 0 means DefaultRecordQueue. Further
+	// records are dropped.
 	QueueBytes int
-	Logger     *zap.Logger      // may be nil
-	Now        func() time.Time // time.Now if nil
+	Logger     *zap.Logger      // nil means no logging
+	Now        func() time.Time // clock for the times of records; nil means time.Now
 }
 
-// A Recorder records the requests and answers of the sessions with one switch, for bug reports and Replay. A session
-// only bears the cost of encoding its requests. If the disk is slow, records are lost, and the recording notes the
-// loss. A disk error ends the recording and is logged once. A nil Recorder records nothing.
+// A Recorder records the requests and answers of the sessions with one switch, for bug reports and for Replay. The
+// only cost for a session is the encoding of its requests. If the disk is slow, records are dropped, and the
+// recording states how many. A disk error ends the recording and is logged once. A nil Recorder records nothing.
 type Recorder struct {
 	cfg  RecorderConfig
 	log  *zap.Logger
-	file *recordFile   // used only by the writing goroutine
-	wake chan struct{} // holds a token when there is something to do
-	done chan struct{} // closed when the writing goroutine has ended
+	file *recordFile   // used only by the goroutine that writes
+	wake chan struct{} // contains a token if there is work for the goroutine that writes
+	done chan struct{} // closed when the goroutine that writes has ended
 
-	mu       sync.Mutex // guards everything below
+	mu       sync.Mutex // guards all following fields
 	queue    []item
-	bytes    int    // size of queue
-	left     uint64 // records dropped since the last queued record
+	bytes    int    // total size of the records in queue
+	left     uint64 // number of records dropped since the last queued record
 	sessions uint64
 	requests uint64
 	closed   bool
 	failed   error // the error that ended the recording
 }
 
-// NewRecorder opens the file and starts to write to it. The caller must call Close. NewRecorder returns ErrConfig if
-// a limit is negative or the file cannot be opened.
+// NewRecorder opens the file and starts the goroutine that writes to it. The caller must call Close. NewRecorder
+// returns ErrConfig if a limit is negative or the file cannot be opened.
 func NewRecorder(cfg RecorderConfig) (*Recorder, error) {
 	if cfg.MaxBytes < 0 || cfg.QueueBytes < 0 {
 		return nil, fmt.Errorf("%w: recording %s: %d bytes a file, %d queued: must be > 0, or 0 for %d and %d",
@@ -81,7 +84,8 @@ func NewRecorder(cfg RecorderConfig) (*Recorder, error) {
 	return r, nil
 }
 
-// Close writes the queued records and closes the file. It returns the error that ended the recording earlier, if any.
+// Close writes the queued records and closes the file. If the recording ended early, Close returns the error that
+// ended it.
 func (r *Recorder) Close() error {
 	if r == nil {
 		return nil
@@ -103,14 +107,14 @@ func (r *Recorder) poke() {
 	}
 }
 
-// An item is one record in the queue.
+// An item is a record in the queue.
 type item struct {
 	encoded []byte
 	repeat  repeat
-	sha     pipelineSHA // only for a record of a pipeline
+	sha     pipelineSHA // set only if the record contains a pipeline
 }
 
-// put queues a record, or drops it if the queue is full. It does not block.
+// put adds a record to the queue, or drops it if the queue is full. It does not block.
 func (r *Recorder) put(session uint64, rec *op25bv1.Record, as repeat, sha pipelineSHA) {
 	rec.Time, rec.Session = timestamppb.New(r.cfg.Now()), session
 	it := item{encode(rec), as, sha}
@@ -133,11 +137,11 @@ func (r *Recorder) put(session uint64, rec *op25bv1.Record, as repeat, sha pipel
 
 func encode(rec *op25bv1.Record) []byte {
 	var out bytes.Buffer
-	_, _ = protodelim.MarshalTo(&out, rec) // cannot fail: a buffer accepts all data, and every string was made valid
+	_, _ = protodelim.MarshalTo(&out, rec) // cannot fail, because a buffer accepts all data and all strings are valid UTF-8
 	return out.Bytes()
 }
 
-// take returns the queued records, and whether they are the last ones.
+// take removes the records from the queue and returns them. last reports whether no more records will follow.
 func (r *Recorder) take() (queue []item, last bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -145,7 +149,7 @@ func (r *Recorder) take() (queue []item, last bool) {
 	return queue, r.closed
 }
 
-// write writes the queued records to the file, until Close or the first failure.
+// write writes queued records to the file until Close is called or a write fails.
 func (r *Recorder) write() {
 	defer close(r.done)
 	for range r.wake {
@@ -166,7 +170,7 @@ func (r *Recorder) write() {
 }
 
 func (r *Recorder) fail(err error) {
-	_ = r.file.Close() // the first failure is the error that counts
+	_ = r.file.Close() // only the first error is reported
 	r.mu.Lock()
 	r.failed, r.queue = fmt.Errorf("recording %s ended: %w", r.cfg.Path, err), nil
 	r.mu.Unlock()

@@ -19,7 +19,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// recorder returns a recorder into a new file, which is closed with the test if it has not been before.
+// recorder returns a recorder for a new file. It is closed at the end of the test, unless it was closed
+// before.
 func recorder(t *testing.T, cfg RecorderConfig) *Recorder {
 	t.Helper()
 	if cfg.Path == "" {
@@ -41,7 +42,7 @@ func closed(t *testing.T, r *Recorder) (path string) {
 	return r.cfg.Path
 }
 
-// kinds names the events of a recording, in order.
+// kinds returns the records of a recording and the names of their events, in order.
 func kinds(t *testing.T, path string) (names []string, records []*op25bv1.Record) {
 	t.Helper()
 	if _, err := eachRecord(path, func(_ int, rec *op25bv1.Record) error {
@@ -54,7 +55,7 @@ func kinds(t *testing.T, path string) (names []string, records []*op25bv1.Record
 	return names, records
 }
 
-// Everything that is sent and answered is there, in order, and the program once.
+// Everything that was sent and received is recorded in order. The program is recorded once.
 func TestRecord(t *testing.T) {
 	answer := error(nil)
 	fake := &fakeSwitch{write: func(context.Context, *p4v1.WriteRequest) error { return answer }}
@@ -113,7 +114,8 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// Two files of the size given, at most, and the younger can be replayed without the older.
+// A recording has at most two files of the configured size. The newer file can be replayed without the
+// older file.
 func TestRecordRotates(t *testing.T) {
 	cfg := startEmbedded(t)
 	const max = 64 << 10
@@ -123,7 +125,7 @@ func TestRecordRotates(t *testing.T) {
 	if _, err := s.EnsurePipeline(t.Context(), info, program); err != nil {
 		t.Fatal(err)
 	}
-	const n, each = 50, 100 // about 5 KB a batch
+	const n, each = 50, 100 // a batch takes about 5 KB
 	for i := range n {
 		var batch []*p4v1.Entity
 		for j := range each {
@@ -155,13 +157,13 @@ func TestRecordRotates(t *testing.T) {
 	}
 }
 
-// A disk that fails ends the recording, with one line, and nothing else.
+// A disk error ends the recording and is logged once. It has no other effect.
 func TestRecordDiskFails(t *testing.T) {
 	core, logged := observer.New(zapcore.DebugLevel)
 	cfg := (&fakeSwitch{}).serve(t)
 	cfg.Recorder = recorder(t, RecorderConfig{Logger: zap.New(core)})
 	s := dialed(t, cfg)
-	cfg.Recorder.file.out.Close() // as good as a disk that is gone
+	cfg.Recorder.file.out.Close() // simulates a disk that fails
 	for range 10 {
 		if err := s.Write(t.Context(), inserts(3)); err != nil {
 			t.Fatal(err)
@@ -178,7 +180,8 @@ func TestRecordDiskFails(t *testing.T) {
 	}
 }
 
-// A disk that is slow costs records, never time; how many is said where they are missing.
+// If the disk is slow, records are dropped, but the session is not delayed. The recording states how
+// many records are missing, at the place where they are missing.
 func TestRecordDiskIsSlow(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "recording")
 	r := recorder(t, RecorderConfig{Path: path, QueueBytes: 1000})
@@ -190,7 +193,7 @@ func TestRecordDiskIsSlow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The same without its goroutine: a disk that takes nothing.
+	// Without its goroutine, a recorder behaves as if the disk accepted nothing.
 	stuck := &Recorder{cfg: r.cfg, log: zap.NewNop(), file: file, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	rec := recording{stuck, 1}
 	for range 100 {
@@ -200,7 +203,7 @@ func TestRecordDiskIsSlow(t *testing.T) {
 	if left == 0 || left > 99 {
 		t.Fatalf("%d of 100 left out", left)
 	}
-	stuck.queue, stuck.bytes = stuck.queue[:1], 100 // the disk has woken
+	stuck.queue, stuck.bytes = stuck.queue[:1], 100 // the disk accepts data again
 	rec.write(wholeBatch(1))
 	go stuck.write()
 	names, records := kinds(t, closed(t, stuck))
@@ -209,7 +212,7 @@ func TestRecordDiskIsSlow(t *testing.T) {
 	}
 }
 
-// What a killed process left is gone on with, behind its last whole record.
+// A recorder appends to the file that a killed process left, after the last complete record.
 func TestRecordGoesOn(t *testing.T) {
 	first := recorder(t, RecorderConfig{})
 	recording{first, 1}.write(wholeBatch(1))
@@ -218,7 +221,7 @@ func TestRecordGoesOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, append(whole, whole[:len(whole)-1]...), 0o600); err != nil { // the copy's last record is torn
+	if err := os.WriteFile(path, append(whole, whole[:len(whole)-1]...), 0o600); err != nil { // the last record of the copy is incomplete
 		t.Fatal(err)
 	}
 	closed(t, recorder(t, RecorderConfig{Path: path}))
@@ -244,5 +247,5 @@ func TestRecorderErrors(t *testing.T) {
 	}
 }
 
-// wholeBatch is one batch of so many updates.
+// wholeBatch returns one batch of n updates.
 func wholeBatch(n int) *batch { return &batch{updates: messages(inserts(n)), to: n} }

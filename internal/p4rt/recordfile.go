@@ -16,17 +16,18 @@ import (
 // recordVersion is the version of the record format.
 const recordVersion = 1
 
-// A repeat marks records that a new file repeats, so that the file can be replayed without its predecessor.
+// A repeat marks records that are repeated at the beginning of a new file, so that the file can be replayed without
+// the previous file.
 type repeat int
 
 const (
 	repeatNever   repeat = iota
-	repeatSession        // the session dialed last
+	repeatSession        // the session that was dialed last
 	repeatPipeline
 	repeatInForce
 )
 
-// A recordFile is the file of a recording. It is replaced when it is full.
+// A recordFile is the file of a recording. When it is full, a new file is started.
 type recordFile struct {
 	path string
 	max  int64
@@ -34,18 +35,19 @@ type recordFile struct {
 
 	out    *os.File
 	size   int64
-	opened int64                // size of the file after its opening records
-	has    map[pipelineSHA]bool // pipelines that the file contains
-	last   [4]item              // the last item of each repeated kind
+	opened int64                // size of the file's first records, which open writes
+	has    map[pipelineSHA]bool // pipelines that are recorded in the file
+	last   [4]item              // the last item of each kind that is repeated
 }
 
-// openRecordFile continues the file at path, or creates it.
+// openRecordFile opens the file at path to append to it, or creates it.
 func openRecordFile(path string, max int64, now func() time.Time) (*recordFile, error) {
 	out, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	// A killed process may have left an incomplete record. Records after it could not be read.
+	// A killed process may have left an incomplete record. It must be removed, because records after it could not be
+	// read.
 	end, err := wholeRecords(out)
 	if err == nil {
 		err = out.Truncate(end)
@@ -60,7 +62,7 @@ func openRecordFile(path string, max int64, now func() time.Time) (*recordFile, 
 	return f, f.open(false)
 }
 
-// wholeRecords returns the total size of the complete records in a file.
+// wholeRecords returns the total size of the complete records in the file.
 func wholeRecords(file *os.File) (end int64, err error) {
 	info, err := file.Stat()
 	if err != nil {
@@ -71,7 +73,7 @@ func wholeRecords(file *os.File) (end int64, err error) {
 		length, err := binary.ReadUvarint(in)
 		prefix := int64(len(binary.AppendUvarint(nil, length)))
 		if err != nil || length > uint64(info.Size()) || end+prefix+int64(length) > info.Size() {
-			return end, nil // a read error occurs again, and is reported, on the first write
+			return end, nil // if this was a read error, the first write fails too and reports it
 		}
 		if _, err := in.Discard(int(length)); err != nil {
 			return end, nil
@@ -80,7 +82,7 @@ func wholeRecords(file *os.File) (end int64, err error) {
 	}
 }
 
-// open writes the first records of a new file, or of this process's part of a continued file.
+// open writes the first records of a new file, or of the part that this process appends to an existing file.
 func (f *recordFile) open(continued bool) error {
 	f.has = map[pipelineSHA]bool{}
 	begin := encode(&op25bv1.Record{Time: timestamppb.New(f.now()), Event: &op25bv1.Record_Opening{
@@ -104,8 +106,8 @@ func (f *recordFile) open(continued bool) error {
 	return nil
 }
 
-// add writes a record. If the file has no room for the record, add begins a new file, even for a record larger than a
-// whole file.
+// add writes a record. If the file has no room for the record, add first starts a new file. A record that is larger
+// than MaxBytes is written all the same.
 func (f *recordFile) add(it item) error {
 	if it.repeat == repeatPipeline && f.has[it.sha] {
 		return nil

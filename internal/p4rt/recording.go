@@ -16,8 +16,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// A recording is the part of a Recorder's output that belongs to one session. With a nil Recorder every method does
-// nothing.
+// A recording is the part of a Recorder's output that belongs to one session. If the Recorder is nil, all methods
+// do nothing.
 type recording struct {
 	r       *Recorder
 	session uint64
@@ -50,7 +50,7 @@ func (rec recording) status(st SessionStatus) {
 	rec.put(&op25bv1.Record{Event: &op25bv1.Record_Status{Status: event}}, repeatNever)
 }
 
-// A request is a request whose answer will be recorded.
+// A request identifies a recorded request, so that its answer can be recorded later.
 type request struct {
 	of    recording
 	id    uint64
@@ -90,7 +90,7 @@ func (rec recording) push(p4info *configv1.P4Info, deviceConfig []byte, cookie u
 	return q
 }
 
-// inForce records the pipeline of the switch, after it was found there or pushed.
+// inForce records that a pipeline is in force on the switch, because it was found there or was pushed.
 func (rec recording) inForce(p4info *configv1.P4Info, deviceConfig []byte, cookie uint64) {
 	if rec.r == nil {
 		return
@@ -102,7 +102,7 @@ func (rec recording) inForce(p4info *configv1.P4Info, deviceConfig []byte, cooki
 }
 
 func (rec recording) pipeline(p4info *configv1.P4Info, deviceConfig []byte) pipelineSHA {
-	encoded, _ := proto.MarshalOptions{Deterministic: true}.Marshal(p4info) // as for a write
+	encoded, _ := proto.MarshalOptions{Deterministic: true}.Marshal(p4info) // the error can be ignored for the same reason as in messages.encoded
 	sha := hashPipeline(encoded, deviceConfig)
 	rec.r.put(rec.session, &op25bv1.Record{Event: &op25bv1.Record_Pipeline{
 		Pipeline: &op25bv1.Pipeline{Sha256: sha[:], P4Info: encoded, DeviceConfig: deviceConfig},
@@ -118,7 +118,7 @@ func (q request) answered(a *op25bv1.Answer) {
 	q.of.put(&op25bv1.Record{Event: &op25bv1.Record_Answer{Answer: a}}, repeatNever)
 }
 
-// answer returns the recorded form of the outcome of the batch that began at index from.
+// answer returns the outcome of a batch in recorded form. from is the index of the batch's first update.
 func (out outcome) answer(from int) *op25bv1.Answer {
 	if out.stop != nil {
 		return answerOf(out.stop, out.refused)
@@ -132,8 +132,8 @@ func (out outcome) answer(from int) *op25bv1.Answer {
 	return a
 }
 
-// answerOf returns the answer to a request that the switch accepts or refuses as a whole. refused is false if the
-// outcome is unknown.
+// answerOf returns the recorded answer to a request that the switch accepts or refuses as a whole. refused reports
+// whether the switch has certainly refused the request.
 func answerOf(err error, refused bool) *op25bv1.Answer {
 	switch {
 	case err == nil:
@@ -164,5 +164,6 @@ func recordID(id ElectionID) *op25bv1.ElectionID {
 	return &op25bv1.ElectionID{High: id.High, Low: id.Low}
 }
 
-// valid replaces invalid UTF-8 in a text: protobuf requires valid UTF-8, and a switch may send any bytes.
+// valid replaces invalid UTF-8 in a text. This is necessary because protobuf requires valid UTF-8 and a switch may
+// send any bytes.
 func valid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }

@@ -9,17 +9,17 @@ import (
 	"go.uber.org/zap"
 )
 
-// Recordings holds the recorders of several switches, with one file per switch in a directory. A nil *Recordings
-// records nothing.
+// Recordings contains the recorders of several switches. Each switch has its own file in one directory. A nil
+// *Recordings records nothing.
 type Recordings struct {
 	dir string
 	log *zap.Logger
 
-	mu  sync.Mutex // guards everything that follows
+	mu  sync.Mutex // guards all following fields
 	all map[string]*Recorder
 }
 
-// OpenRecordings creates the directory, with access for this user only. It returns nil if dir is empty.
+// OpenRecordings creates the directory, which only this user can access. If dir is empty, it returns nil.
 func OpenRecordings(dir string, log *zap.Logger) (*Recordings, error) {
 	if dir == "" {
 		return nil, nil
@@ -49,7 +49,7 @@ func (r *Recordings) Of(switchName string) *Recorder {
 	return recorder
 }
 
-// Close closes all recordings.
+// Close closes all recorders.
 func (r *Recordings) Close() {
 	if r == nil {
 		return

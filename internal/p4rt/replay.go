@@ -28,7 +28,7 @@ type Replayed struct {
 	Differences []ReplayDifference `json:"differences,omitempty"` // in the order of the recording
 }
 
-// A ReplayDifference is an answer that differs from the recorded answer. Only codes are compared, not texts.
+// A ReplayDifference is an answer that differs from the recorded answer. Only the codes are compared, not the texts.
 type ReplayDifference struct {
 	Record   int       `json:"record"` // the place of its request in the file, from 1
 	Time     time.Time `json:"time"`   // when it was recorded
@@ -43,13 +43,14 @@ func (d ReplayDifference) String() string {
 	return fmt.Sprintf("record %d, %s, %s: recorded %s, now %s", d.Record, d.Time.UTC().Format(time.RFC3339), d.What, d.Recorded, d.Got)
 }
 
-// Replay sends the pushes and writes of the recording at path to s, in their recorded order and batches, and compares
-// the answers with the recorded answers. Times are ignored: each request waits for the answer to the request before
-// it. A pipeline that the recorded switch already had is pushed unless this switch has it too; a push empties the
-// switch. To give the same answers, this switch must hold the entries that the recorded switch held before.
+// Replay sends the pushes and writes of the recording at path to s, in the recorded order and batches, and compares
+// the answers with the recorded answers. The recorded times are ignored; each request is sent when the previous
+// request has been answered. If the recorded switch already had its pipeline, Replay pushes this pipeline unless the
+// switch of s has it too; a push deletes all entries. The answers can only be the same if the switch has the same
+// entries as the recorded switch had at the beginning.
 //
-// Replay stops, and returns the results so far, at the first unclear answer and when s is no longer primary. It
-// returns ErrRecording for a file that is not a recording, is damaged, or contains more than one switch.
+// Replay stops at the first unclear answer, or when s is no longer primary, and returns the results so far. It
+// returns ErrRecording if the file is not a recording, is damaged, or contains more than one switch.
 func Replay(ctx context.Context, path string, s *Session) (*Replayed, error) {
 	answers, err := readAnswers(path)
 	if err != nil {
@@ -67,7 +68,7 @@ func Replay(ctx context.Context, path string, s *Session) (*Replayed, error) {
 	return &p.out, err
 }
 
-// A replay is the state of one run of Replay.
+// A replay is the state of one call of Replay.
 type replay struct {
 	s         *Session
 	answers   map[requestID]*op25bv1.Answer
@@ -81,7 +82,7 @@ func (p *replay) record(ctx context.Context, n int, rec *op25bv1.Record) error {
 	case *op25bv1.Record_Opening:
 		p.part++
 	case *op25bv1.Record_Pipeline:
-		p.pipelines[pipelineSHA(event.Pipeline.GetSha256())] = event.Pipeline // eachRecord has checked it
+		p.pipelines[pipelineSHA(event.Pipeline.GetSha256())] = event.Pipeline // the conversion cannot panic, because eachRecord has checked the length
 	case *op25bv1.Record_PipelineInForce:
 		return p.inForce(ctx, event.PipelineInForce)
 	case *op25bv1.Record_Push:
@@ -94,8 +95,8 @@ func (p *replay) record(ctx context.Context, n int, rec *op25bv1.Record) error {
 	return nil
 }
 
-// recorded returns the recorded answer to a request, or nil if there is nothing to compare. send reports whether to
-// send the request.
+// recorded returns the recorded answer to a request. The answer is nil if it is missing or unclear. send reports
+// whether the request must be sent.
 func (p *replay) recorded(request uint64) (_ *op25bv1.Answer, send bool) {
 	a := p.answers[requestID{p.part, request}]
 	switch a.GetOutcome() {
@@ -189,8 +190,8 @@ func (p *replay) write(ctx context.Context, n int, rec *op25bv1.Record, write *o
 	return nil
 }
 
-// compare records the differences between two answers to a batch. If both answers cover each update, it compares them
-// update by update.
+// compare records the differences between two answers to a batch. If both answers report each update, compare
+// compares them update by update.
 func (p *replay) compare(n int, rec *op25bv1.Record, batch []*p4v1.Update, was, now *op25bv1.Answer) {
 	if was.GetOutcome() != op25bv1.Answer_ANSWERED || now.GetOutcome() != op25bv1.Answer_ANSWERED {
 		if was.GetOutcome() != now.GetOutcome() || was.GetCode() != now.GetCode() {
@@ -221,7 +222,7 @@ func (p *replay) differ(n int, rec *op25bv1.Record, what, recorded, got string) 
 	})
 }
 
-// wholeText describes an answer to a request as a whole.
+// wholeText describes an answer as a whole.
 func wholeText(a *op25bv1.Answer) string {
 	if a.GetOutcome() == op25bv1.Answer_ANSWERED {
 		if n := len(a.GetRefused()); n > 0 {

@@ -33,8 +33,8 @@ func routes(t *testing.T, r *Reader) map[string]*p4v1.TableEntry {
 	return all
 }
 
-// What was done to one switch is done to another, and it answers the same and holds the same; to one that holds
-// something else, and the answers that differ are named.
+// A recording of one switch is replayed to a fresh switch. The answers and the entries must be the same. If it is
+// replayed to a switch with other content, the differences are reported.
 func TestReplayReal(t *testing.T) {
 	onRealSwitches(t, func(t *testing.T, on target) {
 		cfg := on.start(t)
@@ -51,8 +51,8 @@ func TestReplayReal(t *testing.T) {
 		}
 		for _, do := range [][]*p4v1.Update{
 			updatesOf(p4v1.Update_INSERT, route(1, 1), route(2, 2), route(3, 3), route(4, 4), route(5, 5), route(6, 6)),
-			updatesOf(p4v1.Update_INSERT, route(6, 6), route(7, 7)),   // one is there
-			updatesOf(p4v1.Update_MODIFY, route(2, 200), route(8, 8)), // one is not
+			updatesOf(p4v1.Update_INSERT, route(6, 6), route(7, 7)),   // entry 6 exists already
+			updatesOf(p4v1.Update_MODIFY, route(2, 200), route(8, 8)), // entry 8 does not exist
 			updatesOf(p4v1.Update_DELETE, route(1, 0)),
 		} {
 			_ = s.Write(ctx, do)
@@ -73,7 +73,8 @@ func TestReplayReal(t *testing.T) {
 			t.Errorf("%d entries; (-recorded +replayed):\n%s", len(want), diff)
 		}
 
-		// Again to the same: it has the pipeline and the entries, and pushing anew empties it.
+		// Replay the recording to the same switch again. The switch has a pipeline from the start, so the first write
+		// succeeds. The push then deletes the entries, so that the other answers are the same.
 		if out, err = Replay(ctx, path, fresh); err != nil || len(out.Differences) != 1 || out.Differences[0].What != "all 1 updates" {
 			t.Errorf("again: %+v, error %v: want one difference, that there is a pipeline from the start", out, err)
 		}
@@ -111,7 +112,7 @@ func TestReplayDifferences(t *testing.T) {
 	}
 }
 
-// handmade writes a recording of the given events.
+// handmade writes the given records to a file and returns its path.
 func handmade(t *testing.T, records ...*op25bv1.Record) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "recording")
@@ -142,8 +143,8 @@ func answered(request uint64, outcome op25bv1.Answer_Outcome) *op25bv1.Record {
 	return &op25bv1.Record{Event: &op25bv1.Record_Answer{Answer: &op25bv1.Answer{Request: request, Outcome: outcome}}}
 }
 
-// Answers that nobody has cannot be compared; what another owner's switch refused is not sent. Each process counts
-// its requests from 1.
+// A request whose recorded answer is missing or unclear is sent but not compared. A request that was refused because
+// another controller owned the switch is not sent. Each process counts its requests from 1.
 func TestReplayUnanswered(t *testing.T) {
 	path := handmade(t, opening(),
 		written(t, 1), answered(1, op25bv1.Answer_UNCLEAR),
@@ -173,7 +174,7 @@ func TestReplayUnanswered(t *testing.T) {
 	}
 }
 
-// A replay ends where it would go on with a switch whose state nobody knows, or that is another's.
+// A replay stops if the outcome of a write is unclear or if another controller owns the switch.
 func TestReplayStops(t *testing.T) {
 	path := handmade(t, opening(), written(t, 1), written(t, 2), written(t, 3))
 	for want, code := range map[error]codes.Code{ErrUnclear: codes.Internal, ErrNotPrimary: codes.PermissionDenied} {
@@ -221,8 +222,8 @@ func TestReplayErrors(t *testing.T) {
 	}
 }
 
-// The recording of a controller that restarted onto a switch with the pipeline has it all the same, and a switch that
-// has it too is not pushed to.
+// If a controller restarts and finds the pipeline on the switch, its recording contains the pipeline too. The
+// pipeline is not pushed to a switch that already has it.
 func TestReplayPipelineFound(t *testing.T) {
 	cfg := programmed(t, target{"embedded", true, startEmbedded}).cfg
 	cfg.ElectionID.Low++

@@ -12,19 +12,19 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// maxRecord is the largest record that can be read. It is several times the size of a pipeline or of a batch of
-// DefaultMaxBatchBytes.
+// maxRecord is the maximum size of a record that can be read. It is several times the size of a pipeline or of a
+// batch of DefaultMaxBatchBytes.
 const maxRecord = 256 << 20
 
-// A requestID identifies a request in a file. Each process that continued the file counts its requests from 1; part
-// counts the processes.
+// A requestID identifies a request in a file. Each process that appended to the file counts its requests from 1.
+// part is the number of the process.
 type requestID struct {
 	part    int
 	request uint64
 }
 
-// eachRecord calls fn with every record of a recording and its number, from 1. torn reports whether the last record
-// is incomplete.
+// eachRecord calls fn with every record of a recording and the record's number, which counts from 1. torn reports
+// whether the last record is incomplete.
 func eachRecord(path string, fn func(n int, rec *op25bv1.Record) error) (torn bool, err error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -55,7 +55,7 @@ func eachRecord(path string, fn func(n int, rec *op25bv1.Record) error) (torn bo
 	}
 }
 
-// checkRecord checks a single record.
+// checkRecord checks record n of a file.
 func checkRecord(n int, rec *op25bv1.Record) error {
 	opening := rec.GetOpening()
 	switch {
@@ -73,7 +73,8 @@ func checkRecord(n int, rec *op25bv1.Record) error {
 	return nil
 }
 
-// readAnswers returns every answer of a recording. It fails if the recording contains more than one switch.
+// readAnswers returns all answers in a recording. It returns ErrRecording if the recording contains more than one
+// switch.
 func readAnswers(path string) (map[requestID]*op25bv1.Answer, error) {
 	answers := map[requestID]*op25bv1.Answer{}
 	part := 0

@@ -15,15 +15,15 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// A security holds the credentials of a connection, and the error of the last handshake, of which gRPC keeps only the
-// text.
+// A security contains the credentials of a connection and the error of the last TLS handshake. The error is kept
+// because gRPC reports only its text.
 type security struct {
-	credentials.TransportCredentials // TLS or plain text
+	credentials.TransportCredentials // credentials for TLS or for plain text
 	plain                            bool
 
-	mu      sync.Mutex // guards everything below
-	refused error      // TLS error of the last attempt; nil if there was none or the attempt did not reach TLS
-	sealed  func()     // called when a further connection is refused; nil permits further connections
+	mu      sync.Mutex // guards all following fields
+	refused error      // TLS error of the last attempt; nil if the attempt succeeded or did not reach the handshake
+	sealed  func()     // called when a further connection is refused; if nil, further connections are permitted
 }
 
 var _ credentials.TransportCredentials = (*security)(nil)
@@ -34,23 +34,23 @@ func newSecurity(config *tls.Config, addr string) *security {
 	}
 	config = config.Clone()
 	if verify := config.VerifyConnection; verify != nil {
-		host, _, _ := net.SplitHostPort(addr) // withDefaults has checked addr
+		host, _, _ := net.SplitHostPort(addr) // withDefaults has already checked addr
 		name := cmp.Or(config.ServerName, host)
 		config.VerifyConnection = func(state tls.ConnectionState) error {
-			state.ServerName = cmp.Or(state.ServerName, name) // crypto/tls omits an IP address
+			state.ServerName = cmp.Or(state.ServerName, name) // crypto/tls leaves ServerName empty for an IP address
 			return verify(state)
 		}
 	}
 	return &security{TransportCredentials: credentials.NewTLS(config)}
 }
 
-// Clone returns s itself: its state belongs to one connection.
+// Clone returns s itself, because its state belongs to one connection.
 func (s *security) Clone() credentials.TransportCredentials { return s }
 
-// errSealed is returned to gRPC when it tries to make a second connection for a session.
+// errSealed is returned to gRPC when gRPC tries to open a second connection for a session.
 var errSealed = errors.New("the session's connection is lost, and it has but one")
 
-// ClientHandshake performs the handshake on a new connection.
+// ClientHandshake performs the TLS handshake on a new connection.
 func (s *security) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	s.mu.Lock()
 	sealed := s.sealed
@@ -70,7 +70,7 @@ func (s *security) ClientHandshake(ctx context.Context, authority string, raw ne
 	return conn, info, nil
 }
 
-// seal makes s refuse further connections and call told at every attempt.
+// seal makes s refuse further connections. told is called at every attempt to connect.
 func (s *security) seal(told func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,7 +89,7 @@ func (s *security) refusal() error {
 	return s.refused
 }
 
-// A securedConn reads the alert with which a TLS 1.3 server refuses the client's certificate. The alert arrives after
+// A securedConn detects the alert by which a TLS 1.3 server refuses the client's certificate. The alert arrives after
 // the client has finished its handshake.
 type securedConn struct {
 	net.Conn
@@ -100,7 +100,7 @@ func (c *securedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	var op *net.OpError
 	switch {
-	case n > 0: // the switch has accepted our certificate
+	case n > 0: // the switch has accepted the client's certificate
 		c.s.note(nil)
 	case errors.As(err, &op) && op.Op == "remote error":
 		c.s.note(tlsRefusal(err))
@@ -115,13 +115,13 @@ const alertPatience = 100 * time.Millisecond
 func (c *securedConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	if err != nil {
-		_ = c.SetReadDeadline(time.Now().Add(alertPatience)) // the connection is not used any more
+		_ = c.SetReadDeadline(time.Now().Add(alertPatience)) // changing the deadline does no harm, because the connection is no longer used
 		_, _ = c.Read(make([]byte, 1))
 	}
 	return n, err
 }
 
-// tlsRefusal returns the TLS error with which one side refused the other, or nil if the network failed.
+// tlsRefusal returns the TLS error by which one side refused the other side. It returns nil if the network failed.
 func tlsRefusal(err error) error {
 	var op *net.OpError
 	switch {
@@ -135,7 +135,7 @@ func tlsRefusal(err error) error {
 	return err
 }
 
-// A refusedByTLS is an RPC's error together with the TLS error, which gRPC reports only as text.
+// A refusedByTLS combines an RPC's error with the TLS error that caused it.
 type refusedByTLS struct{ reason, rpc error }
 
 func (e refusedByTLS) Error() string   { return e.reason.Error() }

@@ -20,7 +20,7 @@ import (
 	"op25b/internal/tlsfiles/tlstest"
 )
 
-// startSecured starts an embedded switch behind TLS.
+// startSecured starts an embedded switch that is reached through TLS.
 func startSecured(t *testing.T, secure *tls.Config) Config {
 	t.Helper()
 	sw, err := softswitch.New(softswitch.Options{DeviceID: testDevice})
@@ -48,14 +48,15 @@ func secured(t *testing.T) func(*tls.Config, error) *tls.Config {
 	}
 }
 
-// Files are rotated under a controller and a switch: who is connected stays so, who comes anew meets the new ones.
+// Certificates are rotated while a controller and a switch run. Existing connections continue, and new connections use
+// the new certificates.
 func TestTLSRotation(t *testing.T) {
 	us := tlstest.New(t)
 	of, ours := us.Dir(t, "127.0.0.1"), us.Dir(t, "controller.example")
 	cfg := startSecured(t, secured(t)(tlsfiles.Server(tlsfiles.Files{CA: of.CA, Cert: of.Cert, Key: of.Key}, true)))
 	client := secured(t)(tlsfiles.Client(tlsfiles.Files{CA: ours.CA, Cert: ours.Cert, Key: ours.Key}))
 	var mu sync.Mutex
-	var serials []string // of what the switch showed
+	var serials []string // serial numbers of the switch's certificates
 	verify := client.VerifyConnection
 	client.VerifyConnection = func(state tls.ConnectionState) error {
 		mu.Lock()
@@ -90,7 +91,7 @@ func TestTLSRotation(t *testing.T) {
 	}
 }
 
-// Whatever is wrong with TLS comes out as ErrTLS, with the switch and the reason in one line.
+// Every failure of TLS is reported as ErrTLS, with the switch and the reason on one line.
 func TestTLSErrors(t *testing.T) {
 	us, others := tlstest.New(t), tlstest.New(t)
 	of, ours := us.Dir(t, "127.0.0.1"), us.Dir(t, "controller.example")
@@ -130,7 +131,7 @@ func TestTLSErrors(t *testing.T) {
 			cfg := tt.at
 			cfg.TLS, cfg.DialTimeout = tt.client, time.Minute
 			want := cfg.Addr + " device 7: connect: TLS refused: " + tt.want
-			for range 20 { // the alert of TLS 1.3 races with what the client sends
+			for range 20 { // repeat, because the alert of TLS 1.3 races with the client's first data
 				_, err := Dial(t.Context(), cfg)
 				if !errors.Is(err, ErrTLS) || errors.Is(err, ErrUnreachable) || !strings.HasPrefix(err.Error(), want) {
 					t.Fatalf("session:\n%v\nwant\n%s", err, want)
@@ -149,7 +150,7 @@ func TestTLSErrors(t *testing.T) {
 		t.Errorf("plain text to a switch with TLS: %v, want ErrUnreachable", err)
 	}
 
-	// Other failures are none of TLS's, also where TLS was meant.
+	// Other failures are not reported as ErrTLS, even if TLS is configured.
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +165,7 @@ func TestTLSErrors(t *testing.T) {
 	}
 }
 
-// A reader that TLS has refused says so while it lasts, and no longer.
+// A reader forgets an earlier TLS error when a connection succeeds.
 func TestTLSRefusalIsForgotten(t *testing.T) {
 	us := tlstest.New(t)
 	d := us.Dir(t, "127.0.0.1")
@@ -177,7 +178,7 @@ func TestTLSRefusalIsForgotten(t *testing.T) {
 	}
 }
 
-// Keep reports TLS as the reason, and makes pauses as for every other failure.
+// Keep reports ErrTLS as the reason, and tries again after a pause as for other failures.
 func TestKeepBacksOffFromTLS(t *testing.T) {
 	us, others := tlstest.New(t), tlstest.New(t)
 	of, ours := us.Dir(t, "127.0.0.1"), others.Dir(t, "controller.example")
@@ -204,7 +205,7 @@ func TestKeepBacksOffFromTLS(t *testing.T) {
 	if st := <-refused; st.State != Disconnected || !errors.Is(st.Err, ErrTLS) {
 		t.Errorf("%v", st)
 	}
-	us.Renew(t, ours, "controller.example") // and now it is let in, with nobody restarted
+	us.Renew(t, ours, "controller.example") // after this, the switch accepts the controller, without a restart of either side
 	<-working
 	cancel()
 	if err := <-result; !errors.Is(err, context.Canceled) {
@@ -212,8 +213,8 @@ func TestKeepBacksOffFromTLS(t *testing.T) {
 	}
 }
 
-// A session is one connection: what a switch that is going away has to be asked is not asked on another one, where the
-// stream is not. It is the end of the session instead.
+// A session uses a single connection. If the switch ends the connection, a request is not sent on a new connection,
+// which would not have the session's stream. Instead the session ends.
 func TestSessionIsOneConnection(t *testing.T) {
 	var mu sync.Mutex
 	from := map[string]bool{}
@@ -228,7 +229,7 @@ func TestSessionIsOneConnection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// GOAWAY after some milliseconds, while the stream may go on.
+	// The server sends GOAWAY after a few milliseconds. The stream may continue.
 	server := grpc.NewServer(grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: 5 * time.Millisecond}))
 	p4v1.RegisterP4RuntimeServer(server, fake)
 	served := make(chan error, 1)

@@ -13,40 +13,41 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// closeTimeout is how long Close waits for the switch to end its side of the stream. Until then the switch may keep
-// our election id in use, and would refuse it to the next session.
+// closeTimeout is how long Close waits for the switch to end its side of the stream. Until then, the switch may
+// regard the election id as in use and refuse it to the next session.
 const closeTimeout = time.Second
 
-// A Session is one stream to one switch and the calls made beside it, from Dial to the loss of the stream or Close. A
-// session is not restored after a loss: Keep makes a new one. All methods may be called concurrently.
+// A Session is one stream to one switch, with the calls that are made in addition to the stream. It lasts from Dial
+// to the loss of the stream or Close. A lost session is not restored; Keep makes a new one. All methods may be called
+// concurrently.
 type Session struct {
 	*Reader
 
 	stream  p4v1.P4Runtime_StreamChannelClient
-	sending chan struct{} // holds one token; its holder may send on the stream
+	sending chan struct{} // contains one token; its holder may send on the stream
 	kill    context.CancelCauseFunc
-	gone    chan struct{} // closed when the receiving goroutine has returned
+	gone    chan struct{} // closed when the goroutine that receives has returned
 	inbox   inbox
 	record  recording
 
-	// primacy is cancelled, with the cause, when the term as primary or the session ends.
+	// primacy is cancelled with the cause when the session loses the primary role or ends.
 	primacy    context.Context
 	endPrimacy context.CancelCauseFunc
-	finished   chan struct{} // closed when the session is over
+	finished   chan struct{} // closed when the session has ended
 
-	mu      sync.Mutex    // guards everything below
-	status  SessionStatus // as Status returns it
-	changed chan struct{} // closed and replaced whenever status changes
+	mu      sync.Mutex    // guards all following fields
+	status  SessionStatus // status that the method Status returns
+	changed chan struct{} // closed and replaced when status changes
 	seen    ElectionID    // the highest election id seen in this session or, under Keep, in an earlier session
-	fenced  error         // ErrNotPrimary with the reason, after the session has lost the primary role
-	over    error         // why the session is over, or nil
+	fenced  error         // ErrNotPrimary with the reason, if the session has lost the primary role; otherwise nil
+	over    error         // reason why the session has ended, or nil
 }
 
-// Dial connects to cfg.Addr, opens the stream and arbitrates. It returns once the switch has reported whether the
-// session is primary. A session that is not primary is not an error: see Primary and WaitPrimary. Dial returns
+// Dial connects to cfg.Addr, opens the stream and arbitrates. It returns when the switch has reported whether the
+// session is primary. It is not an error if the session is not primary: see Primary and WaitPrimary. Dial returns
 // ErrConfig if cfg is invalid, ErrUnreachable or ErrTLS if the connection fails, ErrUnknownDevice or
-// ErrArbitrationRefused if the switch refuses the session, or the context's error. The context limits only the dial.
-// The caller must call Close, even for a session that has ended by itself.
+// ErrArbitrationRefused if the switch refuses the session, and the context's cause if ctx ends. ctx limits only the
+// dial. The caller must call Close, even if the session has ended by itself.
 func Dial(ctx context.Context, cfg Config) (*Session, error) {
 	return dial(ctx, cfg, ElectionID{})
 }
@@ -78,14 +79,14 @@ func dial(ctx context.Context, cfg Config, seen ElectionID) (*Session, error) {
 	if err != nil {
 		return abandon(r.rpcError(dialCtx, op, err))
 	}
-	if err := stream.Send(arbitration(cfg)); err != nil && !errors.Is(err, io.EOF) { // on EOF, Recv returns the reason
+	if err := stream.Send(arbitration(cfg)); err != nil && !errors.Is(err, io.EOF) { // after io.EOF, Recv returns the reason
 		return abandon(r.rpcError(dialCtx, op, err))
 	}
 	s := newSession(r, stream, kill, seen)
 	go s.receive()
 
 	for st, changed := s.watch(); st.State == Connecting; st, changed = s.watch() {
-		<-changed // the stream ends with life, at the latest when dialCtx does
+		<-changed // the stream ends when life ends, which is at the latest when dialCtx ends
 	}
 	if !unwatch() {
 		<-s.gone
@@ -95,8 +96,8 @@ func dial(ctx context.Context, cfg Config, seen ElectionID) (*Session, error) {
 		<-s.gone
 		return abandon(err)
 	}
-	// A session has one connection. gRPC would make another connection for a request after this one is lost. But the
-	// switch may have restarted, and the stream of the session would be missing.
+	// A session has only one connection. After its loss, gRPC would open another connection for the next request. But
+	// the switch may have restarted, and the new connection would not have the session's stream.
 	r.secure.seal(func() {
 		s.abort(s.fail("stream", ErrStreamLost, errors.New("the switch is ending the connection")))
 	})
@@ -119,25 +120,25 @@ func newSession(r *Reader, stream p4v1.P4Runtime_StreamChannelClient, kill conte
 	return s
 }
 
-// Done returns a channel that is closed when the stream is lost or Close was called. Err returns the reason.
+// Done returns a channel that is closed when the stream is lost or Close is called. Err then returns the reason.
 func (s *Session) Done() <-chan struct{} { return s.finished }
 
-// Err returns why the session is over, or nil while it is not.
+// Err returns the reason why the session has ended, or nil if it has not ended.
 func (s *Session) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.over
 }
 
-// Close gives up primacy at once and ends the stream. It returns when the switch has released the election id, or
-// after closeTimeout. Calls in progress return ErrClosed. Calling Close again does nothing.
+// Close gives up the primary role at once and ends the stream. It returns when the switch has released the election
+// id, or after closeTimeout. Calls in progress return ErrClosed. Further calls of Close have no effect.
 func (s *Session) Close() error {
 	s.finish(ErrClosed)
 	patience, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	select {
-	case <-s.sending: // the token is never returned, so that nothing is sent afterwards
-		_ = s.stream.CloseSend() // an error means that the stream has ended already
+	case <-s.sending: // the token is never returned, so that nothing can be sent afterwards
+		_ = s.stream.CloseSend() // an error means that the stream has already ended
 	case <-s.gone:
 	case <-patience.Done():
 	}
@@ -150,7 +151,7 @@ func (s *Session) Close() error {
 	return s.Reader.Close()
 }
 
-// finish ends the session, once. Afterwards no call begins and nothing is written.
+// finish ends the session. Only the first call has an effect. Afterwards no call starts and nothing is written.
 func (s *Session) finish(cause error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -163,13 +164,13 @@ func (s *Session) finish(cause error) {
 	close(s.finished)
 }
 
-// abort ends a session whose switch no longer answers.
+// abort ends the session and its stream at once, without waiting for the switch.
 func (s *Session) abort(cause error) {
 	s.finish(cause)
 	s.kill(cause)
 }
 
-// streamEnd returns the cause of the session's end for an error of Recv.
+// streamEnd converts an error of Recv to the cause of the session's end.
 func (s *Session) streamEnd(err error) error {
 	const op = "stream"
 	if errors.Is(err, io.EOF) {
@@ -193,8 +194,8 @@ func (s *Session) streamEnd(err error) error {
 	}
 }
 
-// send writes one message to the stream. gRPC allows one sender at a time, and a send may block for as long as the
-// switch does not read.
+// send sends one message on the stream. gRPC allows one sender at a time. A send may block while the switch does not
+// read the stream.
 func (s *Session) send(ctx context.Context, op string, m *p4v1.StreamMessageRequest) error {
 	select {
 	case <-s.sending:

@@ -16,7 +16,7 @@ import (
 	grpcstatus "google.golang.org/grpc/status"
 )
 
-// answers returns an arbitrate function that sends one arbitration answer.
+// answers returns an arbitrate function that answers with the given code and election id.
 func answers(code codes.Code, leader ElectionID) func(*fakeStream, *p4v1.MasterArbitrationUpdate) error {
 	return func(s *fakeStream, _ *p4v1.MasterArbitrationUpdate) error {
 		s.arbitration(code, leader)
@@ -70,7 +70,7 @@ func TestDialArbitrates(t *testing.T) {
 	}
 }
 
-// The default role is an absent role message; a message with an empty name would be another one to some switches.
+// For the default role, the message contains no role. Some switches would take an empty name for another role.
 func TestDialDefaultRole(t *testing.T) {
 	fake := &fakeSwitch{arbitrate: func(s *fakeStream, u *p4v1.MasterArbitrationUpdate) error {
 		if u.GetRole() != nil {
@@ -89,7 +89,7 @@ func TestDialErrors(t *testing.T) {
 	}
 	nobody := closed.Addr().String()
 	closed.Close()
-	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts by its backlog, and never says a word
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts connections, but nobody answers
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestDialErrors(t *testing.T) {
 			return grpcstatus.Error(code, text)
 		}}).serve(t)
 	}
-	other := grpc.NewServer() // speaks gRPC, but not P4Runtime
+	other := grpc.NewServer() // a gRPC server without P4Runtime
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +163,7 @@ func TestDialCancelled(t *testing.T) {
 	}
 }
 
-// A session outlives the context of its dial.
+// A session continues after the context of its dial has ended.
 func TestDialContextIsForTheDialOnly(t *testing.T) {
 	fake := &fakeSwitch{streams: make(chan *fakeStream, 1)}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -174,7 +174,7 @@ func TestDialContextIsForTheDialOnly(t *testing.T) {
 	defer s.Close()
 	cancel()
 	(<-fake.streams).arbitration(codes.AlreadyExists, ElectionID{Low: 43})
-	<-s.Demoted() // the stream still carries news
+	<-s.Demoted() // the stream still receives messages
 	if s.Err() != nil {
 		t.Errorf("the session is over: %v", s.Err())
 	}
@@ -198,8 +198,8 @@ func TestWaitPrimary(t *testing.T) {
 	}
 }
 
-// I3 Fenced: bmv2 makes a controller primary whose election id is lower than one it had before. This one does not
-// accept.
+// I3 Fenced. bmv2 may promote a controller although the switch has seen a higher election id. The session does not
+// accept the promotion.
 func TestOutrankedStaysBackup(t *testing.T) {
 	fake := &fakeSwitch{streams: make(chan *fakeStream, 1), arbitrate: answers(codes.AlreadyExists, ElectionID{Low: 43})}
 	s := dialed(t, fake.serve(t))
@@ -241,7 +241,7 @@ func TestStreamLost(t *testing.T) {
 					t.Errorf("%s: %v, want %v", name, err, tt.want)
 				}
 			}
-			// gRPC would dial again for a read; the switch behind it may have restarted. A session does not.
+			// For a read, gRPC would dial again, but the switch may have restarted. A session must not dial again.
 			if _, err := s.Read(t.Context(), entry(1, 0)); !errors.Is(err, tt.want) {
 				t.Errorf("Read: %v, want %v", err, tt.want)
 			}
@@ -255,7 +255,7 @@ func TestStreamLost(t *testing.T) {
 	}
 }
 
-// Close comes back only when the switch has ended the stream, so that the election id is free for the next session.
+// Close returns only when the switch has ended the stream, so that the next session can use the election id.
 func TestCloseWaitsForTheSwitch(t *testing.T) {
 	var released atomic.Bool
 	fake := &fakeSwitch{hungUp: func(*fakeStream) { released.Store(true) }}
@@ -280,7 +280,7 @@ func TestCloseWaitsForTheSwitch(t *testing.T) {
 	}
 }
 
-// A switch that does not end the stream costs Close a second, not more.
+// If the switch does not end the stream, Close returns after closeTimeout.
 func TestCloseGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := &fakeSwitch{hungUp: func(s *fakeStream) { <-s.Context().Done() }}

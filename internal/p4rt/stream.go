@@ -9,15 +9,16 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// A queue passes stream messages of one kind to their reader. The receiving goroutine never waits for a reader,
-// because the loss of primacy is reported on the same stream. Messages that do not fit in the queue are dropped and
+// A queue passes stream messages of one kind to their reader. The goroutine that receives never waits for a reader,
+// because the same stream reports the loss of the primary role. If the queue is full, messages are dropped and
 // counted.
 type queue[T any] struct {
 	ch      chan T
 	dropped atomic.Uint64
 }
 
-// offer queues a message, or drops it if the queue is full. It reports whether this is the first dropped message.
+// offer adds a message to the queue, or drops it if the queue is full. firstDrop reports whether this is the first
+// message that was dropped.
 func (q *queue[T]) offer(m T) (firstDrop bool) {
 	select {
 	case q.ch <- m:
@@ -43,7 +44,8 @@ func newInbox(size int) inbox {
 	}
 }
 
-// receive handles everything that the switch sends on the stream, until it ends. Dial starts it; Close waits for it.
+// receive handles all messages that the switch sends on the stream, until the stream ends. Dial starts it, and Close
+// waits for its end.
 func (s *Session) receive() {
 	defer close(s.gone)
 	defer func() {
@@ -84,25 +86,26 @@ func (s *Session) receive() {
 }
 
 // Digests returns a channel of digest lists. Each list must be acknowledged with Ack. The channel is closed when the
-// session is over.
+// session has ended.
 func (s *Session) Digests() <-chan *p4v1.DigestList { return s.inbox.digests.ch }
 
 // PacketIns returns a channel of packets that the switch sends to the controller. The channel is closed when the
-// session is over.
+// session has ended.
 func (s *Session) PacketIns() <-chan *p4v1.PacketIn { return s.inbox.packets.ch }
 
-// IdleTimeouts returns a channel of notifications of entries that no packet hits. The channel is closed when the
-// session is over.
+// IdleTimeouts returns a channel of notifications about entries that no packet has hit for their idle timeout. The
+// channel is closed when the session has ended.
 func (s *Session) IdleTimeouts() <-chan *p4v1.IdleTimeoutNotification { return s.inbox.timeouts.ch }
 
-// StreamErrors returns a channel of the switch's errors for acknowledgements and packets that it could not use
-// (section 16.6). The errors are logged too. The channel is closed when the session is over.
+// StreamErrors returns a channel of errors by which the switch reports acknowledgements and packets that it could
+// not use (section 16.6). The errors are also logged. The channel is closed when the session has ended.
 func (s *Session) StreamErrors() <-chan *p4v1.StreamError { return s.inbox.errors.ch }
 
-// Drops counts the stream messages that were dropped because the queue of their kind was full.
+// Drops contains the numbers of stream messages that were dropped because the queue of their kind was full.
 type Drops struct{ Digests, PacketIns, IdleTimeouts, StreamErrors uint64 }
 
-// Drops returns the counts since Dial. A dropped digest list stays unacknowledged, and the switch may send it again.
+// Drops returns the numbers of messages dropped since Dial. A dropped digest list is not acknowledged, and the
+// switch may send it again.
 func (s *Session) Drops() Drops {
 	return Drops{
 		Digests:      s.inbox.digests.dropped.Load(),
@@ -112,8 +115,8 @@ func (s *Session) Drops() Drops {
 	}
 }
 
-// Ack acknowledges a digest list (section 16.3). bmv2 sends no further list of the digest before the acknowledgement
-// or its timeout. Ack returns ErrNotPrimary if the session is not primary.
+// Ack acknowledges a digest list (section 16.3). Until a list is acknowledged or its timeout has passed, bmv2 sends
+// no further list of the same digest. Ack returns ErrNotPrimary if the session is not primary.
 func (s *Session) Ack(ctx context.Context, list *p4v1.DigestList) error {
 	const op = "acknowledge digest"
 	if err := s.mayWrite(ctx); err != nil {
@@ -124,9 +127,9 @@ func (s *Session) Ack(ctx context.Context, list *p4v1.DigestList) error {
 	}})
 }
 
-// PacketOut sends a packet through the switch (section 16.1). A nil error means only that the request was sent. If
-// the switch cannot use the packet, it may report an error to StreamErrors. PacketOut returns ErrNotPrimary if the
-// session is not primary.
+// PacketOut makes the switch send a packet (section 16.1). A nil error means only that the request was sent. If the
+// switch cannot use the packet, it may report an error, which StreamErrors returns. PacketOut returns ErrNotPrimary
+// if the session is not primary.
 func (s *Session) PacketOut(ctx context.Context, packet *p4v1.PacketOut) error {
 	const op = "packet out"
 	if err := s.mayWrite(ctx); err != nil {

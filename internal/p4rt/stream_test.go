@@ -59,7 +59,7 @@ func TestStreamMessages(t *testing.T) {
 	}
 }
 
-// With nobody reading digests, the news of a demotion still comes, and the other kinds are not touched.
+// If nobody reads digests, the session still handles a demotion, and messages of other kinds are not dropped.
 func TestFullQueueBlocksNothing(t *testing.T) {
 	fake := &fakeSwitch{streams: make(chan *fakeStream, 1)}
 	cfg := fake.serve(t)
@@ -93,18 +93,17 @@ func TestFullQueueBlocksNothing(t *testing.T) {
 	}
 }
 
-// A switch that does not read its stream blocks a sender for as long as that one is willing to wait, and no longer
-// than the session lasts.
+// If the switch does not read its stream, a sender blocks until its context ends or the session ends.
 func TestSendBlocked(t *testing.T) {
 	full := make(chan struct{})
 	fake := &fakeSwitch{arbitrate: func(s *fakeStream, _ *p4v1.MasterArbitrationUpdate) error {
 		s.arbitration(codes.OK, testElection)
-		<-full // and reads nothing
+		<-full // the switch reads nothing
 		return nil
 	}}
 	s := dialed(t, fake.serve(t))
 	defer close(full)
-	<-s.sending // as a Send does that the flow control holds up
+	<-s.sending // like a Send that flow control blocks
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error, 2)
 	go func() { result <- s.PacketOut(ctx, &p4v1.PacketOut{}) }()

@@ -12,7 +12,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Everything about a pipeline, from a switch that has none to the second session that finds it there.
+// TestRealPipeline starts with a switch without a pipeline, and ends with a second session that finds the pipeline on
+// the switch.
 func TestRealPipeline(t *testing.T) {
 	onRealSwitches(t, func(t *testing.T, on target) {
 		cfg := on.start(t)
@@ -40,7 +41,7 @@ func TestRealPipeline(t *testing.T) {
 		}
 		s.Close()
 
-		s = dialed(t, cfg) // at once, with the same election id
+		s = dialed(t, cfg) // immediately afterwards, with the same election id
 		if pushed, err := s.EnsurePipeline(ctx, info, program); pushed || err != nil {
 			t.Errorf("I5 RestartIsReconcile: pushed %v, error %v", pushed, err)
 		}
@@ -67,7 +68,7 @@ func TestRealPipeline(t *testing.T) {
 	})
 }
 
-// Batches, what comes back, and a refusal for each way in which an update can be refused.
+// TestRealWriteAndRead writes several batches, reads the entries, and causes each kind of refusal of an update.
 func TestRealWriteAndRead(t *testing.T) {
 	onRealSwitches(t, func(t *testing.T, on target) {
 		s := programmed(t, on)
@@ -102,7 +103,7 @@ func TestRealWriteAndRead(t *testing.T) {
 			t.Errorf("%d of %d entries are not there", len(written), n)
 		}
 
-		// A thousand refusals of a full batch: their details are the largest trailer there is.
+		// All updates of full batches are refused. Their errors are the largest possible trailer.
 		w := asWriteError(t, s.Write(ctx, updatesOf(p4v1.Update_INSERT, entities...)))
 		if len(w.Failed) != n || !w.Only(codes.AlreadyExists) {
 			t.Errorf("inserting all again: %v", w)
@@ -122,7 +123,7 @@ func TestRealWriteAndRead(t *testing.T) {
 			t.Errorf("%d entries, want %d", left, n-1)
 		}
 
-		// I10 LoudFull, as far as it is the session's: which updates found no room is known, one by one.
+		// I10 LoudFull. The session reports each update for which the table had no room.
 		hosts := make([]*p4v1.Entity, 20)
 		for i := range hosts {
 			hosts[i] = host(uint64(i+1), 0)
@@ -130,7 +131,7 @@ func TestRealWriteAndRead(t *testing.T) {
 		w = asWriteError(t, s.Write(ctx, updatesOf(p4v1.Update_INSERT, hosts...)))
 		full := codes.ResourceExhausted
 		if !on.strict {
-			full = codes.Unknown // "Error when adding match entry to target"
+			full = codes.Unknown // bmv2 reports "Error when adding match entry to target"
 		}
 		if w.Applied != 16 || len(w.Failed) != 4 || !w.Only(full) {
 			t.Errorf("20 entries into a table of 16: %v", w)
@@ -138,10 +139,10 @@ func TestRealWriteAndRead(t *testing.T) {
 	})
 }
 
-// A table of 130,000 entries is read back whole, by one request; bmv2 answers it in one message, which is larger than
-// the 4 MiB that gRPC takes by itself.
+// A table of 130,000 entries is read completely with one request. bmv2 answers in one message, which is larger than
+// gRPC's own limit of 4 MiB.
 func TestRealLargeTable(t *testing.T) {
-	n := 130_000 // of the 131,072 that fit
+	n := 130_000 // the table has room for 131,072 entries
 	if testing.Short() {
 		n = 10_000
 	}
@@ -182,7 +183,7 @@ func TestRealLargeTable(t *testing.T) {
 	})
 }
 
-// A reader beside the primary sees entries, counters and P4Info, and does not disturb it.
+// A reader reads entries, counters and P4Info in addition to the primary, and does not disturb the primary.
 func TestRealReader(t *testing.T) {
 	onRealSwitches(t, func(t *testing.T, on target) {
 		s := programmed(t, on)
@@ -214,7 +215,7 @@ func TestRealReader(t *testing.T) {
 	})
 }
 
-// I3 Fenced, with three controllers on a real switch.
+// I3 Fenced. Three controllers compete for a real switch.
 func TestRealArbitration(t *testing.T) {
 	onRealSwitches(t, func(t *testing.T, on target) {
 		first := programmed(t, on)
@@ -249,8 +250,9 @@ func TestRealArbitration(t *testing.T) {
 			t.Errorf("the second writes: %v", err)
 		}
 
-		// The second leaves. bmv2 makes the first primary again; to the specification it is nobody's turn.
-		_, changed := lower.watch() // to the first nothing is news any more
+		// The second session leaves. bmv2 makes the first session primary again. According to the specification, no
+		// session is primary.
+		_, changed := lower.watch() // the status of the first session no longer changes
 		second.Close()
 		<-changed
 		if first.Primary() || lower.Primary() {
@@ -265,7 +267,7 @@ func TestRealArbitration(t *testing.T) {
 	})
 }
 
-// Close leaves nothing behind at the switch that would be in the way of the next session with the same id.
+// After Close, a new session with the same election id becomes primary at once.
 func TestRealCloseAndDialAgain(t *testing.T) {
 	onRealSwitches(t, func(t *testing.T, on target) {
 		cfg := on.start(t)
@@ -283,7 +285,7 @@ func TestRealCloseAndDialAgain(t *testing.T) {
 }
 
 func TestRealUnknownDevice(t *testing.T) {
-	cfg := startEmbedded(t) // bmv2 takes any device id for a device
+	cfg := startEmbedded(t) // not with bmv2, which accepts every device id
 	cfg.DeviceID++
 	if _, err := Dial(t.Context(), cfg); !errors.Is(err, ErrUnknownDevice) {
 		t.Errorf("error %v, want ErrUnknownDevice", err)
@@ -302,11 +304,12 @@ func packetOut(src uint64, etherType uint16) *p4v1.PacketOut {
 	}}
 }
 
-// Packets out and in, digests with acknowledgement, idle timeouts, counters that have counted.
+// TestRealStreamMessages tests packets out and in, digests with acknowledgements, idle timeouts, and counters that
+// are not 0.
 func TestRealStreamMessages(t *testing.T) {
 	onRealSwitches(t, func(t *testing.T, on target) {
 		s := programmed(t, on)
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // only passes when something is broken
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // reached only if the test fails
 		defer cancel()
 		if err := s.Write(ctx, updatesOf(p4v1.Update_INSERT,
 			&p4v1.Entity{Entity: &p4v1.Entity_DigestEntry{DigestEntry: &p4v1.DigestEntry{
@@ -321,7 +324,7 @@ func TestRealStreamMessages(t *testing.T) {
 		if err != nil || len(packet.GetPayload()) != 60 || len(packet.GetMetadata()) != 2 {
 			t.Fatalf("packet in %v, error %v", packet, err)
 		}
-		// The second list comes only because the first is acknowledged: the timeout is an hour.
+		// The switch sends the second list only if the first list is acknowledged, because the timeout is an hour.
 		for _, src := range []uint64{0xa, 0xb} {
 			if err := s.PacketOut(ctx, packetOut(src, 0x0800)); err != nil {
 				t.Fatal(err)
@@ -368,7 +371,8 @@ func next[T any](ctx context.Context, ch <-chan T) (m T, err error) {
 	}
 }
 
-// The switch goes away and comes back at the same address, empty: Keep finds it, and the work starts over.
+// A switch ends and starts again at the same address, without content. Keep connects again, and the work starts
+// again.
 func TestRealKeepRestart(t *testing.T) {
 	cfg, stop := embeddedAt(t, "127.0.0.1:0")
 	info, program := sessionProgram(t)

@@ -7,9 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// setUserTimeout makes the kernel close a connection whose peer has not acknowledged data for the given time. The
-// kernel's default is about 15 minutes. A failure to set the option only leaves the default, so it does not fail the
-// dial.
+// setUserTimeout makes the kernel close a connection if the peer has not acknowledged data for the time d. The
+// kernel's default is about 15 minutes. If the option cannot be set, the default applies, so the error is ignored.
 func setUserTimeout(d time.Duration) func(network, address string, c syscall.RawConn) error {
 	return func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) {

@@ -13,15 +13,15 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// Write applies the updates in batches, one after the other, and returns nil only if the switch has confirmed every
-// update. Within a batch the switch may apply updates in any order (section 12.1), so updates that depend on each
-// other must be written in separate calls.
+// Write applies the updates in batches, one after the other. It returns nil only if the switch has confirmed every
+// update. The switch may apply the updates of a batch in any order (section 12.1), so updates that depend on each
+// other must be written by separate calls.
 //
-// Write returns ErrUpdate, and sends nothing, if an update is nil. Otherwise its error is a *WriteError, which
-// accounts for every update. An update that the switch refuses does not stop the others (CONTINUE_ON_ERROR). Between
-// two batches Write stops if the context is done or primacy is lost. It also stops after a batch whose outcome is
-// unclear. No update is sent twice. If the context ends during a batch, the switch has CancelGrace to answer the
-// batch.
+// If an update is nil, Write sends nothing and returns ErrUpdate. Any other error is a *WriteError, which accounts
+// for every update. If the switch refuses an update, the other updates are still applied (CONTINUE_ON_ERROR). Write
+// stops between two batches if ctx has ended or the session is no longer primary. It also stops after a batch whose
+// outcome is unclear. No update is sent twice. If ctx ends during a batch, the switch has the time CancelGrace to
+// answer the batch.
 func (s *Session) Write(ctx context.Context, updates []*p4v1.Update) error {
 	for i, u := range updates {
 		if u == nil {
@@ -31,7 +31,7 @@ func (s *Session) Write(ctx context.Context, updates []*p4v1.Update) error {
 	return s.write(ctx, messages(updates))
 }
 
-// WriteEntries is Write for entries of the pipeline.
+// WriteEntries is like Write, but for entries of the pipeline.
 func (s *Session) WriteEntries(ctx context.Context, updates []pipeline.Update) error {
 	return s.write(ctx, entries(updates))
 }
@@ -65,7 +65,7 @@ func (s *Session) write(ctx context.Context, all updates) error {
 
 const opWrite = "write"
 
-// writeBatch sends one batch, and records the batch and its outcome.
+// writeBatch sends one batch and returns its outcome. It records both.
 func (s *Session) writeBatch(ctx context.Context, b *batch) outcome {
 	if b.err != nil {
 		return outcome{stop: because{ErrUpdate, b.err}, refused: true}
@@ -92,14 +92,14 @@ func (s *Session) writeRequest(ctx context.Context, request encodedRequest) erro
 type outcome struct {
 	applied int
 	failed  []UpdateError
-	stop    error // reason to send no further batch; applied and failed are then empty
-	refused bool  // set with stop if the switch refused the batch as a whole, before its first update
+	stop    error // reason why no further batch may be sent; applied and failed are then empty
+	refused bool  // whether the switch refused the batch as a whole, before its first update; only set together with stop
 }
 
-// judge interprets the answer to a batch. A switch that reports failed updates answers with UNKNOWN and one
-// p4.v1.Error for each update, including applied ones (section 12.3). Any other error leaves the outcome of the batch
-// unclear. The exceptions are two refusals that the specification places before the first update: not primary, and no
-// pipeline.
+// judge interprets the answer to a batch. If updates failed, the switch answers with UNKNOWN and one p4.v1.Error for
+// each update, including updates that were applied (section 12.3). After any other error, the outcome of the batch is
+// unclear. There are two exceptions, which the specification places before the first update: the session is not
+// primary, or the switch has no pipeline.
 func (s *Session) judge(err error, b *batch) outcome {
 	if err == nil {
 		return outcome{applied: b.len()}
@@ -145,7 +145,7 @@ func unclear(err error) error {
 	return because{ErrUnclear, err}
 }
 
-// updateErrors decodes the details of a status, all of which must be p4.v1.Error.
+// updateErrors decodes the details of a status. It returns an error if a detail is not a p4.v1.Error.
 func updateErrors(st *status.Status) ([]*p4v1.Error, error) {
 	details := make([]*p4v1.Error, 0, len(st.Proto().GetDetails()))
 	for i, packed := range st.Proto().GetDetails() {
@@ -158,7 +158,7 @@ func updateErrors(st *status.Status) ([]*p4v1.Error, error) {
 	return details, nil
 }
 
-// canonical returns the code if gRPC defines it, and Unknown otherwise.
+// canonical returns the code if gRPC defines it; otherwise it returns Unknown.
 func canonical(code int32) codes.Code {
 	if code < 0 || code > int32(codes.Unauthenticated) {
 		return codes.Unknown
@@ -166,8 +166,8 @@ func canonical(code int32) codes.Code {
 	return codes.Code(code)
 }
 
-// graceful returns a context with ctx's values that ends after timeout, or grace after ctx ends. So a request that
-// changes the switch is not abandoned shortly before its outcome is known.
+// graceful returns a context with the values of ctx. It ends after timeout, or the time grace after ctx ends,
+// whichever comes first. So a request that changes the switch is not abandoned shortly before its outcome is known.
 func graceful(ctx context.Context, timeout, grace time.Duration) (context.Context, context.CancelFunc) {
 	callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	callCtx, end := context.WithCancelCause(callCtx)

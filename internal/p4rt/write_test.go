@@ -17,7 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// asWriteError returns the *WriteError that err is, and checks that it accounts for every update.
+// asWriteError checks that err is a *WriteError that accounts for every update, and returns it.
 func asWriteError(t *testing.T, err error) *WriteError {
 	t.Helper()
 	var w *WriteError
@@ -75,7 +75,8 @@ func TestWriteSplitsByBytes(t *testing.T) {
 			TableEntry: &p4v1.TableEntry{TableId: 1, Metadata: make([]byte, bytes)},
 		}}}
 	}
-	// 400 + 400 fit, the third does not; 2,000 fits nowhere and goes alone, for the switch to judge.
+	// Two updates of 400 bytes fit in a batch, and the third does not. The update of 2,000 bytes does not fit in
+	// any batch. It is sent alone, so that the switch decides.
 	if err := s.Write(t.Context(), []*p4v1.Update{large(400), large(400), large(400), large(2000), large(400)}); err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +85,7 @@ func TestWriteSplitsByBytes(t *testing.T) {
 	}
 }
 
-// A refused update stops neither its batch nor the next one, and its index is that in the caller's list.
+// A refused update stops neither its batch nor the next batch. Its index refers to the caller's list.
 func TestWritePerUpdateErrors(t *testing.T) {
 	answers := []error{perUpdate(codes.OK, codes.AlreadyExists), nil, perUpdate(codes.ResourceExhausted)}
 	fake := &fakeSwitch{write: func(context.Context, *p4v1.WriteRequest) error {
@@ -126,7 +127,7 @@ func detail(t *testing.T, m *anypb.Any, err error) *anypb.Any {
 	return m
 }
 
-// Whatever the switch answers that is not a full account of the batch must come out as unclear, and end the write.
+// If the answer of the switch does not account for the whole batch, the outcome is unclear, and the write ends.
 func TestWriteUnclear(t *testing.T) {
 	empty, err := anypb.New(&emptypb.Empty{})
 	wrongType := detail(t, empty, err)
@@ -177,7 +178,7 @@ func TestWriteUnclear(t *testing.T) {
 	}
 }
 
-// A code that gRPC does not know is a failure all the same.
+// A code that gRPC does not define is treated as a failure with the code Unknown.
 func TestWriteStrangeCode(t *testing.T) {
 	fake := &fakeSwitch{write: func(context.Context, *p4v1.WriteRequest) error { return perUpdate(codes.OK, 9999) }}
 	w := asWriteError(t, dialed(t, fake.serve(t)).Write(t.Context(), inserts(2)))
@@ -213,8 +214,8 @@ func TestWriteNilUpdate(t *testing.T) {
 	}
 }
 
-// I3 Fenced: a PERMISSION_DENIED ends the term for good, even though the stream never says a word, and even if it
-// says the contrary later.
+// I3 Fenced. PERMISSION_DENIED ends the primary role permanently, even if the stream reports nothing, and even if
+// the stream later reports that the session is primary.
 func TestFencedByWrite(t *testing.T) {
 	refuse := true
 	requests := 0
@@ -242,7 +243,7 @@ func TestFencedByWrite(t *testing.T) {
 	refuse = false
 	stream := <-fake.streams
 	_, changed := s.watch()
-	stream.arbitration(codes.OK, ElectionID{Low: 41}) // any news, to know that it came
+	stream.arbitration(codes.OK, ElectionID{Low: 41}) // any other message, to wait until it has arrived
 	<-changed
 	stream.arbitration(codes.OK, testElection)
 	if err := s.Write(t.Context(), inserts(1)); !errors.Is(err, ErrNotPrimary) || requests != 1 {
@@ -253,7 +254,7 @@ func TestFencedByWrite(t *testing.T) {
 	}
 }
 
-// Demoted while a batch is under way: that batch is answered, the next is not sent.
+// If the session is demoted during a batch, that batch is answered, and the next batch is not sent.
 func TestWriteStopsBetweenBatchesWhenDemoted(t *testing.T) {
 	fake := &fakeSwitch{streams: make(chan *fakeStream, 1)}
 	var s *Session
@@ -277,7 +278,7 @@ func TestWriteStopsBetweenBatchesWhenDemoted(t *testing.T) {
 	}
 }
 
-// Cancelled while a batch is under way: the switch's answer still counts.
+// If the context is cancelled during a batch, the switch's answer to that batch still counts.
 func TestWriteStopsBetweenBatchesWhenCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("enough")
@@ -295,8 +296,8 @@ func TestWriteStopsBetweenBatchesWhenCancelled(t *testing.T) {
 	}
 }
 
-// A switch that does not answer costs the grace when cancelled, and the timeout when not; either way the batch is
-// unclear.
+// If the switch does not answer, Write returns after CancelGrace if its context was cancelled, and after
+// CallTimeout otherwise. In both cases the outcome is unclear.
 func TestWriteSlowSwitch(t *testing.T) {
 	for _, cancelled := range []bool{true, false} {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -304,7 +305,7 @@ func TestWriteSlowSwitch(t *testing.T) {
 			if cancelled {
 				cancel()
 			}
-			<-ctx.Done() // the session gave up
+			<-ctx.Done() // until the session gives up
 			return ctx.Err()
 		}}
 		cfg := fake.serve(t)
@@ -322,7 +323,7 @@ func TestWriteSlowSwitch(t *testing.T) {
 	}
 }
 
-// Closing a session under a write leaves that write's batch unclear, and says who did it.
+// If a session is closed during a write, the outcome of the batch is unclear, and the error includes ErrClosed.
 func TestCloseUnderWrite(t *testing.T) {
 	under := make(chan struct{})
 	fake := &fakeSwitch{write: func(ctx context.Context, _ *p4v1.WriteRequest) error {

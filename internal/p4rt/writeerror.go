@@ -15,14 +15,14 @@ type Span struct{ From, To int }
 // Len returns the number of indexes in the span.
 func (s Span) Len() int { return s.To - s.From }
 
-// An UpdateError is the switch's refusal of one update.
+// An UpdateError reports that the switch refused one update.
 type UpdateError struct {
 	Index     int          // index in the list given to Write
-	Update    *p4v1.Update // the update itself
-	Code      codes.Code   // never OK; for a full table, bmv2 reports Unknown instead of ResourceExhausted
-	Message   string       // human-readable; may be empty
+	Update    *p4v1.Update // the refused update
+	Code      codes.Code   // the canonical code, never OK; for a full table, bmv2 reports Unknown instead of ResourceExhausted
+	Message   string       // human-readable message; may be empty
 	Space     string       // namespace of SpaceCode, such as "targetX-psa-vendorY"; may be empty
-	SpaceCode int32        // the target's own code; 0 if there is none
+	SpaceCode int32        // the switch's own code; 0 if there is none
 }
 
 // Error returns text such as `update 12 (INSERT table_entry): AlreadyExists: match entry exists`.
@@ -37,33 +37,33 @@ func (e UpdateError) Error() string {
 	return text
 }
 
-// A WriteError accounts for every update of a Write that did not fully succeed. Total is the sum of Applied and the
-// numbers of updates in Failed, Unclear and NotSent.
+// A WriteError accounts for every update of a Write that did not fully succeed. Total is the sum of Applied and of
+// the numbers of updates in Failed, Unclear and NotSent.
 type WriteError struct {
 	Addr     string
 	DeviceID uint64
 
 	Total   int
-	Applied int           // confirmed by the switch
-	Failed  []UpdateError // refused by the switch one by one, in ascending order of Index
-	Unclear Span          // sent, but not answered for each update; reading back shows which were applied
-	NotSent Span          // not applied: never sent, or refused as a whole before the first update
-	Err     error         // why Write stopped early; nil if every update was answered
+	Applied int           // number of updates that the switch confirmed
+	Failed  []UpdateError // updates that the switch refused individually, in ascending order of Index
+	Unclear Span          // updates that were sent but not answered individually; a read shows which of them were applied
+	NotSent Span          // updates that were not applied, because they were never sent or were refused as a whole before the first update
+	Err     error         // reason why Write stopped early; nil if every update was answered
 }
 
-// Answered reports whether the switch has answered every update, so that all updates but those in Failed were
+// Answered reports whether the switch has answered every update. If so, all updates except those in Failed were
 // applied.
 func (e *WriteError) Answered() bool { return e.Err == nil }
 
-// Only reports whether every update was answered and every refusal has one of the codes, such as NotFound after
-// deletions.
+// Only reports whether every update was answered and every refused update has one of the allowed codes, such as
+// NotFound after deletions.
 func (e *WriteError) Only(allowed ...codes.Code) bool {
 	return e.Answered() && !slices.ContainsFunc(e.Failed, func(u UpdateError) bool {
 		return !slices.Contains(allowed, u.Code)
 	})
 }
 
-// Error returns the number of updates of each outcome and the first refusal.
+// Error returns a message with the number of updates for each outcome, and the first refused update.
 func (e *WriteError) Error() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s device %d: write: %d of %d updates applied", e.Addr, e.DeviceID, e.Applied, e.Total)
