@@ -14,8 +14,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// An electionID is P4Runtime's 128-bit election id. {0, 0} is the lowest valid id. If the controller left the id unset, the *electionID is
-// nil, which is lower than any set id (spec 16.2, "Unset Election ID").
+// An electionID is P4Runtime's 128-bit election id. {0, 0} is the lowest valid id. If the controller leaves the id unset, the *electionID
+// is nil, which is lower than any set id (spec 16.2, "Unset Election ID").
 type electionID struct{ high, low uint64 }
 
 func electionFrom(u *p4v1.Uint128) *electionID {
@@ -32,7 +32,7 @@ func (e *electionID) proto() *p4v1.Uint128 {
 	return &p4v1.Uint128{High: e.high, Low: e.low}
 }
 
-// compare orders election ids. nil (unset) precedes every set id.
+// compare orders election ids. nil, which is an unset id, precedes every set id.
 func (e *electionID) compare(o *electionID) int {
 	switch {
 	case e == nil && o == nil:
@@ -55,13 +55,13 @@ func (e *electionID) String() string {
 	return fmt.Sprintf("%d:%d", e.high, e.low)
 }
 
-// A role is the arbitration state of one (device, role) pair. A role remains after its controllers have disconnected: the highest election
-// id seen is reset only when the server restarts.
+// A role is the arbitration state of one (device, role) pair. It is kept after its controllers have disconnected, because the highest
+// election id seen is reset only when the server restarts.
 type role struct {
 	name    string
 	live    map[*session]struct{}
 	highest *electionID // nil until the role has its first primary
-	primary *session    // nil if the role has no primary, or while a new primary waits for writes in flight
+	primary *session    // nil if the role has no primary, or while a new primary waits for writes in progress
 }
 
 func (r *role) title() string {
@@ -71,47 +71,47 @@ func (r *role) title() string {
 	return fmt.Sprintf("role %q", r.name)
 }
 
-// An arbiter selects the primary of every role of one device by the rules of spec chapter 5.
+// An arbiter selects the primary of every role of a device by the rules of spec chapter 5.
 //
-// The primary is the live controller whose election id equals the highest id that the role has ever seen. If the primary disconnects or
-// steps down, no other controller replaces it automatically. The role has no primary until a controller arbitrates with an id at least as
-// high as the highest seen.
+// The primary is the connected controller whose election id equals the highest id that the role has ever seen. If the primary disconnects
+// or steps down, no other controller replaces it automatically. The role has no primary until a controller arbitrates with an id that is at
+// least as high as the highest id seen.
 type arbiter struct {
 	deviceID   uint64
-	maxStreams int // largest number of live controllers of each role
-	maxRoles   int // largest number of named roles ever seen; roles are never removed
-	// writes is held by every Write while it is in progress. A change of primary locks it once, to wait until the writes of the previous
-	// primary have ended.
+	maxStreams int // largest number of connected controllers of each role
+	maxRoles   int // largest number of named roles; roles are never removed
+	// writes is held by every Write in progress. A change of the primary locks it once, to wait until the previous primary's writes have
+	// ended.
 	writes sync.Locker
 
-	// changed is called, with mu held, whenever the set of primaries has changed. changed may be nil.
+	// changed is called with mu held whenever the set of primaries has changed. It may be nil.
 	changed func()
 
-	// turn is held by one arbitration at a time, so that notifications are sent in the order of the changes of primary. turn is locked
-	// before mu and before writes, and never while either is held.
+	// turn is held by one arbitration at a time, so that notifications are sent in the order in which the primary changes. turn is locked
+	// before mu and writes, and never while either of them is held.
 	turn sync.Mutex
 
 	// mu guards everything below, and the role, election and gone fields of every session.
 	mu    sync.Mutex
 	roles map[string]*role
 
-	// primaries is a copy of the primaries of all roles. The packet path reads it without a lock.
+	// primaries holds a copy of the list of all roles' primaries, which the packet path reads without a lock.
 	primaries atomic.Pointer[[]*session]
 }
 
 func newArbiter(deviceID uint64, maxStreams, maxRoles int, writes sync.Locker) *arbiter {
 	a := &arbiter{
 		deviceID: deviceID, maxStreams: maxStreams, maxRoles: maxRoles, writes: writes,
-		// The default role exists from the start. A Write for it before any arbitration fails because there is no primary, not because the
-		// role is unknown.
+		// The default role exists from the start. So a Write for it before any arbitration fails because there is no primary, and not
+		// because the role is unknown.
 		roles: map[string]*role{"": {live: map[*session]struct{}{}}},
 	}
 	a.primaries.Store(&[]*session{})
 	return a
 }
 
-// update handles one MasterArbitrationUpdate of a controller (spec 5.3). If it returns an error, which is a gRPC status, the caller must
-// end the controller's stream; the stream then withdraws the controller from its role.
+// update handles a controller's MasterArbitrationUpdate (spec 5.3). If it returns an error, which is a gRPC status, the caller must end the
+// controller's stream. The stream then withdraws the controller from its role.
 func (a *arbiter) update(s *session, m *p4v1.MasterArbitrationUpdate) error {
 	a.turn.Lock()
 	defer a.turn.Unlock()
@@ -143,8 +143,8 @@ func (a *arbiter) update(s *session, m *p4v1.MasterArbitrationUpdate) error {
 		return nil
 	}
 
-	// The controller becomes primary, or is primary already and has a higher id. From here on, every Write for the role is refused, and the
-	// other controllers are notified. After the writes in flight have ended, the new primary is notified and may write.
+	// The controller becomes the primary, or it is the primary already and has raised its id. From now on, every Write for the role is
+	// refused, and the other controllers are notified. After the writes in progress have ended, the new primary is notified and may write.
 	r.highest, r.primary = id, nil
 	a.publishLocked()
 	for other := range r.live {
@@ -236,7 +236,7 @@ func (a *arbiter) withdraw(s *session) {
 	}
 }
 
-// notifyLocked notifies every live controller of a role of the current primary. If primary is nil, the role has none.
+// notifyLocked notifies every connected controller of a role who the current primary is. If primary is nil, the role has no primary.
 func (a *arbiter) notifyLocked(r *role, primary *session) {
 	for s := range r.live {
 		if s != primary {
@@ -248,7 +248,7 @@ func (a *arbiter) notifyLocked(r *role, primary *session) {
 	}
 }
 
-// informLocked sends one controller its arbitration status (spec 5.4).
+// informLocked sends a controller its arbitration status (spec 5.4).
 func (a *arbiter) informLocked(r *role, s *session) {
 	code := codes.AlreadyExists
 	switch r.primary {
@@ -300,8 +300,8 @@ func (a *arbiter) publishLocked() {
 	}
 }
 
-// authorize checks that a Write or a push comes from the primary: device, role and election id, in the order of spec 12. The caller holds
-// writes until it has finished writing, so the result stays valid.
+// authorize checks that a Write or a push comes from the primary. It checks the device, the role and the election id, in the order of spec
+// 12. The caller holds writes until it has finished writing, so the result stays valid.
 func (a *arbiter) authorize(deviceID uint64, roleName string, roleID uint64, election *p4v1.Uint128) error {
 	if deviceID != a.deviceID {
 		return a.wrongDevice(deviceID)
@@ -322,7 +322,7 @@ func (a *arbiter) authorize(deviceID uint64, roleName string, roleID uint64, ele
 	return nil
 }
 
-// known checks the device and role of a request that any controller may send.
+// known checks the device and the role of a request that any controller may send.
 func (a *arbiter) known(deviceID uint64, roleName string) error {
 	if deviceID != a.deviceID {
 		return a.wrongDevice(deviceID)
@@ -353,8 +353,8 @@ func (a *arbiter) wrongRole(name string, id uint64) error {
 	return status.Errorf(codes.NotFound, "role %q: not known to device %d; a role comes to be when a controller arbitrates for it", name, a.deviceID)
 }
 
-// deprecatedRoleID returns the numeric role id that a controller older than P4Runtime 1.4 may send. The field is read by number, because
-// the generated accessor is marked deprecated.
+// deprecatedRoleID returns the numeric role id that a controller older than P4Runtime 1.4 may send. The field is read by reflection,
+// because the generated accessor is marked deprecated.
 func deprecatedRoleID(r *p4v1.Role) uint64 {
 	if r == nil {
 		return 0

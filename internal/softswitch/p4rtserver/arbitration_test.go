@@ -13,8 +13,8 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// TestArbitration checks the rules of spec 5.3 and 5.4. A step is one event. After it exactly the listed messages arrive, checked in order for
-// each controller.
+// TestArbitration checks the rules of spec 5.3 and 5.4. A step is one event, after which exactly the listed messages must arrive. The order is
+// checked for each controller.
 func TestArbitration(t *testing.T) {
 	const (
 		ok     = codes.OK
@@ -51,7 +51,7 @@ func TestArbitration(t *testing.T) {
 		{"a lower id is a backup, and only it is told", []step{
 			{who: "a", id: id(5), told: []told{{"a", ok, id(5)}}},
 			{who: "b", id: id(4), told: []told{{"b", backup, id(5)}}},
-			{who: "a", id: id(5), told: []told{{"a", ok, id(5)}}}, // a has received nothing in between
+			{who: "a", id: id(5), told: []told{{"a", ok, id(5)}}}, // a has received nothing since the first step
 		}},
 		{"a higher id takes over", []step{
 			{who: "a", id: id(5), told: []told{{"a", ok, id(5)}}},
@@ -66,7 +66,7 @@ func TestArbitration(t *testing.T) {
 			{who: "b", id: id(4), told: []told{{"b", backup, id(5)}}},
 			{who: "c", told: []told{{"c", backup, id(5)}}},
 			{who: "a", close: true, told: []told{{"b", none, id(5)}, {"c", none, id(5)}}},
-			{who: "b", id: id(4), told: []told{{"b", none, id(5)}}}, // still lower than the highest seen
+			{who: "b", id: id(4), told: []told{{"b", none, id(5)}}}, // the id is still lower than the highest id seen
 			{who: "b", id: id(5), told: []told{{"c", backup, id(5)}, {"b", ok, id(5)}}},
 		}},
 		{"a backup that leaves is nobody's news", []step{
@@ -144,8 +144,8 @@ func TestArbitrationRefused(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		name    string
-		before  *p4v1.MasterArbitrationUpdate // of the same stream
-		other   *p4v1.MasterArbitrationUpdate // of another stream that is live
+		before  *p4v1.MasterArbitrationUpdate // the first message on the same stream
+		other   *p4v1.MasterArbitrationUpdate // the message of another connected controller
 		send    *p4v1.StreamMessageRequest
 		code    codes.Code
 		message string
@@ -228,15 +228,15 @@ func arb(m *p4v1.MasterArbitrationUpdate) *p4v1.StreamMessageRequest {
 	return &p4v1.StreamMessageRequest{Update: &p4v1.StreamMessageRequest_Arbitration{Arbitration: m}}
 }
 
-// TestArbitrationWaitsForWrites delays a write. The new primary is notified, and may write, only when the write has ended. The old primary is
-// notified at once and may not write any more.
+// TestArbitrationWaitsForWrites delays a write. The new primary must be notified, and may write, only after the write has ended. The old
+// primary must be notified at once and may no longer write.
 func TestArbitrationWaitsForWrites(t *testing.T) {
 	r := newRig(t, Options{})
 	old, next := r.controller(), r.controller()
 	old.arbitrate(arbitration(device, "", id(1)))
 	old.told(codes.OK, id(1))
 
-	r.server.mu.Lock() // as a Write in progress does
+	r.server.mu.Lock() // a Write in progress holds mu
 	next.arbitrate(arbitration(device, "", id(2)))
 	old.told(codes.AlreadyExists, id(2))
 	for _, e := range []uint64{1, 2} {
@@ -251,8 +251,8 @@ func TestArbitrationWaitsForWrites(t *testing.T) {
 	}
 }
 
-// TestManyControllers lets controllers come, raise their ids, and go, all at once. There is never more than one primary, and in the end it
-// is the one with the highest id.
+// TestManyControllers lets many controllers connect and raise their ids at the same time. In the end, the primary must be the controller with
+// the highest id.
 func TestManyControllers(t *testing.T) {
 	r := newRig(t, Options{})
 	const n, rounds = 12, 10
@@ -266,7 +266,7 @@ func TestManyControllers(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				for { // until the answer to this id, past notices of others
+				for { // skips notifications about other controllers until the answer to this id
 					m, err := c.stream.Recv()
 					if err != nil {
 						t.Error(err)
@@ -289,7 +289,7 @@ func TestManyControllers(t *testing.T) {
 	}
 }
 
-// TestSlowReaderOfArbitration: the stream of a controller that does not read arbitration messages ends.
+// TestSlowReaderOfArbitration verifies that a controller's stream ends if the controller does not read arbitration messages.
 func TestSlowReaderOfArbitration(t *testing.T) {
 	r := newRig(t, Options{ControlQueue: 4})
 	s, err := r.server.openSession(t.Context())

@@ -16,19 +16,19 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
-// A status and its details are sent in HTTP/2 headers, and a client accepts a limited number of header bytes (P4Runtime, "gRPC Metadata
-// Maximum Size"). A client that receives more resets the stream and gets no status at all.
+// A status and its details are sent in HTTP/2 headers, and a client accepts only a limited number of header bytes (P4Runtime, "gRPC
+// Metadata Maximum Size"). A client that receives more bytes resets the stream and gets no status at all.
 const (
-	// MetadataHeader is the request header in which a client sends the number of metadata bytes that it accepts: its grpc.max_metadata_size
-	// in gRPC's C core, or its maximum header list size in Go.
+	// MetadataHeader is the request header in which a client states how many metadata bytes it accepts. In gRPC's C core this is
+	// grpc.max_metadata_size, and in Go the maximum header list size.
 	MetadataHeader = "max-metadata-size"
 	// defaultMetadata is the limit for clients that do not send the header. It is gRPC's default.
 	defaultMetadata = 8 << 10
 	// maxMetadata is the largest limit that the server uses, even if the client accepts more.
 	maxMetadata = 4 << 20
-	// metadataMargin is reserved for headers other than the status.
+	// metadataMargin is the number of bytes reserved for headers other than the status.
 	metadataMargin = 512
-	// briefText is the number of bytes to which an update's error text is shortened.
+	// briefText is the largest number of bytes of an update's error text; longer texts are shortened.
 	briefText = 256
 )
 
@@ -38,7 +38,7 @@ const (
 	shortURL = "/p4.v1.Error"
 )
 
-// metadataLimit returns the number of metadata bytes that the caller of an RPC accepts.
+// metadataLimit returns the number of metadata bytes that the caller of an RPC accepts, within the server's own limits.
 func metadataLimit(ctx context.Context) int {
 	for _, v := range metadata.ValueFromIncomingContext(ctx, MetadataHeader) {
 		if n, err := strconv.Atoi(v); err == nil && n >= defaultMetadata {
@@ -48,13 +48,13 @@ func metadataLimit(ctx context.Context) int {
 	return defaultMetadata
 }
 
-// brief returns an error with the same code and the beginning of its text.
+// brief returns an error with the same code and a shortened text.
 func brief(err error) error {
 	st := status.Convert(err)
 	return status.Error(st.Code(), cut(st.Message(), briefText))
 }
 
-// cut returns the longest prefix of a text of at most n bytes that ends between characters.
+// cut returns the longest prefix of s that has at most n bytes and does not end within a character.
 func cut(s string, n int) string {
 	if len(s) <= n {
 		return s
@@ -65,11 +65,11 @@ func cut(s string, n int) string {
 	return s[:n]
 }
 
-// batchError returns the status of a batch in which something failed, or nil if nothing failed. The status has the code UNKNOWN and one
-// p4.v1.Error for each element, including successful ones, in the order of the batch (spec 12.3).
+// batchError returns the status of a batch, or nil if no element failed. The status has the code UNKNOWN and one p4.v1.Error for each
+// element, including successful elements, in the order of the batch (spec 12.3).
 //
-// If the errors do not fit into limit bytes of metadata, their texts are shortened. If they do not fit without texts either, the list is
-// truncated, and the message says so. The client must then read back the state of the other elements.
+// If the errors do not fit into limit bytes of metadata, their texts are shortened or omitted. If the errors do not fit even without texts,
+// the list is truncated and the message states this. The client must then read back the state of the other elements.
 func batchError(rpc string, errs []error, limit int) error {
 	failed, first := 0, -1
 	for i, err := range errs {
@@ -88,7 +88,7 @@ func batchError(rpc string, errs []error, limit int) error {
 			return status.ErrorProto(out)
 		}
 	}
-	form := errorForm{shortURL, "", 0} // codes of many elements are more useful than texts of a few
+	form := errorForm{shortURL, "", 0} // the codes of many elements are more useful than the texts of a few
 	said := func(n int) string {
 		return fmt.Sprintf("%s; the list of errors is cut: it has the first %d of %d, read back what became of the others", msg, n, len(errs))
 	}
@@ -103,7 +103,7 @@ type errorForm struct {
 	text       int // largest length of a text, in bytes
 }
 
-// list encodes errors in order while they fit, and returns the number of errors that it encoded.
+// list encodes errors in order until they no longer fit. It returns the number of errors that it has encoded.
 func (f errorForm) list(msg string, errs []error, limit int) (*rpcstatus.Status, int) {
 	out := &rpcstatus.Status{Code: int32(codes.Unknown), Message: msg}
 	raw := proto.Size(out)
@@ -133,7 +133,7 @@ func sizeVarint(n int) int {
 	return size
 }
 
-// metadataSize returns the size of a status's trailers as defined by HTTP/2: name, value and 32 bytes for each field.
+// metadataSize returns the size of a status's trailers as HTTP/2 defines it: for each field, the name, the value and 32 bytes.
 func metadataSize(msg string, details int) int {
 	const perField = 32
 	escaped := 0

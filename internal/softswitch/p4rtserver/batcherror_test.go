@@ -12,12 +12,13 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// A client that accepts 8 KiB of metadata, the default of gRPC's C core, gets an answer to a refused batch of any size: complete, with
-// shorter texts, or cut with a note. A client that accepts more gets everything.
+// TestRefusedBatchFitsItsClient verifies that a client that accepts 8 KiB of metadata, which is the default of gRPC's C core, gets an
+// answer to a refused batch of any size. The answer is complete, has shortened texts, or is truncated with a note. A client that
+// accepts more metadata gets the complete answer.
 func TestRefusedBatchFitsItsClient(t *testing.T) {
 	r := newRig(t, Options{})
 	s := r.server
-	s.live = &pipeline{schema: &schema{}, maxState: 1} // no tables: every update fails
+	s.live = &pipeline{schema: &schema{}, maxState: 1} // the pipeline has no tables, so every update fails
 	small, err := grpc.NewClient(r.conn.Target(), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithMaxHeaderListSize(8<<10))
 	if err != nil {
 		t.Fatal(err)

@@ -12,8 +12,8 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// bind finds every object of the P4Info in the program, by name, and checks that both agree. The program may have objects that the P4Info
-// omits, but every object of the P4Info must be in the program. Errors name the object and both values.
+// bind finds every object of the P4Info in the program by its name and checks that both agree. Every object of the P4Info must be in the
+// program. The program may have objects that are not in the P4Info. An error names the object and the two values that differ.
 func (s *schema) bind(eng *engine.Engine) error {
 	for _, pr := range ordered(s.profiles) {
 		if err := pr.bind(eng); err != nil {
@@ -102,7 +102,7 @@ func (t *table) bind(p *engine.Table) error {
 	}
 	prof, indirect := p.Profile()
 	switch {
-	case t.size > int64(p.Size()) && !t.isConst && !t.initial: // p4c sets the size of a table with entries to their number
+	case t.size > int64(p.Size()) && !t.isConst && !t.initial: // for a table with initial entries, p4c sets the size to the number of entries
 		return fmt.Errorf("size %d in the P4Info, %d in the JSON", t.size, p.Size())
 	case p.IsConst() && !t.isConst && !t.initial:
 		return fmt.Errorf("its entries are const in the JSON, not in the P4Info")
@@ -163,7 +163,7 @@ func unitFits(spec *p4cfg.MeterSpec, u extern.Unit) bool {
 	return true
 }
 
-// bindKey maps the fields of a P4Info table to the fields of the program's key, by name.
+// bindKey maps the fields of a P4Info table to the fields of the program's key by their names.
 func bindKey(t *table, key []engine.KeyField) error {
 	if len(t.fields) != len(key) {
 		return fmt.Errorf("%d match fields in the P4Info, %d in the JSON", len(t.fields), len(key))
@@ -193,7 +193,7 @@ func bindKey(t *table, key []engine.KeyField) error {
 	return nil
 }
 
-// kindFits reports whether a match kind of the P4Info agrees with the program's. p4c writes optional fields as ternary.
+// kindFits reports whether a match kind in the P4Info agrees with the match kind in the program. p4c writes optional fields as ternary.
 func kindFits(k p4cfg.MatchField_MatchType, have match.Kind) bool {
 	switch k {
 	case p4cfg.MatchField_EXACT:
@@ -210,7 +210,8 @@ func kindFits(k p4cfg.MatchField_MatchType, have match.Kind) bool {
 	return false
 }
 
-// bind maps an action's parameters to the program's. If several tables have the action, each table binds it, with the same result.
+// bind maps an action's parameters to the program's parameters. If several tables have the action, bind is called for each table, with
+// the same result.
 func (a *action) bind(params []engine.ActionParam) error {
 	if len(a.params) != len(params) {
 		return fmt.Errorf("%d parameters in the P4Info, %d in the JSON", len(a.params), len(params))

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// A deviceConfig holds the parts of the JSON that bind needs and the engine does not expose: the fields of digests, and the header types of
-// packet I/O.
+// A deviceConfig holds the parts of the JSON that bind needs and that the engine does not expose: the fields of digests and the header
+// types for packet I/O.
 type deviceConfig struct {
 	HeaderTypes []struct {
 		Name   string  `json:"name"`
@@ -50,7 +50,7 @@ func (c *deviceConfig) typeFields(name string) (names []string, widths []int) {
 	return names, widths
 }
 
-// fieldWidth returns the width of a field of a header, or 0 if the JSON has no such field.
+// fieldWidth returns the width of a header's field, or 0 if the JSON has no such field.
 func (c *deviceConfig) fieldWidth(header, field string) int {
 	for _, h := range c.Headers {
 		if h.Name != header {
@@ -64,7 +64,7 @@ func (c *deviceConfig) fieldWidth(header, field string) int {
 	return 0
 }
 
-// bindConfig checks digests and packet I/O headers against the JSON.
+// bindConfig checks digests and packet I/O headers against the JSON of the program.
 func (s *schema) bindConfig(raw []byte) error {
 	var c deviceConfig
 	if err := json.Unmarshal(raw, &c); err != nil {
@@ -79,8 +79,8 @@ func (s *schema) bindConfig(raw []byte) error {
 	return s.packetOut.bind("packet_out", &c)
 }
 
-// bindDigests finds the learn list of every digest by name. p4c names a digest of a tuple differently in P4Info and JSON. Such digests are
-// matched, in the order of the JSON, with the learn lists that belong to no other digest.
+// bindDigests finds the learn list of every digest by name. If a digest is a tuple, p4c gives it different names in the P4Info and in the
+// JSON. Such digests are matched with the learn lists of tuples that no other digest has claimed, in the order of the JSON.
 func (s *schema) bindDigests(c *deviceConfig) error {
 	claimed := make([]bool, len(c.LearnLists))
 	var rest []*digest
@@ -128,7 +128,7 @@ func (d *digest) fits(c *deviceConfig, l *learnList) error {
 		if e.Type == "field" && json.Unmarshal(e.Value, &path) == nil {
 			width = c.fieldWidth(path[0], path[1])
 		}
-		// If the JSON has no width, the engine decides it and truncates nothing.
+		// If the JSON has no width, the engine determines the width and truncates nothing.
 		if width != 0 && width != want[i] {
 			return fmt.Errorf("digest %q: field %d: %d bits in the P4Info, %d in the JSON", d.name, i, want[i], width)
 		}
@@ -136,8 +136,8 @@ func (d *digest) fits(c *deviceConfig, l *learnList) error {
 	return nil
 }
 
-// bind checks a controller header against the program's header types. The P4Info does not name the type, so the type is found by its field
-// names. If no type has these names, the header is not checked, because p4c drops unused header types.
+// bind checks a controller header against the program's header types. The P4Info does not name the header type, so bind finds the type that
+// has the same field names. If there is no such type, the header is not checked, because p4c omits unused header types.
 func (h *packetHeader) bind(name string, c *deviceConfig) error {
 	if h == nil {
 		return nil

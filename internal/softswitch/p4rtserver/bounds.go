@@ -15,39 +15,40 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// Bounds on the state and work that controllers can cause in the server. The gRPC server bounds messages (package grpcserve), and the
-// engine bounds the arrays of a program.
+// Limits on the state and work that controllers can cause in the server. The gRPC server limits messages (package grpcserve), and the
+// engine limits the arrays of a program.
 const (
-	// DefaultMaxState is the largest memory of written state (entries, members, groups, replicas), in bytes. An entry of five fields takes
-	// about 700 bytes, so 380,000 fit. op25b's largest state has 170,000 entries.
+	// DefaultMaxState limits the memory of written state (entries, members, groups, replicas), in bytes. An entry with five fields takes
+	// about 700 bytes, so 380,000 entries fit. op25b's largest state has 170,000 entries.
 	DefaultMaxState = 256 << 20
-	// DefaultMaxRead is the largest number of objects that all reads in progress hold, at about 300 bytes each.
+	// DefaultMaxRead is the largest number of objects that all reads in progress may hold together. An object takes about 300 bytes.
 	DefaultMaxRead = 1 << 20
-	// DefaultStreamBytes is the largest number of bytes that wait for one controller; DefaultStreamsBytes is the largest number for all
-	// controllers together.
+	// DefaultStreamBytes is the largest number of bytes that may wait for one controller. DefaultStreamsBytes is the largest number for
+	// all controllers together.
 	DefaultStreamBytes  = 8 << 20
 	DefaultStreamsBytes = 64 << 20
 	// MaxReadEntities is the largest number of entities in a ReadRequest. The agent requests 256.
 	MaxReadEntities = 10_000
-	// MaxName is the largest length, in bytes, of a role's name and of any name in a P4Info. Names are bounded because error messages
+	// MaxName is the largest length, in bytes, of a role's name and of any name in a P4Info. Names are limited because error messages
 	// repeat them.
 	MaxName = 512
-	// MaxReplicas is the largest number of replicas in a multicast group or clone session, and thus of copies of a packet.
+	// MaxReplicas is the largest number of replicas in a multicast group or clone session, which is also the largest number of copies of a
+	// packet.
 	MaxReplicas = 4096
-	// maxQuote is the largest number of bytes of a packet that an error quotes.
+	// maxQuote is the largest number of bytes of a client's message that an error repeats.
 	maxQuote = 128
-	// readWait is the time that a Read waits for other reads; loadWait is the time that a push waits for another push.
+	// readWait is the longest time that a Read waits for other reads. loadWait is the longest time that a push waits for another push.
 	readWait, loadWait = 10 * time.Second, time.Minute
 )
 
-// The costs in bytes of stored objects, as measured on the heap, rounded up.
+// The memory that stored objects take, in bytes, as measured on the heap and rounded up.
 const (
 	costEntry   = 320
 	costMatch   = 96
 	costArg     = 40
 	costMember  = 320
 	costReplica = 96
-	costSlot    = 8 // per unit of weight in a group
+	costSlot    = 8 // for each unit of weight in a group
 )
 
 func matchesCost(ms []engine.Match) int64 {
@@ -66,7 +67,7 @@ func callCost(c engine.ActionCall) int64 {
 	return n
 }
 
-// entryCost returns the memory of a table entry, including its action set.
+// entryCost returns the memory that a table entry takes, including its action set.
 func (p *pipeline) entryCost(t *table, en *engine.Entry) int64 {
 	n := costEntry + matchesCost(en.Matches) + callCost(en.Action) + int64(len(en.Cookie))
 	if t.profile != nil && en.HasGroup {
@@ -93,8 +94,8 @@ func setCost(members [][]engine.Match) int64 {
 	return n
 }
 
-// room returns an error if there is no room for more bytes of state. hold adds bytes to the stored total once they are stored. A negative
-// number releases bytes.
+// room returns an error if there is no room for the given number of additional bytes of state. hold adds the bytes to the total once they
+// are stored. For hold, a negative number releases bytes.
 func (p *pipeline) room(more int64) error {
 	if more > 0 && p.held+more > p.maxState {
 		return status.Errorf(codes.ResourceExhausted, "the switch's forwarding state is full: it takes %d of %d bytes, and this needs %d", p.held, p.maxState, more)
@@ -104,7 +105,7 @@ func (p *pipeline) room(more int64) error {
 
 func (p *pipeline) hold(more int64) { p.held += more }
 
-// weight returns the approximate number of objects that an entity of a ReadRequest selects and the read therefore holds.
+// weight returns the approximate number of objects that an entity of a ReadRequest selects. The read holds this many objects.
 func (p *pipeline) weight(e *p4v1.Entity) int64 {
 	tables := func(id uint32, e *p4v1.TableEntry) int64 {
 		n := int64(0)
@@ -163,7 +164,7 @@ func (p *pipeline) weight(e *p4v1.Entity) int64 {
 	return n + 1
 }
 
-// admitRead waits until there is room for the objects that a Read requests. done releases them.
+// admitRead waits until there is room for the objects that a Read requests. The caller must call done to release the room.
 func (s *Server) admitRead(ctx context.Context, entities []*p4v1.Entity) (done func(), err error) {
 	if len(entities) > MaxReadEntities {
 		return nil, status.Errorf(codes.ResourceExhausted, "read: %d entities; at most %d may be read in one request", len(entities), MaxReadEntities)
@@ -230,7 +231,7 @@ func eachName(m protoreflect.Message, f func(string) bool) bool {
 	return more
 }
 
-// quote returns the part of a packet-out that error messages quote.
+// quote returns a packet-out, shortened so that an error can repeat it.
 func quote(p *p4v1.PacketOut) *p4v1.PacketOut {
 	out := &p4v1.PacketOut{Payload: p.GetPayload()[:min(len(p.GetPayload()), maxQuote)]}
 	left := maxQuote

@@ -7,15 +7,14 @@ import (
 	"math/bits"
 )
 
-// errBytes is wrapped by every error about a binary string (spec 8.4). The caller adds the gRPC code: INVALID_ARGUMENT for match fields,
-// action parameters and metadata, OUT_OF_RANGE for all others.
+// errBytes is wrapped by every error about a binary string (spec 8.4). The caller adds the gRPC code, which is INVALID_ARGUMENT for match
+// fields, action parameters and metadata, and OUT_OF_RANGE for all others.
 var errBytes = errors.New("bad binary string")
 
-// canonical returns the shortest form of an unsigned binary string of at most width bits. Reads always return this form. The result shares
-// its bytes with b.
+// canonical returns the shortest form of an unsigned binary string. Reads always return this form. The result shares its bytes with b.
 //
-// A longer string with leading zeros is accepted (spec 8.4: the receiver does not restrict its length). An empty string, or a value of more
-// than width bits, is an error.
+// A longer string with leading zeros is accepted, because by spec 8.4 the receiver does not restrict the length. An empty string, or a
+// value of more than width bits, is an error.
 func canonical(b []byte, width int) ([]byte, error) {
 	if len(b) == 0 {
 		return nil, fmt.Errorf("%w: empty; zero is one zero byte", errBytes)
@@ -61,7 +60,7 @@ func bitLen(c []byte) int {
 	return (len(c)-1)*8 + bits.Len8(c[0])
 }
 
-// signedBitLen returns the number of bits of a two's complement string in shortest form, including the sign.
+// signedBitLen returns the number of bits of a two's complement string in its shortest form, including the sign bit.
 func signedBitLen(c []byte) int {
 	top := c[0]
 	if top >= 0x80 {
@@ -97,7 +96,7 @@ func ones(width int) []byte {
 	return b
 }
 
-// prefixMask returns the mask of the first plen of width bits, in (width+7)/8 bytes.
+// prefixMask returns the mask of the first plen bits of a field of width bits, in (width+7)/8 bytes.
 func prefixMask(plen, width int) []byte {
 	b := make([]byte, (width+7)/8)
 	for bit := width - plen; bit < width; bit++ {
@@ -106,7 +105,7 @@ func prefixMask(plen, width int) []byte {
 	return b
 }
 
-// covered reports whether all bits set in v are set in mask. Both have the same length.
+// covered reports whether every bit that is set in v is also set in mask. Both must have the same length.
 func covered(v, mask []byte) bool {
 	for i := range v {
 		if v[i]&^mask[i] != 0 {
@@ -125,7 +124,7 @@ func isZero(b []byte) bool {
 	return true
 }
 
-// clip shortens bytes from a client for an error message.
+// clip shortens a client's bytes for an error message.
 func clip(b []byte) []byte {
 	if len(b) > 32 {
 		return b[:32]
@@ -154,7 +153,7 @@ func (w *bitWriter) put(v []byte, width int) {
 	}
 }
 
-// getBits returns width bits of b, starting at bit off, right-aligned in (width+7)/8 bytes.
+// getBits returns width bits of b from the bit at index off on, right-aligned in (width+7)/8 bytes.
 func getBits(b []byte, off, width int) []byte {
 	out := make([]byte, (width+7)/8)
 	for i := range width {

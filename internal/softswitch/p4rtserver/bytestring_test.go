@@ -9,13 +9,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestBytestrings has the examples of spec 8.4's two tables.
+// TestBytestrings checks the examples in the two tables of spec 8.4.
 func TestBytestrings(t *testing.T) {
 	for _, tc := range []struct {
 		width  int
 		signed bool
 		in     string
-		want   string // what a read returns; "" for refused
+		want   string // the value that a read returns; "" if the string is refused
 	}{
 		{8, false, "\x63", "\x63"},
 		{16, false, "\x00\x63", "\x63"},
@@ -70,7 +70,7 @@ func TestBytestringMessages(t *testing.T) {
 	}
 }
 
-// TestSignedRoundTrip sends every kind of two's complement value through a register's word and back.
+// TestSignedRoundTrip converts two's complement values of every width to a register's word and back.
 func TestSignedRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		width := rapid.IntRange(1, 130).Draw(t, "width")
@@ -78,7 +78,7 @@ func TestSignedRoundTrip(t *testing.T) {
 		span := new(big.Int).Lsh(big.NewInt(1), uint(width))
 		raw := new(big.Int).SetBytes(rapid.SliceOfN(rapid.Byte(), 0, 18).Draw(t, "raw"))
 		v := new(big.Int).Add(lo, raw.Mod(raw, span)) // any value of int<width>
-		word := new(big.Int).Mod(v, span)             // its two's complement word
+		word := new(big.Int).Mod(v, span)             // the two's complement word of v
 		c := signExtended(word.Bytes(), width)
 		back := new(big.Int).SetBytes(c)
 		if c[0] >= 0x80 {
@@ -93,7 +93,7 @@ func TestSignedRoundTrip(t *testing.T) {
 	})
 }
 
-// TestBitFields packs fields of any width and reads them back from any offset.
+// TestBitFields packs fields of any width and reads them back at any offset.
 func TestBitFields(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var w bitWriter

@@ -14,7 +14,7 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// matches converts the matches of a table entry to engine matches, in the program's key order (spec 9.1.1).
+// matches converts a table entry's matches to engine matches, in the order of the program's key (spec 9.1.1).
 func (t *table) matches(in []*p4v1.FieldMatch) ([]engine.Match, error) {
 	out, err := decodeMatches(in, t.fields)
 	if err != nil {
@@ -23,7 +23,7 @@ func (t *table) matches(in []*p4v1.FieldMatch) ([]engine.Match, error) {
 	return out, nil
 }
 
-// decodeMatches converts matches for the fields of a table or value set. An omitted field is a wildcard; exact fields must not be omitted.
+// decodeMatches converts matches on the fields of a table or value set. An omitted field is a wildcard. Exact fields must not be omitted.
 func decodeMatches(in []*p4v1.FieldMatch, fields []field) ([]engine.Match, error) {
 	out := make([]engine.Match, len(fields))
 	seen := make([]bool, len(fields))
@@ -78,7 +78,8 @@ func fieldList(fields []field) string {
 	return b.String()
 }
 
-// decode converts one match. The match must be in canonical form: a match of every value must be omitted, and masked-out bits must be zero.
+// decode converts one match, which must be in canonical form. A match of every value is refused because it must be omitted, and bits
+// outside the mask must be zero.
 func (f *field) decode(m *p4v1.FieldMatch) (engine.Match, error) {
 	var no engine.Match
 	switch v := m.GetFieldMatchType().(type) {
@@ -181,7 +182,7 @@ func matchName(m *p4v1.FieldMatch) string {
 	return "unset"
 }
 
-// encodeMatches is the inverse of matches. The result is in the order of the P4Info.
+// encodeMatches is the inverse of decodeMatches. The result is in the order of the P4Info.
 func encodeMatches(in []engine.Match, fields []field) []*p4v1.FieldMatch {
 	var out []*p4v1.FieldMatch
 	for i := range fields {
@@ -210,7 +211,7 @@ func encodeMatches(in []engine.Match, fields []field) []*p4v1.FieldMatch {
 				continue
 			}
 			val, mask := bytes.Clone(padded(m.Value, n)), padded(m.Mask, n)
-			for j := range val { // entries of the program may have masked-out bits set
+			for j := range val { // entries that the program declares may have bits set outside the mask
 				val[j] &= mask[j]
 			}
 			fm.FieldMatchType = &p4v1.FieldMatch_Ternary_{Ternary: &p4v1.FieldMatch_Ternary{Value: shortest(val), Mask: shortest(mask)}}
@@ -225,8 +226,7 @@ func encodeMatches(in []engine.Match, fields []field) []*p4v1.FieldMatch {
 	return out
 }
 
-// checkPriority checks the priority of an entry. The priority must be positive if the key has ternary, range or optional fields, and zero
-// otherwise.
+// checkPriority checks an entry's priority. It must be positive if the key has a ternary, range or optional field, and zero otherwise.
 func (t *table) checkPriority(p int32) error {
 	switch {
 	case t.ternary && p <= 0:
@@ -237,7 +237,7 @@ func (t *table) checkPriority(p int32) error {
 	return nil
 }
 
-// action converts an action with its arguments. where describes the action in error messages: "entry", "default entry", and so on.
+// action converts an action and its arguments. where describes the action in error messages, for example as "entry" or "default entry".
 func (s *schema) action(t *table, a *p4v1.Action, forbidden p4cfg.ActionRef_Scope, where string) (engine.ActionCall, error) {
 	var no engine.ActionCall
 	act := s.actions[a.GetActionId()]
@@ -294,8 +294,8 @@ func (t *table) encodeAction(c engine.ActionCall) *p4v1.Action {
 	return out
 }
 
-// makeCookie encodes an entry's metadata for storage in the engine: controller_metadata in 8 bytes, followed by metadata. It returns nil if
-// both are empty.
+// makeCookie encodes an entry's metadata for storage in the engine. The cookie is controller_metadata in 8 bytes, followed by metadata. If
+// both are empty, makeCookie returns nil.
 func makeCookie(number uint64, data []byte) []byte {
 	if number == 0 && len(data) == 0 {
 		return nil
@@ -310,8 +310,8 @@ func splitCookie(c []byte) (number uint64, data []byte) {
 	return binary.BigEndian.Uint64(c), c[8:]
 }
 
-// controllerMetadata returns TableEntry.controller_metadata; setControllerMetadata sets it. Both use reflection: the field is deprecated,
-// but clients use it and the specification still requires it.
+// controllerMetadata returns TableEntry.controller_metadata, and setControllerMetadata sets it. Both use reflection because the field is
+// deprecated. Clients still use the field, and the specification requires it.
 func controllerMetadata(e *p4v1.TableEntry) uint64 {
 	m := e.ProtoReflect()
 	return m.Get(m.Descriptor().Fields().ByName("controller_metadata")).Uint()

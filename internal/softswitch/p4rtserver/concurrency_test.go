@@ -14,7 +14,8 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// TestConcurrency writes, reads, arbitrates and forwards at once, for the race detector. At the end it checks the writers' state.
+// TestConcurrency writes, reads, arbitrates and forwards at the same time, for the race detector. At the end, it checks the state
+// that the writers have left.
 func TestConcurrency(t *testing.T) {
 	o := newObjects(t)
 	o.must(insert, `digest_entry { digest_id: learn_t config { max_timeout_ns: 1000000 } }`)
@@ -54,7 +55,7 @@ func TestConcurrency(t *testing.T) {
 				c.arbitrate(arbitration(device, fmt.Sprint("role", i), id(1)))
 				_ = c.stream.CloseSend()
 				told := false
-				for { // this primary gets packets and digests, too
+				for { // this primary also receives packets and digests
 					m, err := c.next()
 					if err == io.EOF {
 						break
@@ -94,7 +95,7 @@ func TestConcurrency(t *testing.T) {
 	o.counts(`table_entry { table_id: host }`, 4*4) // each writer has deleted four of its last eight inserts
 }
 
-// BenchmarkWrite measures inserts, in batches, over loopback gRPC.
+// BenchmarkWrite measures batches of inserts over gRPC on the loopback interface.
 func BenchmarkWrite(b *testing.B) {
 	for _, size := range []int{1, 100, 10_000} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {

@@ -13,58 +13,58 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// MaxDigestList is the largest number of digests in a list, even if max_list_size is 0 (no limit) or above MaxDigestList. 4,096 digests of
-// about 50 bytes are well below gRPC's default message limit of 4 MiB.
+// MaxDigestList is the largest number of digests in a list. It applies even if max_list_size is 0 (no limit) or larger. 4,096 digests of
+// about 50 bytes each are well below gRPC's default message limit of 4 MiB.
 const MaxDigestList = 4096
 
-// maxUnacked is the largest number of sent and unacknowledged digests that an instance remembers. Beyond it, the oldest list is forgotten;
-// in the worst case, its digests are sent once more.
+// maxUnacked is the largest number of digests that an instance remembers after it has sent them and before they are acknowledged. Above
+// this number, the oldest list is forgotten. In the worst case, its digests are sent once more.
 const maxUnacked = 1 << 16
 
-// Bounds in bytes. maxDigestBytes limits the digests of all instances that are buffered, or sent and not acknowledged. maxDigestListBytes
-// limits one list.
+// Limits in bytes. maxDigestBytes limits the digests of all instances that are buffered, or that are sent and not yet acknowledged.
+// maxDigestListBytes limits one list.
 const (
 	maxDigestBytes     = 32 << 20
 	maxDigestListBytes = 1 << 20
 )
 
-// digestCost returns the memory of a digest: its key, its fields and the overhead.
+// digestCost returns the memory that a digest takes for its key, its fields and the overhead.
 func digestCost(key string) int { return 256 + 3*len(key) }
 
-// A digester bundles the digests of the data plane into lists for the primary, without duplicates. The digester remembers the digests of a
-// sent list until the list is acknowledged or ack_timeout_ns has passed (spec 9.8, "DigestEntry").
+// A digester collects digests from the data plane into lists for the primary and removes duplicates. It remembers the digests of a sent
+// list until the list is acknowledged or ack_timeout_ns has passed (spec 9.8, "DigestEntry").
 //
-// A digest instance that is not configured by a DigestEntry sends nothing.
+// A digest instance sends nothing until a DigestEntry configures it.
 type digester struct {
 	now func() time.Time
-	// deliver sends a list and reports whether any controller received it.
+	// deliver sends a list. It reports whether the list was queued for any controller.
 	deliver func(*p4v1.DigestList) bool
-	wake    chan struct{} // signals that the next deadline may be earlier; capacity 1
+	wake    chan struct{} // signals that the next deadline may have become earlier; capacity 1
 
-	// unsent counts digests that were dropped because there was no primary or a queue was full.
+	// unsent counts the digests that were dropped because there was no primary or no room.
 	unsent atomic.Uint64
 
 	// instances and byName hold every digest of the P4Info. Both maps are complete before the digester starts, and do not change
 	// afterwards.
 	instances map[uint32]*digestInstance
-	byName    map[string]uint32 // id by name in the program
+	byName    map[string]uint32 // the digest's id by its name in the program
 
-	// mu guards everything below and the state of the instances, except their digest.
+	// mu guards everything below, and all fields of the instances except digest.
 	mu    sync.Mutex
-	bytes int // memory of all digests in known
+	bytes int // memory of the digests in all known maps
 }
 
 type digestInstance struct {
 	digest *digest
-	config *p4v1.DigestEntry_Config // nil while the digest is not enabled
+	config *p4v1.DigestEntry_Config // nil if the digest is not enabled
 
 	buffer  []*p4v1.P4Data
 	keys    []string        // keys of the digests in buffer
-	bytes   int             // size of buffer
+	bytes   int             // memory of the digests in buffer
 	first   time.Time       // arrival time of the first digest in buffer
-	known   map[string]bool // keys of digests that are buffered, or sent and not acknowledged
+	known   map[string]bool // keys of the digests that are buffered, or sent and not yet acknowledged
 	sent    []digestSent    // oldest first
-	unacked int             // number of digests in sent
+	unacked int             // number of digests in all lists of sent
 	lastID  uint64
 }
 
@@ -86,15 +86,15 @@ func (d *digester) add(g *digest) {
 	d.byName[g.learn] = g.id
 }
 
-// take receives the data plane's digests until stop is closed.
+// take receives digests from the data plane until stop is closed.
 func (d *digester) take(from <-chan *engine.Digest, stop <-chan struct{}) {
 	for {
 		select {
 		case in := <-from:
-			// Digests that the P4Info omits and digests that are not enabled are dropped.
+			// A digest is dropped if it is not in the P4Info or not enabled.
 			if id, ok := d.byName[in.Name]; ok && d.entry(id) != nil {
-				key := string(slices.Concat(in.Values...)) // lengths are fixed, so different values have different keys
-				// The values are copied, because the message outlives the digest, whose bytes belong to the engine.
+				key := string(slices.Concat(in.Values...)) // the lengths are fixed, so different values have different keys
+				// The values are copied, because the engine reuses the digest's bytes while the message still needs them.
 				values, rest := make([][]byte, len(in.Values)), []byte(key)
 				for i, v := range in.Values {
 					values[i], rest = rest[:len(v):len(v)], rest[len(v):]
@@ -109,7 +109,7 @@ func (d *digester) take(from <-chan *engine.Digest, stop <-chan struct{}) {
 	}
 }
 
-// forget clears the record of sent digests when there is a new primary, which has not received them.
+// forget clears the record of sent digests. It is called when there is a new primary, which has not received them.
 func (d *digester) forget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -133,7 +133,7 @@ func (d *digester) forgetOldestLocked(in *digestInstance) {
 	in.sent = in.sent[1:]
 }
 
-// configure enables (INSERT), changes (MODIFY) or disables (DELETE) a digest instance.
+// configure enables a digest instance for INSERT, changes it for MODIFY, and disables it for DELETE.
 func (d *digester) configure(op p4v1.Update_Type, e *p4v1.DigestEntry) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -165,7 +165,7 @@ func (d *digester) configure(op p4v1.Update_Type, e *p4v1.DigestEntry) error {
 	if c.MaxTimeoutNs < 0 || c.MaxListSize < 0 || c.AckTimeoutNs < 0 {
 		return invalidf("digest %q: config: max_timeout_ns %d, max_list_size %d, ack_timeout_ns %d: none may be negative", in.digest.name, c.MaxTimeoutNs, c.MaxListSize, c.AckTimeoutNs)
 	}
-	// Copy the config, because the request may hold more than these fields.
+	// The config is copied, because the request's config may contain unknown fields.
 	in.config = &p4v1.DigestEntry_Config{MaxTimeoutNs: c.MaxTimeoutNs, MaxListSize: c.MaxListSize, AckTimeoutNs: c.AckTimeoutNs}
 	d.poke()
 	return nil
@@ -189,7 +189,7 @@ func (d *digester) entry(id uint32) *p4v1.DigestEntry {
 	return nil
 }
 
-// learn processes one digest of the data plane. Equal values have equal keys.
+// learn processes a digest from the data plane. Equal values have equal keys.
 func (d *digester) learn(id uint32, key string, data *p4v1.P4Data) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -227,7 +227,7 @@ func (in *digestInstance) limit() int {
 	return MaxDigestList
 }
 
-// expireLocked forgets lists for which the acknowledgement is overdue.
+// expireLocked forgets the lists whose acknowledgement is overdue.
 func (d *digester) expireLocked(in *digestInstance, now time.Time) {
 	for len(in.sent) > 0 && now.Sub(in.sent[0].at) >= time.Duration(in.config.AckTimeoutNs) {
 		d.forgetOldestLocked(in)
@@ -244,7 +244,7 @@ func (d *digester) flushLocked(id uint32, in *digestInstance, now time.Time) {
 		return
 	}
 	in.lastID++
-	if in.config.AckTimeoutNs == 0 { // nothing is remembered
+	if in.config.AckTimeoutNs == 0 { // without a timeout, sent digests are not remembered
 		d.dropLocked(in, keys)
 		return
 	}
@@ -255,8 +255,8 @@ func (d *digester) flushLocked(id uint32, in *digestInstance, now time.Time) {
 	}
 }
 
-// ack forgets an acknowledged list, so that its digests are sent again when they recur. An unknown list is not an error, because it may
-// have timed out.
+// ack forgets an acknowledged list, so that its digests are sent again when they occur again. An unknown list is not an error, because it
+// may have timed out.
 func (d *digester) ack(id uint32, list uint64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -283,7 +283,7 @@ func (d *digester) poke() {
 	}
 }
 
-// run sends each list whose oldest digest has waited for max_timeout_ns, until stop is closed.
+// run sends each list when its oldest digest has waited for max_timeout_ns, until stop is closed.
 func (d *digester) run(stop <-chan struct{}) { atDeadlines(stop, d.wake, d.due) }
 
 // due sends the lists that are due. If there is a next deadline, pending is true and wait is the time until it.

@@ -9,7 +9,8 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// A digestBench is a digester on the clock of a synctest bubble, with a primary that records the lists.
+// A digestBench is a digester that runs on the clock of a synctest bubble. Its primary records the
+// lists.
 type digestBench struct {
 	*digester
 	lists  []*p4v1.DigestList
@@ -46,13 +47,13 @@ func (b *digestBench) learnAll(keys string) {
 
 // after advances the bubble's clock.
 func (b *digestBench) after(d time.Duration) {
-	time.Sleep(d) // of the bubble's clock
+	time.Sleep(d) // sleeps on the bubble's clock
 	synctest.Wait()
 }
 
-// got returns the lists since the last call, as one string each.
+// got returns the lists since the last call, each as one string.
 func (b *digestBench) got() []string {
-	b.mu.Lock() // lists are delivered under mu
+	b.mu.Lock() // mu is held while lists are delivered
 	defer b.mu.Unlock()
 	var out []string
 	for _, l := range b.lists {
@@ -85,7 +86,7 @@ func config(timeout, ack time.Duration, size int32) *p4v1.DigestEntry_Config {
 	return &p4v1.DigestEntry_Config{MaxTimeoutNs: int64(timeout), AckTimeoutNs: int64(ack), MaxListSize: size}
 }
 
-// TestDigests tests spec 9.8.
+// TestDigests checks spec 9.8.
 func TestDigests(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -106,7 +107,7 @@ func TestDigests(t *testing.T) {
 			b.want(t)
 			b.after(1 * ms)
 			b.want(t, "ab")
-			b.learnAll("c") // the wait restarts
+			b.learnAll("c") // the wait starts again
 			b.after(9 * ms)
 			b.want(t)
 			b.after(1 * ms)
@@ -214,7 +215,7 @@ func TestDigests(t *testing.T) {
 			if in.unacked != maxUnacked || len(in.known) != maxUnacked {
 				t.Errorf("%d unacknowledged, %d known, want %d", in.unacked, len(in.known), maxUnacked)
 			}
-			b.learn(benchDigest, string(rune(0x10000)), &p4v1.P4Data{}) // the oldest is reported again
+			b.learn(benchDigest, string(rune(0x10000)), &p4v1.P4Data{}) // the oldest digest is reported again
 			if len(b.lists) != 1 {
 				t.Errorf("%d lists, want 1", len(b.lists))
 			}

@@ -9,8 +9,8 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// errorSpace is the error space of p4.v1.Error and StreamError messages. The space defines no codes: the canonical code and the message are
-// complete.
+// errorSpace is the error space of p4.v1.Error and StreamError messages. The space defines no codes of its own, because the canonical code
+// and the message suffice.
 const errorSpace = "op25b-v1model"
 
 // ErrOptions is returned by New for invalid options.
@@ -27,7 +27,7 @@ func invalidf(format string, args ...any) error {
 	return status.Errorf(codes.InvalidArgument, format, args...)
 }
 
-// withCode converts an error of this package to a gRPC status.
+// withCode converts an error of this package to a gRPC status with the given code.
 func withCode(code codes.Code, err error) error {
 	return status.Error(code, err.Error())
 }

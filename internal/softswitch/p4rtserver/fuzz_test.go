@@ -13,14 +13,14 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// A request allocates at most fuzzPerByte for each of its bytes plus fuzzOnce, whatever bytes a controller sends. Programs have a separate
+// A request may allocate at most fuzzOnce plus fuzzPerByte for each of its bytes, whatever a controller sends. Programs have a separate
 // budget, because they are compiled.
 const (
 	fuzzPerByte = 4096
 	fuzzOnce    = 64 << 20
 )
 
-// FuzzI12P4Runtime sends bytes as each request of P4Runtime to a switch that runs a program with one of every kind of object.
+// FuzzI12P4Runtime sends arbitrary bytes as each kind of P4Runtime request to a switch. The switch's program has one object of every kind.
 func FuzzI12P4Runtime(f *testing.F) {
 	config := objectsConfig(f)
 	s, err := New(Options{
@@ -86,7 +86,7 @@ func FuzzI12P4Runtime(f *testing.F) {
 			m := &p4v1.SetForwardingPipelineConfigRequest{}
 			if proto.Unmarshal(b, m) == nil {
 				m.DeviceId, m.ElectionId, m.Role = device, id(1), ""
-				m.Action = p4v1.SetForwardingPipelineConfigRequest_VERIFY // so that the program stays
+				m.Action = p4v1.SetForwardingPipelineConfigRequest_VERIFY // VERIFY keeps the running program
 				_, _ = s.SetForwardingPipelineConfig(t.Context(), m)
 			}
 		case 3:
@@ -101,14 +101,14 @@ func FuzzI12P4Runtime(f *testing.F) {
 	})
 }
 
-// allocated is the total of all allocations so far.
+// allocated returns the total number of bytes allocated so far.
 func allocated() uint64 {
 	s := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(s)
 	return s[0].Value.Uint64()
 }
 
-// discard is a client that reads and drops everything.
+// discard is a client that reads all messages and drops them.
 type discard struct{ ctx context.Context }
 
 var _ p4v1.P4Runtime_ReadServer = discard{}

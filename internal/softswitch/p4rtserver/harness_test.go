@@ -53,7 +53,7 @@ func newRig(t *testing.T, o Options) *rig {
 	return r
 }
 
-// serve runs a server on a loopback port and connects to it; both end with the test.
+// serve runs a server on a loopback port and connects to it. Both end with the test.
 func serve(t testing.TB, s *Server) *grpc.ClientConn {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -81,7 +81,7 @@ func serve(t testing.TB, s *Server) *grpc.ClientConn {
 	return c
 }
 
-// timeout bounds a test's waits; it is reached only when something is broken.
+// timeout limits a test's waits. It is reached only if something is broken.
 const timeout = 2 * time.Minute
 
 func testContext(t testing.TB) context.Context {
@@ -91,7 +91,7 @@ func testContext(t testing.TB) context.Context {
 	return ctx
 }
 
-// A controller is one StreamChannel of a client.
+// A controller is a client's StreamChannel.
 type controller struct {
 	t      testing.TB
 	stream p4v1.P4Runtime_StreamChannelClient
@@ -121,7 +121,7 @@ func arbitration(dev uint64, role string, e *p4v1.Uint128) *p4v1.MasterArbitrati
 
 func (c *controller) send(m *p4v1.StreamMessageRequest) {
 	c.t.Helper()
-	if err := c.stream.Send(m); err != nil && err != io.EOF { // EOF: Recv returns the status
+	if err := c.stream.Send(m); err != nil && err != io.EOF { // for io.EOF, Recv returns the status
 		c.t.Fatal(err)
 	}
 }
@@ -131,7 +131,7 @@ func (c *controller) arbitrate(m *p4v1.MasterArbitrationUpdate) {
 	c.send(&p4v1.StreamMessageRequest{Update: &p4v1.StreamMessageRequest_Arbitration{Arbitration: m}})
 }
 
-// next returns the next message, or the status that the stream ended with.
+// next returns the next message, or the status with which the stream ended.
 func (c *controller) next() (*p4v1.StreamMessageResponse, error) {
 	return c.stream.Recv()
 }
@@ -169,7 +169,7 @@ func (c *controller) ended(code codes.Code, message string) {
 	}
 }
 
-// wantStatus checks a status's code and whole message.
+// wantStatus checks the code and the complete message of a status.
 func wantStatus(t testing.TB, err error, code codes.Code, message string) {
 	t.Helper()
 	st := status.Convert(err)

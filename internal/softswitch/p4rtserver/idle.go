@@ -11,19 +11,20 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// MinIdleTimeout is the shortest effective idle timeout. A shorter timeout is stored as written, but takes effect as MinIdleTimeout. Spec
-// 9.1.8 lets a target use the smallest value that it supports.
+// MinIdleTimeout is the shortest effective idle timeout. A shorter timeout is stored as written, but MinIdleTimeout is used instead. Spec
+// 9.1.8 allows a target to use the smallest value that it supports.
 const MinIdleTimeout = 10 * time.Millisecond
 
 // maxIdleBatch is the largest number of entries in an IdleTimeoutNotification.
 const maxIdleBatch = 1000
 
-// An idler notifies the primary of entries that no packet has hit for their idle timeout, once for each timeout that passes. The idler
-// sleeps until the next entry can be due, and only then queries the engine about that entry. The packet path is not involved.
+// An idler notifies the primary of an entry that no packet has hit for the entry's idle timeout. It repeats the notification each time
+// the timeout passes again. The idler sleeps until the next entry may be due, and only then queries the engine about that entry. So it
+// adds no work to the processing of packets.
 type idler struct {
 	now    func() time.Time
 	notify func(*p4v1.IdleTimeoutNotification)
-	wake   chan struct{} // signals that the next deadline may be earlier; capacity 1
+	wake   chan struct{} // signals that the next deadline may have become earlier; capacity 1
 
 	// mu guards everything below.
 	mu      sync.Mutex
@@ -35,7 +36,7 @@ type idleEntry struct {
 	key   string
 	table *table
 	entry engine.Entry
-	since time.Time // time of the last write or notification; the timeout starts here or at the last hit
+	since time.Time // the later of the last write, the last notification and the last hit that the idler has seen
 	due   time.Time
 	index int
 }
@@ -44,7 +45,7 @@ func newIdler(now func() time.Time, notify func(*p4v1.IdleTimeoutNotification)) 
 	return &idler{now: now, notify: notify, wake: make(chan struct{}, 1), watched: map[string]*idleEntry{}}
 }
 
-// entryKey returns a map key for a table entry. Equal matches and priorities give equal keys, because matches are in canonical form.
+// entryKey returns a map key for a table entry. Equal matches and priorities have equal keys, because matches are in canonical form.
 func entryKey(t *table, m []engine.Match, priority int32) string {
 	b := binary.BigEndian.AppendUint32(nil, t.id)
 	b = binary.BigEndian.AppendUint32(b, uint32(priority))
@@ -146,7 +147,7 @@ func (d *idler) expire() (wait time.Duration, pending bool) {
 	return wait, pending
 }
 
-// An idleQueue is a heap of entries, ordered by the time when they may be due.
+// An idleQueue is a heap of entries, ordered by the time at which they may be due.
 type idleQueue []*idleEntry
 
 func (q idleQueue) Len() int           { return len(q) }

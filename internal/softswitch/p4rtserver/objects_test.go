@@ -20,7 +20,8 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// An objects is a switch that runs testdata/objects.p4, with its primary: the server over gRPC, and one worker of the engine for packets.
+// An objects is a switch that runs testdata/objects.p4, together with its primary. It consists of the server over gRPC and one worker of
+// the engine for packets.
 type objects struct {
 	*rig
 	config *p4v1.ForwardingPipelineConfig
@@ -31,7 +32,7 @@ type objects struct {
 	mu     sync.Mutex
 	eng    *engine.Engine
 	worker *engine.Worker
-	sent   []sentFrame // frames that left a port other than the CPU's
+	sent   []sentFrame // frames that left on a port other than the CPU port
 }
 
 type sentFrame struct {
@@ -51,7 +52,7 @@ func objectsConfig(t testing.TB) *p4v1.ForwardingPipelineConfig {
 	return c
 }
 
-// newSwitch returns the switch before any push, with a primary of election id 1.
+// newSwitch returns the switch before any push. Its primary has election id 1.
 func newSwitch(t *testing.T) *objects {
 	t.Helper()
 	o := &objects{config: objectsConfig(t), ids: map[string]uint32{}}
@@ -115,7 +116,7 @@ func (o *objects) process(port uint32, frame []byte) {
 	})
 }
 
-// left returns the frames that left since the last call.
+// left returns the frames that the switch has sent since the last call.
 func (o *objects) left() []sentFrame {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -133,7 +134,7 @@ func (o *objects) push(action p4v1.SetForwardingPipelineConfigRequest_Action, c 
 
 var named = regexp.MustCompile(`_id: ([A-Za-z_][A-Za-z0-9_]*)`)
 
-// text replaces the names of objects by their ids, in lines such as `table_id: host`.
+// text replaces the names of objects by their ids in lines such as `table_id: host`.
 func (o *objects) text(s string) string {
 	return named.ReplaceAllStringFunc(s, func(m string) string {
 		name := named.FindStringSubmatch(m)[1]
@@ -170,7 +171,7 @@ func (o *objects) write(updates ...*p4v1.Update) error {
 	return err
 }
 
-// must writes one update that must succeed.
+// must writes one update, which must succeed.
 func (o *objects) must(op p4v1.Update_Type, s string) {
 	o.rig.t.Helper()
 	if err := o.write(o.update(op, s)); err != nil {
@@ -178,7 +179,7 @@ func (o *objects) must(op p4v1.Update_Type, s string) {
 	}
 }
 
-// details unpacks the per-element errors of a batch.
+// details unpacks the errors of a batch's elements.
 func details(t testing.TB, err error) []*p4v1.Error {
 	t.Helper()
 	st := status.Convert(err)
@@ -196,7 +197,7 @@ func details(t testing.TB, err error) []*p4v1.Error {
 	return out
 }
 
-// refused writes one update that must fail, with this code and whole message.
+// refused writes one update, which must fail with the given code and the given complete message.
 func (o *objects) refused(op p4v1.Update_Type, s string, code codes.Code, message string) {
 	o.rig.t.Helper()
 	wantDetail(o.rig.t, o.write(o.update(op, s)), code, message)
@@ -213,7 +214,7 @@ func wantDetail(t testing.TB, err error, code codes.Code, message string) {
 	}
 }
 
-// readAll reads entities and returns them with the number of messages they came in.
+// readAll reads entities. It returns them together with the messages in which they arrived.
 func (o *objects) readAll(entities ...*p4v1.Entity) (out []*p4v1.Entity, messages []*p4v1.ReadResponse, err error) {
 	st, err := o.client.Read(context.Background(), &p4v1.ReadRequest{DeviceId: device, Entities: entities})
 	if err != nil {
@@ -232,7 +233,7 @@ func (o *objects) readAll(entities ...*p4v1.Entity) (out []*p4v1.Entity, message
 	}
 }
 
-// reads checks what a read returns, in order.
+// reads checks the entities that a read returns, and their order.
 func (o *objects) reads(request string, want ...string) {
 	o.rig.t.Helper()
 	got, _, err := o.readAll(o.entity(request))
@@ -248,7 +249,7 @@ func (o *objects) reads(request string, want ...string) {
 	}
 }
 
-// changed returns a changed copy of the program's config.
+// changed returns a copy of the program's config that f has changed.
 func (o *objects) changed(f func(*p4cfg.P4Info)) *p4v1.ForwardingPipelineConfig {
 	c := proto.Clone(o.config).(*p4v1.ForwardingPipelineConfig)
 	f(c.P4Info)
@@ -275,8 +276,8 @@ func actionNamed(i *p4cfg.P4Info, alias string) *p4cfg.Action {
 
 var reference = regexp.MustCompile(`%name ([A-Za-z0-9_]+)|%([A-Za-z0-9_]+)`)
 
-// message replaces names and ids in an expected message: %host with the quoted name of the table, %name drop with the name of the action,
-// %drop after "id " with the id in hex.
+// message replaces references in an expected message: %host by the quoted name of the table, %name drop by the quoted name of the action,
+// and %drop after "id " by the id in hexadecimal.
 func (o *objects) message(s string) string {
 	ids := regexp.MustCompile(`id %([A-Za-z0-9_]+)`).ReplaceAllStringFunc(s, func(m string) string {
 		return fmt.Sprintf("id %#x", o.ids[m[len("id %"):]])
@@ -297,7 +298,7 @@ func (o *objects) message(s string) string {
 	})
 }
 
-// everything is a request that reads all entities.
+// everything returns the entities of a request that reads the whole state.
 func (o *objects) everything() []*p4v1.Entity {
 	var out []*p4v1.Entity
 	for _, s := range []string{
@@ -311,7 +312,7 @@ func (o *objects) everything() []*p4v1.Entity {
 	return out
 }
 
-// state reads all entities.
+// state reads the whole state.
 func (o *objects) state() []*p4v1.Entity {
 	o.rig.t.Helper()
 	got, _, err := o.readAll(o.everything()...)

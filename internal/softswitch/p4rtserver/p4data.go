@@ -7,16 +7,16 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 )
 
-// A dataType converts values of one P4 type between P4Data, which registers and digests use, and the engine's flat list of big-endian words
-// (spec 8.5).
+// A dataType converts values of one P4 type (spec 8.5). P4Runtime represents such a value as P4Data in registers and digests, and the
+// engine represents it as a flat list of big-endian words.
 //
-// A dataType supports bit<W>, int<W>, bool, serializable enums, new types of these, and structs and tuples of all of them. Headers, unions,
-// stacks, varbits, safe enums and errors are refused when the P4Info is bound.
+// A dataType supports bit<W>, int<W>, bool, serializable enums, new types of these, and structs and tuples of all of them. A P4Info with
+// headers, unions, stacks, varbits, safe enums or errors as types is refused when it is bound.
 type dataType struct {
 	kind    dataKind
 	width   int
 	members []*dataType
-	names   []string // names of members, for error messages; empty for a tuple
+	names   []string // names of the members, for error messages; empty for a tuple
 }
 
 type dataKind uint8
@@ -30,7 +30,7 @@ const (
 	dataTuple
 )
 
-// maxTypeDepth is the largest nesting depth. The limit rejects a P4Info with recursive types.
+// maxTypeDepth is the largest nesting depth of types. It rejects a P4Info with recursive types.
 const maxTypeDepth = 16
 
 // newDataType resolves a type specification against the named types of the P4Info.
@@ -103,7 +103,7 @@ func bitstringType(b *p4cfg.P4BitstringLikeTypeSpec) (*dataType, error) {
 	return nil, fmt.Errorf("type_spec: varbit is not supported")
 }
 
-// widths returns the widths of the flat words, in order.
+// widths returns the widths of the flat list's words, in order.
 func (d *dataType) widths() []int {
 	if d.kind != dataStruct && d.kind != dataTuple {
 		return []int{d.width}
@@ -115,7 +115,7 @@ func (d *dataType) widths() []int {
 	return out
 }
 
-// encode builds P4Data from the type's words, and returns the words that follow.
+// encode builds P4Data from the first words. It returns the words that it has not used.
 func (d *dataType) encode(words [][]byte) (*p4v1.P4Data, [][]byte) {
 	switch d.kind {
 	case dataStruct, dataTuple:
@@ -152,13 +152,13 @@ func signExtended(word []byte, width int) []byte {
 		}
 	}
 	c, err := canonicalSigned(b, width)
-	if err != nil { // cannot happen: the value was truncated to the width above
+	if err != nil { // cannot happen, because the value was truncated to this width
 		return b
 	}
 	return c
 }
 
-// decode is the inverse of encode. It returns an error if the value does not fit the type.
+// decode is the inverse of encode. It returns an error if the value does not have the type.
 func (d *dataType) decode(v *p4v1.P4Data) ([][]byte, error) {
 	switch d.kind {
 	case dataStruct, dataTuple:

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 )
 
-// ethernet is a frame between addresses with these numbers.
+// ethernet returns a frame whose addresses end in the given numbers.
 func ethernet(dst, src byte, etherType uint16, payload string) string {
 	return fmt.Sprintf("\x00\x00\x00\x00\x00%c\x00\x00\x00\x00\x00%c%c%c%s", rune(dst), rune(src), rune(etherType>>8), rune(etherType&0xff), payload)
 }
@@ -43,23 +43,23 @@ func (c *controller) says(text string) {
 	c.send(m)
 }
 
-// TestPacketIO sends packet-outs and receives packet-ins, through the program and its headers.
+// TestPacketIO sends packet-outs and receives packet-ins. Both pass the program and its controller headers.
 func TestPacketIO(t *testing.T) {
 	o := newObjects(t)
 	backup := o.rig.controller()
 	backup.arbitrate(arbitration(device, "", nil))
 	backup.told(codes.AlreadyExists, id(1))
 
-	// In: port 9, reason 5, tag 0xabcde in 9, 3 and 20 bits.
+	// The packet-in has an ingress port of 9 bits, the reason 5 in 3 bits and the tag 0xabcde in 20 bits.
 	o.must(insert, `table_entry { table_id: host match { field_id: 1 exact { value: "\x09" } } action { action { action_id: to_cpu params { param_id: 1 value: "\x05" } params { param_id: 2 value: "\x0a\xbc\xde" } } } }`)
 	frame := ethernet(9, 1, 0x0101, "payload")
 	o.process(7, []byte(frame))
 	o.wants(`packet { payload: "` + escape(frame) + `" metadata { metadata_id: 1 value: "\x07" } metadata { metadata_id: 2 value: "\x05" } metadata { metadata_id: 3 value: "\x0a\xbc\xde" } }`)
 
-	// Out: egress port 300 in 9 bits, 7 bits of filling.
+	// The packet-out has egress port 300 in 9 bits and 7 bits of padding.
 	frame = ethernet(3, 4, 0x0101, "x")
 	o.says(`packet { payload: "` + escape(frame) + `" metadata { metadata_id: 1 value: "\x01\x2c" } metadata { metadata_id: 2 value: "\x00" } }`)
-	// Messages of one stream are handled in order, so the answer to the next one shows that this one has been handled.
+	// Messages of one stream are handled in order. So the answer to the next message shows that this message has been handled.
 	o.arbitrate(arbitration(device, "", id(1)))
 	o.told(codes.OK, id(1))
 	if d := cmp.Diff([]sentFrame{{300, frame}}, o.left()); d != "" {
@@ -110,7 +110,7 @@ func escape(s string) string {
 	return out
 }
 
-// TestNoPipelineYet answers stream messages that need a pipeline.
+// TestNoPipelineYet checks the answers to stream messages that need a pipeline when there is none.
 func TestNoPipelineYet(t *testing.T) {
 	o := newSwitch(t)
 	o.says(`packet { payload: "x" }`)
@@ -119,17 +119,17 @@ func TestNoPipelineYet(t *testing.T) {
 	o.wants(`error { canonical_code: 9 space: "op25b-v1model" message: "no forwarding pipeline: push one with SetForwardingPipelineConfig first" digest_list_ack { digest_list_ack { digest_id: 4 } } }`)
 }
 
-// TestSlowReader fills the stream of a primary that reads nothing. The packet path never waits, packets without room are counted, and the
-// others arrive.
+// TestSlowReader fills the stream of a primary that does not read it. The packet path must not wait. Packets that find no room must be
+// counted, and all other packets must arrive.
 func TestSlowReader(t *testing.T) {
 	const queue, frames = 16, 100_000
 	r := newRig(t, Options{StreamQueue: queue})
 	c := r.controller()
 	c.arbitrate(arbitration(device, "", id(1)))
 	c.told(codes.OK, id(1))
-	r.server.headers.Store(&controllerHeaders{}) // a program without packet_in header
+	r.server.headers.Store(&controllerHeaders{}) // the program has no packet_in header
 	frame := make([]byte, 1500)
-	for range frames { // 150 MB: more than gRPC's windows take
+	for range frames { // 150 MB, which is more than gRPC's windows hold
 		r.server.PacketIn(DefaultCPUPort, frame)
 	}
 	s := r.server.Stats()
@@ -143,7 +143,7 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
-// TestDigestStream sends a digest from a packet to the controller, and its acknowledgement back.
+// TestDigestStream verifies that a packet's digest reaches the controller, and that the digest is sent again after its acknowledgement.
 func TestDigestStream(t *testing.T) {
 	o := newObjects(t)
 	o.must(insert, `digest_entry { digest_id: learn_t config { max_list_size: 1 ack_timeout_ns: 3600000000000 } }`)
@@ -152,7 +152,7 @@ func TestDigestStream(t *testing.T) {
 	}
 	o.process(7, []byte(ethernet(1, 4, 0x0101, "")))
 	o.wants(list(1, "04"))
-	o.process(7, []byte(ethernet(1, 4, 0x0101, "again"))) // not reported again
+	o.process(7, []byte(ethernet(1, 4, 0x0101, "again"))) // this digest is not reported again
 	o.process(7, []byte(ethernet(1, 5, 0x0101, "")))
 	o.wants(list(2, "05"))
 
@@ -165,13 +165,13 @@ func TestDigestStream(t *testing.T) {
 	o.wants(`error { canonical_code: 3 space: "op25b-v1model" message: "digest id 4: not in the P4Info" digest_list_ack { digest_list_ack { digest_id: 4 list_id: 1 } } }`)
 
 	o.says(o.text(`digest_ack { digest_id: learn_t list_id: 1 }`))
-	o.arbitrate(arbitration(device, "", id(1))) // the acknowledgement is handled when this is answered
+	o.arbitrate(arbitration(device, "", id(1))) // the answer shows that the acknowledgement has been handled
 	o.told(codes.OK, id(1))
 	o.process(7, []byte(ethernet(1, 4, 0x0101, ""))) // reported again
 	o.wants(list(3, "04"))
 }
 
-// TestReplication sends packets to written objects: a multicast group, a clone session, a value set.
+// TestReplication verifies that a multicast group, a clone session and a value set take effect on packets once they are written.
 func TestReplication(t *testing.T) {
 	o := newObjects(t)
 	o.must(insert, mcast1)
@@ -195,7 +195,7 @@ func TestReplication(t *testing.T) {
 	}
 }
 
-// TestIdleTimeout lets the clock of a synctest bubble run past the timeouts of entries.
+// TestIdleTimeout verifies idle notifications on the clock of a synctest bubble.
 func TestIdleTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conf := objectsConfig(t)
@@ -262,8 +262,8 @@ func TestIdleTimeout(t *testing.T) {
 		after(3)
 		after(1, 2)
 		after(3)
-		after(1, 2)                                                               // once a timeout
-		w.Process(7, []byte(ethernet(1, 9, 0x0101, "")), func(uint32, []byte) {}) // at 8 s: entry 1 is hit
+		after(1, 2)                                                               // entry 2 is reported at each timeout
+		w.Process(7, []byte(ethernet(1, 9, 0x0101, "")), func(uint32, []byte) {}) // at 8 s, a packet hits entry 1
 		after(2)
 		apply(del, entry(2, 0))
 		after(7)

@@ -8,14 +8,14 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// controllerHeaders holds the packet_in and packet_out headers of a pipeline. Either may be nil.
+// controllerHeaders holds a pipeline's packet_in and packet_out headers. Either may be nil.
 type controllerHeaders struct{ in, out *packetHeader }
 
-// PacketIn sends a frame that the pipeline sent to the CPU port to the primaries. If the program has a packet_in header, the header is
-// removed from the frame and becomes the message's metadata.
+// PacketIn sends a frame to the primaries. The caller passes each frame that the pipeline has sent to the CPU port. If the program has a
+// packet_in header, the header is removed from the frame and becomes the message's metadata.
 //
-// PacketIn never blocks and keeps no reference to frame. A frame is dropped and counted if there is no primary, if the primary's stream has
-// no room, or if the frame is shorter than the header. The port is ignored, because P4Runtime has no field for it.
+// PacketIn never blocks and keeps no reference to frame. A frame is dropped and counted if there is no primary, if no primary's stream has
+// room, or if the frame is shorter than the header. The port is ignored, because P4Runtime has no field for it.
 func (s *Server) PacketIn(_ uint32, frame []byte) {
 	h := s.headers.Load()
 	if h == nil || len(*s.arb.primaries.Load()) == 0 {
@@ -67,7 +67,7 @@ func (s *Server) packetOut(sess *session, p *p4v1.PacketOut) error {
 	return nil
 }
 
-// frame encodes the metadata as a header and prepends it to the payload. Every field of the P4Info must occur exactly once.
+// frame encodes the metadata as a header and puts it in front of the payload. Every field of the header must be given exactly once.
 func (h *packetHeader) frame(p *p4v1.PacketOut) ([]byte, error) {
 	if h == nil {
 		if len(p.GetMetadata()) > 0 {

@@ -13,29 +13,29 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// A pipeline is a forwarding pipeline config that has been loaded: an engine, the P4Info bound to it, and the P4Runtime state that the
-// engine does not store. Server.mu guards the fields of a pipeline; the engine guards its own state.
+// A pipeline is a forwarding pipeline config that has been loaded. It consists of an engine, the P4Info bound to it, and the P4Runtime
+// state that the engine does not store. Server.mu guards the fields of a pipeline, and the engine guards its own state.
 type pipeline struct {
 	config *p4v1.ForwardingPipelineConfig
 	schema *schema
 	eng    *engine.Engine
 
-	defaults  map[uint32][]byte                    // cookie of the default entry, by table id
-	changed   map[uint32]bool                      // whether the control plane has set the default entry, by table id
+	defaults  map[uint32][]byte                    // metadata of each default entry, by table id
+	changed   map[uint32]bool                      // whether the control plane has set a table's default entry, by table id
 	selectors map[uint32]*selector                 // by action profile id
-	groups    map[uint32]*p4v1.MulticastGroupEntry // multicast groups as written
-	sessions  map[uint32]*p4v1.CloneSessionEntry   // clone sessions as written
+	groups    map[uint32]*p4v1.MulticastGroupEntry // multicast groups as clients wrote them
+	sessions  map[uint32]*p4v1.CloneSessionEntry   // clone sessions as clients wrote them
 	digests   *digester
 	idle      *idler
-	held      int64 // approximate size of written state in bytes; at most maxState
+	held      int64 // approximate memory of written state in bytes; at most maxState
 	maxState  int64
 
-	// done and wg are set by start and used by stop.
+	// start begins and stop ends the goroutines that done and wg control.
 	done chan struct{}
 	wg   sync.WaitGroup
 }
 
-// newPipeline loads a config without changing the running pipeline. Every error is INVALID_ARGUMENT.
+// newPipeline loads a config without changing the running pipeline. Every error that it returns has the code INVALID_ARGUMENT.
 func (s *Server) newPipeline(config *p4v1.ForwardingPipelineConfig) (*pipeline, error) {
 	switch {
 	case config == nil:
@@ -83,7 +83,7 @@ func (s *Server) newPipeline(config *p4v1.ForwardingPipelineConfig) (*pipeline, 
 	return p, nil
 }
 
-// start begins receiving digests and watching idle entries. Only the committed pipeline does this.
+// start begins to receive digests and to watch idle entries. It is called only for the committed pipeline.
 func (p *pipeline) start() {
 	p.wg.Go(func() { p.digests.run(p.done) })
 	p.wg.Go(func() { p.idle.run(p.done) })
@@ -92,7 +92,7 @@ func (p *pipeline) start() {
 	}
 }
 
-// stop stops the goroutines that start created, and waits for them. It may be called more than once.
+// stop ends the goroutines that start has created and waits for them. It may be called more than once.
 func (p *pipeline) stop() {
 	select {
 	case <-p.done:
@@ -102,7 +102,7 @@ func (p *pipeline) stop() {
 	p.wg.Wait()
 }
 
-// SetForwardingPipelineConfig pushes a pipeline (spec 14). If the push is refused, nothing is changed.
+// SetForwardingPipelineConfig pushes a pipeline (spec 14). If the push is refused, nothing has changed.
 func (s *Server) SetForwardingPipelineConfig(ctx context.Context, req *p4v1.SetForwardingPipelineConfigRequest) (*p4v1.SetForwardingPipelineConfigResponse, error) {
 	roleID := req.ProtoReflect().Get(req.ProtoReflect().Descriptor().Fields().ByName("role_id")).Uint()
 	authorized := func() error {
@@ -111,8 +111,8 @@ func (s *Server) SetForwardingPipelineConfig(ctx context.Context, req *p4v1.SetF
 		}
 		return s.arb.authorize(req.DeviceId, req.Role, roleID, req.ElectionId)
 	}
-	// Authorization is checked before the work and again under the lock: loading a program takes long, and the primary may change
-	// meanwhile.
+	// Authorization is checked before the work and again under the lock, because loading a program takes long and the primary may change in
+	// the meantime.
 	if err := authorized(); err != nil {
 		return nil, err
 	}
@@ -167,8 +167,8 @@ func (s *Server) SetForwardingPipelineConfig(ctx context.Context, req *p4v1.SetF
 // commitLocked starts passing packets to a pipeline and discards the saved pipeline.
 func (s *Server) commitLocked(next *pipeline) {
 	old := s.live
-	// While the engines are exchanged, it is unknown which program sent a frame to the CPU port. No such frame is sent, because it could be
-	// parsed with the wrong header.
+	// While the engines are exchanged, the server does not know which program has sent a frame to the CPU port. Such a frame is dropped,
+	// because it could be parsed with the wrong header.
 	s.headers.Store(nil)
 	s.digesting.Store(nil)
 	if s.opts.OnCommit != nil {
@@ -183,15 +183,16 @@ func (s *Server) commitLocked(next *pipeline) {
 	s.headers.Store(&controllerHeaders{in: next.schema.packetIn, out: next.schema.packetOut})
 }
 
-// primaryChanged makes the digester forget the digests sent to a former primary, so that they can be sent to the new one.
+// primaryChanged makes the digester forget the digests that were sent to a former primary, so that they can be sent to the new primary.
 func (s *Server) primaryChanged() {
 	if d := s.digesting.Load(); d != nil {
 		d.forget()
 	}
 }
 
-// GetForwardingPipelineConfig returns the committed config (spec 15). Before the first commit it returns FAILED_PRECONDITION.
-// simple_switch_grpc and Stratum do this too and their clients expect it, although the specification also allows a response without config.
+// GetForwardingPipelineConfig returns the committed config (spec 15). Before the first commit it returns FAILED_PRECONDITION. The
+// specification also allows a response without a config. However, simple_switch_grpc and Stratum return FAILED_PRECONDITION, and their
+// clients expect it.
 func (s *Server) GetForwardingPipelineConfig(_ context.Context, req *p4v1.GetForwardingPipelineConfigRequest) (*p4v1.GetForwardingPipelineConfigResponse, error) {
 	if s.isClosed() {
 		return nil, errClosed()

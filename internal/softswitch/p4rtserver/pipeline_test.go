@@ -22,8 +22,8 @@ const (
 	reconcile       = p4v1.SetForwardingPipelineConfigRequest_RECONCILE_AND_COMMIT
 )
 
-// TestBindRefused has a P4Info for every inconsistency within it or with the JSON. VERIFY and VERIFY_AND_COMMIT refuse each one, and nothing
-// changes.
+// TestBindRefused pushes a P4Info for every inconsistency within the P4Info or between the P4Info and the JSON. VERIFY and VERIFY_AND_COMMIT
+// must refuse each of them without any change.
 func TestBindRefused(t *testing.T) {
 	o := newObjects(t)
 	o.must(insert, host1)
@@ -33,7 +33,7 @@ func TestBindRefused(t *testing.T) {
 		change  func(*p4cfg.P4Info)
 		message string
 	}{
-		// Against the JSON.
+		// Inconsistencies with the JSON.
 		{"table", func(i *p4cfg.P4Info) { tableNamed(i, "host").Preamble.Name = "ObjectsIngress.hosts" }, `table "ObjectsIngress.hosts": in the P4Info; the JSON has `},
 		{"table size", func(i *p4cfg.P4Info) { tableNamed(i, "acl").Size = 9 }, `table "ObjectsIngress.acl": size 9 in the P4Info, 8 in the JSON`},
 		{"match field name", func(i *p4cfg.P4Info) { tableNamed(i, "host").MatchFields[0].Name = "dmac" }, `table "ObjectsIngress.host": match field "dmac": in the P4Info; the JSON has mac`},
@@ -202,7 +202,7 @@ func TestGetConfig(t *testing.T) {
 	}
 }
 
-// TestPushActions checks the forwarding state and the treatment of packets after every push action.
+// TestPushActions checks, after every push action, the forwarding state and which program processes packets.
 func TestPushActions(t *testing.T) {
 	o := newObjects(t)
 	o.must(insert, host1)
@@ -213,7 +213,7 @@ func TestPushActions(t *testing.T) {
 	}
 	o.reads(`table_entry { table_id: host }`, host1)
 
-	// Saved: reads and writes refer to the new config, packets to the old one.
+	// After VERIFY_AND_SAVE, reads and writes refer to the new config, and packets still use the old one.
 	saved := proto.Clone(o.config).(*p4v1.ForwardingPipelineConfig)
 	saved.Cookie.Cookie = 26
 	if err := o.push(verifyAndSave, saved); err != nil {
@@ -252,7 +252,7 @@ func TestPushActions(t *testing.T) {
 	o.reads(`table_entry { table_id: acl }`)
 }
 
-// TestReconcile keeps all state over a push of a config with the same objects.
+// TestReconcile verifies that a push of a config with the same objects keeps all state.
 func TestReconcile(t *testing.T) {
 	o := newObjects(t)
 	for _, e := range []string{
@@ -284,7 +284,7 @@ func TestReconcile(t *testing.T) {
 	}
 	o.wantState(before)
 
-	// State that cannot be kept is named in the error, and nothing changes.
+	// If state cannot be kept, the error names it and nothing changes.
 	running = o.eng
 	for _, tc := range []struct {
 		name    string
@@ -355,7 +355,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// TestClosed refuses everything once the server is closed, and ends the streams.
+// TestClosed verifies that a closed server refuses every request and ends the streams.
 func TestClosed(t *testing.T) {
 	o := newObjects(t)
 	o.server.Close()
@@ -368,8 +368,8 @@ func TestClosed(t *testing.T) {
 	o.rig.controller().ended(codes.Unavailable, "the switch is shutting down")
 }
 
-// TestUnusedProfile accepts an action profile that no table uses and that p4c therefore drops from the JSON;
-// nothing can be written to it, and it reads as empty.
+// TestUnusedProfile verifies that a push may contain an action profile that no table uses, although p4c omits it from the JSON. Nothing can
+// be written to the profile, and it reads as empty.
 func TestUnusedProfile(t *testing.T) {
 	o := newSwitch(t)
 	o.ids["spare"] = 0x11abcdef

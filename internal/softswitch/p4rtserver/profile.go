@@ -10,19 +10,19 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// A selector is the state of an action profile that the engine does not store. A profile is programmed either with members and groups or
-// with one-shot action sets, never with both (spec 9.2.3).
+// A selector is the part of an action profile's state that the engine does not store. A profile is programmed either with members and
+// groups or with one-shot action sets, but not with both (spec 9.2.3).
 type selector struct {
-	written  int              // number of members and groups written by the control plane
-	maxSizes map[uint32]int32 // max_size of each group, as written
+	written  int              // number of members and groups that the control plane has written
+	maxSizes map[uint32]int32 // max_size of each group, as the client wrote it
 	oneShots map[uint32]*oneShot
-	lastID   uint32 // last id used for the members and groups of action sets
+	lastID   uint32 // the id that was last used for a member or group of an action set
 }
 
-// A oneShot is an action set and the members of the engine that implement its actions. selector.oneShots holds it under the id of its
+// A oneShot is an action set, together with the engine's members that implement its actions. selector.oneShots holds it under the id of its
 // group.
 type oneShot struct {
-	set     *p4v1.ActionProfileActionSet // as written, for reads
+	set     *p4v1.ActionProfileActionSet // the action set as the client wrote it, for reads
 	members []uint32
 }
 
@@ -40,13 +40,13 @@ func (p *pipeline) profileOf(id uint32) (*profile, error) {
 	return nil, invalidf("action profile id %#x (%s): not an action profile of the P4Info", id, p.schema.nameOf(id))
 }
 
-// memberAction converts the action of a profile member. All tables that share a profile have the same actions, so the first table's list is
+// memberAction converts a profile member's action. All tables that share a profile have the same actions, so the first table's list is
 // used.
 func (p *pipeline) memberAction(pr *profile, a *p4v1.Action) (engine.ActionCall, error) {
 	return p.schema.action(pr.tables[0], a, p4cfg.ActionRef_DEFAULT_ONLY, "action profile member")
 }
 
-// writeMember applies an update of an action profile member (spec 9.2.1).
+// writeMember applies an update to an action profile member (spec 9.2.1).
 func (p *pipeline) writeMember(op p4v1.Update_Type, m *p4v1.ActionProfileMember) error {
 	pr, err := p.profileOf(m.GetActionProfileId())
 	if err != nil {
@@ -102,7 +102,7 @@ func (p *pipeline) writeMember(op p4v1.Update_Type, m *p4v1.ActionProfileMember)
 	return nil
 }
 
-// writeGroup applies an update of an action profile group (spec 9.2.2).
+// writeGroup applies an update to an action profile group (spec 9.2.2).
 func (p *pipeline) writeGroup(op p4v1.Update_Type, g *p4v1.ActionProfileGroup) error {
 	pr, err := p.profileOf(g.GetActionProfileId())
 	if err != nil {
@@ -164,7 +164,7 @@ func (p *pipeline) writeGroup(op p4v1.Update_Type, g *p4v1.ActionProfileGroup) e
 	return nil
 }
 
-// group converts a group. It checks the group's size, because the engine only checks the sum of weights.
+// group converts a group. It checks the group's size against max_size, because the engine checks only the sum of the weights.
 func (pr *profile) group(g *p4v1.ActionProfileGroup) (engine.Group, error) {
 	out := engine.Group{ID: g.GroupId}
 	limit := g.MaxSize
@@ -174,8 +174,8 @@ func (pr *profile) group(g *p4v1.ActionProfileGroup) (engine.Group, error) {
 	case pr.maxGroup > 0 && g.MaxSize > pr.maxGroup:
 		return out, invalidf("action profile %q: group %d: max_size %d: the P4Info's max_group_size is %d", pr.name, g.GroupId, g.MaxSize, pr.maxGroup)
 	case pr.maxGroup > 0 && g.MaxSize == 0:
-		// Spec 9.2.2.1 requires max_size > 0 here. The comment in p4runtime.proto allows clients to omit it, and clients do; the spec and
-		// the comment agree on the meaning.
+		// Spec 9.2.2.1 requires max_size > 0 here, but the comment in p4runtime.proto allows clients to omit it, and some clients do. The
+		// largest size is the same in both cases.
 		limit = pr.maxGroup
 	}
 	var total int64
@@ -201,7 +201,7 @@ func (pr *profile) group(g *p4v1.ActionProfileGroup) (engine.Group, error) {
 	return out, nil
 }
 
-// weight checks a weight and converts it to a weight of the engine.
+// weight checks a weight and converts it to an engine weight.
 func (pr *profile) weight(w int32) (int32, error) {
 	switch {
 	case !pr.weights && w == 0:
@@ -216,7 +216,7 @@ func (pr *profile) weight(w int32) (int32, error) {
 	return w, nil
 }
 
-// sizeOf returns the amount that a member adds to its group's size under the profile's selector_size_semantics.
+// sizeOf returns the amount by which a member increases its group's size, according to the profile's selector_size_semantics.
 func (pr *profile) sizeOf(weight int32) int64 {
 	if pr.members {
 		return 1
@@ -228,7 +228,7 @@ func errWatch(pr *profile) error {
 	return status.Errorf(codes.Unimplemented, "action profile %q: watch_port is not supported", pr.name)
 }
 
-// makeOneShot implements an action set with dedicated members and a group, and sets the group of en. undo removes them.
+// makeOneShot implements an action set with its own members and group, and sets the group of en. undo removes the members and the group.
 func (p *pipeline) makeOneShot(t *table, en *engine.Entry, set *p4v1.ActionProfileActionSet) (undo func(), err error) {
 	pr := t.profile
 	st := p.selectors[pr.id]
@@ -264,7 +264,7 @@ func (p *pipeline) makeOneShot(t *table, en *engine.Entry, set *p4v1.ActionProfi
 
 func (p *pipeline) readOneShot(pr *profile, set *p4v1.ActionProfileActionSet) ([]engine.ActionCall, []int32, error) {
 	switch m := set.GetActionSelectionMode(); m {
-	case p4v1.ActionProfileActionSet_DEFAULT_MODE_DETERMINED_BY_ACTION_SELECTOR, p4v1.ActionProfileActionSet_HASH: // selectors always hash
+	case p4v1.ActionProfileActionSet_DEFAULT_MODE_DETERMINED_BY_ACTION_SELECTOR, p4v1.ActionProfileActionSet_HASH: // selectors always use a hash
 	default:
 		return nil, nil, status.Errorf(codes.Unimplemented, "action profile %q: action_selection_mode %v: v1model's selectors hash, in every group", pr.name, m)
 	}
@@ -302,7 +302,8 @@ func (p *pipeline) readOneShot(pr *profile, set *p4v1.ActionProfileActionSet) ([
 	return calls, weights, nil
 }
 
-// removeOneShot removes the members and group of an action set. Errors are ignored, because an absent object need not be removed.
+// removeOneShot removes the members and the group of an action set. It ignores errors, because an object that does not exist need not be
+// removed.
 func (p *pipeline) removeOneShot(pr *profile, id uint32, o *oneShot) {
 	_ = pr.prog.DeleteGroup(id)
 	for _, m := range o.members {

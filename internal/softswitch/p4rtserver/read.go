@@ -7,22 +7,22 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// A ReadResponse is sent when it reaches either bound: 1,000 entities, or 512 KiB, which is an eighth of gRPC's default message limit. An
-// entity larger than that is sent alone.
+// A ReadResponse is sent when it reaches 1,000 entities or 512 KiB, which is an eighth of gRPC's default message limit. An entity larger
+// than 512 KiB is sent alone.
 const (
 	maxReadEntities = 1000
 	maxReadBytes    = 512 << 10
 )
 
-// A snapshot is the answer to one entity of a ReadRequest, taken under the lock. After the lock has been released, the snapshot calls emit
-// with each entity of the answer, and stops at the first error.
+// A snapshot is the answer to one entity of a ReadRequest. It is taken under the lock. After the lock has been released, a call of the
+// snapshot passes each entity of the answer to emit, and stops at the first error.
 type snapshot func(emit func(*p4v1.Entity) error) error
 
-// Read answers all entities of a request from one consistent state, in messages of bounded size (spec 13). Answers are in the order of the
-// request. Within a wildcard, they are ordered by id, and table entries by insertion. If some entities of the request are refused, the
-// others are still answered, and the status is UNKNOWN with one p4.v1.Error for each entity.
+// Read answers all entities of a request from one consistent state, in messages of limited size (spec 13). Answers are in the order of the
+// request. The answers to a wildcard are ordered by id, and table entries by insertion. If some entities of the request are refused, the
+// others are still answered. The status is then UNKNOWN, with one p4.v1.Error for each entity.
 //
-// An empty answer is sent as one empty message, for clients that wait for a first message.
+// If there is nothing to return, Read sends one empty message, because some clients wait for a first message.
 func (s *Server) Read(req *p4v1.ReadRequest, stream p4v1.P4Runtime_ReadServer) error {
 	if s.isClosed() {
 		return errClosed()
@@ -57,7 +57,7 @@ func (s *Server) Read(req *p4v1.ReadRequest, stream p4v1.P4Runtime_ReadServer) e
 	return out.finish()
 }
 
-// snapshots takes all answers under the lock, so that no Write can change the state between them.
+// snapshots takes all snapshots under the lock, so that no Write can change the state between two of them.
 func (s *Server) snapshots(entities []*p4v1.Entity) ([]snapshot, []error, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -75,7 +75,7 @@ func (s *Server) snapshots(entities []*p4v1.Entity) ([]snapshot, []error, error)
 	return snaps, errs, nil
 }
 
-// A chunker bundles entities into messages.
+// A chunker collects entities into messages.
 type chunker struct {
 	stream p4v1.P4Runtime_ReadServer
 	next   []*p4v1.Entity
@@ -113,7 +113,7 @@ func (c *chunker) finish() error {
 	return c.flush()
 }
 
-// read answers one entity of a request. Its error is a gRPC status.
+// read answers one entity of a request. If it returns an error, the error is a gRPC status.
 func (p *pipeline) read(e *p4v1.Entity) (snapshot, error) {
 	switch v := e.GetEntity().(type) {
 	case *p4v1.Entity_TableEntry:
@@ -139,7 +139,7 @@ func (p *pipeline) read(e *p4v1.Entity) (snapshot, error) {
 	case *p4v1.Entity_DigestEntry:
 		return p.readDigest(v.DigestEntry)
 	case *p4v1.Entity_ExternEntry:
-		if v.ExternEntry.GetExternTypeId() == 0 { // a wildcard over all externs; there are none
+		if v.ExternEntry.GetExternTypeId() == 0 { // a wildcard over all externs, of which there are none
 			return func(func(*p4v1.Entity) error) error { return nil }, nil
 		}
 		return nil, status.Error(codes.Unimplemented, "extern_entry: v1model has no externs beyond those of P4Runtime")
@@ -147,7 +147,7 @@ func (p *pipeline) read(e *p4v1.Entity) (snapshot, error) {
 	return nil, invalidf("entity: not set, or of a kind that this version of P4Runtime does not have")
 }
 
-// all returns a snapshot of entities that are already encoded.
+// all returns a snapshot of the given entities.
 func all(in []*p4v1.Entity) snapshot {
 	return func(emit func(*p4v1.Entity) error) error {
 		for _, e := range in {
@@ -159,7 +159,7 @@ func all(in []*p4v1.Entity) snapshot {
 	}
 }
 
-// some returns the object with an id. For id 0 it returns all objects in the order of ids.
+// some returns the object with the given id. For id 0 it returns all objects, in the order of ids.
 func some[T any](p *pipeline, kind string, in map[uint32]T, id uint32) ([]T, error) {
 	if id == 0 {
 		return ordered(in), nil

@@ -9,7 +9,7 @@ import (
 	"op25b/internal/softswitch/extern"
 )
 
-// arrayCells calls f for every cell that an id and an index select. Id 0 selects the arrays of all ids.
+// arrayCells calls f for every cell that an id and an index select. Id 0 selects all arrays.
 func (p *pipeline) arrayCells(kind string, in map[uint32]*array, id uint32, idx *p4v1.Index, f func(a *array, i int64) error) error {
 	if id == 0 && idx != nil {
 		return invalidf("%s id 0 reads all; an index cannot be used with it", kind)
@@ -130,7 +130,8 @@ func (a *array) registerCell(i int64, v []byte) *p4v1.Entity {
 	return &p4v1.Entity{Entity: &p4v1.Entity_RegisterEntry{RegisterEntry: m}}
 }
 
-// readMember returns one member, the members of a profile, or all members. Members that implement one-shot action sets are hidden.
+// readMember returns one member, all members of a profile, or all members of all profiles. Members that implement one-shot action
+// sets are omitted.
 func (p *pipeline) readMember(e *p4v1.ActionProfileMember) (snapshot, error) {
 	profiles, err := some(p, "action profile", p.schema.profiles, e.GetActionProfileId())
 	if err != nil {
@@ -195,7 +196,7 @@ func (p *pipeline) readGroup(e *p4v1.ActionProfileGroup) (snapshot, error) {
 	return all(out), nil
 }
 
-// readReplication returns the multicast group or clone session with an id, or all of them for id 0.
+// readReplication returns the multicast group or clone session with the given id. For id 0 it returns all of them.
 func (p *pipeline) readReplication(e *p4v1.PacketReplicationEngineEntry) (snapshot, error) {
 	var out []*p4v1.Entity
 	add := func(x *p4v1.PacketReplicationEngineEntry) {

@@ -10,18 +10,18 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// A row is the state of one entry when the snapshot of a read was taken.
+// A row is the state of an entry at the time of a read's snapshot.
 type row struct {
 	table *table
 	entry engine.Entry
 	state engine.EntryState
-	set   *p4v1.ActionProfileActionSet // action set of the entry, if it was written with one
+	set   *p4v1.ActionProfileActionSet // the entry's action set, if it was written with one
 }
 
 // A filter selects entries by the fields that are set in a read request (spec 9.1.6).
 type filter struct {
 	matches  []engine.Match // nil selects all entries
-	key      string         // key of matches, without the priority
+	key      string         // key of matches, computed without the priority
 	priority int32          // 0 selects all entries
 	action   string         // empty selects all entries
 	number   uint64         // controller_metadata; 0 selects all entries
@@ -68,16 +68,17 @@ func (f *filter) takes(t *table, en *engine.Entry) bool {
 	return (f.number == 0 || number == f.number) && (len(f.data) == 0 || bytes.Equal(data, f.data))
 }
 
-// canonicalMatches converts the matches of entries that the program declares to canonical form, so that their keys can be compared.
+// canonicalMatches converts matches to canonical form, so that their keys can be compared. The matches of entries that the program
+// declares may be in another form.
 func canonicalMatches(in []engine.Match, fields []field) []engine.Match {
 	out, err := decodeMatches(encodeMatches(in, fields), fields)
-	if err != nil { // an entry that P4Runtime cannot express differs from all others
+	if err != nil { // P4Runtime cannot express such an entry, so it equals no other entry
 		return in
 	}
 	return out
 }
 
-// rows appends the entries that a filter selects, in the order of insertion.
+// rows appends the entries that a filter selects to out, in the order of insertion.
 func (p *pipeline) rows(t *table, f filter, out []row) []row {
 	take := func(en engine.Entry, st engine.EntryState) {
 		r := row{table: t, entry: en, state: st}
@@ -124,7 +125,7 @@ func setMetadata(e *p4v1.TableEntry, cookie []byte) {
 	}
 }
 
-// encode encodes a whole entry, with the direct resources that are set in want.
+// encode encodes a whole entry, with those direct resources that are set in want.
 func (r *row) encode(want *p4v1.TableEntry) *p4v1.TableEntry {
 	t := r.table
 	e := t.encodeKey(r.entry)
@@ -201,7 +202,7 @@ func tableEntries(rows []row, want *p4v1.TableEntry) snapshot {
 	}
 }
 
-// readDefaults returns the default entries of tables.
+// readDefaults returns the default entries of the given tables.
 func (p *pipeline) readDefaults(tables []*table, e *p4v1.TableEntry) (snapshot, error) {
 	if len(e.Match) > 0 || e.Priority != 0 || e.IdleTimeoutNs != 0 || e.TimeSinceLastHit != nil {
 		return nil, invalidf("default entry: match, priority, idle_timeout_ns and time_since_last_hit must not be set")
@@ -218,7 +219,7 @@ func (p *pipeline) readDefaults(tables []*table, e *p4v1.TableEntry) (snapshot, 
 	return all(out), nil
 }
 
-// directRows returns the entries whose direct resource is requested. has reports whether a table has the resource.
+// directRows returns the entries whose direct resource is requested. has reports whether a table has that resource.
 func (p *pipeline) directRows(kind string, e *p4v1.TableEntry, has func(*table) bool) ([]row, error) {
 	if e == nil {
 		return nil, invalidf("%s: table_entry: missing", kind)
@@ -242,7 +243,7 @@ func (p *pipeline) directRows(kind string, e *p4v1.TableEntry, has func(*table) 
 	if e.IsDefaultAction {
 		return nil, errDefaultResources(t)
 	}
-	f := filter{priority: e.Priority} // the action is ignored
+	f := filter{priority: e.Priority} // the action is not part of the filter
 	if len(e.Match) > 0 {
 		if f.matches, err = t.matches(e.Match); err != nil {
 			return nil, err
@@ -256,7 +257,7 @@ func (p *pipeline) directRows(kind string, e *p4v1.TableEntry, has func(*table) 
 	return rows, nil
 }
 
-// readDirectCounter answers a request for the direct counters of one entry, of a table, or of all tables.
+// readDirectCounter answers a request for the direct counters of an entry, of a table, or of all tables.
 func (p *pipeline) readDirectCounter(e *p4v1.DirectCounterEntry) (snapshot, error) {
 	rows, err := p.directRows("direct counter", e.GetTableEntry(), func(t *table) bool { return t.counter != nil })
 	if err != nil {
@@ -273,7 +274,7 @@ func (p *pipeline) readDirectCounter(e *p4v1.DirectCounterEntry) (snapshot, erro
 	}, nil
 }
 
-// readDirectMeter answers a request for the direct meters of one entry, of a table, or of all tables.
+// readDirectMeter answers a request for the direct meters of an entry, of a table, or of all tables.
 func (p *pipeline) readDirectMeter(e *p4v1.DirectMeterEntry) (snapshot, error) {
 	if e.GetCounterData() != nil {
 		return nil, errMeterCounters()

@@ -19,7 +19,7 @@ import (
 func TestWriteRead(t *testing.T) {
 	o := newObjects(t)
 
-	// Table entries with all their fields.
+	// A table entry with all its fields.
 	full := `table_entry { table_id: host match { field_id: 1 exact { value: "\x01" } } action { action { action_id: forward params { param_id: 1 value: "\x02" } } } metadata: "note" controller_metadata: 77 idle_timeout_ns: 5000000000 }`
 	o.must(insert, `table_entry { table_id: host match { field_id: 1 exact { value: "\x00\x00\x01" } } action { action { action_id: forward params { param_id: 1 value: "\x00\x02" } } } metadata: "note" controller_metadata: 77 idle_timeout_ns: 5000000000 counter_data { packet_count: 3 byte_count: 4 } }`)
 	o.reads(`table_entry { table_id: host }`, full)
@@ -31,11 +31,11 @@ func TestWriteRead(t *testing.T) {
 		`direct_counter_entry { table_entry { table_id: fixed priority: 2 match { field_id: 1 ternary { value: "\x86\xdd" mask: "\xff\xff" } } } data { } }`,
 		`direct_counter_entry { table_entry { table_id: fixed priority: 1 } data { } }`,
 		`direct_counter_entry { table_entry { table_id: host match { field_id: 1 exact { value: "\x01" } } } data { packet_count: 9 } }`)
-	// MODIFY without action keeps it, and the counter; metadata is assigned.
+	// A MODIFY without an action keeps the action and the counter. The metadata is always assigned.
 	o.must(modify, `table_entry { table_id: host match { field_id: 1 exact { value: "\x01" } } metadata: "new" }`)
 	o.reads(`table_entry { table_id: host counter_data { } }`, `table_entry { table_id: host match { field_id: 1 exact { value: "\x01" } } action { action { action_id: forward params { param_id: 1 value: "\x02" } } } metadata: "new" counter_data { packet_count: 9 } }`)
 
-	// A direct meter: set, read, reset by a MODIFY that omits it.
+	// A direct meter is set, read, and then reset by a MODIFY that omits it.
 	o.must(insert, route1)
 	metered := `direct_meter_entry { table_entry { table_id: route_v4 match { field_id: 1 lpm { value: "\x0a\x00\x00\x00" prefix_len: 8 } } } config { cir: 1 cburst: 2 pir: 3 pburst: 4 } }`
 	bare := `direct_meter_entry { table_entry { table_id: route_v4 match { field_id: 1 lpm { value: "\x0a\x00\x00\x00" prefix_len: 8 } } } }`
@@ -45,7 +45,7 @@ func TestWriteRead(t *testing.T) {
 	o.must(modify, route1)
 	o.reads(bare, bare)
 
-	// Const entries and defaults.
+	// Const entries and default entries.
 	o.reads(`table_entry { table_id: fixed }`,
 		`table_entry { table_id: fixed priority: 3 match { field_id: 1 ternary { value: "\x08\x00" mask: "\xff\x00" } } action { action { action_id: set_group params { param_id: 1 value: "\x01" } } } is_const: true }`,
 		`table_entry { table_id: fixed priority: 2 match { field_id: 1 ternary { value: "\x86\xdd" mask: "\xff\xff" } } action { action { action_id: set_group params { param_id: 1 value: "\x02" } } } is_const: true }`,
@@ -68,7 +68,7 @@ func TestWriteRead(t *testing.T) {
 	o.must(modify, `table_entry { table_id: epoch is_default_action: true }`)
 	o.reads(`table_entry { table_id: epoch is_default_action: true }`, `table_entry { table_id: epoch is_default_action: true action { action { action_id: set_epoch params { param_id: 1 value: "\x07" } } } }`)
 
-	// Profiles, programmed in both of the two ways.
+	// Action profiles, programmed with members and groups and then with action sets.
 	o.must(insert, member1)
 	o.must(insert, member2)
 	o.must(insert, group1)
@@ -86,14 +86,14 @@ func TestWriteRead(t *testing.T) {
 	o.reads(`table_entry { table_id: balanced }`, set1)
 	o.reads(`action_profile_member { }`) // members of an action set are not returned
 	o.reads(`action_profile_group { }`)
-	for range 20 { // each replaces the last, and leaves no member that would fill the profile
+	for range 20 { // each set replaces the previous set and leaves no member behind, so the profile does not fill up
 		o.must(modify, set1)
 	}
 	o.reads(`table_entry { table_id: balanced }`, set1)
 	o.must(del, set1)
-	o.must(insert, member1) // the profile may now be programmed in the other way
+	o.must(insert, member1) // the profile may now be programmed with members again
 
-	// Replication, value sets, digests.
+	// Replication, value sets and digests.
 	o.must(insert, mcast1)
 	o.must(insert, clone5)
 	o.reads(`packet_replication_engine_entry { multicast_group_entry { } }`, mcast1)
@@ -107,7 +107,7 @@ func TestWriteRead(t *testing.T) {
 	o.must(insert, dig)
 	o.reads(`digest_entry { }`, dig)
 
-	// Cells: one, all of an array, all of all.
+	// Reads of one cell, of all cells of an array, and of all arrays.
 	o.must(modify, `counter_entry { counter_id: port_counter index { index: 3 } data { packet_count: 5 byte_count: 6 } }`)
 	o.reads(`counter_entry { counter_id: port_counter index { index: 3 } }`, `counter_entry { counter_id: port_counter index { index: 3 } data { packet_count: 5 byte_count: 6 } }`)
 	o.must(modify, `counter_entry { counter_id: port_counter index { index: 3 } }`) // without data nothing changes
@@ -138,7 +138,7 @@ func (o *objects) counts(request string, want int) {
 	}
 }
 
-// TestReadFilters tests spec 9.1.6.
+// TestReadFilters checks spec 9.1.6.
 func TestReadFilters(t *testing.T) {
 	o := newObjects(t)
 	acl := func(port, src, prio int, action, more string) string {
@@ -215,7 +215,7 @@ func TestReadRefused(t *testing.T) {
 		})
 	}
 
-	// The good parts of a batch are answered, and each part has its status (spec 13.3).
+	// The valid parts of a batch are answered, and each part has its own status (spec 13.3).
 	o.must(insert, host1)
 	got, _, err := o.readAll(o.entity(`table_entry { table_id: host }`), o.entity(`table_entry { table_id: 5 }`), o.entity(`table_entry { table_id: acl }`))
 	d := details(t, err)
@@ -233,7 +233,8 @@ func TestReadRefused(t *testing.T) {
 	wantStatus(t, err, codes.NotFound, "device id 3: not known here; this server's device is 1")
 }
 
-// TestLargeRead reads 100,000 entries: in many bounded messages, all of them, in the same order twice.
+// TestLargeRead reads 100,000 entries twice. All of them must arrive in messages of limited size, in the
+// same order both times.
 func TestLargeRead(t *testing.T) {
 	o := newObjects(t)
 	const n = 100_000
@@ -285,7 +286,7 @@ func TestLargeRead(t *testing.T) {
 	}
 }
 
-// A messageLog is the sending side of a Read.
+// A messageLog is the sending side of a Read. It records the messages.
 type messageLog struct {
 	grpc.ServerStream
 	sent []*p4v1.ReadResponse
@@ -296,7 +297,8 @@ func (l *messageLog) Send(m *p4v1.ReadResponse) error {
 	return nil
 }
 
-// TestChunker: messages are bounded in bytes too. Eight of 100 KiB make two, and a large one is sent alone.
+// TestChunker verifies that the size of messages is limited in bytes too. Eight entities of 100 KiB need
+// two messages, and a large entity is sent alone.
 func TestChunker(t *testing.T) {
 	var log messageLog
 	c := chunker{stream: &log}

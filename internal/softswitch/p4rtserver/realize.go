@@ -10,10 +10,11 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// Realize returns an engine that runs a program with the given entities, as if they had been pushed and written by a controller. Default
-// entries are written with MODIFY, all others with INSERT, in order. No server is attached, so idle timeouts and digests have no effect.
+// Realize returns an engine that runs a program with the given entities, as if a controller had pushed the program and written the
+// entities. Default entries are written with MODIFY and all others with INSERT, in order. There is no server, so idle timeouts and
+// digests have no effect.
 //
-// The error is the one that a controller would get, with the index of the entity.
+// If an entity is refused, the error is the same as a controller would get, with the index of the entity.
 func Realize(load func(deviceConfig []byte) (*engine.Engine, error), deviceConfig []byte, info *p4cfg.P4Info, entities []*p4v1.Entity) (*engine.Engine, error) {
 	s, err := New(Options{DeviceID: 1, Load: load})
 	if err != nil {

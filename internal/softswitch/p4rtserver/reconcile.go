@@ -10,12 +10,13 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// inherit copies the forwarding state of another pipeline into this new one (spec 14, RECONCILE_AND_COMMIT): entries with their metadata,
-// counters and meters, profiles, defaults, counters, meters, registers, replication, value sets and digest configurations. If an object
-// cannot be kept, inherit returns an error that names it. The caller then discards the new pipeline, so nothing has changed.
+// inherit copies the forwarding state of another pipeline into this new pipeline (spec 14, RECONCILE_AND_COMMIT). It copies entries with
+// their metadata, counters and meters, action profiles, default entries, indexed counters and meters, registers, replication, value sets
+// and digest configurations. If an object cannot be kept, inherit returns an error that names it. The caller then discards the new
+// pipeline, so nothing has changed.
 //
-// Objects of the two pipelines correspond if they have the same id and name. Changes that packets make in the old pipeline between the copy
-// and the commit are lost.
+// Objects of the two pipelines correspond if they have the same id and the same name. If packets change the old pipeline's state between
+// the copy and the commit, these changes are lost.
 func (p *pipeline) inherit(from *pipeline) error {
 	if err := p.dropInitial(); err != nil {
 		return err
@@ -31,8 +32,8 @@ func (p *pipeline) inherit(from *pipeline) error {
 	})
 }
 
-// dropInitial deletes the initial entries that the control plane may change. Those that still exist in the old pipeline are part of the
-// copied state.
+// dropInitial deletes the initial entries that the control plane may change. The entries that still exist in the old pipeline are copied
+// with the rest of the state.
 func (p *pipeline) dropInitial() error {
 	for _, t := range ordered(p.schema.tables) {
 		if t.isConst || !t.initial {
@@ -50,15 +51,15 @@ func (p *pipeline) dropInitial() error {
 	return nil
 }
 
-// A carried is one update that restores a piece of state. optional is set if it concerns a declaration of the program that the new program
-// may not have.
+// A carried is an update that restores a part of the state. optional is set if the update concerns an object that the program declares and
+// that the new program may not have.
 type carried struct {
 	update   *p4v1.Update
 	optional bool
 }
 
-// state calls f with the updates that restore a pipeline's state, until f returns an error. Each update comes after the updates that it
-// depends on. At any time, only one kind of state is in memory, and only one cell of an array.
+// state calls f with the updates that restore a pipeline's state, until f returns an error. An update comes after all updates on which it
+// depends. To save memory, only one kind of state is held at a time, and only one cell of an array.
 func (p *pipeline) state(f func(carried) error) error {
 	var failed error
 	add := func(op p4v1.Update_Type, optional bool, take func() (snapshot, error), keep func(*p4v1.Entity) bool) {
@@ -66,7 +67,7 @@ func (p *pipeline) state(f func(carried) error) error {
 			return
 		}
 		snap, err := take()
-		if err != nil { // cannot happen: wildcard reads of a bound pipeline are never refused
+		if err != nil { // cannot happen, because wildcard reads of a bound pipeline are never refused
 			return
 		}
 		failed = snap(func(e *p4v1.Entity) error {
@@ -144,7 +145,7 @@ func (p *pipeline) changedDefaults() (snapshot, error) {
 	return p.readDefaults(tables, &p4v1.TableEntry{})
 }
 
-// sameObject checks that the object of an entity exists in both pipelines, with the same match fields.
+// sameObject checks that an entity's object exists in both pipelines and has the same match fields in both.
 func (p *pipeline) sameObject(from *pipeline, e *p4v1.Entity) error {
 	var id uint32
 	switch v := e.GetEntity().(type) {
@@ -164,7 +165,7 @@ func (p *pipeline) sameObject(from *pipeline, e *p4v1.Entity) error {
 		id = v.ValueSetEntry.ValueSetId
 	case *p4v1.Entity_DigestEntry:
 		id = v.DigestEntry.DigestId
-	default: // replication does not depend on ids of the P4Info
+	default: // replication does not depend on the P4Info's ids
 		return nil
 	}
 	if have, ok := p.schema.names[id]; !ok || have != from.schema.names[id] {
@@ -196,7 +197,7 @@ func sameFields(old, now []field) error {
 	return nil
 }
 
-// actionsOf lists the actions that an entity names.
+// actionsOf returns the ids of the actions that an entity uses.
 func actionsOf(e *p4v1.Entity) []uint32 {
 	var out []uint32
 	add := func(a *p4v1.Action) {

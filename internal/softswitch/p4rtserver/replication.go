@@ -12,13 +12,15 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// The largest values of v1model's standard metadata: egress_port has 9 bits, and its value 511 means drop; egress_rid has 16 bits.
+// The largest valid values in v1model's standard metadata. egress_port has 9 bits, and the value 511 means drop. egress_rid has 16
+// bits.
 const (
 	maxPort     = engine.DropPort - 1
 	maxInstance = 1<<16 - 1
 )
 
-// writeReplication applies an update of the packet replication engine (spec 9.5). The message is stored as written, for reads.
+// writeReplication applies an update to the packet replication engine (spec 9.5). The message is stored as the client wrote it,
+// for reads.
 func (p *pipeline) writeReplication(op p4v1.Update_Type, e *p4v1.PacketReplicationEngineEntry) error {
 	switch v := e.GetType().(type) {
 	case *p4v1.PacketReplicationEngineEntry_MulticastGroupEntry:
@@ -83,7 +85,7 @@ func (p *pipeline) writeClone(op p4v1.Update_Type, c *p4v1.CloneSessionEntry) er
 	if err := p.room(more); err != nil {
 		return err
 	}
-	// class_of_service is stored and returned, but has no effect: the switch has no queues.
+	// class_of_service is stored and returned. It has no effect, because the switch has no queues.
 	if err := p.eng.SetCloneSession(id, engine.CloneSession{Replicas: replicas, TruncateBytes: int(kept.PacketLengthBytes)}); err != nil {
 		return engineError(err)
 	}
@@ -92,7 +94,8 @@ func (p *pipeline) writeClone(op p4v1.Update_Type, c *p4v1.CloneSessionEntry) er
 	return nil
 }
 
-// keptCost returns the memory of a group or session as the client wrote it. It returns 0 if m is nil.
+// keptCost returns the memory of a group or session that is stored as the client wrote it. It returns 0 if there is no such
+// message.
 func keptCost(m proto.Message, rs []*p4v1.Replica) int64 {
 	return int64(proto.Size(m)) + costReplica*int64(len(rs))
 }
@@ -109,7 +112,7 @@ func checkExists(op p4v1.Update_Type, exists bool, kind string, id uint32) error
 	return nil
 }
 
-// readReplicas converts replicas to engine replicas, and converts their ports to canonical form.
+// readReplicas converts replicas to engine replicas. It also converts their ports in place to canonical form.
 func readReplicas(in []*p4v1.Replica, unique bool) ([]engine.Replica, error) {
 	if len(in) > MaxReplicas {
 		return nil, status.Errorf(codes.ResourceExhausted, "%d replicas; at most %d", len(in), MaxReplicas)

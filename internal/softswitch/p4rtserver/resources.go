@@ -12,7 +12,7 @@ import (
 	"op25b/internal/softswitch/extern"
 )
 
-// prefixed prepends text to the message of a status and keeps its code.
+// prefixed prepends text to a status's message and keeps the code.
 func prefixed(err error, format string, args ...any) error {
 	st := status.Convert(err)
 	return status.Error(st.Code(), fmt.Sprintf(format, args...)+st.Message())
@@ -37,7 +37,7 @@ func checkCounter(d *p4v1.CounterData) error {
 	return nil
 }
 
-// meterConfig converts a configuration to an engine configuration. nil stays nil and means green for all packets.
+// meterConfig converts a meter configuration for the engine. nil stays nil, which means green for all packets.
 func meterConfig(c *p4v1.MeterConfig) *extern.MeterConfig {
 	if c == nil {
 		return nil
@@ -49,7 +49,8 @@ func meterProto(c extern.MeterConfig) *p4v1.MeterConfig {
 	return &p4v1.MeterConfig{Cir: c.CIR, Cburst: c.CBurst, Pir: c.PIR, Pburst: c.PBurst}
 }
 
-// checkMeter checks a configuration against the meter's type (spec 9.4) and the limits of a two-rate marker.
+// checkMeter checks a meter configuration against the meter's type (spec 9.4) and the requirements of a two-rate
+// marker.
 func checkMeter(c *p4v1.MeterConfig, spec *p4cfg.MeterSpec) error {
 	one := c.Pir == c.Cir && c.Pburst == c.Cburst
 	switch spec.GetType() {
@@ -111,7 +112,7 @@ func (p *pipeline) writeCounter(op p4v1.Update_Type, e *p4v1.CounterEntry) error
 	if err := checkCounter(e.Data); err != nil {
 		return invalidf("counter %q: data: %v", a.name, err)
 	}
-	if e.Data == nil { // nothing to change
+	if e.Data == nil { // without data, nothing changes
 		return nil
 	}
 	for i := from; i < to; i++ {
@@ -202,7 +203,7 @@ func (p *pipeline) directEntry(kind string, e *p4v1.TableEntry) (*table, engine.
 	return t, en, nil
 }
 
-// writeDirectCounter sets the counter of one table entry (spec 9.3.1).
+// writeDirectCounter sets the counter of a table entry (spec 9.3.1).
 func (p *pipeline) writeDirectCounter(op p4v1.Update_Type, e *p4v1.DirectCounterEntry) error {
 	if err := onlyModify(op, "direct counter entry"); err != nil {
 		return err
@@ -214,7 +215,7 @@ func (p *pipeline) writeDirectCounter(op p4v1.Update_Type, e *p4v1.DirectCounter
 	if err := checkCounter(e.Data); err != nil {
 		return invalidf("table %q: direct counter: data: %v", t.name, err)
 	}
-	if e.Data == nil { // nothing to change
+	if e.Data == nil { // without data, nothing changes
 		return nil
 	}
 	if err := t.prog.WriteCounter(en.Matches, en.Priority, counterValue(e.Data)); err != nil {
@@ -223,7 +224,7 @@ func (p *pipeline) writeDirectCounter(op p4v1.Update_Type, e *p4v1.DirectCounter
 	return nil
 }
 
-// writeDirectMeter configures the meter of one table entry (spec 9.4.1).
+// writeDirectMeter configures the meter of a table entry (spec 9.4.1).
 func (p *pipeline) writeDirectMeter(op p4v1.Update_Type, e *p4v1.DirectMeterEntry) error {
 	if err := onlyModify(op, "direct meter entry"); err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// restrict annotates objects of the P4Info, by alias.
+// restrict returns a function that annotates objects of a P4Info. The keys of texts are the objects' aliases.
 func restrict(texts map[string]string) func(*p4cfg.P4Info) {
 	return func(i *p4cfg.P4Info) {
 		for name, text := range texts {
@@ -23,7 +23,7 @@ func restrict(texts map[string]string) func(*p4cfg.P4Info) {
 	}
 }
 
-// newRestricted is the switch of newObjects with a program that has restrictions.
+// newRestricted returns the same switch as newObjects, but its program has restrictions.
 func newRestricted(t *testing.T, texts map[string]string) *objects {
 	t.Helper()
 	o := newSwitch(t)
@@ -33,7 +33,7 @@ func newRestricted(t *testing.T, texts map[string]string) *objects {
 	return o
 }
 
-// TestRestrictions writes entries, default entries and members that a restriction forbids, and their neighbours that it allows.
+// TestRestrictions writes entries, default entries and members that a restriction forbids, and similar ones that it allows.
 func TestRestrictions(t *testing.T) {
 	const (
 		rest    = `match { field_id: 1 exact { value: "\x01" } } `
@@ -51,7 +51,7 @@ func TestRestrictions(t *testing.T) {
 		"acl":       "src::mask == 0 || src::mask == -1; // nothing between\n type == 0x0806 || type::low == 0; group::mask != 0 -> ::priority > 5",
 		"route_v4":  "prefix::prefix_length <= 24",
 		"host":      "mac != 0",
-		"seeded":    "src != 0x61", // the program's own entry violates it
+		"seeded":    "src != 0x61", // the program itself declares an entry that violates this restriction
 		"fixed":     "type::mask == -1",
 		"forward":   "port != 0",
 		"set_epoch": "epoch < 100",
@@ -64,7 +64,7 @@ func TestRestrictions(t *testing.T) {
 		setup   []string
 		op      p4v1.Update_Type
 		entity  string
-		message string // empty if allowed
+		message string // empty if the update is allowed
 	}{
 		{"exact", nil, insert, `table_entry { table_id: host match { field_id: 1 exact { value: "\x00" } } ` + toPort2 + `}`, `table %host: restriction violated: mac != 0: mac is 0x0`},
 		{"exact allowed", nil, insert, host1, ""},
@@ -94,11 +94,12 @@ func TestRestrictions(t *testing.T) {
 		{"action set of a modify", []string{set1}, modify, `table_entry { table_id: balanced match { field_id: 1 exact { value: "\x01" } } action { action_profile_action_set {
 			action_profile_actions { action { action_id: forward params { param_id: 1 value: "\x00" } } weight: 1 } } } }`, `table %balanced: ` + badPort},
 
-		// The program's own entries stay, and may be removed. Its const entries have counters that may be written.
+		// Entries that the program declares are kept although they violate a restriction, and may be deleted. The counters of const
+		// entries may be written.
 		{"entry of the program deleted", nil, del, `table_entry { table_id: seeded match { field_id: 1 exact { value: "\x61" } } }`, ""},
 		{"entry of the program modified", nil, modify, `table_entry { table_id: seeded match { field_id: 1 exact { value: "\x61" } } action { action { action_id: NoAction } } }`, `table %seeded: restriction violated: src != 0x61: src is 0x61`},
 		{"counter of a const entry", nil, modify, `table_entry { table_id: fixed priority: 3 match { field_id: 1 ternary { value: "\x08\x00" mask: "\xff\x00" } } counter_data { packet_count: 3 } }`, ""},
-		// DELETE is not checked, so its answers are as without restrictions.
+		// DELETE is not checked against restrictions, so its errors are the same as without restrictions.
 		{"delete", nil, del, acl("6", rest+source), `table %acl: DELETE: no entry with this match and priority`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -121,7 +122,8 @@ func TestRestrictions(t *testing.T) {
 	}
 }
 
-// TestRefusedActionSetLeavesNothing: if a refused action set left members behind, the profile would count as programmed with action sets.
+// TestRefusedActionSetLeavesNothing verifies that a refused action set leaves no members behind. Otherwise the profile would count as
+// programmed with action sets.
 func TestRefusedActionSetLeavesNothing(t *testing.T) {
 	o := newRestricted(t, map[string]string{"forward": "port == 2"})
 	forbidden := strings.ReplaceAll(set1, `value: "\x02"`, `value: "\x03"`)
@@ -135,7 +137,7 @@ func TestRefusedActionSetLeavesNothing(t *testing.T) {
 	o.must(insert, member1)
 }
 
-// TestRestrictionInABatch: only the update with the violation is refused.
+// TestRestrictionInABatch verifies that only the update that violates a restriction is refused.
 func TestRestrictionInABatch(t *testing.T) {
 	o := newRestricted(t, map[string]string{"host": "mac != 0"})
 	zero := `table_entry { table_id: host match { field_id: 1 exact { value: "\x00" } } action { action { action_id: drop } } }`
@@ -146,7 +148,7 @@ func TestRestrictionInABatch(t *testing.T) {
 	o.reads(`table_entry { table_id: host }`, host1)
 }
 
-// TestBadRestrictionRefused: the running pipeline stays if a program's restriction cannot be parsed.
+// TestBadRestrictionRefused verifies that the running pipeline is kept if a pushed program's restriction cannot be parsed.
 func TestBadRestrictionRefused(t *testing.T) {
 	o := newObjects(t)
 	o.must(insert, host1)
@@ -166,7 +168,8 @@ func TestBadRestrictionRefused(t *testing.T) {
 	o.wantState(before)
 }
 
-// TestReconcileHoldsStateToRestrictions: entries that the new program forbids are not carried over.
+// TestReconcileHoldsStateToRestrictions verifies that a push with RECONCILE_AND_COMMIT is refused if the new program's restrictions
+// forbid an existing entry.
 func TestReconcileHoldsStateToRestrictions(t *testing.T) {
 	o := newObjects(t)
 	o.must(insert, host1)

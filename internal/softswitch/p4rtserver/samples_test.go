@@ -35,15 +35,15 @@ func readConfig(t testing.TB, jsonPath, infoPath string) *p4v1.ForwardingPipelin
 	return &p4v1.ForwardingPipelineConfig{P4Info: info, P4DeviceConfig: prog}
 }
 
-// limits are parts of the messages that may refuse a valid program: features that P4Runtime or this server does not support, and p4c's P4Info
-// of a table that it has optimized out of the JSON.
+// limits lists parts of the messages with which a valid program may be refused. They concern features that P4Runtime or this server does not
+// support, and tables that are in p4c's P4Info although p4c has optimized them out of the JSON.
 var limits = []string{
 	"@p4runtime_translation, which is not supported", "RANGE is not supported in value sets", "P4DataTypeSpec_Error is not supported",
 	"bitwidth 0; it must be positive", "in the P4Info; the JSON has tbl_", "config.p4_device_config: ",
 }
 
-// TestSamples binds every program of a directory that OP25B_P4_SAMPLES names: NAME.json beside
-// NAME.p4info.txtpb or NAME.proto.txt, as p4c writes them.
+// TestSamples binds every program in the directory OP25B_P4_SAMPLES. A program consists of NAME.json and either NAME.p4info.txtpb or
+// NAME.proto.txt, as p4c writes them.
 func TestSamples(t *testing.T) {
 	dir := os.Getenv("OP25B_P4_SAMPLES")
 	if dir == "" {
@@ -81,7 +81,7 @@ func TestSamples(t *testing.T) {
 				t.Fatal(m)
 			}
 			bound++
-			err = p.state(func(u carried) error { // and what the program declares can be read back
+			err = p.state(func(u carried) error { // the state that the program declares can be read back
 				if u.update.GetEntity() == nil {
 					t.Error("an update of the state is empty")
 				}

@@ -12,7 +12,7 @@ import (
 	"op25b/internal/softswitch/engine"
 )
 
-// A schema is a P4Info indexed by id and checked for consistency. bind adds the positions of its objects in the program.
+// A schema is a P4Info that is indexed by id and checked for consistency. bind adds the positions of its objects in the program.
 type schema struct {
 	tables    map[uint32]*table
 	actions   map[uint32]*action
@@ -25,7 +25,7 @@ type schema struct {
 	packetIn  *packetHeader // nil if the program has no packet_in header
 	packetOut *packetHeader
 
-	restrictions *constraint.Set // @entry_restriction and @action_restriction
+	restrictions *constraint.Set // the program's @entry_restriction and @action_restriction annotations
 
 	names map[uint32]string // name of every object with a preamble, for error messages
 }
@@ -35,14 +35,14 @@ type table struct {
 	name     string
 	fields   []field
 	actions  map[uint32]p4cfg.ActionRef_Scope
-	byAction map[string]*action // the actions of the table, by name
-	ternary  bool               // some field is ternary, range or optional, so entries need a priority
+	byAction map[string]*action // the table's actions by name
+	ternary  bool               // whether a field is ternary, range or optional, so that entries need a priority
 	size     int64
 	isConst  bool
 	initial  bool
-	constDef uint32   // id of the const default action; 0 if the default may be changed
+	constDef uint32   // id of the const default action; 0 if the default action may be changed
 	profile  *profile // nil for a direct table
-	idle     bool     // entries may have an idle timeout
+	idle     bool     // whether entries may have an idle timeout
 	counter  *p4cfg.DirectCounter
 	meter    *p4cfg.DirectMeter
 
@@ -62,7 +62,7 @@ type action struct {
 	id      uint32
 	name    string
 	params  []param
-	byParam map[uint32]int // index in params by parameter id
+	byParam map[uint32]int // index in params, by parameter id
 }
 
 type param struct {
@@ -80,9 +80,9 @@ type profile struct {
 	selector bool
 	size     int64
 	maxGroup int32
-	members  bool // selector_size_semantics is sum_of_members
+	members  bool // whether selector_size_semantics is sum_of_members
 	maxWght  int32
-	weights  bool // the controller sets weights
+	weights  bool // whether the controller sets weights
 
 	prog *engine.ActionProfile // set by bind
 }
@@ -96,7 +96,7 @@ type array struct {
 
 	meterSpec *p4cfg.MeterSpec
 
-	// bind sets exactly one of these.
+	// bind sets exactly one of the following three fields.
 	counter  *engine.Counter
 	meter    *engine.Meter
 	register *engine.Register
@@ -119,8 +119,8 @@ type digest struct {
 	learn string // name of the learn list in the program; set by bind
 }
 
-// A packetHeader is the layout of packet_in or packet_out metadata: fields without gaps, most significant bit first, padded to a whole byte
-// at the end.
+// A packetHeader is the layout of packet_in or packet_out metadata. The fields have no gaps between them, the most significant bit comes
+// first, and the end is padded to a whole byte.
 type packetHeader struct {
 	fields []param
 	bytes  int
@@ -180,7 +180,7 @@ func (s *schema) addActions(info *p4cfg.P4Info) error {
 }
 
 // checkWidth checks the type of a value. Translated types are rejected, because their values need a mapping that P4Runtime does not
-// transfer.
+// transmit.
 func checkWidth(width int32, typeName *p4cfg.P4NamedType, info *p4cfg.P4Info) error {
 	if n := info.GetTypeInfo().GetNewTypes()[typeName.GetName()]; n.GetTranslatedType() != nil {
 		return fmt.Errorf("type %q has @p4runtime_translation, which is not supported", typeName.GetName())
@@ -383,8 +383,8 @@ func (s *schema) addRestrictions(info *p4cfg.P4Info) error {
 	return nil
 }
 
-// allowsEntry checks an entry against the @entry_restriction of its table and the @action_restriction of its actions. Entries that the
-// program declares and the keys of a DELETE are not checked.
+// allowsEntry checks an entry against the @entry_restriction of its table and the @action_restriction of its actions. Neither entries that
+// the program declares nor the keys of a DELETE are checked.
 func (s *schema) allowsEntry(e *p4v1.TableEntry) error {
 	if err := s.restrictions.CheckEntry(e); err != nil {
 		return invalidf("%v", err)
@@ -392,7 +392,7 @@ func (s *schema) allowsEntry(e *p4v1.TableEntry) error {
 	return nil
 }
 
-// ordered returns objects sorted by id, which is the order of every wildcard read.
+// ordered returns objects in the order of ids, in which every wildcard read returns them.
 func ordered[T any](m map[uint32]T) []T {
 	out := make([]T, 0, len(m))
 	for _, id := range slices.Sorted(maps.Keys(m)) {

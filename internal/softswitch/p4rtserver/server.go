@@ -1,14 +1,14 @@
 // Package p4rtserver is the P4Runtime 1.5 server of the software switch.
 //
-// The server implements the protocol: arbitration among controllers, pipeline pushes bound to the P4Info, writes with an error for each
-// update, reads of any size, packet I/O, digests and idle timeouts. Any client may push any v1model program that package engine runs.
+// The server implements arbitration among controllers, pipeline pushes bound to the P4Info, writes with an error for each update, reads of
+// any size, packet I/O, digests and idle timeouts. Any client may push any v1model program that package engine runs.
 //
-// Package p4rtserver is not the data plane, which is package engine. The surrounding switch runs the engine that it receives in OnCommit.
-// The switch passes frames sent to the CPU port to PacketIn, and accepts frames from controllers in Options.Inject. The package does not
-// listen: the caller registers the Server on a gRPC server.
+// Package p4rtserver is not the data plane; package engine is. The surrounding switch runs the engine that it receives in OnCommit. It
+// passes frames that were sent to the CPU port to PacketIn, and accepts frames from controllers in Options.Inject. The package does not
+// listen on a port; the caller registers the Server on a gRPC server.
 //
-// One Server is one device. Every role has full access to the pipeline: P4Runtime leaves the format of a role's configuration open, and
-// this server supports no such configuration.
+// One Server represents one device. Every role has full access to the pipeline. P4Runtime leaves the format of a role's configuration open,
+// and this server supports no such configuration.
 package p4rtserver
 
 import (
@@ -30,15 +30,15 @@ import (
 // APIVersion is the version of the P4Runtime specification that the server implements.
 const APIVersion = "1.5.0"
 
-// The defaults of Options.
+// The defaults for Options.
 const (
-	// DefaultStreamQueue is the number of packets, digest lists and other notices that may wait for a slow controller. At 1,500 bytes per
-	// packet, a full queue takes 1.5 MiB.
+	// DefaultStreamQueue is the number of packets, digest lists and other notifications that may wait for a slow controller. At 1,500 bytes
+	// per packet, a full queue takes 1.5 MiB.
 	DefaultStreamQueue = 1024
-	// DefaultControlQueue is the number of arbitration messages that may wait for a controller. Beyond it, the stream is ended. The number
-	// is enough for all controllers of a role to connect and disconnect once.
+	// DefaultControlQueue is the number of arbitration messages that may wait for a controller. If more would wait, the controller's stream
+	// is ended. The number suffices for all controllers of a role to connect and disconnect once.
 	DefaultControlQueue = 256
-	// DefaultMaxStreams is the largest number of controllers per role, four times bmv2's 16.
+	// DefaultMaxStreams is the largest number of controllers per role. It is four times bmv2's limit of 16.
 	DefaultMaxStreams = 64
 	// DefaultMaxRoles is the largest number of named roles.
 	DefaultMaxRoles = 64
@@ -51,23 +51,24 @@ const (
 type Options struct {
 	// DeviceID is the id of the device that the server represents. 0 is invalid.
 	DeviceID uint64
-	// Load compiles a p4_device_config, which is the JSON of p4c-bm2-ss, into an engine that receives no packets yet.
+	// Load compiles a p4_device_config, which is the JSON of p4c-bm2-ss, into an engine. The engine receives no packets yet.
 	Load func(deviceConfig []byte) (*engine.Engine, error)
-	// OnCommit starts passing packets to an engine. info is the P4Info bound to the engine and must not be modified. When OnCommit returns,
-	// no packet is in the previous engine. Calls are serialized. OnCommit must not call the Server, except PacketIn. OnCommit may be nil.
+	// OnCommit starts passing packets to eng. info is the P4Info bound to eng and must not be modified. When OnCommit returns, no packet is
+	// in the previous engine. Calls of OnCommit are serialized. It must not call any method of the Server except PacketIn. OnCommit may be
+	// nil.
 	OnCommit func(eng *engine.Engine, info *p4cfg.P4Info)
 	// CPUPort is the port at which packet-outs enter the pipeline. 0 means DefaultCPUPort.
 	CPUPort uint32
-	// Inject accepts a packet-out: a frame that enters the pipeline at a port. If the program has a packet_out header, the frame starts
-	// with it. The receiver owns the frame. If Inject is nil, packet-outs are refused.
+	// Inject accepts a packet-out, which is a frame that enters the pipeline at a port. If the program has a packet_out header, the frame
+	// starts with this header. The receiver owns the frame. If Inject is nil, packet-outs are refused.
 	Inject func(port uint32, frame []byte)
 	// Now returns the time for timestamps and timeouts. The default is time.Now.
 	Now func() time.Time
 	// Logger may be nil.
 	Logger *zap.Logger
-	// StreamQueue, ControlQueue, MaxStreams and MaxRoles are set to their defaults if 0.
+	// StreamQueue, ControlQueue, MaxStreams and MaxRoles are limits. 0 means the default.
 	StreamQueue, ControlQueue, MaxStreams, MaxRoles int
-	// MaxState, MaxRead, StreamBytes and StreamsBytes are set to their defaults if 0.
+	// MaxState, MaxRead, StreamBytes and StreamsBytes are limits. 0 means the default.
 	MaxState, MaxRead, StreamBytes, StreamsBytes int64
 }
 
@@ -132,18 +133,18 @@ type Server struct {
 	stats counters
 	// headers holds the controller headers of the committed pipeline, for the packet path.
 	headers atomic.Pointer[controllerHeaders]
-	// digesting is the digester of the committed pipeline, for the arbiter, which must not lock mu.
+	// digesting is the digester of the committed pipeline. The arbiter uses it, because the arbiter must not lock mu.
 	digesting atomic.Pointer[digester]
 
-	reads  *semaphore.Weighted // number of objects that the reads in progress hold
-	loads  *semaphore.Weighted // number of programs being loaded; at most one
-	queued atomic.Int64        // bytes that wait for controllers, in all streams
+	reads  *semaphore.Weighted // counts the objects that the reads in progress hold
+	loads  *semaphore.Weighted // counts the programs that are being loaded; at most one
+	queued atomic.Int64        // number of bytes that wait for controllers in all streams
 
-	// mu guards everything below and serializes every write to an engine. Write and SetForwardingPipelineConfig lock it for writing, so
-	// batches are serial. Read locks it for reading while it takes its snapshot.
+	// mu guards everything below and serializes all writes to an engine. Write and SetForwardingPipelineConfig lock it for writing, so
+	// batches are applied one after another. Read locks it for reading while it takes its snapshots.
 	mu    sync.RWMutex
 	live  *pipeline // the committed pipeline; nil before the first commit
-	saved *pipeline // the pipeline saved by VERIFY_AND_SAVE and not committed yet, or nil
+	saved *pipeline // the pipeline that VERIFY_AND_SAVE has saved and that is not committed yet, or nil
 
 	// sessMu guards everything below.
 	sessMu   sync.Mutex
@@ -153,7 +154,7 @@ type Server struct {
 
 var _ p4v1.P4RuntimeServer = (*Server)(nil)
 
-// New returns a server without a pipeline. New starts no goroutine; the first commit starts some, and Close stops them.
+// New returns a server without a pipeline. It starts no goroutine. The first commit starts goroutines, and Close stops them.
 func New(opts Options) (*Server, error) {
 	if err := opts.complete(); err != nil {
 		return nil, err
@@ -167,12 +168,12 @@ func New(opts Options) (*Server, error) {
 	return s, nil
 }
 
-// Register registers the service on a gRPC server. Pushed programs easily exceed gRPC's default message limit of 4 MiB, so the server needs
-// a higher limit.
+// Register registers the service on a gRPC server. The gRPC server needs a message limit above gRPC's default of 4 MiB, because pushed
+// programs easily exceed it.
 func (s *Server) Register(r grpc.ServiceRegistrar) { p4v1.RegisterP4RuntimeServer(r, s) }
 
 // Close ends every stream and stops the timers of the committed pipeline. The engine keeps its forwarding state, so the caller may continue
-// to forward packets. Later requests fail with UNAVAILABLE.
+// to forward packets. Requests after Close fail with UNAVAILABLE.
 func (s *Server) Close() {
 	s.sessMu.Lock()
 	s.closed = true
@@ -195,8 +196,8 @@ func (s *Server) isClosed() bool {
 	return s.closed
 }
 
-// controlled returns the pipeline that Read and Write refer to: the saved pipeline if there is one (spec 14, VERIFY_AND_SAVE), else the
-// committed pipeline. The caller holds mu.
+// controlled returns the pipeline to which Read and Write apply. This is the saved pipeline if there is one (spec 14, VERIFY_AND_SAVE), and
+// the committed pipeline otherwise. The caller must hold mu.
 func (s *Server) controlled() *pipeline {
 	if s.saved != nil {
 		return s.saved
@@ -221,24 +222,24 @@ type counters struct {
 	packetOutRefused atomic.Uint64
 }
 
-// Stats holds the current number of streams and queued bytes, and counts since New.
+// Stats holds the current number of streams and queued bytes, and the counts since New.
 type Stats struct {
-	// Streams is the number of controllers connected now.
+	// Streams is the number of controllers that are connected.
 	Streams int
-	// QueuedBytes is the number of bytes that wait for controllers now.
+	// QueuedBytes is the number of bytes that are waiting for controllers.
 	QueuedBytes int64
 	// StreamDropped counts messages of any kind that were dropped because a controller's stream had no room.
 	StreamDropped uint64
-	// PacketIn counts packets that at least one primary received. PacketInLost counts packets that were dropped because there was no
-	// primary or no room, or because the packet was shorter than the packet_in header.
+	// PacketIn counts the packets that were queued for at least one primary. PacketInLost counts the packets that were dropped because
+	// there was no primary or no room, or because the packet was shorter than the packet_in header.
 	PacketIn, PacketInLost uint64
-	// PacketOut counts packets injected; PacketOutRefused counts packet-outs answered with an error.
+	// PacketOut counts the packet-outs that were injected, and PacketOutRefused the packet-outs that were answered with an error.
 	PacketOut, PacketOutRefused uint64
-	// DigestsUnsent counts digests of the committed pipeline that were dropped because there was no primary or no room.
+	// DigestsUnsent counts the digests of the committed pipeline that were dropped because there was no primary or no room.
 	DigestsUnsent uint64
 }
 
-// Stats returns the counts so far.
+// Stats returns the current statistics of the server.
 func (s *Server) Stats() Stats {
 	out := Stats{
 		QueuedBytes:   s.queued.Load(),

@@ -15,11 +15,12 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// A session is one StreamChannel: the connection of one controller.
+// A session is a StreamChannel, which is the connection of one controller.
 //
-// Two goroutines serve a session: the goroutine of the RPC sends messages from two bounded queues, and the other one receives. No other
-// goroutine waits for the controller. Messages that the controller does not read in time are dropped and counted. If an arbitration message
-// cannot be queued, the stream ends: a controller that missed such a message would have a wrong view of the primary.
+// Two goroutines serve a session. The goroutine of the RPC sends messages from two bounded queues, and the other goroutine receives
+// messages. No other goroutine waits for the controller. Messages that the controller does not read in time are dropped and counted. If an
+// arbitration message cannot be queued, the stream ends, because a controller that missed such a message would have a wrong view of the
+// primary.
 type session struct {
 	peer string
 	arb  *arbiter
@@ -30,19 +31,19 @@ type session struct {
 	gone     bool // the controller has been withdrawn and cannot arbitrate again
 
 	control chan *p4v1.StreamMessageResponse // arbitration
-	bulk    chan *p4v1.StreamMessageResponse // packets, digests, idle timeouts, errors
+	bulk    chan *p4v1.StreamMessageResponse // packets, digests, idle timeouts and errors
 	dropped *atomic.Uint64
-	waiting atomic.Int64  // bytes in bulk
-	most    int64         // largest value of waiting
-	queued  *atomic.Int64 // bytes in the bulk queues of all sessions
-	mostAll int64         // largest value of queued
+	waiting atomic.Int64  // number of bytes in bulk
+	most    int64         // limit on waiting
+	queued  *atomic.Int64 // number of bytes in the bulk queues of all sessions
+	mostAll int64         // limit on queued
 
 	once   sync.Once
 	ended  chan struct{} // closed by end
 	reason error         // the status that the controller receives; set before ended is closed
 }
 
-// end closes the stream with a gRPC status, or with OK if reason is nil. Only the first call has an effect.
+// end closes the stream with the gRPC status reason. If reason is nil, the status is OK. Only the first call has an effect.
 func (s *session) end(reason error) {
 	s.once.Do(func() {
 		s.reason = reason
@@ -59,7 +60,7 @@ func (s *session) sendArbitration(m *p4v1.MasterArbitrationUpdate) {
 	}
 }
 
-// send queues a message other than arbitration. If there is no room, in messages or in bytes, send returns false. It never blocks.
+// send queues a message other than arbitration. If there is no room for the message or its bytes, send returns false. It never blocks.
 func (s *session) send(m *p4v1.StreamMessageResponse) bool {
 	n := sizeOf(m)
 	if s.reserve(n) {
@@ -74,7 +75,8 @@ func (s *session) send(m *p4v1.StreamMessageResponse) bool {
 	return false
 }
 
-// reserve adds n to the bytes that wait, if there is room. taken subtracts bytes that no longer wait.
+// reserve adds n to the number of waiting bytes. It returns false and adds nothing if there is no room. taken subtracts bytes that no
+// longer wait.
 func (s *session) reserve(n int64) bool {
 	if s.waiting.Add(n) > s.most {
 		s.waiting.Add(-n)
@@ -92,7 +94,8 @@ func (s *session) taken(n int64) {
 	s.queued.Add(-n)
 }
 
-// sizeOf returns the approximate memory of a waiting message. Packets have a separate, faster calculation, because there are many.
+// sizeOf returns the approximate memory of a waiting message. The size of packets is computed separately and faster, because there are many
+// of them.
 func sizeOf(m *p4v1.StreamMessageResponse) int64 {
 	const overhead = 256
 	if p := m.GetPacket(); p != nil {
@@ -108,7 +111,7 @@ func (s *Server) StreamChannel(stream p4v1.P4Runtime_StreamChannelServer) error 
 		return err
 	}
 	defer s.closeSession(sess)
-	// The receiver stops when Recv fails, which happens at the latest when this function returns.
+	// receive returns when Recv fails, at the latest when this function returns.
 	go s.receive(stream, sess)
 	return transmit(stream, sess)
 }
@@ -181,13 +184,13 @@ func finish(stream p4v1.P4Runtime_StreamChannelServer, sess *session) error {
 
 // receive handles the controller's messages in order.
 func (s *Server) receive(stream p4v1.P4Runtime_StreamChannelServer, sess *session) {
-	// The controller is withdrawn from its role as soon as receiving ends, even while a Send still blocks.
+	// The controller is withdrawn from its role as soon as receive returns, even if a Send still blocks.
 	defer s.arb.withdraw(sess)
 	arbitrated := false
 	for {
 		m, err := stream.Recv()
 		if err != nil {
-			if errors.Is(err, io.EOF) { // the controller closed its side
+			if errors.Is(err, io.EOF) { // the controller has closed its side
 				err = nil
 			}
 			sess.end(err)
@@ -259,7 +262,7 @@ func streamError(err error) *p4v1.StreamError {
 	return &p4v1.StreamError{CanonicalCode: int32(st.Code()), Message: st.Message(), Space: errorSpace}
 }
 
-// digestAck passes an acknowledgement from the primary to the digester.
+// digestAck passes the primary's acknowledgement to the digester.
 func (s *Server) digestAck(sess *session, ack *p4v1.DigestListAck) error {
 	if !s.arb.isPrimary(sess) {
 		return status.Error(codes.PermissionDenied, "digest_ack: only the primary may acknowledge digest lists")
@@ -271,8 +274,8 @@ func (s *Server) digestAck(sess *session, ack *p4v1.DigestListAck) error {
 	return d.ack(ack.GetDigestId(), ack.GetListId())
 }
 
-// toPrimaries queues a message for the primary of every role and returns the number of primaries that accepted it. Roles have no
-// configuration here, so each has full access to the pipeline and receives everything.
+// toPrimaries queues a message for the primary of every role. It returns the number of primaries that had room for the message. Roles have
+// no configuration in this server, so every role has full access to the pipeline and receives everything.
 func (s *Server) toPrimaries(m *p4v1.StreamMessageResponse) int {
 	n := 0
 	for _, sess := range *s.arb.primaries.Load() {

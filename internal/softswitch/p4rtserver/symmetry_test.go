@@ -12,8 +12,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestSymmetry writes entries of every match kind, also in non-canonical forms, and reads them back in canonical form. Then it deletes each
-// by the entry that was read, until the table is empty.
+// TestSymmetry writes entries of every match kind, some of them in non-canonical form, and reads them back in canonical form. Then it uses
+// the entries that it has read to delete each entry, until the table is empty.
 func TestSymmetry(t *testing.T) {
 	o := newObjects(t)
 	p := o.server.live
@@ -86,7 +86,7 @@ func drawValue(t *rapid.T, width int, label string) []byte {
 	return shortest(v)
 }
 
-// drawMatch draws a canonical match of a field, nil for a wildcard.
+// drawMatch draws a canonical match on a field. It returns nil for a wildcard.
 func drawMatch(t *rapid.T, f field) *p4v1.FieldMatch {
 	m := &p4v1.FieldMatch{FieldId: f.id}
 	n := (f.width + 7) / 8
@@ -131,7 +131,7 @@ func drawMatch(t *rapid.T, f field) *p4v1.FieldMatch {
 	return m
 }
 
-// padMatch adds leading zeros to every value, which does not change its meaning.
+// padMatch adds leading zeros to every value. This does not change the match's meaning.
 func padMatch(m *p4v1.FieldMatch) {
 	pad := func(b *[]byte) { *b = append([]byte{0}, *b...) }
 	switch v := m.FieldMatchType.(type) {

@@ -9,7 +9,8 @@ import (
 )
 
 // Write applies a batch of updates in order (spec 12). Each update succeeds or fails independently. If any update fails, the status is
-// UNKNOWN with one p4.v1.Error for every update. Batches are serial. When the response is sent, the data plane uses the new state.
+// UNKNOWN with one p4.v1.Error for every update. Batches are applied one after another. When the response is sent, the data plane uses
+// the new state.
 func (s *Server) Write(ctx context.Context, req *p4v1.WriteRequest) (*p4v1.WriteResponse, error) {
 	if s.isClosed() {
 		return nil, errClosed()
@@ -42,7 +43,7 @@ func (s *Server) Write(ctx context.Context, req *p4v1.WriteRequest) (*p4v1.Write
 	return &p4v1.WriteResponse{}, nil
 }
 
-// apply applies one update. If it returns an error, which is a gRPC status, nothing has changed.
+// apply applies one update. If it returns an error, nothing has changed. The error is a gRPC status.
 func (p *pipeline) apply(u *p4v1.Update) error {
 	op := u.GetType()
 	switch op {
@@ -79,7 +80,8 @@ func (p *pipeline) apply(u *p4v1.Update) error {
 	return invalidf("entity: not set, or of a kind that this version of P4Runtime does not have")
 }
 
-// onlyModify returns an error for an update other than MODIFY, for objects that the control plane neither creates nor removes.
+// onlyModify returns an error for an update other than MODIFY. It is used for objects that the control plane can neither create nor
+// remove.
 func onlyModify(op p4v1.Update_Type, kind string) error {
 	if op != p4v1.Update_MODIFY {
 		return invalidf("%s: update type %v: only MODIFY is allowed", kind, op)

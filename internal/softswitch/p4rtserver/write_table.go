@@ -18,7 +18,7 @@ func (p *pipeline) tableOf(id uint32) (*table, error) {
 	return nil, invalidf("table id %#x (%s): not a table of the P4Info", id, p.schema.nameOf(id))
 }
 
-// key converts the identity of an entry: its matches and priority.
+// key converts an entry's matches and priority, which identify the entry.
 func (t *table) key(e *p4v1.TableEntry) (engine.Entry, error) {
 	m, err := t.matches(e.Match)
 	if err != nil {
@@ -30,7 +30,7 @@ func (t *table) key(e *p4v1.TableEntry) (engine.Entry, error) {
 	return engine.Entry{Matches: m, Priority: e.Priority}, nil
 }
 
-// writeTable applies an update of a table entry (spec 9.1).
+// writeTable applies an update to a table entry (spec 9.1).
 func (p *pipeline) writeTable(op p4v1.Update_Type, e *p4v1.TableEntry) error {
 	t, err := p.tableOf(e.GetTableId())
 	if err != nil {
@@ -66,7 +66,7 @@ func (p *pipeline) writeTable(op p4v1.Update_Type, e *p4v1.TableEntry) error {
 	return p.modifyEntry(t, en, e)
 }
 
-// checkExtras checks the fields of an entry other than key and action. The caller calls checkExtras before it changes anything.
+// checkExtras checks all fields of an entry except the key and the action. It must be called before anything is changed.
 func (t *table) checkExtras(e *p4v1.TableEntry) error {
 	switch {
 	case e.TimeSinceLastHit != nil:
@@ -121,7 +121,7 @@ func (p *pipeline) insertEntry(t *table, en engine.Entry, e *p4v1.TableEntry) er
 	return t.setDirect(en, e)
 }
 
-// setDirect writes the direct resources of an entry. checkExtras has checked them.
+// setDirect writes the direct resources of an entry. They must have been checked by checkExtras.
 func (t *table) setDirect(en engine.Entry, e *p4v1.TableEntry) error {
 	if e.CounterData != nil {
 		if err := t.prog.WriteCounter(en.Matches, en.Priority, counterValue(e.CounterData)); err != nil {
@@ -198,7 +198,8 @@ func (p *pipeline) deleteEntry(t *table, key engine.Entry) error {
 	return nil
 }
 
-// setAction sets the action of an entry. undo removes the objects that setAction created; the caller calls it if the entry is refused.
+// setAction sets the action of an entry. The caller must call undo if the entry is refused, to remove the objects that setAction has
+// created.
 func (p *pipeline) setAction(t *table, en *engine.Entry, a *p4v1.TableAction) (undo func(), err error) {
 	undo = func() {}
 	if t.profile == nil {
@@ -246,7 +247,7 @@ func actionKind(a *p4v1.TableAction) string {
 	return "unset"
 }
 
-// writeDefault applies an update of a default entry (spec 9.1.3).
+// writeDefault applies an update to a default entry (spec 9.1.3).
 func (p *pipeline) writeDefault(op p4v1.Update_Type, t *table, e *p4v1.TableEntry) error {
 	switch {
 	case op != p4v1.Update_MODIFY:
@@ -300,7 +301,7 @@ func (p *pipeline) writeDefault(op p4v1.Update_Type, t *table, e *p4v1.TableEntr
 	return nil
 }
 
-// setDefaultCookie stores the metadata of a default entry. If cookie is nil, it removes the metadata.
+// setDefaultCookie stores the metadata of a table's default entry. If cookie is nil, it removes the metadata.
 func (p *pipeline) setDefaultCookie(t *table, cookie []byte) {
 	p.hold(int64(len(cookie) - len(p.defaults[t.id])))
 	if cookie == nil {
@@ -310,7 +311,7 @@ func (p *pipeline) setDefaultCookie(t *table, cookie []byte) {
 	p.defaults[t.id] = cookie
 }
 
-// errDefaultResources returns the error for direct counters and meters of default entries, which v1model does not support.
+// errDefaultResources returns the error for a direct counter or meter of a default entry, which v1model does not support.
 func errDefaultResources(t *table) error {
 	return status.Errorf(codes.Unimplemented, "table %q: default entry: direct counters and meters of v1model work on hits, so the default entry has none", t.name)
 }

@@ -24,7 +24,8 @@ const (
 	clone5 = `packet_replication_engine_entry { clone_session_entry { session_id: 5 replicas { port: "\x01\xfe" instance: 3 } class_of_service: 2 packet_length_bytes: 100 } }`
 )
 
-// TestWriteRefused has every refusal of an update, with its code and message. The updates of setup are written first.
+// TestWriteRefused checks every way in which an update can be refused, with the code and the message. The updates in
+// setup are written first.
 func TestWriteRefused(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
@@ -38,7 +39,7 @@ func TestWriteRefused(t *testing.T) {
 		{"no entity", nil, insert, ``, codes.InvalidArgument, "entity: not set, or of a kind that this version of P4Runtime does not have"},
 		{"extern", nil, insert, `extern_entry { extern_type_id: 0x81 extern_id: 1 }`, codes.Unimplemented, "extern_entry: v1model has no externs beyond those of P4Runtime"},
 
-		// Tables: the key.
+		// Errors in an entry's key.
 		{"table 0", nil, insert, `table_entry { }`, codes.InvalidArgument, "table id 0x0 (not in the P4Info): not a table of the P4Info"},
 		{"id of an action", nil, insert, `table_entry { table_id: drop }`, codes.InvalidArgument, `table id %drop (%name drop): not a table of the P4Info`},
 		{"unknown field", nil, insert, `table_entry { table_id: host match { field_id: 7 exact { value: "\x01" } } }`, codes.InvalidArgument, `table %host: match field id 7: not in the P4Info, which has 1 (mac)`},
@@ -63,7 +64,7 @@ func TestWriteRefused(t *testing.T) {
 		{"priority not wanted", nil, insert, `table_entry { table_id: host priority: 1 match { field_id: 1 exact { value: "\x01" } } }`, codes.InvalidArgument, `table %host: priority 1: it must be 0, since the key has no ternary, range or optional fields`},
 		{"keyless table", nil, insert, `table_entry { table_id: epoch action { action { action_id: set_epoch params { param_id: 1 value: "\x01" } } } }`, codes.InvalidArgument, `table %epoch: it has no match fields, so it has no entries but the default one`},
 
-		// Tables: the action.
+		// Errors in an entry's action.
 		{"no action", nil, insert, `table_entry { table_id: host match { field_id: 1 exact { value: "\x01" } } }`, codes.InvalidArgument, `table %host: action: missing; an INSERT needs one`},
 		{"empty action", nil, insert, `table_entry { table_id: host match { field_id: 1 exact { value: "\x01" } } action { } }`, codes.InvalidArgument, `table %host: action is unset; a table without action profile takes an action`},
 		{"empty action in a MODIFY", []string{host1}, modify, `table_entry { table_id: host match { field_id: 1 exact { value: "\x01" } } action { } }`, codes.InvalidArgument, `table %host: action is unset; a table without action profile takes an action`},
@@ -82,7 +83,7 @@ func TestWriteRefused(t *testing.T) {
 		{"member not there", nil, insert, `table_entry { table_id: next_hop match { field_id: 1 exact { value: "\x01" } } action { action_profile_member_id: 9 } }`, codes.NotFound, `table %next_hop: member 9 of action profile %hops: not found`},
 		{"group not there", nil, insert, `table_entry { table_id: balanced match { field_id: 1 exact { value: "\x01" } } action { action_profile_group_id: 9 } }`, codes.NotFound, `table %balanced: group 9 of action profile %paths: not found`},
 
-		// Tables: the other fields of an entry.
+		// Errors in an entry's other fields.
 		{"is_const", nil, insert, `table_entry { table_id: host is_const: true }`, codes.InvalidArgument, `table %host: is_const is set; only the server sets it`},
 		{"time since last hit", nil, insert, `table_entry { table_id: host match { field_id: 1 exact { value: "\x01" } } time_since_last_hit { } }`, codes.InvalidArgument, `table %host: time_since_last_hit is set; only the server sets it`},
 		{"idle timeout not supported", nil, insert, `table_entry { table_id: route_v4 idle_timeout_ns: 5 }`, codes.InvalidArgument, `table %route_v4: idle_timeout_ns 5: the table does not support idle timeouts`},
@@ -94,7 +95,7 @@ func TestWriteRefused(t *testing.T) {
 		{"meter config with pir below cir", nil, insert, `table_entry { table_id: route_v4 meter_config { cir: 2 pir: 1 } }`, codes.InvalidArgument, `table %route_v4: meter_config: bad meter configuration: pir 1 is below cir 2`},
 		{"meter counters", nil, insert, `table_entry { table_id: route_v4 meter_counter_data { } }`, codes.Unimplemented, `meter counter data: v1model's meters do not count by color`},
 
-		// Tables: the entry.
+		// Entries that exist already or do not exist.
 		{"exists", []string{host1}, insert, host1, codes.AlreadyExists, `table %host: entry [01]: already exists`},
 		{"exists in another form", []string{host1}, insert, `table_entry { table_id: host match { field_id: 1 exact { value: "\x00\x00\x01" } } action { action { action_id: drop } } }`, codes.AlreadyExists, `table %host: entry [01]: already exists`},
 		{"modify what is not there", nil, modify, host1, codes.NotFound, `table %host: MODIFY: no entry with this match and priority`},
@@ -224,7 +225,7 @@ func TestWriteRefused(t *testing.T) {
 	}
 }
 
-// TestTableFull fills a table: RESOURCE_EXHAUSTED, and nothing is evicted.
+// TestTableFull verifies that an insert into a full table fails with RESOURCE_EXHAUSTED and evicts no entry.
 func TestTableFull(t *testing.T) {
 	o := newObjects(t)
 	entry := func(i int) string {
@@ -243,7 +244,7 @@ func TestTableFull(t *testing.T) {
 	o.must(insert, entry(9))
 }
 
-// TestBatch: every update is tried, and its answer has the same position in the list.
+// TestBatch verifies that every update of a batch is tried, and that the errors are in the order of the updates.
 func TestBatch(t *testing.T) {
 	o := newObjects(t)
 	err := o.write(o.update(insert, host1), o.update(insert, host1), o.update(insert, acl1), o.update(del, route1))
@@ -267,7 +268,7 @@ func TestBatch(t *testing.T) {
 	o.reads(`table_entry { table_id: acl }`, acl1)
 }
 
-// TestWriteGate tests the checks before the first update, in the order of spec 12.
+// TestWriteGate checks the tests that a Write must pass before its first update, in the order of spec 12.
 func TestWriteGate(t *testing.T) {
 	o := newSwitch(t)
 	backup := o.rig.controller()
@@ -299,12 +300,12 @@ func TestWriteGate(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// The primary leaves: no controller may write, even with the old id.
+	// After the primary has disconnected, no controller may write, even with the old id.
 	o.cancel()
 	backup.told(codes.NotFound, id(1))
 	wantStatus(t, write(func(*p4v1.WriteRequest) {}), codes.PermissionDenied, "the default role of device 1 has no primary; arbitrate on a StreamChannel with an election id of at least 1 first")
 
-	// A named role's primary writes with its role.
+	// The primary of a named role writes by naming its role.
 	learner := o.rig.controller()
 	learner.arbitrate(arbitration(device, "learner", id(7)))
 	learner.told(codes.OK, id(7))
