@@ -244,7 +244,7 @@ func intOf(n *node) func(*env) int64 {
 		a := intOf(n.kids[0])
 		return func(e *env) int64 { return -a(e) }
 	}
-	ref := n.kids[0].ref // ::prefix_length
+	ref := n.kids[0].ref // the only other int is the field ::prefix_length of an lpm key
 	return func(e *env) int64 { return int64(e.vals[ref].second.lo) }
 }
 

@@ -12,7 +12,7 @@ type operator int
 
 const (
 	opBool     operator = iota // a constant; num is 0 or 1
-	opInt                      // num
+	opInt                      // a number; its value is in num
 	opName                     // a key or parameter; its name is in the field name
 	opPriority                 // the attribute ::priority
 	opField                    // a field of the key kids[0]; its name is in the field name
@@ -68,7 +68,7 @@ type parser struct {
 	tokens []token
 	i      int
 	nested int // the number of active calls of expression
-	parens int // open parentheses
+	parens int // the number of open parentheses
 }
 
 // faultAt returns an error with the position of a token.

@@ -14,7 +14,7 @@ import (
 // A drawn is a random entry in two forms: as a P4Runtime message, and as plain numbers by the names of the fields in the language.
 type drawn struct {
 	entry  *p4v1.TableEntry
-	fields map[string]*big.Int // "vid::mask"
+	fields map[string]*big.Int // the key is, for example, "vid::mask"
 }
 
 type key struct {

@@ -74,7 +74,7 @@ type interfaceLink struct {
 	closed  bool
 	send    sender
 	index   int    // index of the interface to which the socket is bound
-	restore func() // undoes disableMerging
+	restore func() // undoes the changes of disableMerging
 	state   LinkState
 	changed func() // may be nil
 }

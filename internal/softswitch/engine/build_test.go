@@ -231,7 +231,7 @@ func (p *testProgram) load(t testing.TB, o Options) *Engine {
 	return e
 }
 
-// Type-value objects.
+// The functions below return operands and expressions in p4c's JSON.
 
 func fld(h, f string) m { return m{"type": "field", "value": l{h, f}} }
 
@@ -271,7 +271,7 @@ func otherwise(next any) m {
 // A sent is a frame that the program sent, with its port.
 type sent struct {
 	port  uint32
-	frame string // bytes
+	frame string // the frame's bytes
 }
 
 func process(w *Worker, port uint32, frame string) []sent {

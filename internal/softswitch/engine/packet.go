@@ -8,7 +8,7 @@ type packet struct {
 	args []uint64 // arguments of the running action
 
 	data []byte // the received packet; its first at bytes have been parsed
-	at   int    // bytes parsed
+	at   int    // the number of bytes that have been parsed
 	own  []byte // backing memory of data if the packet is a copy
 
 	port    uint32 // ingress port

@@ -23,7 +23,7 @@ type program struct {
 	timeout                                                     uint64
 	errNames                                                    map[uint64]string
 	verify, update                                              []*checksum
-	ingress, egress                                             int32 // first nodes
+	ingress, egress                                             int32 // first node of each pipeline
 	emits                                                       []*header
 	before                                                      []instr // primitives that run before the headers are written
 

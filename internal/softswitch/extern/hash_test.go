@@ -228,7 +228,7 @@ func TestSetCRCConcurrently(t *testing.T) {
 		for i := range 1000 {
 			c := CRC16()
 			if i%2 == 0 {
-				c = CRC{Polynomial: 0x1021} // XMODEM
+				c = CRC{Polynomial: 0x1021} // the parameters of CRC-16/XMODEM
 			}
 			if err := h.SetCRC(c); err != nil {
 				t.Error(err)
@@ -249,7 +249,7 @@ func TestInRange(t *testing.T) {
 		{17, 100, 1, 100},
 		{17, 100, 0, 100},
 		{^uint64(0), 0, 1 << 32, 1<<32 - 1},
-		{5, ^uint64(0), 10, 4}, // wraps
+		{5, ^uint64(0), 10, 4}, // the sum wraps at 64 bits
 	} {
 		if got := InRange(c.sum, c.base, c.size); got != c.want {
 			t.Errorf("InRange(%d, %d, %d) = %d, want %d", c.sum, c.base, c.size, got, c.want)

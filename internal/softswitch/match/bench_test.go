@@ -11,7 +11,7 @@ import (
 type load struct {
 	name  string
 	table *Table[int]
-	keys  []uint64 // KeyWords each
+	keys  []uint64 // KeyWords words for each key
 }
 
 const loadKeys = 1 << 16

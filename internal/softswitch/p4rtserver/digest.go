@@ -63,7 +63,7 @@ type digestInstance struct {
 	bytes   int             // memory of the digests in buffer
 	first   time.Time       // arrival time of the first digest in buffer
 	known   map[string]bool // keys of the digests that are buffered, or sent and not yet acknowledged
-	sent    []digestSent    // oldest first
+	sent    []digestSent    // sent lists, oldest first
 	unacked int             // number of digests in all lists of sent
 	lastID  uint64
 }

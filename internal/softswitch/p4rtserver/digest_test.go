@@ -14,7 +14,7 @@ import (
 type digestBench struct {
 	*digester
 	lists  []*p4v1.DigestList
-	absent bool // no primary
+	absent bool // there is no primary
 	done   chan struct{}
 }
 
@@ -137,7 +137,7 @@ func TestDigests(t *testing.T) {
 			b.want(t, "a")
 			b.learnAll("a")
 			b.want(t)
-			if err := b.ack(benchDigest, list+1); err != nil { // another list
+			if err := b.ack(benchDigest, list+1); err != nil { // not the list that was sent
 				t.Fatal(err)
 			}
 			b.learnAll("a")

@@ -36,7 +36,7 @@ type idleEntry struct {
 	key   string
 	table *table
 	entry engine.Entry
-	since time.Time // the later of the last write, the last notification and the last hit that the idler has seen
+	since time.Time // start of the timeout: the last write, notification or hit that the idler has seen
 	due   time.Time
 	index int
 }

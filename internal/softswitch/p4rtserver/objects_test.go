@@ -25,7 +25,7 @@ import (
 type objects struct {
 	*rig
 	config *p4v1.ForwardingPipelineConfig
-	ids    map[string]uint32 // by alias
+	ids    map[string]uint32 // ids of objects by alias
 	*controller
 
 	// mu guards everything below.

@@ -167,7 +167,7 @@ func TestDigestStream(t *testing.T) {
 	o.says(o.text(`digest_ack { digest_id: learn_t list_id: 1 }`))
 	o.arbitrate(arbitration(device, "", id(1))) // the answer shows that the acknowledgement has been handled
 	o.told(codes.OK, id(1))
-	o.process(7, []byte(ethernet(1, 4, 0x0101, ""))) // reported again
+	o.process(7, []byte(ethernet(1, 4, 0x0101, ""))) // the digest is reported again
 	o.wants(list(3, "04"))
 }
 
@@ -258,7 +258,7 @@ func TestIdleTimeout(t *testing.T) {
 		}
 		apply(insert, entry(1, 10*sec))
 		apply(insert, entry(2, 4*sec))
-		apply(insert, entry(3, 0)) // never
+		apply(insert, entry(3, 0)) // no timeout
 		after(3)
 		after(1, 2)
 		after(3)

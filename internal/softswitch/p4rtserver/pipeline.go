@@ -30,7 +30,7 @@ type pipeline struct {
 	held      int64 // approximate memory of written state in bytes; at most maxState
 	maxState  int64
 
-	// start begins and stop ends the goroutines that done and wg control.
+	// done and wg control the goroutines that start creates and stop ends.
 	done chan struct{}
 	wg   sync.WaitGroup
 }

@@ -89,7 +89,7 @@ func TestBindRefused(t *testing.T) {
 		}, `digest "learn_t": field 1: 10 bits in the P4Info, 9 in the JSON`},
 		{"packet_in", func(i *p4cfg.P4Info) { i.ControllerPacketMetadata[0].Metadata[0].Bitwidth = 8 }, `packet_in: fields of [8 3 20] bits in the P4Info, fields of [9 3 20] bits in the JSON's header type "packet_in_h"`},
 
-		// Against itself.
+		// Inconsistencies within the P4Info.
 		{"id 0", func(i *p4cfg.P4Info) { tableNamed(i, "host").Preamble.Id = 0 }, `P4Info: table "ObjectsIngress.host": id 0 is not a valid id`},
 		{"id twice", func(i *p4cfg.P4Info) { tableNamed(i, "acl").Preamble.Id = tableNamed(i, "host").Preamble.Id }, ` is also that of "ObjectsIngress.host"`},
 		{"no name", func(i *p4cfg.P4Info) { tableNamed(i, "acl").Preamble.Name = "" }, `has no name`},
@@ -359,7 +359,7 @@ func TestOptions(t *testing.T) {
 func TestClosed(t *testing.T) {
 	o := newObjects(t)
 	o.server.Close()
-	o.server.Close() // again
+	o.server.Close() // Close may be called more than once
 	o.ended(codes.Unavailable, "the switch is shutting down")
 	wantStatus(t, o.write(), codes.Unavailable, "the switch is shutting down")
 	wantStatus(t, o.push(verify, nil), codes.Unavailable, "the switch is shutting down")

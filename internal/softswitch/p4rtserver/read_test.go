@@ -26,7 +26,7 @@ func TestWriteRead(t *testing.T) {
 	o.reads(`table_entry { table_id: host counter_data { } }`, full[:len(full)-1]+`counter_data { packet_count: 3 byte_count: 4 } }`)
 	o.reads(`direct_counter_entry { table_entry { table_id: host } }`, `direct_counter_entry { table_entry { table_id: host match { field_id: 1 exact { value: "\x01" } } } data { packet_count: 3 byte_count: 4 } }`)
 	o.must(modify, `direct_counter_entry { table_entry { table_id: host match { field_id: 1 exact { value: "\x01" } } } data { packet_count: 9 } }`)
-	o.reads(`direct_counter_entry { table_entry { } }`, // of all tables in the order of their ids, const ones too
+	o.reads(`direct_counter_entry { table_entry { } }`, // reads all tables in the order of their ids, including const tables
 		`direct_counter_entry { table_entry { table_id: fixed priority: 3 match { field_id: 1 ternary { value: "\x08\x00" mask: "\xff\x00" } } } data { } }`,
 		`direct_counter_entry { table_entry { table_id: fixed priority: 2 match { field_id: 1 ternary { value: "\x86\xdd" mask: "\xff\xff" } } } data { } }`,
 		`direct_counter_entry { table_entry { table_id: fixed priority: 1 } data { } }`,
@@ -110,7 +110,7 @@ func TestWriteRead(t *testing.T) {
 	// Reads of one cell, of all cells of an array, and of all arrays.
 	o.must(modify, `counter_entry { counter_id: port_counter index { index: 3 } data { packet_count: 5 byte_count: 6 } }`)
 	o.reads(`counter_entry { counter_id: port_counter index { index: 3 } }`, `counter_entry { counter_id: port_counter index { index: 3 } data { packet_count: 5 byte_count: 6 } }`)
-	o.must(modify, `counter_entry { counter_id: port_counter index { index: 3 } }`) // without data nothing changes
+	o.must(modify, `counter_entry { counter_id: port_counter index { index: 3 } }`) // without data, nothing changes
 	o.reads(`counter_entry { counter_id: port_counter index { index: 3 } }`, `counter_entry { counter_id: port_counter index { index: 3 } data { packet_count: 5 byte_count: 6 } }`)
 	o.must(modify, `counter_entry { counter_id: port_counter data { } }`)
 	o.counts(`counter_entry { }`, 64)
@@ -156,13 +156,13 @@ func TestReadFilters(t *testing.T) {
 	o.reads(`table_entry { table_id: acl priority: 1 }`, a, c)
 	o.reads(`table_entry { table_id: acl match { field_id: 1 exact { value: "\x01" } } }`, a, b)
 	o.reads(`table_entry { table_id: acl match { field_id: 1 exact { value: "\x01" } } priority: 2 }`, b)
-	o.reads(`table_entry { table_id: acl match { field_id: 1 exact { value: "\x02" } } }`) // exact match in src; table c has a src field too
+	o.reads(`table_entry { table_id: acl match { field_id: 1 exact { value: "\x02" } } }`) // the filter must give all matches of an entry, and c has a match on src too
 	o.reads(`table_entry { table_id: acl action { action { action_id: drop } } }`, a, c)
 	o.reads(`table_entry { table_id: acl metadata: "x" }`, a)
 	o.reads(`table_entry { table_id: acl controller_metadata: 5 }`, c)
 	o.reads(`table_entry { table_id: host match { field_id: 1 exact { value: "\x01" } } }`, host1)
 	o.reads(`table_entry { table_id: host match { field_id: 1 exact { value: "\x02" } } }`)
-	o.counts(`table_entry { }`, 4+3+2) // and those of the program
+	o.counts(`table_entry { }`, 4+3+2) // plus the entries that the program declares
 	o.counts(`table_entry { is_default_action: true }`, len(o.config.P4Info.Tables))
 
 	got, _, err := o.readAll(o.entity(`table_entry { table_id: host time_since_last_hit { } }`))

@@ -94,8 +94,7 @@ func (p *pipeline) writeClone(op p4v1.Update_Type, c *p4v1.CloneSessionEntry) er
 	return nil
 }
 
-// keptCost returns the memory of a group or session that is stored as the client wrote it. It returns 0 if there is no such
-// message.
+// keptCost returns the memory of a stored multicast group or clone session. It returns 0 if m is nil.
 func keptCost(m proto.Message, rs []*p4v1.Replica) int64 {
 	return int64(proto.Size(m)) + costReplica*int64(len(rs))
 }

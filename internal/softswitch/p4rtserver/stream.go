@@ -30,7 +30,7 @@ type session struct {
 	election *electionID
 	gone     bool // the controller has been withdrawn and cannot arbitrate again
 
-	control chan *p4v1.StreamMessageResponse // arbitration
+	control chan *p4v1.StreamMessageResponse // arbitration messages
 	bulk    chan *p4v1.StreamMessageResponse // packets, digests, idle timeouts and errors
 	dropped *atomic.Uint64
 	waiting atomic.Int64  // number of bytes in bulk
