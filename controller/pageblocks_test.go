@@ -20,7 +20,7 @@ import (
 type pageBlock struct {
 	line    int // the line number of the block's first line
 	kind    string
-	skipped string // why
+	skipped string // the reason why the block is skipped; empty if it is not
 	hidden  bool
 	text    []string
 }

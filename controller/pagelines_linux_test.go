@@ -45,7 +45,7 @@ func (r *reader) onPage(line string) shownLine {
 // printed converts a line that a command printed. Times during the test are moved to pageDay for the page, and become "<now>" in the compared
 // form. All other dates are moved back by days.
 func (r *reader) printed(line string, days int) shownLine {
-	var moments []string // of pageDay
+	var moments []string // the times that replace the marks, moved to pageDay
 	const mark = "\x00"
 	if m := whenHead.FindStringSubmatch(line); m != nil {
 		r.zone = m[1]

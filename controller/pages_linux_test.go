@@ -35,7 +35,7 @@ type reader struct {
 	page      string
 	dir       string
 	env       []string
-	days      int         // since pageDay
+	days      int         // the days since pageDay
 	begun     time.Time   // the start of the test, truncated to a second
 	addresses [][2]string // pairs of an address on the page and the real address
 	mended    map[int]pageCommand

@@ -14,7 +14,7 @@ func TestHelp(t *testing.T) {
 	root := newRoot()
 	var walk func(*cobra.Command)
 	walk = func(cmd *cobra.Command) {
-		if cmd.Name() == "completion" { // cobra's own
+		if cmd.Name() == "completion" { // cobra adds this command
 			return
 		}
 		path := cmd.CommandPath()

@@ -18,7 +18,7 @@ type versions struct {
 	Op25b           string `json:"op25b"`
 	Pipeline        string `json:"pipeline"`
 	PipelineVersion string `json:"pipelineVersion"`
-	PipelineSources string `json:"pipelineSources"` // SHA-256 hash
+	PipelineSources string `json:"pipelineSources"` // the SHA-256 of the sources
 	P4Runtime       string `json:"p4runtime"`
 }
 

@@ -7,7 +7,7 @@ import (
 
 // A budget limits the total memory of all requests: received bytes, inflated bytes, and decoded messages.
 type budget struct {
-	most int64 // bytes
+	most int64 // the limit in bytes
 
 	mu   sync.Mutex // guards the fields below
 	held int64

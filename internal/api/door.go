@@ -96,7 +96,7 @@ type door struct {
 	budget   budget
 	origin   *http.CrossOriginProtection
 	errors   *connect.ErrorWriter
-	within   time.Duration   // bodyWithin
+	within   time.Duration   // the time limit for the first bytes of a body; bodyWithin except in tests
 	large    map[bool]*turns // the queues of large requests: true for changes, false for all other requests
 	probes   chan struct{}   // contains a token for each request without credentials in progress
 }

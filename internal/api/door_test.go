@@ -277,7 +277,7 @@ func (c *pipeConn) RemoteAddr() net.Addr {
 	return at
 }
 
-// Close closes.
+// Close records that the connection was closed.
 func (c *pipeConn) Close() error { c.closed = true; return nil }
 
 // A new connection replaces the oldest connection that has no authenticated caller. If all connections have authenticated callers, the

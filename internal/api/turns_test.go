@@ -74,7 +74,7 @@ type slowPlanner struct {
 	begun, ended chan struct{}
 }
 
-// Make waits.
+// Make blocks until the caller disconnects.
 func (p slowPlanner) Make(ctx context.Context, _ plan.Request) (*plan.Plan, error) {
 	p.begun <- struct{}{}
 	<-ctx.Done()

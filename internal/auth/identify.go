@@ -64,7 +64,7 @@ func (a *Grants) Certificate(cert *x509.Certificate) Caller {
 // Token.Expires. If Parse would refuse the entry, NewToken returns an error that wraps ErrAccess and a strict.Faults.
 func NewToken(name string, role Role, expires string) (secret string, t Token, err error) {
 	random := make([]byte, 32)
-	rand.Read(random) // never fails
+	rand.Read(random) // rand.Read never returns an error
 	secret = "op25b_" + base64.RawURLEncoding.EncodeToString(random)
 	sum := sha256.Sum256([]byte(secret))
 	t = Token{Name: name, Role: role, SHA256: hex.EncodeToString(sum[:]), Expires: expires}

@@ -13,7 +13,7 @@ import (
 // A Role determines which calls a caller may make. Each role includes the roles below it.
 type Role string
 
-// Roles.
+// The roles in ascending order.
 const (
 	None     Role = ""
 	Viewer   Role = "viewer"   // may read, plan and check

@@ -419,7 +419,7 @@ func TestNothingSteers(t *testing.T) {
 // The JSON view writes each message on one line, with the same bytes every time.
 func TestJSON(t *testing.T) {
 	for _, a := range answers() {
-		if a.name == "watch" || a.name == "progress" { // several messages
+		if a.name == "watch" || a.name == "progress" { // these answers consist of several messages
 			continue
 		}
 		var out bytes.Buffer

@@ -161,7 +161,7 @@ func (v *validator) index(by map[string]*Provider, p *Provider, names []string, 
 // registry reports whether a registry such as JPRS assigns names directly below a domain.
 func registry(domain string) bool {
 	first, rest, ok := strings.Cut(domain, ".")
-	second := []string{"ne", "or", "co", "ac", "go", "gr", "ad", "ed", "lg"} // of .jp
+	second := []string{"ne", "or", "co", "ac", "go", "gr", "ad", "ed", "lg"} // the domains of registries below .jp
 	return !ok || rest == "jp" && slices.Contains(second, first)
 }
 

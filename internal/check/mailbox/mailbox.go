@@ -48,7 +48,7 @@ type Question struct {
 // An Effect is the effect of closing port 25 on a mailbox.
 type Effect string
 
-// The effects.
+// The effects of closing port 25.
 const (
 	Unaffected   Effect = "unaffected"
 	Affected     Effect = "affected"

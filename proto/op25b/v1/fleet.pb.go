@@ -25,26 +25,26 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// The state of a switch. It is UNKNOWN unless a live owner has confirmed its report recently.
+// The state of a switch. It is UNKNOWN unless a live owner has recently confirmed its report.
 type SwitchState int32
 
 const (
 	SwitchState_SWITCH_STATE_UNSPECIFIED SwitchState = 0
-	// The current state is not known. SwitchStatus.last has the last report. Never converged.
+	// The current state is not known. SwitchStatus.last contains the last report. The switch does not count as converged.
 	SwitchState_SWITCH_STATE_UNKNOWN SwitchState = 1
-	// The owner dials the switch for the first time.
+	// The owner is connecting to the switch for the first time.
 	SwitchState_SWITCH_STATE_CONNECTING SwitchState = 2
-	// The switch cannot be reached, or refuses the session. The owner dials again with growing pauses.
+	// The switch is unreachable or refuses the session. The owner retries at increasing intervals.
 	SwitchState_SWITCH_STATE_DISCONNECTED SwitchState = 3
-	// The switch is connected, and a client outside of this store is primary with a higher election id. Nothing is written.
+	// The switch is connected, but a client that does not use this store is primary with a higher election id. Nothing is written.
 	SwitchState_SWITCH_STATE_BACKUP SwitchState = 4
-	// The switch is being read, and differences are being written.
+	// The switch is being read, or differences are being written to it.
 	SwitchState_SWITCH_STATE_CONVERGING SwitchState = 5
-	// The switch was read and holds the revision SwitchStatus.revision.
+	// The switch was read and has the entries of the revision SwitchStatus.revision.
 	SwitchState_SWITCH_STATE_CONVERGED SwitchState = 6
-	// The switch is connected and cannot be brought to the wanted revision. The owner tries again with growing pauses.
+	// The switch is connected but cannot be brought to the wanted revision. The owner retries at increasing intervals.
 	SwitchState_SWITCH_STATE_FAILED SwitchState = 7
-	// No phase has begun for the switch. Nothing is read or written until one has.
+	// No phase has begun for the switch. Nothing is read or written until a phase begins.
 	SwitchState_SWITCH_STATE_NO_PHASE SwitchState = 8
 )
 
@@ -101,75 +101,75 @@ func (SwitchState) EnumDescriptor() ([]byte, []int) {
 	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{0}
 }
 
-// Why a switch is in its state. A reason follows from a comparison, never from the event that triggered it.
+// The reason for a switch's state. A reason results from a comparison of states, not from the event that triggered the comparison.
 type SwitchReason int32
 
 const (
 	SwitchReason_SWITCH_REASON_UNSPECIFIED SwitchReason = 0
-	// Of CONNECTING, DISCONNECTED and BACKUP: the outcome of the session.
+	// Reasons 1 to 12 describe the session in the states CONNECTING, DISCONNECTED and BACKUP. DIALING means that the owner is connecting to the
+	// switch.
 	SwitchReason_SWITCH_REASON_DIALING             SwitchReason = 1
 	SwitchReason_SWITCH_REASON_UNREACHABLE         SwitchReason = 2
 	SwitchReason_SWITCH_REASON_TLS_REFUSED         SwitchReason = 3
 	SwitchReason_SWITCH_REASON_ARBITRATION_REFUSED SwitchReason = 4
-	// The device id or the role is unknown to the switch.
+	// The switch does not recognise the device id or the role.
 	SwitchReason_SWITCH_REASON_UNKNOWN_DEVICE SwitchReason = 5
 	SwitchReason_SWITCH_REASON_STREAM_LOST    SwitchReason = 6
 	SwitchReason_SWITCH_REASON_SESSION_CLOSED SwitchReason = 7
 	SwitchReason_SWITCH_REASON_SESSION_FAILED SwitchReason = 8
 	SwitchReason_SWITCH_REASON_OTHER_PRIMARY  SwitchReason = 9
 	SwitchReason_SWITCH_REASON_DEMOTED        SwitchReason = 10
-	// The switch has seen a higher election id, and its holder has disconnected.
+	// The switch has seen a higher election id, but the client with that id has disconnected.
 	SwitchReason_SWITCH_REASON_NO_PRIMARY SwitchReason = 11
 	SwitchReason_SWITCH_REASON_OUTRANKED  SwitchReason = 12
-	// Of CONVERGING and CONVERGED: the difference that was found.
-	// The owner became primary and has not read the switch yet.
+	// Reasons 20 to 29 describe the difference that was found in the states CONVERGING and CONVERGED. ELECTED means that the owner has become primary
+	// and has not read the switch yet.
 	SwitchReason_SWITCH_REASON_ELECTED SwitchReason = 20
-	// The wanted revision has other documents than the revision that the switch was brought to.
+	// The documents of the wanted revision differ from those of the revision to which the switch was last brought.
 	SwitchReason_SWITCH_REASON_INTENT SwitchReason = 21
-	// An activation or a rollback changed the phases in force; the documents are the same.
+	// An activation or a rollback changed the phases in force. The documents did not change.
 	SwitchReason_SWITCH_REASON_PHASE SwitchReason = 22
-	// A date changed the desired state: a phase began, or an exemption began or ended.
+	// A date changed the desired state, because a phase began, or because an exemption began or ended.
 	SwitchReason_SWITCH_REASON_DATE SwitchReason = 23
-	// The switch was changed by others; SwitchStatus.drift lists the repairs.
+	// Another client or a restart changed the switch. SwitchStatus.drift lists the repairs.
 	SwitchReason_SWITCH_REASON_DRIFT SwitchReason = 24
 	// An older revision was restored.
 	SwitchReason_SWITCH_REASON_RESTORED SwitchReason = 25
 	// Nothing had to be written.
 	SwitchReason_SWITCH_REASON_AS_WANTED SwitchReason = 26
-	// Differences were written; the previous state of the switch is not known.
+	// Differences were written, but the revision to which the switch had been brought before is not known.
 	SwitchReason_SWITCH_REASON_WRITTEN SwitchReason = 27
-	// The store was replaced or restored from a backup: everything is read again.
+	// The store was replaced or restored from a backup, so everything is read again.
 	SwitchReason_SWITCH_REASON_STORE_REPLACED SwitchReason = 28
-	// A date has come, but is not put in force while the controller's clock is in doubt.
+	// A date has come but is not put in force, because the controller's clock is in doubt.
 	SwitchReason_SWITCH_REASON_DATE_HELD SwitchReason = 29
-	// Of FAILED.
-	// A table is full. The detail names the table, its size and the need.
+	// Reasons 40 to 48 occur in the state FAILED. NO_ROOM means that a table is full. The detail contains the table, its size and the required number
+	// of entries.
 	SwitchReason_SWITCH_REASON_NO_ROOM          SwitchReason = 40
 	SwitchReason_SWITCH_REASON_PIPELINE_REFUSED SwitchReason = 41
 	// The intent cannot be compiled for the switch.
 	SwitchReason_SWITCH_REASON_COMPILE SwitchReason = 42
-	// The session cannot be configured, such as by TLS files that cannot be read.
+	// The session cannot be configured. For example, TLS files cannot be read.
 	SwitchReason_SWITCH_REASON_CONFIG SwitchReason = 43
-	// There is no higher election id.
+	// No higher election id is available.
 	SwitchReason_SWITCH_REASON_NO_HIGHER_ELECTION SwitchReason = 44
 	// The switch does not have the entries that were written to it.
 	SwitchReason_SWITCH_REASON_NOT_CONVERGED SwitchReason = 45
 	SwitchReason_SWITCH_REASON_WRITE_REFUSED SwitchReason = 46
 	SwitchReason_SWITCH_REASON_READ_FAILED   SwitchReason = 47
-	// The wanted phase is in force, but the documents do not fit into the switch.
+	// The wanted phase is in force, but the entries of the documents do not fit into the switch.
 	SwitchReason_SWITCH_REASON_PHASE_ONLY SwitchReason = 48
-	// Of NO_PHASE. The detail has the date of the first phase.
+	// No phase has begun, in the state NO_PHASE. The detail contains the date of the first phase.
 	SwitchReason_SWITCH_REASON_NO_PHASE SwitchReason = 60
-	// Of UNKNOWN.
-	// No controller has reported the state of the switch.
+	// Reasons 70 to 74 occur in the state UNKNOWN. NEVER_REPORTED means that no controller has reported the state of the switch.
 	SwitchReason_SWITCH_REASON_NEVER_REPORTED SwitchReason = 70
-	// The owner died, and no other controller has taken the switch yet.
+	// The owner died, and no other controller has become the owner yet.
 	SwitchReason_SWITCH_REASON_OWNER_GONE SwitchReason = 71
-	// The owner gave up the switch, and no other controller has taken it yet.
+	// The owner released the switch, and no other controller has become the owner yet.
 	SwitchReason_SWITCH_REASON_RELEASED SwitchReason = 72
-	// A controller has taken the switch and has not reported its state yet.
+	// Another controller has become the owner and has not reported the state of the switch yet.
 	SwitchReason_SWITCH_REASON_TAKEN_OVER SwitchReason = 73
-	// The owner has a lease, but has not confirmed its report for too long.
+	// The owner has a lease but has not confirmed its report recently.
 	SwitchReason_SWITCH_REASON_NOT_CONFIRMED SwitchReason = 74
 )
 
@@ -284,17 +284,18 @@ func (SwitchReason) EnumDescriptor() ([]byte, []int) {
 	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{1}
 }
 
-// Whether a controller has the right to write to a switch. It is independent of the state: a full table stays full when a lease is lost.
+// Whether a controller may write to a switch. The ownership is independent of the state: for example, a full table stays full when the lease is
+// lost.
 type SwitchOwnership int32
 
 const (
 	SwitchOwnership_SWITCH_OWNERSHIP_UNSPECIFIED SwitchOwnership = 0
-	// No controller owns the switch: the last owner gave it up or died.
+	// No controller owns the switch, because the last owner released it or died.
 	SwitchOwnership_SWITCH_OWNERSHIP_NONE SwitchOwnership = 1
-	// The switch is assigned to a controller that does not own it yet.
+	// The switch is assigned to a controller that is not the owner yet.
 	SwitchOwnership_SWITCH_OWNERSHIP_WAITING SwitchOwnership = 2
 	SwitchOwnership_SWITCH_OWNERSHIP_OWNED   SwitchOwnership = 3
-	// The controller lost its lease and no longer writes.
+	// The controller has lost its lease and no longer writes.
 	SwitchOwnership_SWITCH_OWNERSHIP_LOST SwitchOwnership = 4
 )
 
@@ -343,20 +344,20 @@ func (SwitchOwnership) EnumDescriptor() ([]byte, []int) {
 	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{2}
 }
 
-// Why a controller holds dates: no phase begins, and no exemption ends, by its clock.
+// The reason why a controller holds back dates. While it does, no phase begins and no exemption ends by its clock.
 type ClockHold int32
 
 const (
 	ClockHold_CLOCK_HOLD_UNSPECIFIED ClockHold = 0
-	// It does not hold dates.
+	// The controller does not hold back dates.
 	ClockHold_CLOCK_HOLD_NONE ClockHold = 1
-	// Its clock has not been compared with those of the other controllers yet.
+	// The clock has not been compared with the clocks of the other controllers yet.
 	ClockHold_CLOCK_HOLD_STARTING ClockHold = 2
-	// Its clock differs from those of most other controllers, or from the store's time, which another controller maintains.
+	// The clock differs from the clocks of most other controllers, or from the time in the store while another controller maintains it.
 	ClockHold_CLOCK_HOLD_SKEW ClockHold = 3
-	// Its clock was set while it ran.
+	// The clock was set while the controller was running.
 	ClockHold_CLOCK_HOLD_JUMP ClockHold = 4
-	// Its clock contradicts the last time in the store, and there is no other controller to compare it with.
+	// The clock contradicts the last time in the store, and there is no other controller for a comparison.
 	ClockHold_CLOCK_HOLD_RESTART ClockHold = 5
 )
 
@@ -407,59 +408,63 @@ func (ClockHold) EnumDescriptor() ([]byte, []int) {
 	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{3}
 }
 
-// The status of one switch.
+// The status of a switch.
 type SwitchStatus struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Switch string                 `protobuf:"bytes,1,opt,name=switch,proto3" json:"switch,omitempty"`
-	// The host:port of its P4Runtime server; empty if it is not in the current inventory.
+	// The host:port of the switch's P4Runtime server; empty if the switch is not in the current inventory.
 	Address string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
-	// The condition: state, reason, further details, and the time since which state, reason and revision are the same.
+	// The condition of the switch: its state, the reason, further details, and the time since which state, reason and revision have not changed.
 	State  SwitchState            `protobuf:"varint,30,opt,name=state,proto3,enum=op25b.v1.SwitchState" json:"state,omitempty"`
 	Reason SwitchReason           `protobuf:"varint,31,opt,name=reason,proto3,enum=op25b.v1.SwitchReason" json:"reason,omitempty"`
 	Detail string                 `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
 	Since  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`
-	// The ownership, which is independent of the condition.
+	// Whether the owner may write to the switch. This is independent of the condition.
 	Ownership SwitchOwnership `protobuf:"varint,32,opt,name=ownership,proto3,enum=op25b.v1.SwitchOwnership" json:"ownership,omitempty"`
-	// The controller that owns it, and the epoch of its ownership, which is its P4Runtime election id; empty and 0 for none. An owner that died
-	// stays here until another controller has the switch.
+	// The name of the owner, and the epoch of its ownership, which is its P4Runtime election id. Empty and 0 if there is no owner. An owner that has
+	// died is reported until another controller becomes the owner.
 	Owner string `protobuf:"bytes,7,opt,name=owner,proto3" json:"owner,omitempty"`
 	Epoch uint64 `protobuf:"varint,8,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	// The revision of the intent that it was last brought to; 0 for none.
+	// The revision of the intent to which the switch was last brought; 0 if there is none.
 	Revision uint64 `protobuf:"varint,9,opt,name=revision,proto3" json:"revision,omitempty"`
-	// The revision that it should be brought to.
+	// The revision to which the switch should be brought.
 	Wanted uint64 `protobuf:"varint,10,opt,name=wanted,proto3" json:"wanted,omitempty"`
-	// The phases in force on it: the default phase, and then each other phase with its line groups.
+	// The phases in force on the switch: the default phase, followed by each other phase with its line groups.
 	InForce string `protobuf:"bytes,11,opt,name=in_force,json=inForce,proto3" json:"in_force,omitempty"`
-	// It is in the state of the wanted revision.
+	// Whether the switch is in the state of the wanted revision.
 	Converged bool `protobuf:"varint,12,opt,name=converged,proto3" json:"converged,omitempty"`
-	// It cannot be brought there now, for the given reason; the controller keeps retrying. A switch in state UNKNOWN is neither converged nor failed.
+	// Whether the switch currently cannot be brought to that state; reason gives the cause, and the controller keeps retrying. A switch in the state
+	// UNKNOWN is neither converged nor failed.
 	Failed bool `protobuf:"varint,13,opt,name=failed,proto3" json:"failed,omitempty"`
-	// The epoch of its rules that are in force.
+	// The epoch of the rule set in force.
 	Running uint32 `protobuf:"varint,15,opt,name=running,proto3" json:"running,omitempty"`
-	// The number of its entries in all tables, and the fill of each table of limited size.
+	// The number of entries in all tables of the switch, and the fill of each table with a limited size.
 	Entries uint64       `protobuf:"varint,16,opt,name=entries,proto3" json:"entries,omitempty"`
 	Tables  []*TableFill `protobuf:"bytes,17,rep,name=tables,proto3" json:"tables,omitempty"`
-	// The progress of the current change; absent unless it is being written to.
+	// The progress of the current change; absent if nothing is being written to the switch.
 	Progress *SwitchProgress `protobuf:"bytes,18,opt,name=progress,proto3" json:"progress,omitempty"`
-	// The latest repairs of changes made by others, the newest first.
+	// The latest repairs of changes that other clients made, in descending order of time.
 	Drift []string `protobuf:"bytes,19,rep,name=drift,proto3" json:"drift,omitempty"`
-	// The number of entries at the last read that belong to no intent.
+	// The number of entries that belong to no intent, as of the last read.
 	Foreign uint32 `protobuf:"varint,20,opt,name=foreign,proto3" json:"foreign,omitempty"`
-	// When the program was last pushed, and when the whole switch was last read and was, or was brought, in the wanted state; absent if never.
+	// The time at which the program was last pushed, and the time at which the whole switch was last read and was in, or was brought to, the wanted
+	// state. Absent if this has not happened yet.
 	Pushed  *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=pushed,proto3" json:"pushed,omitempty"`
 	Audited *timestamppb.Timestamp `protobuf:"bytes,22,opt,name=audited,proto3" json:"audited,omitempty"`
-	// The newest failure that still persists, also while the switch is not connected or changes its owner; absent if there is none.
+	// The newest failure that has not been resolved; absent if there is none. It is kept when the switch is disconnected or gets another owner.
 	Failure *SwitchFailure `protobuf:"bytes,33,opt,name=failure,proto3" json:"failure,omitempty"`
-	// The last report; absent unless the state is UNKNOWN.
+	// The last reported condition; absent unless the state is UNKNOWN.
 	Last *SwitchCondition `protobuf:"bytes,34,opt,name=last,proto3" json:"last,omitempty"`
-	// The id of the revision that it was last brought to: see Revision.id. A restored store can have another revision with the same number.
+	// The id of the revision to which the switch was last brought; see Revision.id. After the store has been restored, another revision can have the
+	// same number.
 	RevisionId string `protobuf:"bytes,40,opt,name=revision_id,json=revisionId,proto3" json:"revision_id,omitempty"`
-	// The identity of the store of this report. A report of another store is shown as unknown.
+	// The identity of the store to which this report belongs. A report that belongs to another store is shown with the state UNKNOWN.
 	Store string `protobuf:"bytes,41,opt,name=store,proto3" json:"store,omitempty"`
-	// The revisions that the controller began to write to the switch since it was last brought to one, the oldest first; the switch may hold
-	// entries of each.
+	// The revisions that the controller has begun to write since the switch was last brought to a revision, in ascending order. The switch may have
+	// entries of each of them.
 	Attempted []uint64 `protobuf:"varint,42,rep,packed,name=attempted,proto3" json:"attempted,omitempty"`
-	// When the switch last answered its owner, by the owner's clock; absent if it never did. WatchSwitches does not report changes of this alone.
+	// The time at which the switch last answered its owner, by the owner's clock; absent if it never has. WatchSwitches does not send a status if
+	// only this time changes.
 	Seen          *timestamppb.Timestamp `protobuf:"bytes,35,opt,name=seen,proto3" json:"seen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -765,11 +770,11 @@ type SwitchFailure struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Reason SwitchReason           `protobuf:"varint,1,opt,name=reason,proto3,enum=op25b.v1.SwitchReason" json:"reason,omitempty"`
 	Detail string                 `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
-	// The time since which this reason applies to the wanted revision.
+	// The time since which attempts to reach the wanted revision have failed for this reason.
 	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
-	// The revision that the switch could not be brought to.
+	// The revision to which the switch could not be brought.
 	Wanted uint64 `protobuf:"varint,4,opt,name=wanted,proto3" json:"wanted,omitempty"`
-	// The number of attempts.
+	// The number of failed attempts.
 	Attempts      uint32 `protobuf:"varint,5,opt,name=attempts,proto3" json:"attempts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -845,7 +850,7 @@ type SwitchProgress struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The last completed step.
 	Step string `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
-	// Updates.
+	// The number of updates that have been applied, and the total number of updates.
 	Done          uint32 `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
 	Total         uint32 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -905,7 +910,7 @@ func (x *SwitchProgress) GetTotal() uint32 {
 
 type ListSwitchesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Empty means all. NOT_FOUND for an unknown one.
+	// The names of the switches to list; empty means all. Returns NOT_FOUND for an unknown switch.
 	Switches      []string `protobuf:"bytes,1,rep,name=switches,proto3" json:"switches,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -950,12 +955,12 @@ func (x *ListSwitchesRequest) GetSwitches() []string {
 
 type ListSwitchesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The current revision of the intent; 0 if there is none.
+	// The current revision of the intent; 0 if there is none yet.
 	Revision uint64          `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
 	Switches []*SwitchStatus `protobuf:"bytes,2,rep,name=switches,proto3" json:"switches,omitempty"`
-	// Warnings, such as that the store was replaced an hour ago.
+	// Warnings, for example that the store was replaced within the last hour.
 	Notices []string `protobuf:"bytes,40,rep,name=notices,proto3" json:"notices,omitempty"`
-	// The clocks of the controllers.
+	// The clocks of all controllers.
 	Clocks        []*ControllerClock `protobuf:"bytes,60,rep,name=clocks,proto3" json:"clocks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1023,15 +1028,15 @@ func (x *ListSwitchesResponse) GetClocks() []*ControllerClock {
 type ControllerClock struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Controller string                 `protobuf:"bytes,1,opt,name=controller,proto3" json:"controller,omitempty"`
-	// It is the controller that answers.
+	// Whether this is the controller that answers.
 	Self bool `protobuf:"varint,2,opt,name=self,proto3" json:"self,omitempty"`
-	// The offset from the clock of the controller that answers, positive if ahead; absent if not known.
+	// The difference from the clock of the controller that answers, positive if this clock is ahead. Absent if the difference is not known.
 	Ahead *durationpb.Duration `protobuf:"bytes,3,opt,name=ahead,proto3" json:"ahead,omitempty"`
 	Hold  ClockHold            `protobuf:"varint,4,opt,name=hold,proto3,enum=op25b.v1.ClockHold" json:"hold,omitempty"`
-	// Only for the controller that answers: why it holds dates, and since when.
+	// The reason why the controller holds back dates, and since when. Set only for the controller that answers.
 	Detail string                 `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
 	Since  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`
-	// The time of the clock, if ahead is known.
+	// The time of this clock; absent if ahead is absent.
 	Time          *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=time,proto3" json:"time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1154,9 +1159,9 @@ func (*ListClocksRequest) Descriptor() ([]byte, []int) {
 
 type ListClocksResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The controller that answers first, and then the others by name.
+	// The controller that answers, followed by the other controllers sorted by name.
 	Clocks []*ControllerClock `protobuf:"bytes,1,rep,name=clocks,proto3" json:"clocks,omitempty"`
-	// The limit on the difference between clocks.
+	// The maximum difference between clocks at which dates are put in force.
 	Bound         *durationpb.Duration `protobuf:"bytes,2,opt,name=bound,proto3" json:"bound,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1208,9 +1213,9 @@ func (x *ListClocksResponse) GetBound() *durationpb.Duration {
 
 type ConfirmClockRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Empty means the controller that answers.
+	// The name of the controller; empty means the controller that answers.
 	Controller string `protobuf:"bytes,1,opt,name=controller,proto3" json:"controller,omitempty"`
-	// The reason, for the audit record: 1 to 4,096 bytes.
+	// The reason for the audit record, with 1 to 4,096 bytes.
 	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1298,7 +1303,7 @@ func (*ConfirmClockResponse) Descriptor() ([]byte, []int) {
 
 type WatchSwitchesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Empty means all.
+	// The names of the switches to watch; empty means all.
 	Switches      []string `protobuf:"bytes,1,rep,name=switches,proto3" json:"switches,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1345,9 +1350,9 @@ type WatchSwitchesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The current revision of the intent.
 	Revision uint64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
-	// All in the first message, and then those that changed.
+	// The statuses of all switches in the first message, and the changed statuses in later messages.
 	Switches []*SwitchStatus `protobuf:"bytes,2,rep,name=switches,proto3" json:"switches,omitempty"`
-	// Switches that are no longer in the inventory or the statuses.
+	// The names of switches that no longer have a status and are no longer in the inventory.
 	Gone          []string `protobuf:"bytes,3,rep,name=gone,proto3" json:"gone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1406,9 +1411,9 @@ func (x *WatchSwitchesResponse) GetGone() []string {
 
 type DriftRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Empty means all. INVALID_ARGUMENT with Faults for one that is not in the current inventory.
+	// The names of the switches to read; empty means all. Returns INVALID_ARGUMENT with Faults for a switch that is not in the current inventory.
 	Switches []string `protobuf:"bytes,1,rep,name=switches,proto3" json:"switches,omitempty"`
-	// Limit on the entries that each Difference lists, at most 10,000; 0 means 20.
+	// The maximum number of entries that each Difference lists, at most 10,000; 0 means 20.
 	MaxEntries    uint32 `protobuf:"varint,2,opt,name=max_entries,json=maxEntries,proto3" json:"max_entries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1460,11 +1465,12 @@ func (x *DriftRequest) GetMaxEntries() uint32 {
 
 type DriftResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The plan for the current documents: drift lists changes made by others, change lists what reconciliation would do.
+	// A plan for the current documents. SwitchPlan.drift lists changes by other clients, and SwitchPlan.change lists the changes that reconciliation
+	// would make.
 	Plan *Plan `protobuf:"bytes,1,opt,name=plan,proto3" json:"plan,omitempty"`
-	// Some switch has drifted.
+	// Whether any switch has drifted.
 	Drifted bool `protobuf:"varint,2,opt,name=drifted,proto3" json:"drifted,omitempty"`
-	// See ListSwitchesResponse.
+	// See ListSwitchesResponse.notices.
 	Notices       []string `protobuf:"bytes,40,rep,name=notices,proto3" json:"notices,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

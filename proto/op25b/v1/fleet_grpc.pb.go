@@ -32,18 +32,18 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Reports the statuses of switches. Calls require the role viewer, except ConfirmClock.
+// Reports the statuses of switches. All calls except ConfirmClock require the role viewer.
 type FleetServiceClient interface {
-	// Lists the switches of the current inventory, in its order, and then all others that still have a status.
+	// Lists the switches of the current inventory in its order, followed by all other switches that still have a status.
 	ListSwitches(ctx context.Context, in *ListSwitchesRequest, opts ...grpc.CallOption) (*ListSwitchesResponse, error)
-	// Sends all switches at first, and then those whose status changes, until the caller hangs up.
+	// Sends the statuses of all switches, and then each status that changes, until the caller disconnects.
 	WatchSwitches(ctx context.Context, in *WatchSwitchesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchSwitchesResponse], error)
-	// Lists the clocks of the controllers, relative to the one that answers.
+	// Lists the clocks of all controllers, relative to the clock of the controller that answers.
 	ListClocks(ctx context.Context, in *ListClocksRequest, opts ...grpc.CallOption) (*ListClocksResponse, error)
-	// Confirms the clock of a controller that holds dates, which then puts dates in force by it. Requires the role operator.
-	// FAILED_PRECONDITION for a controller that holds none; NOT_FOUND for one that is not present.
+	// Confirms the clock of a controller that holds back dates. The controller then puts dates in force by this clock. Requires the role operator.
+	// Returns FAILED_PRECONDITION if the controller holds back no dates, and NOT_FOUND if it is not running.
 	ConfirmClock(ctx context.Context, in *ConfirmClockRequest, opts ...grpc.CallOption) (*ConfirmClockResponse, error)
-	// Reads switches and compares them with the state they were last brought to and with the current intent. Writes nothing.
+	// Reads switches, and compares their entries with those that were last written and with the current intent. Writes nothing.
 	Drift(ctx context.Context, in *DriftRequest, opts ...grpc.CallOption) (*DriftResponse, error)
 }
 
@@ -118,18 +118,18 @@ func (c *fleetServiceClient) Drift(ctx context.Context, in *DriftRequest, opts .
 // All implementations must embed UnimplementedFleetServiceServer
 // for forward compatibility.
 //
-// Reports the statuses of switches. Calls require the role viewer, except ConfirmClock.
+// Reports the statuses of switches. All calls except ConfirmClock require the role viewer.
 type FleetServiceServer interface {
-	// Lists the switches of the current inventory, in its order, and then all others that still have a status.
+	// Lists the switches of the current inventory in its order, followed by all other switches that still have a status.
 	ListSwitches(context.Context, *ListSwitchesRequest) (*ListSwitchesResponse, error)
-	// Sends all switches at first, and then those whose status changes, until the caller hangs up.
+	// Sends the statuses of all switches, and then each status that changes, until the caller disconnects.
 	WatchSwitches(*WatchSwitchesRequest, grpc.ServerStreamingServer[WatchSwitchesResponse]) error
-	// Lists the clocks of the controllers, relative to the one that answers.
+	// Lists the clocks of all controllers, relative to the clock of the controller that answers.
 	ListClocks(context.Context, *ListClocksRequest) (*ListClocksResponse, error)
-	// Confirms the clock of a controller that holds dates, which then puts dates in force by it. Requires the role operator.
-	// FAILED_PRECONDITION for a controller that holds none; NOT_FOUND for one that is not present.
+	// Confirms the clock of a controller that holds back dates. The controller then puts dates in force by this clock. Requires the role operator.
+	// Returns FAILED_PRECONDITION if the controller holds back no dates, and NOT_FOUND if it is not running.
 	ConfirmClock(context.Context, *ConfirmClockRequest) (*ConfirmClockResponse, error)
-	// Reads switches and compares them with the state they were last brought to and with the current intent. Writes nothing.
+	// Reads switches, and compares their entries with those that were last written and with the current intent. Writes nothing.
 	Drift(context.Context, *DriftRequest) (*DriftResponse, error)
 	mustEmbedUnimplementedFleetServiceServer()
 }

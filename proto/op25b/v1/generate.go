@@ -1,7 +1,7 @@
-// Package op25bv1 is what op25b stores and serves, generated from the .proto files beside it: messages, and clients and servers of grpc-go.
-// Those of Connect are in op25bv1connect.
+// Package op25bv1 contains the messages that op25b stores and serves, with the clients and servers for grpc-go. It is generated from the
+// .proto files in this directory. Package op25bv1connect contains the clients and servers for Connect.
 package op25bv1
 
-// Needs protoc 3.21 or newer, protoc-gen-go v1.36.12, protoc-gen-go-grpc v1.6.2 and protoc-gen-connect-go v1.21.1 on PATH.
-// Files are known by their path under proto/: reflection shows it, and one process has a path only once.
+// This requires protoc 3.21 or newer, protoc-gen-go v1.36.12, protoc-gen-go-grpc v1.6.2 and protoc-gen-connect-go v1.21.1 on PATH. The
+// paths are relative to proto/, because reflection reports them and a process can register each path only once.
 //go:generate protoc -I ../.. --go_out=../.. --go_opt=paths=source_relative --go-grpc_out=../.. --go-grpc_opt=paths=source_relative --connect-go_out=../.. --connect-go_opt=paths=source_relative op25b/v1/error.proto op25b/v1/plan.proto op25b/v1/intent.proto op25b/v1/fleet.proto op25b/v1/phase.proto op25b/v1/check.proto op25b/v1/audit.proto op25b/v1/store.proto op25b/v1/record.proto

@@ -52,16 +52,16 @@ const (
 
 // FleetServiceClient is a client for the op25b.v1.FleetService service.
 type FleetServiceClient interface {
-	// Lists the switches of the current inventory, in its order, and then all others that still have a status.
+	// Lists the switches of the current inventory in its order, followed by all other switches that still have a status.
 	ListSwitches(context.Context, *connect.Request[v1.ListSwitchesRequest]) (*connect.Response[v1.ListSwitchesResponse], error)
-	// Sends all switches at first, and then those whose status changes, until the caller hangs up.
+	// Sends the statuses of all switches, and then each status that changes, until the caller disconnects.
 	WatchSwitches(context.Context, *connect.Request[v1.WatchSwitchesRequest]) (*connect.ServerStreamForClient[v1.WatchSwitchesResponse], error)
-	// Lists the clocks of the controllers, relative to the one that answers.
+	// Lists the clocks of all controllers, relative to the clock of the controller that answers.
 	ListClocks(context.Context, *connect.Request[v1.ListClocksRequest]) (*connect.Response[v1.ListClocksResponse], error)
-	// Confirms the clock of a controller that holds dates, which then puts dates in force by it. Requires the role operator.
-	// FAILED_PRECONDITION for a controller that holds none; NOT_FOUND for one that is not present.
+	// Confirms the clock of a controller that holds back dates. The controller then puts dates in force by this clock. Requires the role operator.
+	// Returns FAILED_PRECONDITION if the controller holds back no dates, and NOT_FOUND if it is not running.
 	ConfirmClock(context.Context, *connect.Request[v1.ConfirmClockRequest]) (*connect.Response[v1.ConfirmClockResponse], error)
-	// Reads switches and compares them with the state they were last brought to and with the current intent. Writes nothing.
+	// Reads switches, and compares their entries with those that were last written and with the current intent. Writes nothing.
 	Drift(context.Context, *connect.Request[v1.DriftRequest]) (*connect.Response[v1.DriftResponse], error)
 }
 
@@ -145,16 +145,16 @@ func (c *fleetServiceClient) Drift(ctx context.Context, req *connect.Request[v1.
 
 // FleetServiceHandler is an implementation of the op25b.v1.FleetService service.
 type FleetServiceHandler interface {
-	// Lists the switches of the current inventory, in its order, and then all others that still have a status.
+	// Lists the switches of the current inventory in its order, followed by all other switches that still have a status.
 	ListSwitches(context.Context, *connect.Request[v1.ListSwitchesRequest]) (*connect.Response[v1.ListSwitchesResponse], error)
-	// Sends all switches at first, and then those whose status changes, until the caller hangs up.
+	// Sends the statuses of all switches, and then each status that changes, until the caller disconnects.
 	WatchSwitches(context.Context, *connect.Request[v1.WatchSwitchesRequest], *connect.ServerStream[v1.WatchSwitchesResponse]) error
-	// Lists the clocks of the controllers, relative to the one that answers.
+	// Lists the clocks of all controllers, relative to the clock of the controller that answers.
 	ListClocks(context.Context, *connect.Request[v1.ListClocksRequest]) (*connect.Response[v1.ListClocksResponse], error)
-	// Confirms the clock of a controller that holds dates, which then puts dates in force by it. Requires the role operator.
-	// FAILED_PRECONDITION for a controller that holds none; NOT_FOUND for one that is not present.
+	// Confirms the clock of a controller that holds back dates. The controller then puts dates in force by this clock. Requires the role operator.
+	// Returns FAILED_PRECONDITION if the controller holds back no dates, and NOT_FOUND if it is not running.
 	ConfirmClock(context.Context, *connect.Request[v1.ConfirmClockRequest]) (*connect.Response[v1.ConfirmClockResponse], error)
-	// Reads switches and compares them with the state they were last brought to and with the current intent. Writes nothing.
+	// Reads switches, and compares their entries with those that were last written and with the current intent. Writes nothing.
 	Drift(context.Context, *connect.Request[v1.DriftRequest]) (*connect.Response[v1.DriftResponse], error)
 }
 
