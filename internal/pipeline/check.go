@@ -8,16 +8,17 @@ import (
 	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
 )
 
-// Program, VersionMajor and VersionMinor are the name and version, in the P4Info's pkg_info, of the program that this package supports. A
-// program is compatible if it has the same major version and the same or a later minor version.
+// Program, VersionMajor and VersionMinor are the name and the version of the program that this package supports, as in the P4Info's
+// pkg_info. Another program is compatible if it has the same name and major version, and the same or a later minor version.
 const (
 	Program      = "op25b.p4"
 	VersionMajor = 1
 	VersionMinor = 0
 )
 
-// Check compares a P4Info with the name, version, tables, keys, match kinds, widths, actions, parameters, counters, meter and digest that
-// this package uses. A program of a later minor version may have more tables. Check returns ErrMismatch with every difference, or nil.
+// Check verifies that a P4Info has the name, version, tables, keys, match kinds, widths, actions, parameters, counters, meter and digest
+// that this package uses. A program of a later minor version may have more tables. Check returns ErrMismatch with all differences, or nil
+// if there are none.
 func Check(info *configv1.P4Info) error {
 	var faults []error
 	say := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }

@@ -11,7 +11,7 @@ import (
 	"op25b/p4src"
 )
 
-// The P4 program and this package say the same.
+// TestSchemaIsThePrograms verifies that this package's schema matches the P4 program.
 func TestSchemaIsThePrograms(t *testing.T) {
 	if err := Check(p4src.P4Info()); err != nil {
 		t.Fatal(err)
@@ -91,7 +91,8 @@ func TestCheckFindsEveryDifference(t *testing.T) {
 	}
 }
 
-// A program of a later minor version does more, not less: tables that this build does not know are left alone.
+// TestCheckAllowsALaterMinor verifies that a program of a later minor version may have tables that this build
+// does not use.
 func TestCheckAllowsALaterMinor(t *testing.T) {
 	info := proto.CloneOf(p4src.P4Info())
 	info.PkgInfo.Version = "1.7.0"

@@ -10,8 +10,8 @@ import (
 	"op25b/internal/p4entry"
 )
 
-// A Contract holds the limits of a program: the guaranteed size of each table, and the restrictions of tables and actions. The embedded
-// switch enforces both; bmv2 does not enforce restrictions.
+// A Contract has the limits of a program: the guaranteed size of each table, and the restrictions of tables and actions. The embedded
+// switch enforces both. bmv2 does not enforce restrictions.
 //
 // A nil Contract allows everything.
 type Contract struct {
@@ -19,8 +19,8 @@ type Contract struct {
 	restrictions *constraint.Set
 }
 
-// NewContract returns the contract of a program. It returns ErrMismatch, with every difference, if this package does not support the
-// program, and ErrMismatch if the restrictions cannot be read.
+// NewContract returns the contract of a program. It returns ErrMismatch, with all differences, if this package does not support the
+// program. It also returns ErrMismatch if the program's restrictions cannot be parsed.
 func NewContract(info *configv1.P4Info) (*Contract, error) {
 	if err := Check(info); err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func NewContract(info *configv1.P4Info) (*Contract, error) {
 	return c, nil
 }
 
-// Size returns the number of entries that a table is guaranteed to hold; ok is false if the contract has no size for the table.
+// Size returns the number of entries that a table is guaranteed to hold. ok is false if the contract has no size for the table.
 func (c *Contract) Size(table Table) (size int64, ok bool) {
 	if c == nil {
 		return 0, false
@@ -47,8 +47,8 @@ func (c *Contract) Size(table Table) (size int64, ok bool) {
 	return size, ok
 }
 
-// Entries returns the same entries as State.Entries. It returns ErrInvalid with every entry that violates a restriction. Entries that
-// several states share are checked once.
+// Entries returns the same entries as State.Entries. It returns ErrInvalid, with all offending entries, if an entry violates a
+// restriction. Entries of a Shared are checked only once.
 func (c *Contract) Entries(s *State) ([]Entry, error) {
 	own, err := s.own()
 	if err == nil {
@@ -64,7 +64,7 @@ func (c *Contract) Entries(s *State) ([]Entry, error) {
 	return merge(own, shared), nil
 }
 
-// Allows returns ErrInvalid with every entry that violates a restriction, or nil.
+// Allows returns ErrInvalid, with all offending entries, if an entry violates a restriction.
 func (c *Contract) Allows(entries []Entry) error {
 	if c == nil {
 		return nil

@@ -21,7 +21,8 @@ func contract(t *testing.T) *Contract {
 	return c
 }
 
-// What this package can express, the program allows: the two say the same in their own words.
+// TestTheContractAllowsWhatAStateCanHold verifies that the program's restrictions allow everything that a
+// valid State can contain.
 func TestTheContractAllowsWhatAStateCanHold(t *testing.T) {
 	s := &State{
 		Ports:        map[Port]PortRole{0: Access, MaxPort: Network},
@@ -60,7 +61,8 @@ func TestTheContractAllowsWhatAStateCanHold(t *testing.T) {
 	}
 }
 
-// What types allow and meaning does not, the program refuses: an entry that no State makes, of another hand.
+// TestTheContractRefuses verifies that the program's restrictions refuse entries that have valid types but
+// no meaning. No State produces such entries, but another controller could write them.
 func TestTheContractRefuses(t *testing.T) {
 	line := func(port, session uint64) Entry {
 		table, key := lineTable, linePortKey

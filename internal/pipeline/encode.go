@@ -9,8 +9,9 @@ import (
 	"op25b/internal/p4entry"
 )
 
-// Entries returns the entries of the state in the order of Key.Compare. Rules are not included: see RuleEntries and EpochEntry. An entry
-// of the state replaces an entry of Shared with the same key. Entries returns ErrInvalid with every fault.
+// Entries returns the entries of the state in the order of Key.Compare. It excludes rules, for which RuleEntries and EpochEntry exist.
+// An entry of the state replaces an entry of Shared with the same key. Entries returns ErrInvalid, with all faults, if the state is
+// invalid.
 func (s *State) Entries() ([]Entry, error) {
 	own, err := s.own()
 	if s.Shared == nil || err != nil {
@@ -30,7 +31,7 @@ func (s *State) own() ([]Entry, error) {
 	return b.done()
 }
 
-// merge merges two sorted lists. If both lists have an entry with the same key, merge keeps the entry of the first list.
+// merge merges two sorted lists. If both lists have an entry with the same key, merge keeps the entry of own.
 func merge(own, shared []Entry) []Entry {
 	all := make([]Entry, 0, len(own)+len(shared))
 	for len(own) > 0 && len(shared) > 0 {
@@ -46,7 +47,8 @@ func merge(own, shared []Entry) []Entry {
 	return append(append(all, own...), shared...)
 }
 
-// RuleEntries returns the entries of a rule set under an epoch, in the order of Key.Compare. It returns ErrInvalid with every fault.
+// RuleEntries returns the entries of a rule set under an epoch, in the order of Key.Compare. It returns ErrInvalid, with all faults, if
+// the rule set or the epoch is invalid.
 func RuleEntries(verdicts map[VerdictKey]Verdict, epoch Epoch) ([]Entry, error) {
 	b := &builder{entries: make([]Entry, 0, len(verdicts))}
 	if epoch == 0 {
@@ -101,7 +103,7 @@ func (b *builder) state(s *State) {
 	b.group(allPortsGroup, s.AllPorts)
 }
 
-// done returns the entries in their order, or all faults.
+// done returns the sorted entries, or ErrInvalid with all faults.
 func (b *builder) done() ([]Entry, error) {
 	if len(b.faults) > 0 {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, errors.Join(b.faults...))
@@ -110,8 +112,8 @@ func (b *builder) done() ([]Entry, error) {
 	return b.entries, nil
 }
 
-// EpochEntry returns the default entry that puts an epoch in force. With synOnly, the rules stop only new connections. A default entry
-// can only be modified.
+// EpochEntry returns the default entry that puts an epoch in force. If synOnly is true, the rules stop only new connections. Like every
+// default entry, it can only be modified.
 func EpochEntry(epoch Epoch, synOnly bool) Entry {
 	drain := uint64(0)
 	if synOnly {
@@ -122,7 +124,7 @@ func EpochEntry(epoch Epoch, synOnly bool) Entry {
 	return e
 }
 
-// size estimates the number of entries of the state, without those of Shared.
+// size estimates the number of entries of the state, excluding the entries of Shared.
 func (s *State) size() int {
 	return len(s.Ports) + len(s.Lines) + len(s.Services) + len(s.Remotes) + len(s.Subscribers) + len(s.SourceChecks) + len(s.Sources) +
 		len(s.Limits) + len(s.Bridge) + len(s.LinePorts) + 3
@@ -137,7 +139,7 @@ func (b *builder) fault(format string, args ...any) {
 	b.faults = append(b.faults, fmt.Errorf(format, args...))
 }
 
-// add appends an entry and returns a pointer to it. The pointer must not be used after the next call of add.
+// add appends an entry and returns a pointer to it. The pointer is valid until the next call of add.
 func (b *builder) add(t Table) *Entry {
 	b.entries = append(b.entries, Entry{Key: Key{table: t}})
 	return &b.entries[len(b.entries)-1]
@@ -194,7 +196,8 @@ func (b *builder) service(k ServiceKey, v ServiceValue) {
 	e.Value.does(setServiceAction, uint64(v.Leg), uint64(v.Service))
 }
 
-// prefix appends an entry of a class table. If the table cannot hold the prefix or the class, prefix records a fault and returns nil.
+// prefix appends an entry to the class table of the prefix's family. If the prefix or the class is invalid, prefix records a fault and
+// returns nil.
 func (b *builder) prefix(v4, v6 Table, what string, p netip.Prefix, class Class) *Entry {
 	if !isPrefix(p) || class == 0 {
 		b.fault("%s prefix %v of class %d: must be a masked IPv4 or IPv6 prefix of length 1 or more, and a class of 1 or more", what, p, class)
@@ -245,7 +248,7 @@ func (b *builder) limit(k LimitKey, rate Rate) {
 	e.Key.exactly(connectionLimitLineKey, uint64(k.Line))
 	e.Key.exactly(connectionLimitRoleKey, uint64(k.From))
 	e.Value.does(meterConnectionAction)
-	// The committed and the peak bucket are equal, so that they act as a single bucket (RFC 2698).
+	// The committed and the peak bucket are equal, so they act as a single bucket (RFC 2698).
 	e.setMeter(&p4entry.Meter{CIR: int64(rate.PerSecond), CBurst: int64(rate.Burst), PIR: int64(rate.PerSecond), PBurst: int64(rate.Burst)})
 }
 

@@ -12,31 +12,31 @@ import (
 )
 
 // An Entry is a table entry, the default entry of a table without keys, or a multicast group. Entries with equal Keys occupy the same
-// place in a switch. If their Values are also equal, no write is needed.
+// place in a switch. An entry need not be written if the switch has an entry with the same Key and Value.
 type Entry struct {
 	Key   Key
 	Value Value
 
-	meter *p4entry.Meter // the configured meter; Value has the configuration that a switch may report
+	meter *p4entry.Meter // the meter configuration to write; Value has the configuration that a switch may report
 }
 
-// A Key identifies a place in a switch by table, match and priority. The keys of compiled entries can be compared with the keys of
-// entries read from a switch.
+// A Key identifies a place in a switch by table, match and priority. Keys of compiled entries are comparable with keys of entries that
+// were read from a switch.
 type Key struct {
 	priority int32
 	table    Table
-	standard bool // set for the default entry of a table
+	standard bool // true for the default entry of a table
 	match    [keyBytes]byte
 }
 
-// A Value is the effect of an entry, such as an action with its parameters. Values are comparable with ==.
+// A Value is the effect of an entry, such as an action and its parameters. Values can be compared with ==.
 type Value struct {
 	action Action
 	params [shortParams]byte
-	more   string // longer parameters, a meter's configuration as a switch may report it, or the ports of a multicast group
+	more   string // parameters that exceed shortParams, the meter configuration that a switch may report, or the ports of a multicast group
 }
 
-// shortParams is the size of Value.params, which has room for a class and a line. No entry of a large table needs more.
+// shortParams is the size of Value.params in bytes. It suffices for a class and a line, and no entry of a large table needs more.
 const shortParams = 3
 
 // IsZero reports whether e is the zero Entry, which belongs to no table.
@@ -45,13 +45,13 @@ func (e Entry) IsZero() bool { return e.Key.table == 0 }
 // Table returns the table of the key.
 func (k Key) Table() Table { return k.table }
 
-// Rank returns the rank of the entry's table: see Table.Rank.
+// Rank returns the rank of the entry's table. See Table.Rank.
 func (e Entry) Rank() int { return int(ranks[e.Key.table]) }
 
 // Table returns the name of the entry's table, or "multicast_group" for a multicast group.
 func (e Entry) Table() string { return e.Key.table.String() }
 
-// Tables returns all tables that can hold entries other than a default entry, in the order of their rank.
+// Tables returns, in order of rank, all tables that can have entries other than a default entry.
 func Tables() []Table {
 	var all []Table
 	for _, t := range TablesByRank() {
@@ -62,7 +62,7 @@ func Tables() []Table {
 	return all
 }
 
-// TablesByRank returns all tables in the order of their rank; the index of a table is its rank.
+// TablesByRank returns all tables in order of rank. The index of each table is its rank.
 func TablesByRank() []Table {
 	all := make([]Table, len(meanings))
 	for i, m := range meanings {
@@ -71,12 +71,12 @@ func TablesByRank() []Table {
 	return all
 }
 
-// RuleTables returns the tables that hold the rules and the running epoch.
+// RuleTables returns the tables with the rules and the running epoch.
 func RuleTables() []Table { return []Table{verdictTable, runningEpochTable} }
 
 func (e Entry) use() use { return e.Key.table.meaning().use }
 
-// Epoch returns the epoch of a rule, and false for any other entry.
+// Epoch returns the epoch of a rule. The result is false if the entry is not a rule.
 func (e Entry) Epoch() (Epoch, bool) {
 	if e.use() != ruling {
 		return 0, false
@@ -84,25 +84,25 @@ func (e Entry) Epoch() (Epoch, bool) {
 	return Epoch(e.Key.uint(verdictEpochKey)), true
 }
 
-// IsRunningEpoch returns the running epoch and true if the entry is the default entry that holds the running epoch.
+// IsRunningEpoch returns the running epoch and true if the entry is the default entry that sets the running epoch.
 func (e Entry) IsRunningEpoch() (Epoch, bool) {
 	if e.use() != epochs {
 		return 0, false
 	}
 	if e.Value.action != setEpochAction {
-		return 0, true // after a reset, the default entry is the program's own, with epoch 0
+		return 0, true // after a reset, the program's own default entry applies, which sets epoch 0
 	}
 	return Epoch(e.Value.uint(setEpochRunningParam)), true
 }
 
-// IsDefault reports whether the entry is the default entry of a table. A default entry always exists: it is modified, never inserted or
-// deleted.
+// IsDefault reports whether the entry is a table's default entry. A default entry always exists, so it is modified but never inserted
+// or deleted.
 func (e Entry) IsDefault() bool { return e.Key.standard }
 
 // IsSource reports whether the entry binds an address range to a line.
 func (e Entry) IsSource() bool { return e.use() == sources }
 
-// IsSourceCheck reports whether the entry enables a source check, and whether the check drops packets with a foreign source.
+// IsSourceCheck reports whether the entry enables a source check, and whether that check drops packets with a foreign source address.
 func (e Entry) IsSourceCheck() (is, drops bool) {
 	if e.use() != sourceCheck {
 		return false, false
@@ -113,8 +113,8 @@ func (e Entry) IsSourceCheck() (is, drops bool) {
 // IsLimit reports whether the entry limits the rate of a line's new connections.
 func (e Entry) IsLimit() bool { return e.use() == limiting }
 
-// Compare orders keys: by rank, by priority, and then field by field. A field that matches anything counts as absent.
-// LPM fields are ordered by prefix length, then by value.
+// Compare orders keys by table rank, by priority, and then field by field. A field that matches any value counts as absent. LPM fields
+// are ordered by prefix length, and then by value.
 func (k Key) Compare(o Key) int {
 	if c := cmp.Or(cmp.Compare(ranks[k.table], ranks[o.table]), cmp.Compare(k.priority, o.priority)); c != 0 {
 		return c
@@ -148,7 +148,7 @@ func before(is bool) int {
 
 func compareEntries(a, b Entry) int { return a.Key.Compare(b.Key) }
 
-// matches reports whether the key restricts the field. A field that matches any value does not count.
+// matches reports whether the key restricts a field. It returns false if the field matches any value.
 func (k *Key) matches(f *field) bool {
 	switch f.kind {
 	case ternary:
@@ -177,7 +177,7 @@ func zero(b []byte) bool {
 	return true
 }
 
-// end returns the offset of the first byte after the field in a Key.
+// end returns the offset of the first byte after the field in Key.match.
 func (f *field) end() int {
 	switch f.kind {
 	case ternary:
@@ -188,7 +188,7 @@ func (f *field) end() int {
 	return f.at + f.bytes()
 }
 
-// value returns the value of a field of the key.
+// value returns the bytes of a field's value.
 func (k *Key) value(f *field) []byte {
 	if f.kind == lpm {
 		return k.match[f.at+1 : f.end()]
@@ -196,39 +196,39 @@ func (k *Key) value(f *field) []byte {
 	return k.match[f.at : f.at+f.bytes()]
 }
 
-// mask returns the mask of a ternary field of the key.
+// mask returns the bytes of a ternary field's mask.
 func (k *Key) mask(f *field) []byte { return k.match[f.at+f.bytes() : f.end()] }
 
 func (k *Key) field(i int) *field { return &tables[k.table].keys[i] }
 
-// uint returns the value of a key field of at most 64 bits.
+// uint returns the value of key field i, which must have at most 64 bits.
 func (k *Key) uint(i int) uint64 { return toUint(k.value(k.field(i))) }
 
-// prefix returns the value of an LPM field of 32 or 128 bits.
+// prefix returns the value of key field i, which must be an LPM field of 32 or 128 bits.
 func (k *Key) prefix(i int) netip.Prefix {
 	f := k.field(i)
 	a, _ := netip.AddrFromSlice(k.value(f))
 	return netip.PrefixFrom(a, int(k.match[f.at]))
 }
 
-// exactly sets an exact field.
+// exactly sets key field i, which must be an exact field.
 func (k *Key) exactly(i int, v uint64) { putUint(k.value(k.field(i)), v) }
 
-// masked sets a ternary field. A mask of 0 matches anything.
+// masked sets key field i, which must be a ternary field. A mask of 0 matches any value.
 func (k *Key) masked(i int, v, mask uint64) {
 	f := k.field(i)
 	putUint(k.value(f), v)
 	putUint(k.mask(f), mask)
 }
 
-// within sets an LPM field.
+// within sets key field i, which must be an LPM field.
 func (k *Key) within(i int, p netip.Prefix) {
 	f := k.field(i)
 	k.match[f.at] = byte(p.Bits())
 	copy(k.value(f), p.Addr().AsSlice())
 }
 
-// does sets the action and its parameters, which must be short parameters.
+// does sets the action and its parameters, which must fit in shortParams.
 func (v *Value) does(a Action, params ...uint64) {
 	*v = Value{action: a}
 	for i, x := range params {
@@ -236,13 +236,13 @@ func (v *Value) does(a Action, params ...uint64) {
 	}
 }
 
-// put sets a parameter of an action with short parameters.
+// put sets parameter i of an action whose parameters fit in shortParams.
 func (v *Value) put(i int, x uint64) {
 	f := &actions[v.action].params[i]
 	putUint(v.params[f.at:f.at+f.bytes()], x)
 }
 
-// set sets all parameters of the action from their concatenation.
+// set sets all parameters of the action. b is their concatenation.
 func (v *Value) set(b []byte) {
 	if len(b) > shortParams {
 		v.more = string(b)
@@ -251,7 +251,7 @@ func (v *Value) set(b []byte) {
 	copy(v.params[:], b)
 }
 
-// param returns a parameter of the action.
+// param returns the bytes of parameter i.
 func (v *Value) param(i int) []byte {
 	a := &actions[v.action]
 	f := &a.params[i]
@@ -261,10 +261,10 @@ func (v *Value) param(i int) []byte {
 	return v.params[f.at : f.at+f.bytes()]
 }
 
-// uint returns a parameter of at most 64 bits.
+// uint returns parameter i, which must have at most 64 bits.
 func (v *Value) uint(i int) uint64 { return toUint(v.param(i)) }
 
-// String formats the entry with the names of the program: "remote_v4 prefix=203.0.113.0/26 => set_remote_class class_id=2".
+// String returns the entry with the names that the program uses: "remote_v4 prefix=203.0.113.0/26 => set_remote_class class_id=2".
 func (e Entry) String() string {
 	if e.IsZero() {
 		return "no entry"
@@ -321,7 +321,7 @@ func meterText(m *p4entry.Meter) string {
 	}
 }
 
-// valueText formats addresses in their usual notation and everything else as a number.
+// valueText formats IP and MAC addresses in their usual notation, and all other values as numbers.
 func valueText(b []byte, width int) string {
 	switch width {
 	case 32, 128:
@@ -334,7 +334,7 @@ func valueText(b []byte, width int) string {
 	}
 }
 
-// setMeter sets the configuration of the entry's meter; nil means no configuration.
+// setMeter sets the configuration of the entry's meter. nil means that no meter is configured.
 func (e *Entry) setMeter(m *p4entry.Meter) {
 	e.meter = m
 	if m == nil {
@@ -349,8 +349,8 @@ func (e *Entry) setMeter(m *p4entry.Meter) {
 }
 
 // shown returns the rate that a switch may report for a configured rate. bmv2 stores a rate as a fraction of a packet per microsecond,
-// and reports one rate in ninety, such as 249, one too low. Rates that a switch cannot distinguish count as equal; otherwise the switch
-// would never be found converged.
+// and reports about one rate in ninety, such as 249, as one less. Rates that a switch cannot distinguish must count as equal, because
+// such a switch would otherwise never converge.
 func shown(rate int64) int64 { return int64(float64(rate) / 1e6 * 1e6) }
 
 // NewGroup returns the entry of a multicast group. ports must be in ascending order.
@@ -365,7 +365,7 @@ func NewGroup(id uint32, ports []Port) Entry {
 	return e
 }
 
-// Group returns the id and the ports of a multicast group; ok is false for any other entry.
+// Group returns the id and the ports of a multicast group. ok is false for other entries.
 func (e Entry) Group() (id uint32, ports []Port, ok bool) {
 	if e.Key.table != multicastGroups {
 		return 0, nil, false
@@ -376,7 +376,7 @@ func (e Entry) Group() (id uint32, ports []Port, ok bool) {
 	return binary.BigEndian.Uint32(e.Key.match[:]), ports, true
 }
 
-// putUint stores the low bytes of v in b, big-endian.
+// putUint stores the low-order bytes of v in b, in big-endian order.
 func putUint(b []byte, v uint64) {
 	for i := len(b) - 1; i >= 0; i-- {
 		b[i] = byte(v)
@@ -392,7 +392,7 @@ func toUint(b []byte) uint64 {
 	return v
 }
 
-// AppendBinary appends an encoding that is unique for each key and value.
+// AppendBinary appends an encoding of the entry to b. Entries with different keys or values have different encodings.
 func (e Entry) AppendBinary(b []byte) []byte {
 	b = append(b, byte(e.Key.table), byte(e.Value.action))
 	b = binary.BigEndian.AppendUint32(b, uint32(e.Key.priority))

@@ -27,7 +27,7 @@ func entries(t *testing.T, s *State) []string {
 	return texts
 }
 
-// What an operator reads in a plan, and the order in which it is written.
+// TestEntryText verifies the text of entries in plans, and the order of entries.
 func TestEntryText(t *testing.T) {
 	got := entries(t, &State{
 		Ports: map[Port]PortRole{11: Network},
@@ -143,7 +143,8 @@ func TestEpochs(t *testing.T) {
 	}
 }
 
-// What the state has itself stands in place of what it shares; the rest is there from both, in one order.
+// TestShared verifies that an entry of the state replaces a shared entry with the same key, and that all
+// entries are in one order.
 func TestShared(t *testing.T) {
 	near, far := netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24")
 	shared := &Shared{State: State{Subscribers: map[netip.Prefix]Subscriber{near: {Class: 1}, far: {Class: 1}}, Remotes: map[netip.Prefix]Class{far: 2}}}
@@ -163,7 +164,8 @@ func TestShared(t *testing.T) {
 	}
 }
 
-// A rate that bmv2 shows one lower is still the rate that was written; one that is further off is not.
+// TestRatesThatASwitchCannotHold verifies that a rate equals the rate that bmv2 reports for it, which may
+// be one less, but no other rate.
 func TestRatesThatASwitchCannotHold(t *testing.T) {
 	entry := func(rate uint32) Entry {
 		all, err := (&State{Limits: map[LimitKey]Rate{{Line: 1}: {PerSecond: rate, Burst: 5}}}).Entries()

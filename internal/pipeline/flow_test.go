@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// A flow of each family, in the canonical bytes of P4Runtime: leading zeros are gone.
+// TestReadMailFlow decodes a flow with an IPv6 and an IPv4 address in P4Runtime's canonical form,
+// which has no leading zero bytes.
 func TestReadMailFlow(t *testing.T) {
 	got, err := ReadMailFlow([][]byte{
 		{1, 44}, {2}, {7}, {5}, {3}, {1}, {2}, {1}, {0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9}, {10, 0, 0, 1},

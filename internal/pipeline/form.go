@@ -6,8 +6,8 @@ import (
 	"op25b/internal/p4entry"
 )
 
-// Form stores the entry in f in P4Runtime's form, reusing the slices of f. The bytes in f are shared with e and must not be changed. The
-// entry must not be a multicast group.
+// Form stores the entry in f and reuses the slices of f. f shares bytes with e, which must not be changed. The entry must not be a
+// multicast group.
 func (e *Entry) Form(f *p4entry.Entry) {
 	k := &e.Key
 	t := &tables[k.table]
@@ -48,8 +48,8 @@ func kindOf(k matchKind) p4entry.Kind {
 	return 0
 }
 
-// FromForm returns the entry in f. It returns ErrForeign if the program has no such table, field, action or parameter, or if a value is
-// too wide.
+// FromForm returns the entry that f represents. It returns ErrForeign if the program has no such table, field, action or parameter, or
+// if a value is too wide for its field.
 func FromForm(f *p4entry.Entry) (Entry, error) {
 	e := Entry{Key: Key{table: tableByID(f.Table), standard: f.Default, priority: f.Priority}}
 	if e.Key.table == 0 {
@@ -70,7 +70,7 @@ func FromForm(f *p4entry.Entry) (Entry, error) {
 	return e, nil
 }
 
-// take sets one field of the key from a match.
+// take sets the field of the key that m matches.
 func (k *Key) take(m *p4entry.Match) error {
 	t := &tables[k.table]
 	i := int(m.Field) - 1
@@ -89,7 +89,7 @@ func (k *Key) take(m *p4entry.Match) error {
 		if !fits(k.mask(f), m.Mask) {
 			return fmt.Errorf("key field %q: the mask %#x has more than %d bits", f.name, m.Mask, f.width)
 		}
-		if !k.matches(f) { // a mask of 0 matches anything, like an absent field
+		if !k.matches(f) { // a mask of 0 matches any value, like an absent field
 			clear(k.value(f))
 		}
 	case lpm:
@@ -125,7 +125,7 @@ func (v *Value) take(f *p4entry.Entry) error {
 	return nil
 }
 
-// fits copies a number, which may have leading zero bytes, and reports whether the destination has room for it.
+// fits copies a number, which may have leading zero bytes, into to. It reports whether the number fits.
 func fits(to, number []byte) bool {
 	for len(number) > len(to) {
 		if number[0] != 0 {

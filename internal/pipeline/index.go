@@ -5,14 +5,15 @@ import (
 	"slices"
 )
 
-// An Index finds the entry that matches when another entry is absent: the longest shorter prefix, or the line around a PPPoE session.
+// An Index finds the entry that matches when a given entry is absent: an entry with a shorter prefix, or the line that surrounds a
+// PPPoE session.
 type Index struct {
 	prefixes map[Dimension]map[netip.Prefix]Entry
-	lengths  map[Dimension]map[bool][]int // prefix lengths in use, in descending order; the inner key is true for IPv4
+	lengths  map[Dimension]map[bool][]int // the prefix lengths in use, in descending order, by dimension and by whether the prefix is IPv4
 	lines    map[Key]Entry
 }
 
-// NewIndex indexes the entries that have a number. It ignores other entries.
+// NewIndex indexes the entries that assign a number. It ignores all other entries.
 func NewIndex(entries []Entry) *Index {
 	x := &Index{
 		prefixes: map[Dimension]map[netip.Prefix]Entry{ByRemote: {}, BySubscriber: {}},
@@ -46,7 +47,7 @@ func NewIndex(entries []Entry) *Index {
 	return x
 }
 
-// Under returns the entry that matches the packets of e when e is absent; ok is false if no entry does.
+// Under returns the entry that matches the packets of e when e is absent. ok is false if there is no such entry.
 func (x *Index) Under(e Entry) (under Entry, ok bool) {
 	d, _, numbered := e.Number()
 	if !numbered || d != ByGroup && len(x.prefixes[d]) == 0 {
@@ -66,7 +67,7 @@ func (x *Index) Under(e Entry) (under Entry, ok bool) {
 	return under, ok
 }
 
-// Around returns the longest prefix of a dimension that contains p and is shorter than p.
+// Around returns the longest prefix of dimension d that contains p and is shorter than p.
 func (x *Index) Around(d Dimension, p netip.Prefix) (outer netip.Prefix, ok bool) {
 	for _, bits := range x.lengths[d][p.Addr().Is4()] {
 		if bits >= p.Bits() {

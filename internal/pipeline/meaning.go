@@ -1,37 +1,37 @@
 package pipeline
 
-// A use is the role of a table's entries in a change. The zero value means that the table is missing in meanings, which a test reports.
+// A use is the purpose of a table's entries. The zero value means that meanings lacks the table, which a test reports.
 type use uint8
 
 const (
-	forwarding  use = iota + 1 // forward frames, or hold a setting
-	numbering                  // assign a number in a dimension to packets
-	limiting                   // limit the rate of a line's new connections
+	forwarding  use = iota + 1 // entries that forward frames or have a setting
+	numbering                  // entries that assign packets a number in a dimension
+	limiting                   // entries that limit the rate of a line's new connections
 	ruling                     // rules, each under an epoch
-	epochs                     // the default entry that holds the running epoch
-	sources                    // bind an address range to a line
-	sourceCheck                // enable the source check of a line group
+	epochs                     // the default entry that sets the running epoch
+	sources                    // entries that bind an address range to a line
+	sourceCheck                // entries that enable the source check of a line group
 )
 
-// A meaning is the information about a table that the P4Info does not contain.
+// A meaning has the information about a table that a P4Info does not contain.
 type meaning struct {
 	table Table
 	use   use
 	numbers
 }
 
-// numbers locates the number, line and prefix of an entry, for tables with the use numbering.
+// numbers describes where entries of a table with the use numbering have their number, line and prefix.
 type numbers struct {
 	dimension Dimension
-	number    int // index of the parameter with the number
-	line      int // index of the parameter with a line index, or none
-	prefix    int // index of the key field with a prefix, or none
+	number    int // the index of the parameter with the number
+	line      int // the index of the parameter with a line index, or none
+	prefix    int // the index of the key field with a prefix, or none
 }
 
 const none = -1
 
-// meanings lists every table once, in the order in which entries may be written. Tables that a correct verdict requires come before
-// tables that let packets pass. Multicast groups come last.
+// meanings lists every table once, in the order in which entries may be written. Tables on which correct verdicts depend precede tables
+// that let packets pass. Multicast groups come last.
 var meanings = []meaning{
 	{table: portRoleTable, use: forwarding},
 	{table: connectionLimitTable, use: limiting},
@@ -47,7 +47,7 @@ var meanings = []meaning{
 	{table: runningEpochTable, use: epochs},
 	{table: bridgeTable, use: forwarding},
 	{table: linePortTable, use: forwarding},
-	// A line's addresses are written before the check that needs them, and removed after it.
+	// A line's addresses are written before the check that uses them, and removed after it.
 	{table: sourceV4Table, use: sources},
 	{table: sourceV6Table, use: sources},
 	{table: sourceCheckTable, use: sourceCheck},
@@ -64,14 +64,14 @@ var ranks = func() (r [multicastGroups + 1]uint8) {
 
 func (t Table) meaning() *meaning { return &meanings[ranks[t]] }
 
-// Rank returns the place of the table in the order in which entries may be written.
+// Rank returns the position of the table in the order in which entries may be written.
 func (t Table) Rank() int { return int(ranks[t]) }
 
-// A verdictMeaning is the effect of an action of the table verdict. A test requires one for every action of the table.
+// A verdictMeaning describes the effect of an action in the table verdict. A test verifies that every action of the table has one.
 type verdictMeaning struct {
 	action  Action
 	verdict VerdictAction
-	lets    bool // lets every packet that the rule matches pass
+	lets    bool // whether the action passes every packet that the rule matches
 }
 
 var verdictMeanings = []verdictMeaning{
@@ -92,7 +92,7 @@ func verdictOf(a Action) *verdictMeaning {
 	return nil
 }
 
-// actionOf returns the action of a verdict, or 0 if a rule cannot have the verdict.
+// actionOf returns the action for a verdict, or 0 if a rule cannot have the verdict.
 func actionOf(v VerdictAction) Action {
 	for _, m := range verdictMeanings {
 		if m.verdict == v {

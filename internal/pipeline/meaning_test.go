@@ -6,7 +6,8 @@ import (
 	"op25b/p4src"
 )
 
-// A table that nobody gave a meaning would be written at no time, and counted nowhere.
+// TestEveryTableHasAMeaning verifies that meanings has every table. A missing table would never be written or
+// counted.
 func TestEveryTableHasAMeaning(t *testing.T) {
 	seen := map[Table]int{}
 	for i, m := range meanings {
@@ -41,7 +42,8 @@ func TestEveryTableHasAMeaning(t *testing.T) {
 	}
 }
 
-// An action of a rule that Lets does not know would be taken for one that stops.
+// TestEveryVerdictHasAMeaning verifies that verdictMeanings has every action of the table verdict. Lets would
+// treat a missing action as one that stops packets.
 func TestEveryVerdictHasAMeaning(t *testing.T) {
 	for _, a := range tables[verdictTable].actions {
 		if verdictOf(a) == nil {
@@ -58,7 +60,8 @@ func TestEveryVerdictHasAMeaning(t *testing.T) {
 	}
 }
 
-// Every entry of a rule set has the actions of its table, and every action of the program is one of some table.
+// TestEveryActionIsTaken verifies that some table uses each action of the program, and that the schema has all
+// tables.
 func TestEveryActionIsTaken(t *testing.T) {
 	taken := map[Action]bool{}
 	for _, table := range tables[1:] {
@@ -76,7 +79,7 @@ func TestEveryActionIsTaken(t *testing.T) {
 	}
 }
 
-// How many cells the counters have goes with what is counted in them.
+// TestCounterCells verifies that the counters have as many cells as the indexes that this package computes.
 func TestCounterCells(t *testing.T) {
 	if portRuleCells != (int(MaxPort)+2)<<ruleBits {
 		t.Errorf("port_rule has %d cells, want 256 for each port", portRuleCells)

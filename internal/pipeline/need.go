@@ -2,8 +2,8 @@ package pipeline
 
 import "net/netip"
 
-// Need returns the number of entries of a state in each table, without rules. Need creates no entries, because a state that does not fit
-// may have very many.
+// Need returns the number of entries in each table for a state, excluding rules. It counts the entries without creating them, because a
+// state that does not fit may have a great many.
 func (s *State) Need() map[Table]int64 {
 	var need [lastTable + 1]int64
 	need[portRoleTable] += int64(len(s.Ports))

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What is counted without making entries is what the entries are.
+// TestNeed verifies that Need returns the numbers of the entries that Entries creates.
 func TestNeed(t *testing.T) {
 	prefix := netip.MustParsePrefix
 	s := &State{

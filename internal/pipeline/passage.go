@@ -2,20 +2,20 @@ package pipeline
 
 import "strings"
 
-// A Passage holds the results of the pipeline's table lookups for one frame. It is built from a switch's trace of the frame, table by
-// table.
+// A Passage has the results of the pipeline's table look-ups for one frame. It is built table by table from a switch's trace of the
+// frame.
 type Passage struct {
 	Line       Line
 	Leg        Leg           // 0 if no service was looked up
 	Service    Service       // 0 if no service was looked up
-	Remote     Class         // 0 for any other server
-	Subscriber Class         // 0 for an ordinary subscriber
-	Action     VerdictAction // action of the rule that matched in the verdict table; 0 if no rule matched
-	Rule       RuleID        // rule under which the frame was counted; RuleNone if no rule was
+	Remote     Class         // 0 for servers in no class
+	Subscriber Class         // 0 for a subscriber without an exemption
+	Action     VerdictAction // the verdict of the rule that matched, or 0 if no rule matched
+	Rule       RuleID        // the rule under which the frame was counted, or RuleNone if it was not counted
 }
 
-// Applied records that a table was applied and ran an action. table and action are full names in the program. key returns a field of the
-// frame's key, and param returns a parameter of the action.
+// Applied records that the frame was looked up in a table and an action ran. table and action are full names in the program. key returns
+// a field of the frame's key, and param returns a parameter of the action, by name.
 func (p *Passage) Applied(table, action string, key, param func(name string) uint64) {
 	switch ran := alias(action); alias(table) {
 	case "line", "session":
@@ -33,12 +33,12 @@ func (p *Passage) Applied(table, action string, key, param func(name string) uin
 	}
 }
 
-// Counted records the cell in which a counter counted the frame. counter is the full name in the program.
+// Counted records the cell in which a counter counted the frame. counter is its full name in the program.
 func (p *Passage) Counted(counter string, cell uint64) {
 	if alias(counter) == "port_rule" {
 		p.Rule = RuleID(cell & (1<<ruleBits - 1))
 	}
 }
 
-// alias returns the last component of a name in the program, which is the alias in the P4Info.
+// alias returns the last component of a full name, which is the alias in the P4Info.
 func alias(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }

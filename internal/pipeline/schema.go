@@ -4,10 +4,10 @@ import "fmt"
 
 //go:generate go run ./generate ../../p4src/build/op25b.p4info.txtpb schema_gen.go
 
-// A Table is a table of the program. The zero value means no table.
+// A Table identifies a table of the program. The zero value means no table.
 type Table uint8
 
-// multicastGroups is the Table of multicast groups, although they are not a table of the program.
+// multicastGroups is the Table value for multicast groups, which are not a table of the program.
 const multicastGroups = lastTable + 1
 
 // String returns the name of the table.
@@ -21,7 +21,7 @@ func (t Table) String() string {
 	return tables[t].name
 }
 
-// ID returns the P4Runtime id of the table, and 0 for multicast groups.
+// ID returns the P4Runtime id of the table. It returns 0 for multicast groups.
 func (t Table) ID() uint32 {
 	if t > lastTable {
 		return 0
@@ -29,16 +29,16 @@ func (t Table) ID() uint32 {
 	return tables[t].id
 }
 
-// OnlyDefault reports whether the table has no key, so that it holds only a default entry.
+// OnlyDefault reports whether the table has no key. Such a table has only a default entry.
 func (t Table) OnlyDefault() bool { return t <= lastTable && len(tables[t].keys) == 0 }
 
-// Metered reports whether entries of the table have a meter.
+// Metered reports whether the table's entries have a meter.
 func (t Table) Metered() bool { return t == meteredTable }
 
-// IsGroups reports whether t is the Table of multicast groups.
+// IsGroups reports whether t is the Table value for multicast groups.
 func (t Table) IsGroups() bool { return t == multicastGroups }
 
-// An Action is an action of the program. The zero value means no action, as in a default entry that was reset.
+// An Action identifies an action of the program. The zero value means no action, as in a default entry that was reset.
 type Action uint8
 
 // A matchKind is the match kind of a key field.
@@ -50,22 +50,22 @@ const (
 	ternary matchKind = "TERNARY"
 )
 
-// A table is a table of the P4Info. The id of a key field is its place in keys, counted from 1.
+// A table describes a table of the P4Info. The id of a key field is its index in keys plus 1.
 type table struct {
 	id      uint32
-	name    string // the alias in the P4Info: the last word of the name
+	name    string // the alias in the P4Info, which is the last component of the full name
 	keys    []field
 	actions []Action
 }
 
-// An action is an action of the P4Info. The id of a parameter is its place in params, counted from 1.
+// An action describes an action of the P4Info. The id of a parameter is its index in params plus 1.
 type action struct {
 	id     uint32
 	name   string
 	params []field
 }
 
-// bytes returns the total size of the parameters.
+// bytes returns the total size of the parameters in bytes.
 func (a *action) bytes() int {
 	if len(a.params) == 0 {
 		return 0
@@ -74,16 +74,16 @@ func (a *action) bytes() int {
 	return last.at + last.bytes()
 }
 
-// A field is a key field or a parameter. at is its offset in a Key or Value. In a Key, the mask of a ternary field follows its value, and
-// a byte with the prefix length precedes the value of an LPM field.
+// A field describes a key field or a parameter. at is its offset in a Key or Value. In a Key, a ternary field's mask follows its value,
+// and an LPM field's value follows a byte with the prefix length.
 type field struct {
 	name  string
 	width int
-	kind  matchKind // key fields only
+	kind  matchKind // only for key fields
 	at    int
 }
 
-// bytes returns the size of the field's value.
+// bytes returns the size of the field's value in bytes.
 func (f *field) bytes() int { return (f.width + 7) / 8 }
 
 const (
@@ -91,13 +91,13 @@ const (
 	allPortsGroup     = 2
 )
 
-// ruleBits is the number of low bits that hold the rule id in an index of the counter port_rule. The bits above hold the ingress port.
+// ruleBits is the number of low-order bits for the rule id in an index of the counter port_rule. The higher bits are the ingress port.
 const ruleBits = 8
 
-// idBase masks the low part of an id, which counts from 1. The high byte is the type of the object (P4Runtime section 6.3).
+// idBase masks the part of an id that counts from 1. The high byte is the type of the object (P4Runtime section 6.3).
 const idBase = 0xffffff
 
-// tableByID returns the table with an id, or 0 if the program has no such table.
+// tableByID returns the table with a P4Runtime id, or 0 if the program has no such table.
 func tableByID(id uint32) Table {
 	if low := id & idBase; low < uint32(len(tablesByID)) {
 		if t := tablesByID[low]; tables[t].id == id {
@@ -107,7 +107,7 @@ func tableByID(id uint32) Table {
 	return 0
 }
 
-// actionByID returns the action with an id, or 0 if the program has no such action.
+// actionByID returns the action with a P4Runtime id, or 0 if the program has no such action.
 func actionByID(id uint32) Action {
 	if low := id & idBase; low < uint32(len(actionsByID)) {
 		if a := actionsByID[low]; actions[a].id == id {
@@ -117,7 +117,7 @@ func actionByID(id uint32) Action {
 	return 0
 }
 
-// tablesByID and actionsByID index tables and actions by the low part of their ids.
+// tablesByID and actionsByID map the low part of an id to the table or action.
 var (
 	tablesByID = func() (byID [256]Table) {
 		for t := Table(1); t <= lastTable; t++ {

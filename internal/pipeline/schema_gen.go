@@ -2,7 +2,7 @@
 
 package pipeline
 
-// The tables, by rising id.
+// The tables, in ascending order of id.
 const (
 	lineTable Table = iota + 1
 	serviceTable
@@ -23,10 +23,10 @@ const (
 	rejectSourceTable
 )
 
-// lastTable is the last table of the program.
+// lastTable is the program's table with the highest id.
 const lastTable = rejectSourceTable
 
-// The places of fields in the keys of their tables.
+// The index of each key field in its table.
 const (
 	linePortKey               = 0
 	lineOuterVIDKey           = 1
@@ -62,7 +62,7 @@ const (
 	linePortInnerVIDKey       = 1
 )
 
-// keyBytes is the size of the longest key.
+// keyBytes is the size of the longest key in bytes.
 const keyBytes = 19
 
 var tables = [lastTable + 1]table{
@@ -194,7 +194,7 @@ var tables = [lastTable + 1]table{
 	},
 }
 
-// The actions, by rising id.
+// The actions, in ascending order of id.
 const (
 	setLineAction Action = iota + 1
 	setServiceAction
@@ -217,10 +217,10 @@ const (
 	setRejectSourceAction
 )
 
-// lastAction is the last action of the program.
+// lastAction is the program's action with the highest id.
 const lastAction = setRejectSourceAction
 
-// The places of parameters in their actions.
+// The index of each parameter in its action.
 const (
 	setLineLineGroupParam            = 0
 	setLineLineIndexParam            = 1
@@ -244,7 +244,7 @@ const (
 	setRejectSourceV6Param           = 1
 )
 
-// paramBytes is the size of the longest list of parameters.
+// paramBytes is the size of the longest list of parameters in bytes.
 const paramBytes = 20
 
 var actions = [lastAction + 1]action{
@@ -281,7 +281,7 @@ var actions = [lastAction + 1]action{
 	setRejectSourceAction: {id: 0x01000013, name: "set_reject_source", params: []field{{name: "v4", width: 32, at: 0}, {name: "v6", width: 128, at: 4}}},
 }
 
-// Counters and their cells.
+// The id and the number of cells of each counter.
 const (
 	portRuleCounter = 0x12000001
 	portRuleCells   = 131072
@@ -289,16 +289,16 @@ const (
 	lineMailCells   = 65536
 )
 
-// connection_meter belongs to the entries of this table.
+// meteredTable is the table whose entries have the meter connection_meter.
 const meteredTable = connectionLimitTable
 
-// The digest mail_flow_t.
+// The id and the name of the digest mail_flow_t.
 const (
 	mailFlowDigest = 0x17b55650
 	mailFlowName   = "mail_flow_t"
 )
 
-// The places of its members.
+// The index of each member of the digest.
 const (
 	mailFlowLineMember = iota
 	mailFlowLegMember

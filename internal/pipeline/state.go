@@ -1,8 +1,8 @@
-// Package pipeline is the typed Go view of p4src/op25b.p4. Only this package knows the names and ids of its tables, keys, actions and
-// counters.
+// Package pipeline is the typed Go view of p4src/op25b.p4. No other package uses the names and ids of the program's tables, keys, actions
+// and counters.
 //
-// The package converts a State, the desired content of a switch, to entries, and defines the meaning of an entry. internal/compile
-// computes the state, internal/reconcile orders the writes, and internal/p4rt sends them.
+// The package converts a State, which is the desired content of a switch, to entries, and defines the meaning of entries. Package compile
+// computes states, package reconcile orders the writes, and package p4rt sends them.
 package pipeline
 
 import (
@@ -10,15 +10,15 @@ import (
 	"sync"
 )
 
-// Numbers that the policy assigns and the pipeline matches. The pipeline uses the zero value if no entry matches: the default line group,
-// any other server, or an ordinary subscriber.
+// The types of the numbers that entries assign and match. If no entry matches, the pipeline uses zero: the unnamed line's group, servers
+// in no class, or a subscriber without an exemption.
 type (
-	Port      uint16 // v1model port number, 9 bits
-	VID       uint16 // IEEE 802.1Q VLAN id, 12 bits; 0 is untagged
-	Session   uint16 // PPPoE session id (RFC 2516); 0 is no session
+	Port      uint16 // a v1model port number, 9 bits
+	VID       uint16 // an IEEE 802.1Q VLAN id, 12 bits; 0 means untagged
+	Session   uint16 // a PPPoE session id (RFC 2516); 0 means no session
 	LineGroup uint8
-	LineIndex uint16 // 14 bits; 0 means that the line has no entry
-	Class     uint8  // class of a remote or a subscriber address
+	LineIndex uint16 // 14 bits; 0 means an unnamed line
+	Class     uint8  // the class of a remote or a subscriber address
 	Service   uint8  // 0 means "not mail"
 	Epoch     uint8  // 0 is never assigned to a rule set
 	RuleID    uint8
@@ -33,26 +33,26 @@ const (
 	MaxLineIndex LineIndex = 1<<14 - 1
 )
 
-// Rule ids of the pipeline itself; see p4src/define.p4. The rules of a policy have the ids FirstRule to LastRule.
+// The ids of the rules that are built into the pipeline, as in p4src/define.p4. The rules of a policy have the ids FirstRule to LastRule.
 const (
-	RuleNone          RuleID = 0 // no rule was looked up because the frame is not mail; never counted
-	RuleFailClosed    RuleID = 1 // port 25, but no entry matched
+	RuleNone          RuleID = 0 // no rule was looked up, because the frame is not mail; never counted
+	RuleFailClosed    RuleID = 1 // port 25 traffic that no rule matches
 	FirstRule         RuleID = 2
 	LastRule          RuleID = 247
-	RuleLaterFragment RuleID = 251 // a TCP fragment without ports that the line group does not let pass
-	RuleTinyFragment  RuleID = 252 // a TCP segment fragmented so that its ports are not in the first fragment
-	RuleUndetermined  RuleID = 253 // a frame that cannot be parsed within the bounds
-	RuleSpoofed       RuleID = 254 // a source address that does not belong to the line
+	RuleLaterFragment RuleID = 251 // a later fragment that the line group's knob monitors or drops
+	RuleTinyFragment  RuleID = 252 // a TCP fragment that ends before the ports or could overwrite them
+	RuleUndetermined  RuleID = 253 // a frame that the pipeline cannot parse
+	RuleSpoofed       RuleID = 254 // a source address that is not bound to the line
 )
 
-// Services of frames whose ports cannot be read. The services of a policy are 1 to LastService.
+// The service numbers of frames whose ports cannot be read. The services of a policy have the numbers 1 to LastService.
 const (
 	LastService          Service = 247
 	ServiceLaterFragment Service = 254
 	ServiceUndetermined  Service = 255
 )
 
-// A PortRole is the side of the network, access or network, that a line or port is on.
+// A PortRole is the side of the network, access or network, to which a port leads.
 type PortRole uint8
 
 // The roles, with their numbers in the pipeline.
@@ -61,10 +61,10 @@ const (
 	Network PortRole = 1
 )
 
-// A Leg combines the direction of a TCP segment, relative to the subscriber, with the end that the mail port is on.
+// A Leg combines a TCP segment's direction, relative to the subscriber, with the end (source or destination) that has the service's port.
 type Leg uint8
 
-// The legs. UpDst is the classic rule: a segment from a subscriber to a server's port.
+// The legs. UpDst is what classic port 25 blocking covers: segments from a subscriber to a server's port.
 const (
 	UpDst   Leg = 1
 	DownSrc Leg = 2
@@ -72,22 +72,22 @@ const (
 	UpSrc   Leg = 4
 )
 
-// A VerdictAction is the action on a segment that matches a verdict entry.
+// A VerdictAction is the action on segments that match a verdict entry.
 type VerdictAction uint8
 
 // The verdicts.
 const (
 	Permit  VerdictAction = 1
-	Monitor VerdictAction = 2 // passes and is counted under the rule that would drop it
+	Monitor VerdictAction = 2 // passes segments and counts those that Drop would stop
 	Drop    VerdictAction = 3
-	Limit   VerdictAction = 4 // new connections pass up to the line's rate
-	Reject  VerdictAction = 5 // drops and sends an ICMP error, administratively prohibited, to the subscriber
+	Limit   VerdictAction = 4 // passes new connections up to the line's rate
+	Reject  VerdictAction = 5 // drops segments and reports "administratively prohibited" to the subscriber by an ICMP error
 
 	LastVerdict = Reject
 )
 
-// A LineKey identifies a line on its switch. A line without Session has every frame of its port and VLANs, inside or outside a PPPoE
-// session, except the frames of sessions that have their own line.
+// A LineKey identifies a line on its switch. If Session is 0, every frame of the port and VLANs belongs to the line, inside or outside a
+// PPPoE session, except frames in sessions that have a line of their own.
 type LineKey struct {
 	Port     Port // an access port
 	OuterVID VID
@@ -95,19 +95,19 @@ type LineKey struct {
 	Session  Session
 }
 
-// A Line is the group and the index of a line.
+// A Line has the group and the index that an entry assigns to a line.
 type Line struct {
 	Group LineGroup
-	Index LineIndex // index of the line's counters; not 0
+	Index LineIndex // the index of the line's counters; not 0
 }
 
-// A VLANKey holds the VLAN tags of a frame.
+// A VLANKey has the VLAN ids of a frame's tags.
 type VLANKey struct{ OuterVID, InnerVID VID }
 
-// A SourceCheck is the action on packets with a source address that is not bound to their line.
+// A SourceCheck is the action on packets whose source address is not bound to their line.
 type SourceCheck uint8
 
-// The source checks, with the numbers of their verdicts. Sources of a group without a SourceCheck are not checked.
+// The source checks, which have the numbers of the corresponding verdicts. The sources of a group without a SourceCheck are not checked.
 const (
 	SourceMonitor = SourceCheck(Monitor)
 	SourceDrop    = SourceCheck(Drop)
@@ -119,34 +119,34 @@ type SourceKey struct {
 	Prefix netip.Prefix // masked
 }
 
-// A LimitKey identifies one direction of a line's new connections.
+// A LimitKey identifies a line and the direction of its new connections.
 type LimitKey struct {
 	Line LineIndex
 	From PortRole // the side that sends the opening segment
 }
 
-// A Rate is a token bucket of packets. P4Runtime's meters count whole packets per second, so the lowest rate is 1.
+// A Rate is a token bucket of packets. The lowest rate is 1, because P4Runtime's meters count whole packets per second.
 type Rate struct {
 	PerSecond uint32 // at least 1
 	Burst     uint32 // at least 1
 }
 
-// RejectFrom holds the source addresses of the ICMP errors that reject packets. If the address for a packet's family is missing, the
-// packet is dropped without an ICMP error.
+// RejectFrom has the source addresses of the ICMP errors for rejected packets. If a packet's family has no address, the packet is dropped
+// without an ICMP error.
 type RejectFrom struct{ IPv4, IPv6 netip.Addr }
 
-// A ServiceKey matches the ports of a TCP segment that comes from the side Role.
+// A ServiceKey matches on the ports of a TCP segment that arrives from the side Role.
 type ServiceKey struct {
 	Role             PortRole
 	SrcPort, DstPort PortMatch
 	Handshake        Handshake
 }
 
-// A Handshake is the part of the TCP handshake that a segment belongs to. In a match, the zero value matches any segment.
+// A Handshake is the part of the TCP handshake to which a segment belongs. In a match, the zero value matches any segment.
 type Handshake uint8
 
-// The parts of the handshake that a match can select. They distinguish server and client if both ports may be a server's: only a server
-// sends a SYN-ACK, and only a client sends a SYN.
+// The parts of the handshake on which an entry can match. If both ports of a segment may be a server's, they tell which end is the
+// server: only a server sends a SYN-ACK, and only a client sends a SYN.
 const (
 	SYN    Handshake = 1 // SYN set and ACK clear
 	SYNACK Handshake = 2
@@ -164,22 +164,22 @@ type PortMatch struct {
 	Exact bool
 }
 
-// A ServiceValue is the leg and the service of segments that match a ServiceKey. If two entries match, the larger Priority (at least 1)
-// wins.
+// A ServiceValue is the leg and the service of segments that match a ServiceKey. If several entries match, the largest Priority decides.
+// Priority must be at least 1.
 type ServiceValue struct {
 	Leg      Leg
 	Service  Service
 	Priority int32
 }
 
-// A VerdictKey is the match of one rule. A field that is not Set matches anything.
+// A VerdictKey is the match of a rule's entry. A field that is not Set matches any value.
 type VerdictKey struct {
 	Group           Match[LineGroup]
 	Leg             Match[Leg]
 	Service         Match[Service]
 	RemoteClass     Match[Class]
 	SubscriberClass Match[Class]
-	Priority        int32 // at least 1; if two entries match, the larger priority wins
+	Priority        int32 // at least 1; if several entries match, the largest priority decides
 }
 
 // A Match matches one value. The zero value matches any value.
@@ -188,52 +188,52 @@ type Match[T ~uint8] struct {
 	Set   bool
 }
 
-// Exactly returns a Match for one value.
+// Exactly returns a Match of the value v.
 func Exactly[T ~uint8](v T) Match[T] { return Match[T]{Value: v, Set: true} }
 
-// A Verdict is the action of a rule and the id under which the rule is counted.
+// A Verdict is the action of a rule and the id under which the rule's segments are counted.
 type Verdict struct {
 	Action VerdictAction
 	Rule   RuleID
 }
 
-// A BridgePort is the port at which a MAC address is reachable, and its role.
+// A BridgePort is the port behind which a MAC address is reachable, and the port's role.
 type BridgePort struct {
 	Port Port
 	Role PortRole
 }
 
-// A State is the desired content of a switch. A State does not include the epoch of its verdicts, which is chosen when they are written.
+// A State is the desired content of a switch. It does not include the epoch of the verdicts, which is chosen when they are written.
 type State struct {
-	// Shared holds the content that the state has in common with the states of other switches. It may be nil.
+	// Shared has the content that the states of several switches have in common. It may be nil.
 	Shared *Shared
 
-	Ports       map[Port]PortRole // a port that is not listed is an access port
+	Ports       map[Port]PortRole // ports that are not listed are access ports
 	Lines       map[LineKey]Line
 	Services    map[ServiceKey]ServiceValue
 	Remotes     map[netip.Prefix]Class      // IPv4 and IPv6, masked
 	Subscribers map[netip.Prefix]Subscriber // IPv4 and IPv6, masked
 	Verdicts    map[VerdictKey]Verdict
-	// SynOnly enables the drain: the verdicts drop and reject stop only new connections, so that open connections can end.
+	// SynOnly enables the drain: the verdicts Drop and Reject stop only new connections, so that open connections can end by themselves.
 	SynOnly bool
-	// Staged lists rule sets that may come into force next, the likeliest first. The switch keeps as many of them as it has room for, so
-	// that one MODIFY can put one of them in force.
+	// Staged lists rule sets that may come into force next, the most likely first. The switch keeps as many of them as it has room for,
+	// and one MODIFY can then put any of them in force.
 	Staged []map[VerdictKey]Verdict
 
 	SourceChecks map[LineGroup]SourceCheck
-	Sources      map[SourceKey]struct{} // the check applies to lines of the groups in SourceChecks
-	Limits       map[LimitKey]Rate      // a line without a rate lets no new connection pass under the verdict Limit
+	Sources      map[SourceKey]struct{} // checked only for lines of the groups in SourceChecks
+	Limits       map[LimitKey]Rate      // the verdict Limit passes no new connections of a line that is not listed
 	RejectFrom   RejectFrom
 
 	Bridge map[MAC]BridgePort
-	// LinePorts maps tags that only one line has to the access port of the line. Frames to stations that are not in Bridge use this port.
+	// LinePorts maps VLAN tags that occur on only one access port to that port. It serves frames to stations that are not in Bridge.
 	LinePorts map[VLANKey]Port
-	// NetworkPorts and AllPorts are the ports of the flood groups, in ascending order.
+	// NetworkPorts and AllPorts are the ports of the two flood groups, in ascending order.
 	NetworkPorts, AllPorts []Port
 }
 
-// A Shared holds the content that the states of several switches have in common: services, remotes, subscribers and source checks of one
-// policy. Its entries are computed once, and it must not be changed afterwards. Other fields of its State are ignored.
+// A Shared has the content that the states of several switches have in common: the services, remotes, subscribers and source checks of
+// one policy. The other fields of its State are ignored. Its entries are computed once, so it must not be changed after its first use.
 type Shared struct {
 	State State
 
@@ -255,7 +255,7 @@ func (s *Shared) entries() ([]Entry, error) {
 	return s.all, s.err
 }
 
-// allowed returns the entries. It returns ErrInvalid if the contract does not allow one of them.
+// allowed returns the entries of s. It returns ErrInvalid if the contract does not allow one of them.
 func (s *Shared) allowed(c *Contract) ([]Entry, error) {
 	all, err := s.entries()
 	if err != nil {

@@ -6,18 +6,20 @@ import (
 	"net"
 )
 
-// The methods below define how documents write the vocabulary.
+// The methods below define how documents write these types; see strict.Scalar and strict.Number.
 
-// Range excludes 0, which P4Runtime targets reserve, and MaxPort, which is the CPU port of many switches.
+// Range returns the smallest and largest port number in documents. It excludes 0, which P4Runtime targets
+// reserve, and MaxPort, which is the CPU port of many switches.
 func (Port) Range() (lo, hi uint64) { return 1, uint64(MaxPort) - 1 }
 
-// Range includes 0, which means untagged frames.
+// Range returns the smallest and largest VLAN id. It includes 0, which means untagged frames.
 func (VID) Range() (lo, hi uint64) { return 0, uint64(MaxVID) }
 
-// Range excludes 0, which means frames outside a session.
+// Range returns the smallest and largest PPPoE session id. It excludes 0, which means frames outside a
+// session.
 func (Session) Range() (lo, hi uint64) { return 1, uint64(MaxSession) }
 
-// Accepts returns the valid roles for messages.
+// Accepts lists the valid roles.
 func (PortRole) Accepts() string { return "access or network" }
 
 // Parse parses the name of a role.
@@ -33,10 +35,10 @@ func (r *PortRole) Parse(text string) error {
 	return nil
 }
 
-// Accepts returns an example of a MAC address for messages.
+// Accepts describes a MAC address by an example.
 func (MAC) Accepts() string { return `a MAC address such as "02:00:00:00:01:01"` }
 
-// Parse parses a MAC address of 48 bits.
+// Parse parses a 48-bit MAC address.
 func (m *MAC) Parse(text string) error {
 	hw, err := net.ParseMAC(text)
 	if err != nil {

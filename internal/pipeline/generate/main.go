@@ -1,5 +1,6 @@
-// Command generate writes the schema of internal/pipeline from a P4Info: the tables with their ids, keys, widths and actions, the actions
-// with their parameters, and the ids of counters and digests. The purpose of a table is not in a P4Info; meaning.go defines it.
+// Command generate writes the schema of internal/pipeline from a P4Info. The schema has the tables with their ids, keys, widths and
+// actions, the actions with their parameters, and the ids of counters and digests. A P4Info does not contain the purpose of a table,
+// which meaning.go defines.
 //
 //	go run ./generate P4INFO.txtpb OUT.go
 package main
@@ -36,7 +37,7 @@ func run(args []string) error {
 	return os.WriteFile(args[1], text, 0o644)
 }
 
-// schema returns the Go source for the P4Info in a file.
+// schema returns the Go source of the schema for the P4Info in a file.
 func schema(file string) ([]byte, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -65,25 +66,25 @@ type writer struct {
 
 func (w *writer) line(format string, args ...any) { fmt.Fprintf(&w.out, format+"\n", args...) }
 
-// ours returns the tables or actions of the program, in ascending order of id. Actions whose id the program does not fix, such as
-// NoAction, belong to p4c.
+// ours returns the tables, actions or counters that the program defines, in ascending order of id. It omits objects whose id p4c
+// assigned, such as NoAction.
 func ours[T interface{ GetPreamble() *configv1.Preamble }](all []T, ours func(uint32) bool) []T {
 	kept := slices.DeleteFunc(slices.Clone(all), func(x T) bool { return !ours(x.GetPreamble().GetId()) })
 	slices.SortFunc(kept, func(a, b T) int { return cmp.Compare(a.GetPreamble().GetId(), b.GetPreamble().GetId()) })
 	return kept
 }
 
-// fixed reports whether id.p4 defines the id. Such ids count from 1 below the prefix.
+// fixed reports whether id.p4 defines the id. Without the type prefix, such ids count from 1, while p4c assigns large ids.
 func fixed(id uint32) bool { return id&0xffffff < 0x1000 }
 
 func (w *writer) tables() error {
 	all := ours(w.info.GetTables(), fixed)
-	w.line("// The tables, by rising id.\nconst (")
+	w.line("// The tables, in ascending order of id.\nconst (")
 	for i, t := range all {
 		w.line("%sTable%s", camel(t.GetPreamble().GetAlias()), start(i, " Table = iota + 1"))
 	}
-	w.line(")\n\n// lastTable is the last table of the program.\nconst lastTable = %sTable\n", camel(all[len(all)-1].GetPreamble().GetAlias()))
-	w.line("// The places of fields in the keys of their tables.\nconst (")
+	w.line(")\n\n// lastTable is the program's table with the highest id.\nconst lastTable = %sTable\n", camel(all[len(all)-1].GetPreamble().GetAlias()))
+	w.line("// The index of each key field in its table.\nconst (")
 	for _, t := range all {
 		for i, m := range t.GetMatchFields() {
 			w.line("%sKey = %d", camel(t.GetPreamble().GetAlias()+"_"+m.GetName()), i)
@@ -111,7 +112,7 @@ func (w *writer) tables() error {
 			case configv1.MatchField_EXACT:
 				kind = "exact"
 			case configv1.MatchField_LPM:
-				kind, size = "lpm", size+1 // a byte of prefix length
+				kind, size = "lpm", size+1 // one byte for the prefix length
 			case configv1.MatchField_TERNARY:
 				kind, size = "ternary", 2*size // a mask
 			default:
@@ -126,12 +127,12 @@ func (w *writer) tables() error {
 		rows.WriteString("},\n")
 		longest = max(longest, at)
 	}
-	w.line("// keyBytes is the size of the longest key.\nconst keyBytes = %d\n", longest)
+	w.line("// keyBytes is the size of the longest key in bytes.\nconst keyBytes = %d\n", longest)
 	w.line("var tables = [lastTable + 1]table{\n%s}\n", rows.String())
 	return nil
 }
 
-// taken returns the actions that entries of a table, including its default entry, may have.
+// taken returns the actions that a table's entries, including its default entry, may have.
 func (w *writer) taken(t *configv1.Table) []string {
 	var names []string
 	for _, a := range ours(w.info.GetActions(), fixed) {
@@ -144,12 +145,12 @@ func (w *writer) taken(t *configv1.Table) []string {
 
 func (w *writer) actions() error {
 	all := ours(w.info.GetActions(), fixed)
-	w.line("// The actions, by rising id.\nconst (")
+	w.line("// The actions, in ascending order of id.\nconst (")
 	for i, a := range all {
 		w.line("%sAction%s", camel(a.GetPreamble().GetAlias()), start(i, " Action = iota + 1"))
 	}
-	w.line(")\n\n// lastAction is the last action of the program.\nconst lastAction = %sAction\n", camel(all[len(all)-1].GetPreamble().GetAlias()))
-	w.line("// The places of parameters in their actions.\nconst (")
+	w.line(")\n\n// lastAction is the program's action with the highest id.\nconst lastAction = %sAction\n", camel(all[len(all)-1].GetPreamble().GetAlias()))
+	w.line("// The index of each parameter in its action.\nconst (")
 	for _, a := range all {
 		for i, p := range a.GetParams() {
 			w.line("%sParam = %d", camel(a.GetPreamble().GetAlias()+"_"+p.GetName()), i)
@@ -182,14 +183,14 @@ func (w *writer) actions() error {
 		rows.WriteString("},\n")
 		longest = max(longest, at)
 	}
-	w.line("// paramBytes is the size of the longest list of parameters.\nconst paramBytes = %d\n", longest)
+	w.line("// paramBytes is the size of the longest list of parameters in bytes.\nconst paramBytes = %d\n", longest)
 	w.line("var actions = [lastAction + 1]action{\n%s}\n", rows.String())
 	return nil
 }
 
-// rest writes the counters, the table with meters, and the digests.
+// rest writes the counters, the metered table and the digests.
 func (w *writer) rest() {
-	w.line("// Counters and their cells.\nconst (")
+	w.line("// The id and the number of cells of each counter.\nconst (")
 	for _, c := range ours(w.info.GetCounters(), fixed) {
 		name := camel(c.GetPreamble().GetAlias())
 		w.line("%sCounter = 0x%08x\n%sCells = %d", name, c.GetPreamble().GetId(), name, c.GetSize())
@@ -198,15 +199,15 @@ func (w *writer) rest() {
 	for _, m := range w.info.GetDirectMeters() {
 		for _, t := range w.info.GetTables() {
 			if t.GetPreamble().GetId() == m.GetDirectTableId() {
-				w.line("// %s belongs to the entries of this table.\nconst meteredTable = %sTable\n", m.GetPreamble().GetAlias(), camel(t.GetPreamble().GetAlias()))
+				w.line("// meteredTable is the table whose entries have the meter %s.\nconst meteredTable = %sTable\n", m.GetPreamble().GetAlias(), camel(t.GetPreamble().GetAlias()))
 			}
 		}
 	}
 	for _, d := range w.info.GetDigests() {
 		name := d.GetPreamble().GetName()
 		short := camel(strings.TrimSuffix(name, "_t"))
-		w.line("// The digest %s.\nconst (\n%sDigest = 0x%08x\n%sName = %q\n)\n", name, short, d.GetPreamble().GetId(), short, name)
-		w.line("// The places of its members.\nconst (")
+		w.line("// The id and the name of the digest %s.\nconst (\n%sDigest = 0x%08x\n%sName = %q\n)\n", name, short, d.GetPreamble().GetId(), short, name)
+		w.line("// The index of each member of the digest.\nconst (")
 		var members []string
 		for i, m := range w.info.GetTypeInfo().GetStructs()[d.GetTypeSpec().GetStruct().GetName()].GetMembers() {
 			w.line("%sMember%s", camel(strings.TrimSuffix(name, "_t")+"_"+m.GetName()), start(i, " = iota"))
@@ -216,7 +217,7 @@ func (w *writer) rest() {
 	}
 }
 
-// restrictions returns the annotations that restrict a table or action, each on one line.
+// restrictions returns the restriction annotations of a table or action, each on one line.
 func restrictions(p *configv1.Preamble) []string {
 	var all []string
 	for _, a := range p.GetAnnotations() {
@@ -230,7 +231,7 @@ func restrictions(p *configv1.Preamble) []string {
 
 func bytesOf(bits int32) int { return int(bits+7) / 8 }
 
-// start returns the text after the name of a constant: first for the first constant of a block.
+// start returns the text that follows the name of constant i in a block, which is first for the first constant and empty for all others.
 func start(i int, first string) string {
 	if i == 0 {
 		return first
@@ -238,7 +239,7 @@ func start(i int, first string) string {
 	return ""
 }
 
-// camel converts a P4 name, whose words are separated by _, to a Go name.
+// camel converts a P4 name with underscores to a Go name.
 func camel(name string) string {
 	var b strings.Builder
 	for i, word := range strings.Split(name, "_") {

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// A schema that is older than the P4Info would have the controller write entries of a program that is not there.
+// TestSchemaIsCurrent verifies that schema_gen.go matches the P4Info. With an outdated schema, the controller
+// would write entries for another program.
 func TestSchemaIsCurrent(t *testing.T) {
 	want, err := schema("../../../p4src/build/op25b.p4info.txtpb")
 	if err != nil {
