@@ -1,7 +1,7 @@
-// Package budget kills a process that exceeds its memory budget, so that the process cannot exhaust the host. It is for tests only.
+// Package budget kills a process that exceeds its memory budget, so that a test cannot exhaust the host's memory. It is for tests only.
 //
-// The package reads the peak of resident memory (VmHWM) from /proc. A memory cgroup would be exact, but tests rarely have the permission to
-// create one.
+// The package reads a process's peak resident memory (VmHWM) from /proc. A memory cgroup would be exact, but tests rarely have the
+// permission to create one.
 package budget
 
 import (
@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// ErrExceeded is wrapped in the error that Budget.Err returns.
+// ErrExceeded is wrapped by the error of Budget.Err.
 var ErrExceeded = errors.New("memory budget exceeded")
 
-// lookEvery is the interval between readings. A process that allocates 1 GiB a second exceeds its budget by about 50 MiB before it is
+// lookEvery is the interval between readings. A process that allocates 1 GiB per second exceeds its budget by about 50 MiB before it is
 // killed.
 const lookEvery = 50 * time.Millisecond
 
@@ -27,12 +27,12 @@ type Budget struct {
 	limit int // MiB
 	over  chan struct{}
 
-	mu   sync.Mutex // guards everything that follows
+	mu   sync.Mutex // guards the fields below
 	peak int        // MiB
 }
 
-// Start watches a process until ended is closed, and kills it with SIGKILL when its resident memory exceeds limit MiB. The caller closes
-// ended after it has waited for the process. On systems without /proc the process is not watched, and Peak returns 0.
+// Start watches a process until ended is closed, and kills the process with SIGKILL when its resident memory exceeds limit MiB. The caller
+// must wait for the process and then close ended. On systems without /proc, the process is not watched, and Peak returns 0.
 func Start(name string, p *os.Process, limit int, ended <-chan struct{}) *Budget {
 	b := &Budget{name: name, limit: limit, over: make(chan struct{})}
 	go b.watch(p, ended)
@@ -45,7 +45,7 @@ func (b *Budget) watch(p *os.Process, ended <-chan struct{}) {
 	for {
 		if mib, err := Resident(p.Pid); err == nil && b.look(mib) {
 			close(b.over)
-			_ = p.Kill() // Kill fails if the process has already ended
+			_ = p.Kill() // ignore the error, because the process may already have ended
 			return
 		}
 		select {
@@ -74,7 +74,7 @@ func (b *Budget) Peak() int {
 // Exceeded returns a channel that is closed when the process exceeds its budget.
 func (b *Budget) Exceeded() <-chan struct{} { return b.over }
 
-// Err returns an error with the peak and the limit if the process has exceeded its budget, and nil otherwise.
+// Err returns an error that states the peak and the limit if the process has exceeded its budget. Otherwise it returns nil.
 func (b *Budget) Err() error {
 	select {
 	case <-b.over:

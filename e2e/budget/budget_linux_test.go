@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// hogVariable makes this test binary allocate memory and then wait.
+// hogVariable is the environment variable that makes this test binary allocate memory and then
+// wait.
 const hogVariable = "OP25B_BUDGET_HOG"
 
 func TestMain(m *testing.M) {
@@ -22,11 +23,11 @@ func TestMain(m *testing.M) {
 		all[i] = 1
 	}
 	fmt.Println("taken")
-	time.Sleep(time.Minute) // its parent kills it much earlier
+	time.Sleep(time.Minute) // the parent kills this process much earlier
 	fmt.Println(all[0])
 }
 
-// hog is a process that allocates 64 MiB, under a budget.
+// hog starts a process that allocates 64 MiB, with the given budget in MiB.
 func hog(t *testing.T, limit int) (b *Budget, p *os.Process, ended chan struct{}) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -40,7 +41,7 @@ func hog(t *testing.T, limit int) (b *Budget, p *os.Process, ended chan struct{}
 	}
 	ended = make(chan struct{})
 	b = Start("hog", cmd.Process, limit, ended)
-	_, _ = out.Read(make([]byte, 16)) // it has allocated the memory, or has ended
+	_, _ = out.Read(make([]byte, 16)) // wait until the process has allocated the memory or has ended
 	go func() {
 		_ = cmd.Wait()
 		close(ended)

@@ -8,36 +8,35 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 )
 
-// A Step is one WriteRequest. Request is a mutation of the whole request; it is empty if the request has none.
+// A Step is one WriteRequest. Request is the mutation of the request as a whole, or empty if there is none.
 type Step struct {
 	Request Mutation
 	Updates []*p4v1.Update
 }
 
-// Constants of a Drawer: the table sizes at which it switches between adding and removing entries, and the frequencies of irregular
-// updates.
+// The table sizes at which a Drawer switches between adding and removing entries, and the frequencies of irregular updates.
 const (
-	fewEntries   = 30  // below this number of entries, most updates add
-	manyEntries  = 120 // above this number of entries, most updates delete
+	fewEntries   = 30  // if fewer entries are installed, most updates add entries
+	manyEntries  = 120 // if more entries are installed, most updates delete entries
 	maxBatch     = 24
-	smallTable   = 64 // tables up to this size are sometimes filled completely
-	mutatedIn    = 3  // one update in this many is mutated
-	careless     = 40 // one entry in this many ignores the program's restrictions
-	triesToAllow = 80 // maximum number of attempts to draw an entry that the restrictions allow
+	smallTable   = 64 // the size up to which a table is sometimes filled completely
+	mutatedIn    = 3  // one in this many updates is mutated
+	careless     = 40 // one in this many entries is drawn without regard for the program's restrictions
+	triesToAllow = 80 // the maximum number of attempts to draw an entry that the restrictions allow
 )
 
-// A Drawer draws writes for a switch in the state of a model. Equal sequences of random numbers yield equal writes.
+// A Drawer draws writes for a switch in the state of a model. Equal sequences of random numbers result in equal writes.
 type Drawer struct {
 	r     *rand.Rand
 	m     *Model
 	p     *Program
-	turn  int // index of the next mutation
-	turnR int // index of the next mutation of a whole request
+	turn  int // the index of the next mutation of an update
+	turnR int // the index of the next mutation of a whole request
 	avoid []Mutation
 }
 
-// NewDrawer returns a Drawer for the switch that a model represents. The mutations in avoid are not drawn; the switch does not recover from
-// them.
+// NewDrawer returns a Drawer for the switch that a model represents. It does not draw the mutations in avoid, from which the switch does
+// not recover.
 func NewDrawer(r *rand.Rand, m *Model, avoid ...Mutation) *Drawer {
 	return &Drawer{r: r, m: m, p: m.program, turn: r.IntN(len(mutators)), turnR: r.IntN(len(requests)), avoid: avoid}
 }
@@ -60,8 +59,8 @@ func (d *Drawer) Step() Step {
 	return Step{Updates: d.batch(1 + d.r.IntN(maxBatch))}
 }
 
-// Only draws a request with a given mutation, in one update or in the request itself. It returns false if the mutation is not possible in
-// the current state.
+// Only draws a request with a given mutation, either in a single update or in the request as a whole. It returns false if the mutation is
+// not possible in the present state.
 func (d *Drawer) Only(x Mutation) (Step, bool) {
 	if slices.Contains(requests, x) {
 		return Step{Request: x}, true
@@ -90,7 +89,7 @@ func (d *Drawer) batch(n int) []*p4v1.Update {
 	return out
 }
 
-// fill draws inserts that fill a small table, and one insert beyond the table's size.
+// fill draws inserts that fill a small table, and one more insert.
 func (d *Drawer) fill() []*p4v1.Update {
 	var small []*table
 	for _, t := range d.p.tables {
@@ -115,7 +114,7 @@ func (d *Drawer) fill() []*p4v1.Update {
 	return out
 }
 
-// drain draws deletes of all entries of a table.
+// drain draws deletions of all entries of a table.
 func (d *Drawer) drain() []*p4v1.Update {
 	t := d.p.tables[d.r.IntN(len(d.p.tables))]
 	var out []*p4v1.Update
@@ -130,7 +129,7 @@ func (d *Drawer) drain() []*p4v1.Update {
 	return out
 }
 
-// space reports whether the number of possible keys of a table is much larger than n.
+// space reports whether a table has many more possible keys than n.
 func (t *table) space(n int) bool {
 	bits := int32(0)
 	for _, f := range t.fields {
@@ -139,7 +138,7 @@ func (t *table) space(n int) bool {
 	return bits > 2*int32(big.NewInt(int64(n)).BitLen()) && !t.isConst
 }
 
-// valid draws an update without intended irregularities.
+// valid draws an update that is not mutated.
 func (d *Drawer) valid() *p4v1.Update {
 	add, remove := 5, 3
 	switch n := d.m.Installed(); {

@@ -15,7 +15,8 @@ func (d *Drawer) bytes(n int) []byte {
 	return b
 }
 
-// number draws a number of the given width: a small number, one of the largest, or any number.
+// number draws a number of the given width. It is a small number, one of the two largest, or any
+// number.
 func (d *Drawer) number(bits int32) *big.Int {
 	most := ones(bits)
 	n := number(d.bytes(int(bits+7) / 8))
@@ -30,7 +31,7 @@ func (d *Drawer) number(bits int32) *big.Int {
 	return n.And(n, most)
 }
 
-// match draws a match on a field, or returns nil to omit the field.
+// match draws a match on a field. It returns nil to omit the field.
 func (d *Drawer) match(f *configv1.MatchField) *p4v1.FieldMatch {
 	bits := f.GetBitwidth()
 	x := &p4v1.FieldMatch{FieldId: f.GetId()}

@@ -7,8 +7,8 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 )
 
-// installed draws an installed entry that a client may change, from a table that wants accepts; a nil wants accepts all tables. It returns
-// nil if 30 draws yield no such entry.
+// installed draws an installed entry that a client may change, from a table for which wants returns true. If wants is nil, any table will
+// do. installed returns nil if 30 draws find no such entry.
 func (d *Drawer) installed(wants func(*table) bool) *p4v1.TableEntry {
 	if len(d.m.keys) == 0 {
 		return nil
@@ -36,7 +36,7 @@ func keyOf(e *p4v1.TableEntry) *p4v1.TableEntry {
 
 func deletion(e *p4v1.TableEntry) *p4v1.Update { return update(p4v1.Update_DELETE, keyOf(e)) }
 
-// insert draws a new entry of a table; a nil t means any table.
+// insert draws an insert of a new entry into a table. If t is nil, it draws the table too.
 func (d *Drawer) insert(t *table) *p4v1.Update {
 	var e *p4v1.TableEntry
 	for range 8 {
@@ -52,7 +52,7 @@ func (d *Drawer) insert(t *table) *p4v1.Update {
 	return update(p4v1.Update_INSERT, e)
 }
 
-// entry draws an entry. Most of the drawn entries satisfy the program's restrictions.
+// entry draws an entry. Most of these entries satisfy the program's restrictions.
 func (d *Drawer) entry(t *table) *p4v1.TableEntry {
 	e := &p4v1.TableEntry{TableId: t.id}
 	free := d.r.IntN(careless) == 0
@@ -83,14 +83,14 @@ func (d *Drawer) modify(old *p4v1.TableEntry) *p4v1.Update {
 	return update(p4v1.Update_MODIFY, e)
 }
 
-// content draws the action and the other non-key parts of an entry.
+// content draws an entry's action and the other parts that do not belong to the key.
 func (d *Drawer) content(t *table, e *p4v1.TableEntry, free bool) {
 	e.Action = d.action(t, configv1.ActionRef_DEFAULT_ONLY, free)
 	if d.r.IntN(5) == 0 {
 		e.Metadata = d.bytes(1 + d.r.IntN(12))
 	}
 	if t.idle && d.r.IntN(3) == 0 {
-		e.IdleTimeoutNs = (1 + d.r.Int64N(1000)) * 3_600_000_000_000 // hours, so that no entry expires during a test
+		e.IdleTimeoutNs = (1 + d.r.Int64N(1000)) * 3_600_000_000_000 // at least an hour, so that no entry expires during a test
 	}
 	if t.counter && d.r.IntN(3) == 0 {
 		e.CounterData = &p4v1.CounterData{PacketCount: d.r.Int64N(1000), ByteCount: d.r.Int64N(1 << 40)}
@@ -100,7 +100,7 @@ func (d *Drawer) content(t *table, e *p4v1.TableEntry, free bool) {
 	}
 }
 
-// action draws an action of a table whose scope differs from forbidden. It returns nil if the table has none.
+// action draws an action of a table. The scope forbidden is excluded. action returns nil if the table has no other action.
 func (d *Drawer) action(t *table, forbidden configv1.ActionRef_Scope, free bool) *p4v1.TableAction {
 	var refs []*configv1.ActionRef
 	for _, r := range t.refs {
@@ -139,7 +139,7 @@ func (d *Drawer) meter() *p4v1.MeterConfig {
 	return c
 }
 
-// defaultEntry draws a change of a default entry that is not const.
+// defaultEntry draws a change of a table's default entry, unless that entry is const.
 func (d *Drawer) defaultEntry() *p4v1.Update {
 	for range 30 {
 		t := d.p.tables[d.r.IntN(len(d.p.tables))]
@@ -155,7 +155,7 @@ func (d *Drawer) defaultEntry() *p4v1.Update {
 	return d.group()
 }
 
-// direct draws a change of an entry's counter or meter. It returns nil if no entry has one.
+// direct draws a change of the counter or the meter of an entry. It returns nil if no entry has one.
 func (d *Drawer) direct() *p4v1.Update {
 	e := d.installed(func(t *table) bool { return t.counter || t.meter })
 	if e == nil {
@@ -176,7 +176,7 @@ func (d *Drawer) direct() *p4v1.Update {
 	return &p4v1.Update{Type: p4v1.Update_MODIFY, Entity: x}
 }
 
-// groups is the maximum number of multicast groups that a Drawer creates.
+// groups is the number of multicast groups that a Drawer can create.
 const groups = 16
 
 func (d *Drawer) group() *p4v1.Update {

@@ -2,18 +2,19 @@ package p4fuzz
 
 import p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 
-// Habits are a switch's deviations from the specification in how it stores accepted writes. A Model applies the same deviations. The zero
-// value has no deviations.
+// Habits are a switch's deviations from the specification in how it stores accepted writes. A Model reproduces them. The zero value means
+// that there are none.
 type Habits struct {
-	KeepsMeter  bool // a MODIFY without meter_config leaves the meter unchanged; section 9.1.7 requires a reset
-	FloatRates  bool // stores rates as floating-point units per microsecond, and returns the rounded values
-	NoExcess    bool // loses eburst
-	KeepsPorts  bool // returns the port of a replica with the bytes of the write; section 8.4 requires the shortest form
-	NoIsConst   bool // does not return is_const
-	NoGroupData bool // loses the metadata of a multicast group; section 9.5.1 requires it in reads
+	KeepsMeter  bool // a MODIFY without meter_config leaves the meter unchanged, although section 9.1.7 requires a reset
+	FloatRates  bool // rates are stored as floating-point units per microsecond and returned rounded
+	NoExcess    bool // eburst is lost
+	KeepsPorts  bool // a replica's port is returned as it was written, although section 8.4 requires the shortest form
+	NoIsConst   bool // is_const is not returned
+	NoGroupData bool // a multicast group's metadata is lost, although section 9.5.1 requires it in reads
 }
 
-// entry converts a written entry to the form that the switch returns. old is the previous entry, from which an omitted meter is taken.
+// entry converts a written entry to the form that the switch returns. If the switch keeps an omitted meter, the meter is taken from old,
+// which is the previous entry.
 func (h Habits) entry(e, old *p4v1.TableEntry) {
 	if e.MeterConfig == nil {
 		if h.KeepsMeter {

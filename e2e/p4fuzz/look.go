@@ -25,7 +25,7 @@ func (m *Model) lookEntry(s *sight, op p4v1.Update_Type, e *p4v1.TableEntry) {
 	}
 	s.key = append(s.key, t.lookKey(e)...)
 	if t.ternary && e.GetPriority() < 0 {
-		s.rest = append(s.rest, NegativePriority) // not in key: some switches look up the entry before they check the priority
+		s.rest = append(s.rest, NegativePriority) // not added to key, because some switches look up the entry before they check the priority
 	}
 	if len(t.fields) == 0 {
 		if op == p4v1.Update_INSERT {
@@ -79,7 +79,7 @@ func (m *Model) lookEntry(s *sight, op p4v1.Update_Type, e *p4v1.TableEntry) {
 	s.apply = func() { m.put(t, clean, old) }
 }
 
-// put installs an entry. Section 9.1.7 defines the effect of the parts that an INSERT or a MODIFY omits.
+// put installs an entry. Parts that an INSERT or a MODIFY omits have the effect that section 9.1.7 defines.
 func (m *Model) put(t *table, e, old *p4v1.TableEntry) {
 	if e.GetAction() == nil && old != nil {
 		e.Action = old.GetAction()
@@ -133,7 +133,7 @@ func (m *Model) lookDefault(s *sight, t *table, op p4v1.Update_Type, e *p4v1.Tab
 	s.apply = func() { m.setDefault(t, clean.GetAction().GetAction(), clean.GetMetadata()) }
 }
 
-// lookKey finds the irregularities of match and priority (section 9.1.1).
+// lookKey finds the irregularities of an entry's match and priority (section 9.1.1).
 func (t *table) lookKey(e *p4v1.TableEntry) []Mutation {
 	var out []Mutation
 	seen := map[uint32]bool{}
@@ -236,9 +236,9 @@ func lookMatch(f *configv1.MatchField, x *p4v1.FieldMatch) []Mutation {
 	return append(out, wrong)
 }
 
-// canonicalEntry returns an entry in the form that a switch must return: every number in its shortest form, and no range that covers all
-// values. It removes is_const, and removes a negative priority if the key has no priority. Other irregular parts remain, because such
-// entries are not installed.
+// canonicalEntry returns an entry in the form in which a switch must return it. Every number has its shortest form, and ranges that
+// cover all values are omitted. is_const is removed, and so is a negative priority if the key has no priority. Other irregular parts
+// remain, because entries with them are not installed.
 func canonicalEntry(t *table, in *p4v1.TableEntry) *p4v1.TableEntry {
 	e := clone(in)
 	e.Match = slices.DeleteFunc(e.Match, func(x *p4v1.FieldMatch) bool {

@@ -7,7 +7,7 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 )
 
-// lookAction finds the irregularities of the action of an INSERT or MODIFY (section 9.1.2).
+// lookAction finds the irregularities of the action in an INSERT or a MODIFY (section 9.1.2).
 func (p *Program) lookAction(t *table, op p4v1.Update_Type, e *p4v1.TableEntry) []Mutation {
 	if e.GetAction() == nil {
 		if op == p4v1.Update_INSERT {
@@ -66,7 +66,7 @@ func (p *Program) lookAction(t *table, op p4v1.Update_Type, e *p4v1.TableEntry) 
 	return out
 }
 
-// lookExtras finds the irregularities of the parts of an entry other than key and action (sections 9.1.7 and 9.1.8).
+// lookExtras finds the irregularities of the other parts of an entry, which are neither key nor action (sections 9.1.7 and 9.1.8).
 func (t *table) lookExtras(e *p4v1.TableEntry) []Mutation {
 	var out []Mutation
 	if e.GetIdleTimeoutNs() != 0 && !t.idle {
@@ -94,7 +94,7 @@ func (t *table) lookCounter(c *p4v1.CounterData) []Mutation {
 	return nil
 }
 
-// lookMeter finds the irregularities of the configuration of a meter (section 9.4). All meters of the tested programs are two-rate meters.
+// lookMeter finds the irregularities of a meter's configuration (section 9.4). All meters of the tested programs are two-rate meters.
 func (t *table) lookMeter(c *p4v1.MeterConfig) []Mutation {
 	if !t.meter {
 		return []Mutation{MeterUnsupported}
@@ -119,8 +119,8 @@ func (t *table) lookMeter(c *p4v1.MeterConfig) []Mutation {
 	return out
 }
 
-// lookDirect finds the irregularities that updates of direct counters and of direct meters have in common (sections 9.3.1 and 9.4.1). It
-// returns the table and the entry that the update refers to.
+// lookDirect finds the irregularities that both direct counters and direct meters can have (sections 9.3.1 and 9.4.1). It returns the
+// table and a copy of the entry that the update refers to.
 func (m *Model) lookDirect(s *sight, op p4v1.Update_Type, e *p4v1.TableEntry) (*table, *p4v1.TableEntry) {
 	if op == p4v1.Update_INSERT {
 		s.key = append(s.key, DirectInsert)

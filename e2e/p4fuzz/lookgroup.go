@@ -4,7 +4,8 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 )
 
-// Limits of v1model's standard metadata: egress_port has 9 bits, and 511 means drop; egress_rid has 16 bits.
+// The limits of v1model's standard metadata. egress_port has 9 bits, of which the value 511 means drop, and
+// egress_rid has 16 bits.
 const (
 	maxPort     = 510
 	maxInstance = 1<<16 - 1

@@ -9,25 +9,25 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// Answers maps each mutation to the code with which a switch answers it. OK means that the switch accepts the mutation, because it must or
-// because it does not detect it.
+// Answers maps each mutation to the switch's answer. OK means that the switch accepts the mutation, either because it must or because it
+// does not detect the mutation.
 type Answers map[Mutation]codes.Code
 
-// A Model holds the expected state of a switch and judges writes to it. It processes the updates of a batch in order, as the switches under
-// test do. The specification (section 12.1) permits other orders, so a client must not rely on this order.
+// A Model contains the expected state of a switch and judges writes to that switch. It processes the updates of a batch in order, as the
+// switches under test do. Clients must not rely on this order, because the specification permits other orders (section 12.1).
 type Model struct {
 	program *Program
 	answers Answers
 	habits  Habits
 
-	entries  map[string]*p4v1.TableEntry // by key; in canonical form
-	keys     []string                    // keys of entries, in an order that depends only on the seed
-	at       map[string]int              // index of each key in keys
-	count    map[uint32]int              // number of entries by table
-	sizes    map[uint32]int              // sizes of tables that hold fewer entries than the P4Info states
+	entries  map[string]*p4v1.TableEntry // the entries in canonical form, by key
+	keys     []string                    // the keys of entries, in an order that depends only on the seed
+	at       map[string]int              // the index of each key in keys
+	count    map[uint32]int              // the number of entries, by table
+	sizes    map[uint32]int              // the sizes of tables that can hold fewer entries than the P4Info states
 	defaults map[uint32]*p4v1.TableEntry
 	groups   map[uint32]*p4v1.MulticastGroupEntry
-	texts    map[string]string // expected text of each entity in a read, by key
+	texts    map[string]string // the expected text of each entity in a read, by key
 }
 
 // NewModel returns the model of a switch to which the program has just been pushed.
@@ -43,17 +43,17 @@ func NewModel(p *Program, a Answers, h Habits) *Model {
 	return m
 }
 
-// A Judgement is the model's result for one update.
+// A Judgement is the model's prediction for one update.
 type Judgement struct {
 	Mutations []Mutation
-	Allowed   []codes.Code // codes that the switch may return
+	Allowed   []codes.Code // the codes that the switch may return
 	apply     func()
 }
 
-// Allows reports whether the switch may return a code.
+// Allows reports whether the switch may return the code.
 func (j Judgement) Allows(c codes.Code) bool { return slices.Contains(j.Allowed, c) }
 
-// Judge returns the irregularities of an update and the permitted answers. It does not change the model.
+// Judge returns the irregularities of an update and the permitted answers. It leaves the model unchanged.
 func (m *Model) Judge(u *p4v1.Update) Judgement {
 	var s sight
 	if op := u.GetType(); op == p4v1.Update_UNSPECIFIED {
@@ -75,7 +75,7 @@ func (m *Model) Judge(u *p4v1.Update) Judgement {
 	}
 	j := Judgement{Mutations: slices.Concat(s.key, s.rest)}
 	if !slices.ContainsFunc(s.key, m.refused) {
-		j.Mutations = append(j.Mutations, s.state...) // a switch that refuses the key does not look up the entry
+		j.Mutations = append(j.Mutations, s.state...) // only now, because a switch that refuses the key does not look up the entry
 	}
 	slices.Sort(j.Mutations)
 	j.Mutations = slices.Compact(j.Mutations)
@@ -92,7 +92,8 @@ func (m *Model) Judge(u *p4v1.Update) Judgement {
 
 func (m *Model) refused(f Mutation) bool { return m.answers[f] != codes.OK }
 
-// A sight holds the irregularities of an update: in its kind and key, in its other parts, and in relation to the installed entries.
+// A sight contains the irregularities of an update. key contains those of its type and key, rest those of its other parts, and state those
+// with regard to the installed entries.
 type sight struct {
 	key, rest, state []Mutation
 	apply            func()
@@ -130,7 +131,7 @@ func (m *Model) remove(key string) {
 	delete(m.texts, key)
 }
 
-// setDefault sets the default entry of a table. A nil action means the program's own default action.
+// setDefault sets a table's default entry. If a is nil, it restores the program's own default action.
 func (m *Model) setDefault(t *table, a *p4v1.Action, metadata []byte) {
 	if a == nil {
 		a = t.initial
@@ -153,7 +154,7 @@ func (m *Model) removeGroup(id uint32) {
 	delete(m.groups, id)
 }
 
-// size returns the capacity of a table.
+// size returns the number of entries that a table can hold.
 func (m *Model) size(t *table) int {
 	if n, ok := m.sizes[t.id]; ok {
 		return n
@@ -161,8 +162,8 @@ func (m *Model) size(t *table) int {
 	return t.size
 }
 
-// Adopt records the program's own entries from a first read. For a table with such entries, p4c sets the size to their number and ignores
-// the size in the P4Info.
+// Adopt records the program's own entries, which a first read has returned. p4c sets the size of a table with such entries to their number,
+// and ignores the size in the P4Info.
 func (m *Model) Adopt(entities []*p4v1.Entity) {
 	for _, x := range entities {
 		if e := x.GetTableEntry(); e != nil && !e.GetIsDefaultAction() {
@@ -174,10 +175,10 @@ func (m *Model) Adopt(entities []*p4v1.Entity) {
 	}
 }
 
-// Installed returns the number of entries and groups.
+// Installed returns the number of installed entries and multicast groups.
 func (m *Model) Installed() int { return len(m.keys) + len(m.groups) }
 
-// Compare returns an error that lists every difference between the entries read from a switch and the expected ones.
+// Compare compares the entries read from a switch with the expected entries. Its error lists the differences.
 func (m *Model) Compare(entities []*p4v1.Entity) error {
 	var faults []string
 	seen := map[string]bool{}

@@ -9,24 +9,24 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// requests are the mutations of whole requests, in the order in which they are drawn.
+// requests lists the mutations of whole requests, in the order in which they are drawn.
 var requests = []Mutation{
 	ForeignDevice, UnknownRole, OldElection, NewElection, NoElection, Rollback, DataplaneAtomic, UnknownAtomic, EmptyBatch,
 }
 
-// A mutator makes an update irregular in one way. do returns false if the mutation does not apply to the update.
+// A mutator applies one mutation to an update. do returns false if the mutation is not possible for the update.
 type mutator struct {
 	Mutation
-	base func(*Drawer) *p4v1.Update // draws the update to mutate; returns nil if there is none at present
+	base func(*Drawer) *p4v1.Update // draws the update to mutate, or returns nil if there is none at present
 	do   func(*Drawer, *p4v1.Update) bool
 }
 
-// triesToMutate is the number of updates that are drawn for a mutator before it is skipped. Some mutators require an update that is rarely
-// drawn.
+// triesToMutate is how often an update is drawn for a mutator before the mutator is skipped. Several attempts are needed, because some
+// mutators require an update that is rarely drawn.
 const triesToMutate = 40
 
-// mutated draws an update with the next mutation. It returns nil if the program and the installed entries do not permit the mutation, or if
-// it must be avoided.
+// mutated draws an update with the next mutation. It returns nil if the mutation must be avoided, or if the program and the installed
+// entries do not permit it.
 func (d *Drawer) mutated() *p4v1.Update {
 	d.turn++
 	if slices.Contains(d.avoid, mutators[d.turn%len(mutators)].Mutation) {
@@ -44,7 +44,7 @@ func (d *Drawer) mutate(x mutator) *p4v1.Update {
 	return nil
 }
 
-// The functions below draw base updates for mutators.
+// The functions below draw the updates that mutators change.
 
 func written(d *Drawer) *p4v1.Update { // draws an INSERT or MODIFY of an entry
 	if e := d.installed(nil); e != nil && d.r.IntN(3) == 0 {
@@ -69,7 +69,7 @@ func deleted(d *Drawer) *p4v1.Update {
 	return nil
 }
 
-func keyed(d *Drawer) *p4v1.Update { // draws an update with the key of a table
+func keyed(d *Drawer) *p4v1.Update { // draws an update that has the key of a table
 	if d.r.IntN(4) == 0 {
 		return deleted(d)
 	}
@@ -139,7 +139,8 @@ func onValue(change func(d *Drawer, f *configv1.MatchField, b []byte) []byte) fu
 		case *p4v1.FieldMatch_Ternary_:
 			if at = &v.Ternary.Mask; d.r.IntN(2) == 0 {
 				at = &v.Ternary.Value
-				// Section 9.1.1 also forbids a value longer than its mask. That contradicts section 8.4, so do not generate such values.
+				// Section 9.1.1 also forbids a value that is longer than its mask, but this contradicts section 8.4. The longer mask avoids
+				// such values.
 				v.Ternary.Mask = append([]byte{0, 0}, v.Ternary.Mask...)
 			}
 		case *p4v1.FieldMatch_Range_:
@@ -181,7 +182,7 @@ func onReplica(change func(d *Drawer, g *p4v1.MulticastGroupEntry, r *p4v1.Repli
 	}
 }
 
-// wide returns a number that is 1 to 20 bits wider than the field.
+// wide returns the number b with an additional bit, 1 to 20 bits above the field's width.
 func (d *Drawer) wide(bits int32, b []byte) []byte {
 	n := number(b)
 	return bytesOf(n.SetBit(n, int(bits+d.r.Int32N(20)), 1))
@@ -189,7 +190,7 @@ func (d *Drawer) wide(bits int32, b []byte) []byte {
 
 func (d *Drawer) padded(b []byte) []byte { return append(make([]byte, 1+d.r.IntN(4)), b...) }
 
-// unknownID returns an id that the P4Info does not contain, either close to an existing id or any other.
+// unknownID returns an id that the P4Info does not contain. It is either close to an existing id or random.
 func (d *Drawer) unknownID(near uint32) uint32 {
 	if d.r.IntN(2) == 0 {
 		return near + 0x4000 + d.r.Uint32N(1000)

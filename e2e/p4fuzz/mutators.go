@@ -7,10 +7,10 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 )
 
-// mutators lists the mutators of single updates, in the order in which they are used.
+// mutators lists the mutators of single updates in the order of their use.
 var mutators = slices.Concat(ofKeys, ofActions, ofState, ofDefaults, ofResources, ofGroups)
 
-// ofKeys holds the mutators of an update's type, and of an entry's table, match and priority.
+// ofKeys lists the mutators of an update's type, and of an entry's table, match and priority.
 var ofKeys = []mutator{
 	{NoUpdateType, anything, func(_ *Drawer, u *p4v1.Update) bool { u.Type = p4v1.Update_UNSPECIFIED; return true }},
 	{UnknownUpdateType, anything, func(d *Drawer, u *p4v1.Update) bool { u.Type = 4 + p4v1.Update_Type(d.r.Int32N(9)); return true }},
@@ -151,12 +151,12 @@ var ofKeys = []mutator{
 	})},
 }
 
-// ofActions holds the mutators of the action.
+// ofActions lists the mutators of an entry's action.
 var ofActions = []mutator{
 	{NoAction, inserted, onEntry(func(_ *Drawer, _ *table, e *p4v1.TableEntry) bool { e.Action = nil; return true })},
 	{KeepAction, modified, onEntry(func(d *Drawer, _ *table, e *p4v1.TableEntry) bool {
-		// According to section 12, a MODIFY contains the whole new state; section 9.1.2 calls a MODIFY without action a no-op. If metadata
-		// and timeout are unchanged, both have the same effect.
+		// Section 12 requires that a MODIFY contain the whole new state, but section 9.1.2 calls a MODIFY without an action a no-op. Keep
+		// metadata and timeout, so that both rules have the same effect.
 		old := d.m.entries[d.p.keyText(e)]
 		e.Action, e.Metadata, e.IdleTimeoutNs = nil, old.GetMetadata(), old.GetIdleTimeoutNs()
 		return true

@@ -5,7 +5,8 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 )
 
-// ofState holds the mutators that depend on the installed entries. FullTable is missing, because fill draws it.
+// ofState lists the mutators that depend on the installed entries. FullTable is missing, because Drawer.fill
+// draws it.
 var ofState = []mutator{
 	{Duplicate, func(d *Drawer) *p4v1.Update {
 		if d.r.IntN(4) == 0 {
@@ -83,7 +84,7 @@ var ofState = []mutator{
 	}, nil},
 }
 
-// ofDefaults holds the mutators of default entries.
+// ofDefaults lists the mutators of default entries.
 var ofDefaults = []mutator{
 	{DefaultInsert, byDefault, func(_ *Drawer, u *p4v1.Update) bool { u.Type = p4v1.Update_INSERT; return entryOf(u) != nil }},
 	{DefaultDelete, byDefault, func(_ *Drawer, u *p4v1.Update) bool { u.Type = p4v1.Update_DELETE; return entryOf(u) != nil }},
@@ -104,7 +105,7 @@ var ofDefaults = []mutator{
 	{ResetDefault, byDefault, onEntry(func(_ *Drawer, _ *table, e *p4v1.TableEntry) bool { e.Action, e.Metadata = nil, nil; return true })},
 }
 
-// ofResources holds the mutators of timeouts, direct meters and direct counters.
+// ofResources lists the mutators of timeouts, direct meters and direct counters.
 var ofResources = []mutator{
 	{IdleUnsupported, written, onEntry(func(d *Drawer, t *table, e *p4v1.TableEntry) bool {
 		e.IdleTimeoutNs = 1 + d.r.Int64N(5)
@@ -172,7 +173,7 @@ var ofResources = []mutator{
 	{DirectNoEntry, directly, func(_ *Drawer, u *p4v1.Update) bool { *directEntry(u) = nil; return true }},
 }
 
-// ofGroups holds the mutators of multicast groups.
+// ofGroups lists the mutators of multicast groups.
 var ofGroups = []mutator{
 	{GroupZero, groupWrite, func(_ *Drawer, u *p4v1.Update) bool { groupOf(u).MulticastGroupId = 0; return true }},
 	{GroupDuplicate, groupWrite, onReplica(func(_ *Drawer, g *p4v1.MulticastGroupEntry, r *p4v1.Replica) {

@@ -15,7 +15,8 @@ import (
 	"op25b/p4src"
 )
 
-// strict answers every mutation with the last code that the specification allows, which is a refusal if one is allowed.
+// strict returns answers with the last code that the specification allows for each mutation. This code refuses the mutation if the
+// specification allows that.
 func strict() Answers {
 	a := Answers{}
 	for _, r := range Rules {
@@ -24,7 +25,7 @@ func strict() Answers {
 	return a
 }
 
-// models are two models with entries: of op25b, and of a program with the features that op25b lacks.
+// models returns two models with entries. One is for op25b, and the other is for a program with the features that op25b lacks.
 func models(t *testing.T, r *rand.Rand) []*Model {
 	t.Helper()
 	text, err := os.ReadFile("../../internal/softswitch/p4rtserver/testdata/objects.p4info.txtpb")
@@ -56,7 +57,7 @@ func models(t *testing.T, r *rand.Rand) []*Model {
 	return out
 }
 
-// follow applies a step to a model as a switch would.
+// follow applies a step to a model as Play does for a switch.
 func follow(m *Model, s Step) {
 	for _, u := range s.Updates {
 		if j := m.Judge(u); j.Allows(codes.OK) && j.apply != nil {
@@ -65,7 +66,7 @@ func follow(m *Model, s Step) {
 	}
 }
 
-// The model detects each mutation in the update itself.
+// TestModelSeesMutations verifies that the model detects each mutation from the update alone.
 func TestModelSeesMutations(t *testing.T) {
 	all := models(t, rand.New(rand.NewPCG(1, 25)))
 	for _, x := range mutators {
@@ -85,7 +86,8 @@ func TestModelSeesMutations(t *testing.T) {
 	}
 }
 
-// Nearly all updates that are drawn as valid are valid. The others collide by chance, or were drawn without regard for the restrictions.
+// TestValidUpdatesAreValid verifies that nearly all updates drawn as valid are valid. The others collide by chance, or were drawn
+// without regard for the restrictions.
 func TestValidUpdatesAreValid(t *testing.T) {
 	for _, m := range models(t, rand.New(rand.NewPCG(2, 25))) {
 		d := NewDrawer(rand.New(rand.NewPCG(3, 0)), m)
@@ -127,7 +129,7 @@ func TestRulesAreComplete(t *testing.T) {
 	}
 }
 
-// The same seed draws the same steps.
+// TestDrawingRepeats verifies that the same seed draws the same steps.
 func TestDrawingRepeats(t *testing.T) {
 	draw := func() string {
 		var steps []Step
@@ -144,7 +146,7 @@ func TestDrawingRepeats(t *testing.T) {
 	}
 }
 
-// Differences of every kind are reported, and nothing else.
+// TestCompare verifies that Compare reports every kind of difference, and reports none for equal entries.
 func TestCompare(t *testing.T) {
 	m := models(t, rand.New(rand.NewPCG(6, 25)))[0]
 	shown := func() []*p4v1.Entity {
@@ -209,7 +211,7 @@ func TestShrink(t *testing.T) {
 		steps = append(steps, s)
 	}
 	tries := 0
-	short := Shrink(steps, 500, func(in []Step) bool { // fails if 33 comes before 417
+	short := Shrink(steps, 500, func(in []Step) bool { // a sequence fails if 33 comes before 417
 		tries++
 		before := false
 		for _, s := range in {

@@ -12,11 +12,11 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// A Target is a switch under test, with a client that is its primary controller.
+// A Target is a switch under test. Its client is the primary controller.
 type Target struct {
 	Client   p4v1.P4RuntimeClient
 	DeviceID uint64
-	Election *p4v1.Uint128 // election id of the primary; Low is neither 0 nor the maximum
+	Election *p4v1.Uint128 // the primary's election id; Low is neither 0 nor the maximum
 }
 
 // A Report is a switch's answer to an update or to a whole request.
@@ -25,8 +25,8 @@ type Report struct {
 	Code      codes.Code
 }
 
-// Play sends a step and compares the answers with the model. It then updates the model and compares it with all entries of the switch. If
-// tell is not nil, Play calls it with each report.
+// Play sends a step and compares the answers with the model. It then updates the model and compares the model with all entries of the
+// switch. If tell is not nil, Play calls it with each report.
 func (t *Target) Play(ctx context.Context, m *Model, s Step, tell func(Report)) error {
 	if err := t.write(ctx, m, s, tell); err != nil {
 		return err
@@ -46,7 +46,7 @@ func (t *Target) write(ctx context.Context, m *Model, s Step, tell func(Report))
 	if s.Request != "" {
 		code := status.Code(err)
 		if code == codes.Unknown {
-			code = codes.OK // the switch accepted the request; the error has the codes of the updates
+			code = codes.OK // UNKNOWN means that the switch accepted the request, and that the error contains the codes of the updates
 		}
 		if tell != nil {
 			tell(Report{[]Mutation{s.Request}, code})
@@ -77,7 +77,7 @@ func (t *Target) write(ctx context.Context, m *Model, s Step, tell func(Report))
 	return nil
 }
 
-// request builds the message of a step, and applies the mutation of the request.
+// request builds the message for a step, with the mutation of the request.
 func (t *Target) request(s Step) *p4v1.WriteRequest {
 	r := &p4v1.WriteRequest{DeviceId: t.DeviceID, ElectionId: clone(t.Election), Updates: s.Updates}
 	switch s.Request {
@@ -101,8 +101,8 @@ func (t *Target) request(s Step) *p4v1.WriteRequest {
 	return r
 }
 
-// perUpdate returns the code of each update from the answer to a batch. An OK answer has no details. An UNKNOWN answer has one p4.v1.Error
-// for each update, in order, of which at least one is not OK (section 12.3).
+// perUpdate returns the code of each update from the answer to a batch. An answer of OK has no details. An answer of UNKNOWN must have one
+// p4.v1.Error for each update, in order, of which at least one is not OK (section 12.3).
 func perUpdate(err error, n int) ([]codes.Code, error) {
 	out := make([]codes.Code, n)
 	if err == nil {
@@ -125,7 +125,7 @@ func perUpdate(err error, n int) ([]codes.Code, error) {
 	return out, nil
 }
 
-// Read reads all entries with their direct resources, all default entries and all multicast groups.
+// Read reads all entries with their direct counters and meters, all default entries and all multicast groups.
 func (t *Target) Read(ctx context.Context, p *Program) ([]*p4v1.Entity, error) {
 	req := &p4v1.ReadRequest{DeviceId: t.DeviceID}
 	for _, x := range p.tables {

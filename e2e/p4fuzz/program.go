@@ -10,9 +10,9 @@ import (
 	"op25b/internal/constraint"
 )
 
-// A Program holds the contents of a P4Info in the form that Drawer and Model need.
+// A Program contains the parts of a P4Info that Drawer and Model need.
 type Program struct {
-	tables       []*table // tables with direct actions; tables with action profiles are omitted
+	tables       []*table // the tables with direct actions; tables with action profiles are omitted
 	byID         map[uint32]*table
 	actions      map[uint32]*configv1.Action
 	actionIDs    []uint32 // in the order of the P4Info, so that draws depend only on the seed
@@ -25,16 +25,17 @@ type table struct {
 	fields       []*configv1.MatchField
 	refs         []*configv1.ActionRef
 	size         int
-	ternary      bool // the key includes a priority
+	ternary      bool // whether entries need a priority
 	counter      bool
 	meter        bool
 	idle         bool
 	isConst      bool
 	constDefault bool
-	initial      *p4v1.Action // the program's default action; nil if the P4Info does not contain it
+	initial      *p4v1.Action // the program's default action; nil if it is not in the P4Info
 }
 
-// NewProgram reads a P4Info. If the restrictions cannot be parsed, it returns the error of package constraint.
+// NewProgram reads a P4Info. It returns an error of package constraint if the restrictions cannot be parsed,
+// and an error if no table has direct actions.
 func NewProgram(info *configv1.P4Info) (*Program, error) {
 	set, err := constraint.Load(info)
 	if err != nil {
@@ -111,7 +112,7 @@ func (p *Program) param(action, id uint32) *configv1.Action_Param {
 	return nil
 }
 
-// canonical returns the shortest byte string of a number (section 8.4).
+// canonical returns the shortest byte string for a number (section 8.4).
 func canonical(b []byte) []byte {
 	if c := number(b).Bytes(); len(c) > 0 {
 		return c
@@ -121,13 +122,13 @@ func canonical(b []byte) []byte {
 
 func number(b []byte) *big.Int { return new(big.Int).SetBytes(b) }
 
-// ones returns the largest number of a bit width.
+// ones returns the largest number of the given width in bits.
 func ones(bits int32) *big.Int {
 	n := new(big.Int).Lsh(big.NewInt(1), uint(bits))
 	return n.Sub(n, big.NewInt(1))
 }
 
-// prefixMask returns the mask of a prefix length. The mask of a negative length is 0.
+// prefixMask returns the mask for a prefix length. For a negative length, it returns 0.
 func prefixMask(length, bits int32) *big.Int {
 	if length < 0 {
 		return new(big.Int)

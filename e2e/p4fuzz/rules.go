@@ -2,10 +2,10 @@ package p4fuzz
 
 import "google.golang.org/grpc/codes"
 
-// A Mutation is a named irregularity of a write. Not every irregularity is a fault: a switch must accept some unusual forms.
+// A Mutation is a named irregularity of a write. Not every irregularity is a fault, because a switch must accept some unusual forms.
 type Mutation string
 
-// A Rule states the specification's requirement for a mutation. Allowed has several codes if the specification leaves a choice or
+// A Rule states what the specification requires for a mutation. Allowed has several codes if the specification leaves a choice or
 // contradicts itself. It contains codes.OK if the switch may or must accept the mutation.
 type Rule struct {
 	Mutation Mutation
@@ -13,7 +13,7 @@ type Rule struct {
 	Allowed  []codes.Code
 }
 
-// Mutations of single updates and of whole requests.
+// The mutations of single updates and of whole requests.
 const (
 	NoUpdateType      Mutation = "update type not set"
 	UnknownUpdateType Mutation = "unknown update type"
@@ -121,11 +121,11 @@ const (
 
 func allow(c ...codes.Code) []codes.Code { return c }
 
-// Rules lists every mutation, in the order of docs/targets.md.
+// Rules lists the rule of every mutation, in the order of docs/targets.md.
 //
-// For an invalid byte string, sections 9.1.1 and 9.1.2 require INVALID_ARGUMENT and section 8.4 requires OUT_OF_RANGE: both are allowed. If
-// the specification calls a write malformed without naming a code, section 12 requires INVALID_ARGUMENT "unless a more specific error code
-// applies".
+// For an invalid byte string, sections 9.1.1 and 9.1.2 require INVALID_ARGUMENT, but section 8.4 requires OUT_OF_RANGE, so both codes are
+// allowed. If the specification calls a write malformed without naming a code, section 12 requires INVALID_ARGUMENT "unless a more specific
+// error code applies".
 var Rules = []Rule{
 	{NoUpdateType, "12", allow(codes.InvalidArgument)},
 	{UnknownUpdateType, "12", allow(codes.InvalidArgument)},
@@ -150,7 +150,7 @@ var Rules = []Rule{
 	{ReversedRange, "9.1.1", allow(codes.InvalidArgument)},
 	{WholeRange, "9.1.1", allow(codes.InvalidArgument)},
 	{NoPriority, "9.1", allow(codes.InvalidArgument)},
-	{NegativePriority, "9.1", allow(codes.OK, codes.InvalidArgument)}, // the specification only requires "a non-zero value"
+	{NegativePriority, "9.1", allow(codes.OK, codes.InvalidArgument)}, // the specification requires only "a non-zero value"
 	{Priority, "9.1", allow(codes.InvalidArgument)},
 	{BelowPriority, "9.1", allow(codes.InvalidArgument)},
 
@@ -169,12 +169,12 @@ var Rules = []Rule{
 	{EmptyParam, "8.4, 9.1.2", allow(codes.InvalidArgument, codes.OutOfRange)},
 	{PaddedParam, "8.4", allow(codes.OK)},
 	{ShuffledParams, "8.2", allow(codes.OK)},
-	{Restricted, "none", allow(codes.OK, codes.InvalidArgument)}, // p4-constraints defines restrictions; the specification does not
+	{Restricted, "none", allow(codes.OK, codes.InvalidArgument)}, // restrictions are defined by p4-constraints, not by the specification
 
 	{Duplicate, "12", allow(codes.AlreadyExists)},
 	{MissingModify, "12", allow(codes.NotFound)},
 	{MissingDelete, "12", allow(codes.NotFound)},
-	{FullTable, "9.1", allow(codes.OK, codes.ResourceExhausted)}, // a table may hold more entries than its size
+	{FullTable, "9.1", allow(codes.OK, codes.ResourceExhausted)}, // a table may be able to hold more entries than its size
 	{JunkInDelete, "9.1, 12", allow(codes.OK)},
 	{KeylessInsert, "9.1", allow(codes.InvalidArgument)},
 	{KeylessOther, "9.1, 12", allow(codes.InvalidArgument, codes.NotFound)},
@@ -195,7 +195,7 @@ var Rules = []Rule{
 	{NegativeMeter, "9.4, 12", allow(codes.InvalidArgument)},
 	{MinusOneBurst, "9.4, 12", allow(codes.InvalidArgument)},
 	{HugeBurst, "9.4", allow(codes.OK)},
-	{PeakBelow, "9.4, 12", allow(codes.OK, codes.InvalidArgument)}, // RFC 2698 forbids this; the specification does not mention it
+	{PeakBelow, "9.4, 12", allow(codes.OK, codes.InvalidArgument)}, // RFC 2698 forbids this, but the specification does not mention it
 	{ExcessBurst, "9.4", allow(codes.InvalidArgument)},
 	{BareMeter, "9.1.7", allow(codes.OK)},
 	{KeepMeter, "9.1.7", allow(codes.OK)},
@@ -231,7 +231,7 @@ var Rules = []Rule{
 	{Anonymous, "12", allow(codes.PermissionDenied)},
 }
 
-// RuleOf returns the rule of a mutation, or false if Rules does not contain the mutation.
+// RuleOf returns the rule for a mutation. ok is false if there is none.
 func RuleOf(m Mutation) (r Rule, ok bool) {
 	for _, r := range Rules {
 		if r.Mutation == m {

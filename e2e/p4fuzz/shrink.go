@@ -8,14 +8,14 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 )
 
-// Shrink shortens a failing sequence of steps, in at most tries attempts. It first removes whole steps from the front, then steps and
-// updates anywhere. fails plays a sequence on a fresh switch and reports whether it fails.
+// Shrink shortens a failing sequence of steps in at most the given number of tries. It first removes whole steps from the front, and
+// then steps and updates anywhere. fails must play a sequence on a fresh switch and report whether the sequence fails.
 func Shrink(steps []Step, tries int, fails func([]Step) bool) []Step {
 	try := func(s []Step) bool {
 		tries--
 		return tries >= 0 && fails(s)
 	}
-	for n := 1; n < len(steps); n *= 2 { // the cause is usually near the end
+	for n := 1; n < len(steps); n *= 2 { // try short sequences first, because the cause is usually near the end
 		if last := steps[len(steps)-n:]; try(last) {
 			steps = last
 			break
@@ -33,7 +33,8 @@ func Shrink(steps []Step, tries int, fails func([]Step) bool) []Step {
 	return steps
 }
 
-// without removes elements that are not necessary for the failure: first halves, then quarters, down to single elements.
+// without removes elements that are not needed for the failure. It tries to remove halves first, then quarters, and so on down to
+// single elements.
 func without[T any](all []T, fails func([]T) bool) []T {
 	for n := len(all) / 2; n > 0; n /= 2 {
 		for from := 0; from+n <= len(all); {

@@ -8,8 +8,8 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 )
 
-// describe returns the key and the content of an entity as it was read, without changing any bytes. It sorts repeated fields, because not
-// all switches keep their order (section 8.2).
+// describe returns an entity's key and content as text. All bytes appear as they were read. Repeated fields are sorted, because not all
+// switches keep their order (section 8.2).
 func (p *Program) describe(x *p4v1.Entity) (key, text string) {
 	if e := x.GetTableEntry(); e != nil {
 		return p.keyText(e), p.entryText(e)

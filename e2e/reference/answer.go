@@ -6,7 +6,8 @@ import (
 	"slices"
 )
 
-// Type and code of the ICMP error of a reject: communication administratively prohibited (RFC 1812 section 5.2.7.1, RFC 4443 section 3.1).
+// The type and code of the ICMP error for a reject, which mean "communication administratively prohibited" (RFC 1812 section 5.2.7.1, RFC
+// 4443 section 3.1).
 const (
 	icmpv4Unreachable, icmpv4Prohibited = 3, 13
 	icmpv6Unreachable, icmpv6Prohibited = 1, 1
@@ -14,21 +15,21 @@ const (
 	protoICMPv4 = 1
 	protoICMPv6 = 58
 	answerTTL   = 64
-	quotedTCP   = 20 // bytes of the header without options, which suffice for the sender to identify its connection
+	quotedTCP   = 20 // the length of the TCP header without options, from which the sender can identify its connection
 )
 
-// answerable reports whether an ICMP error can be sent in answer to a packet of shape TCP with flags (section 9). It also returns the
-// source address of the error.
+// answerable reports whether an ICMP error can be sent in reply to a packet (section 9). The packet must have the shape TCP, with flags.
+// answerable also returns the error's source address.
 func (m *Model) answerable(p *packet) (from netip.Addr, ok bool) {
 	from = m.rejectFrom4
 	if p.inner.v6 {
 		from = m.rejectFrom6
 	}
-	group := (p.frame[0]|p.frame[6])&1 != 0 // the source or the destination is a group address
+	group := (p.frame[0]|p.frame[6])&1 != 0 // whether the source or the destination MAC address is a group address
 	if !from.IsValid() || group || p.inner.ipv4AH || p.outer.ipv4AH || !p.headerSumRight(p.inner) || !p.headerSumRight(p.outer) {
 		return from, false
 	}
-	groups := byte(224) // the first byte of multicast and reserved addresses
+	groups := byte(224) // the lowest first byte of a multicast or reserved address
 	if p.inner.v6 {
 		groups = 0xff
 	}
@@ -37,14 +38,14 @@ func (m *Model) answerable(p *packet) (from netip.Addr, ok bool) {
 	return from, !p.inner.src.IsUnspecified() && !loopback && src[0] < groups && dst[0] < groups
 }
 
-// headerSumRight reports whether the checksum of an IPv4 header is correct (RFC 791): the sum over the header, including the checksum, must
-// be zero. It returns true for an IPv6 header, which has no checksum.
+// headerSumRight reports whether an IPv4 header's checksum is right (RFC 791). The checksum of the whole header, including its checksum
+// field, must be zero. For an IPv6 header, which has no checksum, headerSumRight returns true.
 func (p *packet) headerSumRight(h *ipHeader) bool {
 	header := p.frame[h.start:]
 	return h.v6 || checksum(header[:4*int(header[0]&0xf)]) == 0
 }
 
-// answer returns the frame with the ICMP error (section 9).
+// answer returns the frame with the ICMP error in reply to a packet (section 9).
 func answer(p *packet, from netip.Addr) []byte {
 	quote := p.frame[p.inner.start : p.tcp+quotedTCP]
 	var packet []byte
@@ -61,7 +62,7 @@ func answer(p *packet, from netip.Addr) []byte {
 	if p.tunnel != 0 {
 		packet = headed(p.outer.dst, p.outer.src, p.tunnel, packet)
 	}
-	// Tags, PPPoE header and PPP protocol are copied; only the length changes.
+	// Copy the tags, the PPPoE header and the PPP protocol. Only the PPPoE length changes.
 	link := slices.Concat(p.frame[6:12], p.frame[0:6], p.frame[12:p.outer.start])
 	if p.pppoe {
 		binary.BigEndian.PutUint16(link[len(link)-4:], uint16(2+len(packet)))
@@ -76,7 +77,7 @@ func headed(src, dst netip.Addr, proto byte, payload []byte) []byte {
 		binary.BigEndian.PutUint16(h[4:], uint16(len(payload)))
 		return slices.Concat(h, src.AsSlice(), dst.AsSlice(), payload)
 	}
-	h := []byte{0x45, 0, 0, 0, 0, 0, 0x40, 0, answerTTL, proto, 0, 0} // 0x40: do not fragment
+	h := []byte{0x45, 0, 0, 0, 0, 0, 0x40, 0, answerTTL, proto, 0, 0} // 0x40 means "do not fragment"
 	binary.BigEndian.PutUint16(h[2:], uint16(20+len(payload)))
 	h = slices.Concat(h, src.AsSlice(), dst.AsSlice())
 	binary.BigEndian.PutUint16(h[10:], checksum(h))

@@ -11,8 +11,8 @@ import (
 	"op25b/e2e/reference"
 )
 
-// TestAnswer compares the ICMP errors, byte for byte, with gopacket's serialization of their fields: gopacket computes the headers, lengths
-// and checksums independently.
+// TestAnswer verifies that the ICMP errors equal the frames that gopacket serializes from the expected fields, byte for byte. gopacket
+// computes the headers, lengths and checksums independently.
 func TestAnswer(t *testing.T) {
 	ethernet := func(next layers.EthernetType) *layers.Ethernet {
 		return &layers.Ethernet{SrcMAC: unhex(macCore), DstMAC: unhex(macHome), EthernetType: next}
@@ -126,7 +126,8 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
-// TestNotAnswerable: a frame that cannot be answered is dropped silently, is counted as a reject, and does not use up the reject rate.
+// TestNotAnswerable verifies that a frame that cannot be answered is dropped without a reply, is counted as a reject, and does not use up
+// the reject rate.
 func TestNotAnswerable(t *testing.T) {
 	p, inv := fixture(t)
 	inv.Switches[0].RejectFrom = inv.Switches[0].RejectFrom[:1] // IPv4 only

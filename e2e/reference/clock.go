@@ -5,26 +5,26 @@ import (
 	"time"
 )
 
-// A clock second is 2^20 microseconds, because a switch computes it from its timestamp by a shift.
+// A clock second is 2^20 microseconds, so that a switch can compute it from its timestamp with a shift.
 const clockSecondBits = 20
 
-// second returns the clock second of a time.
+// second returns the clock second that contains a time.
 func second(at time.Duration) int64 { return at.Microseconds() >> clockSecondBits }
 
-// Maximum numbers of rejects in one clock second, per line and per switch.
+// The maximum numbers of rejects in one clock second, per line and per switch.
 const (
 	maxLineRejects = 3
 	maxRejects     = 1000
 )
 
-// rejects counts the ICMP errors that were sent in the current clock second.
+// rejects counts the ICMP errors sent in the present clock second.
 type rejects struct {
 	second int64
 	total  int
 	line   map[int]int
 }
 
-// take reports whether another ICMP error may be sent, and counts the error if so.
+// take reports whether another ICMP error may be sent. If so, it counts the error.
 func (r *rejects) take(now int64, line int) bool {
 	if now != r.second {
 		r.second, r.total = now, 0
@@ -38,24 +38,24 @@ func (r *rejects) take(now int64, line int) bool {
 	return true
 }
 
-// A connection is the key under which a SYN and its SYN-ACK are matched.
+// A connection is the key for matching a SYN-ACK with its SYN.
 type connection struct {
-	subscriber, remote netip.Addr // address in the outer header; address in the inner header
+	subscriber, remote netip.Addr // subscriber is the address in the outer header; remote is the address in the inner header
 	port               uint16     // the subscriber's port
 }
 
-// sent records the last times at which SYNs of a connection passed toward the network.
+// sent records when SYNs of a connection last passed toward the network.
 type sent struct {
 	last       int64
-	maybe      int64 // time of a SYN that passed only if a token bucket permitted it
-	sure, seen bool  // whether last is valid; whether maybe is valid
+	maybe      int64 // the time of a SYN that passed only if a token bucket permitted it
+	sure, seen bool  // sure states whether last is valid; seen states whether maybe is valid
 }
 
-// remembered is the number of clock seconds for which a SYN is remembered. If the age of the SYN is within one second of this limit, the
-// model makes no prediction.
+// remembered is how long a SYN is remembered, in clock seconds. If a SYN's age is within one second of this limit, the model makes no
+// prediction.
 const remembered = 64
 
-// follow records SYNs to port 25 toward the network, and classifies SYN-ACKs from port 25 (section 10).
+// follow records SYNs to port 25 that pass toward the network, and classifies SYN-ACKs from port 25 (section 10).
 func (m *Model) follow(d *Decision, p *packet, up bool, now int64) {
 	if p.shape != TCP || !p.flags || !p.syn {
 		return

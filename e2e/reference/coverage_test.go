@@ -12,8 +12,8 @@ import (
 	"op25b/internal/policy"
 )
 
-// TestGeneratorReachesEverything: the generator draws every case that the comparison must cover. The seed is fixed, so that the result changes
-// only with the generator.
+// TestGeneratorReachesEverything verifies that the generator draws every case that the comparison must cover. The seed is fixed, so the result
+// changes only if the generator changes.
 func TestGeneratorReachesEverything(t *testing.T) {
 	const policies, frames = 160, 125
 	r := rand.New(rand.NewPCG(25, 587))
@@ -52,7 +52,7 @@ func TestGeneratorReachesEverything(t *testing.T) {
 	}
 }
 
-// reached returns the cases that a decision covers.
+// reached returns the names of the cases that a decision covers.
 func reached(d reference.Decision, phase *policy.Phase) []string {
 	what := []string{fmt.Sprintf("shape %s", d.Shape), fmt.Sprintf("way %s", d.Way)}
 	if d.Why != "" {
@@ -97,7 +97,7 @@ func reached(d reference.Decision, phase *policy.Phase) []string {
 	return what
 }
 
-// everything lists all cases.
+// everything lists the names of all cases.
 func everything() []string {
 	var all []string
 	for _, s := range reference.Shapes() {
@@ -154,7 +154,7 @@ func ruleKind(id uint8) string {
 	return "of the policy"
 }
 
-// family returns the number and the versions of the IP headers around an ICMP error.
+// family returns the IP versions of the headers around an ICMP error, such as "IPv4" or "IPv6 in IPv4".
 func family(frame []byte) string {
 	at := 12
 	for ; frame[at] != 0x08 && frame[at] != 0x86 && (frame[at] != 0x88 || frame[at+1] != 0x64); at += 4 { // tags

@@ -10,17 +10,17 @@ import (
 
 const networkRole = pipeline.Network
 
-// A path is the bridge's decision on a frame.
+// A path describes the bridge's decision about a frame.
 type path struct {
 	way        Way
 	asked      bool
-	line       uint16   // the access port of the line
+	line       uint16   // the line's access port
 	known      bool     // whether line is valid
-	pass, drop []uint16 // output ports if the filter passes the frame; output ports if it drops the frame
+	pass, drop []uint16 // the output ports if the filter passes the frame, and if it drops the frame
 }
 
-// Decide returns the switch's handling of a frame that enters at a port, at a time of the switch's clock. Times must not decrease from call
-// to call.
+// Decide returns how the switch handles a frame that enters at a port. at is the time of the switch's clock, which must not decrease from
+// call to call.
 func (m *Model) Decide(at time.Duration, port uint16, frame []byte) Decision {
 	p := parse(frame)
 	way := m.forward(port, p)
@@ -39,7 +39,7 @@ func (m *Model) Decide(at time.Duration, port uint16, frame []byte) Decision {
 	return d
 }
 
-// forward makes the bridge's decision (section 3).
+// forward returns the bridge's decision about a packet (section 3).
 func (m *Model) forward(port uint16, p *packet) path {
 	var network, others []uint16
 	for _, other := range m.ports {
@@ -94,7 +94,7 @@ func (m *Model) forward(port uint16, p *packet) path {
 	return path{way: DownFlood, asked: true, pass: others, drop: network}
 }
 
-// findLine returns the index of the line that a frame belongs to (section 4), or 0 for the unnamed line.
+// findLine returns the index of the line that a packet belongs to (section 4). It returns 0 for the unnamed line.
 func (m *Model) findLine(way path, p *packet) int {
 	if !way.known {
 		return 0
@@ -112,7 +112,7 @@ func (m *Model) findLine(way path, p *packet) int {
 	return max(find(0), 0)
 }
 
-// judge finds the deciding rule and its verdict (sections 5 to 8).
+// judge determines the deciding rule and its verdict (sections 5 to 8).
 func (m *Model) judge(d *Decision, p *packet, up bool, way path) {
 	spoofed := up && m.spoofed(d.LineIndex, p)
 	if p.shape == TCP {
@@ -135,7 +135,7 @@ func (d *Decision) decide(id uint8, name string, v Verdict) {
 	d.Rule, d.RuleName, d.Verdict = id, name, v
 }
 
-// spoofed reports whether a frame's source address is outside the prefixes of the line with that index (section 5).
+// spoofed reports whether a packet's source address is outside the prefixes of the line with the given index (section 5).
 func (m *Model) spoofed(index int, p *packet) bool {
 	if p.outer == nil {
 		return false
@@ -147,7 +147,7 @@ func (m *Model) spoofed(index int, p *packet) bool {
 	return !slices.ContainsFunc(m.lines[index].prefixes, func(own netip.Prefix) bool { return own.Contains(src) })
 }
 
-// serviceOf returns the leg and the service of a TCP segment (section 6).
+// serviceOf returns a TCP segment's leg and service (section 6).
 func (m *Model) serviceOf(p *packet, up bool) (Leg, string) {
 	of := func(port uint16) (s service, ok bool) {
 		for _, s := range m.services {
@@ -191,7 +191,7 @@ func (m *Model) serviceOf(p *packet, up bool) (Leg, string) {
 	return NoLeg, ""
 }
 
-// firstMatch returns the first matching rule (section 8).
+// firstMatch determines the first matching rule (section 8).
 func (m *Model) firstMatch(d *Decision, p *packet, up bool) {
 	l := m.lines[d.LineIndex]
 	switch p.shape {
@@ -245,15 +245,16 @@ func (m *Model) firstMatch(d *Decision, p *packet, up bool) {
 	}
 }
 
-// isExempt reports whether an exemption covers a subscriber's address on a line (section 7). An exemption of a line does not cover other
-// lines, so that another line cannot use its address. If the line of a frame from the network is unknown, only the address is compared.
+// isExempt reports whether an exemption covers a subscriber's address on a line (section 7). An exemption of a line does not apply to other
+// lines, so another line cannot benefit by using its address. If the line of a frame from the network is not known, only the address is
+// compared.
 func (m *Model) isExempt(subscriber netip.Addr, index int, up bool) bool {
 	return slices.ContainsFunc(m.exempt, func(e exemption) bool {
 		return e.prefix.Contains(subscriber) && (e.line == "" || e.line == m.lines[index].name || !up && index == 0)
 	})
 }
 
-// classOf returns the remote class with the longest prefix that contains an address (section 7), and whether it is a relay class.
+// classOf returns the remote class that has the longest prefix for an address (section 7), and whether it is a relay class.
 func (m *Model) classOf(addr netip.Addr) (class string, relay bool) {
 	longest := -1
 	for _, r := range m.remotes {
@@ -266,8 +267,8 @@ func (m *Model) classOf(addr netip.Addr) (class string, relay bool) {
 	return class, relay
 }
 
-// holds reports whether a prefix contains an address, either directly or as an IPv4 address embedded by NAT64. It also returns the number
-// of matching bits of the address as in the frame (section 7).
+// holds reports whether a prefix contains an address, either directly or as an IPv4 address embedded for NAT64. It also returns how many
+// bits of the address in the frame match (section 7).
 func (m *Model) holds(prefix netip.Prefix, addr netip.Addr) (bits int, ok bool) {
 	if prefix.Contains(addr) {
 		return prefix.Bits(), true
@@ -279,7 +280,7 @@ func (m *Model) holds(prefix netip.Prefix, addr netip.Addr) (bits int, ok bool) 
 		octets, skip := addr.As16(), 0
 		var inner []byte
 		for i := n.Bits() / 8; len(inner) < 4; i++ {
-			if i == 8 { // RFC 6052: bits 64 to 71 are zero
+			if i == 8 { // bits 64 to 71 are zero (RFC 6052)
 				if len(inner)*8 < prefix.Bits() {
 					skip = 8
 				}
@@ -295,7 +296,7 @@ func (m *Model) holds(prefix netip.Prefix, addr netip.Addr) (bits int, ok bool) 
 	return 0, false
 }
 
-// apply applies the verdict (section 9).
+// apply applies the verdict to a packet (section 9).
 func (m *Model) apply(d *Decision, p *packet, up bool, way path, port uint16, now int64) {
 	pass := func() { d.Passes, d.Out = true, outputs(way.pass, p.frame) }
 	stop := func() { d.Passes, d.Out, d.Outcome = false, outputs(way.drop, p.frame), Stopped }
@@ -334,7 +335,7 @@ func (m *Model) apply(d *Decision, p *packet, up bool, way path, port uint16, no
 	m.report(d, p, up)
 }
 
-// report decides whether the frame must be reported as a mail flow (section 10).
+// report determines whether the frame must be reported as a mail flow (section 10).
 func (m *Model) report(d *Decision, p *packet, up bool) {
 	stopped := d.Outcome == Monitored || d.Outcome == Stopped
 	if p.shape != TCP || !p.flags || !p.syn || d.Service == "" || !stopped {
@@ -345,7 +346,7 @@ func (m *Model) report(d *Decision, p *packet, up bool) {
 		subscriber, remote = p.outer.src, p.inner.dst
 	}
 	if d.Rule == SpoofedRule && d.Verdict == Drop && p.dstPort != 25 {
-		return // for a spoofed source the filter looks up no service, so port 25 alone identifies mail
+		return // the filter looks up no service for a spoofed source, so only port 25 identifies mail
 	}
 	d.Flow = &Flow{
 		LineIndex: d.LineIndex, Leg: d.Leg, Subscriber: subscriber, Remote: remote, Service: d.Service, Rule: d.Rule,

@@ -14,18 +14,18 @@ import (
 	"op25b/internal/policy"
 )
 
-// The stations of the fixture.
+// The MAC addresses of the fixture.
 const (
-	macHome   = "020000000101" // of line home
-	macOffice = "020000000105" // of line office
-	macCore   = "020000000301" // behind port 3
-	macEdge   = "020000000401" // behind port 4
+	macHome   = "020000000101" // a station of line home
+	macOffice = "020000000105" // a station of line office
+	macCore   = "020000000301" // a station behind port 3
+	macEdge   = "020000000401" // a station behind port 4
 	macNobody = "0200000000ee"
 	broadcast = "ffffffffffff"
 )
 
-// fixture is a policy that uses all features: access ports 1 and 2, network ports 3 and 4, lines in every form of access, and phases "now" and
-// "drain", which differ in synOnly.
+// fixture returns a policy and an inventory that use all features. They have the access ports 1 and 2, the network ports 3 and 4, and lines
+// with every kind of access. The phases "now" and "drain" differ only in synOnly.
 func fixture(t *testing.T) (*policy.Policy, *policy.Inventory) {
 	t.Helper()
 	prefixes := func(of ...string) (list []netip.Prefix) {
@@ -99,7 +99,7 @@ func fixture(t *testing.T) (*policy.Policy, *policy.Inventory) {
 	return p, inv
 }
 
-// noon is a time at which office's exemption is in force and vlan's is not.
+// noon returns a time at which office's exemption is in force and vlan's exemption has expired.
 func noon() time.Time { return time.Date(2006, 10, 15, 12, 0, 0, 0, time.UTC) }
 
 func model(t *testing.T, phase string) *reference.Model {
@@ -108,7 +108,7 @@ func model(t *testing.T, phase string) *reference.Model {
 	return reference.New(p, inv, "edge", phase, noon())
 }
 
-// Frames byte by byte: each function prepends one header to its argument.
+// The functions below build frames byte by byte. Each prepends one header to its argument.
 
 func unhex(text string) []byte {
 	b, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
@@ -120,29 +120,29 @@ func unhex(text string) []byte {
 
 func u16(v int) []byte { return binary.BigEndian.AppendUint16(nil, uint16(v)) }
 
-// eth is a frame: the addresses, followed by the layers from the first ethertype on.
+// eth returns a frame that consists of the addresses and the layers, which begin with the first EtherType.
 func eth(dst, src string, layers ...[]byte) []byte {
 	return slices.Concat(unhex(dst), unhex(src), slices.Concat(layers...))
 }
 
-// up is a frame from a subscriber to the core; down is one from the core to a station.
+// up returns a frame from a subscriber to the core. down returns a frame from the core to a station.
 func up(layers ...[]byte) []byte { return eth(macCore, macHome, layers...) }
 
 func down(dst string, layers ...[]byte) []byte { return eth(dst, macCore, layers...) }
 
-// tag is a VLAN tag without the next ethertype.
+// tag returns a VLAN tag without the EtherType that follows it.
 func tag(tpid, tci int) []byte { return append(u16(tpid), u16(tci)...) }
 
 func v4eth(packet []byte) []byte { return append(u16(0x0800), packet...) }
 
 func v6eth(packet []byte) []byte { return append(u16(0x86dd), packet...) }
 
-// session is the part of a PPPoE session frame from the ethertype on.
+// session returns a PPPoE session frame from its EtherType on.
 func session(id, proto int, packet []byte) []byte {
 	return slices.Concat(unhex("8864 11 00"), u16(id), u16(2+len(packet)), u16(proto), packet)
 }
 
-// ip4 is an IPv4 packet without options.
+// ip4 returns an IPv4 packet without options.
 func ip4(src, dst string, proto byte, payload []byte) []byte {
 	return ip4Options(src, dst, proto, nil, payload)
 }
@@ -152,7 +152,7 @@ func ip4Options(src, dst string, proto byte, options, payload []byte) []byte {
 	return summed(slices.Concat([]byte{0x45 + byte(len(options)/4), 0}, u16(20+len(options)+len(payload)), unhex("abcd 0000 40"), []byte{proto}, u16(0), s[:], d[:], options, payload))
 }
 
-// summed sets the header checksum of an IPv4 packet, in place (RFC 791).
+// summed sets an IPv4 packet's header checksum in place (RFC 791), and returns the packet.
 func summed(packet []byte) []byte {
 	packet[10], packet[11] = 0, 0
 	sum := 0
@@ -171,33 +171,33 @@ func ip6(src, dst string, next byte, payload []byte) []byte {
 	return slices.Concat(unhex("60012345"), u16(len(payload)), []byte{next, 64}, s[:], d[:], payload)
 }
 
-// ext is an extension header of a given size before a payload.
+// ext returns an extension header of the given size, followed by the payload.
 func ext(next byte, size int, payload []byte) []byte {
 	h := make([]byte, size)
 	h[0], h[1] = next, byte(size/8-1)
 	return append(h, payload...)
 }
 
-// auth is an AH of a given size before a payload.
+// auth returns an AH of the given size, followed by the payload.
 func auth(next byte, size int, payload []byte) []byte {
 	h := make([]byte, size)
 	h[0], h[1] = next, byte(size/4-2)
 	return append(h, payload...)
 }
 
-// frag6 is a fragment header before a payload: the offset in units of 8 bytes, and whether more fragments follow.
+// frag6 returns a fragment header, followed by the payload. offset is in units of 8 bytes. more is 1 if more fragments follow.
 func frag6(next byte, offset, more int, payload []byte) []byte {
 	return slices.Concat([]byte{next, 0}, u16(offset<<3|more), u16(0), u16(7), payload)
 }
 
-// set returns a copy with some bytes changed.
+// set returns a copy of b in which the bytes from at on are replaced.
 func set(b []byte, at int, bytes ...byte) []byte {
 	b = slices.Clone(b)
 	copy(b[at:], bytes)
 	return b
 }
 
-// frag4 is an IPv4 packet as a fragment: the offset in units of 8 bytes, and whether more fragments follow.
+// frag4 returns an IPv4 packet as a fragment. offset is in units of 8 bytes. more is 1 if more fragments follow.
 func frag4(packet []byte, offset, more int) []byte {
 	return summed(set(packet, 6, u16(more<<13|offset)...))
 }
@@ -208,7 +208,7 @@ const (
 	ack    = 0x10
 )
 
-// tcp is a segment without options and data.
+// tcp returns a TCP segment without options or data.
 func tcp(src, dst int, flags byte) []byte {
 	return slices.Concat(u16(src), u16(dst), unhex("00000001 00000000 50"), []byte{flags}, unhex("ffff 0000 0000"))
 }

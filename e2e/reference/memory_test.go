@@ -10,7 +10,8 @@ import (
 	"op25b/internal/policy"
 )
 
-// TestRejectRate: three rejects for each line and clock second, a thousand in all.
+// TestRejectRate verifies the limits of rejects in a clock second, which are three for each line and a
+// thousand for the switch.
 func TestRejectRate(t *testing.T) {
 	m := model(t, "now")
 	const second = (1 << 20) * time.Microsecond
@@ -48,7 +49,8 @@ func TestRejectRate(t *testing.T) {
 	}
 }
 
-// TestUnsolicited: a SYN-ACK from port 25 is counted as unsolicited unless its SYN went up recently.
+// TestUnsolicited verifies that a SYN-ACK from port 25 is classified as unsolicited unless its SYN passed
+// toward the network recently.
 func TestUnsolicited(t *testing.T) {
 	const second = (1 << 20) * time.Microsecond
 	syn := func(src, dst string, from int) []byte { return up(v4eth(ip4(src, dst, 6, tcp(from, 25, syn)))) }
@@ -83,7 +85,8 @@ func TestUnsolicited(t *testing.T) {
 	}
 }
 
-// TestFlow: stopped and monitored SYNs are reported, with the outer subscriber and the inner remote address.
+// TestFlow verifies that SYNs that are stopped or monitored are reported, with the subscriber's address of
+// the outer header and the remote address of the inner header.
 func TestFlow(t *testing.T) {
 	m := model(t, "now")
 	d := m.Decide(0, 1, up(v6eth(mail6(mail(other), 4))))

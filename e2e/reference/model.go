@@ -9,37 +9,37 @@ import (
 	"op25b/internal/policy"
 )
 
-// A Model is the model of one switch in one phase of a policy.
+// A Model predicts how a switch handles frames in one phase of a policy.
 type Model struct {
-	network map[uint16]bool    // true for a network port; ports not in the map are access ports
-	ports   []uint16           // ports of the inventory, in its order
-	bridge  map[[6]byte]uint16 // port of each station
+	network map[uint16]bool    // whether a port is a network port; ports that are not in the map are access ports
+	ports   []uint16           // the ports in the order of the inventory
+	bridge  map[[6]byte]uint16 // the port of each station
 
 	lines    []line // lines[0] is the unnamed line
 	services []service
 	remotes  []remote
 	nat64    []netip.Prefix
-	exempt   []exemption // exemptions in force
-	rules    []rule      // rules of the phase
+	exempt   []exemption // the exemptions that are in force
+	rules    []rule      // the rules of the model's phase
 	synOnly  bool
 
-	// upSrc and downDst report whether any rule of any phase has that leg.
+	// upSrc and downDst state whether any rule of any phase has that leg.
 	upSrc, downDst bool
 
-	rejectFrom4, rejectFrom6 netip.Addr // source addresses of ICMP errors; invalid if not configured
+	rejectFrom4, rejectFrom6 netip.Addr // the source addresses of ICMP errors; invalid if not configured
 
 	rejects rejects
 	syns    map[connection]sent
 }
 
-// A line is the filter's configuration of a subscriber's line.
+// A line contains the filter's configuration for a subscriber's line.
 type line struct {
 	name         string
 	port         uint16
 	outer, inner uint16
-	session      uint16 // PPPoE session; 0 means any frame of the VLANs
+	session      uint16 // the PPPoE session; 0 means any frame with the VLAN tags
 	group        string // empty for the unnamed line
-	bucket       bool   // whether the group has a rate
+	bucket       bool   // whether the line's group has a rate
 	prefixes     []netip.Prefix
 
 	undetermined, laterFragments Verdict
@@ -63,7 +63,7 @@ type remote struct {
 	prefixes []netip.Prefix
 }
 
-// An exemption is a prefix that is exempt, on one line or on all lines.
+// An exemption is a prefix that is exempt on one line or on all lines.
 type exemption struct {
 	prefix netip.Prefix
 	line   string // empty means all lines
@@ -80,8 +80,8 @@ type rule struct {
 	verdict Verdict
 }
 
-// New builds the model of a switch in a phase, with the exemptions that are in force at now. It panics if the documents do not contain the
-// switch or the phase, because that is a mistake in the test.
+// New returns the model of a switch in a phase, with the exemptions that are in force at the time now. It panics if the documents do not
+// contain the switch or the phase, because that is a mistake in the test.
 func New(p *policy.Policy, inv *policy.Inventory, switchName, phaseName string, now time.Time) *Model {
 	i := slices.IndexFunc(inv.Switches, func(s policy.Switch) bool { return s.Name == switchName })
 	j := slices.IndexFunc(p.Phases, func(ph policy.Phase) bool { return ph.Name == phaseName })
@@ -109,7 +109,7 @@ func New(p *policy.Policy, inv *policy.Inventory, switchName, phaseName string, 
 	return m
 }
 
-// readSwitch reads ports, stations and lines.
+// readSwitch reads the switch's ports, stations and lines.
 func (m *Model) readSwitch(sw *policy.Switch, p *policy.Policy) {
 	numbers := map[string]uint16{}
 	for _, port := range sw.Ports {
@@ -148,7 +148,7 @@ func (m *Model) readSwitch(sw *policy.Switch, p *policy.Policy) {
 	}
 }
 
-// readExemptions reads the switch's exempt prefixes. An exemption is in force until the end of its last day at the policy's offset.
+// readExemptions reads the switch's exempt prefixes. An exemption is in force until the end of its last day, in the policy's time zone.
 func (m *Model) readExemptions(p *policy.Policy, sw *policy.Switch, now time.Time) {
 	zone := time.FixedZone("policy", int(p.UTCOffset)*60)
 	for _, e := range p.Exemptions {
@@ -168,7 +168,7 @@ func (m *Model) readExemptions(p *policy.Policy, sw *policy.Switch, now time.Tim
 	}
 }
 
-// readRules numbers the rules of all phases, and keeps the rules of the phase ph.
+// readRules assigns ids to the rules of all phases, and keeps the rules of the phase ph.
 func (m *Model) readRules(p *policy.Policy, ph *policy.Phase) {
 	ids := map[string]uint8{}
 	for _, phase := range p.Phases {
@@ -189,7 +189,8 @@ func (m *Model) readRules(p *policy.Policy, ph *policy.Phase) {
 	}
 }
 
-// legs returns the legs of a rule. By default a rule for port 25 has up_dst and down_src, and a rule for another service has up_dst only.
+// legs returns the legs of a rule. By default, a rule for port 25 has the legs up_dst and down_src, and a rule for another service has
+// only up_dst.
 func (m *Model) legs(r policy.PhaseRule) []Leg {
 	if r.Legs == nil {
 		if i := slices.IndexFunc(m.services, func(s service) bool { return s.name == r.Service }); i >= 0 && m.services[i].has(25) {

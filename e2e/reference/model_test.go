@@ -22,7 +22,7 @@ const (
 	office, office6 = "192.0.2.5", "2001:db8:5::1"
 )
 
-// A case is a frame and its expected decision, in the notation of short.
+// A frameCase is a frame and its expected decision, in the notation of short.
 type frameCase struct {
 	name  string
 	port  uint16
@@ -30,7 +30,8 @@ type frameCase struct {
 	want  string
 }
 
-// short is a decision in the notation of the tables: fault or shape; line; leg and service; rule and verdict; output ports.
+// short returns a decision in the notation of the test tables: fault or shape, line, leg and service, rule and verdict,
+// output ports.
 func short(d reference.Decision) string {
 	var b strings.Builder
 	if b.WriteString(string(d.Shape)); d.Why != "" {
@@ -69,7 +70,7 @@ func short(d reference.Decision) string {
 	return b.String()
 }
 
-// mail is a SYN from home to a server's port 25.
+// mail returns a packet with a SYN from home to port 25 of a server.
 func mail(dst string) []byte { return ip4(home, dst, 6, tcp(40000, 25, syn)) }
 
 func mail6(payload []byte, next byte) []byte { return ip6(home6, other6, next, payload) }
@@ -83,12 +84,12 @@ const (
 	passes       = "other | home | - | - | 3"
 )
 
-// TestReading tests section 1: the parts of a frame that are read, and the end of reading.
+// TestReading verifies section 1, which defines the parts of a frame that are read, and where reading ends.
 func TestReading(t *testing.T) {
 	synOut := tcp(40000, 25, syn)
 	ports := synOut[:4]
 	nops := func(n int) []byte { return bytes.Repeat([]byte{1}, n) }
-	chain := func(sizes ...int) []byte { // with destination options
+	chain := func(sizes ...int) []byte { // returns a packet with destination options headers of these sizes
 		payload, next := synOut, byte(6)
 		for _, size := range sizes {
 			payload, next = ext(next, size, payload), 60
@@ -260,7 +261,7 @@ func TestReading(t *testing.T) {
 	}
 }
 
-// TestForwarding tests section 3: the output ports of frames, and which frames the filter decides.
+// TestForwarding verifies section 3, which defines the output ports of a frame, and whether the filter decides about it.
 func TestForwarding(t *testing.T) {
 	web := v4eth(ip4(home, other, 6, tcp(40000, 80, syn)))
 	from25 := func(dst string) []byte { return v4eth(ip4(other, dst, 6, tcp(25, 40000, ack))) }
@@ -303,7 +304,7 @@ func TestForwarding(t *testing.T) {
 	}
 }
 
-// TestUntaggedIsNoVLAN: an untagged frame to an unknown station is flooded, even if only one line is untagged.
+// TestUntaggedIsNoVLAN verifies that an untagged frame to an unknown station is flooded, even if only one line is untagged.
 func TestUntaggedIsNoVLAN(t *testing.T) {
 	p, inv := fixture(t)
 	p.Exemptions = nil
@@ -321,7 +322,7 @@ func TestUntaggedIsNoVLAN(t *testing.T) {
 	}
 }
 
-// TestRules tests sections 5 to 9: the deciding rule and its effect.
+// TestRules verifies sections 5 to 9, which define the deciding rule and its effect.
 func TestRules(t *testing.T) {
 	smtp := func(src, dst string) []byte { return v4eth(ip4(src, dst, 6, tcp(40000, 25, syn))) }
 	seg := func(src, dst string, from, to int, flags byte) []byte {
@@ -436,7 +437,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestDrain: with synOnly, a phase's rule drops or rejects only new connections.
+// TestDrain verifies that the rules of a phase with synOnly drop or reject only new connections.
 func TestDrain(t *testing.T) {
 	seg := func(dst string, flags byte) []byte { return up(v4eth(ip4(home, dst, 6, tcp(40000, 25, flags)))) }
 	for _, c := range []frameCase{
@@ -455,11 +456,11 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// TestLegsOff: a leg without rules is not looked up, in any phase.
+// TestLegsOff verifies that a leg is not looked up if no rule of any phase has it.
 func TestLegsOff(t *testing.T) {
 	p, inv := fixture(t)
 	for i := range p.Phases {
-		p.Phases[i].Rules = slices.Delete(slices.Clone(p.Phases[i].Rules), 4, 6) // servers and server-answers
+		p.Phases[i].Rules = slices.Delete(slices.Clone(p.Phases[i].Rules), 4, 6) // remove the rules servers and server-answers
 	}
 	m := reference.New(p, inv, "edge", "now", noon())
 	for _, c := range []frameCase{
@@ -474,7 +475,7 @@ func TestLegsOff(t *testing.T) {
 	}
 }
 
-// TestRuleIDs: ids are assigned by first appearance over all phases.
+// TestRuleIDs verifies that rule ids are assigned in the order in which names first appear in the phases.
 func TestRuleIDs(t *testing.T) {
 	p, inv := fixture(t)
 	p.Phases[1].Rules = slices.Clone(p.Phases[1].Rules)

@@ -8,7 +8,7 @@ import (
 // A Fault is the reason why a frame is tiny or undetermined.
 type Fault string
 
-// The faults, in the order in which a frame is read.
+// The faults, in the order in which the parser detects them.
 const (
 	ShortEthernet        Fault = "ethernet: header cut"
 	ShortTag             Fault = "tag: cut"
@@ -56,14 +56,14 @@ func UndeterminedFaults() []Fault {
 // TinyFaults lists the faults that make a frame a tiny fragment.
 func TinyFaults() []Fault { return []Fault{FragmentAtOne, FragmentOfHeaders, ShortTCP} }
 
-// The protocol numbers (IANA) that the parser distinguishes.
+// The protocol numbers that the parser distinguishes, as assigned by IANA.
 const (
 	etherIPv4  = 0x0800
 	etherIPv6  = 0x86dd
 	etherPPPoE = 0x8864
 
-	minEthertype = 0x0600                     // below it the field is a length, and LLC follows (IEEE 802.3)
-	snap         = "\xaa\xaa\x03\x00\x00\x00" // LLC and OUI before an ethertype (RFC 1042)
+	minEthertype = 0x0600                     // a lower value is a length, and an LLC header follows (IEEE 802.3)
+	snap         = "\xaa\xaa\x03\x00\x00\x00" // the LLC header and the OUI before an EtherType (RFC 1042)
 
 	pppIPv4 = 0x0021
 	pppIPv6 = 0x0057
@@ -81,7 +81,7 @@ const (
 	protoShim6       = 140
 )
 
-// Limits of a chain of extension headers. A parser with a fixed number of headers has such limits.
+// The limits for a chain of extension headers. A parser with a fixed number of headers has such limits.
 const (
 	maxChainHeaders = 4
 	maxChainBytes   = 128
@@ -102,29 +102,29 @@ func isExtension(proto byte) bool {
 func isTunnel(proto byte) bool { return proto == protoIPv4 || proto == protoIPv6 }
 
 // headersEnd is the maximum length of the headers before TCP, in units of 8 bytes. A fragment with a smaller offset could overlap the ports
-// of the first fragment. No host makes fragments that small.
+// of the first fragment. No host sends fragments that small.
 const headersEnd = 32
 
-// A packet holds the parsed parts of a frame. Offsets count from the frame's first byte.
+// A packet contains the parsed parts of a frame. Offsets count from the first byte of the frame.
 type packet struct {
 	frame []byte
 	shape Shape
 	why   Fault
 
-	ethernet         bool // whether the frame has the 14 bytes of the header
+	ethernet         bool // whether the frame contains the whole Ethernet header of 14 bytes
 	outerVID         uint16
 	innerVID         uint16
-	pppoe            bool // whether the frame has the 6 bytes of the header
+	pppoe            bool // whether the frame contains the whole PPPoE header of 6 bytes
 	session          uint16
-	outer, inner     *ipHeader // equal without a tunnel; nil until a header of the right version has been parsed
+	outer, inner     *ipHeader // equal if there is no tunnel; nil until a header of the right version has been read
 	tunnel           byte      // the protocol number that announces the inner header
-	srcPort, dstPort uint16    // valid for shape TCP
-	flags            bool      // whether the frame has the flags
+	srcPort, dstPort uint16    // valid only for the shape TCP
+	flags            bool      // whether the frame contains the TCP flags
 	syn, ack         bool
-	tcp              int // offset of the TCP header
+	tcp              int // the offset of the TCP header
 }
 
-// An ipHeader is an IP header with its options or extension headers.
+// An ipHeader describes an IP header with its options or extension headers.
 type ipHeader struct {
 	v6       bool
 	src, dst netip.Addr
@@ -135,7 +135,7 @@ type ipHeader struct {
 // be16 returns the first two bytes as a big-endian number.
 func be16(b []byte) uint16 { return binary.BigEndian.Uint16(b) }
 
-// end stops parsing with a fault.
+// end records the fault that ends parsing.
 func (p *packet) end(shape Shape, why Fault) { p.shape, p.why = shape, why }
 
 // parse parses a frame (section 1).
@@ -156,7 +156,7 @@ func parse(frame []byte) *packet {
 			p.end(Undetermined, ShortTag)
 			return p
 		}
-		// A tag with VLAN id 0, a priority tag, is not counted: receivers ignore it.
+		// A priority tag, which has VLAN id 0, does not count as a VLAN, because receivers ignore it.
 		switch vid := be16(frame[at:]) & 0xfff; {
 		case p.outerVID == 0:
 			p.outerVID = vid
@@ -178,7 +178,8 @@ func parse(frame []byte) *packet {
 	return p
 }
 
-// offset returns the offset of a slice in the frame. The slice must have a capacity above 0; callers pass slices that begin with a header.
+// offset returns the position of a slice within the frame. The slice's capacity must not be 0. Callers pass slices that begin with a
+// header.
 func (p *packet) offset(part []byte) int { return cap(p.frame) - cap(part) }
 
 // session2516 reads a PPPoE session header (RFC 2516) and the PPP protocol field.
@@ -200,7 +201,7 @@ func (p *packet) session2516(room []byte) {
 		p.end(Undetermined, PPPoELengthShort)
 	case length > len(room)-6:
 		p.end(Undetermined, PPPoELengthLong)
-	case room[6]&1 == 1: // RFC 1661 section 6.5
+	case room[6]&1 == 1: // a compressed protocol field, RFC 1661 section 6.5
 		p.end(Undetermined, PPPCompressed)
 	default:
 		payload := room[8 : 6+length]
@@ -215,8 +216,8 @@ func (p *packet) session2516(room []byte) {
 	}
 }
 
-// ipv4 reads an IPv4 packet. inTunnel means that the packet is the inner packet of a tunnel. cut means that the outer packet is a first
-// fragment, so that the inner length may exceed the available bytes.
+// ipv4 reads an IPv4 packet. inTunnel states whether the packet is inside a tunnel. cut states whether the outer packet is a first
+// fragment, whose inner length may exceed the available bytes.
 func (p *packet) ipv4(room []byte, inTunnel, cut bool) {
 	if len(room) < 20 {
 		p.end(Undetermined, ShortIPv4)
@@ -267,7 +268,7 @@ func (p *packet) ipv4(room []byte, inTunnel, cut bool) {
 	}
 }
 
-// readOptions walks the options of an IPv4 header (RFC 791 section 3.1).
+// readOptions reads the options of an IPv4 header (RFC 791 section 3.1), and returns a fault or "".
 func readOptions(options []byte) Fault {
 	for len(options) > 0 {
 		switch kind := options[0]; {
@@ -277,7 +278,7 @@ func readOptions(options []byte) Fault {
 			options = options[1:]
 		case kind == 131 || kind == 137:
 			return IPv4SourceRoute
-		case len(options) == 1: // the option's length byte would be outside the header
+		case len(options) == 1: // the option's length would be outside the header
 			return IPv4OptionLength
 		case options[1] < 2:
 			return IPv4OptionLength
@@ -290,7 +291,7 @@ func readOptions(options []byte) Fault {
 	return ""
 }
 
-// ipv6 reads an IPv6 packet. Its parameters are those of ipv4.
+// ipv6 reads an IPv6 packet. The parameters are the same as for ipv4.
 func (p *packet) ipv6(room []byte, inTunnel, cut bool) {
 	if len(room) < 40 {
 		p.end(Undetermined, ShortIPv6)
@@ -317,7 +318,7 @@ func (p *packet) header(h *ipHeader, inTunnel bool) {
 	p.inner = h
 }
 
-// chain reads the extension headers and the payload after them. more means that more fragments follow.
+// chain reads the extension headers and the payload after them. more states whether more fragments follow.
 func (p *packet) chain(room []byte, next byte, inTunnel, more bool) {
 	headers, bytes := 0, 0
 	for isExtension(next) {
@@ -358,7 +359,7 @@ func (p *packet) chain(room []byte, next byte, inTunnel, more bool) {
 			case offset == 1 && behind == protoTCP:
 				p.end(TinyFragment, FragmentAtOne)
 				return
-			case offset != 0 && offset < headersEnd: // for any next header: a receiver uses only the next header of the first fragment
+			case offset != 0 && offset < headersEnd: // whatever the next header is, because a receiver uses only the first fragment's next header
 				p.end(TinyFragment, FragmentOfHeaders)
 				return
 			case offset != 0:
@@ -377,7 +378,7 @@ func (p *packet) chain(room []byte, next byte, inTunnel, more bool) {
 	}
 }
 
-// enter parses the packet inside a tunnel.
+// enter reads the packet inside a tunnel.
 func (p *packet) enter(room []byte, proto byte, inTunnel, more bool) {
 	switch {
 	case inTunnel:
@@ -391,7 +392,7 @@ func (p *packet) enter(room []byte, proto byte, inTunnel, more bool) {
 	}
 }
 
-// readTCP reads the ports. It also reads the flags if the header without options is complete.
+// readTCP reads the ports. If the TCP header without options is complete, it also reads the flags.
 func (p *packet) readTCP(room []byte) {
 	if len(room) < 4 {
 		p.end(TinyFragment, ShortTCP)

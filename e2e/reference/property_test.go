@@ -19,7 +19,8 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// broken returns the invariant that a decision violates, under any policy; empty if none.
+// broken returns the invariant that a decision violates, or "" if it violates none. The invariants hold for every
+// policy.
 func broken(inv *policy.Inventory, port uint16, d reference.Decision) string {
 	role := map[uint16]pipeline.PortRole{}
 	for _, p := range inv.Switches[0].Ports {
@@ -52,7 +53,8 @@ func broken(inv *policy.Inventory, port uint16, d reference.Decision) string {
 	return ""
 }
 
-// TestDecisionsKeepPromises: submission passes, dropped frames stay in, split horizon holds, for every policy and frame.
+// TestDecisionsKeepPromises verifies the invariants of broken for random policies and frames. For example, submission
+// passes, dropped frames do not come out, and no frame goes from subscriber to subscriber.
 func TestDecisionsKeepPromises(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		src := generate.Rapid(t)
@@ -69,7 +71,8 @@ func TestDecisionsKeepPromises(t *testing.T) {
 	})
 }
 
-// TestEveryCut: a frame cut at any byte is decided without a panic and within the invariants.
+// TestEveryCut verifies that a frame that is cut at any byte is decided without a panic, and that the decision violates
+// no invariant.
 func TestEveryCut(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 64))
 	for range 50 {
@@ -89,7 +92,7 @@ func TestEveryCut(t *testing.T) {
 	}
 }
 
-// FuzzDecide: no input makes the model panic or violate an invariant.
+// FuzzDecide verifies that no input makes the model panic or violate an invariant.
 func FuzzDecide(f *testing.F) {
 	f.Add([]byte("policy"), uint16(1), up(v4eth(mail(other))))
 	f.Add([]byte{}, uint16(2), up(session(7, 0x57, mail6(ext(6, 8, tcp(40000, 25, syn)), 60))))
@@ -107,7 +110,7 @@ func FuzzDecide(f *testing.F) {
 	})
 }
 
-// BenchmarkDecide measures the model's cost for each frame of a comparison.
+// BenchmarkDecide measures how long the model takes for a frame.
 func BenchmarkDecide(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 1))
 	p, inv := generate.Documents(r)

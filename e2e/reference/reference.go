@@ -1,12 +1,13 @@
-// Package reference is the reference model of the pipeline. It decides a frame from the policy, the inventory and the frame's bytes only.
+// Package reference is the reference model of the pipeline. Its decision about a frame depends only on the policy, the inventory, the
+// frame's bytes and the frames before it.
 //
-// The package is written for clarity, not for speed. It follows docs/pipeline.md from top to bottom, with one function for each section,
-// and shares no code with the pipeline, the policy compiler or the switches. It has no tables, entries, epochs or priorities. Its input is
-// a policy and an inventory that policy.Validate accepts.
+// The package is written for clarity, not for speed. It follows the order of docs/pipeline.md, with one function for each section. It
+// shares no code with the pipeline, the policy compiler or the switches, and has no tables, entries, epochs or priorities. Its input is a
+// policy and an inventory that policy.Validate accepts.
 //
-// The model keeps the same state as the switch: rejects in a clock second, and SYNs toward the network. It does not predict two things. A
-// token bucket depends on the switch's clock: if a bucket decides, the decision is Timed and has both outcomes. The switch limits how often
-// it reports a flow: a decision reports whether the frame qualifies for a report, even if an earlier report was sent.
+// The model keeps the same state as the switch, which is the number of rejects in a clock second and the SYNs toward the network. It does
+// not predict two things. First, a token bucket depends on the switch's clock, so a decision by a bucket is Timed and has both outcomes.
+// Second, the switch limits how often it reports a flow, so a decision only states whether the frame qualifies for a report.
 package reference
 
 import (
@@ -17,37 +18,38 @@ import (
 	"strings"
 )
 
-// A Decision is the switch's complete handling of one frame.
+// A Decision states completely how the switch handles a frame.
 type Decision struct {
 	Shape Shape
-	// Why is the fault that made the frame tiny or undetermined. It is empty for the other shapes.
+	// Why is the fault that made the frame tiny or undetermined. For other shapes, it is empty.
 	Why Fault
-	// Way is the bridge's decision, before the filter.
+	// Way is the bridge's decision, which precedes the filter's.
 	Way Way
-	// Asked reports whether the filter decided. If not, only Passes and Out below are meaningful.
+	// Asked states whether the filter decided about the frame. If it did not, only Passes and Out are meaningful among the fields below.
 	Asked bool
 
 	Leg       Leg
 	Service   string // a service of the policy, LaterFragmentService, UndeterminedService, or empty
 	Line      string // empty for the unnamed line
-	LineIndex int    // from 1 in the order of the inventory; 0 for the unnamed line
+	LineIndex int    // the line's position in the inventory, counted from 1; 0 for the unnamed line
 	Rule      uint8  // 0 if no rule decided
 	RuleName  string
-	// Verdict is the rule's verdict, after the drain has softened it. If no rule decided, Verdict is empty and the frame passes.
+	// Verdict is the rule's verdict. If the phase has synOnly, the verdict on an open connection may be Monitor instead. If no rule
+	// decided, Verdict is empty and the frame passes.
 	Verdict Verdict
 	Passes  bool
-	// Rejected reports whether an ICMP error is sent back. The error is then the only output.
+	// Rejected states whether an ICMP error is sent back. If so, the error is the only output.
 	Rejected bool
-	// Outcome is the line's counter that counts the frame.
+	// Outcome identifies the line's counter that counts the frame.
 	Outcome Outcome
-	// Unsolicited reports a SYN-ACK from port 25 without a SYN. It is counted in addition to Outcome.
+	// Unsolicited classifies a SYN-ACK from port 25. A SYN-ACK without a SYN is counted in addition to Outcome.
 	Unsolicited Solicitation
-	// Out holds the output frames, ordered by port.
+	// Out contains the output frames, ordered by port.
 	Out []Output
 
-	Flow *Flow // a mail flow that must be reported; nil if there is none
+	Flow *Flow // the mail flow to report; nil if there is none
 
-	// Timed reports that a token bucket decides. The decision is then the outcome with a token, and Else is the outcome without a token.
+	// Timed states whether a token bucket decides. If so, the Decision is the outcome with a token, and Else is the outcome without one.
 	Timed bool
 	Else  *Decision
 }
@@ -58,12 +60,12 @@ type Output struct {
 	Frame []byte
 }
 
-// A Flow is an attempt to send mail that was blocked or monitored.
+// A Flow is an attempt to open a mail connection that was stopped or monitored.
 type Flow struct {
 	LineIndex  int
 	Leg        Leg
-	Subscriber netip.Addr // address in the outer header
-	Remote     netip.Addr // address in the inner header
+	Subscriber netip.Addr // the address in the outer header
+	Remote     netip.Addr // the address in the inner header
 	Service    string
 	Rule       uint8
 	SYNACK     bool
@@ -71,7 +73,7 @@ type Flow struct {
 	DstPort    uint16
 }
 
-// A Shape is the kind of frame that the filter's parser found.
+// A Shape is the kind of a frame, as determined by the filter's parser.
 type Shape string
 
 // The shapes.
@@ -86,10 +88,10 @@ const (
 // Shapes lists all shapes.
 func Shapes() []Shape { return []Shape{TCP, LaterFragment, TinyFragment, Undetermined, Other} }
 
-// A Leg is the direction of a frame, together with the end of the connection that has the service's port.
+// A Leg combines the direction of a frame with the end of the connection that uses the service's port.
 type Leg string
 
-// The legs, spelled as in a policy.
+// The legs, with the names that a policy uses.
 const (
 	NoLeg   Leg = ""
 	UpDst   Leg = "up_dst"
@@ -98,7 +100,7 @@ const (
 	DownDst Leg = "down_dst"
 )
 
-// Pseudo-services of frames without ports.
+// The names of the services to which frames without ports are assigned.
 const (
 	LaterFragmentService = "later-fragment"
 	UndeterminedService  = "undetermined"
@@ -107,7 +109,7 @@ const (
 // A Verdict is the effect of a rule on a frame.
 type Verdict string
 
-// The verdicts, spelled as a policy's actions.
+// The verdicts, with the names of a policy's actions.
 const (
 	NoVerdict Verdict = ""
 	Permit    Verdict = "permit"
@@ -133,7 +135,7 @@ const (
 // An Outcome is one of the counters of a line.
 type Outcome int
 
-// The outcomes. A frame without a deciding rule has NoOutcome.
+// The outcomes. If no rule decided about a frame, its outcome is NoOutcome.
 const (
 	NoOutcome Outcome = -1
 	Passed    Outcome = 0
@@ -148,15 +150,15 @@ type Solicitation string
 const (
 	NotAnswer   Solicitation = "" // the frame is not a SYN-ACK from port 25 toward a subscriber
 	Answers     Solicitation = "answers"
-	AnswersNone Solicitation = "answers none" // no SYN is remembered; counted by the line's fourth counter
+	AnswersNone Solicitation = "answers none" // no SYN is remembered, so the line's fourth counter counts the frame
 	// AnswersMaybe means that the SYN is about to be forgotten, or that a token bucket decided whether the SYN passed.
 	AnswersMaybe Solicitation = "answers maybe"
 )
 
-// A Way is the bridge's decision on a frame, before the filter.
+// A Way is the bridge's decision about a frame, which precedes the filter's.
 type Way string
 
-// The ways of frames from an access port, and then those from a network port.
+// The ways of frames from an access port come first, followed by the ways of frames from a network port.
 const (
 	Up           Way = "to a network port"
 	UpFlood      Way = "to all network ports"
@@ -174,7 +176,7 @@ func Ways() []Way {
 	return []Way{Up, UpFlood, SplitHorizon, Down, DownVLAN, DownFlood, Across, Back, Reserved}
 }
 
-// String returns the decision in one line, in the order in which the switch decides. Two decisions are equal if their lines are equal.
+// String returns the decision as one line, in the order in which the switch decides. Decisions are equal if their lines are equal.
 func (d Decision) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s", d.Shape)

@@ -18,7 +18,7 @@ type axisRow struct {
 	values []span
 }
 
-// addAxis reads: axis NAME ; COLUMN ; COLUMN, and below it rows of VALUE ; CELL ; CELL.
+// addAxis reads a head of the form "axis NAME ; COLUMN ; COLUMN", and below it rows of the form "VALUE ; CELL ; CELL".
 func (t *table) addAxis(head span, body []span) error {
 	cells := head.split(";")
 	a := &axis{at: head.pos(), name: cells[0].s}
@@ -49,7 +49,8 @@ func isVariable(s string) bool {
 	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
 }
 
-// choose reads AXIS, AXIS={ROW,ROW} or AXIS!={ROW,ROW}. If no axis has that name, AXIS={VALUE,VALUE} defines a new axis.
+// choose reads AXIS, AXIS={ROW,ROW} or AXIS!={ROW,ROW}, and returns the axis with the chosen rows. If no axis has that
+// name, AXIS={VALUE,VALUE} defines a new axis.
 func (t *table) choose(w span) (*axis, error) {
 	name, list, found := w.cut("=")
 	without := strings.HasSuffix(name.s, "!")
@@ -94,7 +95,7 @@ func (t *table) choose(w span) (*axis, error) {
 	return chosen, nil
 }
 
-// distinct returns an error if an axis has a column of an earlier axis, because $NAME would be ambiguous.
+// distinct returns an error if an axis and an earlier axis have the same column, because $NAME would be ambiguous.
 func distinct(earlier []*axis, a *axis, at Pos) error {
 	for _, e := range earlier {
 		for _, c := range a.columns {
@@ -106,7 +107,7 @@ func distinct(earlier []*axis, a *axis, at Pos) error {
 	return nil
 }
 
-// combine calls do with the values of each combination of rows. The rows of the last axis change fastest.
+// combine calls do with the values of each combination of rows. The last axis changes fastest.
 func combine(axes []*axis, values map[string]span, do func(map[string]span) error) error {
 	if len(axes) == 0 {
 		return do(values)
@@ -122,7 +123,7 @@ func combine(axes []*axis, values map[string]span, do func(map[string]span) erro
 	return nil
 }
 
-// fill replaces $NAME and ${NAME} with their values, including those inside the values.
+// fill replaces $NAME and ${NAME} by their values, also within values.
 func fill(t span, values map[string]span) (span, error) {
 	for n := 0; ; n++ {
 		i := strings.IndexByte(t.s, '$')

@@ -1,8 +1,9 @@
-// Package vectors reads the golden vectors of the pipeline and checks a switch against them.
+// Package vectors reads the pipeline's golden vectors and checks a switch against them.
 //
-// A vector lists frames, layer by layer, with their input port and the expected result: the output ports, the exact output frame, and the
-// counters. Read reads a folder of vectors, in the format of testdata/vectors/README.md. Run plays the vectors on a Target.
+// A vector contains frames, written layer by layer, with their input ports and the expected results. A result consists of the output ports,
+// the exact output frame, and the counters. Read reads a folder of vectors in the format that testdata/vectors/README.md describes. Run
+// plays the vectors on a Target.
 //
-// The package knows the format and the protocols, but no tables, policies or verdicts of the pipeline. Only the vectors define the expected
-// behaviour.
+// The package implements the format and the protocols, but has no knowledge of the pipeline's tables, policies or verdicts. Only the
+// vectors define the expected behaviour.
 package vectors

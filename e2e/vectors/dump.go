@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Dump writes a frame as layers, in the notation of the vectors, with numeric addresses. Building the text gives the same bytes. Bytes that
-// the notation cannot express, and inconsistent layers, are written as raw.
+// Dump returns a frame as text, layer by layer, in the notation of the vectors with numeric addresses. Building a frame from the text gives
+// the same bytes. Dump writes bytes that the notation cannot express, and inconsistent layers, as raw.
 func Dump(frame []byte) string {
 	if len(frame) < 14 {
 		return rawLayer(frame)
@@ -25,7 +25,7 @@ func Dump(frame []byte) string {
 
 func rawLayer(b []byte) string { return "raw 0x" + hex.EncodeToString(b) }
 
-// layersOf joins a layer and the layers inside it. inside may be empty.
+// layersOf joins the text of a layer and the text of the layers inside it, which may be empty.
 func layersOf(layer, inside string) string {
 	if inside == "" {
 		return layer
@@ -35,16 +35,16 @@ func layersOf(layer, inside string) string {
 
 func u16(b []byte) int { return int(binary.BigEndian.Uint16(b)) }
 
-// dumpEth writes a frame: the addresses, then EtherTypes and tags. Bytes after the end of the IP packet are padding.
+// dumpEth returns the text of a frame with its addresses, EtherTypes and tags. Bytes after the IP packet are padding.
 func dumpEth(b []byte) string {
 	head := fmt.Sprintf("eth %v>%v", net.HardwareAddr(b[6:12]), net.HardwareAddr(b[:6]))
 	return dumpEtherType(head, b[12:])
 }
 
-// dumpEtherType writes the bytes after an EtherType. head is the text of the layers before them.
+// dumpEtherType returns the text of the bytes that begin with an EtherType. head is the text of the layers before them.
 func dumpEtherType(head string, b []byte) string {
 	if len(b) < 2 {
-		return head // the bytes cannot be rebuilt from layers: the caller writes them raw
+		return head // layers cannot express these bytes, so Dump writes the frame as raw
 	}
 	kind, rest := u16(b), b[2:]
 	for name, tpid := range tpids {
@@ -79,7 +79,7 @@ func dumpEtherType(head string, b []byte) string {
 	if len(pad) > 0 && len(bytes.Trim(pad, "\x00")) == 0 {
 		return head + " | " + inside + fmt.Sprintf(" | pad %d", len(pad))
 	}
-	if len(pad) > 0 { // padding that the text must include, at the end of the frame
+	if len(pad) > 0 { // padding that is not zero must be in the text
 		return head + " | " + inside + " | " + rawLayer(pad)
 	}
 	return head + " | " + inside
@@ -121,7 +121,7 @@ func rawOrNothing(b []byte) string {
 	return rawLayer(b)
 }
 
-// dumpIP writes an IP packet. used is the packet's end according to its length field. dumpIP returns "" for an incomplete header.
+// dumpIP returns the text of an IP packet, or "" if the header is incomplete. used is the packet's length according to its length field.
 func dumpIP(b []byte, kind string) (text string, used int) {
 	if kind == "ip6" {
 		return dumpIP6(b)
@@ -181,7 +181,7 @@ func dumpIP6(b []byte) (text string, used int) {
 	return dumpPayload(text, "next", int(b[6]), b[40:used], 0, &ipHeader{b[8:24], b[24:40]}), used
 }
 
-// dumpPayload writes the payload of an IP packet. An incomplete layer is written as raw bytes.
+// dumpPayload returns the text of an IP packet's payload. It writes an incomplete layer as raw bytes.
 func dumpPayload(head, key string, protocol int, b []byte, offset int, up *ipHeader) string {
 	inside := ""
 	if offset == 0 {
@@ -238,7 +238,7 @@ func dumpProtocol(protocol int, b []byte, up *ipHeader) string {
 	return ""
 }
 
-// dumpExtension writes an extension header that has the default contents. It returns "" for other contents.
+// dumpExtension returns the text of an extension header with the default contents. It returns "" if the contents differ.
 func dumpExtension(name string, b []byte, size int, up *ipHeader) string {
 	if size > len(b) {
 		return ""
@@ -284,7 +284,7 @@ func dumpTCP(b []byte, up *ipHeader) string {
 	return checked(layersOf(text, rawOrNothing(b[20:])), b, up)
 }
 
-// checked returns the text if building the text gives b, and "" otherwise.
+// checked returns the text if building from it gives b. Otherwise it returns "".
 func checked(text string, b []byte, up *ipHeader) string {
 	var layers []*reader
 	for _, part := range newSpan("", 0, text).split("|") {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// buildFrame builds the bytes of a frame from its layers, outermost first: `eth A>B | ip4 C>D | tcp 49152>25 S`. Lengths, checksums and
-// protocol numbers are computed, unless a field sets them.
+// buildFrame builds a frame from the text of its layers, the outermost first, such as `eth A>B | ip4 C>D | tcp 49152>25 S`. It computes
+// lengths, checksums and protocol numbers unless the text sets them.
 func buildFrame(n names, t span) ([]byte, error) {
 	var layers []*reader
 	pad, cut := 0, -1
@@ -62,18 +62,18 @@ func firstWord(s string) string {
 	return ""
 }
 
-// An ipHeader holds the fields of an IP header that the checksums of inner layers cover.
+// An ipHeader contains the fields of an IP header that the checksums of inner layers include.
 type ipHeader struct{ src, dst []byte }
 
-// An inside builds the content of a layer.
+// An inside builds the layers inside a layer.
 type inside struct {
-	kind string // kind of the next layer; "" if there is none
+	kind string // the kind of the next layer; "" if there is none
 	up   *ipHeader
-	// within builds the inner layers. up is the IP header around them, which the caller supplies.
+	// within builds the inner layers. The caller supplies up, the IP header around them.
 	within func(up *ipHeader) ([]byte, error)
 }
 
-// build builds the bytes of the layers. up is the IP header around them, or nil.
+// build builds the bytes of layers. up is the IP header around the layers, or nil if there is none.
 func build(layers []*reader, up *ipHeader) ([]byte, error) {
 	if len(layers) == 0 {
 		return nil, nil
@@ -104,10 +104,10 @@ func build(layers []*reader, up *ipHeader) ([]byte, error) {
 	return b, nil
 }
 
-// payload builds the inner layers, with the same surrounding IP header as this layer.
+// payload builds the inner layers with the IP header that is around this layer.
 func (in *inside) payload() ([]byte, error) { return in.within(in.up) }
 
-// number returns the code of the next layer in a registry, unless the word key=NUMBER sets another code.
+// number returns the number that a registry assigns to the next layer, unless key=NUMBER sets another one.
 func (in *inside) number(r *reader, key string, limit uint64, registry map[string]uint64) uint64 {
 	of, known := registry[in.kind]
 	_, said := r.keys[key]
@@ -134,7 +134,7 @@ func be16(b []byte, v uint64) []byte { return binary.BigEndian.AppendUint16(b, u
 func put16(b []byte, v uint64)       { binary.BigEndian.PutUint16(b, uint16(v)) }
 func be32(b []byte, v uint64) []byte { return binary.BigEndian.AppendUint32(b, uint32(v)) }
 
-// checksum returns the Internet checksum (RFC 1071) over parts. Each part except the last must have an even length.
+// checksum returns the Internet checksum (RFC 1071) of the concatenated parts. Each part except the last must have an even length.
 func checksum(parts ...[]byte) uint64 {
 	sum := uint32(0)
 	for _, b := range parts {
@@ -151,7 +151,7 @@ func checksum(parts ...[]byte) uint64 {
 	return uint64(^uint16(sum))
 }
 
-// pseudo returns the pseudo header for the checksums of TCP, UDP and ICMPv6 (RFC 9293 section 3.1, RFC 8200 section 8.1).
+// pseudo returns the pseudo-header for the checksums of TCP, UDP and ICMPv6 (RFC 9293 section 3.1, RFC 8200 section 8.1).
 func (h *ipHeader) pseudo(protocol uint64, length int) []byte {
 	b := append(append([]byte{}, h.src...), h.dst...)
 	if len(h.src) == 4 {

@@ -20,16 +20,17 @@ func mustBuild(t *testing.T, text string) []byte {
 	return b
 }
 
-// TestFramesByHand compares frames with bytes that were written by hand from the standards' diagrams.
+// TestFramesByHand verifies frames against bytes that were written by hand from the diagrams in the standards.
 func TestFramesByHand(t *testing.T) {
 	const eth, macs = "eth 02:00:00:00:01:01>02:00:00:00:02:01 ", "020000000201 020000000101 "
 	for _, test := range []struct{ text, want string }{
 		{eth + "type=0x88b5", macs + "88b5"},
 		{eth + "| tag 88a8 200 pri=5 dei | tag 9100 30 type=0x0806", macs + "88a8 b0c8 9100 001e 0806"},
-		// RFC 2516: version, type, code, session, length, and the PPP protocol.
+		// RFC 2516: version and type, code, session, length, PPP protocol.
 		{eth + "| pppoe 0x1001 proto=0xc021 | raw 0x0102", macs + "8864 11 00 1001 0004 c021 0102"},
 		{eth + "| pppoe 0x1001 short proto=0x0021 | raw 0x45", macs + "8864 11 00 1001 0002 21 45"},
-		// The header of RFC 791. Its checksum: 4500 + 14 + 4006 + c000 + 201 + c000 + 202 = 2091d, with the carry 91f, and its complement.
+		// The header of RFC 791. The sum is 4500 + 14 + 4006 + c000 + 201 + c000 + 202 = 2091d, or 91f with the carry, and its complement
+		// is the checksum.
 		{eth + "| ip4 192.0.2.1>192.0.2.2 proto=6", macs + "0800 4500 0014 0000 0000 4006 f6e0 c0000201 c0000202"},
 		{eth + "| ip6 ::1>::2 next=59 hop=9 tc=1 flow=2", macs + "86dd 6010 0002 0000 3b09 00000000000000000000000000000001 00000000000000000000000000000002"},
 		{eth + "| ip6 ::1>::2 | dstopt limit=4 next=59", macs + "86dd 6000 0000 0008 3c40 00000000000000000000000000000001 00000000000000000000000000000002 3b00 0401 04 01 01 00"},
@@ -44,11 +45,11 @@ func TestFramesByHand(t *testing.T) {
 	}
 }
 
-// TestChecksumsCancel: the sum over pseudo header, header and an odd payload is the complement of zero.
+// TestChecksumsCancel verifies that the checksum of the pseudo-header and the segment, with an odd payload, is zero.
 func TestChecksumsCancel(t *testing.T) {
 	for _, test := range []struct {
 		text     string
-		ip, size int // the offset of the addresses, and their total length
+		ip, size int // the offset of the IP addresses, and their total length
 		segment  int
 		protocol uint64
 	}{
@@ -71,8 +72,8 @@ func TestChecksumsCancel(t *testing.T) {
 	}
 }
 
-// TestFramesAgreeWithGopacket: gopacket parses each frame and serializes it with lengths and checksums that it computes. The bytes are the
-// same.
+// TestFramesAgreeWithGopacket verifies the frames against gopacket. gopacket parses each frame and serializes it again with its own
+// lengths and checksums. The bytes must be the same.
 func TestFramesAgreeWithGopacket(t *testing.T) {
 	frames := map[string][]byte{}
 	for _, v := range golden(t) {
@@ -85,7 +86,7 @@ func TestFramesAgreeWithGopacket(t *testing.T) {
 	}
 	compared := map[gopacket.LayerType]int{}
 	for text, frame := range frames {
-		// Not compared: fields with deliberate wrong values, one-byte PPP protocols and padding. gopacket cannot write them.
+		// Skip frames that gopacket cannot write, which are those with deliberately wrong values, one-byte PPP protocols or padding.
 		if strings.Contains(strings.ReplaceAll(text, "pri=", ""), "=") || strings.Contains(text, " short") || strings.Contains(text, "| pad ") {
 			continue
 		}
@@ -143,7 +144,7 @@ func isTransport(l gopacket.Layer) bool {
 	return slices.Contains([]gopacket.LayerType{layers.LayerTypeTCP, layers.LayerTypeUDP, layers.LayerTypeICMPv4, layers.LayerTypeICMPv6}, l.LayerType())
 }
 
-// TestDumpReadsBack: the dump of a frame builds the same frame, and at most one dump in fifty is raw.
+// TestDumpReadsBack verifies that the dump of a frame builds the same frame, and that at most one dump in fifty is raw.
 func TestDumpReadsBack(t *testing.T) {
 	raw, plain := 0, 0
 	for _, v := range golden(t) {

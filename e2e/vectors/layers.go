@@ -12,7 +12,7 @@ type layerBuilder func(r *reader, in *inside) ([]byte, error)
 const layerKinds = "eth, tag, pppoe, arp, ip4, ip6, hbh, routing, frag, dstopt, ah, mobility, hip, shim6, esp, none, " +
 	"tcp, udp, icmp, icmp6, data, raw, pad, cut"
 
-// builderOf returns the builder of a kind of layer, or nil for an unknown kind.
+// builderOf returns the builder for a kind of layer, or nil if the kind is unknown.
 func builderOf(kind string) layerBuilder {
 	switch kind {
 	case "eth":
@@ -53,7 +53,7 @@ func builderOf(kind string) layerBuilder {
 	return nil
 }
 
-// buildEth builds eth SRC>DST [type=].
+// buildEth builds the layer eth SRC>DST [type=].
 func buildEth(r *reader, in *inside) ([]byte, error) {
 	src, dst, ok := r.pair("stations SRC>DST", ">")
 	if !ok {
@@ -63,7 +63,7 @@ func buildEth(r *reader, in *inside) ([]byte, error) {
 	return in.etherType(r, b)
 }
 
-// buildTag builds tag TPID VID [pri=] [dei] [type=]. The TPID is hexadecimal; it is the EtherType of the previous layer.
+// buildTag builds the layer tag TPID VID [pri=] [dei] [type=]. The hexadecimal TPID is the EtherType of the previous layer.
 func buildTag(r *reader, in *inside) ([]byte, error) {
 	tpid, ok := r.arg("TPID")
 	if !ok {
@@ -81,13 +81,13 @@ func buildTag(r *reader, in *inside) ([]byte, error) {
 		return nil, r.err
 	}
 	tci := r.key("pri", 7, 0)<<13 | dei<<12 | r.number(vid, "VID", 4095)
-	// The TPID of the next tag is the EtherType of this tag.
+	// If another tag follows, its TPID is the EtherType of this tag.
 	return in.etherType(r, be16(be16(nil, tpids[tpid.s]), tci))
 }
 
 var tpids = map[string]uint64{"8100": 0x8100, "88a8": 0x88a8, "9100": 0x9100}
 
-// etherType appends the EtherType of the next layer, and then the bytes of that layer.
+// etherType appends the next layer's EtherType and bytes to b. If the next layer is a tag, the tag itself begins with the EtherType.
 func (in *inside) etherType(r *reader, b []byte) ([]byte, error) {
 	if _, said := r.keys["type"]; in.kind != "tag" || said {
 		b = be16(b, in.number(r, "type", 0xffff, etherTypes))
@@ -96,7 +96,8 @@ func (in *inside) etherType(r *reader, b []byte) ([]byte, error) {
 	return append(b, inner...), err
 }
 
-// buildPPPoE builds pppoe SESSION [ver=] [type=] [code=] [len=] [proto=] [short]. With short, the protocol field has one byte.
+// buildPPPoE builds the layer pppoe SESSION [ver=] [type=] [code=] [len=] [proto=] [short]. With short, the protocol field has only one
+// byte.
 func buildPPPoE(r *reader, in *inside) ([]byte, error) {
 	id, ok := r.arg("session id")
 	if !ok {
@@ -116,7 +117,7 @@ func buildPPPoE(r *reader, in *inside) ([]byte, error) {
 	return append(append(b, proto...), inner...), nil
 }
 
-// buildARP builds arp WHO ASKS, a request whose target MAC address is zero.
+// buildARP builds the layer arp WHO ASKS. It is a request by ASKS for WHO, in which both MAC addresses are zero.
 func buildARP(r *reader, _ *inside) ([]byte, error) {
 	who, _ := r.arg("address that is asked for")
 	asks, ok := r.arg("address that asks")
@@ -128,8 +129,8 @@ func buildARP(r *reader, _ *inside) ([]byte, error) {
 	return append(b, r.addr(who, true)...), nil
 }
 
-// buildIP4 builds ip4 SRC>DST [tos=] [len=] [id=] [df] [mf] [rf] [off=] [ttl=] [proto=] [sum=] [ihl=] [ver=] [opts=]. off is in units of 8
-// bytes.
+// buildIP4 builds the layer ip4 SRC>DST [tos=] [len=] [id=] [df] [mf] [rf] [off=] [ttl=] [proto=] [sum=] [ihl=] [ver=] [opts=]. off is in
+// units of 8 bytes.
 func buildIP4(r *reader, in *inside) ([]byte, error) {
 	src, dst, ok := r.pair("addresses SRC>DST", ">")
 	if !ok {
@@ -160,7 +161,7 @@ func buildIP4(r *reader, in *inside) ([]byte, error) {
 }
 
 // ip4Options reads opts=ITEM,ITEM,... and pads the options to a multiple of 4 bytes. An item is nop, eol, rr, ra, ts, lsrr, ssrr or
-// hexadecimal bytes; *N after an item repeats it.
+// hexadecimal bytes. *N after an item repeats the item.
 func (r *reader) ip4Options() []byte {
 	t, ok := r.text("opts")
 	if !ok {
@@ -192,7 +193,7 @@ func (r *reader) ip4Options() []byte {
 	return b
 }
 
-// Options of RFC 791 and RFC 2113. Options that record a route have room for one entry.
+// ip4Options are options of RFC 791 and RFC 2113. Those that record a route or timestamps have room for one entry.
 var ip4Options = map[string][]byte{
 	"eol":  {0},
 	"nop":  {1},
@@ -203,7 +204,7 @@ var ip4Options = map[string][]byte{
 	"ra":   {148, 4, 0, 0},
 }
 
-// buildIP6 builds ip6 SRC>DST [tc=] [flow=] [len=] [next=] [hop=] [ver=].
+// buildIP6 builds the layer ip6 SRC>DST [tc=] [flow=] [len=] [next=] [hop=] [ver=].
 func buildIP6(r *reader, in *inside) ([]byte, error) {
 	src, dst, ok := r.pair("addresses SRC>DST", ">")
 	if !ok {
@@ -221,8 +222,9 @@ func buildIP6(r *reader, in *inside) ([]byte, error) {
 	return append(append(append(b, h.src...), h.dst...), inner...), nil
 }
 
-// buildOptions builds hbh, dstopt, mobility, hip or shim6 [size=] [len=] [next=]. dstopt also has [limit=], the encapsulation limit of RFC
-// 2473. size is in bytes. len is the header's length field, in units of 8 bytes without the first 8; its default is computed from size.
+// buildOptions builds the layer hbh, dstopt, mobility, hip or shim6 [size=] [len=] [next=]. dstopt also has [limit=], the encapsulation
+// limit of RFC 2473. size is in bytes. len is the header's length field, in units of 8 bytes without the first 8. Its default is computed
+// from size.
 func buildOptions(r *reader, in *inside) ([]byte, error) {
 	size := r.key("size", 2048, 8)
 	if size%8 != 0 || size == 0 {
@@ -238,7 +240,7 @@ func buildOptions(r *reader, in *inside) ([]byte, error) {
 			copy(rest, []byte{4, 1, byte(r.key("limit", 255, 0))})
 			rest = rest[3:]
 		}
-		for len(rest) > 0 { // PadN, RFC 8200 section 4.2
+		for len(rest) > 0 { // PadN (RFC 8200 section 4.2)
 			n := min(len(rest), 257)
 			if n == 1 {
 				rest[0] = 0
@@ -253,7 +255,8 @@ func buildOptions(r *reader, in *inside) ([]byte, error) {
 	return append(b, inner...), err
 }
 
-// buildRouting builds routing [type=] [segs=] [size=] [len=] [next=]. The default is type 2 with one address and no segments left.
+// buildRouting builds the layer routing [type=] [segs=] [size=] [len=] [next=]. By default, the type is 2, with one address and no
+// segments left.
 func buildRouting(r *reader, in *inside) ([]byte, error) {
 	size := r.key("size", 2048, 24)
 	if size%8 != 0 || size == 0 {
@@ -269,7 +272,7 @@ func buildRouting(r *reader, in *inside) ([]byte, error) {
 	return append(b, inner...), err
 }
 
-// buildFrag builds frag [off=] [mf] [id=] [res=] [next=]. off is in units of 8 bytes.
+// buildFrag builds the layer frag [off=] [mf] [id=] [res=] [next=]. off is in units of 8 bytes.
 func buildFrag(r *reader, in *inside) ([]byte, error) {
 	more := uint64(0)
 	if r.flag("mf") {
@@ -281,7 +284,8 @@ func buildFrag(r *reader, in *inside) ([]byte, error) {
 	return append(b, inner...), err
 }
 
-// buildAH builds ah [size=] [len=] [next=]. len is in units of 4 bytes, minus 2 (RFC 4302 section 2.2); its default is computed from size.
+// buildAH builds the layer ah [size=] [len=] [next=]. len is in units of 4 bytes, minus 2 (RFC 4302 section 2.2). Its default is computed
+// from size.
 func buildAH(r *reader, in *inside) ([]byte, error) {
 	size := r.key("size", 1028, 24)
 	if size%4 != 0 || size < 8 {
@@ -296,14 +300,14 @@ func buildAH(r *reader, in *inside) ([]byte, error) {
 	return append(b, inner...), err
 }
 
-// buildESP builds esp, with an SPI and a sequence number. The next layer follows unencrypted.
+// buildESP builds the layer esp with an SPI and a sequence number. The next layer follows unencrypted.
 func buildESP(_ *reader, in *inside) ([]byte, error) {
 	inner, err := in.payload()
 	return append([]byte{0, 0, 0, 1, 0, 0, 0, 1}, inner...), err
 }
 
-// buildTCP builds tcp SPORT>DPORT FLAGS [seq=] [ack=] [win=] [sum=] [doff=] [size=]. FLAGS are some of S A F R P U E C, or - for no flags.
-// size is the header's length in bytes. The options are NOPs.
+// buildTCP builds the layer tcp SPORT>DPORT FLAGS [seq=] [ack=] [win=] [sum=] [doff=] [size=]. FLAGS are letters of SAFRPUEC, or - for no
+// flags. size is the length of the header in bytes. The options are NOPs.
 func buildTCP(r *reader, in *inside) ([]byte, error) {
 	src, dst, ok := r.pair("ports SRC>DST", ">")
 	if !ok {
@@ -346,7 +350,7 @@ func buildTCP(r *reader, in *inside) ([]byte, error) {
 	return append(b, inner...), nil
 }
 
-// buildUDP builds udp SPORT>DPORT.
+// buildUDP builds the layer udp SPORT>DPORT.
 func buildUDP(r *reader, in *inside) ([]byte, error) {
 	src, dst, ok := r.pair("ports SRC>DST", ">")
 	if !ok {
@@ -363,13 +367,14 @@ func buildUDP(r *reader, in *inside) ([]byte, error) {
 		sum = checksum(in.up.pseudo(ipProtocols["udp"], len(b)+len(inner)), b, inner)
 	}
 	if sum == 0 {
-		sum = 0xffff // RFC 768: 0 means no checksum
+		sum = 0xffff // because 0 means that there is no checksum (RFC 768)
 	}
 	put16(b[6:], sum)
 	return append(b, inner...), nil
 }
 
-// buildICMP builds icmp TYPE/CODE or icmp6 TYPE/CODE: 8 bytes, of which the last four are 0, then the quoted packet.
+// buildICMP builds the layer icmp TYPE/CODE or icmp6 TYPE/CODE. Its header has 8 bytes, of which the last four are 0. The quoted packet
+// follows.
 func buildICMP(r *reader, in *inside) ([]byte, error) {
 	kind, code, ok := r.pair("type and code as TYPE/CODE", "/")
 	if !ok {
@@ -388,7 +393,7 @@ func buildICMP(r *reader, in *inside) ([]byte, error) {
 	return append(b, quote...), nil
 }
 
-// buildData builds data N: N bytes with the values 0, 1, 2 and so on.
+// buildData builds the layer data N, which consists of N bytes with the values 0, 1, 2 and so on.
 func buildData(r *reader, in *inside) ([]byte, error) {
 	t, ok := r.arg("number of bytes")
 	if !ok {
@@ -402,7 +407,7 @@ func buildData(r *reader, in *inside) ([]byte, error) {
 	return append(b, inner...), err
 }
 
-// buildRaw builds raw 0x…
+// buildRaw builds the layer raw 0x…, which consists of the given bytes.
 func buildRaw(r *reader, in *inside) ([]byte, error) {
 	t, ok := r.arg("bytes such as 0x00ff")
 	if !ok {

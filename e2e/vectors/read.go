@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// SharedFile is the file of a folder whose names and axes are visible in all other files.
+// SharedFile is the file of a folder that defines names and axes for all other files.
 const SharedFile = "shared.txt"
 
-// Read reads all *.txt files of a folder: SharedFile first, then the other files sorted by name. It returns the vectors in that order. For
-// invalid text it returns an ErrSyntax with the first fault.
+// Read reads all *.txt files of a folder, first SharedFile and then the others, sorted by name. It returns the vectors in this order. If
+// the text is invalid, it returns an ErrSyntax for the first fault.
 func Read(folder fs.FS) ([]Vector, error) {
 	files, err := fs.Glob(folder, "*.txt")
 	if err != nil {
@@ -65,7 +65,7 @@ func sortShared(files []string) {
 	})
 }
 
-// A table is the state while a file is being read.
+// A table contains the state while a file is read.
 type table struct {
 	theme   string
 	phase   string
@@ -85,7 +85,7 @@ func (t *table) copy() *table {
 	return c
 }
 
-// A block is a line that begins in the first column, with the indented lines below it.
+// A block is a line that begins in the first column, and the indented lines below it.
 type block struct {
 	head span
 	body []span
@@ -158,7 +158,7 @@ func noBody(b block) error {
 	return nil
 }
 
-// addName reads: name WORD = VALUE.
+// addName reads a line of the form "name WORD = VALUE".
 func (t *table) addName(rest span, b block) error {
 	word, value, found := rest.cut("=")
 	if !found || word.s == "" || value.s == "" || len(value.fields()) != 1 {
@@ -171,8 +171,8 @@ func (t *table) addName(rest span, b block) error {
 	return noBody(b)
 }
 
-// addVectors reads the head ID [twin=ID] [samesecond] [each AXIS AXIS={A,B} AXIS!={C} ...] : TITLE, and the steps below it. It adds one
-// vector for each combination of rows.
+// addVectors reads a head of the form "ID [twin=ID] [samesecond] [each AXIS AXIS={A,B} AXIS!={C} ...] : TITLE", and the steps below it. It
+// adds a vector for each combination of rows.
 func (t *table) addVectors(evasion bool, head span, body []span) error {
 	if t.phase == "" {
 		return fault(head.pos(), "a vector stands before any phase; say which rules the switch has: phase NAME")
@@ -257,7 +257,8 @@ func (t *table) addVector(evasion bool, words []span, title span, body []span, v
 	return nil
 }
 
-// step reads two lines: in PORT FRAME, and -> drop or -> PORTS: same or -> PORTS: FRAME. The second line may end with ; and the counters.
+// step reads two lines. The first is "in PORT FRAME". The second is "-> drop", "-> PORTS: same" or "-> PORTS: FRAME", and may end with ";"
+// and the counters.
 func (t *table) step(in, want span) (s Step, err error) {
 	keyword, rest := firstField(in)
 	if keyword.s != "in" {
@@ -316,7 +317,8 @@ func (t *table) want(line span, same []byte) (w Want, err error) {
 	return w, w.counted(counted)
 }
 
-// counted reads rule=NAME leg=LEG line=NAME outcome=OUTCOME unsolicited. Each word is optional, and the order is free.
+// counted reads the words rule=NAME, leg=LEG, line=NAME, outcome=OUTCOME and unsolicited. They can be in any order. A rule, a line and an
+// outcome go together.
 func (w *Want) counted(t span) error {
 	for _, word := range t.fields() {
 		key, value, _ := word.cut("=")

@@ -7,10 +7,10 @@ import (
 	"testing/fstest"
 )
 
-// head precedes a valid vector.
+// head is the text before a vector in the tests.
 const head = "phase all\nname home = 02:00:00:00:01:01\naxis form ; tags\n  plain ;\n  vlan ; | tag 8100 100\n"
 
-// file puts a frame and its result into a file.
+// file returns a file with one vector that has the given frame and result.
 func file(frame, want string) string {
 	return head + "vector a : title\n  in 1 " + frame + "\n  -> " + want + "\n"
 }

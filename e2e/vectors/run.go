@@ -11,11 +11,12 @@ import (
 // A Target is a switch under test. The implementation maps the switch's counters to names.
 type Target interface {
 	Name() string
-	// Load installs the rules of a phase and resets the switch's state: full token buckets, and no rejects in the current clock second.
+	// Load installs the rules of a phase and resets the switch's state. All token buckets are then full, and no rejects have been used in
+	// the present clock second.
 	Load(phase string) error
-	// Process sends a frame to an input port, waits for all output frames and returns them.
+	// Process sends a frame to an input port, waits for all output frames, and returns them.
 	Process(port uint32, frame []byte) ([]Output, error)
-	// Counters returns the counters. A cell that is missing from the maps counts as 0.
+	// Counters returns the values of all counters. A counter that is missing from the maps is 0.
 	Counters() (Counters, error)
 }
 
@@ -25,13 +26,13 @@ type Output struct {
 	Frame []byte
 }
 
-// Counters holds the counters of a switch.
+// Counters contains the values of a switch's counters.
 type Counters struct {
 	Rules map[RuleCell]Count
 	Lines map[LineCell]uint64 // frames
 }
 
-// A RuleCell is a counter of a rule on a port.
+// A RuleCell identifies the counter of a rule on a port.
 type RuleCell struct {
 	Port uint32
 	Rule string
@@ -40,21 +41,20 @@ type RuleCell struct {
 // A Count is the value of a counter.
 type Count struct{ Packets, Bytes uint64 }
 
-// A LineCell is a counter of a line.
+// A LineCell identifies one of a line's counters.
 type LineCell struct {
 	Line    string
 	Outcome Outcome
 }
 
-// ErrVector is returned for a difference between a Target's behaviour and a vector.
+// ErrVector is returned if a Target behaves differently from a vector.
 var ErrVector = errors.New("not as written")
 
-// maxRejects is the maximum number of ICMP errors for a line in one clock second of the switch.
+// maxRejects is the maximum number of ICMP errors that a line gets in one clock second of the switch.
 const maxRejects = 3
 
-// Run plays the vectors on a target and returns the number of vectors that passed. The error joins an ErrVector for each failed vector.
-// limited reports whether a line has a rate for new connections. Each direction of such a line is used by at most one vector between two
-// loads.
+// Run plays the vectors on a target and returns how many passed. Its error joins an ErrVector for each vector that failed. limited must
+// report whether a line's new connections have a rate. Between two loads, at most one vector uses each direction of such a line.
 func Run(t Target, all []Vector, limited func(line string) bool) (passed int, err error) {
 	var faults []error
 	for _, round := range rounds(all, limited) {
@@ -64,7 +64,7 @@ func Run(t Target, all []Vector, limited func(line string) bool) (passed int, er
 		for i := range round {
 			v := &round[i]
 			err := play(t, v)
-			for again := 0; v.SameSecond && errors.Is(err, ErrVector) && again < 2; again++ { // the second may have ended
+			for again := 0; v.SameSecond && errors.Is(err, ErrVector) && again < 2; again++ { // the clock second may have ended
 				if err = t.Load(v.Phase); err == nil {
 					err = play(t, v)
 				}
@@ -82,15 +82,15 @@ func Run(t Target, all []Vector, limited func(line string) bool) (passed int, er
 	return passed, errors.Join(faults...)
 }
 
-// A bucket identifies a resource that is limited between two loads: the token bucket or the rejects of one direction of a line.
+// A bucket identifies a resource of one direction of a line that is limited between two loads, which is the token bucket or the rejects.
 type bucket struct {
 	line string
 	up   bool
 }
 
-// rounds splits the vectors into lists; each list needs one load. All vectors of a list have the same phase. No vector of a list depends on
-// a token bucket or on rejects that another vector has used up. A silent drop by a rejecting rule also counts as a reject, because the drop
-// would prove nothing if no rejects were left.
+// rounds splits the vectors into lists, each of which needs one load. All vectors of a list have the same phase. No vector depends on a
+// token bucket or on rejects that another vector of its list has used up. A silent drop by a rule that rejects also counts as a reject,
+// because the drop would prove nothing if no rejects were left.
 func rounds(all []Vector, limited func(line string) bool) [][]Vector {
 	rejecting := map[string]bool{}
 	for _, v := range all {
@@ -124,7 +124,7 @@ func rounds(all []Vector, limited func(line string) bool) [][]Vector {
 	return deal(free, lists)
 }
 
-// needs returns how much of each bucket a vector uses.
+// needs returns how much of each bucket a vector uses up.
 func needs(v *Vector, limited func(line string) bool, rejecting map[string]bool) map[bucket]int {
 	need := map[bucket]int{}
 	for _, s := range v.Steps {
@@ -149,8 +149,7 @@ func fits(used, need map[bucket]int) bool {
 	return true
 }
 
-// deal distributes the vectors that need no bucket evenly over the lists of their phase. The switch's clock then advances between two
-// loads.
+// deal distributes the vectors that use no bucket evenly over the lists of their phase.
 func deal(free []Vector, lists [][]Vector) [][]Vector {
 	next := map[string]int{}
 	for _, v := range free {
@@ -170,7 +169,7 @@ func deal(free []Vector, lists [][]Vector) [][]Vector {
 	return lists
 }
 
-// play sends the frames of a vector and compares the results.
+// play sends the frames of a vector and compares each result with the expected one.
 func play(t Target, v *Vector) error {
 	before, err := t.Counters()
 	if err != nil {
@@ -200,7 +199,7 @@ func play(t Target, v *Vector) error {
 	return nil
 }
 
-// compareOutputs returns the differences between the expected and the actual output.
+// compareOutputs returns the differences between the expected and the actual output frames.
 func compareOutputs(s Step, out []Output) (differences []string) {
 	slices.SortFunc(out, func(a, b Output) int { return int(a.Port) - int(b.Port) })
 	var ports []uint32
@@ -222,7 +221,7 @@ func compareOutputs(s Step, out []Output) (differences []string) {
 	return differences
 }
 
-// compareCounters returns the differences between the expected and the actual counts.
+// compareCounters returns the differences between the expected and the actual changes of the counters.
 func compareCounters(s Step, before, after Counters) (differences []string) {
 	rules, lines := map[RuleCell]Count{}, map[LineCell]uint64{}
 	if s.Want.Rule != "" {

@@ -8,7 +8,7 @@ import (
 	"testing/fstest"
 )
 
-// A fake is a switch that behaves as the vectors expect, except for the changes that spoil makes.
+// A fake is a switch that behaves as the vectors expect. spoil can change each result.
 type fake struct {
 	loads []string // phases
 	want  map[string]Want
@@ -73,12 +73,12 @@ const oneDrop = head + "vector a : a title\n  in 1 eth home>home type=0x88b5\n  
 
 func nothingLimited(string) bool { return false }
 
-// TestRunSeesWhatIsNotAsWritten: each kind of difference is detected and reported.
+// TestRunSeesWhatIsNotAsWritten verifies that Run detects and reports each kind of difference.
 func TestRunSeesWhatIsNotAsWritten(t *testing.T) {
 	for _, test := range []struct {
 		what  string
 		spoil func(out *[]Output, c *Counters)
-		want  string // part of the message; "": none
+		want  string // a part of the expected message; "" if no difference is expected
 	}{
 		{"nothing", nil, ""},
 		{"not sent", func(out *[]Output, _ *Counters) { *out = nil }, "it came out of ports []"},
@@ -109,7 +109,8 @@ func TestRunSeesWhatIsNotAsWritten(t *testing.T) {
 	}
 }
 
-// TestRoundsKeepVectorsApart: no vector finds a bucket emptied by another, and each is played once under its phase.
+// TestRoundsKeepVectorsApart verifies that no vector depends on a bucket that another vector has used up, and that each vector
+// is played once, in its phase.
 func TestRoundsKeepVectorsApart(t *testing.T) {
 	all := golden(t)
 	limited := func(line string) bool { return strings.HasPrefix(line, "limit-") }
@@ -160,7 +161,8 @@ func TestRoundsKeepVectorsApart(t *testing.T) {
 	}
 }
 
-// TestSameSecondIsTriedAgain: a vector that may fail because a second ended is loaded and played again. Other vectors are not.
+// TestSameSecondIsTriedAgain verifies that a vector that may fail because a clock second ended is loaded and played again, and
+// that other vectors are not.
 func TestSameSecondIsTriedAgain(t *testing.T) {
 	for head, loads := range map[string][]string{"a": {"all"}, "a samesecond": {"all", "all", "all"}} {
 		all := readText(t, strings.Replace(oneDrop, "vector a", "vector "+head, 1))

@@ -2,12 +2,12 @@ package vectors
 
 import "strings"
 
-// A span is text that records the position of each of its bytes. A fault in an expanded line is reported where the faulty text comes from:
-// the line, or the axis that supplied the value.
+// A span is text with the position of each of its bytes in a file. A fault in an expanded line is therefore reported at the source of the
+// faulty text, which is the line itself or the axis that supplied the value.
 type span struct {
 	s   string
-	at  []Pos // position of each byte
-	end Pos   // position after the last byte, for errors about missing text
+	at  []Pos // the position of each byte
+	end Pos   // the position after the last byte, for errors about missing text
 }
 
 func newSpan(file string, line int, s string) span {
@@ -42,7 +42,7 @@ func (t span) trim() span {
 	return t.sub(from, to)
 }
 
-// cut is strings.Cut, with both parts trimmed.
+// cut is like strings.Cut, but trims both parts.
 func (t span) cut(sep string) (before, after span, found bool) {
 	i := strings.Index(t.s, sep)
 	if i < 0 {
@@ -51,7 +51,7 @@ func (t span) cut(sep string) (before, after span, found bool) {
 	return t.sub(0, i).trim(), t.sub(i+len(sep), len(t.s)).trim(), true
 }
 
-// split is strings.Split, with all parts trimmed.
+// split is like strings.Split, but trims all parts.
 func (t span) split(sep string) []span {
 	var parts []span
 	for {
@@ -64,7 +64,7 @@ func (t span) split(sep string) []span {
 	}
 }
 
-// fields is strings.Fields.
+// fields is like strings.Fields.
 func (t span) fields() []span {
 	var words []span
 	for t = t.trim(); t.s != ""; t = t.trim() {
@@ -78,7 +78,7 @@ func (t span) fields() []span {
 	return words
 }
 
-// join appends other, separated by a space.
+// join appends a space and other.
 func (t span) join(other span) span {
 	space := Pos{}
 	if len(other.at) > 0 {
@@ -88,13 +88,13 @@ func (t span) join(other span) span {
 	return span{t.s + " " + other.s, at, other.end}
 }
 
-// replace replaces the bytes in the range [from, to) with other.
+// replace replaces the bytes from index from up to, but not including, index to.
 func (t span) replace(from, to int, other span) span {
 	at := append(append(append([]Pos{}, t.at[:from]...), other.at...), t.at[to:]...)
 	return span{t.s[:from] + other.s + t.s[to:], at, t.end}
 }
 
-// withoutComment removes a comment: a # at the start of a word, and the rest of the line.
+// withoutComment removes a comment, which begins with a # at the start of a word and extends to the end of the line.
 func (t span) withoutComment() span {
 	for i := 0; i < len(t.s); i++ {
 		if t.s[i] == '#' && (i == 0 || t.s[i-1] == ' ' || t.s[i-1] == '\t') {

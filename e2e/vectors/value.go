@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// names maps the words that a file defines to their values: MAC addresses, IP addresses, TCP ports.
+// names maps words that a file defines to their values, which are MAC addresses, IP addresses or numbers.
 type names map[string]span
 
-// resolve returns the value of a word. A word that is not a name is returned unchanged.
+// resolve returns the value of a word, or the word itself if it is not a name.
 func (n names) resolve(t span) string {
 	if v, ok := n[t.s]; ok {
 		return v.s
@@ -20,14 +20,15 @@ func (n names) resolve(t span) string {
 	return t.s
 }
 
-// A reader parses the words of one layer. After the first fault it keeps that fault and returns zero values.
+// A reader parses the words of one layer. After a fault, it returns zero values and keeps only the first
+// fault.
 type reader struct {
 	names names
 	kind  string
 	at    Pos
-	args  []span          // words without =, in order
-	keys  map[string]span // values of words with =, by key
-	known []string        // keys and flags that the builder accepts
+	args  []span          // the words without =, in order
+	keys  map[string]span // the values of words with =, by key
+	known []string        // the keys and flags that the builder accepts
 	err   error
 }
 
@@ -59,7 +60,7 @@ func (r *reader) fail(at Pos, format string, args ...any) {
 	}
 }
 
-// number parses a decimal or 0x number up to limit.
+// number parses a decimal or hexadecimal number from 0 to limit.
 func (r *reader) number(t span, what string, limit uint64) uint64 {
 	v, err := strconv.ParseUint(r.names.resolve(t), 0, 64)
 	if err != nil || v > limit {
@@ -69,7 +70,7 @@ func (r *reader) number(t span, what string, limit uint64) uint64 {
 	return v
 }
 
-// key returns the number of KEY=NUMBER, or the value otherwise if the key is missing.
+// key returns the number of the word name=NUMBER. If the word is missing, key returns otherwise.
 func (r *reader) key(name string, limit, otherwise uint64) uint64 {
 	r.known = append(r.known, name+"=")
 	t, ok := r.keys[name]
@@ -80,7 +81,7 @@ func (r *reader) key(name string, limit, otherwise uint64) uint64 {
 	return r.number(t, name, limit)
 }
 
-// text returns the value of KEY=VALUE.
+// text returns the value of the word name=VALUE, or false if the word is missing.
 func (r *reader) text(name string) (span, bool) {
 	r.known = append(r.known, name+"=")
 	t, ok := r.keys[name]
@@ -88,7 +89,7 @@ func (r *reader) text(name string) (span, bool) {
 	return t, ok
 }
 
-// flag reports whether a word is present.
+// flag reports whether the word name is present.
 func (r *reader) flag(name string) bool {
 	r.known = append(r.known, name)
 	i := slices.IndexFunc(r.args, func(t span) bool { return t.s == name })
@@ -110,7 +111,7 @@ func (r *reader) arg(what string) (span, bool) {
 	return t, true
 }
 
-// pair returns the two parts of the next word without =, which sep separates.
+// pair returns the two parts of the next word without =. sep separates the parts.
 func (r *reader) pair(what, sep string) (a, b span, ok bool) {
 	t, ok := r.arg(what)
 	if !ok {
@@ -123,7 +124,7 @@ func (r *reader) pair(what, sep string) (a, b span, ok bool) {
 	return a, b, found
 }
 
-// done returns an error for words that the builder has not read.
+// done returns the first fault. A word that the builder has not read is a fault.
 func (r *reader) done() error {
 	valid := slices.Clone(r.known)
 	slices.Sort(valid)

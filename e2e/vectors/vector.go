@@ -5,17 +5,18 @@ import (
 	"strings"
 )
 
-// A Vector is a sequence of frames, each with its expected result.
+// A Vector is a sequence of frames with their expected results.
 type Vector struct {
 	ID    string // unique in the folder
-	Title string // the behaviour that the vector shows
-	Theme string // name of the file, without its extension
-	Phase string // phase of the policy in which the vector is played
+	Title string // describes the behaviour that the vector demonstrates
+	Theme string // the name of the file, without its extension
+	Phase string // the phase of the policy in which the vector is played
 	At    Pos
-	// Evasion marks an attempt to evade the filter, which must be stopped. Twin names a similar vector that must pass.
+	// Evasion states whether the vector is an attempt to evade the filter, which must be stopped. Twin is the id of a
+	// similar vector that must pass.
 	Evasion bool
 	Twin    string
-	// SameSecond marks steps that are valid only within one second of the switch's clock.
+	// SameSecond states whether all steps must be within one clock second of the switch.
 	SameSecond bool
 	Steps      []Step
 }
@@ -24,27 +25,27 @@ type Vector struct {
 type Step struct {
 	At     Pos
 	In     uint32 // input port
-	Layers string // layers of the frame, as written in the file
+	Layers string // the frame's layers, as written in the file
 	Frame  []byte
 	Want   Want
 }
 
 // A Want is the expected result of a frame.
 type Want struct {
-	// Ports are the output ports of Frame, in ascending order. If Ports is empty, the frame is dropped.
+	// Ports lists the output ports of Frame in ascending order. If Ports is empty, the frame must be dropped.
 	Ports  []uint32
-	Layers string // layers of Frame, as written in the file
+	Layers string // the layers of Frame, as written in the file
 	Frame  []byte
-	Same   bool // whether Frame is the input frame
+	Same   bool // whether Frame equals the input frame
 
-	Rule        string  // the rule whose counter on the ingress port counted the frame; "" if none
+	Rule        string  // the rule whose counter on the input port must count the frame; "" if none
 	Leg         Leg     // "" if the frame is not mail
-	Line        string  // the line whose counters counted the frame; "" if none
-	Outcome     Outcome // valid if Line is not ""
-	Unsolicited bool    // whether the line's counter of SYN-ACKs without a SYN also counted the frame
+	Line        string  // the line whose counters must count the frame; "" if none
+	Outcome     Outcome // "" if no counter of an outcome must count the frame
+	Unsolicited bool    // whether the line's counter of SYN-ACKs without a SYN must also count the frame
 }
 
-// A Leg is a leg of the filter, spelled as in the policy.
+// A Leg is a leg of the filter, with the name that a policy uses.
 type Leg string
 
 // The legs.
@@ -55,13 +56,13 @@ const (
 	DownDst Leg = "down_dst"
 )
 
-// Up reports whether the leg leads from a subscriber to the network.
+// Up reports whether frames of the leg go from a subscriber to the network.
 func (l Leg) Up() bool { return l == UpDst || l == UpSrc }
 
-// An Outcome is a class of frames that has its own counter on each line.
+// An Outcome is a class of frames for which each line has a counter.
 type Outcome string
 
-// The outcomes, in the order of the line's counters.
+// The outcomes, in the order of a line's counters.
 const (
 	Passed      Outcome = "passed"
 	Monitored   Outcome = "monitored"
@@ -72,10 +73,10 @@ const (
 // Outcomes lists all outcomes, in the order of a line's counters.
 var Outcomes = [4]Outcome{Passed, Monitored, Stopped, Unsolicited}
 
-// Unnamed is the Line of a Want for the unnamed line, which counts frames of lines without an entry.
+// Unnamed is the value of Want.Line for the unnamed line, whose counters count the frames of lines without an entry.
 const Unnamed = "unnamed"
 
-// String returns the expected result as written in the file, without the layers of the frame.
+// String returns the expected result in the notation of the file.
 func (w Want) String() string {
 	var b strings.Builder
 	switch {

@@ -19,13 +19,14 @@ func golden(t testing.TB) []Vector {
 	return all
 }
 
-// passes reports whether the last frame of a vector gets through.
+// passes reports whether the last frame of a vector must pass.
 func (v *Vector) passes() bool {
 	w := v.Steps[len(v.Steps)-1].Want
 	return w.Same && !(w.Outcome == Stopped)
 }
 
-// TestEveryEvasionIsStoppedAndItsTwinPasses: a filter that drops everything stops all evasions, so each evasion has a twin that must pass.
+// TestEveryEvasionIsStoppedAndItsTwinPasses verifies that each evasion must be stopped, and that its twin must pass. A filter that drops
+// everything stops all evasions, but not without stopping their twins.
 func TestEveryEvasionIsStoppedAndItsTwinPasses(t *testing.T) {
 	byID := map[string]*Vector{}
 	all := golden(t)
@@ -56,7 +57,8 @@ func TestEveryEvasionIsStoppedAndItsTwinPasses(t *testing.T) {
 	}
 }
 
-// TestThemesAreWellFilled lists the themes of the folder, so that an emptied theme fails here.
+// TestThemesAreWellFilled verifies that each theme has at least the number of vectors listed here, so that a theme cannot lose its vectors
+// unnoticed.
 func TestThemesAreWellFilled(t *testing.T) {
 	want := map[string]int{
 		"bridge": 90, "evasions-ethernet": 110, "evasions-ipv4": 150, "evasions-ipv6": 190, "forms": 600, "fragments": 240, "knobs": 60, "legs": 190,
@@ -79,7 +81,7 @@ func TestThemesAreWellFilled(t *testing.T) {
 	t.Log(got)
 }
 
-// The keys of the two documents that the vectors refer to.
+// documents contains the keys of the policy and the inventory that vectors refer to.
 type documents struct {
 	Switches []struct {
 		Ports []struct {
@@ -113,13 +115,14 @@ func readDocuments(t *testing.T) (d documents) {
 	return d
 }
 
-// The rules of every phase, with their legs; nil: any.
+// standing lists the rules that every phase has, with their legs. nil means any leg.
 var standing = map[string][]Leg{
 	"relay": nil, "submission": nil, "exempt": nil, "fail-closed": {UpDst, DownSrc}, "tiny-fragment": {UpDst}, "later-fragment": {UpDst},
 	"undetermined": {UpDst}, "spoofed": {""},
 }
 
-// TestVectorsSpeakOfWhatThereIs: phases, ports, lines and rules exist in the policy and the inventory, and legs match rules and sides.
+// TestVectorsSpeakOfWhatThereIs verifies that the phases, ports, lines and rules of all vectors exist in the policy and the inventory. It
+// also verifies that each leg fits the rule and the side of the input port.
 func TestVectorsSpeakOfWhatThereIs(t *testing.T) {
 	d := readDocuments(t)
 	network, ports := map[uint32]bool{}, map[uint32]string{}

@@ -2,13 +2,13 @@ package generate
 
 import "net/netip"
 
-// Addresses inside a tunnel that are in no inventory.
+// Prefixes that are used only inside tunnels and are in no inventory.
 var (
 	privateV4 = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/30")}
 	privateV6 = []netip.Prefix{netip.MustParsePrefix("fd00::/126")}
 )
 
-// subscriber draws an address of the line, and sometimes an address of another line or of no line.
+// subscriber draws an address of the frame's line, and sometimes an address of another line or of no line.
 func (d *draw) subscriber(v6 bool) netip.Addr {
 	own := d.on.own.of(v6)
 	if d.steady && len(own) > 0 {
@@ -25,7 +25,7 @@ func (d *draw) subscriber(v6 bool) netip.Addr {
 	return d.host(pick(d.src, own))
 }
 
-// remote draws a server's address, in most cases from a remote class.
+// remote draws a server's address, usually from a remote class.
 func (d *draw) remote(v6 bool) netip.Addr {
 	classes := d.remotes.of(v6)
 	switch {
@@ -39,7 +39,7 @@ func (d *draw) remote(v6 bool) netip.Addr {
 	return d.elsewhere(v6)
 }
 
-// translated draws an IPv4 server's address embedded for NAT64, sometimes with bits 64 to 71 set, which is invalid.
+// translated draws an IPv4 server's address embedded for NAT64. Sometimes bits 64 to 71 are set, which is invalid.
 func (d *draw) translated() netip.Addr {
 	in := pick(d.src, d.nat64)
 	inner := d.remote(false).As4()
@@ -69,7 +69,8 @@ func (d *draw) elsewhere(v6 bool) netip.Addr {
 	}))
 }
 
-// host draws an address of a prefix: usually its first, so that answers match their requests; otherwise one of the next three or its last.
+// host draws an address within a prefix. It is usually the first address, so that replies match their requests. Otherwise it is one of the
+// next three addresses or the last one.
 func (d *draw) host(p netip.Prefix) netip.Addr {
 	raw := p.Addr().AsSlice()
 	host := len(raw)*8 - p.Bits()

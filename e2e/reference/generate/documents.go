@@ -13,11 +13,11 @@ import (
 	"op25b/internal/strict"
 )
 
-// SwitchName is the name of the switch in a drawn inventory.
+// SwitchName is the switch's name in a drawn inventory.
 const SwitchName = "edge"
 
-// Now is a time at which some exemptions of a drawn policy are in force and others have ended. If the policy's offset is UTC, one of them
-// ends exactly at Now.
+// Now returns a time at which some exemptions of a drawn policy are in force and others have expired. If the policy's offset is UTC, one
+// exemption may expire exactly at Now.
 func Now() time.Time { return time.Date(2006, 10, 15, 0, 0, 0, 0, time.UTC) }
 
 // Documents draws a policy and an inventory that policy.Validate accepts.
@@ -31,7 +31,7 @@ func Documents(src Source) (*policy.Policy, *policy.Inventory) {
 	for i := range 1 + src.IntN(3) {
 		d.phase(i)
 	}
-	// Only Validate can tell whether other rules cover everything that a rule matches.
+	// Only Validate can determine whether other rules already cover everything that a rule matches.
 	for err := policy.Validate(context.Background(), d.p, inv); err != nil; err = policy.Validate(context.Background(), d.p, inv) {
 		if !d.dropRule(err) {
 			panic(fmt.Sprintf("generate: the plainest policy is not valid: %v", err))
@@ -40,11 +40,11 @@ func Documents(src Source) (*policy.Policy, *policy.Inventory) {
 	return d.p, inv
 }
 
-// documents holds a policy under construction.
+// documents contains a policy under construction.
 type documents struct {
 	src    Source
 	p      *policy.Policy
-	narrow []int // for each phase, the number of leading rules that may be removed
+	narrow []int // for each phase, how many of the leading rules may be removed
 }
 
 func (d *documents) lineGroups() {
@@ -81,12 +81,12 @@ func v4(a, b, c, d byte, bits int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{a, b, c, d}), bits)
 }
 
-// v6 returns a prefix of 2001:db8::/32 with the given third and fourth group.
+// v6 returns a prefix within 2001:db8::/32, whose third and fourth groups are a and b.
 func v6(a, b uint16, bits int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, byte(a >> 8), byte(a), byte(b >> 8), byte(b)}), bits)
 }
 
-// remotes draws classes in both families, some nested. The first is a relay class.
+// remotes draws remote classes with prefixes of both families, some nested. The first class is a relay.
 func (d *documents) remotes() {
 	for i := range 1 + d.src.IntN(6) {
 		r := policy.Remote{Name: fmt.Sprintf("class-%d", i+1), Relay: i == 0 || d.src.IntN(6) == 1}
@@ -105,7 +105,7 @@ func (d *documents) remotes() {
 	}
 }
 
-// nat64s has NAT64 prefixes of every length that RFC 6052 defines.
+// nat64s contains a NAT64 prefix of every length that RFC 6052 defines.
 var nat64s = []policy.NAT64{
 	{Prefix: netip.MustParsePrefix("64:ff9b::/96")},
 	{Prefix: netip.MustParsePrefix("2001:db9::/32")},
@@ -116,7 +116,7 @@ var nat64s = []policy.NAT64{
 	{Prefix: netip.MustParsePrefix("2001:dba:501:101::1:0:0/96")},
 }
 
-// edge draws a switch with lines of every form.
+// edge draws a switch with lines of every kind of access.
 func (d *documents) edge() policy.Switch {
 	sw := policy.Switch{Name: SwitchName, DeviceID: 1, P4Runtime: "h:1", GNMI: "h:2"}
 	numbers := []pipeline.Port{1, 2, 3, 4, 7, 8, 255, 256, 509}
@@ -187,7 +187,7 @@ func (d *documents) edge() policy.Switch {
 
 func (d *documents) mac(of, i int) pipeline.MAC { return pipeline.MAC{2, 0, 0, 0, byte(of), byte(i)} }
 
-// exemptions draws exemptions of lines and of prefixes; some are in force and others have ended.
+// exemptions draws exemptions of lines and of prefixes. Some are in force and others have expired.
 func (d *documents) exemptions(lines []policy.Line) {
 	add := func(e policy.Exemption) {
 		e.Owner, e.Reason = "noc", "server"
@@ -206,7 +206,7 @@ func (d *documents) exemptions(lines []policy.Line) {
 	}
 }
 
-// phase draws a phase: narrow rules first, and then one or two rules for the rest of port 25.
+// phase draws a phase. It has narrow rules first, and then one or two rules for the rest of port 25.
 func (d *documents) phase(i int) {
 	ph := policy.Phase{
 		Name: fmt.Sprintf("phase-%d", i+1), Effective: policy.Date{Year: 2006, Month: time.Month(i + 1), Day: 1},
@@ -228,7 +228,7 @@ func (d *documents) phase(i int) {
 	}
 	d.narrow = append(d.narrow, len(ph.Rules))
 	var all []string
-	if d.src.IntN(3) == 1 { // fail-closed applies to the lines that no inventory names
+	if d.src.IntN(3) == 1 { // name all groups, so that fail-closed decides for unnamed lines
 		for _, g := range d.p.LineGroups {
 			all = append(all, g.Name)
 		}
@@ -242,7 +242,8 @@ func (d *documents) phase(i int) {
 	d.p.Phases = append(d.p.Phases, ph)
 }
 
-// rule draws a narrow rule without its action. The rule's name encodes everything that must not change between phases.
+// rule draws a narrow rule without its action. The rule's name encodes its service and its remote class, because a rule of one name must
+// have these in common in all phases.
 func (d *documents) rule() policy.PhaseRule {
 	r := policy.PhaseRule{Service: "smtp"}
 	if d.src.IntN(4) == 3 {
@@ -276,7 +277,7 @@ func (d *documents) rule() policy.PhaseRule {
 	return r
 }
 
-// action draws the action of a rule. Limit is drawn only if the groups have a rate.
+// action draws the action of a rule. It returns Limit only if all of the rule's groups have a rate.
 func (d *documents) action(r policy.PhaseRule) policy.Action {
 	if r.Service == "alternate" {
 		return pick(d.src, []policy.Action{policy.Permit, policy.Monitor})
@@ -290,7 +291,7 @@ func (d *documents) action(r policy.PhaseRule) policy.Action {
 	return a
 }
 
-// dropRule removes the narrow rule that Validate refuses, or the last narrow rule. It reports whether it removed a rule.
+// dropRule removes the narrow rule that Validate rejects, or else the last narrow rule. It reports whether it removed a rule.
 func (d *documents) dropRule(err error) bool {
 	var faults strict.Faults
 	errors.As(err, &faults)

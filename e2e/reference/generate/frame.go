@@ -10,16 +10,16 @@ import (
 type draw struct {
 	*World
 	src Source
-	odd bool // whether layers may be faulty
-	up  bool // whether the frame comes from a subscriber
-	on  line // the line of the frame
+	odd bool // whether layers may have faults
+	up  bool // whether a subscriber sends the frame
+	on  line // the frame's line
 
-	// steady makes the ends of the connection the same in every frame, so that a SYN-ACK matches its SYN.
+	// steady selects fixed addresses and ports for the connection, so that a SYN-ACK matches its SYN.
 	steady bool
 }
 
 // Frame draws a frame and its input port. More than half of the frames are well-formed mail of a known line. Most of the others have
-// unusual or faulty layers; some are truncated, have flipped bits, or consist of random bytes.
+// unusual or faulty layers. Some are truncated, have flipped bits, or consist of random bytes.
 func (w *World) Frame(src Source) (port uint16, frame []byte) {
 	d := &draw{World: w, src: src}
 	kind := src.IntN(32)
@@ -43,7 +43,7 @@ func (w *World) Frame(src Source) (port uint16, frame []byte) {
 	return port, frame
 }
 
-// oddly draws true once in n times. It is always false in a frame without faults.
+// oddly draws true once in n times. For a frame without faults, it returns false.
 func (d *draw) oddly(n int) bool { return d.odd && chance(d.src, n) }
 
 func (d *draw) frame() (port uint16, frame []byte) {
@@ -64,13 +64,13 @@ func (d *draw) frame() (port uint16, frame []byte) {
 		ethertype, payload = d.pppoe(ethertype, payload)
 	}
 	frame = slices.Concat(d.macs(), d.tags(ethertype), payload)
-	if d.src.IntN(4) == 1 { // padding, as after a short frame, but not always zeros
+	if d.src.IntN(4) == 1 { // padding, as in a short frame, but not always zeros
 		frame = append(frame, fill(d.src, 1+d.src.IntN(24))...)
 	}
 	return port, frame
 }
 
-// stranger returns a line that is not in the inventory, or that is there on another port or with other tags.
+// stranger returns a line of the inventory with another port or other tags.
 func (d *draw) stranger() line {
 	l := pick(d.src, d.lines)
 	switch d.src.IntN(4) {
@@ -86,7 +86,7 @@ func (d *draw) stranger() line {
 	return l
 }
 
-// macs draws the destination and the source MAC address.
+// macs draws the destination and source MAC addresses.
 func (d *draw) macs() []byte {
 	far := pick(d.src, d.stations)
 	near := pick(d.src, d.on.macs)
@@ -119,13 +119,13 @@ func (d *draw) macs() []byte {
 		dst = pick(d.src, d.stations)
 	case d.oddly(32):
 		dst = [6]byte{1, 0, 0x5e, 0, 0, 1}
-	case chance(d.src, 64): // reserved group addresses and adjacent addresses that are not reserved
+	case chance(d.src, 64): // reserved group addresses, and unreserved addresses next to them
 		dst = [6]byte{0x01, 0x80, 0xc2, 0, 0, byte(d.src.IntN(0x14))}
 	}
 	return append(dst[:], src[:]...)
 }
 
-// tags draws the tags of the line and appends the next ethertype.
+// tags draws the line's tags and appends the next EtherType.
 func (d *draw) tags(ethertype uint16) []byte {
 	var vids []uint16
 	if d.on.outer != 0 || d.on.inner != 0 {
@@ -157,14 +157,15 @@ func (d *draw) tags(ethertype uint16) []byte {
 	if d.oddly(24) {
 		ethertype = pick(d.src, []uint16{0x0806, 0x8863, 0x0064, 0x88cc, 0x0800, 0x86dd, 0x8864})
 	}
-	if d.oddly(24) { // an LLC/SNAP header, as on a network without ethertypes (RFC 1042)
+	if d.oddly(24) { // an LLC/SNAP header, as on a network without EtherTypes (RFC 1042)
 		b = binary.BigEndian.AppendUint16(b, pick(d.src, []uint16{0x0040, 0x05dc, 0x05ff, 0x0600, 0}))
 		b = append(b, 0xaa, 0xaa, 3, 0, 0, pick(d.src, []byte{0, 0, 0, 1}))
 	}
 	return binary.BigEndian.AppendUint16(b, ethertype)
 }
 
-// inSession draws whether the frame is in a PPPoE session: always on a line with a session, sometimes on other lines.
+// inSession draws whether the frame is in a PPPoE session. On a line with a session, nearly all frames are. On other lines, some
+// are.
 func (d *draw) inSession() bool {
 	if d.on.session != 0 {
 		return !d.oddly(16)
@@ -172,7 +173,7 @@ func (d *draw) inSession() bool {
 	return d.src.IntN(6) == 1
 }
 
-// pppoe puts a packet into a session (RFC 2516).
+// pppoe puts a packet into a PPPoE session (RFC 2516).
 func (d *draw) pppoe(ethertype uint16, packet []byte) (uint16, []byte) {
 	session := d.on.session
 	if session == 0 || d.oddly(12) {
@@ -211,7 +212,7 @@ func (d *draw) pppoe(ethertype uint16, packet []byte) (uint16, []byte) {
 	return 0x8864, slices.Concat(b, proto, packet)
 }
 
-// layer3 draws an IP packet and its ethertype.
+// layer3 draws an IP packet and its EtherType.
 func (d *draw) layer3() (ethertype uint16, packet []byte) {
 	v6 := d.src.IntN(5) >= 3
 	proto, segment := d.layer4()
@@ -230,7 +231,7 @@ func (d *draw) layer3() (ethertype uint16, packet []byte) {
 	return 0x0800, packet
 }
 
-// tunnelled draws a tunnelled packet. The ends of the tunnel are the subscriber and the network.
+// tunnelled draws a tunnelled packet. The tunnel leads from the subscriber to a host in the network.
 func (d *draw) tunnelled(outer6, inner6 bool, proto byte, segment []byte) []byte {
 	own := d.on
 	if d.src.IntN(2) == 1 {
@@ -251,7 +252,7 @@ func (d *draw) tunnelled(outer6, inner6 bool, proto byte, segment []byte) []byte
 	return d.ip(outer6, d.subscriber(outer6), d.remote(outer6), inside, packet)
 }
 
-// layer4 draws a TCP segment, or sometimes another payload.
+// layer4 draws a TCP segment, and sometimes another payload.
 func (d *draw) layer4() (proto byte, segment []byte) {
 	if d.oddly(8) {
 		return pick(d.src, []byte{17, 50, 1, 58, 59, 47, 115, 255}), fill(d.src, d.src.IntN(40))
@@ -259,7 +260,7 @@ func (d *draw) layer4() (proto byte, segment []byte) {
 	return 6, d.segment()
 }
 
-// segment draws a TCP segment with the port of a service on either end or on both ends.
+// segment draws a TCP segment. Usually, one or both of its ports are a service's.
 func (d *draw) segment() []byte {
 	if d.steady {
 		if d.up {
@@ -277,9 +278,9 @@ func (d *draw) segment() []byte {
 		if chance(d.src, 12) {
 			return pick(d.src, []uint16{80, 443, 26, 2525, 0, 24, 65535})
 		}
-		return 40000 + uint16(d.src.IntN(2)) // only two ports, so that answers match their SYNs
+		return 40000 + uint16(d.src.IntN(2)) // use only two ports, so that replies match their SYNs
 	}
-	far, near := service(), ephemeral() // the remote's port and the subscriber's
+	far, near := service(), ephemeral() // far is the remote's port; near is the subscriber's
 	switch d.src.IntN(12) {
 	case 8, 9:
 		far, near = near, 25

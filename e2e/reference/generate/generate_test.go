@@ -11,10 +11,11 @@ import (
 	"op25b/internal/policy"
 )
 
-// TestDocumentsAreValid: any drawn policy can be put in force, however few random bytes there are.
+// TestDocumentsAreValid verifies that every drawn policy is valid, even if the source has few
+// random bytes or none.
 func TestDocumentsAreValid(t *testing.T) {
 	check := func(t interface{ Fatal(...any) }, src Source) {
-		p, inv := Documents(src) // panics if it cannot
+		p, inv := Documents(src) // Documents panics if it cannot draw a valid policy
 		if err := policy.Validate(context.Background(), p, inv); err != nil {
 			t.Fatal(err)
 		}
@@ -27,7 +28,7 @@ func TestDocumentsAreValid(t *testing.T) {
 	}
 }
 
-// TestSameDrawsSameFrame: a frame depends only on its draws.
+// TestSameDrawsSameFrame verifies that a frame depends only on the drawn numbers.
 func TestSameDrawsSameFrame(t *testing.T) {
 	for seed := range uint64(200) {
 		draw := func() (uint16, []byte) {
@@ -43,7 +44,7 @@ func TestSameDrawsSameFrame(t *testing.T) {
 	}
 }
 
-// FuzzFrame: no input makes the generator panic.
+// FuzzFrame verifies that no input makes the generator panic.
 func FuzzFrame(f *testing.F) {
 	f.Add([]byte("plain"))
 	f.Fuzz(func(_ *testing.T, entropy []byte) {
@@ -56,7 +57,7 @@ func FuzzFrame(f *testing.F) {
 	})
 }
 
-// BenchmarkFrame measures the time for a drawn frame, which bounds the cost of a million frames.
+// BenchmarkFrame measures how long it takes to draw a frame. Long runs draw a million frames.
 func BenchmarkFrame(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 1))
 	p, inv := Documents(r)

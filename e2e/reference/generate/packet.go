@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// ip draws an IP packet around a payload, and sometimes fragments it.
+// ip draws an IP packet with the given payload, and sometimes fragments the packet.
 func (d *draw) ip(v6 bool, near, far netip.Addr, proto byte, payload []byte) []byte {
 	src, dst := near, far
 	if !d.up {
@@ -18,25 +18,26 @@ func (d *draw) ip(v6 bool, near, far netip.Addr, proto byte, payload []byte) []b
 	return d.ipv4(src, dst, proto, payload)
 }
 
-// A fragment is the position of a part of a packet, and whether more parts follow.
+// A fragment describes the position of a part of a packet, and whether more parts follow.
 type fragment struct {
 	offset uint16 // in units of 8 bytes
 	more   bool
 }
 
-// part draws a fragment of a payload, and the bytes of the fragment. A whole packet counts as a fragment.
+// part draws a fragment of a payload and returns its position and its bytes. The whole payload counts as a
+// fragment too.
 func (d *draw) part(payload []byte) (fragment, []byte) {
 	form := d.src.IntN(24)
 	if d.odd {
 		form = 20 + d.src.IntN(12)
 	}
 	switch form {
-	case 20: // the first fragment, with all headers
+	case 20: // a first fragment with all headers
 		return fragment{more: true}, payload
 	case 21, 22:
-		cut := d.src.IntN(20) // within a header
+		cut := d.src.IntN(20) // cut within a header
 		if d.src.IntN(2) == 1 {
-			cut += 20 // within options or ports
+			cut += 20 // cut within options or ports
 		}
 		if !d.odd {
 			cut = len(payload)
@@ -53,7 +54,7 @@ func (d *draw) part(payload []byte) (fragment, []byte) {
 	return fragment{}, payload
 }
 
-// ipv4 draws an IPv4 packet. If its lengths are correct, so is its checksum, except for a drawn fault.
+// ipv4 draws an IPv4 packet. If its lengths are right, so is its checksum, unless a wrong one is drawn.
 func (d *draw) ipv4(src, dst netip.Addr, proto byte, payload []byte) []byte {
 	if chance(d.src, 16) || d.oddly(8) {
 		proto, payload = d.chain(proto, payload, true)
@@ -98,7 +99,7 @@ func (d *draw) ipv4(src, dst netip.Addr, proto byte, payload []byte) []byte {
 	if header <= 60 {
 		binary.BigEndian.PutUint16(packet[10:], ^fold(packet))
 	}
-	if chance(d.src, 16) { // a header checksum with one flipped bit
+	if chance(d.src, 16) { // flip a bit of the header checksum
 		packet[10+d.src.IntN(2)] ^= 1 << d.src.IntN(8)
 	}
 	return append(packet, payload...)
@@ -140,7 +141,7 @@ func (d *draw) options() []byte {
 			case 3:
 				b = append(b, 0x44, byte(20+d.src.IntN(236)))
 			default:
-				b = append(b, 0) // end of option list
+				b = append(b, 0) // the end of the option list
 			}
 		}
 	}
@@ -174,7 +175,7 @@ func (d *draw) ipv6(src, dst netip.Addr, proto byte, payload []byte) []byte {
 	return slices.Concat(h, src.AsSlice(), dst.AsSlice(), payload)
 }
 
-// chain draws extension headers before a payload. authentic means that the first header is AH, as in IPv4.
+// chain draws extension headers for a payload. If authentic is set, the first header is an AH, as in IPv4.
 func (d *draw) chain(proto byte, payload []byte, authentic bool) (first byte, packet []byte) {
 	count, units := 1+d.src.IntN(4), 2
 	if d.odd {
@@ -190,7 +191,7 @@ func (d *draw) chain(proto byte, payload []byte, authentic bool) (first byte, pa
 	return proto, payload
 }
 
-// extension draws one extension header before a payload.
+// extension draws an extension header for a payload.
 func (d *draw) extension(kind, next byte, payload []byte, units int) []byte {
 	var h []byte
 	switch kind {

@@ -1,19 +1,21 @@
-// Package generate draws input for comparisons of pipelines: policies with inventories, and frames that together reach every rule.
+// Package generate draws the input for comparisons of pipelines. It draws policies with inventories, and frames that together reach every
+// rule.
 //
-// All random numbers come from a Source, so that one generator serves three purposes: property tests, which shrink failures (Rapid), Go's
-// fuzzer, which mutates input to reach new code (Bytes), and long runs of frames (a *rand.Rand of math/rand/v2). The package does not
-// compute the expected handling of a frame; package reference does.
+// All random numbers come from a Source, so the same generator serves three purposes. It serves property tests, which shrink failures
+// (Rapid), Go's fuzzer, which mutates its input to reach new code (Bytes), and long runs of frames (a *rand.Rand of math/rand/v2).
+// Package generate does not predict how a frame is handled. Package reference does that.
 package generate
 
 import "pgregory.net/rapid"
 
-// A Source supplies random numbers. The number 0 always selects the plainest alternative, so that an exhausted source soon ends a frame.
+// A Source supplies random numbers. The number 0 always selects the simplest alternative, so that a frame soon ends when its source is
+// exhausted.
 type Source interface {
 	// IntN returns a number from 0 to n-1.
 	IntN(n int) int
 }
 
-// Rapid returns a Source that draws from a property test.
+// Rapid returns a Source that draws from a property test of rapid.
 func Rapid(t *rapid.T) Source { return rapidSource{t} }
 
 type rapidSource struct{ t *rapid.T }
@@ -22,7 +24,7 @@ func (s rapidSource) IntN(n int) int {
 	return rapid.IntRange(0, n-1).Draw(s.t, "draw")
 }
 
-// Bytes returns a Source that draws from the fuzzer's input. When the input is used up, every draw is 0.
+// Bytes returns a Source that draws from the fuzzer's input. After the end of the input, every draw is 0.
 func Bytes(entropy []byte) Source { return &byteSource{entropy} }
 
 type byteSource struct{ rest []byte }
@@ -36,7 +38,7 @@ func (s *byteSource) IntN(n int) int {
 	return v % n
 }
 
-// pick draws an element of a list. It returns the zero value for an empty list.
+// pick draws an element of a list. For an empty list, it returns the zero value.
 func pick[T any](src Source, of []T) (one T) {
 	if len(of) == 0 {
 		return one
@@ -44,7 +46,7 @@ func pick[T any](src Source, of []T) (one T) {
 	return of[src.IntN(len(of))]
 }
 
-// chance draws true once in n times. The draw 0 means false.
+// chance draws true once in n times. If the source draws 0, the result is false.
 func chance(src Source, n int) bool { return src.IntN(n) == n-1 }
 
 // fill draws n bytes with a single draw.

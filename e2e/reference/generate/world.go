@@ -8,18 +8,18 @@ import (
 	"op25b/internal/policy"
 )
 
-// A World holds the properties of a switch that are used to draw frames of its lines.
+// A World contains the properties of a switch that are needed to draw frames for its lines.
 type World struct {
 	access, network []uint16
 	lines           []line
-	stations        [][6]byte // stations behind network ports
-	remotes         family    // prefixes of the remote classes
+	stations        [][6]byte // the stations behind network ports
+	remotes         family    // the prefixes of the remote classes
 	nat64           []netip.Prefix
-	exempt          family // prefixes of exemptions, in force or not, and of lines
+	exempt          family // the prefixes of lines and of exemptions, including expired ones
 	services        []uint16
 }
 
-// A line is a line that can send or receive a drawn frame.
+// A line describes a line for which frames can be drawn.
 type line struct {
 	port         uint16
 	outer, inner uint16
@@ -28,7 +28,7 @@ type line struct {
 	own          family
 }
 
-// A family holds prefixes, separated by IP version.
+// A family contains prefixes, separated by IP version.
 type family struct{ v4, v6 []netip.Prefix }
 
 func (f *family) add(prefixes ...netip.Prefix) {
@@ -48,7 +48,8 @@ func (f *family) of(v6 bool) []netip.Prefix {
 	return f.v4
 }
 
-// NewWorld reads the documents for a switch. It panics if they do not contain the switch, because that is a mistake in the test.
+// NewWorld reads the documents of a switch. It panics if the switch is not in the inventory, because that is a mistake in the
+// test.
 func NewWorld(p *policy.Policy, inv *policy.Inventory, switchName string) *World {
 	sw, ok := inv.Switch(switchName)
 	if !ok {
