@@ -86,7 +86,7 @@ func unquote(body string) (string, error) {
 	return strings.Join(lines, "\n"), nil
 }
 
-// literal reads the text up to the closing quote.
+// literal reads a string literal up to its closing quote. ok is false if there is no closing quote.
 func literal(in string) (text, rest string, ok bool) {
 	var b strings.Builder
 	for i := 0; i < len(in); i++ {

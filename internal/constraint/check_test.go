@@ -47,7 +47,7 @@ func TestMeaning(t *testing.T) {
 		{"port >= 6", "", false},
 		{"6 > port", "", true},
 
-		// Numbers are taken modulo 2^W.
+		// A number is taken modulo 2^W.
 		{"port == 517", "", true},  // 512 + 5
 		{"port == -507", "", true}, // -512 + 5
 		{"port < 512", "", false},  // 512 is 0
@@ -56,13 +56,13 @@ func TestMeaning(t *testing.T) {
 		// Ternary.
 		{"hdr.eth.src::value == 0x200", src, true},
 		{"hdr.eth.src::mask == 0xff00", src, true},
-		{"hdr.eth.src == 0x200", src, false}, // a number is the value with the full mask
+		{"hdr.eth.src == 0x200", src, false}, // a number is a key with that value and the full mask
 		{"hdr.eth.src == 0x200", srcExact, true},
 		{"hdr.eth.src != 0x200", src, true},
 		{"hdr.eth.src::mask == -1", srcExact, true},
 		{"hdr.eth.src::mask == -1", src, false},
 		{"hdr.eth.src::mask == 0 && hdr.eth.src::value == 0", "", true},
-		{"hdr.eth.src == 0", "", false}, // left out matches everything, not just 0
+		{"hdr.eth.src == 0", "", false}, // an omitted key matches every value, not only 0
 		{"type == type2", type1 + type2, true},
 		{"type == type2", type1 + half, false},
 		{"type::value == type2::value", type1 + half, true},

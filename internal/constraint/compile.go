@@ -9,7 +9,7 @@ import (
 
 // A clause is one condition of a restriction. The restriction is the conjunction of its clauses.
 type clause struct {
-	text     string // as written, without comments
+	text     string // the clause as it is written, without comments
 	holds    func(*env) bool
 	vars     []int // indices of the variables that the clause uses, in the order of their first use
 	priority bool  // whether the clause uses ::priority
@@ -63,7 +63,7 @@ func (c *clause) uses(n *node) {
 	}
 }
 
-// check returns ErrViolated for the first clause that does not hold, or nil.
+// check returns ErrViolated for the first clause that does not hold. If all clauses hold, it returns nil.
 func (s *scope) check(e *env) error {
 	for i := range s.clauses {
 		c := &s.clauses[i]

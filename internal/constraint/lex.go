@@ -27,7 +27,7 @@ type token struct {
 	kind tokenKind
 	text string
 	at   pos
-	// Byte offsets in the source.
+	// The token's byte offsets in the source.
 	from, to int
 
 	num *big.Int // value of a number token
@@ -117,7 +117,7 @@ func (l *lexer) next() token {
 	return t
 }
 
-// skip skips white space and comments. For an unclosed comment it returns a bad token and true.
+// skip skips white space and comments. If a comment is not closed, skip returns a bad token and true.
 func (l *lexer) skip() (t token, unclosed bool) {
 	for {
 		rest := l.src[l.off:]

@@ -268,7 +268,7 @@ func (p *parser) field(of *node) (*node, error) {
 	return &node{op: opField, name: p.tokens[p.i-1].text, kids: []*node{of}, from: of.from, to: p.i, at: p.i - 1}, nil
 }
 
-// address parses an address constant such as ipv4('192.0.2.1'), which is a number.
+// address parses an address constant such as ipv4('192.0.2.1'). Its value is a number.
 func (p *parser) address() (*node, error) {
 	at := p.i
 	kind := p.tokens[p.i].text

@@ -29,7 +29,7 @@ func newCables(string) (server, error) {
 	)}, nil
 }
 
-// Serve accepts connections until Close.
+// Serve accepts connections until Close is called.
 func (c cables) Serve(l net.Listener) {
 	_ = c.Server.Serve(netutil.LimitListener(l, cableConnections)) // Serve always returns an error after Close
 }

@@ -2,7 +2,7 @@ package softswitch
 
 import "op25b/internal/grpcserve"
 
-// Limits holds the limits on the resources that clients of the switch can use. Zero values mean the defaults.
+// Limits holds the limits on the switch's resources that clients can use. Zero values mean the defaults.
 type Limits struct {
 	// Budget is the memory, in bytes, that the messages in progress in all services may use together. 0 means grpcserve.DefaultBudget.
 	Budget int64
@@ -14,7 +14,7 @@ type Limits struct {
 	Program, State, Unread int64
 }
 
-// unlimited is the memory, in bytes, that no limit covers: the process itself, connections, and reads and packets in progress.
+// unlimited is the memory, in bytes, for everything that has no limit: the process itself, connections, and reads and packets in progress.
 const unlimited = 512 << 20
 
 // Total returns the largest memory, in bytes, that a switch with these limits needs. Program and State count twice, because one program may
@@ -23,9 +23,10 @@ func (l Limits) Total() int64 { return l.Budget + 2*(l.Program+l.State) + l.Unre
 
 // The defaults of Limits that differ from the defaults of package grpcserve.
 const (
-	// DefaultGNMIMessage is the largest gNMI request in bytes: 1,024 subscriptions (openconfig.MaxPaths) of 200 bytes each, with a reserve.
+	// DefaultGNMIMessage is the size of the largest gNMI request, in bytes: 1,024 subscriptions (openconfig.MaxPaths) of 200 bytes each,
+	// with a reserve.
 	DefaultGNMIMessage = 1 << 20
-	// DefaultGNMIElements is the largest number of paths, path elements and keys in a gNMI request.
+	// DefaultGNMIElements is the largest number of paths, path elements and keys in a gNMI request, taken together.
 	DefaultGNMIElements = 20_000
 )
 

@@ -10,7 +10,7 @@ import (
 	"op25b/internal/wire"
 )
 
-// A port is one interface of the switch. A port without a link is connected to the packet service.
+// A port is an interface of the switch. A port without a link is connected to the packet service.
 type port struct {
 	number uint32
 	name   string

@@ -35,7 +35,7 @@ type Frame struct {
 
 // A FrameResult is the result of processing one frame.
 type FrameResult struct {
-	Out   []Frame // the frames sent, in order
+	Out   []Frame // the frames that the program sent, in order
 	Trace []engine.Event
 }
 

@@ -52,7 +52,7 @@ func (src source) Watch(ctx context.Context, changed func()) error {
 	return nil
 }
 
-// An aclCounter is the counter array that a program's P4Info marks as its OpenConfig ACL.
+// An aclCounter is the counter array that the program's P4Info marks as the OpenConfig ACL counter.
 type aclCounter struct {
 	layout *p4source.ACLLayout
 	cells  *engine.Counter

@@ -23,8 +23,7 @@ import (
 	"op25b/internal/wire/dataplane"
 )
 
-// MaxPort is the highest port to which a link can be attached. v1model's port numbers have 9 bits, of which 511 means drop and 510 is the
-// CPU port.
+// MaxPort is the highest port to which a link can be attached. v1model's port numbers have 9 bits. 511 means drop, and 510 is the CPU port.
 const MaxPort = p4rtserver.DefaultCPUPort - 1
 
 // Options holds the options of a Switch.
@@ -145,7 +144,7 @@ func (s *Switch) Attach(number uint32, link wire.Link) error {
 	return nil
 }
 
-// Name sets the name of a port of the packet service in gNMI. The default is "port-N".
+// Name sets the name by which gNMI reports a port of the packet service. The default is "port-N".
 func (s *Switch) Name(number uint32, name string) error {
 	if number > MaxPort {
 		return fmt.Errorf("port %d for %q: %w: valid are 0 to %d", number, name, ErrPort, MaxPort)
@@ -232,7 +231,7 @@ func (s *Switch) enter(l *lane, number uint32, id uint64, frame []byte) {
 	s.gate.RLock()
 	defer s.gate.RUnlock()
 	if s.loaded == nil {
-		return // no program yet: drop
+		return // without a program, the packet is dropped
 	}
 	if l.of != s.loaded {
 		l.of, l.worker = s.loaded, s.loaded.NewWorker()
@@ -255,7 +254,7 @@ func (s *Switch) leave(number uint32, id uint64, frame []byte) {
 	}
 	p := s.ports[number].Load()
 	switch {
-	case p == nil: // a port of the packet service that has received nothing yet
+	case p == nil: // a port of the packet service that has not received any frame yet
 		_ = s.packets.Send(number, id, frame)
 		return
 	case !p.up.Load():

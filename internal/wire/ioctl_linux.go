@@ -39,7 +39,7 @@ func ethtool(fd int, name string, command, value uint32) (uint32, error) {
 	var request struct {
 		name     [unix.IFNAMSIZ]byte
 		argument unsafe.Pointer
-		_        [16]byte // the C struct ifreq is a union larger than a pointer
+		_        [16]byte // fills the C struct ifreq, which is a union larger than a pointer
 	}
 	copy(request.name[:unix.IFNAMSIZ-1], name)
 	request.argument = unsafe.Pointer(&argument)

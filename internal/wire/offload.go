@@ -61,7 +61,7 @@ func (o offload) complete(frame []byte) bool {
 	return true
 }
 
-// add adds the 16-bit words of b to a sum for the Internet checksum (RFC 1071).
+// add adds the 16-bit words of b to sum, for the Internet checksum (RFC 1071).
 func add(sum uint64, b []byte) uint64 {
 	for len(b) >= 4 {
 		sum += uint64(binary.BigEndian.Uint32(b))

@@ -65,7 +65,7 @@ var (
 	_ Counted = (*pcapLink)(nil)
 )
 
-// pcapngMagic is the type of a pcapng file's first block. It reads the same in both byte orders.
+// pcapngMagic is the type of a pcapng file's first block. Its bytes are the same in both byte orders.
 const pcapngMagic = 0x0a0d0d0a
 
 func (p *pcapLink) openIn(in string) error {

@@ -18,7 +18,8 @@ import (
 
 var someFrames = [][]byte{bytes.Repeat([]byte{1}, 60), {2}, bytes.Repeat([]byte{3}, 1514), bytes.Repeat([]byte{4}, MaxFrame)}
 
-// record writes frames to a file of either format and returns its name.
+// record writes frames to a pcap file, or to a pcapng file if ng is set, and returns the file's
+// name.
 func record(t *testing.T, ng bool, frames [][]byte) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "in")

@@ -52,7 +52,7 @@ func (s *segmenter) cut(frame []byte, size int, recv func(frame []byte)) bool {
 	return true
 }
 
-// networkHeader returns the offset of the IP header, behind at most two tags, and the EtherType.
+// networkHeader returns the offset of the IP header, which may follow at most two tags, and the EtherType.
 func networkHeader(frame []byte) (offset int, kind uint16, ok bool) {
 	offset = 14
 	for range 3 {
@@ -68,7 +68,8 @@ func networkHeader(frame []byte) (offset int, kind uint16, ok bool) {
 	return 0, 0, false
 }
 
-// transportHeader returns the offset of the TCP header. Linux does not offload segmentation of TCP behind IPv6 extension headers.
+// transportHeader returns the offset of the TCP header. It does not accept IPv6 extension headers, because Linux does not offload the
+// segmentation of such packets.
 func transportHeader(frame []byte, network int, kind uint16) (int, bool) {
 	packet := frame[network:]
 	length := 0

@@ -30,7 +30,7 @@ const (
 
 // openSocket returns a packet socket that is bound to the interface and receives only its frames.
 func openSocket(nic *net.Interface) (fd int, err error) {
-	// A socket without a protocol receives nothing. bindSocket sets the protocol after all options are set.
+	// A socket without a protocol receives nothing. bindSocket sets the protocol after all options have been set.
 	fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return 0, fmt.Errorf("packet socket (needs CAP_NET_RAW): %w", err)
@@ -97,7 +97,7 @@ type message struct {
 	cut     segmenter
 }
 
-// mmsghdr is struct mmsghdr of recvmmsg(2). As in C, its size is a multiple of its alignment.
+// mmsghdr is the struct mmsghdr of recvmmsg(2). As in C, its size is a multiple of its alignment.
 type mmsghdr struct {
 	unix.Msghdr
 	length uint32
@@ -184,7 +184,7 @@ func (m *message) strippedTag() (protocol, tag uint16, ok bool) {
 		data := control[unix.CmsgLen(0):length]
 		if header.Level == unix.SOL_PACKET && header.Type == unix.PACKET_AUXDATA && len(data) >= int(unsafe.Sizeof(unix.TpacketAuxdata{})) {
 			aux := (*unix.TpacketAuxdata)(unsafe.Pointer(&data[0]))
-			// Check the flag, not the value: a tag with priority 0 and VLAN id 0 is all zeroes.
+			// The flag is checked instead of the value, because a tag with priority 0 and VLAN id 0 is all zeroes.
 			if aux.Status&unix.TP_STATUS_VLAN_VALID == 0 {
 				return 0, 0, false
 			}

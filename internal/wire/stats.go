@@ -23,7 +23,7 @@ type Counters struct {
 	Sent, Received, Dropped, Invalid atomic.Uint64
 }
 
-// Stats returns the values of the counters. Each counter is read separately.
+// Stats returns the current counts. Each counter is read separately, so the counts need not be from the same moment.
 func (c *Counters) Stats() Stats {
 	return Stats{Sent: c.Sent.Load(), Received: c.Received.Load(), Dropped: c.Dropped.Load(), Invalid: c.Invalid.Load()}
 }

@@ -1,4 +1,4 @@
-// Package wire carries Ethernet frames. A port of a switch and the network card of a host are the two ends of a Link.
+// Package wire carries Ethernet frames. The two ends of a Link are, for example, a port of a switch and the network card of a host.
 //
 // A Link is an in-process pipe (Pipe), a Linux interface (AF_PACKET), a port of bmv2's packet service over gRPC, or a pair of pcap files.
 // The package reads a frame's headers only if the medium requires it.
@@ -6,7 +6,8 @@ package wire
 
 import "context"
 
-// MaxFrame is the largest frame, in bytes, that a Link carries: a 9,216-byte jumbo frame with its Ethernet header and two VLAN tags.
+// MaxFrame is the size, in bytes, of the largest frame that a Link carries: a 9,216-byte jumbo frame with its Ethernet header and two VLAN
+// tags.
 const MaxFrame = 9216 + 14 + 8
 
 // A Link is one end of a wire. Its methods may be called from several goroutines.

@@ -7,7 +7,7 @@ import (
 	"op25b/internal/softswitch/match"
 )
 
-// An action is a compiled action of the program.
+// An action is the compiled form of an action in the program.
 type action struct {
 	name   string
 	id     int // the action's id in the program

@@ -8,7 +8,7 @@ import (
 // 802.1Q tags. Frames have no FCS.
 const MaxFrame = 9238
 
-// DropPort is the v1model value of egress_spec that drops a packet.
+// DropPort is the value of v1model's egress_spec that drops the packet.
 const DropPort = 511
 
 // Options holds the options of an Engine. The zero value is usable.
@@ -76,7 +76,7 @@ type ActionParam struct {
 // A CounterValue is the value of a counter. As in bmv2, counters always count both packets and bytes.
 type CounterValue struct{ Packets, Bytes uint64 }
 
-// A Replica is one copy that the replication engine creates. The copy is sent to Port with Instance as its egress_rid.
+// A Replica is a copy that the replication engine creates. The copy is sent to Port with Instance as its egress_rid.
 type Replica struct {
 	Port     uint32
 	Instance uint32
@@ -96,7 +96,7 @@ type Digest struct {
 	ListID int
 	Values [][]byte
 
-	bytes []byte // backing array of Values
+	bytes []byte // the array behind Values
 	spare chan *Digest
 }
 
@@ -109,9 +109,9 @@ type Stats struct {
 	In, Out uint64
 	// Oversize counts frames longer than MaxFrame, and Empty counts frames of zero bytes. The parser sees neither of them.
 	Oversize, Empty uint64
-	// ParserErrors counts packets for which the parser set an error. v1model does not drop such packets by itself.
+	// ParserErrors counts packets for which the parser raised an error. v1model itself does not drop such packets.
 	ParserErrors uint64
-	// ChecksumErrors counts packets with a checksum that failed verification.
+	// ChecksumErrors counts packets that failed checksum verification.
 	ChecksumErrors uint64
 	// IngressDrops and EgressDrops count packets that the program marked to drop.
 	IngressDrops, EgressDrops uint64

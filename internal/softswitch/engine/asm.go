@@ -35,7 +35,7 @@ func (s *asm) link() []instr {
 
 func call(f func(*packet)) []instr { return []instr{{op: opCall, x: &extra{fn: f}}} }
 
-// do returns a function that executes code.
+// do returns a function that executes code for a packet.
 func do(code []instr) func(*packet) {
 	if len(code) == 1 && code[0].op == opCall {
 		return code[0].x.fn

@@ -2,7 +2,7 @@ package engine
 
 import "math/big"
 
-// lvalue returns n after checking that it is a writable field.
+// lvalue checks that n is a writable field and returns it.
 func (c *compiler) lvalue(n *node) *node {
 	if n.op != leafField && n.op != leafDynamic {
 		c.fail(ErrProgram, "want a field to write to, got %s", n.op)

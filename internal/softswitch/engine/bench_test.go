@@ -123,7 +123,7 @@ func filterFrames(n int) [][]byte {
 	return out
 }
 
-// BenchmarkFilter measures one worker on one core, with 100,000 prefixes in each of two LPM tables.
+// BenchmarkFilter measures one worker on one core. Each of the two LPM tables has 100,000 prefixes.
 func BenchmarkFilter(b *testing.B) {
 	e := filterProgram().load(b, Options{})
 	fillFilter(b, e, 100000)

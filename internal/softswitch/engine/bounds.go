@@ -59,7 +59,7 @@ func measure(text []byte) error {
 	return nil
 }
 
-// reserve adds n objects of size bytes each to the memory of the program's state. If the total exceeds MaxState, reserve stops the
+// reserve adds n objects of size bytes each to the memory that the program's state needs. If the total exceeds MaxState, reserve stops the
 // compilation.
 func (c *compiler) reserve(n, size int, format string, args ...any) {
 	most := c.e.o.MaxState
@@ -87,7 +87,7 @@ func (c *compiler) fitsWorker(pr *program) {
 	}
 }
 
-// The sizes of array cells in bytes.
+// The sizes of array cells, in bytes.
 const (
 	counterBytes = int(unsafe.Sizeof(CounterValue{}))
 	meterBytes   = int(unsafe.Sizeof(extern.Meter{}))

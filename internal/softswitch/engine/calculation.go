@@ -150,7 +150,7 @@ func (k *calculation) sum(p *packet) uint64 {
 	return k.hash.Sum(b)
 }
 
-// payload returns the bytes after the parsed headers.
+// payload returns the bytes after the parsed headers, up to the length set by truncate.
 func (p *packet) payload() []byte {
 	b := p.data[p.at:]
 	return b[:min(len(b), p.cut)]

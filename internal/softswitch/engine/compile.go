@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// A compiler turns the JSON into code. On an error, fail unwinds to Load and adds the position in the JSON.
+// A compiler turns the JSON into code. On an error, it panics with the error and its position in the JSON, and Load recovers from the panic.
 type compiler struct {
 	e        *Engine
 	j        *jsonProgram
@@ -28,7 +28,7 @@ type compiler struct {
 
 type loadError struct{ error }
 
-// fail stops the compilation with a new error.
+// fail stops the compilation with a new error of the given kind.
 func (c *compiler) fail(kind error, format string, args ...any) {
 	where := strings.Join(c.places, ": ")
 	if where != "" {
@@ -59,7 +59,7 @@ func (c *compiler) at(format string, args ...any) func() {
 	return func() { c.places = c.places[:n-1] }
 }
 
-// decode parses a part of the JSON into to.
+// decode decodes a part of the JSON into to. want describes the expected form in the error.
 func (c *compiler) decode(raw json.RawMessage, to any, want string) {
 	if err := json.Unmarshal(raw, to); err != nil {
 		c.fail(ErrProgram, "want %s, got %.80s", want, raw)

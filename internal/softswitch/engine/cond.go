@@ -108,7 +108,7 @@ func (c *compiler) compare(n *node) bv {
 	return func(p *packet) bool { return cmp(p) >= 0 }
 }
 
-// compareWords compiles a comparison of two nonnegative numbers that fit a word.
+// compareWords compiles a comparison of two nonnegative numbers that fit into a word.
 func (c *compiler) compareWords(n *node) bv {
 	l, r := n.l, n.r
 	if r.isConst() && (n.op == "==" || n.op == "!=") {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// An Engine is one loaded program with its tables and state. Its methods are safe for concurrent use.
+// An Engine is a loaded program with its tables and state. Its methods are safe for concurrent use.
 type Engine struct {
 	o     Options
 	start time.Time
@@ -85,7 +85,7 @@ func (e *Engine) ValueSet(name string) (*ValueSet, bool) {
 // equal digests were delivered before. The P4Runtime server suppresses duplicates and handles acknowledgements.
 func (e *Engine) Digests() <-chan *Digest { return e.digests }
 
-// Stats returns the counts so far.
+// Stats returns the counts since Load.
 func (e *Engine) Stats() Stats {
 	e.gate.mu.Lock()
 	defer e.gate.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 // A fieldList names the fields that a clone, resubmission or recirculation preserves.
 type fieldList struct{ fields []ref }
 
-// copyTo copies the fields of the list from one packet's state to another's.
+// copyTo copies the fields of the list from the state of src to the state of dst.
 func (l *fieldList) copyTo(dst, src *packet) {
 	for _, r := range l.fields {
 		at := r.slot()
@@ -45,7 +45,7 @@ func (c *compiler) register(name string) *Register {
 	return r
 }
 
-// uses records that the action being compiled accesses a register.
+// uses records that the action that is being compiled accesses a register.
 func (c *compiler) uses(r *Register) {
 	if c.act == nil {
 		c.fail(ErrUnsupported, "register %q outside of an action", r.name)
@@ -225,7 +225,7 @@ func (p *packet) learn(l *learnList) {
 		d.Values = append(d.Values, d.bytes[from:len(d.bytes):len(d.bytes)])
 	}
 	p.w.count(&p.w.stats.Digests)
-	p.w.e.digests <- d // never blocks: the channel has room for every digest
+	p.w.e.digests <- d // never blocks, because the channel has room for every digest
 }
 
 // event returns the trace event of the digest.

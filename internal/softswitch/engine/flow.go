@@ -42,7 +42,7 @@ func (a *action) straight() bool {
 	return true
 }
 
-// inline adds the code of an action without parameters.
+// inline adds the code of an action without parameters. If the code cannot be inlined, it adds an instr that runs the action.
 func (s *asm) inline(a *action) {
 	switch {
 	case !a.straight():

@@ -105,7 +105,7 @@ func TestFlowIsTheGraph(t *testing.T) {
 	})
 }
 
-// fix sets or clears const on the default action of the last table.
+// fix makes the default action of the last table const if yes is set. Otherwise it makes it changeable.
 func fix(p *testProgram, yes bool) {
 	tb := p.tables[0][len(p.tables[0])-1].(m)
 	tb["default_entry"].(m)["action_const"], tb["default_entry"].(m)["action_entry_const"] = yes, yes

@@ -170,8 +170,8 @@ func (c *compiler) amount(n *node) ev {
 	}
 }
 
-// ring compiles operations for which the low 64 bits of the result depend only on the low 64 bits of the operands. Operands that are fields
-// or constants are read without a call.
+// ring compiles operations for which the low 64 bits of the result depend only on the low 64 bits of the operands. It reads operands that
+// are fields or constants without a function call.
 func (c *compiler) ring(n *node) ev {
 	l, r := n.l, n.r
 	if l.isConst() && n.op != "-" {

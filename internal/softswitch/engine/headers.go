@@ -14,7 +14,8 @@ func (p *packet) setValid(h *header) {
 	}
 }
 
-// addHeader implements the program's setValid. A header that was invalid is set to zeros, and the packet's length grows.
+// addHeader implements the program's setValid. If the header was invalid, its fields are set to zero and the packet's
+// length grows.
 func (p *packet) addHeader(h *header) {
 	if p.s[h.base] != 0 {
 		return

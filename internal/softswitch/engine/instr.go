@@ -82,9 +82,9 @@ const (
 	opFailAs     // stop with the parser error ev()
 	opSelect     // jump to the state that sel selects
 	opSelectWord // like opSelect, for a key that is one word
-	opTable      // apply table and continue at the next node
+	opTable      // apply table and continue at the node that follows
 	opRun        // run act
-	opLock       // lock the registers of act
+	opLock       // lock the registers of act, as opRun does
 	opUnlock     //
 	opExit       // stop if the program has executed exit
 	opEnd        // stop

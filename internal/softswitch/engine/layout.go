@@ -25,7 +25,7 @@ type layout struct {
 
 	slots    int
 	varBytes int
-	// initial is the state of a packet before parsing: all slots are zero, except the validity of metadata.
+	// initial is the state of a packet before parsing. All slots are zero, except the validity of metadata.
 	initial []uint64
 }
 
@@ -39,7 +39,7 @@ type headerType struct {
 	varMax int          // largest size of the variable field, in bytes
 	varOff int          // number of bits before the variable field
 	even   bool         // whether the fields of fixed width fill whole bytes
-	fixed  []fixedField // all fields except the variable one
+	fixed  []fixedField // all fields except the variable field
 	lenExp *jsonValue
 	pack   []chunk // wire layout; set only for headers without a variable field
 }
@@ -65,7 +65,7 @@ type header struct {
 	name     string
 	typ      *headerType
 	metadata bool
-	base     int // slot of the header's validity
+	base     int // the slot that contains the header's validity
 	varAt    int // offset of the variable field in packet.vb
 	in       *union
 
@@ -76,14 +76,14 @@ type header struct {
 	extracted bool // whether some parser state extracts the header
 	hot       map[*field]bool
 	hotPack   []chunk
-	hotFixed  []fixedField // the hot fields of a header with a variable field
+	hotFixed  []fixedField // the fields in hot, for a header with a variable field
 }
 
 type stack struct {
 	name  string
 	typ   *headerType
 	elems []*header
-	next  int // slot of the index of the next element
+	next  int // the slot that contains the index of the next element
 	// outside stands in for elements that do not exist. It is all zero at the start of each packet and is never sent.
 	outside *header
 }
@@ -98,7 +98,7 @@ type union struct {
 type unionStack struct {
 	name    string
 	elems   []*union
-	names   []string // names of the unions' members
+	names   []string // names of the members of each union
 	next    int
 	outside *union
 }
@@ -328,7 +328,7 @@ type ref struct {
 // slot returns the field's first slot.
 func (r ref) slot() int { return r.h.base + r.f.off }
 
-// valid is the field that p4c names $valid$.
+// valid is the field with the name validName.
 var valid = &field{name: validName, width: 1, words: 1, off: 0}
 
 // find returns the field with the given header name and field name in the program.

@@ -31,17 +31,17 @@ type node struct {
 	l, r   *node
 	cond   *node
 
-	ref  ref    // leafField: the field
-	f    *field // leafDynamic: the field; l is the header expression
-	word int    // leafLocal: index of the first word in the action's arguments
-	n    int    // leafLocal: number of words
-	b    bool   // leafBool: the value
+	ref  ref    // for leafField, the field
+	f    *field // for leafDynamic, the field; l is the expression for its header
+	word int    // for leafLocal, the index of the first word in the action's arguments
+	n    int    // for leafLocal, the number of words
+	b    bool   // for leafBool, the value
 	reg  *Register
-	h    *header // leafHeader: the header
+	h    *header // for leafHeader, the header
 	st   *stack
 	u    *union
 	us   *unionStack
-	idx  int // access_union_header: index of the member
+	idx  int // for access_union_header, the index of the member
 }
 
 // The operations of leaf nodes.

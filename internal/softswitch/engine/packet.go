@@ -3,8 +3,8 @@ package engine
 // A packet is the state of one packet in progress. Packets are preallocated and reused.
 type packet struct {
 	w    *Worker
-	s    []uint64 // slots of all headers and metadata; see layout
-	vb   []byte   // bytes of variable fields
+	s    []uint64 // slots of all headers and metadata; see the type layout
+	vb   []byte   // bytes of the variable fields of all headers
 	args []uint64 // arguments of the running action
 
 	data []byte // the received packet; its first at bytes have been parsed
@@ -12,8 +12,8 @@ type packet struct {
 	own  []byte // backing memory of data if the packet is a copy
 
 	port    uint32 // ingress port
-	inLen   int    // length at ingress, which counters and meters count
-	length  int    // standard_metadata.packet_length at egress
+	inLen   int    // length at ingress; counters and meters count it
+	length  int    // length that the program reads at egress as standard_metadata.packet_length
 	cut     int    // largest length of the sent frame, set by truncate
 	states  int    // number of parser states entered
 	failed  uint64 // the parser's error code

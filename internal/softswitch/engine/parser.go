@@ -29,12 +29,12 @@ const end = int32(-1)
 // A selectPart is one field of a select expression.
 type selectPart struct {
 	name  string // name in the program, for traces
-	slot  int    // slot of a field known at load time
+	slot  int    // slot of the field, if it is known at load time
 	width int
 	words int
 	field *field     // the field, if the part belongs to the last element of a stack or union stack
 	last  hv         // finds the last element; nil if the part does not use one
-	next  int        // slot of the stack's next index, which is zero while the stack has no last element
+	next  int        // slot that contains the stack's next index; the index is zero while the stack has no last element
 	look  *lookahead // nil if the part is not a lookahead
 }
 

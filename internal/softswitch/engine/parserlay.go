@@ -2,7 +2,7 @@ package engine
 
 import "slices"
 
-// parserStates holds the compiled states of a parser before they are placed in the program's code.
+// parserStates holds the compiled states of a parser until they are placed in the program's code.
 type parserStates struct {
 	all   []parserState
 	first int32

@@ -23,7 +23,7 @@ type ctlNode struct {
 type keyPart struct {
 	slot  int
 	words int
-	valid int // slot of the header's validity; -1 if validity is irrelevant
+	valid int // slot of the header's validity; -1 if the validity does not matter
 	find  hv  // finds the header at run time; if find is not nil, slot is relative to that header
 }
 
@@ -100,7 +100,7 @@ func (t *Table) read(p *packet, key []uint64) {
 				clear(key[at : at+k.words])
 			}
 		case k.valid >= 0 && p.s[k.valid] == 0:
-			// A field of an invalid header has the value zero.
+			// A field of an invalid header counts as zero.
 			clear(key[at : at+k.words])
 		case k.words == 1:
 			key[at] = p.s[k.slot]

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// A Member is one action of an action profile.
+// A Member is an action in an action profile.
 type Member struct {
 	ID     uint32
 	Action ActionCall
@@ -19,8 +19,8 @@ type GroupMember struct {
 	Watch  []byte
 }
 
-// A Group is a set of members. For each packet, the selector's hash chooses one slot of the group. Slots are ordered by member id, as in
-// bmv2.
+// A Group is a set of members. For each packet, the selector's hash chooses a slot of the group, and the slot's member runs. Slots are
+// ordered by member id, as in bmv2.
 type Group struct {
 	ID      uint32
 	MaxSize int32 // stored for the P4Runtime server; 0 means the program's maximum
@@ -57,10 +57,10 @@ type group struct {
 // Name returns the profile's name in the program.
 func (p *ActionProfile) Name() string { return p.name }
 
-// Size returns the largest number of members.
+// Size returns the largest number of members that the profile can hold.
 func (p *ActionProfile) Size() int { return p.size }
 
-// HasSelector reports whether the profile has groups.
+// HasSelector reports whether the profile can have groups.
 func (p *ActionProfile) HasSelector() bool { return p.sel != nil }
 
 // ActionNames returns the names of the actions that the profile's members may use.
@@ -213,7 +213,8 @@ func (p *ActionProfile) retain(ms []GroupMember, n int) {
 	}
 }
 
-// ModifyGroup replaces the members of a group.
+// ModifyGroup replaces the members of a group. It returns ErrNotFound if the group or a member does not exist, and ErrInvalid if the list
+// of members is invalid.
 func (p *ActionProfile) ModifyGroup(g Group) error {
 	p.e.ctl.Lock()
 	defer p.e.ctl.Unlock()

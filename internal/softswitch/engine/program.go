@@ -28,7 +28,7 @@ type program struct {
 	before                                                      []instr // primitives that run before the headers are written
 
 	in   intrinsics
-	head int // largest size in bytes of the headers that the deparser emits
+	head int // largest size of the headers that the deparser emits, in bytes
 
 	scratch, keyMax, bufMax int
 }

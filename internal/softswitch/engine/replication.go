@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// SetMulticastGroup creates or replaces the group with this id. It returns ErrInvalid if the id is out of range. Id 0 means no multicast in
-// v1model.
+// SetMulticastGroup creates or replaces the group with this id. It returns ErrInvalid if the id is out of range. Id 0 is invalid, because
+// in v1model it means no multicast.
 func (e *Engine) SetMulticastGroup(id uint32, replicas []Replica) error {
 	if id == 0 || id > maxMulticast {
 		return fmt.Errorf("multicast group %d: %w: ids are 1 to %d", id, ErrInvalid, maxMulticast)
@@ -20,7 +20,7 @@ func (e *Engine) SetMulticastGroup(id uint32, replicas []Replica) error {
 	return nil
 }
 
-// maxMulticast is the largest group id: mcast_grp has 16 bits.
+// maxMulticast is the largest group id, because mcast_grp has 16 bits.
 const maxMulticast = 1<<16 - 1
 
 // DeleteMulticastGroup removes a group. It returns ErrNotFound if the group does not exist.
@@ -55,7 +55,7 @@ func (e *Engine) RangeMulticastGroups(f func(id uint32, r []Replica) bool) {
 	}
 }
 
-// maxCloneSession is the largest session id, as in simple_switch.
+// maxCloneSession is the largest session id. It is the same as in simple_switch.
 const maxCloneSession = 1<<15 - 1
 
 // SetCloneSession creates or replaces the session with this id. It returns ErrInvalid if the id is out of range or TruncateBytes is

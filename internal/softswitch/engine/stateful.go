@@ -12,7 +12,7 @@ import (
 // A Counter is an indexed counter of the program. Its methods may run concurrently with Process.
 type Counter struct {
 	name  string
-	cells []CounterValue // fields are accessed atomically
+	cells []CounterValue // the fields of the cells are accessed atomically
 }
 
 // Name returns the counter's name in the program.
@@ -141,7 +141,7 @@ func (r *Register) Write(index int, value []byte) error {
 	return nil
 }
 
-// Reset sets all cells to zero.
+// Reset sets all cells of the register to zero.
 func (r *Register) Reset() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -57,10 +57,10 @@ type Table struct {
 
 // An entry is the action part of a table entry or of the default entry.
 type entry struct {
-	act     *action // if nil, no action runs
+	act     *action // the action; if nil, no action runs
 	args    []uint64
 	next    int32
-	near    [2]uint64 // storage for short args, in the same cache line as the entry
+	near    [2]uint64 // holds args if they are short, in the same cache line as the entry
 	packets uint64    // packets, bytes and seen are accessed atomically
 	bytes   uint64
 	seen    int64 // time of the last hit on the engine's clock, in nanoseconds

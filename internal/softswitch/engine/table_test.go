@@ -342,7 +342,7 @@ func TestActionProfileAndSelector(t *testing.T) {
 	if err := ap.ModifyGroup(Group{ID: 1}); err != nil {
 		t.Error(err)
 	}
-	goesTo(t, w, "\x00\x02\x00\x00"+tail, 0) // an empty group has no effect
+	goesTo(t, w, "\x00\x02\x00\x00"+tail, 0) // a hit on an entry with an empty group runs no action
 	if err := ap.DeleteMember(2); err != nil {
 		t.Error(err)
 	}

@@ -140,7 +140,8 @@ func describe(ms []Match, priority int32) string {
 	return b.String()
 }
 
-// wordsOf converts big-endian bytes to words, the most significant first. Leading zero bytes are ignored.
+// wordsOf converts big-endian bytes to words, the most significant word first. Leading zero bytes are
+// ignored.
 func wordsOf(b []byte, width int) ([]uint64, error) {
 	for len(b) > 0 && b[0] == 0 {
 		b = b[1:]

@@ -18,7 +18,7 @@ const (
 	EventPipeline  Kind = "pipeline"  // pipeline Name (ingress or egress) begins; for egress, Port is the egress port
 	EventCondition Kind = "condition" // condition Name was evaluated
 	EventTable     Kind = "table"     // table Name was applied to the key in Fields; Hit, Entry, Action and Args describe the result
-	EventAction    Kind = "action"    // Action was called without a table
+	EventAction    Kind = "action"    // action Action was called without a table
 	EventCounter   Kind = "counter"   // counter Name counts Bytes bytes; without Index, Name is the direct counter or, if it has no name, its table
 	EventMeter     Kind = "meter"     // meter Name returned Color; without Index, Name is the direct meter of the preceding table
 	EventRead      Kind = "read"      // register Name was read at Index; Fields[0] is the value
@@ -57,7 +57,7 @@ type Event struct {
 	Bytes    int       `json:"bytes,omitempty"`
 }
 
-// A Value is the value of a field, parameter or member, in (Width+7)/8 big-endian bytes.
+// A Value is the value of a field, of an action's parameter or of a digest's member, in (Width+7)/8 big-endian bytes.
 type Value struct {
 	Name  string `json:"name"`
 	Width int    `json:"width"` // in bits
@@ -267,13 +267,13 @@ func (sel *selection) event(p *packet, state string) Event {
 	return e
 }
 
-// told records an event for a cell of the register.
+// told records that a cell of the register was read or written.
 func (r *Register) told(p *packet, kind Kind, index uint64) {
 	cell := r.cells[int(index)*r.words:][:r.words]
 	p.w.trace.add(Event{Kind: kind, Name: r.name, Index: ptr(index), Fields: []Value{valueOf(r.name, r.width, cell)}})
 }
 
-// told records an event for the headers that the deparser is about to write.
+// told records which headers the deparser is about to write.
 func (pr *program) told(p *packet) {
 	e := Event{Kind: EventDeparse}
 	for _, h := range pr.emits {

@@ -22,7 +22,7 @@ type ValueSet struct {
 // while all workers are stopped.
 type valueSetUse struct {
 	widths []int
-	mask   []uint64 // mask of the transition, or nil
+	mask   []uint64 // mask of the transition; nil if it has none
 	words  int
 	rows   []uint64 // the value and the mask of each member
 }
@@ -164,7 +164,7 @@ next:
 	return false
 }
 
-// bigWords returns the low n words of a nonnegative number, the most significant first.
+// bigWords returns the low n words of a nonnegative number, the most significant word first.
 func bigWords(b *big.Int, n int) []uint64 {
 	w := make([]uint64, n)
 	x := new(big.Int).Set(b)

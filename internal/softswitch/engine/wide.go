@@ -41,7 +41,7 @@ func (c *compiler) wideTo(n *node, k int) wv {
 	return c.wideOp(n, k)
 }
 
-// words64 returns the low k words of a number in two's complement, the least significant first.
+// words64 returns the low k words of a number in two's complement, the least significant word first.
 func words64(b *big.Int, k int) []uint64 {
 	w := make([]uint64, k)
 	for i, x := 0, b; i < k; i++ {

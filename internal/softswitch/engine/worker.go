@@ -9,7 +9,7 @@ import (
 // A Worker runs packets through the program, one at a time. Use one Worker per goroutine; the Workers of an engine run concurrently.
 type Worker struct {
 	e  *Engine
-	mu sync.Mutex // held for each packet; the control side locks it to stop the worker
+	mu sync.Mutex // held while a packet is processed; the control side locks it to stop the worker
 
 	// mu guards the fields below, except stats, whose counters are atomic.
 
@@ -25,7 +25,7 @@ type Worker struct {
 	ingress fifo
 	emit    func(port uint32, frame []byte)
 	prog    *program // the engine's program, or the program for traced packets
-	trace   *trace   // nil outside Trace
+	trace   *trace   // nil except during Trace
 	stats   Stats
 }
 

@@ -2,8 +2,8 @@ package extern
 
 import "math/bits"
 
-// A CRC holds the parameters of a cyclic redundancy check in the usual notation (Rocksoft model): the polynomial and the initial remainder
-// are not reflected, and the final xor is applied after the remainder is reflected.
+// A CRC holds the parameters of a cyclic redundancy check in the usual notation (Rocksoft model). The polynomial and the initial remainder
+// are not reflected. The final xor is applied after the remainder is reflected.
 type CRC struct {
 	Polynomial       uint64 // the polynomial without its highest bit
 	Initial          uint64

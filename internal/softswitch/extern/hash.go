@@ -13,7 +13,7 @@ import (
 	"sync/atomic"
 )
 
-// A Hash is one algorithm of v1model's HashAlgorithm. It is safe for concurrent use and does not allocate.
+// A Hash is an algorithm of v1model's HashAlgorithm. It is safe for concurrent use and does not allocate.
 type Hash struct {
 	name   string
 	width  int

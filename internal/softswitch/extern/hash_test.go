@@ -20,7 +20,7 @@ func hashOf(t testing.TB, name string) *Hash {
 
 // TestHashVectors checks the algorithms against published check values and against results computed by hand.
 func TestHashVectors(t *testing.T) {
-	check := "123456789" // the input of every CRC catalogue
+	check := "123456789" // the input for which every CRC catalogue gives check values
 	for _, c := range []struct {
 		name, in string
 		want     uint64
@@ -32,7 +32,7 @@ func TestHashVectors(t *testing.T) {
 		{"crc16", check, 0xbb3d},
 		{"crc16", "", 0},
 		{"crc16_custom", check, 0xbb3d},
-		{"csum16", "\x00\x01\xf2\x03\xf4\xf5\xf6\xf7", 0x220d}, // RFC 1071, section 3: sum ddf2
+		{"csum16", "\x00\x01\xf2\x03\xf4\xf5\xf6\xf7", 0x220d}, // the example of RFC 1071, section 3, whose sum is ddf2
 		{"csum16", "", 0xffff},
 		{"csum16", "\x00\x00", 0xffff},
 		{"csum16", "\xff\xff", 0},

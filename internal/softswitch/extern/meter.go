@@ -38,7 +38,7 @@ const (
 	Bytes
 )
 
-// String returns the unit as v1model's MeterType spells it.
+// String returns the unit's name in v1model's MeterType.
 func (u Unit) String() string {
 	switch u {
 	case Packets:
@@ -49,13 +49,13 @@ func (u Unit) String() string {
 	return fmt.Sprintf("unit %d", uint8(u))
 }
 
-// A Clock returns the time since a fixed moment. If the time goes backwards, meters gain no tokens until it has caught up.
+// A Clock returns the time since a fixed moment. If the time goes backwards, meters gain no tokens until the clock has caught up.
 type Clock func() time.Duration
 
 // A MeterConfig is a P4Runtime meter configuration, with rates in units per second and bursts in units.
 type MeterConfig struct {
 	CIR, CBurst int64 // committed rate and burst; a packet that exceeds them is yellow
-	PIR, PBurst int64 // peak rate and burst, PIR >= CIR; a packet that exceeds them is red
+	PIR, PBurst int64 // peak rate and burst; a packet that exceeds them is red; PIR must not be below CIR
 }
 
 // Validate returns ErrMeterConfig if a number is negative or the peak rate is below the committed rate.
@@ -74,7 +74,7 @@ func (c MeterConfig) Validate() error {
 	return nil
 }
 
-// A Meter is a two-rate three-color marker (RFC 2698) as bmv2 implements it: both buckets start full, and a packet that exceeds the peak
+// A Meter is a two-rate three-color marker (RFC 2698) as bmv2 implements it. Both buckets start full. A packet that exceeds the peak
 // bucket takes no tokens from either bucket. A Meter is safe for concurrent use and does not allocate.
 type Meter struct {
 	unit   Unit
@@ -129,9 +129,9 @@ func (m *Meter) Config() (MeterConfig, bool) {
 	return m.config, true
 }
 
-// Execute charges a packet of length bytes at the current time and returns its color. The result is at least as bad as the pre-color, but
-// the charge is the same as for Green. This is bmv2's behaviour, not the color-aware mode of RFC 2698. A meter without a configuration
-// always returns Green.
+// Execute charges a packet of length bytes at the current time and returns its color. The result is at least as bad as the pre-color pre,
+// but the charge does not depend on pre. This is bmv2's behaviour, and not the color-aware mode of RFC 2698. A meter without a
+// configuration always returns Green.
 func (m *Meter) Execute(length int, pre Color) Color {
 	m.mu.Lock()
 	defer m.mu.Unlock()

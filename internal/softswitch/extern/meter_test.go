@@ -208,7 +208,7 @@ func TestNeverAboveRate(t *testing.T) {
 	})
 }
 
-// TestConcurrent verifies that, while the clock stands still, the number of green packets equals the burst, whatever the number of
+// TestConcurrent verifies that the number of green packets equals the burst if the clock does not advance, whatever the number of
 // goroutines.
 func TestConcurrent(t *testing.T) {
 	h := &hand{}

@@ -32,8 +32,8 @@ type hash[V any] struct {
 	n     int  // number of entries
 }
 
-// A slot holds an entry and its tag. If only one word is relevant, tag is the masked word itself, so that a comparison need not read the
-// entry. Otherwise, tag is the hash of the masked words. If e is nil, the slot is unused.
+// A slot holds an entry and its tag. If only one word is relevant, the tag is the masked word itself, so that a comparison need not read
+// the entry. Otherwise, the tag is the hash of the masked words. If e is nil, the slot is not in use.
 type slot[V any] struct {
 	tag uint64
 	e   *Entry[V]
@@ -138,7 +138,7 @@ func (h *hash[V]) remove(id []uint64) {
 	last := uint64(len(h.slots) - 1)
 	for i &= last; h.slots[i].tag != tag || !h.same(h.slots[i].e.id, id); i = (i + 1) & last {
 	}
-	// Close the gap: move up every entry that a search from its home slot would no longer reach.
+	// Close the gap by moving up every entry that a search from its home slot would no longer reach.
 	for j := (i + 1) & last; h.slots[j].e != nil; j = (j + 1) & last {
 		if home := h.home(h.slots[j].tag); (j-home)&last >= (j-i)&last {
 			h.slots[i] = h.slots[j]

@@ -5,7 +5,7 @@ import "slices"
 // cuts divides the values of one field into segments. Segment i holds the values from start(i) up to, but not including, start(i+1).
 // Segment 0 always exists and starts at 0.
 type cuts struct {
-	first, words int      // position of the field in a key
+	first, words int      // position and length of the field in a key, in words
 	starts       []uint64 // starts of the segments, in ascending order; each start takes words elements
 }
 

@@ -141,7 +141,7 @@ func canonical(value, mask []uint64, f Field, m *KeyMatch) error {
 	return nil
 }
 
-// matches is the inverse of id.
+// matches is the inverse of id. It returns the matches of the entry with this id.
 func (l *layout) matches(id []uint64) []KeyMatch {
 	out := make([]KeyMatch, len(l.fields))
 	for i, f := range l.fields {

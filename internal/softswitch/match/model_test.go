@@ -29,7 +29,7 @@ func number(w []uint64) *big.Int {
 	return n
 }
 
-// toWords is the inverse of number.
+// toWords is the inverse of number. It returns the words of a field of width bits.
 func toWords(n *big.Int, width int) []uint64 {
 	w := make([]uint64, (width+63)/64)
 	n = new(big.Int).Set(n)

@@ -15,7 +15,7 @@ import (
 type vector[V any] struct {
 	layout  *layout
 	entries []*Entry[V] // entries in rank order; the index of an entry is the number of its bit
-	blocks  int         // number of words in a bit set: at least entries/64, rounded up
+	blocks  int         // number of words in a bit set, which is at least the number of entries divided by 64
 	bytes   []byteRows  // the bytes of the key that some entry examines
 	ranges  []rangeRows // the first vectorRanges range fields
 }
@@ -152,7 +152,7 @@ func (e *Entry[V]) byteAt(word int, shift uint) (value, mask uint8) {
 	return uint8(e.id[word] >> shift), uint8(e.id[e.layout.words+word] >> shift)
 }
 
-// grow doubles the number of blocks.
+// grow doubles the number of blocks in every bit set.
 func (v *vector[V]) grow() {
 	old := v.blocks
 	v.blocks *= 2

@@ -28,7 +28,7 @@ func outside(value, mask []uint64) bool {
 	return false
 }
 
-// ones returns the number of bits that are set.
+// ones returns the number of bits that are set in w.
 func ones(w []uint64) int {
 	n := 0
 	for _, x := range w {

@@ -166,7 +166,7 @@ func (a *arbiter) update(s *session, m *p4v1.MasterArbitrationUpdate) error {
 	return nil
 }
 
-// admitLocked checks an arbitration message and adds a new controller to its role.
+// admitLocked checks an arbitration message. If the controller is new, admitLocked adds it to its role.
 func (a *arbiter) admitLocked(s *session, m *p4v1.MasterArbitrationUpdate) (*role, error) {
 	if s.gone {
 		return nil, status.Error(codes.Canceled, "arbitration: the stream has ended")
@@ -301,7 +301,8 @@ func (a *arbiter) publishLocked() {
 }
 
 // authorize checks that a Write or a push comes from the primary. It checks the device, the role and the election id, in the order of spec
-// 12. The caller holds writes until it has finished writing, so the result stays valid.
+// authorize checks that a Write or a push comes from the primary. In the order of spec 12, it checks the device, the role and the election
+// id. The caller must hold writes until it has finished writing, so that the result stays valid.
 func (a *arbiter) authorize(deviceID uint64, roleName string, roleID uint64, election *p4v1.Uint128) error {
 	if deviceID != a.deviceID {
 		return a.wrongDevice(deviceID)

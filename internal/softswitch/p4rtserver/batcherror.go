@@ -32,7 +32,7 @@ const (
 	briefText = 256
 )
 
-// The type URLs of a packed p4.v1.Error. A type URL ends with a slash and the type's name; clients ignore the part before the slash.
+// The type URLs of a packed p4.v1.Error. A type URL ends with a slash and the name of the type. Clients ignore the part before the slash.
 const (
 	longURL  = "type.googleapis.com/p4.v1.Error"
 	shortURL = "/p4.v1.Error"
@@ -137,7 +137,7 @@ func sizeVarint(n int) int {
 func metadataSize(msg string, details int) int {
 	const perField = 32
 	escaped := 0
-	for i := range len(msg) { // gRPC over HTTP/2, "Percent-Encoded"
+	for i := range len(msg) { // gRPC over HTTP/2 encodes these bytes as %XX ("Percent-Encoded")
 		if c := msg[i]; c < ' ' || c > '~' || c == '%' {
 			escaped += 2
 		}

@@ -82,14 +82,14 @@ func padded(b []byte, n int) []byte {
 	return out
 }
 
-// maskTo clears the bits of b above width. b has (width+7)/8 bytes.
+// maskTo clears the bits of b above width. b must have (width+7)/8 bytes.
 func maskTo(b []byte, width int) {
 	if r := width % 8; r != 0 && len(b) > 0 {
 		b[0] &= 1<<r - 1
 	}
 }
 
-// ones returns the largest value of width bits, in (width+7)/8 bytes.
+// ones returns the largest value that has width bits, in (width+7)/8 bytes.
 func ones(width int) []byte {
 	b := bytes.Repeat([]byte{0xff}, (width+7)/8)
 	maskTo(b, width)

@@ -78,7 +78,7 @@ func newDigester(now func() time.Time, deliver func(*p4v1.DigestList) bool) *dig
 	return &digester{now: now, deliver: deliver, wake: make(chan struct{}, 1), instances: map[uint32]*digestInstance{}, byName: map[string]uint32{}}
 }
 
-// add registers a digest instance of the P4Info. The instance is not enabled.
+// add registers a digest instance of the P4Info, which is not enabled at first.
 func (d *digester) add(g *digest) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 // and the message suffice.
 const errorSpace = "op25b-v1model"
 
-// ErrOptions is returned by New for invalid options.
+// ErrOptions is returned by New if an option is invalid.
 var ErrOptions = errors.New("bad options")
 
 func errClosed() error { return status.Error(codes.Unavailable, "the switch is shutting down") }
@@ -22,7 +22,7 @@ func errNoPipeline() error {
 	return status.Error(codes.FailedPrecondition, "no forwarding pipeline: push one with SetForwardingPipelineConfig first")
 }
 
-// invalidf returns an INVALID_ARGUMENT status.
+// invalidf returns a status with the code INVALID_ARGUMENT.
 func invalidf(format string, args ...any) error {
 	return status.Errorf(codes.InvalidArgument, format, args...)
 }

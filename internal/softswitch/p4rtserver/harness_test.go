@@ -35,7 +35,7 @@ type rig struct {
 
 func noLoad([]byte) (*engine.Engine, error) { return nil, engine.ErrUnsupported }
 
-// newRig starts a server. Required options that are not set get defaults.
+// newRig starts a server with the given options. Required options that are not set get defaults.
 func newRig(t *testing.T, o Options) *rig {
 	t.Helper()
 	if o.DeviceID == 0 {

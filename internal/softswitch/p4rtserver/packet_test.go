@@ -87,7 +87,7 @@ func TestPacketIO(t *testing.T) {
 		t.Errorf("stats %+v", s)
 	}
 
-	// Packet-ins go to the current primary.
+	// Packet-ins are sent to the current primary.
 	backup.arbitrate(arbitration(device, "", id(2)))
 	o.told(codes.AlreadyExists, id(2))
 	backup.told(codes.OK, id(2))
@@ -267,7 +267,7 @@ func TestIdleTimeout(t *testing.T) {
 		after(2)
 		apply(del, entry(2, 0))
 		after(7)
-		after(1, 1) // at 18 s
+		after(1, 1) // at 18 s, which is 10 s after the hit
 		apply(modify, entry(1, 1*sec))
 		after(1, 1)
 		apply(modify, entry(1, 0))

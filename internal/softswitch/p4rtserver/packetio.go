@@ -43,7 +43,7 @@ func (s *Server) PacketIn(_ uint32, frame []byte) {
 	s.stats.packetIn.Add(1)
 }
 
-// packetOut injects a packet from the primary at the CPU port (spec 16.1).
+// packetOut injects the primary's packet into the pipeline at the CPU port (spec 16.1).
 func (s *Server) packetOut(sess *session, p *p4v1.PacketOut) error {
 	if !s.arb.isPrimary(sess) {
 		return status.Error(codes.PermissionDenied, "packet_out: only the primary may send packets")

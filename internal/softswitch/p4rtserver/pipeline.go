@@ -22,7 +22,7 @@ type pipeline struct {
 
 	defaults  map[uint32][]byte                    // metadata of each default entry, by table id
 	changed   map[uint32]bool                      // whether the control plane has set a table's default entry, by table id
-	selectors map[uint32]*selector                 // by action profile id
+	selectors map[uint32]*selector                 // state of each action profile, by its id
 	groups    map[uint32]*p4v1.MulticastGroupEntry // multicast groups as clients wrote them
 	sessions  map[uint32]*p4v1.CloneSessionEntry   // clone sessions as clients wrote them
 	digests   *digester
@@ -164,7 +164,7 @@ func (s *Server) SetForwardingPipelineConfig(ctx context.Context, req *p4v1.SetF
 	return &p4v1.SetForwardingPipelineConfigResponse{}, nil
 }
 
-// commitLocked starts passing packets to a pipeline and discards the saved pipeline.
+// commitLocked makes next the committed pipeline, so that packets are passed to it, and discards the saved pipeline.
 func (s *Server) commitLocked(next *pipeline) {
 	old := s.live
 	// While the engines are exchanged, the server does not know which program has sent a frame to the CPU port. Such a frame is dropped,

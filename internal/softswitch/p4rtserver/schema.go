@@ -46,7 +46,7 @@ type table struct {
 	counter  *p4cfg.DirectCounter
 	meter    *p4cfg.DirectMeter
 
-	prog *engine.Table // set by bind
+	prog *engine.Table // set by the method bind
 }
 
 type field struct {
@@ -143,7 +143,7 @@ func newSchema(info *p4cfg.P4Info) (*schema, error) {
 	return s, nil
 }
 
-// name registers the id of an object. Ids are unique across all kinds of objects.
+// name registers an object's id and name. Ids are unique across all kinds of objects.
 func (s *schema) name(kind string, p *p4cfg.Preamble) error {
 	switch {
 	case p.GetId() == 0:

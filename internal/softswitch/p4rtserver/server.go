@@ -42,14 +42,14 @@ const (
 	DefaultMaxStreams = 64
 	// DefaultMaxRoles is the largest number of named roles.
 	DefaultMaxRoles = 64
-	// DefaultCPUPort is the port at which packet-outs enter the pipeline and packet-ins leave it. 510 is the highest bit<9> port, since 511
-	// means drop.
+	// DefaultCPUPort is the port at which packet-outs enter the pipeline and packet-ins leave it. 510 is the highest usable bit<9> port,
+	// because 511 means drop.
 	DefaultCPUPort = 510
 )
 
 // Options holds the options of a Server. DeviceID and Load are required.
 type Options struct {
-	// DeviceID is the id of the device that the server represents. 0 is invalid.
+	// DeviceID is the id of the device that the server represents. It must not be 0.
 	DeviceID uint64
 	// Load compiles a p4_device_config, which is the JSON of p4c-bm2-ss, into an engine. The engine receives no packets yet.
 	Load func(deviceConfig []byte) (*engine.Engine, error)

@@ -51,7 +51,7 @@ func (s *session) end(reason error) {
 	})
 }
 
-// sendArbitration queues an arbitration message. It never blocks.
+// sendArbitration queues an arbitration message. If the queue is full, it ends the session. It never blocks.
 func (s *session) sendArbitration(m *p4v1.MasterArbitrationUpdate) {
 	select {
 	case s.control <- &p4v1.StreamMessageResponse{Update: &p4v1.StreamMessageResponse_Arbitration{Arbitration: m}}:
@@ -168,7 +168,7 @@ func transmit(stream p4v1.P4Runtime_StreamChannelServer, sess *session) error {
 	}
 }
 
-// finish sends the arbitration messages that were queued before the session ended.
+// finish sends the arbitration messages that were queued before the session ended, and returns the status of the session.
 func finish(stream p4v1.P4Runtime_StreamChannelServer, sess *session) error {
 	for {
 		select {
@@ -218,7 +218,7 @@ func (s *Server) receive(stream p4v1.P4Runtime_StreamChannelServer, sess *sessio
 	}
 }
 
-// handle processes a message other than arbitration. Errors are sent on the stream (spec 16.6).
+// handle processes a message other than arbitration. If the message is refused, the error is sent on the stream (spec 16.6).
 func (s *Server) handle(sess *session, m *p4v1.StreamMessageRequest) {
 	switch u := m.Update.(type) {
 	case *p4v1.StreamMessageRequest_Packet:

@@ -102,7 +102,7 @@ func TestWriteRefused(t *testing.T) {
 		{"delete what is not there", nil, del, host1, codes.NotFound, `table %host: DELETE: no entry with this match and priority`},
 		{"another priority is another entry", []string{acl1}, del, `table_entry { table_id: acl priority: 11 match { field_id: 1 exact { value: "\x01" } } }`, codes.NotFound, `table %acl: DELETE: no entry with this match and priority`},
 
-		// Const tables and default entries.
+		// Writes to const tables and default entries.
 		{"insert into const", nil, insert, `table_entry { table_id: fixed priority: 9 match { field_id: 1 ternary { value: "\x01" mask: "\x01" } } action { action { action_id: NoAction } } }`, codes.PermissionDenied, `table %fixed: INSERT: its entries are const`},
 		{"delete from const", nil, del, `table_entry { table_id: fixed priority: 2 match { field_id: 1 ternary { value: "\x86\xdd" mask: "\xff\xff" } } }`, codes.PermissionDenied, `table %fixed: DELETE: its entries are const`},
 		{"modify const", nil, modify, `table_entry { table_id: fixed priority: 2 match { field_id: 1 ternary { value: "\x86\xdd" mask: "\xff\xff" } } action { action { action_id: set_group params { param_id: 1 value: "\x02" } } } }`, codes.PermissionDenied, `table %fixed: MODIFY: the entry is const; only counter_data and meter_config can be given`},

@@ -29,7 +29,7 @@ type Client struct {
 
 	mu     sync.Mutex // guards everything below
 	ports  map[uint32]*port
-	failed error // why the stream ended; nil while it is open
+	failed error // reason why the stream ended; nil while it is open
 	closed bool
 }
 
@@ -66,7 +66,7 @@ func Dial(ctx context.Context, addr string, deviceID uint64) (*Client, error) {
 	return c, nil
 }
 
-// Port returns a link at port n of the switch. It returns ErrPortInUse if the port already has an open link, ErrStreamEnded once the
+// Port returns a link to port n of the switch. It returns ErrPortInUse if the port already has an open link, ErrStreamEnded once the
 // stream has ended, and wire.ErrClosed after Close.
 func (c *Client) Port(n uint32, name string) (wire.Link, error) {
 	c.mu.Lock()
@@ -161,7 +161,7 @@ func (c *Client) fail(err error) {
 	}
 }
 
-// failure returns why the stream ended. It returns nil while the stream is open and after Close.
+// failure returns the reason why the stream ended. It returns nil while the stream is open and after Close.
 func (c *Client) failure() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

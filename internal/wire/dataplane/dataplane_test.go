@@ -83,7 +83,7 @@ func plug(t *testing.T, c *Client, n uint32, name string) wire.Link {
 	return l
 }
 
-// listen serves a link until the test ends.
+// listen serves a link until the test ends. It returns a channel of the frames that it receives.
 func listen(t *testing.T, l wire.Link) <-chan []byte {
 	t.Helper()
 	frames, done := make(chan []byte, 1<<14), make(chan struct{})
@@ -313,7 +313,7 @@ func TestClientErrors(t *testing.T) {
 	if err := l.Send([]byte{1}); !errors.Is(err, wire.ErrClosed) {
 		t.Errorf("Send after Close: %v", err)
 	}
-	again := plug(t, c, 1, "again") // the port is free again
+	again := plug(t, c, 1, "again") // after Close, the port is free again
 	if err := errors.Join(c.Close(), c.Close()); err != nil {
 		t.Errorf("closing twice: %v", err)
 	}
@@ -345,7 +345,7 @@ func TestSecondClient(t *testing.T) {
 	if !errors.Is(err, ErrStreamEnded) || !strings.Contains(err.Error(), "only one client") {
 		t.Errorf("the second client: %v, want %v", err, ErrStreamEnded)
 	}
-	// When the switch stops, every port reports it.
+	// When the switch stops, every port reports that the stream has ended.
 	l = plug(t, first, 3, "three")
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

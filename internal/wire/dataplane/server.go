@@ -1,7 +1,7 @@
 // Package dataplane carries frames over gRPC between a software switch and the hosts at its ports. It is wire-compatible with bmv2's
 // p4.bm.DataplaneInterface. The hosts use Client, and the switch uses Server.
 //
-// The package does not interpret frames or decide where they go.
+// The package neither interprets frames nor decides where they go.
 package dataplane
 
 import (
