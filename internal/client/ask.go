@@ -11,10 +11,10 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 )
 
-// ErrSlow is returned for a request that was not answered in time. A change may or may not have been made.
+// ErrSlow is returned if a request was not answered in time. If the request was for a change, the change may or may not have been made.
 var ErrSlow = errors.New("the controller did not answer in time")
 
-// Ask sends a request and returns the answer. It returns ErrSlow if there is no answer within the limit; 0 means no limit.
+// Ask sends a request and returns the answer. It returns ErrSlow if no answer arrives within the given time; 0 means no limit.
 func Ask[Q, A any](ctx context.Context, within time.Duration, call func(context.Context, *connect.Request[Q]) (*connect.Response[A], error), q *Q) (*A, error) {
 	ctx, _, end := deadline(ctx, within)
 	defer end()
@@ -25,18 +25,18 @@ func Ask[Q, A any](ctx context.Context, within time.Duration, call func(context.
 	return answer.Msg, nil
 }
 
-// A Stream is a method of a client with a stream of answers.
+// A Stream is a method of a client that returns a stream of messages.
 type Stream[Q, M any] = func(context.Context, *connect.Request[Q]) (*connect.ServerStreamForClient[M], error)
 
-// Follow sends a request and calls each with every message of the answer, until the stream ends, each fails, or ctx ends. within limits the
-// wait for the first message.
+// Follow sends a request and calls each with every message of the answer. It returns when the stream ends, when each returns an error, or
+// when ctx ends. within limits the wait for the first message.
 func Follow[Q, M any](ctx context.Context, within time.Duration, call Stream[Q, M], q *Q, each func(*M) error) error {
 	ctx, answered, end := deadline(ctx, within)
 	defer end()
 	return follow(ctx, answered, call, q, each)
 }
 
-// Await is like Follow, but within limits the wait for the last message.
+// Await is like Follow, but within limits the time until the last message.
 func Await[Q, M any](ctx context.Context, within time.Duration, call Stream[Q, M], q *Q, each func(*M) error) error {
 	ctx, _, end := deadline(ctx, within)
 	defer end()
@@ -58,8 +58,8 @@ func follow[Q, M any](ctx context.Context, answered func(), call Stream[Q, M], q
 	return cause(ctx, stream.Err())
 }
 
-// Watch is like Follow, for a stream that does not end by itself. When the controller ends it because of the connection's age, Watch
-// repeats the request on a new connection.
+// Watch is like Follow, but for a stream that does not end by itself. If the controller ends the stream because of the connection's age,
+// Watch repeats the request on a new connection.
 func Watch[Q, M any](
 	ctx context.Context, within time.Duration, call func(context.Context, *connect.Request[Q]) (*connect.ServerStreamForClient[M], error), q *Q,
 	each func(*M) error,
@@ -76,7 +76,7 @@ func Watch[Q, M any](
 	}
 }
 
-// comeAgain reports whether an error asks the caller to repeat the call.
+// comeAgain reports whether an error from the controller requests that the caller repeat the call.
 func comeAgain(err error) bool {
 	var e *connect.Error
 	if !errors.As(err, &e) || e.Code() != connect.CodeUnavailable {
@@ -89,8 +89,9 @@ func comeAgain(err error) bool {
 	})
 }
 
-// deadline returns a context that ends with ErrSlow after within, unless answered is called before. end ends the context in any case.
-// deadline does not set a context deadline: connect would send it to the controller, which may then end the call first.
+// deadline returns a context that ends with ErrSlow after within, unless answered is called first. The caller must call end, which ends the
+// context. The context has no deadline, because connect would send the deadline to the controller, and the controller might then end the
+// call first.
 func deadline(ctx context.Context, within time.Duration) (_ context.Context, answered, end func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	if within == 0 {
@@ -100,7 +101,7 @@ func deadline(ctx context.Context, within time.Duration) (_ context.Context, ans
 	return ctx, func() { timer.Stop() }, func() { timer.Stop(); cancel(nil) }
 }
 
-// cause returns ErrSlow if the deadline ended a request, and err otherwise.
+// cause returns ErrSlow if the context of deadline ended the request; otherwise it returns err.
 func cause(ctx context.Context, err error) error {
 	if err != nil && errors.Is(context.Cause(ctx), ErrSlow) {
 		return context.Cause(ctx)

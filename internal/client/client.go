@@ -1,4 +1,4 @@
-// Package client connects the command line to a controller: address, TLS, credentials, and errors.
+// Package client connects the command line to a controller. It handles the controller's address, TLS, credentials and errors.
 //
 // It wraps the generated clients of the API. It does not format output.
 package client
@@ -21,20 +21,22 @@ import (
 // DefaultServer is the default address of a controller.
 const DefaultServer = "127.0.0.1:2525"
 
-// maxMessage is the limit on the bytes of an answer: the 64 MiB of all files of an intent, and room for the rest of the message.
+// maxMessage is the maximum size of an answer in bytes. All files of an intent take at most 64 MiB, and the rest is for the
+// other parts of the message.
 const maxMessage = 80 << 20
 
-// A Config is the address of the controller and the credentials of the caller.
+// A Config contains the address of the controller and the credentials of the caller.
 type Config struct {
-	// Server is host:port or a URL without a path. host:port means http on loopback if TLS is empty, and https otherwise.
+	// Server is host:port or a URL without a path. host:port means http if the host is a loopback address and TLS is empty;
+	// otherwise it means https.
 	Server string
-	// TokenFile contains the bearer token of the caller. It may be empty.
+	// TokenFile is the path of the file that contains the caller's bearer token. It may be empty.
 	TokenFile string
-	// TLS contains the paths of the TLS files; all may be empty. ServerName defaults to the host of Server.
+	// TLS contains the paths of the TLS files. All of them may be empty. ServerName defaults to the host of Server.
 	TLS tlsfiles.Files
 }
 
-// A Client has one client for each service of the API.
+// A Client contains one generated client for each service of the API.
 type Client struct {
 	Intent op25bv1connect.IntentServiceClient
 	Phase  op25bv1connect.PhaseServiceClient
@@ -46,7 +48,7 @@ type Client struct {
 	transport *http.Transport
 }
 
-// New returns the clients of a controller. It does not dial. It returns ErrConfig if c is invalid.
+// New returns a Client for a controller. It does not connect. It returns ErrConfig if c is invalid.
 func New(c Config) (*Client, error) {
 	base, err := c.url()
 	if err != nil {
@@ -69,7 +71,7 @@ func New(c Config) (*Client, error) {
 	}
 	h := &http.Client{
 		Transport:     &reach{transport, base.String(), base.Scheme == "https" && c.TLS.Cert == "", token},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the token must not reach another server
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // do not follow redirects, because the token must not reach another server
 	}
 	opt := connect.WithReadMaxBytes(maxMessage)
 	return &Client{
@@ -86,7 +88,7 @@ func New(c Config) (*Client, error) {
 // Close closes idle connections.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
-// url returns scheme, host and port of the controller.
+// url returns a URL with the controller's scheme, host and port.
 func (c Config) url() (*url.URL, error) {
 	fail := func(why string) (*url.URL, error) {
 		return nil, fmt.Errorf("%w: server %q: %s; must be host:port or a URL, such as %s or https://noc.isp.example:2525", ErrConfig, c.Server, why, DefaultServer)
@@ -120,7 +122,7 @@ func (c Config) url() (*url.URL, error) {
 	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
 }
 
-// token reads the caller's token. It returns an error if the token would be sent to another host in plain text.
+// token reads the caller's token. It returns an error if the token would be sent in plain text to another host.
 func (c Config) token(base *url.URL) (string, error) {
 	if c.TokenFile == "" {
 		return "", nil
@@ -144,13 +146,13 @@ func (c Config) token(base *url.URL) (string, error) {
 	return token, nil
 }
 
-// isHere reports whether host is localhost or a loopback address.
+// isHere reports whether host is "localhost" or a loopback address.
 func isHere(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return err == nil && addr.IsLoopback() || host == "localhost"
 }
 
-// A reach adds the token to requests, and returns *Unreachable for requests without an answer.
+// A reach is a RoundTripper that adds the token to requests. If a request is not answered, it returns *Unreachable.
 type reach struct {
 	next   http.RoundTripper
 	server string
@@ -160,7 +162,7 @@ type reach struct {
 
 var _ http.RoundTripper = (*reach)(nil)
 
-// RoundTrip sends a request.
+// RoundTrip adds the token to a request and sends it.
 func (r *reach) RoundTrip(req *http.Request) (*http.Response, error) {
 	if r.token != "" {
 		req = req.Clone(req.Context())

@@ -29,11 +29,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // A controller answers according to its fields.
 type controller struct {
 	op25bv1connect.UnimplementedIntentServiceHandler
-	token    string // of the last request
+	token    string // token in the last request
 	fail     error
-	silent   bool // sends no answer until the caller hangs up
+	silent   bool // whether the controller sends no answer until the caller hangs up
 	between  chan struct{}
-	outcomes []error // of the next calls of Outcome; the last stays
+	outcomes []error // errors for the next calls of Outcome; the last one is used repeatedly
 }
 
 func (c *controller) Current(ctx context.Context, r *connect.Request[op25bv1.CurrentRequest]) (*connect.Response[op25bv1.CurrentResponse], error) {
@@ -135,7 +135,8 @@ func TestAsk(t *testing.T) {
 	}
 }
 
-// A request without an answer fails with ErrSlow; a stream that has begun has no limit.
+// A request without an answer fails with ErrSlow. After a stream's first message, Follow has no time
+// limit.
 func TestSlow(t *testing.T) {
 	c := &controller{silent: true}
 	client := dial(t, Config{Server: serve(t, c, nil)})
@@ -161,7 +162,7 @@ func TestSlow(t *testing.T) {
 		t.Errorf("a stream that had begun was given up: %v", err)
 	}
 
-	c = &controller{between: make(chan struct{})} // it sends one message, and then none
+	c = &controller{between: make(chan struct{})} // the controller sends one message and then none
 	defer close(c.between)
 	client = dial(t, Config{Server: serve(t, c, nil)})
 	stored := false
@@ -209,7 +210,7 @@ func TestConfigErrors(t *testing.T) {
 	}
 }
 
-// host:port means http on loopback, and https on every other host.
+// host:port means http for loopback addresses and https for every other host.
 func TestScheme(t *testing.T) {
 	for server, want := range map[string]string{
 		"127.0.0.1:1": "http://127.0.0.1:1", "localhost:1": "http://localhost:1", "[::1]:1": "http://[::1]:1",
@@ -254,7 +255,7 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// The token does not follow redirects.
+// The token is not sent to the target of a redirect.
 func TestRedirect(t *testing.T) {
 	other := &controller{}
 	to := serve(t, other, nil)
@@ -266,7 +267,7 @@ func TestRedirect(t *testing.T) {
 	}
 }
 
-// Explain returns every detail of a controller's error.
+// Explain returns all details of a controller's error.
 func TestExplain(t *testing.T) {
 	c := &controller{fail: connect.NewError(connect.CodeAborted, errors.New("another revision came between"))}
 	for _, m := range []any{
@@ -309,7 +310,7 @@ func TestExplain(t *testing.T) {
 		t.Errorf("faults are\n%s\nwant\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
 	}
 
-	// A stream fails after its first message as well.
+	// A stream may also fail after its first message.
 	err = Follow(t.Context(), time.Minute, client.Intent.Apply, &op25bv1.ApplyRequest{}, func(*op25bv1.Progress) error { return nil })
 	if f := Explain(err); f.Code != "aborted" {
 		t.Errorf("the stream's error is %+v", f)
@@ -329,7 +330,8 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// watched ends each stream after one message, the first two because the connection is old.
+// watched ends each stream after one message. It ends the first two streams as if their connection were
+// too old.
 type watched struct {
 	op25bv1connect.UnimplementedFleetServiceHandler
 	calls int
@@ -351,7 +353,8 @@ func (w *watched) WatchSwitches(_ context.Context, _ *connect.Request[op25bv1.Wa
 	return e
 }
 
-// A watch continues when the controller asks the caller to repeat the call, and ends with any other error.
+// A watch continues if the controller requests that the caller repeat the call. It ends after any other
+// error.
 func TestWatchComesAgain(t *testing.T) {
 	mux := http.NewServeMux()
 	w := &watched{}

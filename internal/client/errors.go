@@ -15,10 +15,10 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// ErrConfig is returned by New for a Config that cannot work.
+// ErrConfig is returned by New if the Config is invalid.
 var ErrConfig = errors.New("invalid client options")
 
-// An Unreachable is the error of a request that no controller answered.
+// An Unreachable is returned for a request that no controller answered.
 type Unreachable struct {
 	Server string
 	// Bare is true if the request used TLS without a client certificate.
@@ -26,7 +26,7 @@ type Unreachable struct {
 	Err  error
 }
 
-// Error returns the address of the controller, the failure, and a likely remedy.
+// Error returns the address of the controller, the cause, and what the user can probably do.
 func (e *Unreachable) Error() string {
 	text := fmt.Sprintf("no controller answers at %s: %v", e.Server, plain(e.Err))
 	switch {
@@ -36,7 +36,7 @@ func (e *Unreachable) Error() string {
 		text += "; it serves plain text, use http://"
 	case strings.Contains(e.Err.Error(), "unknown authority"):
 		text += "; give the CA of the controller's certificate with --ca"
-	case e.Bare && !errors.As(e.Err, new(*tls.CertificateVerificationError)): // TLS 1.3 reports a missing certificate in a request
+	case e.Bare && !errors.As(e.Err, new(*tls.CertificateVerificationError)): // with TLS 1.3, a missing client certificate is reported only when the request is sent
 		text += "; it may require a client certificate: --cert and --key"
 	}
 	return text
@@ -47,7 +47,7 @@ func (e *Unreachable) Unwrap() error { return e.Err }
 
 var _ error = (*Unreachable)(nil)
 
-// plain returns an error without the addresses and system calls around it.
+// plain returns the innermost cause of a network or file error, without addresses, paths and system calls.
 func plain(err error) error {
 	var op *net.OpError
 	var path *fs.PathError
@@ -61,27 +61,28 @@ func plain(err error) error {
 	return err
 }
 
-// A Failure is an error in its output form, as text or as JSON.
+// A Failure is an error in the form in which it is output, as text or as JSON.
 type Failure struct {
-	// Code is the name of the API's code, such as "aborted". It is empty for local errors.
+	// Code is the name of the error's code in the API, such as "aborted". It is empty for local errors.
 	Code string `json:"code,omitempty"`
-	// Message is one sentence, or several lines.
+	// Message is one sentence or several lines.
 	Message string `json:"message"`
-	// Faults are the faults in documents or names.
+	// Faults lists the faults in documents or names.
 	Faults []Fault `json:"faults,omitempty"`
-	// Base and Current are set for a change that was based on a revision other than the current revision.
+	// Base and Current are set if a change was not based on the current revision.
 	Base    *uint64 `json:"base,omitempty"`
 	Current *uint64 `json:"current,omitempty"`
-	// Who, Role and Needed are set for a caller without the required role.
+	// Who, Role and Needed are set if the caller does not have the required role.
 	Who    string `json:"who,omitempty"`
 	Role   string `json:"role,omitempty"`
 	Needed string `json:"needed,omitempty"`
-	// Request and Outcome are set for a change whose answer was lost: its request id, and "not stored" or "unknown".
+	// Request and Outcome are set if the answer to a change was lost. Request is the request id. Outcome is "not stored" or
+	// "unknown".
 	Request string `json:"request,omitempty"`
 	Outcome string `json:"outcome,omitempty"`
 }
 
-// A Fault is one fault: its place, its description, and the remedy.
+// A Fault is a fault in a document or a name, with its place, its description and the remedy.
 type Fault struct {
 	File   string `json:"file,omitempty"`
 	Line   uint32 `json:"line,omitempty"`
@@ -89,12 +90,12 @@ type Fault struct {
 	Path   string `json:"path,omitempty"`
 	What   string `json:"what"`
 	Way    string `json:"way,omitempty"`
-	// Place replaces Path in text if it is not nil. A command sets it to the flag that filled the field of the request.
+	// Place, if not nil, replaces Path in the text. A command sets it to the flag from which it filled the field of the request.
 	Place *string `json:"-"`
 }
 
 // String returns the fault on one line. If the position is known, the line begins with FILE:LINE:COLUMN, which editors and terminals
-// follow.
+// recognise.
 func (f Fault) String() string {
 	at := f.File
 	switch {
@@ -117,10 +118,10 @@ func (f Fault) String() string {
 	return at + ": " + text
 }
 
-// httpStatus matches an error message that begins with an HTTP status. Such an answer did not come from the API.
+// httpStatus matches an error message that begins with an HTTP status. Such a message did not come from the API.
 var httpStatus = regexp.MustCompile(`^[1-5][0-9][0-9] `)
 
-// Explain returns the Failure of an error. Errors that did not come from a controller have only a message.
+// Explain converts an error to a Failure. If the error did not come from a controller, the Failure has only a message.
 func Explain(err error) Failure {
 	var unreachable *Unreachable
 	if errors.As(err, &unreachable) {
@@ -142,7 +143,7 @@ func Explain(err error) Failure {
 	for _, detail := range answer.Details() {
 		value, err := detail.Value()
 		if err != nil {
-			continue // a detail of a later version
+			continue // skip a detail that only a later version has
 		}
 		switch d := value.(type) {
 		case *op25bv1.Faults:

@@ -14,18 +14,18 @@ import (
 )
 
 const (
-	// SettleWithin is the default time limit of Settle. A controller restarts or is replaced in less time.
+	// SettleWithin is the default time limit for Settle. It is longer than a restart or a replacement of a controller takes.
 	SettleWithin = 30 * time.Second
-	// settleAttempt limits one request of Settle, and settlePause is the pause between two requests.
+	// settleAttempt is the time limit for one request of Settle. settlePause is the pause between two requests.
 	settleAttempt = 5 * time.Second
 	settlePause   = 250 * time.Millisecond
 )
 
-// NewRequest returns a unique request id.
+// NewRequest returns a new, unique request id.
 func NewRequest() string { return rand.Text() }
 
-// Unclear reports whether a change may have been stored despite its error: the answer was lost, or the controller does not know the
-// outcome. Unclear returns false for a refusal by a controller and for a failed connection.
+// Unclear reports whether a change may have been stored although err was returned. This is so if the answer was lost or if the controller
+// does not know the outcome. It is not so if a controller refused the change or if no connection was made.
 func Unclear(err error) bool {
 	var dial *net.OpError
 	var answer *connect.Error
@@ -45,8 +45,8 @@ func Unclear(err error) bool {
 	}
 }
 
-// Settle repeats the request for the outcome of a change until a controller answers, at most for within. It returns the error of the last
-// request.
+// Settle requests the outcome of a change. It repeats the request until a controller answers, for at most the time within. If no
+// controller has answered by then, it returns the error of the last request.
 func Settle(ctx context.Context, within time.Duration, c *Client, request string, base uint64) (*op25bv1.OutcomeResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -56,7 +56,7 @@ func Settle(ctx context.Context, within time.Duration, c *Client, request string
 		if err == nil {
 			return answer, nil
 		}
-		if connect.IsWireError(err) && !Unclear(err) { // the answer would not change
+		if connect.IsWireError(err) && !Unclear(err) { // a refusal, which a repetition would not change
 			return nil, err
 		}
 		select {

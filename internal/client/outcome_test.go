@@ -14,7 +14,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// A refusal by a controller is clear; after every other error the change may have been stored.
+// After a refusal by a controller or a failed connection, the outcome is clear. After every other
+// error, the change may have been stored.
 func TestUnclear(t *testing.T) {
 	refused := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 	broken := &net.OpError{Op: "read", Err: syscall.ECONNRESET}
@@ -45,7 +46,7 @@ func TestUnclear(t *testing.T) {
 	}
 }
 
-// Settle repeats its request until a controller answers, for a bounded time.
+// Settle repeats its request until a controller answers or the time limit is reached.
 func TestSettle(t *testing.T) {
 	c := &controller{}
 	client := dial(t, Config{Server: serve(t, c, nil)})

@@ -1,7 +1,7 @@
-// Package etcd runs a member of an etcd cluster, for sites that do not run etcd.
+// Package etcd runs a member of an etcd cluster. It is for sites that do not run etcd themselves.
 //
-// The member is etcd with few options. A single controller does not need a cluster, because package store embeds etcd. Package store also
-// defines the stored data.
+// The package offers only a few of etcd's options. A single controller does not need a cluster, because package store embeds etcd. Package store
+// also defines the stored data.
 package etcd
 
 import (
@@ -23,32 +23,33 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// ErrConfig is returned for an invalid Config, before anything is started.
+// ErrConfig is returned if the Config is invalid. Nothing was started.
 var ErrConfig = errors.New("invalid etcd member")
 
-// compaction removes old versions of keys after 10 minutes, as the embedded etcd of package store does.
+// compaction is how long old versions of keys are kept. The embedded etcd of package store has the same setting.
 const compaction = "10m"
 
-// A Config describes a member and its cluster.
+// A Config configures a member and describes its cluster.
 type Config struct {
-	// Name is the name of this member in Cluster.
+	// Name is the name of this member. It must be a key of Cluster.
 	Name string
-	// Dir is the data directory. It is created if it does not exist, with access for this user only.
+	// Dir is the data directory. If it does not exist, it is created so that only this user can access it.
 	Dir string
-	// Listen is the address for clients: host:port with an IP address or no host. Advertise is the address that clients dial, by default Listen.
+	// Listen is the address on which the member listens for clients: host:port with an IP address or no host. Advertise is the address that
+	// clients dial; it defaults to Listen.
 	Listen, Advertise string
-	// ListenPeer is the address for the other members. They dial the address in Cluster.
+	// ListenPeer is the address on which the member listens for other members. They dial the address in Cluster.
 	ListenPeer string
-	// Cluster maps the name of every member to the host:port that the other members dial.
+	// Cluster maps the name of every member to the address (host:port) that the other members dial.
 	Cluster map[string]string
-	// Cert, Key and CA are PEM files: the certificate for clients and members, its key, and the CAs of their certificates. Either all three
-	// are given, or none of them for plain text.
+	// Cert, Key and CA are the paths of PEM files: the member's certificate, its key, and the CAs that verify the certificates of clients and
+	// other members. Either all three are set, or none of them is set and plain text is used.
 	Cert, Key, CA string
-	// Logger may be nil.
+	// Logger is the logger of the member; nil means no logging.
 	Logger *zap.Logger
 }
 
-// ParseCluster parses a list of members, such as a=192.0.2.1:2380,b=192.0.2.2:2380. It returns ErrConfig for an invalid list.
+// ParseCluster parses a list of members, such as a=192.0.2.1:2380,b=192.0.2.2:2380. It returns ErrConfig if the list is invalid.
 func ParseCluster(text string) (map[string]string, error) {
 	cluster := map[string]string{}
 	for part := range strings.SplitSeq(text, ",") {
@@ -64,8 +65,8 @@ func ParseCluster(text string) (map[string]string, error) {
 	return cluster, nil
 }
 
-// Run runs the member until ctx ends. It calls up, which may be nil, when the member has joined the cluster, which requires a majority of
-// the members. It returns ErrConfig if c is invalid, and otherwise the errors of etcd.
+// Run runs the member until ctx ends. It calls up, which may be nil, when the member has joined the cluster. To join, a majority of the members
+// must be running. Run returns ErrConfig if c is invalid; other errors come from etcd.
 func Run(ctx context.Context, c Config, up func()) error {
 	config, err := c.embed(ctx)
 	if err != nil {
@@ -95,7 +96,7 @@ func Run(ctx context.Context, c Config, up func()) error {
 	}
 }
 
-// embed returns the configuration of etcd. After ctx ends, errors that a normal stop causes are not logged.
+// embed returns etcd's configuration. Its logger drops the errors that a normal stop causes after ctx has ended.
 func (c Config) embed(ctx context.Context) (*embed.Config, error) {
 	fail := func(format string, args ...any) (*embed.Config, error) {
 		return nil, fmt.Errorf("%w: %s", ErrConfig, fmt.Sprintf(format, args...))
@@ -168,13 +169,13 @@ func (c Config) embed(ctx context.Context) (*embed.Config, error) {
 	return config, nil
 }
 
-// A quietStop is a zap core. After ctx has ended, it drops the errors that etcd logs because its own listeners are closed.
+// A quietStop is a zap core. After ctx has ended, it drops the errors that etcd logs when its own listeners are closed.
 type quietStop struct {
 	zapcore.Core
 	ctx context.Context
 }
 
-// closedListener matches the messages of etcd's goroutines that accept connections of clients and peers.
+// closedListener matches the messages that etcd logs when the listeners for clients and peers are closed.
 var closedListener = regexp.MustCompile(`^setting up serving from embedded etcd failed|^stop(ping|ped) (in)?secure grpc server due to error`)
 
 // With returns a wrapped core with additional fields.
@@ -182,7 +183,7 @@ func (q quietStop) With(fields []zapcore.Field) zapcore.Core {
 	return quietStop{q.Core.With(fields), q.ctx}
 }
 
-// Check adds the core for entries that are not dropped.
+// Check adds the core to the entry unless the entry must be dropped.
 func (q quietStop) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
 	if q.ctx.Err() != nil && closedListener.MatchString(e.Message) {
 		return checked
@@ -190,7 +191,7 @@ func (q quietStop) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcor
 	return q.Core.Check(e, checked)
 }
 
-// hostPort returns the host of host:port, which may be empty.
+// hostPort returns the host of an address in the form host:port. The host may be empty.
 func hostPort(addr string) (string, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil || port == "" {

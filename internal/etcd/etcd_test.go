@@ -19,8 +19,8 @@ import (
 	"op25b/internal/tlsfiles/tlstest"
 )
 
-// TestMain looks for goroutines that are left. Members speak HTTP to each other, and a connection that was being dialed when both ended is
-// etcd's to close, which it may do after we have looked.
+// TestMain checks that no goroutines are left. It ignores the goroutines of HTTP connections between members: if a connection was being
+// dialed when both members ended, etcd may close it only after the check.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"),
@@ -44,7 +44,7 @@ func free(t *testing.T, n int) []string {
 	return addrs
 }
 
-// member runs a member until the test ends, or stop, which returns what it ended with.
+// member runs a member until the end of the test. stop ends the member earlier and returns the result of Run.
 func member(t *testing.T, c Config) (stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -67,7 +67,7 @@ func member(t *testing.T, c Config) (stop func() error) {
 	return stop
 }
 
-// client is one of a cluster, and a context for its requests, the first of which waits until most of the members are there.
+// client returns a client of a cluster and a context for its requests. The first request waits until a majority of the members runs.
 func client(t *testing.T, config clientv3.Config) (context.Context, *clientv3.Client) {
 	t.Helper()
 	config.Logger = zap.NewNop()
@@ -85,7 +85,7 @@ func client(t *testing.T, config clientv3.Config) (context.Context, *clientv3.Cl
 	return ctx, c
 }
 
-// A single member is a cluster, and has its contents after a restart.
+// A single member is a cluster. After a restart, it still has its content.
 func TestAlone(t *testing.T) {
 	addrs := free(t, 2)
 	c := Config{Name: "a", Dir: t.TempDir() + "/new", Listen: addrs[0], ListenPeer: addrs[1], Cluster: map[string]string{"a": addrs[1]}}
@@ -103,7 +103,7 @@ func TestAlone(t *testing.T) {
 	}
 }
 
-// A normal stop logs no warning and no error. A failure to serve at any other time is logged.
+// A normal stop logs neither warnings nor errors. At any other time, a failure to serve is logged.
 func TestStopIsQuiet(t *testing.T) {
 	addrs := free(t, 2)
 	core, logs := observer.New(zap.WarnLevel)
@@ -133,7 +133,7 @@ func TestStopIsQuiet(t *testing.T) {
 	}
 }
 
-// Three members with certificates form a cluster, which survives the end of one.
+// Three members with certificates form a cluster, which continues to work when one member ends.
 func TestClusterOfThree(t *testing.T) {
 	addrs := free(t, 6)
 	cluster := map[string]string{"a": addrs[3], "b": addrs[4], "c": addrs[5]}
@@ -159,7 +159,7 @@ func TestClusterOfThree(t *testing.T) {
 		t.Errorf("two of three members do not take a change: %v", err)
 	}
 	r, err := client.MemberList(ctx)
-	for status.Code(err) == codes.Unknown && ctx.Err() == nil { // the connection to the member that has ended may outlive its gRPC service
+	for status.Code(err) == codes.Unknown && ctx.Err() == nil { // the connection to the stopped member may last longer than its gRPC service
 		r, err = client.MemberList(ctx)
 	}
 	if err != nil || len(r.Members) != 3 {

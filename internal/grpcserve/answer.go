@@ -6,14 +6,14 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// smallAnswer is the size in bytes up to which a sent message needs no share of the budget. The limit on calls also limits the memory of
-// such messages.
+// smallAnswer is the size in bytes up to which a message is sent without a share of the budget. The memory of these messages is limited
+// by the limit on calls.
 const smallAnswer = 64 << 10
 
-// A message that a client has not read yet occupies memory. A message above smallAnswer takes a share of the budget, and the client must
-// read it within MessageWithin.
+// A message takes memory until the client has read it. So a message larger than smallAnswer takes a share of the budget, and the client
+// must read it within MessageWithin.
 
-// answers takes the share of the budget for a unary answer. The share is held until the call ends.
+// answers takes a share of the budget for the answer of a unary call. The share is held until the call ends.
 func (c *call) answers(m any) error {
 	n := answerSize(m)
 	if n <= smallAnswer {
@@ -26,7 +26,7 @@ func (c *call) answers(m any) error {
 	return nil
 }
 
-// SendMsg sends one message of a stream.
+// SendMsg sends a message of a stream. If the message is large, it holds a share of the budget until the message was sent.
 func (s *stream) SendMsg(m any) error {
 	n := answerSize(m)
 	if n <= smallAnswer {
@@ -53,7 +53,7 @@ func (c *call) readWithin(end time.Time) {
 	}
 }
 
-// answerSize returns the memory of a message while it is sent: once as a whole, and once as frames.
+// answerSize returns the memory in bytes that a message takes while it is sent: once for the whole message and once for its frames.
 func answerSize(m any) int64 {
 	p, ok := m.(proto.Message)
 	if !ok {

@@ -10,7 +10,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// An echo answers what the tests send.
+// An echo is a P4Runtime server that returns the packets that it receives, unless a test sets its
+// functions.
 type echo struct {
 	p4v1.UnimplementedP4RuntimeServer
 	write  func(context.Context, *p4v1.WriteRequest) error
@@ -41,7 +42,7 @@ func (e *echo) StreamChannel(s p4v1.P4Runtime_StreamChannelServer) error {
 	}
 }
 
-// updates makes a batch of entries as op25b's exemptions are.
+// updates returns a batch of n table entries that have the form of op25b's exemptions.
 func updates(n int) *p4v1.WriteRequest {
 	r := &p4v1.WriteRequest{DeviceId: 1, ElectionId: &p4v1.Uint128{Low: 1}}
 	for i := range n {
@@ -56,7 +57,7 @@ func updates(n int) *p4v1.WriteRequest {
 	return r
 }
 
-// BenchmarkCall compares this server with gRPC's own transport, the floor.
+// BenchmarkCall compares this server with a server that uses gRPC's own transport.
 func BenchmarkCall(b *testing.B) {
 	for _, served := range []struct {
 		name  string

@@ -10,19 +10,20 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// prefix is the length of a message's prefix in gRPC over HTTP/2: a flag byte and the message's length.
+// prefix is the length of a message's prefix in gRPC over HTTP/2. The prefix consists of a flag byte and the length of the message.
 const prefix = 5
 
 // A body is the body of a request, which gRPC reads message by message. Read returns a message only after the previous message has been
-// handled and when the budget has room. Read fills whole buffers, whatever the size of the DATA frames, because gRPC keeps each buffer.
+// handled and if the budget has room. Read always fills the whole buffer, whatever the size of the DATA frames, because gRPC keeps each
+// buffer.
 type body struct {
 	io.ReadCloser
 	call *call
 
-	single bool   // the method takes one message
-	head   []byte // unread part of the prefix
-	left   int    // unread bytes of the message
-	over   error  // error that Read returns after this message; nil if another message may follow
+	single bool   // whether the method takes only one message
+	head   []byte // unread part of the message's prefix
+	left   int    // number of unread bytes of the message
+	over   error  // error that Read returns after the current message; nil if another message may follow
 	timer  *time.Timer
 	once   sync.Once
 	closed chan struct{}
@@ -32,14 +33,15 @@ func newBody(in io.ReadCloser, c *call, single bool) *body {
 	return &body{ReadCloser: in, call: c, single: single, closed: make(chan struct{})}
 }
 
-// Close is called when the call has ended.
+// Close closes the body. It is called when the call has ended.
 func (b *body) Close() error {
 	b.once.Do(func() { close(b.closed) })
 	return b.ReadCloser.Close()
 }
 
-// Read implements io.Reader for gRPC. When the server has ended the call, Read must not return an error, because gRPC would answer with
-// another status. Instead, Read fills the rest of the message with zeros, or returns an empty message, and decode returns the reason.
+// Read implements io.Reader for gRPC. If the server has ended the call, Read must not return an error, because gRPC would then answer
+// with another status. Instead, Read fills the rest of the message with zeros or returns an empty message, and decode returns the
+// reason.
 func (b *body) Read(p []byte) (int, error) {
 	if b.left == 0 && len(b.head) == 0 {
 		if b.over != nil {
@@ -64,13 +66,13 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.timer != nil && (b.left == 0 || err != nil) {
 		b.timer.Stop()
 	}
-	if n+got > 0 { // the next call returns the error
+	if n+got > 0 { // if there is an error, the next call returns it
 		return n + got, nil
 	}
 	return 0, err
 }
 
-// begin waits until the next message may be read, reads its prefix, and takes its share of the budget.
+// begin waits until the next message may be read. It then reads the message's prefix and takes a share of the budget for the message.
 func (b *body) begin() error {
 	if b.single && b.timer != nil {
 		return b.end()
@@ -89,13 +91,13 @@ func (b *body) begin() error {
 	length := int64(binary.BigEndian.Uint32(head[1:]))
 	b.head = head
 	most := int64(b.call.server.limits.Message)
-	if length > most { // gRPC refuses the message by its prefix
+	if length > most { // gRPC refuses the message when it has read the prefix
 		b.over = status.Errorf(codes.ResourceExhausted, "the message has %d bytes, the limit is %d", length, most)
 		b.timer = stopped()
 		return nil
 	}
-	need := 2 * length // once as received, and once as a whole
-	if head[0] != 0 {  // a compressed message may inflate to the limit
+	need := 2 * length // once for the received data and once for the whole message
+	if head[0] != 0 {  // a compressed message may expand up to the limit
 		need = length + 2*most
 	}
 	if err := b.call.charge(need); err != nil {
@@ -108,7 +110,7 @@ func (b *body) begin() error {
 	return nil
 }
 
-// end reads the end of the body after the only message of a call, because gRPC waits for the end.
+// end reads until the end of the body after the only message of a call. This is necessary because gRPC waits for the end.
 func (b *body) end() error {
 	b.timer.Reset(b.call.server.limits.MessageWithin)
 	defer b.timer.Stop()

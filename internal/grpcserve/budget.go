@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// A Budget is the limit on the memory of all messages in progress together, in bytes. Several servers of a process may share one.
+// A Budget limits the total memory in bytes of all messages in progress. Several servers of a process may share a Budget.
 type Budget struct {
 	size int64
 	free *semaphore.Weighted
@@ -21,8 +21,8 @@ func NewBudget(size int64) *Budget {
 	return &Budget{size: size, free: semaphore.NewWeighted(size)}
 }
 
-// take takes n bytes, or the whole budget if n is larger, and returns the number of bytes to give back. It returns an error if the bytes
-// are not free within wait.
+// take takes n bytes from the budget, or the whole budget if n is larger. It returns the number of bytes that the caller must give back.
+// It returns an error if the bytes do not become free within wait.
 func (b *Budget) take(ctx context.Context, n int64, wait time.Duration) (int64, error) {
 	n = min(n, b.size)
 	if b.free.TryAcquire(n) {

@@ -16,21 +16,21 @@ type call struct {
 	server *Server
 	conn   *connection
 	http   *http.ResponseController
-	ctx    context.Context // ends with the HTTP request
+	ctx    context.Context // ends when the HTTP request ends
 
-	// next holds a token while the body may read a message: at the start, and after each further request of the handler for a message. No
-	// message is read before the handler requests it.
+	// next contains a token if the body may read a message: at the start, and whenever the handler requests another message. Apart from
+	// the first message, no message is read before the handler requests it.
 	next  chan struct{}
-	first bool // the handler has not requested a message yet; used only by the handler's goroutine
+	first bool // whether the handler has not requested a message yet; used only by the handler's goroutine
 
-	// mu guards everything that follows.
+	// mu guards all following fields.
 	mu      sync.Mutex
-	held    int64       // bytes of the budget
-	users   int         // the HTTP request and the handler; the last user to leave gives back held
-	gone    bool        // the HTTP request has ended: http must not be used
-	ended   error       // status with which the server ends the call
-	recheck *time.Timer // nil except for streams
-	abort   *time.Timer // set when the call is ended
+	held    int64       // number of bytes taken from the budget
+	users   int         // number of users: the HTTP request and the handler; the last user to leave gives back held
+	gone    bool        // whether the HTTP request has ended; http must then not be used
+	ended   error       // status with which the server has ended the call, or nil
+	recheck *time.Timer // timer of guard; nil except for streams
+	abort   *time.Timer // timer that resets the stream; set when the server ends the call
 }
 
 type callKey struct{}
@@ -46,8 +46,8 @@ func newCall(ctx context.Context, s *Server, conn *connection, w http.ResponseWr
 	return c
 }
 
-// enter adds the handler to the users of the call. It returns an error if the call has ended, because the goroutine of a handler may start
-// after the end of the HTTP request.
+// enter adds the handler to the users of the call. It returns an error if the call has ended. This can happen because the goroutine of a
+// handler may start after the end of the HTTP request.
 func (c *call) enter() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -58,7 +58,7 @@ func (c *call) enter() error {
 	return nil
 }
 
-// leave removes one user and reports whether it was the last.
+// leave removes one user of the call and reports whether it was the last one.
 func (c *call) leave() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -75,7 +75,7 @@ func (c *call) leave() bool {
 	return true
 }
 
-// charge takes n bytes of the budget for the current message.
+// charge takes n bytes from the budget for the current message.
 func (c *call) charge(n int64) error {
 	l := &c.server.limits
 	took, err := c.server.budget.take(c.ctx, n, l.BudgetWait)
@@ -103,7 +103,7 @@ func (c *call) releaseLocked() {
 	}
 }
 
-// another releases the budget share of the current message and lets the body read the next.
+// another releases the current message's share of the budget and allows the body to read the next message.
 func (c *call) another() {
 	if c.first {
 		c.first = false
@@ -118,8 +118,8 @@ func (c *call) another() {
 	}
 }
 
-// fail ends the call. The handler's RecvMsg returns an error, and the client gets reason as the status. If the handler is blocked in a
-// send, the stream is reset after 5 s.
+// fail makes the server end the call. The handler's RecvMsg returns an error, and the client receives reason as the status. If the handler
+// is blocked in a send, the stream is reset after 5 s.
 func (c *call) fail(reason error) {
 	const moment = 5 * time.Second
 	c.mu.Lock()
@@ -155,14 +155,14 @@ func (c *call) reason() error {
 	return c.ended
 }
 
-// A pending is the destination of a received message. The codec weighs the message before decoding it.
+// A pending is the destination of a message that is being received. The codec weighs the message before it decodes the message.
 type pending struct {
 	call *call
 	into any
 	err  error
 }
 
-// decode weighs a message, takes its share of the budget, and decodes it.
+// decode weighs a message, takes a share of the budget for the decoded message, and decodes the message.
 func (p *pending) decode(data mem.BufferSlice) {
 	if p.err = p.call.reason(); p.err != nil {
 		return

@@ -17,8 +17,8 @@ type streamOf struct {
 
 func (s streamOf) Context() context.Context { return s.ctx }
 
-// The goroutine of a handler may start after the end of the HTTP request, if the client hangs up at once and the host is busy.
-// The handler must not run then, and the server must not count the end of the call twice.
+// If the client hangs up at once and the host is busy, the goroutine of a handler may start after the end of the HTTP request.
+// The handler must then not run, and the server must not count the end of the call twice.
 func TestHandlerAfterItsRequest(t *testing.T) {
 	s, err := New(Options{})
 	if err != nil {

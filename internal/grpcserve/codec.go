@@ -3,7 +3,7 @@ package grpcserve
 import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
-	"google.golang.org/grpc/encoding/proto" // registers the codec that this one wraps
+	"google.golang.org/grpc/encoding/proto" // registers the codec that newCodec wraps
 	"google.golang.org/grpc/mem"
 )
 
@@ -12,13 +12,13 @@ const (
 	statusInvalid  = codes.InvalidArgument
 )
 
-// A codec is gRPC's protobuf codec, but it weighs received messages before decoding them.
+// A codec is gRPC's protobuf codec, except that it weighs received messages before it decodes them.
 type codec struct{ encoding.CodecV2 }
 
 func newCodec() codec { return codec{encoding.GetCodecV2(proto.Name)} }
 
-// Unmarshal decodes into a pending. The pending keeps the error for the caller of RecvMsg, because gRPC would turn an error of Unmarshal
-// into INTERNAL.
+// Unmarshal decodes a message into a *pending. An error is stored in the pending for the caller of RecvMsg, because gRPC would convert
+// an error of Unmarshal to INTERNAL.
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	p, ok := v.(*pending)
 	if !ok {

@@ -10,23 +10,24 @@ import (
 	"time"
 )
 
-// A connection is the connection of one client.
+// A connection holds the state of one client's connection.
 type connection struct {
 	net  net.Conn
 	born time.Time
 
-	// mu guards everything that follows.
+	// mu guards all following fields.
 	mu       sync.Mutex
 	verified time.Time // time of the last successful verification of the client's certificate
-	failed   error     // error of a failed verification, which is final
+	failed   error     // error of a failed verification; a connection that has failed is never accepted again
 }
 
 type connectionKey struct{}
 
-// between is the time for which a verification of a connection's certificate is cached.
+// between is how long the result of a successful verification of a connection's certificate is reused.
 const between = time.Second
 
-// accepted checks the age of the connection, and its client's certificate if there is one. Errors are gRPC statuses.
+// accepted returns an error if the connection is too old or if its client certificate is no longer valid. The error
+// is a gRPC status. A connection without a client certificate is checked only for its age.
 func (s *Server) accepted(c *connection, state *tls.ConnectionState) error {
 	now := s.now()
 	if s.limits.ConnectionAge > 0 && now.Sub(c.born) >= s.limits.ConnectionAge+s.limits.ConnectionGrace {
@@ -46,7 +47,7 @@ func (s *Server) accepted(c *connection, state *tls.ConnectionState) error {
 				c.failed = errExpired(end)
 				return c.failed
 			}
-			break // an intermediate has expired: another chain may be valid
+			break // an intermediate certificate has expired, but another chain may be valid
 		}
 	}
 	if since := now.Sub(c.verified); since >= 0 && since < between {
@@ -60,7 +61,7 @@ func (s *Server) accepted(c *connection, state *tls.ConnectionState) error {
 	return nil
 }
 
-// verify verifies a client's certificate against the current CAs.
+// verify verifies a client's certificate chain against the current CAs.
 func (s *Server) verify(chain []*x509.Certificate, now time.Time) error {
 	config := s.tls
 	if config.GetConfigForClient != nil {
@@ -85,12 +86,13 @@ func (s *Server) verify(chain []*x509.Certificate, now time.Time) error {
 	return err
 }
 
-// old reports whether the connection has reached its maximum age. The client should then open a new connection.
+// old reports whether the connection has reached its maximum age, so that the client should open a new connection.
 func (s *Server) old(c *connection) bool {
 	return s.limits.ConnectionAge > 0 && s.now().Sub(c.born) >= s.limits.ConnectionAge
 }
 
-// guard checks the connection of a stream periodically until the stream ends.
+// guard checks the connection of a stream repeatedly until the stream ends. If the connection is no longer accepted,
+// guard ends the stream.
 func (s *Server) guard(c *call, state *tls.ConnectionState) {
 	if state == nil && s.limits.ConnectionAge < 0 {
 		return
@@ -111,7 +113,7 @@ func (s *Server) guard(c *call, state *tls.ConnectionState) {
 	})
 }
 
-// nextCheck returns the time until the result of accepted may change.
+// nextCheck returns the time after which accepted must be called again, because its result may have changed.
 func (s *Server) nextCheck(c *connection, state *tls.ConnectionState) time.Duration {
 	now := s.now()
 	next := 24 * time.Hour
@@ -124,7 +126,7 @@ func (s *Server) nextCheck(c *connection, state *tls.ConnectionState) time.Durat
 	return max(next, time.Millisecond)
 }
 
-// A limited listener closes new connections beyond its limit.
+// A limited is a listener that closes new connections if the limit on connections is reached.
 type limited struct {
 	net.Listener
 	server *Server

@@ -10,7 +10,7 @@ import (
 	"op25b/internal/tlsfiles/tlstest"
 )
 
-// opened returns a stream that has carried a message.
+// opened returns a stream on which one message was sent and one was received.
 func opened(t *testing.T, client p4v1.P4RuntimeClient) p4v1.P4Runtime_StreamChannelClient {
 	t.Helper()
 	stream, err := client.StreamChannel(bounded(t))
@@ -26,7 +26,7 @@ func opened(t *testing.T, client p4v1.P4RuntimeClient) p4v1.P4Runtime_StreamChan
 	return stream
 }
 
-// A certificate that expires ends the open stream, and later calls on the same connection fail.
+// When a client certificate expires, open streams end, and later calls on the same connection fail.
 func TestExpiredCertificate(t *testing.T) {
 	end := time.Now().Add(time.Hour)
 	_, server, client := certificates(t, tlstest.New(t), end)
@@ -45,7 +45,7 @@ func TestExpiredCertificate(t *testing.T) {
 	wantStatus(t, err, codes.Unauthenticated, "the client certificate expired at")
 }
 
-// Removing the CA of a certificate also ends its streams.
+// When a CA is removed, open streams of its certificates end.
 func TestWithdrawnAuthority(t *testing.T) {
 	files, server, client := certificates(t, tlstest.New(t), time.Now().Add(time.Hour))
 	c := &clock{}
@@ -60,7 +60,8 @@ func TestWithdrawnAuthority(t *testing.T) {
 	wantStatus(t, err, codes.Unauthenticated, "no longer accepted")
 }
 
-// At its maximum age a connection is closed gracefully: new calls use a new connection, and streams get time to end.
+// When a connection reaches its maximum age, it is closed gracefully. New calls use a new connection, and open
+// streams have time to end.
 func TestConnectionAge(t *testing.T) {
 	c := &clock{}
 	r := serve(t, Options{Now: c.now, Limits: Limits{ConnectionAge: time.Hour, ConnectionGrace: time.Minute}}, &echo{})
@@ -83,18 +84,18 @@ func TestConnectionAge(t *testing.T) {
 	}
 }
 
-// After its grace a stream is ended with the reason.
+// After the grace period, a stream is ended with the reason.
 func TestConnectionAgeEndsStreams(t *testing.T) {
 	r := serve(t, Options{Limits: Limits{ConnectionAge: time.Millisecond, ConnectionGrace: 300 * time.Millisecond}}, &echo{})
 	stream := opened(t, r.dial(nil))
 	_, err := stream.Recv()
 	wantStatus(t, err, codes.Unavailable, "the connection has reached its maximum age of 1ms: connect again")
-	for range 10 { // on another connection
+	for range 10 { // use another connection
 		if _, err := r.dial(nil).Write(bounded(t), updates(1)); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// room holds a token for each open connection.
+// room returns the channel that contains a token for each open connection.
 func (r *rig) room() chan struct{} { return r.server.room }

@@ -1,13 +1,15 @@
-// Package grpcserve runs gRPC services so that no caller can exhaust the process: the embedded switch and the agent serve through it.
+// Package grpcserve runs gRPC services in such a way that no caller can exhaust the resources of the process. The embedded switch and the agent
+// use it.
 //
-// It limits connections, calls, the bytes and elements of a message, and the memory of all messages in progress, before it allocates memory for
-// them. It answers keepalive pings at any rate, closes connections of a certain age, and verifies client certificates periodically.
+// It limits the number of connections and calls, the bytes and elements of a message, and the memory of all messages in progress. It checks
+// these limits before it allocates memory for a message. It answers keepalive pings at any rate, closes connections that have reached a certain
+// age, and verifies client certificates periodically.
 //
-// The transport is net/http's HTTP/2 server in front of grpc.Server.ServeHTTP, not gRPC's own transport, for three reasons:
-//   - The length of a message is known before it is read, so that the message can be refused or delayed.
-//   - Unread data stays in windows that all streams of a connection share, and many tiny DATA frames become one buffer. gRPC's own transport
-//     keeps a buffer for each frame, so that 16 MiB in frames of one byte take about 1 GiB.
+// The transport is net/http's HTTP/2 server, which calls grpc.Server.ServeHTTP. gRPC's own transport is not used, for three reasons:
+//   - The length of a message is known before the message is read, so that the message can be refused or delayed.
+//   - Unread data is limited by windows that all streams of a connection share, and many tiny DATA frames are collected in one buffer. gRPC's
+//     own transport keeps a buffer for each frame, so that 16 MiB in frames of one byte take about 1 GiB.
 //   - A stream that is not read takes no memory.
 //
-// It is independent of P4Runtime, gNMI and op25b.
+// The package does not depend on P4Runtime, gNMI or op25b.
 package grpcserve

@@ -8,10 +8,10 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// ErrOptions is returned by New for invalid options.
+// ErrOptions is returned by New if an option is invalid.
 var ErrOptions = errors.New("invalid options")
 
-// Errors that a client receives.
+// The following functions return the errors that a client receives.
 
 func errBusy(need, budget int64) error {
 	return status.Errorf(codes.ResourceExhausted, "the messages in progress use up the server's budget of %d bytes, and this one needs %d: try again, with smaller messages", budget, need)

@@ -11,43 +11,44 @@ import (
 //	unread data                 64 MiB  DefaultConnections x 512 KiB (connWindow)
 //	goroutines and headers      64 MiB  DefaultCalls x 64 KiB
 const (
-	// DefaultMessage is the limit on a message in bytes. P4Runtime's large messages are a pipeline (p4c's JSON of a large program has about
-	// 5 MB, op25b's 1 MB) and a batch (10,000 updates have about 1 MB).
+	// DefaultMessage is the maximum size of a message in bytes. The largest messages of P4Runtime are pipelines (p4c's JSON of a large
+	// program takes about 5 MB, op25b's 1 MB) and batches (10,000 updates take about 1 MB).
 	DefaultMessage = 16 << 20
-	// DefaultElements is the limit on submessages, repeated values and map entries in a message. An update of a table with five match
-	// fields has about 20, so this allows 50,000 updates in one Write.
+	// DefaultElements is the maximum number of elements in a message: submessages, repeated values and map entries. An update of a table
+	// with five match fields has about 20 elements, so one Write may have 50,000 updates.
 	DefaultElements = 1_000_000
-	// DefaultMemory is the limit on the memory of one decoded message. 50,000 updates take about 100 MiB.
+	// DefaultMemory is the maximum memory in bytes of one decoded message. 50,000 updates take about 100 MiB.
 	DefaultMemory = 128 << 20
-	// DefaultBudget is the limit on the memory of the messages of all callers: messages that are being read or decoded, and messages that
-	// wait for an answer.
+	// DefaultBudget is the maximum memory in bytes of the messages of all callers. It includes messages that are being read or decoded, and
+	// messages that wait for an answer.
 	DefaultBudget = 256 << 20
-	// DefaultConnections is the limit on connections of a service: controllers, collectors, and a reserve.
+	// DefaultConnections is the maximum number of connections to a service. It suffices for controllers and collectors and leaves a
+	// reserve.
 	DefaultConnections = 128
-	// DefaultCalls is the limit on calls and streams in progress of a service.
+	// DefaultCalls is the maximum number of calls and streams in progress.
 	DefaultCalls = 1024
-	// DefaultMessageWithin is the time limit for the transfer of a message. 16 MiB in a minute are 2.2 Mb/s.
+	// DefaultMessageWithin is the time within which a message must be transferred. At 2.2 Mb/s, 16 MiB take a minute.
 	DefaultMessageWithin = time.Minute
-	// DefaultBudgetWait is the time limit on the wait for a share of the budget.
+	// DefaultBudgetWait is how long a message waits for a share of the budget.
 	DefaultBudgetWait = 10 * time.Second
 	// DefaultConnectionAge is the age at which a connection is closed, so that its client authenticates again.
 	DefaultConnectionAge = 24 * time.Hour
-	// DefaultConnectionGrace is the time after DefaultConnectionAge within which calls in progress must end.
+	// DefaultConnectionGrace is how long calls in progress may continue after the connection has reached its maximum age.
 	DefaultConnectionGrace = time.Minute
-	// DefaultRecheck is the interval at which the certificate of a stream is verified again.
+	// DefaultRecheck is the interval at which the client certificate of a stream is verified again.
 	DefaultRecheck = 30 * time.Second
 )
 
-// Limits are the limits of one Server. A zero value means the default.
+// Limits contains the limits of a Server. The zero value of a field means its default.
 type Limits struct {
-	Message     int   // bytes of one message, after decompression
-	Elements    int   // submessages, repeated values and map entries of one message
-	Memory      int64 // bytes of one decoded message
+	Message     int   // maximum size of a message in bytes, after decompression
+	Elements    int   // maximum number of submessages, repeated values and map entries in a message
+	Memory      int64 // maximum memory of a decoded message in bytes
 	Connections int
-	Calls       int // calls and streams in progress
+	Calls       int // maximum number of calls and streams in progress
 
 	MessageWithin, BudgetWait time.Duration
-	// ConnectionAge may be negative, which means no maximum age.
+	// A negative ConnectionAge means that connections have no maximum age.
 	ConnectionAge, ConnectionGrace time.Duration
 	Recheck                        time.Duration
 }

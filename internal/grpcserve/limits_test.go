@@ -31,7 +31,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// Messages of P4Runtime clients pass.
+// Messages that P4Runtime clients normally send are accepted.
 func TestOrdinaryMessagesPass(t *testing.T) {
 	r := serve(t, Options{}, &echo{})
 	client := r.dial(nil)
@@ -68,7 +68,7 @@ func TestOrdinaryMessagesPass(t *testing.T) {
 	}
 }
 
-// The budget is complete again after all calls have ended.
+// After all calls have ended, the whole budget is free again.
 func TestBudgetIsGivenBack(t *testing.T) {
 	budget := NewBudget(64 << 20)
 	entered := make(chan struct{}, 100)
@@ -98,7 +98,7 @@ func TestBudgetIsGivenBack(t *testing.T) {
 func TestMessagesBeyondTheLimits(t *testing.T) {
 	r := serve(t, Options{Limits: Limits{BudgetWait: time.Millisecond}}, &echo{})
 	client := r.dial(nil)
-	empty := raw(bytes.Repeat([]byte{0x22, 0}, 7<<20)) // updates: 7 million empty ones
+	empty := raw(bytes.Repeat([]byte{0x22, 0}, 7<<20)) // 7 million empty updates
 	nested := &p4v1.P4Data{}
 	for range 200 {
 		nested = &p4v1.P4Data{Data: &p4v1.P4Data_Tuple{Tuple: &p4v1.P4StructLike{Members: []*p4v1.P4Data{nested}}}}
@@ -123,7 +123,7 @@ func TestMessagesBeyondTheLimits(t *testing.T) {
 		for _, o := range [][]grpc.CallOption{nil, {grpc.UseCompressor(gzip.Name)}} {
 			_, err := client.Write(bounded(t), m, o...)
 			if name == "too long" && o != nil {
-				wantStatus(t, err, codes.ResourceExhausted, "") // the text is gRPC's, for a message that is too long when it is decompressed
+				wantStatus(t, err, codes.ResourceExhausted, "") // gRPC provides the text if a message is too long only after decompression
 				continue
 			}
 			wantStatus(t, err, tc.code, tc.text)
@@ -136,14 +136,14 @@ func TestMessagesBeyondTheLimits(t *testing.T) {
 
 func m(in proto.Message) (*p4v1.WriteRequest, bool) { w, ok := in.(*p4v1.WriteRequest); return w, ok }
 
-// raw returns a message whose wire form is b, as unknown fields.
+// raw returns a message whose encoded form is b. The message contains b as unknown fields.
 func raw(b []byte) *p4v1.WriteRequest {
 	w := &p4v1.WriteRequest{}
 	w.ProtoReflect().SetUnknown(b)
 	return w
 }
 
-// A peer sends arbitrary HTTP/2 frames.
+// A peer is a client that sends arbitrary HTTP/2 frames.
 type peer struct {
 	t      *testing.T
 	conn   net.Conn
@@ -169,7 +169,7 @@ func (r *rig) peer() *peer {
 	return p
 }
 
-// open begins a call and returns its stream.
+// open starts a call and returns the id of its stream.
 func (p *peer) open(method string) uint32 {
 	p.t.Helper()
 	var block bytes.Buffer
@@ -202,7 +202,8 @@ func (p *peer) data(id uint32, b []byte) error {
 	return p.framer.WriteData(id, false, b)
 }
 
-// I12: many streams that each announce a large message and send part of it, in tiny frames, take only the memory of the windows.
+// I12: if many streams announce a large message and send only a part of it, in tiny frames, they take no more memory than the
+// windows.
 func TestUnfinishedMessagesTakeNoMemory(t *testing.T) {
 	const connections, streams = 16, 50
 	r := serve(t, Options{Limits: Limits{BudgetWait: time.Minute}}, &echo{})
@@ -212,7 +213,7 @@ func TestUnfinishedMessagesTakeNoMemory(t *testing.T) {
 	head := binary.BigEndian.AppendUint32([]byte{0}, DefaultMessage)
 	for range connections {
 		p := r.peer()
-		go func() { // or the server waits for us
+		go func() { // read all frames, because the server would otherwise wait
 			for {
 				if _, err := p.framer.ReadFrame(); err != nil {
 					return
@@ -231,7 +232,7 @@ func TestUnfinishedMessagesTakeNoMemory(t *testing.T) {
 			}
 		}
 	}
-	for r.server.calls.Load() < connections*streams { // until all have been seen
+	for r.server.calls.Load() < connections*streams { // wait until the server has received all calls
 		runtime.Gosched()
 	}
 	runtime.GC()
@@ -241,7 +242,7 @@ func TestUnfinishedMessagesTakeNoMemory(t *testing.T) {
 	}
 }
 
-// I12: a message that is not completed in time ends the call.
+// I12: if a message is not complete in time, the call ends.
 func TestSlowMessageIsGivenUp(t *testing.T) {
 	r := serve(t, Options{Limits: Limits{MessageWithin: 50 * time.Millisecond}}, &echo{})
 	p := r.peer()
@@ -277,7 +278,7 @@ func TestSlowMessageIsGivenUp(t *testing.T) {
 	}
 }
 
-// I12: calls beyond the limit are refused with an error that names it.
+// I12: calls above the limit are refused with an error that states the limit.
 func TestCallsAreBounded(t *testing.T) {
 	r := serve(t, Options{Limits: Limits{Calls: 3}}, &echo{})
 	client := r.dial(nil)
@@ -297,7 +298,7 @@ func TestCallsAreBounded(t *testing.T) {
 	wantStatus(t, err, codes.ResourceExhausted, "3 calls are in progress, which is the server's limit: try again")
 }
 
-// I12: connections beyond the limit are closed at once, and a connection that ends frees its place.
+// I12: connections above the limit are closed at once. When a connection ends, another one can be made.
 func TestConnectionsAreBounded(t *testing.T) {
 	r := serve(t, Options{Limits: Limits{Connections: 2}}, &echo{})
 	first, err := net.Dial("tcp", r.addr)
@@ -323,7 +324,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 	_ = first.Close()
 	client := r.dial(nil)
-	for { // until the server has seen that the first is gone
+	for { // repeat until the server has noticed that the first connection is closed
 		if _, err := client.Write(bounded(t), updates(1), grpc.WaitForReady(true)); err == nil {
 			return
 		}
@@ -364,7 +365,7 @@ func TestKeepalivePings(t *testing.T) {
 	}
 }
 
-// A status message that quotes the caller is cut between characters.
+// A status message that quotes the caller's data is truncated at a character boundary.
 func TestLongStatusIsShortened(t *testing.T) {
 	long := strings.Repeat("ü", 5000)
 	r := serve(t, Options{}, &echo{write: func(context.Context, *p4v1.WriteRequest) error { return status.Error(codes.NotFound, long) }})
@@ -374,7 +375,7 @@ func TestLongStatusIsShortened(t *testing.T) {
 	}
 }
 
-// I12: answers that the client does not read stay within the budget, and their calls end.
+// I12: answers that a client does not read stay within the budget, and their calls are ended.
 func TestUnreadAnswersAreGivenUp(t *testing.T) {
 	budget := NewBudget(16 << 20)
 	large := &p4v1.StreamMessageResponse{Update: &p4v1.StreamMessageResponse_Packet{Packet: &p4v1.PacketIn{Payload: make([]byte, 4<<20)}}}

@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-// Listen listens on addr, which is host:port; port 0 means any free port. The error names the service, the address and the remedy.
+// Listen listens on addr, which has the form host:port. Port 0 means any free port. An error names the service and the address,
+// and tells the user what to do.
 func Listen(service, addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {

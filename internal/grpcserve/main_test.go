@@ -23,10 +23,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience limits waits for events that should be immediate, so that a failure does not hang.
+// patience limits the wait for events that should occur immediately, so that a failing test does
+// not hang.
 const patience = 30 * time.Second
 
-// A rig is a server on loopback.
+// A rig is a server on a loopback address.
 type rig struct {
 	t      *testing.T
 	server *Server
@@ -84,14 +85,15 @@ func wantStatus(t *testing.T, err error, code codes.Code, text string) {
 	}
 }
 
-// A clock is a wall clock that a test sets.
+// A clock is a wall clock that a test can set forward.
 type clock struct{ offset atomic.Int64 }
 
 func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
 
 func (c *clock) advance(d time.Duration) { c.offset.Add(int64(d)) }
 
-// certificates are a server's configuration, with files that can be replaced, and a client's.
+// certificates returns a server's configuration with the files from which it is read, and a
+// client's configuration. The files can be replaced.
 func certificates(t *testing.T, authority *tlstest.Authority, clientEnd time.Time) (files tlstest.Dir, server, client *tls.Config) {
 	t.Helper()
 	files = authority.Dir(t, "127.0.0.1")

@@ -21,34 +21,35 @@ import (
 
 // Limits of the HTTP/2 transport.
 const (
-	// streamsPerConnection is the limit on streams of one connection: more than a controller or collector opens.
+	// streamsPerConnection is the maximum number of streams on a connection. It is more than a controller or collector opens.
 	streamsPerConnection = 100
-	// connWindow and streamWindow limit the unread data in bytes: at a round trip of 10 ms a connection carries 400 Mb/s.
+	// connWindow and streamWindow are the maximum sizes in bytes of the unread data on a connection and on a stream. With a round trip of
+	// 10 ms, they allow a connection to carry 400 Mb/s.
 	connWindow   = 512 << 10
 	streamWindow = 512 << 10
-	// maxHeaders is the limit on a request's headers in bytes.
+	// maxHeaders is the maximum size of a request's headers in bytes.
 	maxHeaders = 16 << 10
-	// headersWithin limits the TLS handshake and the connection preface.
+	// headersWithin is the time limit for the TLS handshake and the connection preface.
 	headersWithin = 10 * time.Second
-	// idleFor is the time after which a connection without streams is closed.
+	// idleFor is how long a connection without streams stays open.
 	idleFor = 30 * time.Minute
 	// deadAfter is the time after which a peer that does not answer pings is disconnected.
 	deadAfter = time.Minute
 )
 
-// Options configure a Server. The zero value is valid.
+// Options configures a Server. The zero value is valid.
 type Options struct {
-	Name   string           // name of the service in the log
-	TLS    *tls.Config      // nil for plain text
-	Limits Limits           // zero values mean the defaults
-	Budget *Budget          // nil means a separate budget for this server
-	Now    func() time.Time // time.Now if nil
-	Logger *zap.Logger      // may be nil
-	// GRPC contains further options, such as interceptors. Interceptors only receive messages within the limits.
+	Name   string           // name of the service in the server's log
+	TLS    *tls.Config      // TLS configuration; nil means plain text
+	Limits Limits           // limits; a zero value means the default
+	Budget *Budget          // nil means that the server has its own budget
+	Now    func() time.Time // nil means time.Now
+	Logger *zap.Logger      // nil means no logging
+	// GRPC contains further options, such as interceptors. Interceptors receive only messages that are within the limits.
 	GRPC []grpc.ServerOption
 }
 
-// A Server serves gRPC services on one listener. Close must be called when the server is no longer needed.
+// A Server serves gRPC services on one listener. The caller must call Close when the server is no longer needed.
 type Server struct {
 	name   string
 	limits Limits
@@ -60,13 +61,13 @@ type Server struct {
 	http   *http.Server
 	stats  counters
 
-	room     chan struct{}   // holds a token for each connection
-	lasting  map[string]bool // streaming methods; true if the client streams; filled by RegisterService, before Serve
+	room     chan struct{}   // contains a token for each open connection
+	lasting  map[string]bool // streaming methods; the value is true if the client streams; filled by RegisterService before Serve
 	calls    atomic.Int64
 	working  sync.WaitGroup
-	lastLine atomic.Int64 // time of the last log line about a refusal
+	lastLine atomic.Int64 // time at which a refusal was last logged
 
-	mu     sync.Mutex // guards closed; no call begins after closed is set
+	mu     sync.Mutex // guards closed; no call starts after closed is set
 	closed bool
 }
 
@@ -74,13 +75,13 @@ var _ grpc.ServiceRegistrar = (*Server)(nil)
 
 type counters struct{ refused, turnedAway atomic.Uint64 }
 
-// Stats contains the counts since New.
+// Stats contains the numbers of refusals since New.
 type Stats struct {
-	Refused    uint64 // calls and messages beyond a limit, or with a refused certificate
-	TurnedAway uint64 // connections beyond the limit
+	Refused    uint64 // number of calls and messages that exceeded a limit, and of calls whose certificate was refused
+	TurnedAway uint64 // number of connections above the limit
 }
 
-// New returns a server without services. It returns ErrOptions for a negative limit.
+// New returns a server without services. It returns ErrOptions if a limit is negative.
 func New(o Options) (*Server, error) {
 	if err := o.Limits.complete(); err != nil {
 		return nil, err
@@ -103,7 +104,7 @@ func New(o Options) (*Server, error) {
 	var protocols http.Protocols
 	protocols.SetHTTP2(o.TLS != nil)
 	protocols.SetUnencryptedHTTP2(o.TLS == nil)
-	protocols.SetHTTP1(o.TLS == nil) // every request is refused, but a client that tries TLS gets a clear error
+	protocols.SetHTTP1(o.TLS == nil) // HTTP/1 requests are refused, but a client that tries TLS gets a clear error
 	s.http = &http.Server{
 		Handler: http.HandlerFunc(s.serveCall), Protocols: &protocols,
 		ReadHeaderTimeout: headersWithin, IdleTimeout: idleFor, MaxHeaderBytes: maxHeaders,
@@ -114,12 +115,12 @@ func New(o Options) (*Server, error) {
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, connectionKey{}, &connection{net: c, born: s.now()})
 		},
-		ErrorLog: log.New(io.Discard, "", 0), // clients can cause any number of these lines
+		ErrorLog: log.New(io.Discard, "", 0), // net/http's log is discarded, because clients can cause any number of lines
 	}
 	return s, nil
 }
 
-// RegisterService registers a service, as grpc.Server does, and applies the limits to the messages of its methods.
+// RegisterService registers a service like grpc.Server, and applies the limits to the messages of its methods.
 func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	own := *desc
 	own.Methods = make([]grpc.MethodDesc, len(desc.Methods))
@@ -132,7 +133,8 @@ func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	s.grpc.RegisterService(&own, impl)
 }
 
-// unary returns the handler of a unary method, with a decoder that weighs messages. Interceptors run within it, after decoding.
+// unary returns a handler for a unary method. It decodes messages with a decoder that weighs them first. Interceptors run within handle,
+// after the decoding.
 func unary(handle grpc.MethodHandler) grpc.MethodHandler {
 	return func(srv any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 		c := callOf(ctx)
@@ -148,13 +150,14 @@ func unary(handle grpc.MethodHandler) grpc.MethodHandler {
 			return p.err
 		}, interceptor)
 		if err == nil {
-			err = c.answers(answer) // the share is held until the HTTP request ends
+			err = c.answers(answer) // the answer's share of the budget is held until the HTTP request ends
 		}
 		return answer, c.own(err)
 	}
 }
 
-// own returns the status with which the server has ended the call instead of the resulting error. Other errors are shortened.
+// own converts the error of a handler. If the server has ended the call, own returns the server's status. Otherwise, own shortens the
+// error.
 func (c *call) own(err error) error {
 	if reason := c.reason(); reason != nil && err != nil {
 		return reason
@@ -172,14 +175,14 @@ func (s *Server) stream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo,
 	return c.own(handle(srv, &stream{ServerStream: ss, call: c}))
 }
 
-// A stream is the stream of a streaming method's handler.
+// A stream is the stream that the handler of a streaming method receives.
 type stream struct {
 	grpc.ServerStream
 	call *call
 }
 
-// RecvMsg receives a message and releases the budget share of the previous message. A handler that keeps messages must limit their memory
-// itself.
+// RecvMsg receives a message and releases the previous message's share of the budget. A handler that keeps messages must therefore limit
+// their memory itself.
 func (s *stream) RecvMsg(m any) error {
 	s.call.another()
 	p := pending{call: s.call, into: m}
@@ -192,7 +195,7 @@ func (s *stream) RecvMsg(m any) error {
 	return p.err
 }
 
-// serveCall admits one call and passes it to gRPC.
+// serveCall checks whether a call is within the limits and passes the call to gRPC.
 func (s *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 	if !s.begin() {
 		return
@@ -203,7 +206,7 @@ func (s *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 	defer s.leave(c)
 	defer c.over()
 	if s.old(conn) {
-		w.Header().Set("Connection", "close") // over HTTP/2, net/http sends GOAWAY, and calls in progress continue
+		w.Header().Set("Connection", "close") // makes net/http send GOAWAY over HTTP/2; calls in progress continue
 	}
 	if err := s.accepted(conn, r.TLS); err != nil {
 		s.refuse(w, c, err)
@@ -222,7 +225,7 @@ func (s *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 	s.grpc.ServeHTTP(w, r)
 }
 
-// begin reports whether a call may begin.
+// begin reports whether a call may start, and counts the call if so.
 func (s *Server) begin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -233,7 +236,7 @@ func (s *Server) begin() bool {
 	return true
 }
 
-// leave removes one user of a call.
+// leave removes one user of a call. When the last user has left, the call has ended.
 func (s *Server) leave(c *call) {
 	if c.leave() {
 		s.calls.Add(-1)
@@ -241,7 +244,7 @@ func (s *Server) leave(c *call) {
 	}
 }
 
-// refuse answers a call with only a status (gRPC over HTTP/2, "Trailers-Only").
+// refuse answers a call with a status only ("Trailers-Only" in gRPC over HTTP/2).
 func (s *Server) refuse(w http.ResponseWriter, c *call, err error) {
 	s.refused(c, err)
 	st := status.Convert(err)
@@ -252,7 +255,7 @@ func (s *Server) refuse(w http.ResponseWriter, c *call, err error) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// refused counts a refusal and logs at most one line a second.
+// refused counts a refusal and logs it. At most one line is logged per second.
 func (s *Server) refused(c *call, err error) {
 	n := s.stats.refused.Add(1)
 	s.line("call refused", c.conn.net.RemoteAddr(), zap.Uint64("refused", n), zap.String("reason", status.Convert(err).Message()))
@@ -271,12 +274,12 @@ func (s *Server) line(what string, peer net.Addr, fields ...zap.Field) {
 	}
 }
 
-// Stats returns the current counts.
+// Stats returns the current numbers of refusals.
 func (s *Server) Stats() Stats {
 	return Stats{Refused: s.stats.refused.Load(), TurnedAway: s.stats.turnedAway.Load()}
 }
 
-// Serve serves until Close, and closes the listener.
+// Serve serves on l until Close is called, and closes l.
 func (s *Server) Serve(l net.Listener) {
 	l = &limited{Listener: l, server: s, room: s.room}
 	if s.tls != nil {
@@ -287,7 +290,7 @@ func (s *Server) Serve(l net.Listener) {
 	}
 }
 
-// Close ends all calls. It returns after their handlers have returned.
+// Close ends all calls and waits until their handlers have returned.
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true

@@ -7,11 +7,12 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// maxText is the limit on a status message in bytes. A status is sent in HTTP/2 headers. gRPC's C core accepts 8 KiB of headers by default,
-// and escaping may triple the size of a message.
+// maxText is the maximum length of a status message in bytes. A status is sent in HTTP/2 headers. gRPC's C core accepts 8 KiB of headers by
+// default, and escaping may triple the length of a message.
 const maxText = 1024
 
-// shorten cuts an error's message, which may quote the caller's data. Details are not cut: the service limits them.
+// shorten truncates the message of an error, because the message may quote the caller's data. It does not truncate details, because the
+// service limits them.
 func shorten(err error) error {
 	if err == nil {
 		return nil

@@ -9,33 +9,33 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// maxDepth is the limit on the nesting of messages, as in protobuf's C++ implementation.
+// maxDepth is the maximum nesting depth of messages. protobuf's C++ implementation has the same limit.
 const maxDepth = 100
 
-// Approximate costs of a decoded message in addition to its structs, in bytes.
+// Approximate memory in bytes that a decoded message takes in addition to its structs.
 const (
-	costPointer = 24  // a pointer in a grown slice, and the overhead of the allocation
-	costOneof   = 24  // the wrapper of a oneof's value
-	costBytes   = 40  // a slice or string header in a grown slice, and rounding
-	costScalar  = 16  // a number in a grown slice
-	costMap     = 160 // a map entry
-	costUnknown = 2   // a byte of an unknown field, kept in a slice that grows
+	costPointer = 24  // for a pointer in a slice that grows, and for the overhead of its allocation
+	costOneof   = 24  // for the struct that wraps the value of a oneof
+	costBytes   = 40  // for a slice or string header in a slice that grows, and for rounding
+	costScalar  = 16  // for a number in a slice that grows
+	costMap     = 160 // for a map entry
+	costUnknown = 2   // for each byte of an unknown field, which is kept in a slice that grows
 )
 
-// A shape holds the costs of a message type.
+// A shape contains the memory costs of a message type.
 type shape struct {
-	size   int64 // size of the struct
+	size   int64 // size of the struct in bytes
 	fields map[protowire.Number]fieldShape
 }
 
 type fieldShape struct {
-	message  *shape // nil for scalars, strings and bytes
-	each     int64  // cost of one occurrence in addition to its content
-	counts   bool   // each occurrence is an element
-	packable bool   // repeated numbers, which may be packed into one value
+	message  *shape // shape of the submessage; nil for scalars, strings and bytes
+	each     int64  // cost of each occurrence, in addition to its content
+	counts   bool   // whether each occurrence counts as an element
+	packable bool   // whether the field consists of repeated numbers, which may be packed into one value
 }
 
-// shapes caches the shapes of message types. The message types of the registered services limit its size.
+// shapes caches the shapes of message types. Its size is limited by the number of message types that the registered services have.
 var shapes struct {
 	sync.Mutex
 	of map[protoreflect.FullName]*shape
@@ -90,17 +90,17 @@ func structSize(d protoreflect.MessageDescriptor) int64 {
 	if v.Kind() != reflect.Pointer {
 		return unknown
 	}
-	return int64(v.Elem().Size()) + 16 // rounded up to a size class
+	return int64(v.Elem().Size()) + 16 // add the overhead of rounding up to a size class
 }
 
-// A weight is the size of a message after decoding.
+// A weight is the number of elements and the memory of a message after decoding.
 type weight struct {
 	elements int
 	memory   int64
 }
 
-// weigh computes the weight of an encoded message without allocating, and returns an error as soon as a limit is exceeded. It does not
-// check that the message is well formed, because the decoder does so.
+// weigh computes the weight of an encoded message without allocating memory. It returns an error as soon as a limit is exceeded. It
+// does not check whether the message is valid, because the decoder does so.
 func (w *weight) weigh(b []byte, s *shape, l *Limits, depth int) error {
 	if depth > maxDepth {
 		return errDepth()
@@ -146,7 +146,7 @@ func (w *weight) value(b []byte, field *fieldShape, l *Limits, depth int) error 
 	if n < 0 {
 		return nil
 	}
-	if field.packable { // a varint takes at least one byte
+	if field.packable { // each number takes at least one byte, so len(v) is an upper bound
 		w.elements += len(v)
 		w.memory += costScalar * int64(len(v))
 		return nil

@@ -2,5 +2,5 @@ package tlsfiles
 
 import "errors"
 
-// ErrFiles is wrapped by the errors about missing or invalid files.
+// ErrFiles is wrapped by every error about a missing or invalid file.
 var ErrFiles = errors.New("TLS files")

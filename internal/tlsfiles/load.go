@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// pair reads Cert and Key.
+// pair reads the files Cert and Key.
 func (f Files) pair() (*reloaded[*tls.Certificate], error) {
 	switch {
 	case f.Cert == "" && f.Key == "":
@@ -36,7 +36,7 @@ func (f Files) pair() (*reloaded[*tls.Certificate], error) {
 	})
 }
 
-// authorities reads CA. whose precedes "authority" in messages.
+// authorities reads the file CA. In error messages, whose precedes the word "authority".
 func (f Files) authorities(whose string) (*reloaded[*x509.CertPool], error) {
 	if f.CA == "" {
 		return none[*x509.CertPool](), nil
@@ -52,7 +52,8 @@ func (f Files) authorities(whose string) (*reloaded[*x509.CertPool], error) {
 	})
 }
 
-// firstCertificate returns the first certificate of a file. Its errors are more specific than those of crypto/x509.
+// firstCertificate returns the first certificate in a PEM file. Its errors are more specific than those of
+// crypto/x509.
 func firstCertificate(data []byte) (*x509.Certificate, error) {
 	for rest := data; ; {
 		var block *pem.Block
@@ -65,7 +66,7 @@ func firstCertificate(data []byte) (*x509.Certificate, error) {
 	}
 }
 
-// reason returns err without the path, which the message already contains.
+// reason returns err without the path, because the message already contains the path.
 func reason(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {

@@ -10,26 +10,26 @@ import (
 	"time"
 )
 
-// A file is the path of a file and its description in errors.
+// A file is the path of a file with the description of the file in error messages.
 type file struct{ what, path string }
 
-// settled is the age after which an unchanged modification time means unchanged contents. The clock tick of a file system is up to 2 s
-// (FAT). A file that is rewritten in place within the tick in which it was read looks unchanged. A file younger than settled is therefore
-// read again.
+// settled is the age above which an unchanged modification time means unchanged content. A file that is rewritten in place within the
+// same clock tick in which it was read looks unchanged. The clock tick of a file system is up to 2 s (FAT). So a file that is younger
+// than settled is read again.
 const settled = 2 * time.Second
 
-// A reloaded is a value made from the current contents of files. Without files, the value is always zero.
+// A reloaded is a value that is derived from the current content of files. If there are no files, the value is always zero.
 type reloaded[T any] struct {
 	files   []file
 	parse   func(contents [][]byte) (T, error)
 	onError func(error)
 
-	mu       sync.Mutex // guards everything that follows
+	mu       sync.Mutex // guards all following fields
 	value    T
-	stats    []fs.FileInfo // file infos of the last attempt; nil if it failed
-	contents [][]byte      // last parsed contents
-	young    bool          // a file was not settled at the last attempt
-	told     string        // last error passed to onError
+	stats    []fs.FileInfo // file infos of the last attempt to read; nil if the attempt failed
+	contents [][]byte      // content that was last parsed successfully
+	young    bool          // whether a file was not settled at the last attempt
+	told     string        // last error that was passed to onError
 }
 
 func none[T any]() *reloaded[T] { return new(reloaded[T]) }
@@ -43,7 +43,7 @@ func watch[T any](onError func(error), files []file, parse func([][]byte) (T, er
 	return r, nil
 }
 
-// current returns the value of the files, or their last valid value.
+// current returns the value of the current files. If they are invalid, it returns the last valid value.
 func (r *reloaded[T]) current() T {
 	value, news := r.look()
 	if news != nil && r.onError != nil {
@@ -52,7 +52,7 @@ func (r *reloaded[T]) current() T {
 	return value
 }
 
-// look returns the value, and an error that has not been reported yet.
+// look returns the value, and an error if there is one that has not been reported yet.
 func (r *reloaded[T]) look() (value T, news error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -63,7 +63,7 @@ func (r *reloaded[T]) look() (value T, news error) {
 	return r.value, news
 }
 
-// refresh makes a new value if the files have changed since the last attempt.
+// refresh reads the files and derives the value again if the files have changed since the last attempt.
 func (r *reloaded[T]) refresh() error {
 	if len(r.files) == 0 {
 		return nil
@@ -71,7 +71,7 @@ func (r *reloaded[T]) refresh() error {
 	stats := make([]fs.FileInfo, len(r.files))
 	for i, f := range r.files {
 		var err error
-		if stats[i], err = os.Stat(f.path); err != nil { // Stat follows links, because mounted secrets are replaced by changing a link
+		if stats[i], err = os.Stat(f.path); err != nil { // Stat follows symbolic links, because mounted secrets are replaced by changing a link
 			r.stats = nil
 			return fmt.Errorf("%s %s: %w", f.what, f.path, reason(err))
 		}
@@ -79,7 +79,7 @@ func (r *reloaded[T]) refresh() error {
 	if !r.young && r.stats != nil && slices.EqualFunc(stats, r.stats, same) {
 		return nil
 	}
-	// The stats are taken before the read, so that the next look detects a change during the read.
+	// The file infos are read before the contents, so that the next call detects a change that is made during the read.
 	r.young = slices.ContainsFunc(stats, func(s fs.FileInfo) bool { return time.Since(s.ModTime()) < settled })
 	r.stats = nil
 	contents := make([][]byte, len(r.files))

@@ -11,7 +11,7 @@ import (
 	"op25b/internal/tlsfiles/tlstest"
 )
 
-// shown returns the serial number of the server's certificate.
+// serial returns the serial number of the server's certificate.
 func (m meeting) serial(t *testing.T) *big.Int {
 	t.Helper()
 	if m.client != nil || m.server != nil {
@@ -20,7 +20,7 @@ func (m meeting) serial(t *testing.T) *big.Int {
 	return m.shown.SerialNumber
 }
 
-// Every file of both sides is replaced, and the next connection uses the new one.
+// When a file of either side is replaced, the next connection uses the new file.
 func TestReload(t *testing.T) {
 	us := tlstest.New(t)
 	s, c := us.Dir(t, "switch.example"), us.Dir(t, "controller.example")
@@ -36,7 +36,7 @@ func TestReload(t *testing.T) {
 		t.Error("the server still shows its old certificate")
 	}
 
-	// A new CA for the server, then for the client.
+	// Replace the CA of the server, and then the CA of the client.
 	them := tlstest.New(t)
 	tlstest.Replace(t, s.CA, them.CAPem)
 	if m := meet(t, client, server, "switch.example"); m.client == nil || !strings.Contains(m.client.Error(), "unknown certificate authority") {
@@ -52,8 +52,8 @@ func TestReload(t *testing.T) {
 	meet(t, client, server, "switch.example").serial(t)
 }
 
-// An invalid file is reported once, and the last valid one stays in use. A valid file is used again, and the next fault is
-// reported again.
+// An invalid file is reported once, and the last valid content stays in use. When the file is valid again, it is used, and
+// the next fault is reported again.
 func TestBrokenFileKeepsTheOldOne(t *testing.T) {
 	us := tlstest.New(t)
 	d := us.Dir(t, "switch.example")
@@ -106,7 +106,8 @@ func TestBrokenFileKeepsTheOldOne(t *testing.T) {
 	}
 }
 
-// A file rewritten in place in the clock tick in which it was read has the same time, size and inode.
+// A file that is rewritten in place within the same clock tick in which it was read has the same time, size and inode. The
+// change must be detected nevertheless.
 func TestRewrittenInPlace(t *testing.T) {
 	path := t.TempDir() + "/file"
 	when := time.Now()
@@ -130,7 +131,8 @@ func TestRewrittenInPlace(t *testing.T) {
 		t.Errorf("%q, want what was written in the same tick", got)
 	}
 
-	// An old file is not read again. A file that is read again is parsed only if it has changed.
+	// A file that is older than settled is not read again. A file that is read again is parsed only if its content has
+	// changed.
 	when = when.Add(-time.Hour)
 	write("two")
 	r.current()
@@ -140,7 +142,7 @@ func TestRewrittenInPlace(t *testing.T) {
 	}
 }
 
-// A handshake costs a stat of each file, not a read.
+// BenchmarkCurrent shows that a handshake costs a stat of each file, but no read.
 func BenchmarkCurrent(b *testing.B) {
 	d := tlstest.New(b).Dir(b, "switch.example")
 	old := time.Now().Add(-time.Hour)

@@ -1,9 +1,9 @@
-// Package tlsfiles makes TLS configurations from PEM files and reads the files again when they change. It also checks that
-// plain text is served on loopback only.
+// Package tlsfiles creates TLS configurations from PEM files, and reads the files again when they change. It also checks that plain text
+// is used only on loopback addresses.
 //
-// The package starts no goroutine and no timer: each handshake compares modification time, size and inode of the files with those of the
-// last read. If a file is invalid, missing or expired, the last valid contents stay in use. Open connections are not affected. The package
-// makes no certificates.
+// The package starts neither goroutines nor timers. Instead, each handshake compares the files' modification time, size and inode with
+// those of the last read. If a file is invalid, missing or expired, the last valid content stays in use. Open connections are not
+// affected. The package does not create certificates.
 package tlsfiles
 
 import (
@@ -15,23 +15,23 @@ import (
 
 // Files are the paths of PEM files and the options for their use.
 type Files struct {
-	// CA contains the CAs for the peer's certificate. If it is empty, a client uses the system's CAs, and a server
-	// requests no certificate.
+	// CA is the path of a file with the CAs that verify the peer's certificate. If it is empty, a client uses the system's CAs, and a
+	// server requests no certificate.
 	CA string
-	// Cert contains the local certificate, followed by its intermediates, and Key contains its private key. For a client, both may be
-	// empty.
+	// Cert is the path of a file with the local certificate, followed by its intermediates. Key is the path of its private key. For a
+	// client, both may be empty.
 	Cert, Key string
-	// ServerName is the DNS name or IP address in the server's certificate; empty means the dialed name. crypto/tls does
-	// not pass a dialed IP address to VerifyConnection: callers that dial one set ServerName, or fill in
-	// ConnectionState.ServerName before VerifyConnection. A server ignores it.
+	// ServerName is the DNS name or IP address that the server's certificate must be valid for; empty means the dialed name. crypto/tls
+	// does not pass a dialed IP address to VerifyConnection. A caller that dials an IP address must therefore set ServerName, or set
+	// ConnectionState.ServerName before it calls VerifyConnection. A server ignores ServerName.
 	ServerName string
-	// OnError, if not nil, is called once for each reason why changed files cannot be used. It runs within a handshake.
+	// OnError, if not nil, is called once for each reason why changed files cannot be used. It is called during a handshake.
 	OnError func(error)
 }
 
 // Client returns a configuration for a client. It returns ErrFiles if a file is missing or invalid. VerifyConnection verifies the server
-// against the current CAs; InsecureSkipVerify only disables the verification of crypto/tls, which would use the CAs that were read at the
-// start.
+// against the current CAs. InsecureSkipVerify is set only to disable the verification by crypto/tls, which would use the CAs that were
+// read at the start.
 func Client(f Files) (*tls.Config, error) {
 	roots, err := f.authorities("")
 	if err != nil {
@@ -55,14 +55,14 @@ func Client(f Files) (*tls.Config, error) {
 		if cert := own.current(); cert != nil {
 			return cert, nil
 		}
-		return new(tls.Certificate), nil // no certificate: the server decides whether to continue
+		return new(tls.Certificate), nil // send no certificate; the server decides whether to continue
 	}
 	return config, nil
 }
 
-// Server returns a configuration for a server. It returns ErrFiles if a file is missing or invalid. With a CA, a client certificate is
-// verified if the client sends one. With requireClientCert, the client must send a certificate. The configuration offers HTTP/2 and
-// HTTP/1.1.
+// Server returns a configuration for a server. It returns ErrFiles if a file is missing or invalid. If CA is set, the certificate of a
+// client is verified if the client sends one. If requireClientCert is set, the client must send a certificate. The configuration offers
+// HTTP/2 and HTTP/1.1.
 func Server(f Files, requireClientCert bool) (*tls.Config, error) {
 	switch {
 	case f.Cert == "" && f.Key == "":
@@ -97,8 +97,9 @@ func Server(f Files, requireClientCert bool) (*tls.Config, error) {
 	return config, nil
 }
 
-// Authorities returns a function that returns the current CAs in a file. Callers use it to verify certificates again after the handshake.
-// If the file is invalid, the last valid CAs stay in use; the TLS configuration that uses the same file reports the error.
+// Authorities returns a function that returns the current CAs in the file ca. Callers use it to verify certificates again after the
+// handshake. If the file becomes invalid, the last valid CAs stay in use. This error is not reported here, because the TLS configuration
+// that uses the same file reports it.
 func Authorities(ca string) (func() *x509.CertPool, error) {
 	pool, err := Files{CA: ca}.authorities("client ")
 	if err != nil {
@@ -107,12 +108,12 @@ func Authorities(ca string) (func() *x509.CertPool, error) {
 	return pool.current, nil
 }
 
-// base returns a configuration that follows RFC 9325: TLS 1.3 if both sides have it, and TLS 1.2 only with forward secrecy and
-// authenticated encryption (sections 3.1.1 and 4.2).
+// base returns a configuration that follows RFC 9325. It uses TLS 1.3 if both sides support it. It uses TLS 1.2 only with forward secrecy
+// and authenticated encryption (sections 3.1.1 and 4.2).
 func base() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
-		CipherSuites: []uint16{ // TLS 1.2 only
+		CipherSuites: []uint16{ // used only for TLS 1.2
 			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
 			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
 			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
@@ -120,7 +121,7 @@ func base() *tls.Config {
 	}
 }
 
-// verifyServer verifies a server as crypto/tls does without InsecureSkipVerify.
+// verifyServer verifies a server's certificate in the same way as crypto/tls without InsecureSkipVerify.
 func verifyServer(chain []*x509.Certificate, name string, roots *x509.CertPool) error {
 	if len(chain) == 0 {
 		return &tls.CertificateVerificationError{Err: errors.New("the server sent no certificate")}

@@ -14,14 +14,14 @@ import (
 	"op25b/internal/tlsfiles/tlstest"
 )
 
-// A meeting is the result of one connection.
+// A meeting is the result of one connection between a client and a server.
 type meeting struct {
 	client, server error
-	shown          *x509.Certificate // of the server; nil if the handshake failed
+	shown          *x509.Certificate // certificate of the server; nil if the handshake failed
 	state          tls.ConnectionState
 }
 
-// meet makes a client dial a server by name, and read one byte from it.
+// meet makes a client connect to a server by name and read one byte from it.
 func meet(t *testing.T, client, server *tls.Config, name string) meeting {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -91,7 +91,7 @@ func TestMutual(t *testing.T) {
 	}
 }
 
-// Each side refuses a peer with the wrong certificate, and the error names the reason.
+// Each side refuses a peer without a valid certificate, and the error contains the reason.
 func TestRefusals(t *testing.T) {
 	us, others := tlstest.New(t), tlstest.New(t)
 	d := us.Dir(t, "switch.example")
@@ -109,7 +109,7 @@ func TestRefusals(t *testing.T) {
 	for _, tt := range []struct {
 		name           string
 		client, server *tls.Config
-		want           string // part of the client's error; empty means success
+		want           string // expected part of the client's error; empty means that no error is expected
 	}{
 		{"no client certificate", anonymous, mutual, "tls: certificate required"},
 		{"a client certificate is not needed", anonymous, optional, ""},
@@ -136,7 +136,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// crypto/tls passes a dialed name to the verifier, but not a dialed address.
+// crypto/tls passes a dialed name to VerifyConnection, but not a dialed IP address.
 func TestServerByAddress(t *testing.T) {
 	us := tlstest.New(t)
 	d := us.Dir(t, "192.0.2.1")
@@ -152,7 +152,7 @@ func TestServerByAddress(t *testing.T) {
 	}
 }
 
-// HTTP/2 is offered whatever gRPC and HTTP servers do with the configuration.
+// The configuration itself offers HTTP/2, so that this does not depend on gRPC or the HTTP server.
 func TestServerOffersHTTP2(t *testing.T) {
 	d := tlstest.New(t).Dir(t, "switch.example")
 	server := must(t)(Server(Files{Cert: d.Cert, Key: d.Key}, false))
@@ -163,7 +163,7 @@ func TestServerOffersHTTP2(t *testing.T) {
 	}
 }
 
-// Cipher suites that RFC 9325 calls weak are not negotiated with a client that has TLS 1.2 only.
+// If a client supports only TLS 1.2, cipher suites that RFC 9325 calls weak are not negotiated.
 func TestTLS12IsAuthenticatedEncryption(t *testing.T) {
 	d := tlstest.New(t).Dir(t, "switch.example")
 	server := must(t)(Server(Files{Cert: d.Cert, Key: d.Key}, false))
@@ -178,7 +178,8 @@ func TestTLS12IsAuthenticatedEncryption(t *testing.T) {
 	}
 }
 
-// A client is verified on every connection, against the current CAs.
+// A client is verified against the current CAs at every connection, because sessions are never
+// resumed.
 func TestNoResumption(t *testing.T) {
 	d := tlstest.New(t).Dir(t, "switch.example")
 	server := must(t)(Server(Files{CA: d.CA, Cert: d.Cert, Key: d.Key}, true))

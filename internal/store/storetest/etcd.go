@@ -1,4 +1,5 @@
-// Package storetest runs an etcd for tests, which can stop it, restore an earlier state and replace it, all at the same address.
+// Package storetest runs an etcd for tests. A test can stop this etcd, restore an earlier state of it, or replace it by another etcd at
+// the same address.
 package storetest
 
 import (
@@ -23,7 +24,7 @@ type Etcd struct {
 	etcd   *embed.Etcd
 }
 
-// Start starts an etcd and ends it with the test.
+// Start starts an etcd and stops it at the end of the test.
 func Start(t testing.TB) *Etcd {
 	t.Helper()
 	e := &Etcd{t: t, client: loopback(t), peer: url.URL{Scheme: "unix", Host: "nobody"}, dir: filepath.Join(t.TempDir(), "etcd"), token: "one"}
@@ -32,7 +33,7 @@ func Start(t testing.TB) *Etcd {
 	return e
 }
 
-// Endpoint returns the address for clients, which never changes.
+// Endpoint returns the address for clients. The address never changes.
 func (e *Etcd) Endpoint() string { return e.client.Host }
 
 // Save stops the etcd, copies its data, and starts it again. It returns the directory of the copy.
@@ -47,8 +48,8 @@ func (e *Etcd) Save() (saved string) {
 	return saved
 }
 
-// Restore replaces the data of the etcd by a copy, as if a snapshot were restored on the same machine. The cluster id stays the same, and
-// the revisions are those of the copy.
+// Restore replaces the data of the etcd by a copy, as if a snapshot were restored on the same machine. The cluster id stays the same. The
+// revisions are those of the copy.
 func (e *Etcd) Restore(saved string) {
 	e.t.Helper()
 	e.stop()
@@ -61,7 +62,7 @@ func (e *Etcd) Restore(saved string) {
 	e.start()
 }
 
-// Empty replaces the etcd by an empty one, with the same cluster id or, if otherCluster is set, another one.
+// Empty replaces the etcd by an empty etcd. The cluster id stays the same, unless otherCluster is set.
 func (e *Etcd) Empty(otherCluster bool) {
 	e.t.Helper()
 	e.stop()
@@ -74,7 +75,7 @@ func (e *Etcd) Empty(otherCluster bool) {
 	e.start()
 }
 
-// Stop stops etcd. Begin starts etcd again.
+// Stop stops the etcd. Begin starts it again.
 func (e *Etcd) Stop() { e.stop() }
 
 // Begin starts the etcd again after Stop.

@@ -1,4 +1,4 @@
-// Package tlstest issues certificates for tests, into files. It is for tests only.
+// Package tlstest issues certificates for tests and writes them to files.
 package tlstest
 
 import (
@@ -42,7 +42,8 @@ func New(t testing.TB) *Authority {
 	return &Authority{encode("CERTIFICATE", der), cert, key}
 }
 
-// Issue returns a certificate and its key in PEM. name is a DNS name or an IP address. The certificate is valid for clients and servers.
+// Issue returns a certificate and its key in PEM. name is the DNS name or IP address of its holder. The certificate is valid for clients
+// and for servers.
 func (a *Authority) Issue(t testing.TB, name string, notAfter time.Time) (cert, key []byte) {
 	t.Helper()
 	private := newKey(t)
@@ -70,7 +71,7 @@ func (a *Authority) Issue(t testing.TB, name string, notAfter time.Time) (cert, 
 // A Dir contains the paths of ca.pem, cert.pem and key.pem in one directory.
 type Dir struct{ CA, Cert, Key string }
 
-// Dir issues a certificate for name, valid for a day, and writes it to a new temporary directory.
+// Dir issues a certificate for name that is valid for a day. It writes the certificate, its key and the CA to a new temporary directory.
 func (a *Authority) Dir(t testing.TB, name string) Dir {
 	t.Helper()
 	folder := t.TempDir()
@@ -88,7 +89,7 @@ func (a *Authority) Renew(t testing.TB, d Dir, name string) {
 	Replace(t, d.Cert, cert)
 }
 
-// Replace replaces a file as certificate tools do: it writes a new file beside it and renames the new file.
+// Replace replaces a file in the same way as certificate tools: it writes a new file in the same directory and renames it.
 func Replace(t testing.TB, path string, content []byte) {
 	t.Helper()
 	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
