@@ -51,20 +51,20 @@ func TestTroubleshootingQuotesMessages(t *testing.T) {
 				from += i + len(text)
 			}
 		}
-		for i := range message { // a text that the page cuts off with three dots
+		for i := range message { // find texts that the page cuts off with three dots
 			cut, _, dots := strings.Cut(message[i:], "...")
 			if cut = strings.TrimSpace(cut); dots && strings.Contains(cut, " ") && slices.ContainsFunc(texts, func(text string) bool { return strings.HasPrefix(text, cut) }) {
 				copy(known[i:], strings.Repeat("_", len(cut)))
 			}
 		}
-		left := strings.ReplaceAll(string(known), " ", "  ") // so that words next to each other both match
+		left := strings.ReplaceAll(string(known), " ", "  ") // the pattern must match adjacent words
 		for _, w := range word.FindAllStringSubmatch(left, -1) {
 			t.Errorf("docs/troubleshooting.md quotes %q, and no text of the product has %q there", message, w[1])
 		}
 	}
 }
 
-// productTexts returns what stands between the verbs of all string literals of the product.
+// productTexts returns the parts of the product's string literals that formatting verbs and newlines separate.
 func productTexts(t *testing.T) []string {
 	t.Helper()
 	verb := regexp.MustCompile(`%[-+#0-9.\[\]*]*[a-zA-Z]|\n`)
@@ -75,7 +75,7 @@ func productTexts(t *testing.T) []string {
 			switch {
 			case err != nil || d.IsDir() || filepath.Ext(path) != ".go":
 				return err
-			case strings.HasSuffix(path, "_test.go") && root != "../e2e": // messages of tests are the end-to-end tests'
+			case strings.HasSuffix(path, "_test.go") && root != "../e2e": // of the tests, only the end-to-end tests print messages that users see
 				return nil
 			}
 			source, err := os.ReadFile(path)

@@ -148,7 +148,7 @@ var (
 	testName    = regexp.MustCompile(`^(?:Test|Benchmark|Fuzz)[A-Z]\w*$`)
 )
 
-// check returns what is wrong with the names in the code of a page: its fenced blocks, and the spans between backticks.
+// check returns the faults of the names in a page's code, that is, in its fenced blocks and in its spans between backticks.
 func (n *names) check(page string) []string {
 	var faults []string
 	add := func(fault string) {
@@ -192,7 +192,7 @@ func (n *names) check(page string) []string {
 	return faults
 }
 
-// command checks the calls of op25b and of go test in a line.
+// command checks the calls of op25b and go test in a line. It passes each fault to add.
 func (n *names) command(line string, add func(string)) {
 	line = strings.ReplaceAll(line, "go run ./controller", "op25b")
 	for _, m := range op25bCall.FindAllStringSubmatch(line, -1) {
@@ -242,7 +242,8 @@ func (n *names) command(line string, add func(string)) {
 	}
 }
 
-// hasTest reports whether a folder ("" and ./... are all of them) has a test of a kind that the pattern of -run matches.
+// hasTest reports whether a folder contains a test of the given kind whose name matches the pattern of -run. The folders "" and ./... stand for
+// all folders.
 func (n *names) hasTest(folder, pattern, kind string) bool {
 	pattern, _, _ = strings.Cut(pattern, "/")
 	matched, err := regexp.Compile(pattern)
@@ -262,7 +263,7 @@ func (n *names) hasTest(folder, pattern, kind string) bool {
 
 var ownPath = regexp.MustCompile(`^(\./)?(\.ci|controller|docs|e2e|examples|internal|p4src|proto|tools)(/[\w.*/{},-]*)?$`)
 
-// path checks a path of the repository; anything else is none.
+// path returns a fault if name is a path in the repository that does not exist, and an empty string otherwise.
 func (n *names) path(name string) string {
 	if !ownPath.MatchString(name) {
 		return ""
@@ -279,7 +280,7 @@ var (
 	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
 )
 
-// links returns the links of a page that lead nowhere in the repository.
+// links returns a fault for each link on a page whose file or heading does not exist in the repository.
 func links(page, text string, anchors map[string][]string) []string {
 	var faults []string
 	for _, m := range link.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
@@ -300,7 +301,7 @@ func links(page, text string, anchors map[string][]string) []string {
 	return faults
 }
 
-// headings returns the anchors that a page's headings get on GitHub.
+// headings returns the anchors that GitHub generates for a page's headings.
 func headings(t *testing.T, page string) []string {
 	t.Helper()
 	text, err := os.ReadFile(page)
@@ -315,7 +316,7 @@ func headings(t *testing.T, page string) []string {
 	return all
 }
 
-// TestPagesAreFound: README leads to every page, and developing.md describes every package.
+// TestPagesAreFound verifies that README.md links to every page, and that docs/developing.md describes every package.
 func TestPagesAreFound(t *testing.T) {
 	read := func(path string) string {
 		text, err := os.ReadFile(path)

@@ -127,7 +127,7 @@ type Rule struct {
 type Exemption struct {
 	Line    string       `json:"line,omitempty"`
 	Prefix  netip.Prefix `json:"prefix,omitzero"`
-	Expires time.Time    `json:"expires"` // the moment at which the exemption ends
+	Expires time.Time    `json:"expires"` // the time at which the exemption ends
 	Owner   string       `json:"owner,omitempty"`
 	Reason  string       `json:"reason,omitempty"`
 	Ticket  string       `json:"ticket,omitempty"`
