@@ -20,7 +20,7 @@ type benchFlow struct {
 	src6, dst6 netip.Addr
 }
 
-// Protocol numbers.
+// IP protocol numbers, EtherTypes and PPP protocol numbers.
 const (
 	nextHopByHop    = 0
 	nextIPv4        = 4

@@ -33,7 +33,7 @@ const (
 type childConfig struct {
 	Kind      string
 	Name      string
-	Endpoints []string `json:",omitempty"` // of the cluster, for a controller
+	Endpoints []string `json:",omitempty"` // the etcd endpoints, for a controller
 	Clock     string   `json:",omitempty"` // the file with the offset of a controller's clock
 }
 

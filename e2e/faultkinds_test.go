@@ -61,7 +61,7 @@ type round struct {
 type figures struct {
 	rounds    map[string]int
 	takeovers []time.Duration
-	refused   int // late writes
+	refused   int // the number of late writes that were refused
 }
 
 // any returns one of the given switches. It returns bmv2 if bmv2 is among them.

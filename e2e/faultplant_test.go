@@ -50,7 +50,7 @@ type plant struct {
 	disk        *disk // the disk that etcd's members store on; nil if the process may not mount one
 	endpoints   []string
 	cluster     map[string]string
-	members     []*node // of etcd
+	members     []*node // the etcd members
 	controllers []*node
 	switches    []*edge
 	store       *store.Store

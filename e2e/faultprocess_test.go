@@ -28,7 +28,7 @@ type process struct {
 // A journal keeps the newest log lines of a daemon across restarts.
 type journal struct {
 	mu      sync.Mutex // guards the fields below
-	lines   []string   // the newest
+	lines   []string   // the newest lines
 	first   int        // the line number of lines[0]
 	partial []byte
 	changed chan struct{} // closed and replaced for each line

@@ -42,7 +42,7 @@ type observer struct {
 
 	mu      sync.Mutex // guards the fields below
 	claims  []claim
-	answers map[string]int // by surface
+	answers map[string]int // the number of replies, by kind of report
 	wrong   []string
 }
 

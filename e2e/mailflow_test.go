@@ -57,11 +57,11 @@ func TestMailFlows(t *testing.T) {
 		d.through(t, []sent{
 			{1, tcp4(t, subscriberMAC, serverMAC, bot, mx, 40000, 25, flagSYN)},
 			{1, tcp4(t, subscriberMAC, serverMAC, bot, mx, 40001, 25, flagSYN)},     // the same flow again
-			{1, tcp4(t, subscriberMAC, serverMAC, bot, mx2, 40002, 25, flagACK)},    // opens nothing
+			{1, tcp4(t, subscriberMAC, serverMAC, bot, mx2, 40002, 25, flagACK)},    // opens no connection
 			{1, tcp4(t, subscriberMAC, serverMAC, bot, relay, 40003, 25, flagSYN)},  // permitted
 			{1, tcp4(t, subscriberMAC, serverMAC, exempt, mx2, 40004, 25, flagSYN)}, // permitted
 			{1, tcp4(t, subscriberMAC, serverMAC, bot, mx, 40005, 587, flagSYN)},    // permitted
-			{1, tcp4(t, subscriberMAC, serverMAC, bot, mx, 40006, 443, flagSYN)},    // no mail
+			{1, tcp4(t, subscriberMAC, serverMAC, bot, mx, 40006, 443, flagSYN)},    // not mail
 			{2, tcp4(t, other, serverMAC, home, mx, 40000, 25, flagSYN)},
 			{11, tcp4(t, serverMAC, subscriberMAC, mx2, bot, 25, 40000, flagSYN|flagACK)},
 		})
@@ -114,7 +114,7 @@ func TestLineMail(t *testing.T) {
 			{11, tcp4(t, serverMAC, other, mx, home, 25, 40000, synAck)},                 // the reply, monitored
 			{11, tcp4(t, serverMAC, other, mx, home, 25, 40000, flagACK)},                // monitored
 			{11, tcp4(t, serverMAC, other, mx2, home, 25, 40000, synAck)},                // unsolicited, because no SYN went to this server; monitored
-			{2, tcp4(t, other, serverMAC, home, mx, 40001, 443, flagSYN)},                // no mail
+			{2, tcp4(t, other, serverMAC, home, mx, 40001, 443, flagSYN)},                // not mail
 			{11, tcp4(t, serverMAC, pipeline.MAC{2, 0, 0, 0, 2, 9}, mx, home, 25, 1, 0)}, // flooded, because no known line has the MAC address
 		})
 		want := map[pipeline.LineIndex][4]int64{ // packets passed, monitored, stopped and unsolicited, by line

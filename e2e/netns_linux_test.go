@@ -31,7 +31,7 @@ type namespace struct {
 func onThread(f func() error) error {
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // permanently
+		runtime.LockOSThread() // the thread ends with the goroutine, because it is never unlocked
 		done <- f()
 	}()
 	return <-done

@@ -39,7 +39,7 @@ type sample struct {
 // A changed is a change of the intent that was stored between began and ended.
 type changed struct {
 	*intent.Intent
-	store        string // its identity
+	store        string // the store's identity
 	began, ended time.Time
 }
 

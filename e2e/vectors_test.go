@@ -260,7 +260,7 @@ type bmv2Vectors struct {
 	path     string
 	setting  *vectorSetting
 	cells    []cell
-	entities []*p4v1.Entity // of cells
+	entities []*p4v1.Entity // the entities that read cells
 	running  scope
 	device   *device
 }

@@ -24,7 +24,7 @@ func TestUnitIsStartedAgain(t *testing.T) {
 // TestUnitIsConfined verifies that systemd rates the exposure of the unit at 2.0 or less, on a scale from 0 (confined) to 10
 // (exposed).
 func TestUnitIsConfined(t *testing.T) {
-	const most = "20" // tenths
+	const most = "20" // in tenths
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "SKIPPED TestUnitIsConfined: systemd-analyze is not here: install Debian's package systemd")

@@ -157,7 +157,7 @@ func ruleKind(id uint8) string {
 // family returns the IP versions of the headers around an ICMP error, such as "IPv4" or "IPv6 in IPv4".
 func family(frame []byte) string {
 	at := 12
-	for ; frame[at] != 0x08 && frame[at] != 0x86 && (frame[at] != 0x88 || frame[at+1] != 0x64); at += 4 { // tags
+	for ; frame[at] != 0x08 && frame[at] != 0x86 && (frame[at] != 0x88 || frame[at+1] != 0x64); at += 4 { // skip tags
 	}
 	if at += 2; frame[at-1] == 0x64 {
 		at += 8

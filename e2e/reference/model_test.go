@@ -308,7 +308,7 @@ func TestForwarding(t *testing.T) {
 func TestUntaggedIsNoVLAN(t *testing.T) {
 	p, inv := fixture(t)
 	p.Exemptions = nil
-	inv.Switches[0].Lines = inv.Switches[0].Lines[:4] // without office
+	inv.Switches[0].Lines = inv.Switches[0].Lines[:4] // remove office, the second untagged line
 	m := reference.New(p, inv, "edge", "now", noon())
 	for _, frame := range [][]byte{down(macNobody, unhex("0806")), down(macNobody, tag(0x8100, 0), unhex("0806")), down(macNobody, unhex("0806"))[:13]} {
 		if d := m.Decide(0, 3, frame); d.Way != reference.DownFlood || len(d.Out) != 3 {

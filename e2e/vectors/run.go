@@ -29,7 +29,7 @@ type Output struct {
 // Counters contains the values of a switch's counters.
 type Counters struct {
 	Rules map[RuleCell]Count
-	Lines map[LineCell]uint64 // frames
+	Lines map[LineCell]uint64 // numbers of frames
 }
 
 // A RuleCell identifies the counter of a rule on a port.

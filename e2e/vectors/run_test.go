@@ -10,7 +10,7 @@ import (
 
 // A fake is a switch that behaves as the vectors expect. spoil can change each result.
 type fake struct {
-	loads []string // phases
+	loads []string // the phases that were loaded
 	want  map[string]Want
 	spoil func(out *[]Output, c *Counters)
 	c     Counters

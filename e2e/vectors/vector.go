@@ -24,7 +24,7 @@ type Vector struct {
 // A Step is one frame and its expected result.
 type Step struct {
 	At     Pos
-	In     uint32 // input port
+	In     uint32 // the input port
 	Layers string // the frame's layers, as written in the file
 	Frame  []byte
 	Want   Want
@@ -48,7 +48,7 @@ type Want struct {
 // A Leg is a leg of the filter, with the name that a policy uses.
 type Leg string
 
-// The legs.
+// The legs, with the names that a policy uses.
 const (
 	UpDst   Leg = "up_dst"
 	UpSrc   Leg = "up_src"

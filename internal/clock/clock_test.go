@@ -58,7 +58,7 @@ func TestJump(t *testing.T) {
 			if got := c.Now(); !got.Equal(noon.Add(time.Minute + time.Hour)) {
 				t.Errorf("an hour later it is %v", got)
 			}
-			m.offset = 2 * time.Second // set right
+			m.offset = 2 * time.Second // the clock is corrected
 			if got := c.Dates(); !got.Equal(m.wall()) || c.Hold().Reason != None {
 				t.Errorf("set right, dates are in force up to %v: %v", got, c.Hold())
 			}
@@ -95,7 +95,7 @@ func TestBegun(t *testing.T) {
 	c := clockOf(t, m)
 	c.Begun(noon)
 	<-c.Changed()
-	c.Begun(noon.Add(-time.Hour)) // nothing new
+	c.Begun(noon.Add(-time.Hour)) // an earlier date changes nothing
 	if !c.Dates().Equal(noon) || !c.Now().Equal(noon) {
 		t.Errorf("dates up to %v, now %v", c.Dates(), c.Now())
 	}

@@ -47,7 +47,7 @@ type datagram struct {
 
 // An encapsulation describes all headers between a frame's MAC addresses and its datagram.
 type encapsulation struct {
-	tags     [2]tag // outermost first
+	tags     [2]tag // the outermost tag first
 	session  uint16 // the PPPoE session id; 0 means no session
 	softwire softwire
 }

@@ -137,7 +137,7 @@ func TestEdgeForgetsTheLongestSilent(t *testing.T) {
 	}{
 		{1, 10, map[byte]uint16{1: 10}},
 		{2, 20, map[byte]uint16{1: 10, 2: 20}},
-		{1, 11, map[byte]uint16{1: 11, 2: 20}}, // moved
+		{1, 11, map[byte]uint16{1: 11, 2: 20}}, // a known subscriber has another path
 		{3, 30, map[byte]uint16{1: 11, 3: 30}},
 		{4, 40, map[byte]uint16{3: 30, 4: 40}},
 	} {
