@@ -70,15 +70,15 @@ func (r *readings) Close() error { return r.client.Close() }
 
 // read returns the ACL counters of every interface. The key is the interface's name.
 func (r *readings) read(ctx context.Context) (map[string]ruleCounts, error) {
-	snapshot, err := r.client.Once(ctx)
+	reading, err := r.client.Once(ctx)
 	if err != nil {
 		return nil, err
 	}
 	all := map[string]ruleCounts{}
-	for name, in := range snapshot.Interfaces {
-		all[name] = ruleCounts{}
-		for key, n := range in.ACL {
-			all[name][key.SequenceID] = count{n.Packets.Value, n.Octets.Value}
+	for _, in := range reading.Interfaces {
+		all[in.Name] = ruleCounts{}
+		for _, e := range in.ACL {
+			all[in.Name][e.SequenceID] = count{e.Packets, e.Octets}
 		}
 	}
 	return all, nil

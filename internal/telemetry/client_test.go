@@ -34,48 +34,22 @@ func TestOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := func(v uint64) Counter { return Counter{Value: v, At: stamp, Seen: came} }
-	want := &Snapshot{Interfaces: map[string]*Interface{
-		"access-1": {
-			Name: "access-1", Port: 1, IfIndex: 12, Oper: "UP",
-			Counters: Counters{
-				InPkts: n(1), InOctets: n(2), InDiscards: n(3), InErrors: n(4),
-				OutPkts: n(5), OutOctets: n(18446744073709551615), OutDiscards: n(7), OutErrors: n(8),
-			},
-			ACL: map[ACLKey]ACLEntry{{"op25b", "ACL_MIXED", 3}: {Packets: n(8), Octets: n(480)}},
+	want := []Interface{
+		{
+			Name: "access-1", Port: 1, IfIndex: 12, Oper: "UP", Counters: [numCounters]uint64{1, 2, 3, 4, 5, 18446744073709551615, 7, 8},
+			Reported: [numCounters]bool{true, true, true, true, true, true, true, true},
+			ACL:      []ACLCount{{ACLKey{"op25b", "ACL_MIXED", 3}, Count{8, 480}}}, At: stamp, Seen: came,
 		},
-		"network": {Name: "network", Port: 2, Oper: "DOWN"},
-	}}
-	if d := cmp.Diff(want, got); d != "" {
+		{Name: "network", Port: 2, Oper: "DOWN"},
+	}
+	if d := cmp.Diff(want, got.Interfaces); d != "" {
 		t.Errorf("want - got +:\n%s", d)
 	}
-	if e, ok := got.Interfaces["access-1"].Entry("op25b", 3); !ok || e.Packets.Value != 8 {
+	if e, ok := got.Interface("access-1").Entry("op25b", 3); !ok || e.Packets != 8 {
 		t.Errorf("entry 3 of access-1: %v, %v", e, ok)
 	}
-	if got.Interfaces["access-9"] != nil {
-		t.Error("an interface that is not there has an entry")
-	}
-	if got.Interfaces["network"].Counters.InPkts.Known() {
-		t.Error("a counter that is not served is known")
-	}
-}
-
-func TestOnceOfOneSet(t *testing.T) {
-	src := newSource(port("a", 1, 1, openconfig.ACLEntry{SequenceID: 3, MatchedPackets: 8}))
-	addr := listen(t, newServer(t, src))
-	for set, want := range map[string]int{"op25b": 1, "other": 0, "": 1} {
-		c, err := Dial(t.Context(), addr, Options{ACLSet: set})
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := c.Once(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := len(got.Interfaces["a"].ACL); n != want {
-			t.Errorf("set %q: %d entries, want %d", set, n, want)
-		}
-		c.Close()
+	if _, ok := got.Interface("access-1").Entry("op25b", 4); ok || got.Interface("access-9") != nil {
+		t.Error("an entry or interface that is not there was found")
 	}
 }
 
@@ -124,21 +98,17 @@ func TestForeignTarget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, second := time.Unix(0, 1), time.Unix(0, 2)
 	want := &Interface{
-		Name: "eth0", Oper: "UP",
-		Counters: Counters{
-			InPkts:    Counter{18446744073709551615, first, came},
-			InOctets:  Counter{12, first, came},
-			OutPkts:   Counter{42, first, came},
-			OutOctets: Counter{43, first, came},
-		},
-		ACL: map[ACLKey]ACLEntry{{"s", "ACL_IPV4", 10}: {Counter{5, second, came}, Counter{300, second, came}}},
+		Name: "eth0", Oper: "UP", At: time.Unix(0, 2), Seen: came,
+		ACL: []ACLCount{{ACLKey{"s", "ACL_IPV4", 10}, Count{5, 300}}},
 	}
-	if d := cmp.Diff(want, got.Interfaces["eth0"]); d != "" {
+	for counter, v := range map[int]uint64{InPkts: 18446744073709551615, InOctets: 12, OutPkts: 42, OutOctets: 43} {
+		want.Counters[counter], want.Reported[counter] = v, true
+	}
+	if d := cmp.Diff(want, got.Interface("eth0")); d != "" {
 		t.Errorf("want - got +:\n%s", d)
 	}
-	if got.Rejected != 3 || got.FirstRejected != `/interfaces/interface[name=eth0]/state/counters/in-errors: "many"` {
+	if got.Rejected != 3 || got.FirstRejected != `/interfaces/interface[name=eth0]/state/counters/in-errors: "many": must be a number of 64 bits` {
 		t.Errorf("rejected %d, first %s; want the errors, the negative number and the torn JSON", got.Rejected, got.FirstRejected)
 	}
 }
@@ -154,7 +124,7 @@ func TestOnceRefusals(t *testing.T) {
 		{"no sync response", &foreign{encodings: proto, answer: func(*gpb.SubscriptionList, gpb.GNMI_SubscribeServer) error { return nil }}, ErrNotSynced},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c, err := New(listen(t, tc.f), Options{})
+			c, err := NewClient(listen(t, tc.f), Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -182,19 +152,19 @@ func TestOnceAfterAnOutage(t *testing.T) {
 		t.Errorf("nobody there: %v", err)
 	}
 	p := &place{}
-	c := p.client(t, Options{})
+	c := p.client(t)
 	for range 3 {
 		if _, err := c.Once(t.Context()); status.Code(err) != codes.Unavailable {
 			t.Errorf("nobody there: %v", err)
 		}
 	}
-	stop := p.serve(newServer(t, newSource(port("a", 1, 5))))
+	stop := p.serve(newServer(t, newSource(linkOf("a", 1, 5))))
 	defer stop()
 	got, err := c.Once(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Interfaces["a"].Counters.InPkts.Value != 5 {
-		t.Errorf("got %v", got.Interfaces["a"])
+	if got.Interface("a").Counters[InPkts] != 5 {
+		t.Errorf("got %v", got.Interface("a"))
 	}
 }

@@ -49,9 +49,9 @@ func (p *place) serve(s gpb.GNMIServer) (stop func()) {
 	}
 }
 
-func (p *place) client(t *testing.T, opts Options) *Client {
-	t.Helper()
-	opts.DialOptions = append(opts.DialOptions, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+// dial is the option with which clients connect to the place.
+func (p *place) dial() grpc.DialOption {
+	return grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 		p.mu.Lock()
 		lis := p.lis
 		p.mu.Unlock()
@@ -59,8 +59,13 @@ func (p *place) client(t *testing.T, opts Options) *Client {
 			return nil, errors.New("nobody there")
 		}
 		return lis.DialContext(ctx)
-	}))
-	c, err := New("passthrough:///place", opts)
+	})
+}
+
+// client returns a client of the place.
+func (p *place) client(t *testing.T) *Client {
+	t.Helper()
+	c, err := NewClient("passthrough:///place", Options{DialOptions: []grpc.DialOption{p.dial()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +125,7 @@ func (s *source) set(interfaces ...openconfig.Interface) {
 	}
 }
 
-func port(name string, number uint32, frames uint64, acl ...openconfig.ACLEntry) openconfig.Interface {
+func linkOf(name string, number uint32, frames uint64, acl ...openconfig.ACLEntry) openconfig.Interface {
 	return openconfig.Interface{Name: name, Port: number, Oper: openconfig.OperUp, Counters: &openconfig.InterfaceCounters{InPkts: frames}, ACL: acl}
 }
 

@@ -1,12 +1,154 @@
 package telemetry
 
 import (
-	"maps"
+	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
+	"google.golang.org/protobuf/encoding/protowire"
 )
+
+// Bounds of a path from a target. No collected path has more than 9 elements or 3 keys in one.
+const (
+	maxElems = 32
+	maxKeys  = 8
+)
+
+// An elem is one element of a path, with names that are not qualified by a module. It may share memory with the message that it is from.
+type elem struct {
+	name []byte
+	keys []key
+}
+
+type key struct{ name, value []byte }
+
+// key returns the value of a key, or nil.
+func (e *elem) key(name string) []byte {
+	for _, k := range e.keys {
+		if string(k.name) == name {
+			return k.value
+		}
+	}
+	return nil
+}
+
+// local removes the module from a name or an identity: openconfig-acl:ACL_MIXED becomes ACL_MIXED.
+func local(name []byte) []byte {
+	return name[bytes.LastIndexByte(name, ':')+1:]
+}
+
+// The field numbers of gnmi.Path, gnmi.PathElem and their map entries (gnmi.proto).
+const (
+	pathElem  = 3
+	elemName  = 1
+	elemKey   = 2
+	entryKey  = 1
+	entryText = 2
+)
+
+// parsePath appends the elements of an encoded gnmi.Path to path.
+func parsePath(b []byte, path []elem) ([]elem, error) {
+	for len(b) > 0 {
+		num, typ, value, n := field(b)
+		if n < 0 {
+			return nil, protowire.ParseError(n)
+		}
+		b = b[n:]
+		if num != pathElem || typ != protowire.BytesType {
+			continue // origin, target, and the deprecated field element
+		}
+		if len(path) == maxElems {
+			return nil, fmt.Errorf("a path of more than %d elements", maxElems)
+		}
+		e, err := parseElem(value)
+		if err != nil {
+			return nil, err
+		}
+		path = append(path, e)
+	}
+	return path, nil
+}
+
+// parseElem parses an encoded gnmi.PathElem.
+func parseElem(b []byte) (e elem, err error) {
+	for len(b) > 0 {
+		num, typ, value, n := field(b)
+		if n < 0 {
+			return e, protowire.ParseError(n)
+		}
+		b = b[n:]
+		switch {
+		case typ != protowire.BytesType:
+		case num == elemName:
+			e.name = local(value)
+		case num == elemKey:
+			if len(e.keys) == maxKeys {
+				return e, fmt.Errorf("a path element with more than %d keys", maxKeys)
+			}
+			var k key
+			for len(value) > 0 {
+				num, typ, text, n := field(value)
+				if n < 0 {
+					return e, protowire.ParseError(n)
+				}
+				value = value[n:]
+				switch {
+				case typ != protowire.BytesType:
+				case num == entryKey:
+					k.name = local(text)
+				case num == entryText:
+					k.value = text
+				}
+			}
+			e.keys = append(e.keys, k)
+		}
+	}
+	return e, nil
+}
+
+// field returns the next field of an encoded message; the content of value is meaningful for the BytesType only. n is negative for an
+// invalid encoding.
+func field(b []byte) (num protowire.Number, typ protowire.Type, value []byte, n int) {
+	num, typ, n = protowire.ConsumeTag(b)
+	if n < 0 {
+		return 0, 0, nil, n
+	}
+	if typ == protowire.BytesType {
+		value, m := protowire.ConsumeBytes(b[n:])
+		if m < 0 {
+			return 0, 0, nil, m
+		}
+		return num, typ, value, n + m
+	}
+	m := protowire.ConsumeFieldValue(num, typ, b[n:])
+	if m < 0 {
+		return 0, 0, nil, m
+	}
+	return num, typ, nil, n + m
+}
+
+// elemsOf converts the elements of paths.
+func elemsOf(paths ...*gpb.Path) ([]elem, error) {
+	var out []elem
+	for _, p := range paths {
+		if len(out)+len(p.GetElem()) > maxElems {
+			return nil, fmt.Errorf("a path of more than %d elements", maxElems)
+		}
+		for _, e := range p.GetElem() {
+			c := elem{name: local([]byte(e.GetName()))}
+			if len(e.GetKey()) > maxKeys {
+				return nil, fmt.Errorf("a path element with more than %d keys", maxKeys)
+			}
+			for k, v := range e.GetKey() {
+				c.keys = append(c.keys, key{local([]byte(k)), []byte(v)})
+			}
+			out = append(out, c)
+		}
+	}
+	return out, nil
+}
 
 // steps returns a path of elements without keys. In a request, such a path selects all entries of its lists.
 func steps(names ...string) *gpb.Path {
@@ -17,26 +159,20 @@ func steps(names ...string) *gpb.Path {
 	return p
 }
 
-// local removes the module from a name or an identity: openconfig-acl:ACL_MIXED becomes ACL_MIXED.
-func local(name string) string {
-	if i := strings.LastIndexByte(name, ':'); i >= 0 {
-		return name[i+1:]
-	}
-	return name
-}
-
 // pathText formats a path in the usual notation: /interfaces/interface[name=access-1]. In the value of a key, a closing bracket and a
 // backslash are escaped with a backslash.
-func pathText(path []*gpb.PathElem) string {
+func pathText(path []elem) string {
 	if len(path) == 0 {
 		return "/"
 	}
 	var b strings.Builder
 	for _, e := range path {
-		b.WriteString("/" + e.GetName())
-		for _, k := range slices.Sorted(maps.Keys(e.GetKey())) {
-			val := strings.NewReplacer(`\`, `\\`, `]`, `\]`).Replace(e.Key[k])
-			b.WriteString("[" + k + "=" + val + "]")
+		b.WriteByte('/')
+		b.Write(e.name)
+		keys := slices.Clone(e.keys)
+		slices.SortFunc(keys, func(a, b key) int { return bytes.Compare(a.name, b.name) })
+		for _, k := range keys {
+			fmt.Fprintf(&b, "[%s=%s]", k.name, strings.NewReplacer(`\`, `\\`, `]`, `\]`).Replace(string(k.value)))
 		}
 	}
 	return b.String()

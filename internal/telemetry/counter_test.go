@@ -1,0 +1,85 @@
+package telemetry
+
+import (
+	"math"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestCell(t *testing.T) {
+	const restart, forget = math.MaxUint64 - 1, math.MaxUint64 - 2
+	for name, tc := range map[string]struct {
+		steps []uint64
+		want  uint64
+	}{
+		"the first value is the total":            {[]uint64{100}, 100},
+		"grows by differences":                    {[]uint64{100, 150, 151}, 151},
+		"a repeated value adds nothing":           {[]uint64{100, 100}, 100},
+		"a smaller value adds nothing":            {[]uint64{100, 90}, 100},
+		"and is the base of the next":             {[]uint64{100, 90, 95}, 105},
+		"after a restart all is new":              {[]uint64{100, restart, 7}, 107},
+		"a restart that was seen late":            {[]uint64{100, 5, restart, 8}, 108},
+		"two restarts":                            {[]uint64{100, restart, 7, restart, 3}, 110},
+		"a restart without a value":               {[]uint64{100, restart, restart, 3}, 103},
+		"a wrap":                                  {[]uint64{math.MaxUint64 - 9, 10}, 10}, // 20 more, modulo 2^64
+		"deleted and there again":                 {[]uint64{100, forget, 100, 103}, 103},
+		"deleted and there again with less":       {[]uint64{100, forget, 2, 3}, 101},
+		"the first value after a start, a delete": {[]uint64{forget, 4}, 4},
+		"a restart before the first value":        {[]uint64{restart, 4}, 4},
+	} {
+		var c cell
+		for _, v := range tc.steps {
+			switch v {
+			case restart:
+				c.restart()
+			case forget:
+				c.forget()
+			default:
+				c.set(v)
+			}
+		}
+		if c.total() != tc.want {
+			t.Errorf("%s: %d, want %d", name, c.total(), tc.want)
+		}
+	}
+}
+
+// A switch counts packets, restarts, and loses or clears counters; the collector samples it. The total never falls and never exceeds the
+// number of packets that the switch has forwarded. If every restart is seen between two samples, nothing is lost except what was counted
+// between the last sample and the restart.
+func TestCellNeverFallsOrSpikes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var c cell
+		var counter, sent, lost, sampled uint64
+		last := uint64(0)
+		cleared := false
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			switch rapid.IntRange(0, 9).Draw(t, "step") {
+			case 0: // a restart with a new boot-time
+				lost += counter - sampled
+				counter, sampled = 0, 0
+				c.restart()
+			case 1: // a counter that is cleared without a restart
+				counter, sampled, cleared = 0, 0, true
+			case 2, 3, 4:
+				n := rapid.Uint64Range(0, 1<<40).Draw(t, "packets")
+				counter += n
+				sent += n
+			default:
+				c.set(counter)
+				sampled = counter
+				if c.total() < last {
+					t.Fatalf("the total fell from %d to %d", last, c.total())
+				}
+				last = c.total()
+				if c.total() > sent {
+					t.Fatalf("the total is %d, and only %d packets were sent", c.total(), sent)
+				}
+				if !cleared && c.total()+lost != sent {
+					t.Fatalf("total %d and lost %d, sent %d", c.total(), lost, sent)
+				}
+			}
+		}
+	})
+}

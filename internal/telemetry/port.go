@@ -1,0 +1,134 @@
+package telemetry
+
+import (
+	"cmp"
+	"slices"
+)
+
+// A port holds the values of one interface. A fleet has millions of its counters, so it keeps the offsets of cells apart: they are zero
+// until a switch restarts, and then allocated.
+type port struct {
+	name          string
+	session       uint32 // the last session that reported the interface
+	number, index uint32
+	oper, admin   string
+	lastChange    uint64
+	counters      [numCounters]uint64 // cell.raw
+	known         uint16              // cell.known, a bit for each counter
+	offsets       *[numCounters]uint64
+	acl           []aclCell // ordered by entry
+	aclOffsets    []Count   // cell.off of each element of acl; nil if all are zero
+	// The target's times of the newest interface counters and ACL counters, in nanoseconds since 1970, and the time of arrival.
+	countersAt, aclAt, seen int64
+}
+
+// An aclCell holds the counters of one ACL entry on one interface.
+type aclCell struct {
+	entry           uint32 // the number of the ACLKey in the entryTable
+	known           uint8  // cell.known: 1 of packets, 2 of octets
+	packets, octets uint64 // cell.raw
+}
+
+// counter returns the cell of an interface counter.
+func (p *port) counter(i int) cell {
+	c := cell{raw: p.counters[i], known: p.known>>i&1 != 0}
+	if p.offsets != nil {
+		c.off = p.offsets[i]
+	}
+	return c
+}
+
+// putCounter stores the cell of an interface counter.
+func (p *port) putCounter(i int, c cell) {
+	p.counters[i] = c.raw
+	p.known &^= 1 << i
+	if c.known {
+		p.known |= 1 << i
+	}
+	if p.offsets == nil {
+		if c.off == 0 {
+			return
+		}
+		p.offsets = new([numCounters]uint64)
+	}
+	p.offsets[i] = c.off
+}
+
+// entry returns the cells of the ACL entry at a position.
+func (p *port) entry(at int) pair {
+	a := &p.acl[at]
+	e := pair{cell{raw: a.packets, known: a.known&1 != 0}, cell{raw: a.octets, known: a.known&2 != 0}}
+	if p.aclOffsets != nil {
+		e.packets.off, e.octets.off = p.aclOffsets[at].Packets, p.aclOffsets[at].Octets
+	}
+	return e
+}
+
+// putEntry stores the cells of the ACL entry at a position.
+func (p *port) putEntry(at int, e pair) {
+	a := &p.acl[at]
+	a.packets, a.octets, a.known = e.packets.raw, e.octets.raw, 0
+	if e.packets.known {
+		a.known |= 1
+	}
+	if e.octets.known {
+		a.known |= 2
+	}
+	off := Count{e.packets.off, e.octets.off}
+	if p.aclOffsets == nil {
+		if off == (Count{}) {
+			return
+		}
+		p.aclOffsets = make([]Count, len(p.acl))
+	}
+	p.aclOffsets[at] = off
+}
+
+// find returns the position of an ACL entry, which is inserted if necessary. hint is its likely position.
+func (p *port) find(entry uint32, hint int) (at int, isNew bool) {
+	if hint < len(p.acl) && p.acl[hint].entry == entry {
+		return hint, false
+	}
+	at, found := slices.BinarySearchFunc(p.acl, entry, func(c aclCell, e uint32) int { return cmp.Compare(c.entry, e) })
+	if found {
+		return at, false
+	}
+	p.acl = slices.Insert(p.acl, at, aclCell{entry: entry})
+	if p.aclOffsets != nil {
+		p.aclOffsets = slices.Insert(p.aclOffsets, at, Count{})
+	}
+	return at, true
+}
+
+// each calls do for every cell.
+func (p *port) each(do func(*cell)) {
+	for i := range p.counters {
+		c := p.counter(i)
+		do(&c)
+		p.putCounter(i, c)
+	}
+	for at := range p.acl {
+		e := p.entry(at)
+		e.each(do)
+		p.putEntry(at, e)
+	}
+}
+
+func (p *port) reading(entries *entryTable) Interface {
+	in := Interface{
+		Name: p.name, Port: p.number, IfIndex: p.index, Oper: p.oper, Admin: p.admin, LastChange: instant(p.lastChange),
+		At: instant(uint64(max(p.countersAt, p.aclAt))), Seen: instant(uint64(p.seen)),
+	}
+	for i := range p.counters {
+		c := p.counter(i)
+		in.Counters[i], in.Reported[i] = c.total(), c.known || c.total() > 0
+	}
+	for at, a := range p.acl {
+		e := p.entry(at)
+		in.ACL = append(in.ACL, ACLCount{entries.key(a.entry), e.count()})
+	}
+	slices.SortFunc(in.ACL, func(a, b ACLCount) int {
+		return cmp.Or(cmp.Compare(a.Set, b.Set), cmp.Compare(a.Type, b.Type), cmp.Compare(a.SequenceID, b.SequenceID))
+	})
+	return in
+}

@@ -1,0 +1,84 @@
+package telemetry
+
+import (
+	"errors"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// A State is the state of the subscription to a target.
+type State uint8
+
+// The states. Only in Synced are the values current.
+const (
+	Disconnected State = iota + 1 // no session; Retry is the time of the next attempt
+	Connecting                    // the target's capabilities are requested
+	Connected                     // the target sends its first values, which replace those of the previous session
+	Synced                        // all values were received once, and updates follow
+	Stale                         // the session lasts, but samples are overdue
+)
+
+var stateNames = [...]string{"", "disconnected", "connecting", "connected", "synced", "stale"}
+
+// String returns the name that the API, the metrics and the commands use.
+func (s State) String() string { return stateNames[s] }
+
+// A Reason tells why a target is in its state.
+type Reason uint8
+
+// The reasons.
+const (
+	ReasonNone        Reason = iota // of Connected and Synced
+	ReasonScheduled                 // the first attempt is scheduled
+	ReasonDialing                   // an attempt is in progress
+	ReasonUnreachable               // the target cannot be reached
+	ReasonRefused                   // the target refuses the call, such as for a missing client certificate
+	ReasonUnsupported               // the target has no gNMI, or no common encoding
+	ReasonEnded                     // the target ended the subscription
+	ReasonSilent                    // samples were due and did not arrive
+	ReasonInvalid                   // the target sent a message that is invalid or too large
+	ReasonTLS                       // the files of the connection cannot be used
+)
+
+var reasonNames = [...]string{
+	"", "scheduled", "dialing", "unreachable", "refused", "unsupported", "ended", "silent", "invalid", "tls",
+}
+
+// String returns the name that the API, the metrics and the commands use.
+func (r Reason) String() string { return reasonNames[r] }
+
+// reasonOf returns the reason for the end of a session.
+func reasonOf(err error) Reason {
+	switch {
+	case errors.Is(err, ErrSilent):
+		return ReasonSilent
+	case errors.Is(err, ErrTooMuch), errors.Is(err, ErrMessage):
+		return ReasonInvalid
+	case errors.Is(err, ErrNoEncoding):
+		return ReasonUnsupported
+	}
+	switch status.Code(err) {
+	case codes.Unavailable, codes.DeadlineExceeded:
+		return ReasonUnreachable
+	case codes.Unimplemented:
+		return ReasonUnsupported
+	case codes.Unauthenticated, codes.PermissionDenied, codes.InvalidArgument, codes.NotFound, codes.ResourceExhausted:
+		return ReasonRefused
+	}
+	return ReasonEnded
+}
+
+// A Status is the state of the subscription to one target.
+type Status struct {
+	Switch, Addr string
+	State        State
+	Reason       Reason
+	Err          error     // the error behind the reason; nil if there is none
+	Since        time.Time // when the state began
+	Retry        time.Time // the time of the next attempt, if Disconnected
+	Updated      time.Time // when the newest message arrived; zero if none did
+	Rejected     int       // values that could not be read
+	Late         int       // values that were older than the value they should replace
+}

@@ -1,0 +1,51 @@
+package telemetry
+
+import (
+	"time"
+
+	gpb "github.com/openconfig/gnmi/proto/gnmi"
+)
+
+// subscriptions returns the subscriptions of a STREAM to a target: counters are sampled at the interval, and states are reported on change.
+// Lines have an interval of their own, at which only those that changed are sent.
+//
+// The counters of ACL entries are named one by one, because a third of the leaves of their state never change.
+func subscriptions(o offer, interval, lines time.Duration) []*gpb.Subscription {
+	sample := func(p *gpb.Path) *gpb.Subscription {
+		return &gpb.Subscription{Path: p, Mode: gpb.SubscriptionMode_SAMPLE, SampleInterval: uint64(interval)}
+	}
+	state := func(p *gpb.Path) *gpb.Subscription {
+		if o.sampleOnly {
+			return sample(p)
+		}
+		return &gpb.Subscription{Path: p, Mode: gpb.SubscriptionMode_ON_CHANGE}
+	}
+	in := func(names ...string) *gpb.Path {
+		return steps(append([]string{"interfaces", "interface", "state"}, names...)...)
+	}
+	list := []*gpb.Subscription{sample(in("counters")), state(in("oper-status")), state(in("ifindex"))}
+	if o.has("openconfig-p4rt") {
+		list = append(list, state(in("id")))
+	}
+	if o.has("openconfig-acl") {
+		for _, leaf := range []string{"matched-packets", "matched-octets"} {
+			list = append(list, sample(steps(
+				"acl", "interfaces", "interface", "ingress-acl-sets", "ingress-acl-set", "acl-entries", "acl-entry", "state", leaf)))
+		}
+	}
+	if o.lists("openconfig-system") {
+		for _, leaf := range []string{"boot-time", "hostname", "software-version"} {
+			list = append(list, state(steps("system", "state", leaf)))
+		}
+	}
+	if o.lists("op25b-filter") {
+		for _, leaf := range []string{"matched-packets", "matched-octets"} {
+			list = append(list, sample(steps("acl", "acl-sets", "acl-set", "leg-entries", "leg-entry", "state", leaf)))
+		}
+		list = append(list, &gpb.Subscription{
+			Path: steps("acl", "acl-sets", "acl-set", "lines", "line", "state"), Mode: gpb.SubscriptionMode_SAMPLE,
+			SampleInterval: uint64(lines), SuppressRedundant: true,
+		})
+	}
+	return list
+}
