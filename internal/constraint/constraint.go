@@ -164,7 +164,7 @@ func (e *tableEnv) judge(given []bool) error {
 	return e.scope.check(&e.env)
 }
 
-// judge checks the restriction. The caller must have read every parameter; failed is the error of that, or nil.
+// judge checks the restriction. The caller must have read every parameter. failed is the error from reading the parameters, or nil.
 func (e *actionEnv) judge(given []bool, failed error) error {
 	if failed == nil {
 		failed = e.end(given)

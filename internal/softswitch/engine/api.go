@@ -15,8 +15,8 @@ const DropPort = 511
 type Options struct {
 	// Clock returns the time for timestamps, meters and idle timeouts. The default is time.Now. Clock is called once for each packet.
 	Clock func() time.Time
-	// Log receives the lines of log_msg and of failed assert and assume statements. If Log is nil, the lines are discarded. Log is called
-	// while a packet is processed under its Worker's lock. So it must neither block nor call the Engine.
+	// Log receives the lines of log_msg and of failed assert and assume statements. If Log is nil, the lines are discarded. Log is called while a
+	// Worker processes a packet and holds its lock, so it must neither block nor call the Engine.
 	Log func(msg string)
 	// Seed is the seed of random(). A worker's sequence depends only on Seed and the worker's number.
 	Seed uint64

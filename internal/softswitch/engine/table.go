@@ -252,7 +252,7 @@ func (t *Table) Default() ActionCall {
 	return t.defaultCall.clone()
 }
 
-// SetDefault changes the default action. In an indirect table too, the default action is an action with arguments, and not a member or
+// SetDefault changes the default action. Even in an indirect table, the default action is an action with arguments, and not a member or
 // group of the action profile.
 func (t *Table) SetDefault(c ActionCall) error {
 	t.e.ctl.Lock()

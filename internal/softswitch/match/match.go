@@ -2,7 +2,7 @@
 // decides, without allocating.
 //
 // P4Runtime 1.4, section 9.1, defines which entry decides. It depends on the fields of the key:
-//   - If all fields are exact, the entry decides whose fields all equal the key.
+//   - If all fields are exact, the entry that equals the key in every field decides.
 //   - If there is one LPM field and all others are exact, the matching entry with the longest prefix decides.
 //   - If any field is ternary, range or optional, the matching entry with the largest priority decides. Among equal priorities, the entry
 //     that was inserted first decides. LPM fields of such a table are masks, and their prefix length does not matter.

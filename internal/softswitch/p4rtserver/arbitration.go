@@ -300,7 +300,6 @@ func (a *arbiter) publishLocked() {
 	}
 }
 
-// authorize checks that a Write or a push comes from the primary. It checks the device, the role and the election id, in the order of spec
 // authorize checks that a Write or a push comes from the primary. In the order of spec 12, it checks the device, the role and the election
 // id. The caller must hold writes until it has finished writing, so that the result stays valid.
 func (a *arbiter) authorize(deviceID uint64, roleName string, roleID uint64, election *p4v1.Uint128) error {

@@ -12,9 +12,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// TestRefusedBatchFitsItsClient verifies that a client that accepts 8 KiB of metadata, which is the default of gRPC's C core, gets an
-// answer to a refused batch of any size. The answer is complete, has shortened texts, or is truncated with a note. A client that
-// accepts more metadata gets the complete answer.
+// TestRefusedBatchFitsItsClient refuses batches of any size. A client that accepts 8 KiB of metadata, which is the default of gRPC's
+// C core, must get an answer. The answer is complete, has shortened texts, or is truncated with a note. A client that accepts more
+// metadata must get the complete answer.
 func TestRefusedBatchFitsItsClient(t *testing.T) {
 	r := newRig(t, Options{})
 	s := r.server

@@ -35,8 +35,8 @@ const (
 	// DefaultStreamQueue is the number of packets, digest lists and other notifications that may wait for a slow controller. At 1,500 bytes
 	// per packet, a full queue takes 1.5 MiB.
 	DefaultStreamQueue = 1024
-	// DefaultControlQueue is the number of arbitration messages that may wait for a controller. If more would wait, the controller's stream
-	// is ended. The number suffices for all controllers of a role to connect and disconnect once.
+	// DefaultControlQueue is the number of arbitration messages that may wait for a controller. If this queue is full, the controller's
+	// stream is ended. The number suffices for all controllers of a role to connect and disconnect once.
 	DefaultControlQueue = 256
 	// DefaultMaxStreams is the largest number of controllers per role. It is four times bmv2's limit of 16.
 	DefaultMaxStreams = 64
