@@ -53,7 +53,7 @@ type assignment struct {
 	left []desired
 }
 
-// work starts to work on a switch.
+// work starts the goroutine that works on a switch.
 func (c *controller) work(name string) *assignment {
 	s := &assignment{c: c, name: name, log: c.log.With(zap.String("switch", name)), wake: make(chan struct{}, 1), status: Status{Switch: name, Owner: c.Name}, left: c.left[name]}
 	ctx, quit := context.WithCancel(context.Background())

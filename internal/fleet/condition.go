@@ -33,7 +33,7 @@ type transition struct {
 var (
 	// none is the state of a switch that was never reported.
 	none = State(0)
-	// connected lists the states in which a session can become primary. That a session becomes primary is not an event itself.
+	// connected lists the states in which a session can become primary. There is no event for a session that becomes primary.
 	connected = []State{StateConnecting, StateDisconnected, StateBackup, StateConverging, StateConverged, StateFailed, StateNoPhase}
 	anyState  = append([]State{none}, connected...)
 )
@@ -84,7 +84,7 @@ func (st *Status) become(e event, reason Reason, detail string) error {
 }
 
 // fail applies a failure. The failure continues the previous failure if the reason is the same and the wanted state has not changed in
-// between; same reports this.
+// between. same means that the wanted state is unchanged although the wanted revision may differ.
 func (st *Status) fail(reason Reason, detail string, same bool, now time.Time) error {
 	err := st.become(eventFail, reason, detail)
 	f := ConvergeFailure{Reason: reason, Detail: detail, Wanted: st.Wanted, Since: now.UTC(), Attempts: 1}
@@ -95,8 +95,8 @@ func (st *Status) fail(reason Reason, detail string, same bool, now time.Time) e
 	return err
 }
 
-// since returns the time at which the condition began: the last change of its state, reason or revision. A failure is considered to
-// continue while the attempt is repeated and while the switch is disconnected.
+// since returns the time at which the condition began: the last change of its state, reason or revision. For a failure, this is the first
+// attempt that failed for this reason, even if the switch was disconnected in between.
 func (st *Status) since(before Status, now time.Time) time.Time {
 	same := st.State == before.State && !before.Since.IsZero()
 	switch st.State {

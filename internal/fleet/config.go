@@ -58,7 +58,7 @@ type Config struct {
 	Clock *clock.Clock
 	// Now is the wall clock if Clock is nil; nil means time.Now.
 	Now func() time.Time
-	// Session configures every session with a switch. The controller sets its fields Addr, DeviceID, ElectionID, TLS and OnStatus.
+	// Session configures every session with a switch. The controller sets the fields Addr, DeviceID, ElectionID, TLS and OnStatus.
 	Session p4rt.KeepConfig
 	// Recorder returns the recorder for a session with a switch, or nil. It is called whenever a session begins. Recorder itself may be
 	// nil.

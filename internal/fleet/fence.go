@@ -9,9 +9,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// fence blocks every request that changes a switch as soon as held returns false. It is called before each batch, because a process
-// that was paused may learn late that it has lost an ownership. The session handles the error as if the switch had refused the
-// request, and is no longer primary.
+// fence blocks every request that changes a switch as soon as held returns false. It calls held before each request, because a
+// process that was paused may learn late that it has lost an ownership. The session handles the error as if the switch had refused
+// the request, and is no longer primary.
 func fence(held func() bool) grpc.DialOption {
 	return grpc.WithChainUnaryInterceptor(func(
 		ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption,

@@ -28,7 +28,7 @@ type lightSwitches struct {
 	devices []*lightSwitch // indexed by device id, from 1
 
 	// Entries that several switches have are stored once. Otherwise most of the garbage collector's work in this process would be for these
-	// entries, which would distort both the measurement and the floor.
+	// entries, which would distort the results of the benchmarks.
 	same sync.Map // values of type *p4v1.Entity, by key and value
 
 	writes  atomic.Int64

@@ -20,7 +20,7 @@ type origins struct {
 	replaced bool // whether the store was replaced since the process began and the switch was not read since
 }
 
-// maxTried is the maximum length of origins.begun. When it is exceeded, the oldest attempt is dropped, and its entries then count as
+// maxTried is the maximum length of origins.begun. If the list is full, the oldest attempt is dropped, and its entries then count as
 // foreign.
 const maxTried = 4
 

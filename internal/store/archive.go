@@ -14,7 +14,7 @@ import (
 // VerbArchive is the verb of the audit record that Prune appends. The Detail of that record is the checkpoint as JSON.
 const VerbArchive = "archive"
 
-// pruneChunk is the largest number of records that one request deletes.
+// pruneChunk is the maximum number of records that one request deletes.
 const pruneChunk = 1000
 
 // A Checkpoint names the last audit record that was moved into an archive. The chain in the store begins with the next record.

@@ -16,7 +16,7 @@ import (
 
 const archiveKind = "op25b audit archive 1"
 
-// maxArchiveLine is the largest length of a line in bytes. JSON may need six bytes for one byte of a record's text.
+// maxArchiveLine is the maximum length of a line in bytes. JSON may need six bytes for one byte of a record's text.
 const maxArchiveLine = 1 << 20
 
 // ErrArchive means that a file is not a complete archive of audit records.

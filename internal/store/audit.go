@@ -17,9 +17,9 @@ import (
 
 // Limits of audit records.
 const (
-	// MaxDetail is the largest size of a record's Detail in bytes.
+	// MaxDetail is the maximum size of a record's Detail in bytes.
 	MaxDetail = 32 << 10
-	// MaxTogether is the largest number of audit records that one change of intent may carry.
+	// MaxTogether is the maximum number of audit records that one change of intent may carry.
 	MaxTogether = 16
 	// maxRecordBytes is the largest total size, as stored JSON, of the audit records of one change. It is two thirds of etcd's limit for a
 	// request.

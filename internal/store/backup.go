@@ -21,7 +21,7 @@ var (
 // Sizes of the pages in which the content of a backup is read.
 const (
 	backupPage    = 16      // number of keys in the first page
-	maxBackupPage = 1024    // largest number of keys in a page
+	maxBackupPage = 1024    // maximum number of keys in a page
 	backupAnswer  = 4 << 20 // target size of an answer in bytes
 )
 

@@ -119,7 +119,7 @@ func TestRestoreOverAnother(t *testing.T) {
 	put(t, s.Revisions(), 3, docs("a", "after"))
 }
 
-// After an interrupted restore, the store is unusable and its errors give the reason. The next restore completes it.
+// After an interrupted restore, the store is unusable and its errors give the reason. The next restore makes it usable again.
 func TestRestoreBrokenOff(t *testing.T) {
 	s := open(t, Config{Endpoints: []string{storetest.Start(t).Endpoint()}, TTL: time.Second, Timeout: time.Second})
 	filled(t, s, 2)

@@ -16,17 +16,18 @@ import (
 // errRefused is returned by commit when a guard does not hold.
 var errRefused = errors.New("refused")
 
-// A change is one transaction. If all guards hold, the operations in then are executed; otherwise, none is.
+// A change is one transaction. If all guards hold, the operations in then are executed; otherwise, none of them is.
 //
 // If the answer of etcd is lost, the request is sent again, although the first attempt may have succeeded. In this case a guard fails in
-// the second attempt. To detect this case, commit reads the witness: a key to which then writes a value that no other writer uses.
+// the second attempt. To detect this case, commit reads the witness. The witness is a key under which the operations in then put a value
+// that no other writer uses.
 type change struct {
 	op      string
 	gen     *Generation // generation in which the change was computed; nil means the current generation
 	guards  []clientv3.Cmp
 	then    []clientv3.Op
 	witness string
-	value   string   // unique value that then puts to the witness
+	value   string   // unique value that the operations in then put under the witness
 	read    []string // keys to read if a guard fails, to determine which guard failed
 }
 

@@ -18,7 +18,7 @@ func TestAnswerLost(t *testing.T) {
 		}
 		return time.Now()
 	}})
-	must(far.TryOwn(within(t), "switch", "warm", "noc"))(t) // grants the lease
+	must(far.TryOwn(within(t), "switch", "warm", "noc"))(t) // the first ownership makes the store get its lease
 	lost := func(key string, call func() error) {
 		t.Helper()
 		done := make(chan error)

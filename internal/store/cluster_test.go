@@ -96,7 +96,8 @@ func TestClusterLosesMembers(t *testing.T) {
 	closed(t, "an ownership without a quorum", o.Lost())
 }
 
-// TestTLS connects to a cluster whose certificate has a private authority and which requires client certificates.
+// TestTLS connects to a cluster that requires client certificates and whose certificate is signed by a private
+// CA.
 func TestTLS(t *testing.T) {
 	ca := newAuthority(t)
 	certFile, keyFile := ca.issue(t, "server")

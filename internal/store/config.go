@@ -13,12 +13,12 @@ import (
 
 // Defaults of a Config.
 const (
-	// DefaultPrefix is the prefix of every key, so that other programs can use the same cluster.
+	// DefaultPrefix is the default prefix of every key. A prefix allows other programs to use the same cluster.
 	DefaultPrefix = "/op25b/"
 	// DefaultTTL is how long an ownership outlives its holder. If a controller dies, another controller takes over 3 s to 3.5 s later,
 	// because etcd looks for expired leases twice a second.
 	DefaultTTL = 3 * time.Second
-	// DefaultTimeout bounds each request. An election in an etcd cluster takes 1 to 2 s and may have to be repeated once.
+	// DefaultTimeout is the time limit for each request. An election in an etcd cluster takes 1 to 2 s and may have to be repeated once.
 	DefaultTimeout = 5 * time.Second
 	// DefaultHistory is the number of revisions of the intent that are kept. A revision that changes one line takes about 200 kB, so 1000
 	// revisions take about 200 MB.
@@ -31,15 +31,15 @@ const (
 // minTTL is the shortest lease that etcd grants.
 const minTTL = time.Second
 
-// A Config configures a store. Exactly one of Dir and Endpoints is set.
+// A Config configures a store. Either Dir or Endpoints must be set, but not both.
 type Config struct {
-	// Dir is the data directory of an embedded etcd. The directory is created if it does not exist, with access for this user only.
+	// Dir is the data directory of an embedded etcd. If it does not exist, it is created so that only this user can access it.
 	Dir string
 	// Endpoints are the client addresses of a cluster's members: host:port, or https://host:port.
 	Endpoints []string
 	// TLS is the TLS configuration for Endpoints; nil means plaintext.
 	TLS *tls.Config
-	// Prefix is the prefix of every key; DefaultPrefix if empty.
+	// Prefix is the prefix of every key; empty means DefaultPrefix.
 	Prefix string
 	// Logger is the logger of the store; nil means no logging.
 	Logger *zap.Logger

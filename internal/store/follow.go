@@ -55,8 +55,8 @@ func (s *Store) follow(ctx context.Context, key string) <-chan update {
 	return out
 }
 
-// tail sends the changes since revision from of etcd. It returns when a change was missed or the generation ends. It must not continue in
-// a replaced store, where a watch from a revision in the future would report nothing.
+// tail sends the changes that were made at etcd's revision from and later. It returns when a change was missed or the generation ends. It
+// must not continue in a replaced store, where a watch from a revision in the future would report nothing.
 func (s *Store) tail(ctx context.Context, g *Generation, key string, from int64, opts []clientv3.OpOption, out chan<- update) error {
 	// A member that is separated from the other members reports no changes. WithRequireLeader makes the client switch to another member.
 	watch, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))

@@ -57,7 +57,7 @@ func (rs *Revisions) Revision(ctx context.Context, revision uint64) (Revision, e
 	return rec.Revision, err
 }
 
-// History returns up to limit revisions that precede the revision before, newest first. If before is 0, History starts at the current
+// History returns up to limit revisions whose number is less than before, newest first. If before is 0, History starts at the current
 // revision.
 func (rs *Revisions) History(ctx context.Context, before uint64, limit int) ([]Revision, error) {
 	if limit <= 0 {
@@ -174,7 +174,7 @@ type headBox struct {
 	rs     *Revisions
 	gen    *Generation
 	after  uint64
-	anew   bool // the store was replaced, so its current revision is sent whatever its number is
+	anew   bool // whether the store was replaced; its current revision is then sent whatever its number is
 	newest Revision
 }
 

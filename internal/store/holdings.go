@@ -128,7 +128,7 @@ func (h *holdings) list() []Holding {
 	return all
 }
 
-// PutFor writes a record that expires after the given number of seconds unless it is written again. The caller need not own anything.
+// PutFor writes a record that expires after the given number of seconds unless it is written again. No ownership is required.
 func (r *Records[T]) PutFor(ctx context.Context, name string, v T, seconds int64) error {
 	value, err := r.value(name, v)
 	if err != nil {

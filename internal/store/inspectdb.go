@@ -26,7 +26,7 @@ const (
 	bucketItem           = 1
 	boltMagic            = 0xED0CDAED
 	boltVersion          = 2
-	maxDepth             = 64 // largest depth of a tree; with two items on each branch page, a deeper tree would need more pages than can exist
+	maxDepth             = 64 // maximum depth of a tree; with two items on each branch page, a deeper tree would need more pages than can exist
 )
 
 var endian = binary.NativeEndian

@@ -108,7 +108,7 @@ func (p *Presence) Leave(ctx context.Context) error {
 func (p *Presence) leave(ctx context.Context) error {
 	_, _, err := p.s.commit(ctx, change{
 		op:     "leave",
-		guards: []clientv3.Cmp{clientv3.Compare(clientv3.LeaseValue(p.key()), "=", p.lease.id)}, // does not delete a presence that has replaced this one
+		guards: []clientv3.Cmp{clientv3.Compare(clientv3.LeaseValue(p.key()), "=", p.lease.id)}, // prevents the deletion of a presence that has replaced this one
 		then:   []clientv3.Op{clientv3.OpDelete(p.key())},
 	})
 	if errors.Is(err, errRefused) {

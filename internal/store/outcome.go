@@ -18,7 +18,7 @@ const (
 	// bits.
 	MinRequest = 16
 	MaxRequest = 128
-	// maxAbandoned is the largest number of requests that may be abandoned on one revision. A request is abandoned if a caller calls Settle
+	// maxAbandoned is the maximum number of requests that may be abandoned on one revision. A request is abandoned if a caller calls Settle
 	// while the request is not stored.
 	maxAbandoned = 64
 )

@@ -215,7 +215,7 @@ func (o *Ownership) guard() clientv3.Cmp {
 	return clientv3.Compare(clientv3.CreateRevision(o.key), "=", int64(o.epoch))
 }
 
-// fence adds the condition to a change that all fences are held. It returns ErrLost if a fence is already lost.
+// fence makes a change conditional on all fences being held. It returns ErrLost if a fence is already lost.
 func (c *change) fence(fences []*Ownership) error {
 	for _, o := range fences {
 		c.gen = o.l.gen
@@ -228,7 +228,7 @@ func (c *change) fence(fences []*Ownership) error {
 	return nil
 }
 
-// lostAmong returns ErrLost if a change was refused because one of its fences was lost. found contains the keys that exist.
+// lostAmong returns ErrLost if a change was refused because one of its fences was lost. found contains the keys that commit has read.
 func lostAmong(fences []*Ownership, found map[string]*mvccpb.KeyValue) error {
 	for _, o := range fences {
 		if found[o.key].GetCreateRevision() != int64(o.epoch) {

@@ -245,7 +245,7 @@ func TestOwnAbandoned(t *testing.T) {
 	a := embeddedStore(t)
 	p := behindProxy(t, a)
 	b := open(t, Config{Endpoints: []string{p.endpoint()}, TTL: 60 * time.Second})
-	must(b.TryOwn(within(t), "switch", "warm", "noc-2"))(t) // grants the lease
+	must(b.TryOwn(within(t), "switch", "warm", "noc-2"))(t) // the first ownership makes the store get its lease
 	p.stallOnly(answers)
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := make(chan error)
@@ -348,8 +348,7 @@ func TestOneOwnerAtATime(t *testing.T) {
 func TestFencedWrite(t *testing.T) { // I3
 	s := open(t, Config{Dir: t.TempDir(), TTL: 60 * time.Second})
 	o := must(s.TryOwn(within(t), "switch", "access-1", "noc-1"))(t)
-	// The key now belongs to another holder, and this holder was not notified: removing o from the lease's ownerships suppresses the
-	// notification.
+	// The key now belongs to another holder. Removing o from the lease's ownerships suppresses the notification of the loss.
 	o.l.mu.Lock()
 	delete(o.l.owned, o)
 	o.l.mu.Unlock()

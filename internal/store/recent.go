@@ -2,7 +2,7 @@ package store
 
 import "sync"
 
-// recentBytes is the largest size of the content that is kept in memory, in bytes.
+// recentBytes is the maximum size of the content that is kept in memory, in bytes.
 const recentBytes = 64 << 20
 
 // recentPieces caches content that was recently read or written, indexed by its hash. The cache is useful because a revision shares most of

@@ -15,13 +15,13 @@ import (
 
 // Limits of records.
 const (
-	// MaxRecord is the largest size of a record in bytes. It is below 1.5 MiB because etcd refuses larger requests.
+	// MaxRecord is the maximum size of a record in bytes. It is below 1.5 MiB because etcd refuses larger requests.
 	MaxRecord = 1 << 20
-	// MaxName is the largest size in bytes of a name: the name of a record, of an owned thing or of a member.
+	// MaxName is the maximum size in bytes of a name: the name of a record, of an owned thing or of a member.
 	MaxName = 512
 )
 
-// MaxPuts is the largest number of records that one call of PutAll writes. It is half of the number of operations that etcd allows in a
+// MaxPuts is the maximum number of records that one call of PutAll writes. It is half of the number of operations that etcd allows in a
 // transaction.
 const MaxPuts = 64
 

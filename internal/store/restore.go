@@ -56,10 +56,10 @@ func checkBackupKey(key string, value []byte) error {
 	return nil
 }
 
-// Restore writes a backup into the store. If the store has content, Restore refuses unless replace is set; in that case the backup
-// replaces the content. Restore checks the whole backup before it changes anything. During the restore, or after it was interrupted, no
-// controller can use the store: see ErrRestoring. At the end, the store gets a new identity, so that running controllers read everything
-// again.
+// Restore writes a backup into the store. If the store has content, Restore returns ErrNotEmpty unless replace is set, in which case the
+// backup replaces the content. Restore checks the whole backup before it changes anything. During the restore, or after it was
+// interrupted, no controller can use the store: see ErrRestoring. At the end, the store gets a new identity, so that running controllers
+// read everything again.
 func (s *Store) Restore(ctx context.Context, r io.ReadSeeker, replace bool) (BackupInfo, error) {
 	info, err := CheckBackup(r)
 	if err != nil {

@@ -19,9 +19,9 @@ import (
 
 // Limits of a change of intent. The total size of the documents is limited only by the quota.
 const (
-	// MaxPath is the largest size of a document's path in bytes.
+	// MaxPath is the maximum size of a document's path in bytes.
 	MaxPath = 1024
-	// MaxReason is the largest size of an author or a reason in bytes.
+	// MaxReason is the maximum size of an author or a reason in bytes.
 	MaxReason = 4096
 )
 
@@ -53,8 +53,8 @@ type Change struct {
 	Request        string    // request id that the caller chooses, or empty: see Made and Settle
 	Time           time.Time // time of the revision; zero means the store's clock; a revision is never earlier than the previous one
 	Documents      map[string][]byte
-	KeepOthers     bool   // keep the documents of Base that Documents does not name, instead of removing them
-	Reserved       bool   // the change may use the room reserved for changes of phase, rollbacks and restores
+	KeepOthers     bool   // whether the documents of Base that Documents does not name are kept instead of removed
+	Reserved       bool   // whether the change may use the room that is reserved for changes of phase, rollbacks and restores
 	Restores       uint64 // number of the revision whose documents the change restores, or 0: see Revision
 }
 

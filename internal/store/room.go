@@ -82,10 +82,10 @@ const settleWithin, settleRetry = time.Second, 10 * time.Millisecond
 
 // settle waits until the pages that were freed before the call are counted as free.
 //
-// A page counts as free two commits after the transaction that freed it, provided that all read transactions which began earlier have
-// ended. etcd ends its own read transactions in the background, which takes longer on a busy host. So settle commits until the backend's
-// current reader is the only one left, and then twice more. If ctx ends during a long read, such as a backup, the pages that it uses still
-// count as in use.
+// A page counts as free two commits after the transaction that freed it, provided that all read transactions that began earlier have ended.
+// etcd ends its own read transactions in the background, which takes longer on a busy host. So settle commits until the backend's current
+// reader is the only one left, and then twice more. If ctx ends during a long read, such as a backup, the pages of that read still count as
+// in use.
 func (e *embedded) settle(ctx context.Context) {
 	for e.commit(); e.etcd.Server.Backend().OpenReadTxN() > 1 && Pause(ctx, settleRetry); {
 		e.commit()

@@ -31,7 +31,7 @@ const (
 const (
 	// tendEvery is how often the sizes are checked. If the database is nearly full, it is compacted.
 	tendEvery = 10 * time.Second
-	// unseen is the largest amount that may have been stored since the sizes of an embedded etcd were updated. They are at most 100 ms old.
+	// unseen is the maximum amount that may have been stored since the sizes of an embedded etcd were updated. They are at most 100 ms old.
 	unseen = 16 << 20
 	// lookAgain is how long the sizes of an external cluster are reused before they are read again.
 	lookAgain = time.Second
@@ -181,7 +181,7 @@ func (s *Store) askSpace(ctx context.Context, last Space) Space {
 		}
 		told = true
 		sp.Used, sp.InUse = max(sp.Used, resp.DbSize), max(sp.InUse, resp.DbSizeInUse)
-		if q := resp.DbSizeQuota; q > 0 && (sp.Quota == 0 || q < sp.Quota) { // 0 with etcd before 3.6, which does not report its quota
+		if q := resp.DbSizeQuota; q > 0 && (sp.Quota == 0 || q < sp.Quota) { // etcd before 3.6 does not report its quota, so that it is 0
 			sp.Quota, sp.Hard = q, q
 		}
 		sp.ReadOnly = sp.ReadOnly || slices.ContainsFunc(resp.Errors, func(e string) bool { return strings.Contains(e, etcdserverpb.AlarmType_NOSPACE.String()) })

@@ -43,7 +43,7 @@ func TestSweep(t *testing.T) {
 	for i := uint64(4); i < sweepEvery; i++ {
 		put(t, rs, i, docs("a", fmt.Sprint(i), "same", "same"))
 	}
-	s.sweeping <- struct{}{} // succeeds when the sweep has ended
+	s.sweeping <- struct{}{} // blocks until the sweep has ended
 	if n := count(); n > 5 {
 		t.Errorf("%d pieces left after revision %d", n, sweepEvery)
 	}
