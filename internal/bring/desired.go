@@ -37,7 +37,7 @@ func (d Desired) Same(other Desired) bool {
 // Compile compiles the state. It returns an error if the documents are broken or do not have the switch.
 func (d Desired) Compile() (*compile.Compiled, error) { return d.CompileAs(d.Switch, d.Phases, d.At) }
 
-// A keySet has the keys of entries. The keys of rules do not include the epoch.
+// A keySet contains the keys of entries. The keys of rules do not include the epoch.
 type keySet struct{ entries, rules map[pipeline.Key]struct{} }
 
 // add adds the keys of all entries of a state.

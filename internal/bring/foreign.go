@@ -21,7 +21,7 @@ type Applied struct {
 }
 
 // Past returns the states from which the switch may still have entries. at returns the revision with a given number. The error names the
-// revisions that at could not return; the result lacks their states but has all others.
+// revisions that at could not return; the result contains all other states.
 func (a Applied) Past(ctx context.Context, name string, at func(context.Context, uint64) (*intent.Intent, error)) ([]Desired, error) {
 	var all []Desired
 	var failed []error
@@ -86,7 +86,7 @@ func (f *Foreign) Is(e pipeline.Entry) bool {
 		failed := []error{err}
 		for _, d := range past {
 			if d.SameButRules(f.want) {
-				continue // this state has the same entries as want, about which Is is not called
+				continue // Is is not called for entries of want, and this state has the same entries
 			}
 			if err := f.ours.add(d); err != nil {
 				failed = append(failed, fmt.Errorf("revision %d: %w", d.Number, err))

@@ -20,17 +20,17 @@ const (
 // The maps and slices of a Compiled are read-only, because the results of one Compiler share them.
 type Compiled struct {
 	Policy, Switch string
-	// InForce has the phase in force for each line group. Groups with the default phase are not listed.
+	// InForce records the phase in force for each line group. Groups with the default phase are not listed.
 	InForce policy.InForce
 
 	// State is the desired state. Its SynOnly, the drain, applies to the whole switch and must not pass segments that a phase without drain
 	// stops. SynOnly is therefore true only if the default phase and all phases of the switch's lines drain.
 	State pipeline.State
-	// Staged has the rule sets of the other phases, the most useful first. See Stage.
+	// Staged lists the rule sets of the other phases, the most useful first. See Stage.
 	Staged []Stage
 
-	// Rules maps the ids under which the switch counts to rules: the rules of the phases in force, the standing rules, and the rules built
-	// into the pipeline.
+	// Rules contains, by the id under which the switch counts it, each rule that applies: the rules of the phases in force, the standing
+	// rules, and the rules built into the pipeline.
 	Rules map[pipeline.RuleID]Rule
 	// Lines maps the index of each line to its name.
 	Lines map[pipeline.LineIndex]string
@@ -39,10 +39,10 @@ type Compiled struct {
 	Services   map[pipeline.Service]policy.Service
 	Remotes    map[pipeline.Class]policy.Remote
 
-	// Exempt has the exemptions in force on this switch. Exemptions of prefixes, which apply on every switch, precede exemptions of the
+	// Exempt lists the exemptions in force on this switch. Exemptions of prefixes, which apply on every switch, precede exemptions of the
 	// switch's lines.
 	Exempt []Exempt
-	// Expired has the policy's exemptions that have expired.
+	// Expired lists the policy's expired exemptions.
 	Expired []policy.Exemption
 
 	shared *pipeline.Shared

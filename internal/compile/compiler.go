@@ -36,8 +36,8 @@ type Compiler struct {
 	standing *standingExemptions   // the exemptions in force at the time of the last call
 }
 
-// NewCompiler returns a compiler for documents that policy.Load or policy.Validate accepted. n has the numbers of their names; if n is nil,
-// the compiler numbers the names as Number(nil, b) does.
+// NewCompiler returns a compiler for documents that policy.Load or policy.Validate accepted. n contains the numbers of their names; if n is
+// nil, the compiler numbers the names as Number(nil, b) does.
 //
 // NewCompiler validates the policy again, and Compile validates the switch again, so that no caller can compile a rule set that blocks
 // submission. NewCompiler returns policy.ErrInvalid if the policy is not valid, and ErrNumbers if a name has no number.
@@ -180,7 +180,7 @@ func (l lineNumbers) names() map[pipeline.LineIndex]string {
 	return all
 }
 
-// A ruleSet has the rules of one combination of phases in force. Every switch can use it.
+// A ruleSet contains the rules for one combination of phases in force. Every switch can use it.
 type ruleSet struct {
 	mix      *mix
 	verdicts map[pipeline.VerdictKey]pipeline.Verdict

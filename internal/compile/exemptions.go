@@ -10,7 +10,7 @@ import (
 	"op25b/internal/policy"
 )
 
-// standingExemptions has the exemptions in force between one expiry and the next, as far as they are the same for all switches.
+// standingExemptions contains the exemptions in force between one expiry and the next, as far as they are the same for all switches.
 type standingExemptions struct {
 	ended   int // the number of exemptions that have expired
 	expired []policy.Exemption

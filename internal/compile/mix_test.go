@@ -61,7 +61,8 @@ func TestSideBySide(t *testing.T) {
 	for _, s := range c.Staged {
 		stages = append(stages, fmt.Sprint(s.Name, " ", len(s.Verdicts)))
 	}
-	// The phase of group mobile is staged for all groups. With that rule set no group has a phase of its own, so it has only 10 entries.
+	// The phase of group mobile is staged for all groups. With that rule set no group has a phase of its own, so the rule set needs only 10
+	// entries.
 	if diff := cmp.Diff([]string{"all-destinations 10", "before 14"}, stages); diff != "" {
 		t.Errorf("staged, -want +got:\n%s", diff)
 	}

@@ -12,7 +12,7 @@ import (
 // single write can enter or leave the phase.
 type Stage struct {
 	Name string // the name of the phase
-	// Verdicts has the verdict entries with the phase as the default. Line groups that have a phase of their own keep it. The map is
+	// Verdicts contains the verdict entries with the phase as the default. Line groups that have a phase of their own keep it. The map is
 	// read-only.
 	Verdicts map[pipeline.VerdictKey]pipeline.Verdict
 	SynOnly  bool // whether the rule set drains, as in Compiled.State

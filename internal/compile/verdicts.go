@@ -198,7 +198,7 @@ func (m *mix) scope(ph *policy.Phase, r policy.PhaseRule, byDefault bool) string
 	return "lines of " + strings.Join(groups, ", ")
 }
 
-// sentence describes a phase's rule. of names the lines to which the rule applies.
+// sentence describes a phase's rule. The parameter of describes the lines to which the rule applies.
 func sentence(p *policy.Policy, r policy.PhaseRule, of string, drain bool) string {
 	server := "any server"
 	if !r.ForAnyRemote() {

@@ -23,7 +23,7 @@ type Book struct {
 	store   *store.Store
 	now     func() time.Time    // the clock for revisions and activations
 	dates   func() time.Time    // returns the time up to which dates have come into force
-	reading *semaphore.Weighted // has one unit for each node that may be parsed concurrently, enough for one intent of the largest size
+	reading *semaphore.Weighted // a semaphore with one unit per node; it has enough units to parse one intent of the largest size
 	cache   cache
 }
 
@@ -37,7 +37,7 @@ func (b *Book) load(ctx context.Context, files []strict.File) (*policy.Bundle, e
 	return b.loadBy(ctx, files, policy.LoadContext)
 }
 
-// manyNodes is the number of nodes from which it pays to collect garbage after parsing.
+// manyNodes is the number of nodes above which a garbage collection after parsing is worth its cost.
 const manyNodes = 250_000
 
 func (b *Book) loadBy(ctx context.Context, files []strict.File, load func(context.Context, []strict.File) (*policy.Bundle, error)) (*policy.Bundle, error) {

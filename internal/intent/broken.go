@@ -14,11 +14,11 @@ import (
 )
 
 // The newest revision may have documents that cannot be used, because an earlier release accepted them or another program wrote them into
-// the store. A rollback or a restore must be possible nevertheless (I13). The Intent of such a revision has the files unchanged, and its
-// Compile returns ErrBroken. Its phases and switches come from the documents if these can be parsed, and otherwise from the newest earlier
-// revision that can be used.
+// the store. A rollback or a restore must be possible nevertheless (I13). The Intent of such a revision contains the files unchanged, and
+// its Compile method returns ErrBroken. Its phases and switches come from the documents if these can be parsed, and otherwise from the
+// newest earlier revision that can be used.
 
-// broken has the reason why documents cannot be used, and a function that compiles their rules as far as possible.
+// broken contains the reason why documents cannot be used, and a function that compiles their rules as far as possible.
 type broken struct {
 	err   error
 	rules func(switchName string, phases policy.InForce) (compile.Rules, error)

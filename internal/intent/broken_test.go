@@ -93,7 +93,7 @@ func TestNothingButBrokenDocuments(t *testing.T) {
 	}
 }
 
-// TestOldActivationsAreRead verifies that activations are read that an earlier release stored without IDs, and that they can be undone.
+// TestOldActivationsAreRead verifies that activations that an earlier release stored without IDs can be read and undone.
 func TestOldActivationsAreRead(t *testing.T) {
 	s := open(t)
 	b := book(s)

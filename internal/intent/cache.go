@@ -17,7 +17,7 @@ const (
 	MaxCachedBytes = 8 << 20
 )
 
-// A cache has the most recently used revisions of one generation of the store. It identifies revisions by their ids, which are unique
+// A cache contains the most recently used revisions of one generation of the store. It identifies revisions by their ids, which are unique
 // across stores.
 type cache struct {
 	mu         sync.Mutex // guards the fields below

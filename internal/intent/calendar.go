@@ -199,7 +199,7 @@ func (b *Book) WatchDated(ctx context.Context) <-chan []store.Event[Dated] {
 	return store.JSON[Dated](b.store, datedKind).Watch(ctx)
 }
 
-// AllDated returns all Dated records in order, which are about MaxDated at most.
+// AllDated returns all Dated records in order. There are at most about MaxDated records.
 func (b *Book) AllDated(ctx context.Context) ([]Dated, error) {
 	records, err := store.JSON[Dated](b.store, datedKind).List(ctx)
 	if err != nil {

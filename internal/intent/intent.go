@@ -42,7 +42,7 @@ const (
 // An Intent is one revision of the operators' decisions. An Intent and all values to which it points are immutable.
 type Intent struct {
 	store.Revision
-	Files       []strict.File // as written, ordered by name
+	Files       []strict.File // the operators' files as written, ordered by name
 	Bundle      *policy.Bundle
 	Numbers     *compile.Numbers
 	Activations []policy.Activation // in the order in which the store accepted them
@@ -84,7 +84,7 @@ func filesOf(s store.Snapshot) (files []strict.File) {
 	return files
 }
 
-// decode decodes a JSON document into to if the snapshot has the document.
+// decode decodes the JSON document at path, if the snapshot has it, and stores the result in the variable to which to points.
 func (in *Intent) decode(s store.Snapshot, path string, to any) error {
 	text, there := s.Documents[path]
 	if !there {

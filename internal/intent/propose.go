@@ -92,7 +92,7 @@ func (b *Book) put(ctx context.Context, p *Proposal, by By, restores uint64, rec
 	return b.change(ctx, &stored, store.Change{Base: p.Base, Documents: docs, Reserved: restores != 0, Restores: restores}, by, record)
 }
 
-// change stores a change whose result is the intent to.
+// change stores c as the next revision. The parameter to is the resulting intent.
 func (b *Book) change(ctx context.Context, to *Intent, c store.Change, by By, record store.AuditRecord) (*Intent, error) {
 	c.Author, c.Reason, c.Request, c.Time = by.Who, by.Reason, by.Request, b.now()
 	record.Who, record.Role, record.Reason = by.Who, by.Role, by.Reason

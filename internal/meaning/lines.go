@@ -231,8 +231,8 @@ func orNone(s string) string {
 	return s
 }
 
-// exemptEffect returns the effect on mail of adding or removing an exemption: does, or Neutral if the judge without stops no mail on port
-// 25 of the exempt lines.
+// exemptEffect returns the effect on mail of adding or removing an exemption. The effect is Neutral if the switch stops no port 25 mail
+// of the exempt lines even without the exemption. Otherwise the effect is does.
 func (w *words) exemptEffect(without *judge, lines map[string]standingLine, e compile.Exempt, does Severity) Severity {
 	groups := append(slices.Collect(maps.Keys(without.groups)), "")
 	if e.Line != "" {

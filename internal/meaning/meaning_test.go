@@ -302,7 +302,7 @@ func TestMeaning(t *testing.T) {
 				"neutral class: relay own-relay: +1 -1 prefix",
 			},
 		},
-		"prefix and phase at once": { // before, the class's mail is rejected, and mail to the addresses that it gains is monitored
+		"prefix and phase at once": { // before the change, mail to the class is rejected, and mail to the addresses that the class gains is monitored
 			from: "before", to: "mobile-carriers",
 			before: func(b *policy.Bundle) {
 				b.Policy.Remotes[1].Prefixes[0] = prefix("203.0.113.0/27")
@@ -419,7 +419,7 @@ func TestMeaning(t *testing.T) {
 	}
 }
 
-// TestMeaningOfFirst compares a switch with its empty state.
+// TestMeaningOfFirst verifies the sentences for a switch that was empty before.
 func TestMeaningOfFirst(t *testing.T) {
 	c, err := compiletest.Compile(policytest.Example(t), nil, "edge-1", policy.Everywhere("mobile-carriers"), policytest.Moment(t, "2006-08-01T00:00:00+09:00"))
 	if err != nil {

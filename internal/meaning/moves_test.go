@@ -13,7 +13,7 @@ import (
 	"op25b/internal/policy"
 )
 
-// tinyBits is the number of bits in which random prefixes differ. It is so small that a test can check every address.
+// tinyBits is the number of bits in which random prefixes differ. It is small enough for a test to check every address.
 const tinyBits = 6
 
 // tiny returns the address with number n in one of two nets of 64 addresses, one IPv4 and one IPv6. The six bits that vary in the IPv6 net

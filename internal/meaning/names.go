@@ -194,8 +194,8 @@ func checkWord(c policy.SourceCheck) string {
 	return string(c)
 }
 
-// groupwise reports line groups with the same change of a setting in one sentence. of returns a group's old and new setting
-// and the effect of the change.
+// groupwise reports line groups with the same change of a setting in one sentence. The function of returns a group's old
+// and new setting and the effect of the change.
 func (w *words) groupwise(what string, of func(group string) (old, now string, e effect)) {
 	type way struct{ old, now string }
 	groups := make(map[way][]string)

@@ -9,7 +9,7 @@ import (
 )
 
 // Program, VersionMajor and VersionMinor are the name and the version of the program that this package supports, as in the P4Info's
-// pkg_info. Another program is compatible if it has the same name and major version, and the same or a later minor version.
+// pkg_info. A program is compatible if it has the same name and major version, and the same or a later minor version.
 const (
 	Program      = "op25b.p4"
 	VersionMajor = 1

@@ -10,8 +10,8 @@ import (
 	"op25b/internal/p4entry"
 )
 
-// A Contract has the limits of a program: the guaranteed size of each table, and the restrictions of tables and actions. The embedded
-// switch enforces both. bmv2 does not enforce restrictions.
+// A Contract contains the limits of a program: the guaranteed size of each table, and the restrictions of tables and actions. The
+// embedded switch enforces both. bmv2 does not enforce restrictions.
 //
 // A nil Contract allows everything.
 type Contract struct {

@@ -13,7 +13,7 @@ const (
 	sourceCheck                // entries that enable the source check of a line group
 )
 
-// A meaning has the information about a table that a P4Info does not contain.
+// A meaning contains the information about a table that a P4Info does not contain.
 type meaning struct {
 	table Table
 	use   use

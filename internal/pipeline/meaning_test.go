@@ -6,8 +6,8 @@ import (
 	"op25b/p4src"
 )
 
-// TestEveryTableHasAMeaning verifies that meanings has every table. A missing table would never be written or
-// counted.
+// TestEveryTableHasAMeaning verifies that meanings lists every table. A missing table would never be written
+// or counted.
 func TestEveryTableHasAMeaning(t *testing.T) {
 	seen := map[Table]int{}
 	for i, m := range meanings {
@@ -42,8 +42,8 @@ func TestEveryTableHasAMeaning(t *testing.T) {
 	}
 }
 
-// TestEveryVerdictHasAMeaning verifies that verdictMeanings has every action of the table verdict. Lets would
-// treat a missing action as one that stops packets.
+// TestEveryVerdictHasAMeaning verifies that verdictMeanings lists every action of the table verdict. Lets
+// would treat a missing action as one that stops packets.
 func TestEveryVerdictHasAMeaning(t *testing.T) {
 	for _, a := range tables[verdictTable].actions {
 		if verdictOf(a) == nil {
@@ -79,7 +79,7 @@ func TestEveryActionIsTaken(t *testing.T) {
 	}
 }
 
-// TestCounterCells verifies that the counters have as many cells as the indexes that this package computes.
+// TestCounterCells verifies that the counters have a cell for every index that this package computes.
 func TestCounterCells(t *testing.T) {
 	if portRuleCells != (int(MaxPort)+2)<<ruleBits {
 		t.Errorf("port_rule has %d cells, want 256 for each port", portRuleCells)

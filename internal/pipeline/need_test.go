@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestNeed verifies that Need returns the numbers of the entries that Entries creates.
+// TestNeed verifies that Need returns, for each table, the number of entries that Entries creates.
 func TestNeed(t *testing.T) {
 	prefix := netip.MustParsePrefix
 	s := &State{

@@ -2,7 +2,7 @@ package pipeline
 
 import "strings"
 
-// A Passage has the results of the pipeline's table look-ups for one frame. It is built table by table from a switch's trace of the
+// A Passage contains the results of the pipeline's table look-ups for one frame. It is built table by table from a switch's trace of the
 // frame.
 type Passage struct {
 	Line       Line

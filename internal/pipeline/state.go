@@ -95,13 +95,13 @@ type LineKey struct {
 	Session  Session
 }
 
-// A Line has the group and the index that an entry assigns to a line.
+// A Line contains the group and the index that an entry assigns to a line.
 type Line struct {
 	Group LineGroup
 	Index LineIndex // the index of the line's counters; not 0
 }
 
-// A VLANKey has the VLAN ids of a frame's tags.
+// A VLANKey contains the VLAN ids of a frame's tags.
 type VLANKey struct{ OuterVID, InnerVID VID }
 
 // A SourceCheck is the action on packets whose source address is not bound to their line.
@@ -131,8 +131,8 @@ type Rate struct {
 	Burst     uint32 // at least 1
 }
 
-// RejectFrom has the source addresses of the ICMP errors for rejected packets. If a packet's family has no address, the packet is dropped
-// without an ICMP error.
+// RejectFrom contains the source addresses of the ICMP errors for rejected packets. If a packet's family has no address, the packet is
+// dropped without an ICMP error.
 type RejectFrom struct{ IPv4, IPv6 netip.Addr }
 
 // A ServiceKey matches on the ports of a TCP segment that arrives from the side Role.
@@ -205,7 +205,7 @@ type BridgePort struct {
 
 // A State is the desired content of a switch. It does not include the epoch of the verdicts, which is chosen when they are written.
 type State struct {
-	// Shared has the content that the states of several switches have in common. It may be nil.
+	// Shared is the content that the states of several switches have in common. It may be nil.
 	Shared *Shared
 
 	Ports       map[Port]PortRole // ports that are not listed are access ports
@@ -232,8 +232,8 @@ type State struct {
 	NetworkPorts, AllPorts []Port
 }
 
-// A Shared has the content that the states of several switches have in common: the services, remotes, subscribers and source checks of
-// one policy. The other fields of its State are ignored. Its entries are computed once, so it must not be changed after its first use.
+// A Shared is the content that the states of several switches have in common: the services, remotes, subscribers and source checks of one
+// policy. The other fields of its State are ignored. Its entries are computed once, so it must not be changed after its first use.
 type Shared struct {
 	State State
 

@@ -20,7 +20,8 @@ func activationNotes(base, proposed *intent.Intent) []string {
 	return append(all, apart("brought back", proposed.Activations, base.Activations, zone)...)
 }
 
-// apart returns a note about each activation in list that is not in other. what says what happens to it.
+// apart returns a note about each activation in list that is not in other. The parameter what describes what happens
+// to these activations.
 func apart(what string, list, other []policy.Activation, zone *time.Location) []string {
 	var all []string
 	more := 0

@@ -7,7 +7,8 @@ import (
 	"op25b/internal/reconcile"
 )
 
-// An effective has the entries of a switch that affect packets. It excludes rule sets that are not in force. Both lists are ordered by key.
+// An effective contains the entries of a switch that affect packets. It excludes rule sets that are not in force. Both lists are ordered by
+// key.
 type effective struct {
 	fixed   []pipeline.Entry
 	rules   []pipeline.Entry // the rules of the running epoch

@@ -103,8 +103,8 @@ func documentDiff(name string, old, now []byte, added, removed bool) DocumentDif
 	return DocumentDiff{Path: "files/" + name, Added: added, Removed: removed, Unified: text, Truncated: cut}
 }
 
-// Cut shortens a text to at most the given number of bytes and reports whether it did. It cuts after a line if the rest has a
-// whole line, and otherwise after a character.
+// Cut shortens a text to at most the given number of bytes and reports whether it did. It cuts after the last whole line, or
+// after the last whole character if there is no whole line.
 func Cut(text string, most int) (string, bool) {
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	if len(text) <= most {

@@ -35,7 +35,7 @@ func within(t testing.TB) context.Context {
 	return ctx
 }
 
-// A world has a book of intents, a clock for the book, and the revisions that were applied to
+// A world contains a book of intents, a clock for the book, and the revisions that were applied to
 // switches.
 type world struct {
 	t       testing.TB

@@ -33,7 +33,7 @@ const (
 // ErrRequest means that a request is invalid.
 var ErrRequest = errors.New("not a request that can be planned")
 
-// A Config has the dependencies of a Planner.
+// A Config contains the dependencies of a Planner.
 type Config struct {
 	// At returns a revision of the intent. It may be nil if Request.Applied has no revisions other than those of Base and Proposed.
 	At func(ctx context.Context, revision uint64) (*intent.Intent, error)
@@ -69,7 +69,7 @@ func New(cfg Config) (*Planner, error) {
 	return &Planner{cfg, program}, nil
 }
 
-// A Request has the parameters of a plan.
+// A Request contains the parameters of a plan.
 type Request struct {
 	// Base is the current intent, or nil if there is none.
 	Base *intent.Intent

@@ -21,9 +21,9 @@ type Plan struct {
 	// Policy and UTCOffset are the name and the UTC offset of the proposed policy.
 	Policy    string
 	UTCOffset policy.Offset
-	// Documents has the documents that the proposal changes, ordered by name.
+	// Documents lists the documents that the proposal changes, ordered by name.
 	Documents []DocumentDiff
-	// Switches has the order of the proposed inventory. The switches that the proposal removes follow.
+	// Switches lists the switches in the order of the proposed inventory, followed by the switches that the proposal removes.
 	Switches []*SwitchPlan
 	Totals   Totals
 	// Changes reports whether the plan changes a document, or entries of a switch that affect packets.
@@ -32,7 +32,7 @@ type Plan struct {
 	Notes []string
 }
 
-// Totals has sums over all switches of a plan.
+// Totals contains sums over all switches of a plan.
 type Totals struct {
 	Switches        int
 	SwitchesChanged int // switches that would get updates
@@ -70,7 +70,7 @@ type SwitchPlan struct {
 	// completely under a new epoch.
 	Updates int
 	Steps   []StepCount
-	// Tables has the number of entries after the change for each table of limited size.
+	// Tables lists each table of limited size with its number of entries after the change.
 	Tables []reconcile.Fill
 	// Meaning describes the consequences for mail. Sentences about stopped mail come first.
 	Meaning []meaning.Sentence

@@ -11,8 +11,8 @@ import (
 // An Activation puts a phase in force by an operator's decision: before the phase's date, on part of the network, or again after a later
 // phase. If Undoes is set, the activation undoes an earlier activation instead.
 //
-// A list of activations has the order in which the store accepted them. See timeline.go for the rules by which a list determines the phase
-// in force.
+// A list of activations is in the order in which the store accepted them. See timeline.go for the rules by which a list determines the
+// phase in force.
 type Activation struct {
 	// ID is the revision under which the activation is stored. IDs increase along the list.
 	ID    uint64 `json:"id,omitempty"`

@@ -107,7 +107,7 @@ type countedContext struct {
 	looked func()
 }
 
-// Err looks.
+// Err calls looked and returns the error of the embedded context.
 func (c countedContext) Err() error {
 	c.looked()
 	return c.Context.Err()

@@ -22,15 +22,15 @@ type Switch struct {
 	// P4Runtime and GNMI are the host:port addresses of the switch's P4Runtime and gNMI servers.
 	P4Runtime string `yaml:"p4runtime"`
 	GNMI      string `yaml:"gnmi"`
-	// TLS has the TLS options of the connection to the P4Runtime server. The zero value means plain text.
+	// TLS contains the TLS options of the connection to the P4Runtime server. The zero value means plain text.
 	TLS TLS `yaml:"tls,omitempty"`
-	// RejectFrom has the source addresses of the ICMP errors that the action Reject sends: at most one IPv4 and one IPv6 address. Rejected
+	// RejectFrom lists the source addresses of the ICMP errors that the action Reject sends: at most one IPv4 and one IPv6 address. Rejected
 	// packets of a family without an address are dropped without an ICMP error.
 	RejectFrom []netip.Addr `yaml:"rejectFrom,omitempty"`
 	// Foreign specifies whether foreign entries, which no controller of this store wrote, are removed or kept.
 	Foreign ForeignTreatment `yaml:"foreign,omitempty"`
 	Ports   []Port           `yaml:"ports"`
-	// Lines has at most MaxLines lines. A line's counters are indexed by a number that compile.Number assigns to the line's name.
+	// Lines must not have more than MaxLines items. A line's counters are indexed by a number that compile.Number assigns to the line's name.
 	Lines []Line `yaml:"lines,omitempty"`
 }
 
@@ -82,8 +82,8 @@ type Line struct {
 	Prefixes []netip.Prefix `yaml:"prefixes,omitempty"`
 }
 
-// TLS has the options of a TLS connection (RFC 8446) to a switch. All fields except ServerName are paths of PEM files on the controller's host.
-// This package does not read the files.
+// TLS contains the options of a TLS connection (RFC 8446) to a switch. All fields except ServerName are paths of PEM files on the controller's
+// host. This package does not read the files.
 type TLS struct {
 	// CA is the file with the certificates of the authorities that verify the switch's certificate. CA is required if any other option is set.
 	CA string `yaml:"ca"`

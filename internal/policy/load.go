@@ -17,8 +17,8 @@ type Bundle struct {
 // Load reads a Policy and an Inventory from files and validates them. The files, in any order, must contain exactly one document of each
 // kind.
 //
-// The error is a strict.Faults. If the documents are malformed, it has all faults of their form (strict.ErrSyntax, ErrDecode,
-// ErrDocuments). Otherwise it has all faults that Validate finds (ErrInvalid).
+// The error is a strict.Faults. If the documents are malformed, it lists all faults of their form (strict.ErrSyntax, ErrDecode,
+// ErrDocuments). Otherwise it lists all faults that Validate finds (ErrInvalid).
 func Load(files []strict.File) (*Bundle, error) { return LoadContext(context.Background(), files) }
 
 // LoadContext is like Load, but returns the cause of ctx if ctx ends first.

@@ -18,7 +18,7 @@ const (
 // AnyRemote in a rule matches every server.
 const AnyRemote = "any"
 
-// A Policy has the rules for mail traffic between lines and servers, and the dates from which they are in force.
+// A Policy defines the rules for mail traffic between lines and servers, and the dates from which they are in force.
 //
 // Line groups, services, remote classes and rules are identified by name; compile.Number assigns the numbers that switches use. Order
 // matters only among the phases and among the rules of a phase.
@@ -29,7 +29,7 @@ type Policy struct {
 	LineGroups []LineGroup `yaml:"lineGroups"`
 	Services   []Service   `yaml:"services"`
 	Remotes    []Remote    `yaml:"remotes"`
-	// NAT64 has the prefixes through which IPv6-only lines reach IPv4 servers. Each IPv4 prefix of a remote class also matches its
+	// NAT64 lists the prefixes through which IPv6-only lines reach IPv4 servers. Each IPv4 prefix of a remote class also matches its
 	// embedding in each NAT64 prefix. Nil means unspecified, and an empty list means that NAT64 is not used. See Bundle.NAT64Unsaid.
 	NAT64      []NAT64     `yaml:"nat64,omitempty"`
 	Exemptions []Exemption `yaml:"exemptions,omitempty"`

@@ -42,7 +42,7 @@ const (
 	PortSubmissions TCPPort = 465 // RFC 8314
 )
 
-// has reports whether a service has a port that satisfies is.
+// has reports whether the function is returns true for any port of the service.
 func (s Service) has(is func(TCPPort) bool) bool { return slices.ContainsFunc(s.Ports, is) }
 
 // IsSMTP reports whether the port is 25.
@@ -54,7 +54,7 @@ func (p TCPPort) IsSubmission() bool { return p == PortSubmission || p == PortSu
 // IsMail reports whether the port is 25, 587 or 465.
 func (p TCPPort) IsMail() bool { return p.IsSMTP() || p.IsSubmission() }
 
-// ServicesWith returns the services that have a port that satisfies is.
+// ServicesWith returns the services with at least one port for which the function is returns true.
 func (p *Policy) ServicesWith(is func(TCPPort) bool) []Service {
 	var found []Service
 	for _, s := range p.Services {

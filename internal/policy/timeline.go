@@ -9,8 +9,8 @@ import (
 
 // The timeline determines which phase is in force for the lines of a group on a switch, by these rules:
 //
-//   - The last activation in the list that covers the lines and is not undone decides. The list has the order in which the store accepted the
-//     activations. Activations are not ordered by their times, so that a slow clock cannot give precedence to an older activation.
+//   - The last activation in the list that covers the lines and is not undone decides. The list is in the order in which the store accepted
+//     the activations. It is not ordered by their times, so that a slow clock cannot give precedence to an older activation.
 //   - The date of a phase replaces that activation if the date is after the activation's time and the phase comes later in the policy. If
 //     UntilNextDate is set, the first date after the activation's time replaces it, whatever phase begins then.
 //   - If no activation decides, the last phase that has begun is in force.

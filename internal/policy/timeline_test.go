@@ -32,7 +32,7 @@ func TestInForceAt(t *testing.T) {
 	p := twoEdges(t).Policy
 	acts := []Activation{
 		{Phase: "mobile-carriers", Groups: []string{"mobile"}, At: moment(t, "2006-05-01T00:00:00+09:00")}, // before the first phase begins
-		{Phase: "before", Groups: []string{"adsl", "isdn"}, At: moment(t, "2006-06-01T00:00:00+09:00")},    // at the moment at which phase mobile-carriers begins
+		{Phase: "before", Groups: []string{"adsl", "isdn"}, At: moment(t, "2006-06-01T00:00:00+09:00")},    // exactly when phase mobile-carriers begins
 		{Phase: "all-destinations", Groups: []string{"mobile"}, Switches: []string{"edge-1"}, At: moment(t, "2006-08-01T00:00:00+09:00")},
 		{Phase: "before", At: moment(t, "2006-11-01T00:00:00+09:00")},
 		{Phase: "all-destinations", Switches: []string{"edge-2"}, At: moment(t, "2006-11-01T00:00:00+09:00")}, // same time as the activation above, but later in the list
@@ -69,7 +69,7 @@ func TestDateOfAnEarlierPhaseReplacesNothing(t *testing.T) {
 		{"all-destinations", "2006-05-20T00:00:00+09:00", "2006-06-02T00:00:00+09:00", "all-destinations"},
 		{"mobile-carriers", "2006-05-20T00:00:00+09:00", "2006-06-02T00:00:00+09:00", "mobile-carriers"},
 		{"mobile-carriers", "2006-05-20T00:00:00+09:00", "2006-10-01T00:00:00+09:00", "all-destinations"},
-		{"before", "2006-06-02T00:00:00+09:00", "2006-09-30T00:00:00+09:00", "before"}, // no date passes after the return to phase before
+		{"before", "2006-06-02T00:00:00+09:00", "2006-09-30T00:00:00+09:00", "before"}, // the next date has not come yet, so the return to phase before stays in force
 		{"before", "2006-06-02T00:00:00+09:00", "2006-10-01T00:00:00+09:00", "all-destinations"},
 	} {
 		acts := []Activation{{ID: 2, Phase: x.phase, At: moment(t, x.made)}}
@@ -200,7 +200,7 @@ func replayed(b *Bundle, acts []Activation, sw, group string, now time.Time) str
 	return in
 }
 
-// cells calls each for every combination of switch and line group; the group "" means unnamed lines.
+// cells calls the function each for every combination of switch and line group; the group "" means unnamed lines.
 func cells(b *Bundle, each func(sw, group string)) {
 	for _, sw := range Names(b.Inventory.Switches) {
 		for _, group := range append([]string{""}, Names(b.Policy.LineGroups)...) {
@@ -303,7 +303,7 @@ func TestTurns(t *testing.T) {
 	p := twoEdges(t).Policy
 	acts := []Activation{
 		{ID: 2, Phase: "before", Groups: []string{"mobile"}, At: moment(t, "2006-05-01T00:00:00+09:00")},        // before the first phase begins
-		{ID: 3, Phase: "before", Groups: []string{"adsl"}, At: moment(t, "2006-06-01T00:00:00+09:00")},          // at the moment at which phase mobile-carriers begins
+		{ID: 3, Phase: "before", Groups: []string{"adsl"}, At: moment(t, "2006-06-01T00:00:00+09:00")},          // exactly when phase mobile-carriers begins
 		{ID: 4, Phase: "mobile-carriers", Groups: []string{"isdn"}, At: moment(t, "2006-07-01T00:00:00+09:00")}, // already in force for isdn
 		{ID: 5, Phase: "all-destinations", Groups: []string{"mobile"}, Switches: []string{"edge-1"}, At: moment(t, "2006-07-31T15:00:00Z")},
 		{ID: 6, Undoes: 3, Switches: []string{"edge-2"}, At: moment(t, "2006-08-02T00:00:00+09:00")},

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Undo returns an activation that undoes the last activation in a scope. Where the two scopes overlap, lines are then treated as if the
-// undone activation had not been made: an earlier activation decides, or else the dates of the phases, including dates that have passed
-// since.
+// Undo returns an activation that undoes the last activation in a scope. Lines in the scopes of both activations are then treated as if
+// the undone activation had not been made: an earlier activation decides, or else the dates of the phases, including dates that have
+// passed since.
 //
 // Undo considers only activations that change the phases in force within the scope, now or at a later date. Later activations that change
 // nothing are undone together with the last one that does. Undo never undoes an undo, so a second call applies to the activation before.

@@ -181,8 +181,8 @@ func (p *Policy) Covers(r, other PhaseRule, leg Leg) bool {
 }
 
 // smtpDecided refuses a phase that has no rule for traffic to port 25, or none for replies from port 25, for some line group. The switch
-// drops segments that no rule matches, and a policy must state this explicitly. Unnamed lines need no such rule, so the switch drops their
-// segments.
+// drops segments that no rule matches, and a policy must state this explicitly. Unnamed lines need no such rule; without one, the switch
+// drops their segments.
 func (v *validator) smtpDecided(ph *Phase, path string) {
 	i := slices.IndexFunc(v.p.Services, func(s Service) bool { return s.has(TCPPort.IsSMTP) })
 	if i < 0 {

@@ -7,7 +7,7 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// actual has the entries of a switch, grouped for Make.
+// actual contains the entries of a switch, grouped for Make.
 type actual struct {
 	have         []pipeline.Entry
 	fixed        []pipeline.Entry // all entries except rules and the running epoch

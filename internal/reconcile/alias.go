@@ -19,7 +19,7 @@ type aliases struct {
 	given map[alias]uint8
 }
 
-// newAliases returns an aliases that does not use any number that the entries assign, check or match.
+// newAliases returns aliases whose numbers the entries neither assign, check nor match.
 func newAliases(lists ...[]pipeline.Entry) *aliases {
 	a := &aliases{given: map[alias]uint8{}}
 	for _, list := range lists {

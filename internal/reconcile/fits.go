@@ -12,8 +12,8 @@ type Fill struct {
 	Entries, Size int64
 }
 
-// fits simulates the steps. It returns ErrNoRoom if a table would lack room after any step. count has the final number of entries in each
-// table.
+// fits simulates the steps. It returns ErrNoRoom if a table would lack room after any step. count maps each table to its final number of
+// entries.
 func fits(have []pipeline.Entry, steps []Step, contract *pipeline.Contract) (count map[pipeline.Table]int64, err error) {
 	count = map[pipeline.Table]int64{}
 	table, run := pipeline.Table(0), int64(0) // consecutive entries are mostly of one table, so count them in runs

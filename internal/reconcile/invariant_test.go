@@ -114,7 +114,7 @@ var nested = []netip.Prefix{
 	netip.MustParsePrefix("2001:db8::1/128"),
 }
 
-// every has all packets that the entries of such states can distinguish.
+// every lists all packets that the entries of such states can distinguish.
 var every = func() []packet {
 	var all []packet
 	addrs := []string{"10.1.1.1", "10.1.1.2", "10.1.2.1", "10.2.0.1", "10.3.0.1", "192.0.2.1"}
@@ -189,7 +189,7 @@ func checkChange(t *rapid.T, verdict bool) {
 	}
 }
 
-// agree returns the packets for which the entries give the verdict.
+// agree returns the packets that the entries pass if verdict is true, or stop if verdict is false.
 func agree(entries map[pipeline.Key]pipeline.Entry, packets []packet, verdict bool) []packet {
 	j := judge(entries)
 	var same []packet
@@ -260,7 +260,7 @@ func TestCrashAnywhere(t *testing.T) {
 	})
 }
 
-// logical checks that the differences that a plan lists are the differences that it made.
+// logical checks that the differences that a plan lists are those that its updates made.
 func logical(t *rapid.T, plan *Plan, before, after memory) {
 	for _, e := range plan.Added {
 		if _, was := before[e.Key]; was || after[e.Key].Value != e.Value {

@@ -8,7 +8,7 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A packet has the values by which the pipeline looks up a segment from a line.
+// A packet contains the values by which the pipeline looks up a segment from a line.
 type packet struct {
 	line               pipeline.LineKey
 	port               uint16 // the server's port

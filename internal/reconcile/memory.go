@@ -11,8 +11,8 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A Memory has a fingerprint of each rule set of a converged switch, which takes a few bytes per epoch. With a Memory, a controller can
-// put another rule set in force without reading the switch again. A Memory is valid until another controller writes to the switch.
+// A Memory contains a fingerprint of each rule set of a converged switch, a few bytes per epoch. With a Memory, a controller can put
+// another rule set in force without reading the switch again. A Memory is valid until another controller writes to the switch.
 type Memory struct {
 	running pipeline.Epoch
 	value   pipeline.Value // the value of the entry that sets the running epoch
@@ -69,9 +69,9 @@ func (m *Memory) InForce(rules Fingerprint, synOnly bool) bool {
 	return there && set == rules && m.value == pipeline.EpochEntry(m.running, synOnly).Value
 }
 
-// PutInForce puts a rule set that the switch already has in force by one MODIFY. If the switch does not have the rule set, PutInForce
-// writes nothing and returns false, and the caller must use Apply instead. The caller must know that all other entries are as desired.
-// After an error the Memory is invalid.
+// PutInForce sends one MODIFY that puts a rule set in force. If the switch does not have the rule set yet, PutInForce writes nothing
+// and returns false, and the caller must use Apply instead. The caller must know that all other entries are as desired. After an error
+// the Memory is invalid.
 func (m *Memory) PutInForce(ctx context.Context, sw Switch, rules Fingerprint, synOnly bool) (bool, error) {
 	epochs := append([]pipeline.Epoch{m.running}, slices.Sorted(maps.Keys(m.sets))...) // try the running epoch first
 	for _, e := range epochs {

@@ -29,7 +29,7 @@ type move struct {
 	stand *pipeline.Entry
 }
 
-// A number is what an entry assigns to packets and rules match.
+// A number is the number that an entry assigns to packets, and that rules match.
 type number struct {
 	n    uint8
 	home pipeline.LineIndex // for a subscriber's class, the only line to which the class applies; 0 means every line

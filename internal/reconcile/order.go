@@ -10,10 +10,10 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A batch has the entries to insert, modify and remove at one moment.
+// A batch contains the entries to insert, modify and remove at one moment.
 type batch struct{ insert, modify, remove []pipeline.Entry }
 
-// split divides a batch into the entries for which is returns true and all others.
+// split divides a batch into the entries for which the function is returns true, and all others.
 func (b *batch) split(is func(pipeline.Entry) bool) (those, others *batch) {
 	those, others = &batch{}, &batch{}
 	for _, list := range []struct{ from, to, rest *[]pipeline.Entry }{

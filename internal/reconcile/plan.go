@@ -15,7 +15,7 @@ type Step struct {
 	Updates []pipeline.Update
 }
 
-// A Plan has the updates that bring a switch to its desired state. A plan without steps means that there is nothing to write (I5).
+// A Plan contains the updates that bring a switch to its desired state. A plan without steps means that there is nothing to write (I5).
 type Plan struct {
 	Steps []Step
 	// Running is the epoch that is in force after the last step.
@@ -26,7 +26,7 @@ type Plan struct {
 	Changed        []Change
 	// Kept lists the undesired entries for which Options.Keep returned true.
 	Kept []pipeline.Entry
-	// Tables has the number of entries after the last step for every table of limited size, in the order of pipeline.Entry.Rank.
+	// Tables lists every table of limited size with its number of entries after the last step, in the order of pipeline.Entry.Rank.
 	Tables []Fill
 }
 
@@ -42,7 +42,7 @@ func (p *Plan) Updates() int {
 	return n
 }
 
-// Options has the options of Make and Apply. With the zero value, no undesired entry stays.
+// Options contains the options of Make and Apply. With the zero value, no undesired entry stays.
 type Options struct {
 	// Keep, if not nil, reports whether an undesired entry stays. It is not called for rules, because only the rules of the desired state
 	// may be in force.
@@ -74,7 +74,7 @@ type target struct {
 	contract *pipeline.Contract
 	fixed    []pipeline.Entry   // all entries except rules
 	rules    []pipeline.Entry   // the rules to put in force, under anyEpoch
-	staged   [][]pipeline.Entry // staged rule sets
+	staged   [][]pipeline.Entry // the staged rule sets, under anyEpoch
 	synOnly  bool
 }
 
@@ -148,7 +148,7 @@ func sameRules(a, b []pipeline.Entry) bool {
 	return slices.EqualFunc(a, b, func(x, y pipeline.Entry) bool { return x.RuleKey() == y.RuleKey() && x.Value == y.Value })
 }
 
-// A maker has the state of one call of Make.
+// A maker contains the state of one call of Make.
 type maker struct {
 	*target
 	now *actual

@@ -16,8 +16,8 @@ import (
 	"op25b/p4src"
 )
 
-// A memory has the entries of a switch. Like P4Runtime, it refuses to insert an entry that exists, and to modify or delete an
-// entry that does not.
+// A memory contains the entries of a switch. Like P4Runtime, it refuses to insert an entry that exists, and to modify or
+// delete an entry that does not.
 type memory map[pipeline.Key]pipeline.Entry
 
 func fresh() memory {

@@ -137,7 +137,7 @@ type field struct {
 	optional bool
 }
 
-// A keySet has the fields of a struct by key, and the keys in field order.
+// A keySet contains the fields of a struct by key, and the keys in field order.
 type keySet struct {
 	fields  map[string]field
 	inOrder []string

@@ -11,7 +11,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// A Scalar is a type whose values are written as text in a document. The methods have pointer receivers.
+// A Scalar is a value that is written as one text in a document. A pointer to the value's type must implement it.
 type Scalar interface {
 	// Parse sets the value from its text. The decoder only checks whether the error is nil, because the message comes from Accepts.
 	Parse(text string) error

@@ -1,4 +1,4 @@
-// Command generate writes the schema of internal/pipeline from a P4Info. The schema has the tables with their ids, keys, widths and
+// Command generate writes the schema of internal/pipeline from a P4Info. The schema contains the tables with their ids, keys, widths and
 // actions, the actions with their parameters, and the ids of counters and digests. A P4Info does not contain the purpose of a table,
 // which meaning.go defines.
 //
