@@ -69,8 +69,8 @@ func everyForm(subscribersV4, subscribersV6, remotes int) *pipeline.State {
 	return s
 }
 
-// A hurriedClock advances by 0.4 s at each reading, and each packet reads it once. The rate stays below the limit of three rejects per second,
-// so no reject is suppressed. Each flow is reported again whenever it recurs.
+// A hurriedClock advances by 0.4 s at each reading, and each packet reads it once. No more than three packets fall into one second, so the
+// limit of three rejects per second suppresses none. Each flow is reported again whenever it recurs.
 type hurriedClock struct{ asked atomic.Int64 }
 
 func (c *hurriedClock) now() time.Time {

@@ -45,8 +45,8 @@ const (
 	benchSession  = 42
 )
 
-// benchForms returns the measured forms. All except the last use exempt subscribers, so the whole policy is evaluated and the frame is
-// forwarded. A later fragment has no ports to look up.
+// benchForms returns the measured forms. The subscribers are exempt, so the whole policy is evaluated and the frame is forwarded. Only
+// frames of the last form are rejected. A later fragment has no ports to look up.
 func benchForms() []benchForm {
 	smtp := func() []byte { return benchSYN(25) }
 	plain4 := func(f *benchFlow) []byte { return benchIPv4(f, nextTCP, 0, nil, smtp()) }

@@ -55,7 +55,8 @@ func TestNeverWrongPassHalfLoaded(t *testing.T) {
 	})
 }
 
-// TestEmptySwitchIsClosed verifies the same for a switch whose tables are empty. It drops only port 25 and forwards each other frame once.
+// TestEmptySwitchIsClosed verifies that a switch with a program but without entries drops only port 25, and forwards each other frame
+// once.
 func TestEmptySwitchIsClosed(t *testing.T) {
 	s := &pipeline.State{NetworkPorts: []pipeline.Port{networkPort}}
 	worker := loaded(t, s).NewWorker()

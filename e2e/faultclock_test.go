@@ -161,7 +161,7 @@ func (r *round) heard(e *edge, reads int) {
 	}
 }
 
-// phasesAre verifies that every switch is reported in a phase, and that this phase is in force by the newest intent.
+// phasesAre verifies that every switch is reported in a phase, and that the phase is in force on the switch according to the newest intent.
 func (r *round) phasesAre(phase string) {
 	r.t.Helper()
 	in := r.newest()

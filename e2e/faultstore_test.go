@@ -143,11 +143,11 @@ func (r *round) storeEmptied() {
 	r.beginAgain()
 }
 
-// otherCluster starts another etcd cluster, which is empty, at the addresses of the first one.
+// otherCluster starts another, empty etcd cluster at the first cluster's client addresses.
 func (r *round) otherCluster() {
 	r.replaceStore(func(m *node) {
 		r.remove(m)
-		r.cluster[m.name] = r.daemonAddr() // etcd derives the cluster's and members' ids from the peer addresses, so these must change
+		r.cluster[m.name] = r.daemonAddr() // etcd derives the ids of the cluster and of its members from the peer addresses, so these must change
 	})
 	r.beginAgain()
 }

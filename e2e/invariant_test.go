@@ -58,7 +58,7 @@ func TestI1NeverWrongDrop(t *testing.T) {
 	checkChanges(t, "I1 NeverWrongDrop", lets)
 }
 
-// TestI2NeverWrongPass verifies I2. Under the same conditions, no frame that both policies stop may be delivered.
+// TestI2NeverWrongPass verifies I2. Under the conditions of TestI1NeverWrongDrop, no frame that both policies stop may be delivered.
 func TestI2NeverWrongPass(t *testing.T) {
 	checkChanges(t, "I2 NeverWrongPass", stops)
 }
@@ -162,7 +162,7 @@ func (j *crossing) step(tb testing.TB, s subject) error {
 		j.toll.crashes++
 	}
 	done := 0
-	var asked, others []sent // asked first receives frames for which both policies have the same verdict by different rules
+	var asked, others []sent // asked starts with frames on which both policies agree by different rules
 	for _, i := range j.r.Perm(len(j.frames)) {
 		switch {
 		case !j.same[i]:

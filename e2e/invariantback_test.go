@@ -98,7 +98,7 @@ type wayBack struct {
 	number    int
 }
 
-// now returns the newest revision and the phases that are in force by it on each switch.
+// now returns the newest revision, and the phases that are in force on each switch according to it.
 func (w *wayBack) now() (in *intent.Intent, phases map[string]policy.InForce) {
 	w.t.Helper()
 	in, err := w.current(generous(w.t))

@@ -108,7 +108,7 @@ func TestI3Fenced(t *testing.T) {
 	fmt.Printf("I3 Fenced: %v: %d owners lost the switch in the middle of a change, none wrote after that\n", slices.Sorted(maps.Keys(names)), cut)
 }
 
-// inNameOf writes the entry of epoch 0 to the switch with the given election id, without opening a session.
+// inNameOf tries to put epoch 0 in force with the given election id, without opening a session.
 func inNameOf(t *testing.T, d *device, election uint64) error {
 	t.Helper()
 	conn, err := grpc.NewClient(d.addr, grpc.WithTransportCredentials(insecure.NewCredentials()))

@@ -130,8 +130,8 @@ func (o *observer) status(ctx context.Context, c *client.Client) {
 	o.answered("status", all...)
 }
 
-// phases records claims without a revision id. If the report confirms a phase on a switch, the switch must have been in a recent revision with
-// the reported number.
+// phases records, for each switch with a confirmed phase, the claim that the switch was recently in the state of the reported revision. The
+// report has only the revision's number, not its id.
 func (o *observer) phases(ctx context.Context, c *client.Client) {
 	asked := time.Now()
 	answer, err := client.Ask(ctx, answerIn, c.Phase.ListPhases, &op25bv1.ListPhasesRequest{})

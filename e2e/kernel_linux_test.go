@@ -411,7 +411,7 @@ func (j *journey) relay() netip.Addr {
 	return relay4
 }
 
-// dropped verifies that a connection stays unanswered for the time silence.
+// dropped verifies that a connection stays unanswered for the duration of silence.
 func (j *journey) dropped(ctx context.Context, t *testing.T) {
 	ctx, cancel := context.WithTimeout(ctx, silence)
 	defer cancel()

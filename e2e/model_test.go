@@ -67,8 +67,8 @@ func newTwin(t testing.TB, p *policy.Policy, inv *policy.Inventory, phase string
 	return tw
 }
 
-// send sends a frame through the switch and the model, the time after later than the previous frame. If the results differ, the error states
-// the difference.
+// send sends a frame through the switch and the model, after advancing their clock by the duration after. If the results differ, the error
+// states the difference.
 func (tw *twin) send(after time.Duration, port uint16, frame []byte) error {
 	if len(frame) == 0 {
 		return nil // no link carries an empty frame, and no switch accepts one
@@ -85,7 +85,7 @@ func (tw *twin) send(after time.Duration, port uint16, frame []byte) error {
 	}
 	if tw.frames%16 != 0 {
 		tw.worker.Process(uint32(port), frame, emit)
-	} else { // the code that traces must have the same effect
+	} else { // processing with a trace must have the same effect
 		tw.worker.Trace(uint32(port), frame, emit)
 	}
 	slices.SortFunc(out, func(a, b reference.Output) int { return int(a.Port) - int(b.Port) })

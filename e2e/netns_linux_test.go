@@ -21,7 +21,7 @@ import (
 const wan = "wan"
 
 // A namespace is a network namespace with the kernel's stack. It has no name, so the kernel removes it, with all its devices and their
-// peers, when its handle is closed. This happens when this process ends at the latest.
+// peers, when its handle is closed. The handle is closed at the latest when this process ends.
 type namespace struct {
 	handle netns.NsHandle
 	links  *netlink.Handle

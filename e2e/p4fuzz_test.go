@@ -176,7 +176,7 @@ func withoutEntries(t *testing.T, info *configv1.P4Info, program []byte) []byte 
 // Every mutation must occur, and must be answered as the table of answers states. With OP25B_LONG=1, the test writes 300,000 updates to
 // each switch.
 func TestP4Fuzz(t *testing.T) {
-	updates, each := map[string]int{"op25b": 1200, "router": 500, "objects": 800}, 600 // updates of a program, and between its pushes
+	updates, each := map[string]int{"op25b": 1200, "router": 500, "objects": 800}, 600 // the numbers of updates: in all, and between two pushes of a program
 	if longform.On() {
 		updates, each = map[string]int{"op25b": 200_000, "router": 40_000, "objects": 60_000}, 3000
 	}

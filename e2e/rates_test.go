@@ -77,7 +77,7 @@ func TestRegistersSideBySide(t *testing.T) {
 	syn := tcp4(t, subscriberMAC, serverMAC, "192.0.2.11", "203.0.113.129", 40000, 25, flagSYN)
 	alone, want := loadedWith(t, rejecting(lines), engine.Options{Clock: func() time.Time { return time.Unix(0, 0) }}), 0
 	one := alone.NewWorker()
-	for line := range lines { // some lines share an index of the register, so the number of reports is measured
+	for line := range lines { // a few lines share a register's index, so count the reports that one port sends
 		one.Process(accessPort, tagged(syn, line+1), func(uint32, []byte) {})
 		select {
 		case d := <-alone.Digests():

@@ -51,8 +51,8 @@ type sent struct {
 	sure, seen bool  // sure states whether last is valid; seen states whether maybe is valid
 }
 
-// remembered is how long a SYN is remembered, in clock seconds. If a SYN's age is within one second of this limit, the model makes no
-// prediction.
+// remembered is the number of clock seconds for which a SYN is remembered. If a SYN's age is within one second of this limit, the
+// model makes no prediction.
 const remembered = 64
 
 // follow records SYNs to port 25 that pass toward the network, and classifies SYN-ACKs from port 25 (section 10).

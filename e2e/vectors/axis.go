@@ -95,7 +95,7 @@ func (t *table) choose(w span) (*axis, error) {
 	return chosen, nil
 }
 
-// distinct returns an error if an axis and an earlier axis have the same column, because $NAME would be ambiguous.
+// distinct returns an error if an axis and an earlier axis have a column in common, because $NAME would be ambiguous.
 func distinct(earlier []*axis, a *axis, at Pos) error {
 	for _, e := range earlier {
 		for _, c := range a.columns {

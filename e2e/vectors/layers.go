@@ -367,7 +367,7 @@ func buildUDP(r *reader, in *inside) ([]byte, error) {
 		sum = checksum(in.up.pseudo(ipProtocols["udp"], len(b)+len(inner)), b, inner)
 	}
 	if sum == 0 {
-		sum = 0xffff // because 0 means that there is no checksum (RFC 768)
+		sum = 0xffff // 0 would mean that there is no checksum (RFC 768)
 	}
 	put16(b[6:], sum)
 	return append(b, inner...), nil

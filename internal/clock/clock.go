@@ -12,15 +12,15 @@ import (
 )
 
 const (
-	// DefaultBound is the default of Config.Bound. Clocks synchronised by NTP differ by milliseconds, but a comparison can be wrong by the
-	// time that etcd takes to deliver a record, which can be up to 5 s.
+	// DefaultBound is the default of Config.Bound. Clocks synchronised by NTP differ by milliseconds, but a comparison can be wrong by up
+	// to 5 s, because etcd may take that long to deliver a record.
 	DefaultBound = 5 * time.Second
 	// MinBound and MaxBound are the limits of Config.Bound. Comparisons are not exact enough for a bound below 1 s. A bound above one hour
 	// is useless, because the days of a policy begin at midnight.
 	MinBound = time.Second
 	MaxBound = time.Hour
-	// absence is how long a single controller may be down while its host reboots before an operator must confirm its clock. The most
-	// common fault after a boot is a clock that shows local time, which is hours off.
+	// absence is the longest downtime across a reboot after which a single controller's clock is trusted without an operator's
+	// confirmation. The most common fault after a boot is a clock that shows local time, which is hours off.
 	absence = time.Hour
 )
 
@@ -49,7 +49,7 @@ type Clock struct {
 	bound   time.Duration
 	log     *zap.Logger
 	metrics *Metrics
-	changed chan struct{} // receives a value when a date may have arrived, or when dates are held or released; capacity 1
+	changed chan struct{} // receives a value when a date may have been reached, or when dates are held or released; capacity 1
 
 	mu       sync.Mutex // guards the fields below
 	anchor   reading    // the last trusted reading; anchor.Wall is the trusted time, which may differ from the host's
@@ -126,8 +126,8 @@ func (c *Clock) Hold() Hold {
 	return c.hold
 }
 
-// Changed returns a channel that receives a value when a date may have arrived, or when dates are held or released. The channel must have
-// only one receiver.
+// Changed returns a channel that receives a value when a date may have been reached, or when dates are held or released. The channel must
+// have only one receiver.
 func (c *Clock) Changed() <-chan struct{} { return c.changed }
 
 // Begun informs the clock that the store has recorded a date as begun. From then on, Now does not return a time before that date.

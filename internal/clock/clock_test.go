@@ -34,7 +34,7 @@ func clockOf(t testing.TB, m *machine) *Clock {
 	return c
 }
 
-// TestJump verifies that setting the wall clock holds dates, and that the trusted time continues. I11
+// TestJump verifies that setting the wall clock holds dates, and that the trusted time continues (I11).
 func TestJump(t *testing.T) {
 	for name, by := range map[string]time.Duration{"three days forward": 72 * time.Hour, "a day back": -24 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
@@ -105,7 +105,7 @@ func TestBegun(t *testing.T) {
 }
 
 // TestNeverBackwards verifies that time does not run backwards, however the wall clock is set, and that no date comes early unless
-// there is a reason to trust the clock. I11
+// there is a reason to trust the clock (I11).
 func TestNeverBackwards(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := &machine{}

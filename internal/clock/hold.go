@@ -8,7 +8,7 @@ import (
 // A HoldReason is the reason why a controller holds dates.
 type HoldReason int
 
-// The reasons are listed in the order of the API.
+// The reasons, in the same order as in the API.
 const (
 	// None means that dates are not held.
 	None HoldReason = iota

@@ -148,7 +148,7 @@ func (c *Clock) starts(last storeTime) {
 	c.holdLocked(Starting, is, trusted)
 }
 
-// kept records that this controller keeps the store's time. If dates were held for Starting, kept releases them.
+// kept records that this controller keeps the store's time. If dates were held with the reason Starting, kept releases them.
 func (c *Clock) kept() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

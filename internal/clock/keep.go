@@ -26,10 +26,10 @@ const (
 
 // The kinds and names of the records in the store.
 const (
-	beatKind    = "clock"         // each record has a controller's name and contains its time
-	timeKind    = "time"          // the only record contains the store's time
+	beatKind    = "clock"         // each record is named after a controller and contains its time
+	timeKind    = "time"          // the store's time, in a single record
 	timeName    = "store"         // the name of the only record of timeKind
-	confirmKind = "clock-confirm" // each record has a controller's name and contains an operator's confirmation
+	confirmKind = "clock-confirm" // each record is named after a controller and contains an operator's confirmation
 )
 
 // A beat is the record that a controller publishes about its clock.
@@ -246,7 +246,7 @@ func (k *Keeper) saw(e store.Event[beat], live bool) (wants bool) {
 	return live && e.Value.Hold == Starting
 }
 
-// timeIs handles an event of the store's time.
+// timeIs handles a watch event for the store's time.
 func (k *Keeper) timeIs(e store.Event[storeTime]) {
 	if e.Deleted || e.Err != nil || e.Version <= k.lastRev {
 		return
@@ -298,7 +298,7 @@ func (k *Keeper) scene() scene {
 func (k *Keeper) write(ctx context.Context, may verdict) {
 	b := k.clock.beat()
 	_, err := k.beats.PutIf(ctx, k.name, store.AnyVersion, b)
-	if errors.Is(err, store.ErrFull) && may.keeps { // the store is full, so nobody can keep its time: each controller trusts its own clock until there is room
+	if errors.Is(err, store.ErrFull) && may.keeps { // nobody can keep the store's time, so each controller trusts its own clock until there is room
 		k.clock.kept()
 	}
 	if err != nil {

@@ -99,7 +99,7 @@ func (x *controller) await(want HoldReason) {
 }
 
 // TestSkew verifies that, of two controllers, the one that joins with a different time holds dates until its clock is
-// corrected. I11
+// corrected (I11).
 func TestSkew(t *testing.T) {
 	for name, boots := range map[string][2]string{"on one machine": {"m", "m"}, "on two": {"m", "n"}} {
 		t.Run(name, func(t *testing.T) {
@@ -129,8 +129,8 @@ func TestSkew(t *testing.T) {
 	}
 }
 
-// TestMajority verifies that two controllers with the same time outvote the controller that keeps the store's time.
-// I11
+// TestMajority verifies that two controllers with the same time outvote the controller that keeps the store's time
+// (I11).
 func TestMajority(t *testing.T) {
 	etcd := openStore(t, store.Config{Dir: t.TempDir()})
 	a := run(t, etcd, "a", "a", 72*time.Hour)
@@ -166,7 +166,7 @@ func TestOthersConfirm(t *testing.T) {
 }
 
 // TestRestart verifies that a restart does not hide a change of the clock. After an operator confirms the clock, dates
-// are no longer held, and the audit chain names the operator. I11
+// are no longer held, and the audit chain names the operator (I11).
 func TestRestart(t *testing.T) {
 	etcd := openStore(t, store.Config{Dir: t.TempDir()})
 	a := run(t, etcd, "a", "m", 0)

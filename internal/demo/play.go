@@ -177,7 +177,7 @@ func (p *player) phase(ctx context.Context, i int) (*Phase, error) {
 	for _, one := range sent {
 		all.merge(one)
 	}
-	// If an interface is missing in all, no frames were sent to it, and its counters must not have changed.
+	// If the map all has no entry for an interface, no frames were sent to the interface, and its counters must not have changed.
 	for _, name := range slices.Sorted(maps.Keys(after)) {
 		result.Counters = append(result.Counters, compare(rules, name, after[name].minus(before[name]), all[name])...)
 	}

@@ -85,8 +85,8 @@ func (r *readings) read(ctx context.Context) (map[string]ruleCounts, error) {
 }
 
 // settled reads an interface's counters until they equal the frames sent to it, and returns the differences from before. It polls, because
-// frames may still be in transit and a switch does not report changes of counters. After the time settle, it returns the last reading, and
-// the report shows the difference.
+// frames may still be in transit and a switch does not report changes of counters. If the counters still differ after the duration settle,
+// settled returns the last reading, and the report shows the difference.
 func (r *readings) settled(ctx context.Context, name string, before ruleCounts, sent count) (ruleCounts, error) {
 	for deadline := time.Now().Add(settle); ; {
 		now, err := r.read(ctx)

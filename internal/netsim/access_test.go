@@ -364,7 +364,7 @@ func TestOtherEncapsulationsAreNotTaken(t *testing.T) {
 				t.Fatal(err)
 			}
 			good.peer = tagOf(concentrator)
-			// The far end sends with the addresses exchanged.
+			// Exchange the addresses, because the far end sends these frames.
 			good.softwire.own, good.softwire.far = good.softwire.far, good.softwire.own
 			taken := func(p path) bool {
 				received, d, ok := parse(p.frame(good.peer, packet))

@@ -43,7 +43,7 @@ func (h *Host) follow(ep tcpip.Endpoint, queue *waiter.Queue, remote netip.AddrP
 }
 
 // look removes the connection from the host if the connection has ended. netstack reports EventHUp whenever a connection enters one of the
-// states below.
+// states that look checks.
 func (t *track) look() {
 	switch tcp.EndpointState(t.ep.State()) {
 	case tcp.StateClose, tcp.StateError, tcp.StateTimeWait:

@@ -149,7 +149,7 @@ func TestEdgeForgetsTheLongestSilent(t *testing.T) {
 			}
 		}
 	}
-	from(0, 50) // 192.0.2.0 is a valid host here: only the unspecified address and multicast addresses are not
+	from(0, 50) // 192.0.2.0 is a valid host: only the unspecified address and multicast addresses are invalid
 	for _, nobody := range [][]byte{{0, 0, 0, 0}, {224, 0, 0, 1}} {
 		before := len(e.paths)
 		packet := append(append([]byte{0x45, 11: 0}, nobody...), 198, 51, 100, 1)

@@ -102,8 +102,8 @@ type Result struct {
 	Err       error  // the reason why the message was not delivered; nil if it was
 }
 
-// Send makes the attempt. When Send returns, the connection has been either closed in order, if the message was delivered, or aborted. Use
-// Quiesce to wait for the last segments.
+// Send makes the attempt. When Send returns, the connection has been closed gracefully if the message was delivered, and aborted
+// otherwise. Use Quiesce to wait for the last segments.
 func Send(ctx context.Context, from *Host, a MailAttempt) Result {
 	a.setDefaults()
 	r := Result{MessageID: rand.Text() + "@" + from.Name(), Stage: "connect"}
@@ -224,7 +224,7 @@ func (c patientConn) SetDeadline(t time.Time) error {
 // farewell is how long Close waits for the peer to end the connection.
 const farewell = time.Second
 
-// Close ends the connection in order. It sends a FIN, reads the peer's remaining data, such as TLS's close_notify, and then closes.
+// Close ends the connection gracefully. It sends a FIN, reads the peer's remaining data, such as TLS's close_notify, and then closes.
 // Without the read, the stack would answer each late segment with a reset, and nobody would know when the last reset was sent.
 func (c patientConn) Close() error {
 	err := c.CloseWrite()

@@ -242,8 +242,8 @@ func (d *documents) phase(i int) {
 	d.p.Phases = append(d.p.Phases, ph)
 }
 
-// rule draws a narrow rule without its action. The rule's name encodes its service and its remote class, because a rule of one name must
-// have these in common in all phases.
+// rule draws a narrow rule without its action. The rule's name contains its service and its remote class, because rules with the same
+// name in different phases must have the same service and class.
 func (d *documents) rule() policy.PhaseRule {
 	r := policy.PhaseRule{Service: "smtp"}
 	if d.src.IntN(4) == 3 {

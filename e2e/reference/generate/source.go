@@ -1,9 +1,9 @@
 // Package generate draws the input for comparisons of pipelines. It draws policies with inventories, and frames that together reach every
 // rule.
 //
-// All random numbers come from a Source, so the same generator serves three purposes. It serves property tests, which shrink failures
-// (Rapid), Go's fuzzer, which mutates its input to reach new code (Bytes), and long runs of frames (a *rand.Rand of math/rand/v2).
-// Package generate does not predict how a frame is handled. Package reference does that.
+// All random numbers come from a Source, so the same generator can be used in three ways. Property tests shrink failing cases (Rapid).
+// Go's fuzzer mutates its input to reach new code (Bytes). Long runs draw many frames (a *rand.Rand of math/rand/v2). How a frame must be
+// handled is predicted by package reference.
 package generate
 
 import "pgregory.net/rapid"
