@@ -220,7 +220,7 @@ func TestI12BoundedBodies(t *testing.T) {
 			switch code := strike(t.Context(), client, "http://"+s.addr, a, bytes.NewReader(a.body), map[string]string{"Authorization": "Bearer " + tokens["viewer"]}); code {
 			case http.StatusBadRequest:
 				answered.Add(1)
-			case http.StatusTooManyRequests, 0: // 0 means that the request was refused before its body was sent
+			case http.StatusTooManyRequests, 0: // 0 means that the request was refused before its whole body was sent
 				busy.Add(1)
 			default:
 				t.Errorf("%s: %d", a.header["Content-Type"], code)

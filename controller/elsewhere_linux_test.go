@@ -59,8 +59,8 @@ func (s *process) used(t testing.TB) usage {
 	return u
 }
 
-// keptLeases ends the process and returns the number of leases that it lost. The test fails if there are any, unless other programs used more
-// than the share busyElsewhere of the host since the usage since.
+// keptLeases ends the process and returns the number of leases that it lost since a given usage. If there are any, the test fails, unless other
+// programs used more than busyElsewhere of the host in that time.
 func (s *process) keptLeases(t testing.TB, since usage) (lost int) {
 	t.Helper()
 	now := s.used(t)

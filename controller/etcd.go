@@ -68,7 +68,7 @@ func runEtcd(ctx context.Context, o etcd.Config, cluster string, log *zap.Logger
 		}
 	}
 	o.Logger = log
-	if !log.Core().Enabled(zapcore.DebugLevel) { // etcd logs every step at level info, which is too much
+	if !log.Core().Enabled(zapcore.DebugLevel) { // log only warnings and errors, because etcd logs every step at level info
 		o.Logger = log.WithOptions(zap.IncreaseLevel(zapcore.WarnLevel))
 	}
 	err = etcd.Run(ctx, o, func() {

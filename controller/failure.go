@@ -52,8 +52,8 @@ type flagged struct {
 
 func (f flagged) Unwrap() error { return f.error }
 
-// place returns the flag that sets the field of the request at path. If no flag has that name, place returns an empty string for an
-// element of a list, because the message of the fault quotes the element, and returns any other path unchanged.
+// place returns the flag that sets the request field at path. If there is no such flag, place returns an empty string for an
+// element of a list, because the fault's message already quotes the element. It returns any other path unchanged.
 func (f flagged) place(path string) string {
 	name, _, element := strings.Cut(path, "[")
 	switch {

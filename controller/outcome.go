@@ -64,8 +64,8 @@ type changeCall[Q any] func(context.Context, *connect.Request[Q]) (*connect.Serv
 type changeRequest interface{ GetRequestId() string }
 
 // change makes a change that is based on revision base, and shows its progress until every switch has converged or failed. If the
-// answer is lost, change requests the outcome by the request id, and repeats the request if the change was stored. The request id
-// ensures that a repeated request does not make the change twice.
+// answer is lost, change requests the outcome by the request id. If the change was stored, it then repeats the request to show the
+// progress. Because of the request id, a repeated request does not make the change twice.
 func change[Q any, P interface {
 	*Q
 	changeRequest

@@ -54,7 +54,7 @@ func (l *lossy) send(server string, r *http.Request) (status int, begin string) 
 	q := r.Clone(r.Context())
 	q.RequestURI, q.URL.Scheme, q.URL.Host = "", "http", server
 	q.Header.Del("Accept-Encoding")
-	q.Header.Set("Connect-Accept-Encoding", "identity") // the test reads the answer, so it must not be compressed
+	q.Header.Set("Connect-Accept-Encoding", "identity") // the answer must not be compressed, because the test reads it
 	resp, err := http.DefaultTransport.RoundTrip(q)
 	if err != nil {
 		l.t.Error(err)

@@ -39,7 +39,7 @@ type reader struct {
 	begun     time.Time   // the start of the test, truncated to a second
 	addresses [][2]string // pairs of an address on the page and the real address
 	mended    map[int]pageCommand
-	zone      string // the offset of times without one, from the head of the last table
+	zone      string // the UTC offset of times that are shown without one; it comes from the heading of the last table
 }
 
 // TestPages runs the commands of each page in order at a terminal, with real switches and a real controller. The output must match the page. The
@@ -140,7 +140,7 @@ func (r *reader) patch(b pageBlock) {
 	}
 }
 
-// defaults are the addresses that a daemon uses without flags, by the name of the flag and of the log field.
+// defaults are the addresses that a daemon uses by default. The key is the name of both the flag and the field in the log.
 var defaults = map[string]map[string]string{
 	"serve":  {"listen": "127.0.0.1:2525"},
 	"switch": {"p4runtime": "127.0.0.1:9559", "gnmi": "127.0.0.1:9339"},

@@ -16,8 +16,9 @@ import (
 	"op25b/internal/store/storetest"
 )
 
-// An etcd comes back empty, or older, while a controller runs: a change that is then applied is reported on the switch only after the
-// switch was seen in it, and status, drift and readyz report the replacement.
+// TestI11ReplacedStoreForCommands replaces the contents of etcd while a controller runs, either by nothing or by an older backup. The
+// next change must be reported as converged only after the controller has read the switch in that state, and status, drift and
+// /readyz must report the replacement.
 func TestI11ReplacedStoreForCommands(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it starts controllers")
@@ -72,7 +73,7 @@ func TestI11ReplacedStoreForCommands(t *testing.T) {
 			apply("203.0.113.0/27")
 			replace(e, saved)
 
-			// The commands wait for the store, and the switch is brought to what is applied, whatever revision it was in before.
+			// apply waits for the store. The switch is brought to the applied documents, whatever its previous revision was.
 			if said := apply("203.0.113.0/28"); !strings.Contains(said, "1 switch converged after") {
 				t.Errorf("apply said\n%s", said)
 			}

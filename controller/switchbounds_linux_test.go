@@ -60,7 +60,7 @@ func dialSwitch(t testing.TB, addr string) *grpc.ClientConn {
 	return conn
 }
 
-// encoded returns the empty message m with unknown fields such that its wire form is b.
+// encoded sets the unknown fields of the empty message m so that b becomes the wire form of m, and returns m.
 func encoded[M proto.Message](m M, b []byte) M {
 	m.ProtoReflect().SetUnknown(b)
 	return m
@@ -368,7 +368,7 @@ func (x *siege) reads() {
 		}
 		x.refused(err, codes.ResourceExhausted)
 	}
-	for range 50 { // the stream is allowed, and its answers are not read
+	for range 50 { // the switch allows these reads, but the test does not receive the answers
 		stream, err := x.p4.Read(x.ctx(), &p4v1.ReadRequest{DeviceId: 1, Entities: repeat(everything, 4)})
 		if err != nil {
 			x.t.Fatal(err)

@@ -153,8 +153,8 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// A time without a UTC offset is in the policy's offset, and answers show times in that offset. Regression test: in the
-// offset +09:00, the answer was once for the day before and showed that day.
+// A time without a UTC offset is in the policy's offset, and answers show times in that offset. Regression test: with
+// the offset +09:00, a question about a date was once answered for the day before.
 func TestTimesOfThePolicy(t *testing.T) {
 	d, s := newDesk(t), documents(t)
 	for _, c := range []struct{ at, outcome, phase string }{

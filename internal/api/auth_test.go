@@ -175,7 +175,7 @@ func TestMatrix(t *testing.T) {
 		)
 	}
 	var wantChain []string
-	strangers, secured := 0, 0 // the changes requested by strangers, over plain text and over TLS
+	strangers, secured := 0, 0 // the number of changes that strangers request over plain text and over TLS
 	for _, c := range all {
 		for procedure, verb := range verbs {
 			if procedure == reflectV1 || procedure == reflectV1Alpha {

@@ -270,7 +270,7 @@ func (d *door) refused(r *http.Request, kind refusalKind, err error) {
 }
 
 // hurry closes an HTTP/1 connection after the answer, because net/http would otherwise read the rest of the body as slowly as the caller
-// sends it. For HTTP/2, hurry does nothing, because net/http resets the stream.
+// sends it. hurry does nothing for HTTP/2, because net/http resets the stream instead.
 func (d *door) hurry(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor == 1 {
 		w.Header().Set("Connection", "close")

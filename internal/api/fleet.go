@@ -204,7 +204,7 @@ func same(a, b *op25bv1.SwitchStatus) bool {
 	return proto.Equal(a, seen)
 }
 
-// Drift compares each switch with its state after the last update.
+// Drift compares the entries in each switch with the entries that were last written to it.
 func (s fleetService) Drift(ctx context.Context, req *connect.Request[op25bv1.DriftRequest]) (*connect.Response[op25bv1.DriftResponse], error) {
 	in, err := s.current(ctx)
 	if err != nil {

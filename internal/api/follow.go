@@ -94,7 +94,7 @@ func (s *server) ended(ctx context.Context, then error) error {
 	}
 }
 
-// A follower tracks the progress of the switches to the state of an intent.
+// A follower tracks the progress of the switches while they are brought to an intent.
 type follower struct {
 	in    *intent.Intent
 	told  map[string]*op25bv1.SwitchStatus
@@ -145,8 +145,8 @@ func (f *follower) reached(st *op25bv1.SwitchStatus) bool {
 	return st.Converged && (st.Revision > f.in.Number || st.Revision == f.in.Number && st.RevisionId == f.in.ID)
 }
 
-// lasts reports whether the state of a switch will not change by waiting. A switch without an owner is worth waiting for, because another
-// controller becomes its owner within seconds.
+// lasts reports whether it is pointless to wait for a switch, because the switch has failed or its owner does not confirm its state. A
+// switch without an owner is worth waiting for, because another controller becomes its owner within seconds.
 func lasts(st *op25bv1.SwitchStatus) bool {
 	return st.Failed || st.Reason == op25bv1.SwitchReason_SWITCH_REASON_NOT_CONFIRMED
 }

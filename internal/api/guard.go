@@ -37,7 +37,7 @@ type guard struct {
 	log      *zap.Logger
 	audit    *store.Audit
 	refusals *refusals
-	once     sync.Once // logs only once that every program on this host is admin
+	once     sync.Once // limits the warning that every program on this host is admin to one log line
 }
 
 // A connection describes the connection of a request.

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Limits on compression. Deflate can reach a ratio of 1,000:1, but policy documents reach only 5:1 to 15:1.
+// Limits on compression. Deflate can reach a ratio of 1,000:1, whereas policy documents only reach 5:1 to 15:1.
 const (
 	maxInflation  = 20      // the maximum ratio of inflated bytes to compressed bytes
 	inflationFree = 1 << 20 // the number of inflated bytes that are accepted at any ratio
@@ -132,8 +132,8 @@ func (in *intake) message(body io.Reader, length int64) ([]byte, error) {
 	return in.inflate(data)
 }
 
-// read reads from until EOF. It returns errTooLarge if there are more bytes than most. The buffer grows with the number of bytes
-// received, because the announced length may be wrong.
+// read returns all bytes of from. It returns errTooLarge if there are more than most bytes. The buffer grows with the number of
+// bytes received, because the announced length may be wrong.
 func (in *intake) read(from io.Reader, announced, most int64) ([]byte, error) {
 	const first = 16 << 10
 	size := min(first, most)

@@ -30,7 +30,7 @@ type measure struct {
 	largest  int64                           // the largest value in sizes
 }
 
-// newMeasure returns a measure for messages of type of with at most most elements.
+// newMeasure returns a measure for messages of the given type that limits the number of elements to most.
 func newMeasure(of protoreflect.MessageDescriptor, most int) *measure {
 	m := &measure{most: most, sizes: make(map[protoreflect.FullName]int64)}
 	m.know(of)

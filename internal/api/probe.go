@@ -26,7 +26,7 @@ type answer[T any] struct {
 	cancel  context.CancelFunc // cancels the call of the function when no caller waits any longer
 }
 
-// answer waits for the answer and returns it. If ctx ends first, answer returns the cause of that.
+// answer waits for the answer and returns it. If ctx ends first, it returns the cause of ctx.
 func (j *joint[T]) answer(ctx context.Context) (value T, err error) {
 	j.mu.Lock()
 	a := j.now

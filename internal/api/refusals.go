@@ -7,11 +7,11 @@ import (
 
 // Limits on the audit records of refused changes. They prevent a caller from filling the store by repeating refused requests.
 const (
-	// refusalsAtOnce is the number of refusals in a burst that are recorded for one caller. After the burst, one refusal a minute is
+	// refusalsAtOnce is the number of one caller's refusals that may be recorded in a burst. After the burst, one refusal a minute is
 	// recorded.
 	refusalsAtOnce = 10
-	// allRefusalsAtOnce is the number of refusals in a burst that are recorded for all callers together, and allRefusalsAMinute is the
-	// number per minute after the burst. The latter allows 5 million records a year, which are 5 GB at their maximum length.
+	// allRefusalsAtOnce is the number of all callers' refusals that may be recorded in a burst. After the burst, allRefusalsAMinute
+	// refusals a minute are recorded, which is 5 million records a year, or 5 GB at their maximum length.
 	allRefusalsAtOnce  = 200
 	allRefusalsAMinute = 10
 	// maxRefused is the limit on the number of callers with separate buckets. All other callers share one bucket.

@@ -153,8 +153,8 @@ func newShared(s Switches) *shared {
 // Watch sends the values of the shared watch.
 func (s *shared) Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus { return s.fan.Watch(ctx) }
 
-// keepSame returns now, in which unchanged statuses are replaced by the messages in before, so that receivers can compare pointers. The
-// result is never nil.
+// keepSame returns the statuses of now. For each unchanged status, it returns the message in before, so that receivers can compare
+// pointers. The result is never nil.
 func keepSame(before, now []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
 	was := make(map[string]*op25bv1.SwitchStatus, len(before))
 	for _, st := range before {

@@ -35,9 +35,9 @@ func exempting(t testing.TB, n int) []*op25bv1.File {
 	return edited(t, examples.SpinNet2006(), "exemptions:\n", b.String())
 }
 
-// TestI13ApplyRefusesWhatSwitchesWould applies documents whose entries fit on no switch. They must be refused before they are stored, although
-// the switch is unreachable, and the error must contain the table, its size and the number of entries. A phase can then be activated and rolled
-// back.
+// TestI13ApplyRefusesWhatSwitchesWould applies documents with more entries than a switch has room for. They must be refused before they are
+// stored, even though the switch is unreachable, and the error must contain the table, its size and the number of entries. A phase can then be
+// activated and rolled back.
 func TestI13ApplyRefusesWhatSwitchesWould(t *testing.T) {
 	w := newWorld(t, nil)
 	w.put(spinnet(t))

@@ -189,7 +189,7 @@ func TestFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write("two") // the file keeps its size, and its modification time as on a file system with a coarse resolution
+	write("two") // the new file has the same size and, as on a file system with a coarse time resolution, the same modification time
 	if err := os.Chtimes(path, stat.ModTime(), stat.ModTime()); err != nil {
 		t.Fatal(err)
 	}

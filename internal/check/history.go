@@ -79,7 +79,7 @@ func (h *history) begins() time.Time {
 }
 
 // askNamed completes the history for a question that names a phase. If the phase is not in force yet, the question's span is the first span
-// with that phase. If the phase is never in force for the line, its date is used.
+// with that phase. If the phase is never in force for the line, it is treated as beginning at its own date.
 func (c *Checker) askNamed(h *history, name string) error {
 	ph, ok := c.policy.Phase(name)
 	if !ok {

@@ -51,8 +51,8 @@ const (
 	other   = "203.0.113.129"
 )
 
-// TestActivations verifies that answers use the phases in force for the line's group on the line's switch, also for since and next. The
-// dates are those of TestProgrammeOf2006.
+// TestActivations verifies that the phase, Since and Next in an answer are those of the line's group on the line's switch. The dates are
+// those of TestProgrammeOf2006.
 func TestActivations(t *testing.T) {
 	c := check.New(check.Source{Bundle: twoEdges(t), Activations: rollout}, check.Options{})
 	const nobody = "10.1.1.1" // an address that belongs to no line
@@ -73,8 +73,8 @@ func TestActivations(t *testing.T) {
 		// The activation does not affect the same group on the other switch.
 		{"", "2006-08-10", "adsl-far", other, "before 07-01", check.Monitored, "before 05-18", "all-destinations 10-01 blocked"},
 		{"", "2006-08-10", "adsl-far", carrier, "before 07-01", check.Monitored, "before 07-01", "all-destinations 10-01 blocked"},
-		// For a question that names a phase, the phase's last period before the time of the question counts, or else its first period after
-		// that.
+		// A question that names a phase is answered for the phase's last period that began before the time of the question, or else for its
+		// first period.
 		{"all-destinations", "2006-12-01", "adsl-bot", other, "all-destinations 10-01", check.Blocked, "all-destinations 10-01", ""},
 		{"all-destinations", "2006-09-01", "adsl-bot", other, "all-destinations 08-01 14:03", check.Blocked, "all-destinations 08-01 14:03", "mobile-carriers 08-20 monitored"},
 		{"all-destinations", "2006-07-01", "adsl-bot", other, "all-destinations 08-01 14:03", check.Blocked, "all-destinations 08-01 14:03", "mobile-carriers 08-20 monitored"},

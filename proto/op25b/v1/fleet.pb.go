@@ -159,7 +159,7 @@ const (
 	SwitchReason_SWITCH_REASON_READ_FAILED   SwitchReason = 47
 	// The wanted phase is in force, but the entries of the documents do not fit into the switch.
 	SwitchReason_SWITCH_REASON_PHASE_ONLY SwitchReason = 48
-	// No phase has begun, in the state NO_PHASE. The detail contains the date of the first phase.
+	// No phase has begun for the switch, which is in the state NO_PHASE. The detail contains the date of the first phase.
 	SwitchReason_SWITCH_REASON_NO_PHASE SwitchReason = 60
 	// Reasons 70 to 74 occur in the state UNKNOWN. NEVER_REPORTED means that no controller has reported the state of the switch.
 	SwitchReason_SWITCH_REASON_NEVER_REPORTED SwitchReason = 70

@@ -553,7 +553,7 @@ type isProgress_Event interface {
 }
 
 type Progress_Stored struct {
-	// The revision as which the change was stored.
+	// The revision that the change stored.
 	Stored *Revision `protobuf:"bytes,2,opt,name=stored,proto3,oneof"`
 }
 
@@ -931,8 +931,8 @@ type DateEvent struct {
 	Kind  DateEvent_Kind         `protobuf:"varint,1,opt,name=kind,proto3,enum=op25b.v1.DateEvent_Kind" json:"kind,omitempty"`
 	// The time at which the date came.
 	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
-	// The time at which the change was recorded, and the controller that recorded it. It is later than time if no controller was running at that
-	// time.
+	// The time at which the change was recorded, and the controller that recorded it. The change is recorded later than time if no controller was
+	// running when the date came.
 	Recorded   *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=recorded,proto3" json:"recorded,omitempty"`
 	RecordedBy string                 `protobuf:"bytes,4,opt,name=recorded_by,json=recordedBy,proto3" json:"recorded_by,omitempty"`
 	// The revision that was current at that time.
@@ -1130,7 +1130,7 @@ func (x *DateTurn) GetSwitches() []string {
 	return nil
 }
 
-// An exemption of a line or of a prefix that has ended.
+// An ended exemption of a line or of a prefix.
 type EndedExemption struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Line          string                 `protobuf:"bytes,1,opt,name=line,proto3" json:"line,omitempty"`
@@ -1314,7 +1314,8 @@ type Activation struct {
 	// The line groups and switches to which the activation applies; empty means all.
 	Groups   []string `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups,omitempty"`
 	Switches []string `protobuf:"bytes,3,rep,name=switches,proto3" json:"switches,omitempty"`
-	// The time at which the activation begins. It ends with a later activation, or at the effective date of a phase that is later in the policy.
+	// The time at which the activation begins. The activation ends with a later activation, or at the effective date of a phase that is later in
+	// the policy.
 	Time   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
 	Author string                 `protobuf:"bytes,5,opt,name=author,proto3" json:"author,omitempty"`
 	Reason string                 `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`

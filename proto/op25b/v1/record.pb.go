@@ -297,7 +297,7 @@ func (*Record_Answer) isRecord_Event() {}
 
 func (*Record_Gap) isRecord_Event() {}
 
-// The first record of a file. Each process that continues the file also writes an Opening first.
+// The first record of a file. A process that continues a file begins with another Opening.
 type Opening struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The version of this format, which is 1.
