@@ -11,7 +11,7 @@ import (
 // A birth is the time at which a fleet first used a store. It is the high word of every election id. The low word is a revision of etcd.
 // If a store is lost and recreated, its revisions count from 1 again, but the switches remember the earlier election ids.
 type birth struct {
-	Seconds uint64 `json:"seconds"` // since 1970, by the clock of the host
+	Seconds uint64 `json:"seconds"` // seconds since 1970, by the clock of the host
 }
 
 const (

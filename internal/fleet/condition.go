@@ -13,7 +13,7 @@ type event uint8
 
 const (
 	eventDial       event = iota // the switch is dialed for the first time, because of a new owner or a new address
-	eventDisconnect              // no session
+	eventDisconnect              // there is no session
 	eventBackup                  // there is a session, but it is not primary
 	eventConverge                // there is a primary session, and the switch is being read or written
 	eventConverged               // the switch was found in the desired state

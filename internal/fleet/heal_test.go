@@ -157,7 +157,7 @@ func TestForeignIsKept(t *testing.T) {
 		t.Fatal("the switch does not have the station of adsl-home")
 	}
 	r.end()
-	in = apply(t, book, replaced(files, `        macs: ["02:00:00:00:01:01"]`+"\n", "")) // of adsl-home
+	in = apply(t, book, replaced(files, `        macs: ["02:00:00:00:01:01"]`+"\n", "")) // without the MAC address of adsl-home
 	r = start(t, cfg)
 	if st := r.converged(x.name, in.Number); st.Foreign != 1 {
 		t.Errorf("%d foreign entries after the restart", st.Foreign)

@@ -121,8 +121,8 @@ func WatchKnown(ctx context.Context, s *store.Store, self string) <-chan []Statu
 type evidence struct {
 	store     string // identity of the store; empty while it is not known
 	self      string
-	holdings  map[string]store.Holding // by switch
-	confirmed map[string]confirmation  // by controller
+	holdings  map[string]store.Holding // indexed by switch
+	confirmed map[string]confirmation  // indexed by controller
 }
 
 func (w *evidence) setHoldings(all []store.Holding) {

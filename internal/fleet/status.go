@@ -19,7 +19,7 @@ type Status struct {
 	// State, Reason and Detail are the condition: see become.
 	State  State  `json:"state"`
 	Reason Reason `json:"reason"`
-	Detail string `json:"detail,omitempty"` // details beyond the reason, such as an error
+	Detail string `json:"detail,omitempty"` // details in addition to the reason, such as an error
 	// Since is the time at which the condition began.
 	Since time.Time `json:"since"`
 	// Failure is the latest failure, until the switch is brought to the desired state. It is kept while the switch is disconnected and when
@@ -30,9 +30,9 @@ type Status struct {
 
 	// Ownership and the following fields are independent of the condition.
 	Ownership       OwnershipState `json:"ownership"`
-	OwnershipDetail string         `json:"ownershipDetail,omitempty"` // what the controller waits for
-	OwnershipSince  time.Time      `json:"ownershipSince,omitzero"`   // when Ownership or Owner last changed
-	Owner           string         `json:"owner,omitempty"`           // a present or former member of the store: see Known
+	OwnershipDetail string         `json:"ownershipDetail,omitempty"` // reason why the switch is not owned yet, or why the ownership was lost
+	OwnershipSince  time.Time      `json:"ownershipSince,omitzero"`   // time at which Ownership or Owner last changed
+	Owner           string         `json:"owner,omitempty"`           // name of the controller, which may no longer be a member of the store: see Known
 	Epoch           uint64         `json:"epoch,omitempty"`           // epoch of the ownership, which is the low word of the election id
 
 	// Revision is the revision to which the switch was last brought. Wanted is the newest revision. 0 means none.
@@ -48,27 +48,27 @@ type Status struct {
 	InForce string `json:"inForce,omitempty"`
 	Running uint8  `json:"running,omitempty"`
 
-	Entries int         `json:"entries"` // in all tables
+	Entries int         `json:"entries"` // number of entries in all tables
 	Tables  []TableFill `json:"tables,omitempty"`
 	// Progress is the progress while the switch is being written; otherwise nil.
 	Progress *Progress `json:"progress,omitempty"`
 	// Drift lists the latest repairs of changes that other clients made. Each repair has its time; the newest is first.
 	Drift []string `json:"drift,omitempty"`
-	// Foreign is the number of entries of no revision that the switch still had after it was last read. Drift lists the foreign entries
-	// that were removed.
+	// Foreign is the number of foreign entries that were kept when the switch was last read. Drift lists the foreign entries that were
+	// removed.
 	Foreign int `json:"foreign,omitempty"`
 
 	// Seen is the time at which the switch last answered before the status was stored: see confirmation.
 	Seen    time.Time `json:"seen,omitzero"`
-	Pushed  time.Time `json:"pushed,omitzero"`  // when the pipeline was last pushed
-	Audited time.Time `json:"audited,omitzero"` // when the whole switch was last read and held, or was given, the desired state
+	Pushed  time.Time `json:"pushed,omitzero"`  // time at which the pipeline was last pushed
+	Audited time.Time `json:"audited,omitzero"` // time at which the whole switch was last read and was in the desired state or was brought to it
 }
 
 // A ConvergeFailure is a failed attempt to bring a switch to a revision.
 type ConvergeFailure struct {
 	Reason   Reason    `json:"reason"`
 	Detail   string    `json:"detail"`
-	Since    time.Time `json:"since"` // when the first attempt failed for this reason
+	Since    time.Time `json:"since"` // time at which the first attempt failed for this reason
 	Wanted   uint64    `json:"wanted"`
 	Attempts int       `json:"attempts"`
 }
@@ -93,7 +93,7 @@ type TableFill struct {
 
 // Progress describes how far the writing of a switch has advanced.
 type Progress struct {
-	Step  string `json:"step"` // the step that was just done
+	Step  string `json:"step"` // the step that was completed last
 	Done  int    `json:"done"` // number of updates written
 	Total int    `json:"total"`
 }

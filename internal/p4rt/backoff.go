@@ -10,7 +10,7 @@ import (
 // most Max, minus a random part of up to half of it. With 250 ms and 15 s, the pause grows to 11 s on average, so
 // that 1,000 switches that are unreachable together are dialed at about 90 per second.
 type Backoff struct {
-	Min time.Duration // DefaultBackoffMin
+	Min time.Duration // 0 means DefaultBackoffMin
 	Max time.Duration // 0 means DefaultBackoffMax; a session that lasted at least this long resets the number of failures
 }
 

@@ -11,7 +11,7 @@ type updates interface {
 	// batch encodes the request for the batch that begins at index from. The batch has at least one update and at
 	// most Config.BatchSize updates. It has at most Config.MaxBatchBytes, unless a single update is larger.
 	batch(s *Session, from int) batch
-	// message returns update i as a message, for the report that the switch refused it.
+	// message returns update i as a message. It is used to report that the switch refused the update.
 	message(i int) *p4v1.Update
 	// encoded returns update i in encoded form, for a recording.
 	encoded(i int) []byte

@@ -48,7 +48,8 @@ const (
 	DefaultPushTimeout = 2 * time.Minute
 
 	// DefaultCancelGrace is how long the switch may take to answer a write batch whose context was cancelled, so that
-	// the caller learns which updates were applied. It is 17 times the 58 ms that DefaultCallTimeout mentions.
+	// the caller learns which updates were applied. It is 17 times the 58 ms that a batch takes at the slowest
+	// published write rate.
 	DefaultCancelGrace = time.Second
 
 	// DefaultProbeTimeout is how long Probe waits for an answer, unless its context ends earlier.

@@ -59,7 +59,7 @@ var ErrRecording = errors.New("recording")
 // is the error of the switch, gRPC or the context. errors.Is and errors.As match both Kind and Err. status.Code and
 // status.FromError return the gRPC status.
 type Error struct {
-	Addr     string // as configured
+	Addr     string // address of the switch, as configured
 	DeviceID uint64
 	Op       string // name of the request, such as "read"
 	Kind     error

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type fakeSwitch struct {
 	p4v1.UnimplementedP4RuntimeServer
 
-	arbitrate func(*fakeStream, *p4v1.MasterArbitrationUpdate) error // nil: primary
+	arbitrate func(*fakeStream, *p4v1.MasterArbitrationUpdate) error // nil means that the session becomes primary
 	write     func(context.Context, *p4v1.WriteRequest) error
 	read      func(*p4v1.ReadRequest, p4v1.P4Runtime_ReadServer) error
 	set       func(context.Context, *p4v1.SetForwardingPipelineConfigRequest) error

@@ -151,7 +151,7 @@ func TestFaultCutWhileIdle(t *testing.T) {
 	}
 }
 
-// If the network drops everything that is sent, each request ends with a timeout error. None hangs.
+// If the network drops everything that is sent, each request ends with a timeout error. No request hangs.
 func TestFaultSilence(t *testing.T) {
 	p, cfg := through(t, startEmbedded(t), sound)
 	cfg.CallTimeout, cfg.PushTimeout, cfg.ProbeTimeout = 50*time.Millisecond, 50*time.Millisecond, 50*time.Millisecond

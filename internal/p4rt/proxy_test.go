@@ -37,7 +37,7 @@ type link struct {
 	mu      sync.Mutex // guards all following fields
 	changed *sync.Cond
 	frozen  bool   // while true, data from the session is kept in held
-	held    []byte // those bytes
+	held    []byte // data that was held while the link was frozen
 	seen    int    // number of bytes received from the session so far
 }
 

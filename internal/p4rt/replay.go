@@ -16,22 +16,22 @@ import (
 
 // A Replayed is the result of a replay.
 type Replayed struct {
-	Records int    `json:"records"` // records read
-	Pushes  int    `json:"pushes"`  // pipelines pushed
-	Writes  int    `json:"writes"`  // write requests sent
-	Updates int    `json:"updates"` // updates in these requests
-	Skipped int    `json:"skipped"` // requests not sent, because they were refused when another controller owned the switch
-	Unknown int    `json:"unknown"` // requests sent whose recorded answer is missing or unclear, so that nothing can be compared
-	Gaps    uint64 `json:"gaps"`    // records that the recorder dropped
-	Torn    bool   `json:"torn"`    // the last record is incomplete: the recording process was killed, or still runs
+	Records int    `json:"records"` // number of records read
+	Pushes  int    `json:"pushes"`  // number of pipelines pushed
+	Writes  int    `json:"writes"`  // number of write requests sent
+	Updates int    `json:"updates"` // number of updates in these requests
+	Skipped int    `json:"skipped"` // number of requests not sent, because they had been refused when another controller owned the switch
+	Unknown int    `json:"unknown"` // number of requests sent whose recorded answer is missing or unclear, so that it cannot be compared
+	Gaps    uint64 `json:"gaps"`    // number of records that the recorder dropped
+	Torn    bool   `json:"torn"`    // whether the last record is incomplete, because the recording process was killed or is still running
 
-	Differences []ReplayDifference `json:"differences,omitempty"` // in the order of the recording
+	Differences []ReplayDifference `json:"differences,omitempty"` // differences in the order of the recording
 }
 
 // A ReplayDifference is an answer that differs from the recorded answer. Only the codes are compared, not the texts.
 type ReplayDifference struct {
-	Record   int       `json:"record"` // the place of its request in the file, from 1
-	Time     time.Time `json:"time"`   // when it was recorded
+	Record   int       `json:"record"` // number of the record with the request in the file, which counts from 1
+	Time     time.Time `json:"time"`   // time at which the request was recorded
 	What     string    `json:"what"`   // `push` or `update 3 of 1000 (INSERT table_entry)`
 	Recorded string    `json:"recorded"`
 	Got      string    `json:"got"`

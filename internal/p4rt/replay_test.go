@@ -149,7 +149,7 @@ func TestReplayUnanswered(t *testing.T) {
 	path := handmade(t, opening(),
 		written(t, 1), answered(1, op25bv1.Answer_UNCLEAR),
 		written(t, 2), answered(2, op25bv1.Answer_NOT_PRIMARY),
-		written(t, 3), // killed
+		written(t, 3), // the process was killed
 		opening(), written(t, 1), written(t, 3), answered(3, op25bv1.Answer_ANSWERED), answered(1, op25bv1.Answer_REFUSED),
 		&op25bv1.Record{Event: &op25bv1.Record_Gap{Gap: &op25bv1.Gap{Records: 5}}},
 	)

@@ -11,7 +11,7 @@ type State int
 
 // The states of a session, from no session to primary.
 const (
-	Disconnected State = iota // there is no session; see the reason
+	Disconnected State = iota // there is no session; the StateReason states why
 	Connecting                // dialing, or waiting for the answer to the arbitration
 	Backup                    // connected, but another controller is primary or no controller is
 	Primary                   // connected, and the switch accepts the session's writes

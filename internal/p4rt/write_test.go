@@ -138,7 +138,7 @@ func TestWriteUnclear(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		answer error
-		is     error // besides ErrUnclear
+		is     error // error that is expected in addition to ErrUnclear
 	}{
 		{"no details", grpcstatus.Error(codes.Unknown, "something"), nil},
 		{"a code for one update only", grpcstatus.Error(codes.AlreadyExists, "exists"), nil},

@@ -22,7 +22,7 @@ type Checkpoint struct {
 	Seq     uint64    `json:"seq"`     // number of the last archived record; 0 if there is none
 	Hash    string    `json:"hash"`    // hash of that record
 	Archive string    `json:"archive"` // SHA-256 of the archive file, in hexadecimal
-	Time    time.Time `json:"time"`    // when the records were archived
+	Time    time.Time `json:"time"`    // time at which the records were archived
 }
 
 func (s *Store) checkpointKey() string { return s.key("audit/checkpoint") }

@@ -27,7 +27,7 @@ type ArchiveInfo struct {
 	Kind  string `json:"kind"`
 	First uint64 `json:"first"`
 	Last  uint64 `json:"last"`
-	Prev  string `json:"prev"` // hash of the record before the first one; empty if the first is record 1
+	Prev  string `json:"prev"` // hash of the record that precedes the first record; empty if the first record has the number 1
 
 	Hash string `json:"-"` // hash of the last record
 	Sum  string `json:"-"` // SHA-256 of the file, in hexadecimal

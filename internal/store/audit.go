@@ -28,7 +28,7 @@ const (
 
 // An AuditRecord describes one action. The caller sets the fields from Who to Detail and may set Time. The store sets the other fields.
 type AuditRecord struct {
-	Seq    uint64    `json:"seq"` // number of the record, from 1
+	Seq    uint64    `json:"seq"` // number of the record, which counts from 1
 	Time   time.Time `json:"time"`
 	Who    string    `json:"who"`
 	Role   string    `json:"role,omitempty"`

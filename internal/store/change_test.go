@@ -24,7 +24,7 @@ func TestAnswerLost(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- call() }()
 		for u := range s.follow(within(t), s.key(key)) {
-			if len(u.kvs) > 0 { // made
+			if len(u.kvs) > 0 { // the change was made
 				break
 			}
 		}

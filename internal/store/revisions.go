@@ -37,10 +37,10 @@ type Revision struct {
 	Author    string    `json:"author"`
 	Reason    string    `json:"reason"`
 	Time      time.Time `json:"time"`
-	Restores  uint64    `json:"restores,omitempty"` // the revision whose documents were restored, or 0
+	Restores  uint64    `json:"restores,omitempty"` // number of the revision whose documents were restored, or 0
 	Documents int       `json:"documents"`
-	Bytes     int64     `json:"bytes"` // total size of the documents
-	ID        string    `json:"id"`    // unique over all revisions of all stores
+	Bytes     int64     `json:"bytes"` // total size of the documents in bytes
+	ID        string    `json:"id"`    // id that is unique among all revisions of all stores
 	// Request is the random id that the caller chose for the request that created the revision. It may be empty.
 	Request string `json:"request,omitempty"`
 }
@@ -61,7 +61,7 @@ type Change struct {
 // A revisionRecord is the stored form of a revision. It is stored under its number, and the newest one also under the head key.
 type revisionRecord struct {
 	Revision
-	Manifest []piece `json:"manifest"` // pieces of the JSON of a manifest
+	Manifest []piece `json:"manifest"` // pieces of the manifest, which is encoded as JSON
 }
 
 // A manifest lists the documents of a revision, ordered by path.
