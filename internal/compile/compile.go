@@ -29,8 +29,8 @@ type Compiled struct {
 	// Staged lists the rule sets of the other phases, the most useful first. See Stage.
 	Staged []Stage
 
-	// Rules contains, by the id under which the switch counts it, each rule that applies: the rules of the phases in force, the standing
-	// rules, and the rules built into the pipeline.
+	// Rules maps each rule id to its rule. It contains the rules of the phases in force, the standing rules, and the rules built into the
+	// pipeline. The switch counts segments under these ids.
 	Rules map[pipeline.RuleID]Rule
 	// Lines maps the index of each line to its name.
 	Lines map[pipeline.LineIndex]string

@@ -1,5 +1,5 @@
-// Package compile turns the documents into the desired state of a switch: a pipeline.State for the phases in force, and the meaning of the
-// rule ids under which the switch counts.
+// Package compile turns the documents into the desired state of a switch. The result is a pipeline.State for the phases in force, and the
+// meaning of the rule ids under which the switch counts segments.
 //
 // Number assigns a numeric id to each name in the documents. Compiler.Compile computes the state of one switch. The package is pure: it
 // does no I/O, reads no clock and logs nothing.

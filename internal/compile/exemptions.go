@@ -62,7 +62,7 @@ func (c *Compiler) standingAt(now time.Time) *standingExemptions {
 	return s
 }
 
-// exemptions sets the exempt prefixes of a switch: the prefixes of its exempt lines, each only for its own line, and the prefixes that are
+// exemptions sets the exempt prefixes of a switch. The prefixes of an exempt line are exempt only on that line. The other prefixes are
 // exempt on every switch.
 func (c *Compiler) exemptions(compiled *Compiled, sw *policy.Switch, lines lineNumbers, now time.Time) {
 	p, s := c.bundle.Policy, c.standingAt(now)
@@ -80,7 +80,7 @@ func (c *Compiler) exemptions(compiled *Compiled, sw *policy.Switch, lines lineN
 		list = append(list, Exempt{Exemption: p.Exemptions[at], Prefixes: line.Prefixes})
 		for _, prefix := range line.Prefixes {
 			// The longest prefix decides. Inside a prefix that is exempt on every line, an entry for a single line would take the
-			// exemption away from the other lines, so this entry applies to any line.
+			// exemption away from the other lines. The entry therefore applies to every line.
 			_, same := s.index.At(prefix)
 			subscriber := pipeline.Subscriber{Class: SubscriberExempt, Line: lines[line.Name]}
 			if _, _, within := s.index.Around(prefix); within || same {

@@ -9,9 +9,9 @@ import (
 // A mix records the phase of each line group. It combines the rules of all these phases into a short list in which a group's segments match
 // only the rules of the group's own phase.
 //
-// One phase is the base. The rules of the other phases come first, and their entries name line groups, so a segment that matches one of
-// these rules never reaches a rule of the base. The entries of a base rule match any group, unless the rule would then match segments of
-// groups in other phases. Rules that another phase shares with the base at the end of its list are not repeated.
+// One phase is the base. The rules of the other phases come first, and their entries name line groups. A segment that matches one of these
+// rules never reaches a rule of the base. The entries of a base rule match any group, unless the rule would then match segments of groups
+// in other phases. Rules that another phase shares with the base at the end of its list are not repeated.
 type mix struct {
 	policy *policy.Policy
 	groups []string                 // "" for unnamed lines, followed by all groups in the policy's order

@@ -161,7 +161,7 @@ func TestDrainSideBySide(t *testing.T) {
 	}
 }
 
-// TestSideBySideRefused verifies that unknown names are refused, and phases that together need more entries than a switch has room for.
+// TestSideBySideRefused verifies that Compile refuses unknown names, and refuses phases that together need more than policy.MaxVerdicts entries.
 func TestSideBySideRefused(t *testing.T) {
 	b := policytest.Example(t)
 	for want, x := range map[string]struct {

@@ -61,8 +61,8 @@ func ruleSpan() span {
 // name. A new name gets the lowest unused number. If no number is unused, Number forgets the name that has been absent the longest and
 // reuses its number. If prev is nil, names are numbered in the order of the documents, and rules in order of first appearance.
 //
-// If a line leaves the documents and a new line appears at the same place (port, VLANs and PPPoE session) in the same revision, Number
-// treats this as a rename, and the line keeps its index.
+// A line whose name changes keeps its index. Number recognises a rename if a line leaves the documents and a new line appears at the same
+// place (port, VLANs and PPPoE session) in the same revision.
 //
 // Number returns ErrNumbers if prev is inconsistent, and ErrNoNumber if the documents have more names of one kind than there are numbers.
 func Number(prev *Numbers, b *policy.Bundle) (*Numbers, error) {

@@ -126,8 +126,8 @@ func TestFirstNumbers(t *testing.T) {
 	}
 }
 
-// TestNumbersStay verifies that a deletion from the middle of a list changes no other number, that a new name gets a number that was never
-// used, and that a returning name gets its old number.
+// TestNumbersStay verifies that a deletion from the middle of a list changes no other number. A new name gets a number that was never used,
+// and a returning name gets its old number.
 func TestNumbersStay(t *testing.T) {
 	b := policytest.Example(t)
 	first := numbersOf(t, nil, b)
@@ -257,8 +257,8 @@ func TestNumbersRefused(t *testing.T) {
 	}
 }
 
-// TestNumbersOverRevisions numbers random sequences of documents. No two names share a number, every name keeps the number that it had in the
-// previous revision, and apart from the numbers a switch has the same entries as after a first numbering.
+// TestNumbersOverRevisions numbers random sequences of documents. No two names may share a number, and every name must keep its number from
+// the previous revision. Apart from the numbers, a switch must have the same entries as after a first numbering.
 func TestNumbersOverRevisions(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var prev *Numbers

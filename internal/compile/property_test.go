@@ -15,9 +15,9 @@ import (
 	"op25b/internal/policy/policytest"
 )
 
-// TestSubmissionNeverDropped verifies I9, and the same property for relays. In every phase of every policy that compiles, traffic to ports
-// 587 and 465 of any server and all mail to relays pass, and so do the replies. Some of the policies contain an operator's mistake or an
-// attempt to block such mail.
+// TestSubmissionNeverDropped verifies I9, and the same property for relays. In every phase of every policy that compiles, submission to
+// any server (ports 587 and 465) and all mail to relays must pass, and the replies too. Some of the policies contain an operator's mistake
+// or an attempt to block such mail.
 func TestSubmissionNeverDropped(t *testing.T) { // I9
 	compiled, refused := 0, 0
 	rapid.Check(t, func(t *rapid.T) {

@@ -9,7 +9,7 @@ import (
 	"op25b/internal/store"
 )
 
-// TestI13BrokenDocuments verifies that operators can still work while the newest revision has documents that cannot be used: they can
+// TestI13BrokenDocuments verifies that operators can still work while the documents of the newest revision cannot be used. They can
 // activate and roll back phases, restore the previous revision, and apply good documents. The test uses a Book that received the documents
 // and Books that were opened later.
 func TestI13BrokenDocuments(t *testing.T) {

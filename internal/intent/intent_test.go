@@ -146,8 +146,8 @@ func TestActivateAndRollback(t *testing.T) {
 	}
 }
 
-// TestActivationNamesWhatIsGone verifies that documents are refused if they lack something that an activation in force names, and
-// that activations that are no longer in force are dropped instead.
+// TestActivationNamesWhatIsGone verifies that documents are refused if they lack a name that an activation in force uses.
+// Activations that are no longer in force are dropped instead.
 func TestActivationNamesWhatIsGone(t *testing.T) {
 	b := book(open(t))
 	in := apply(t, b, examples.SpinNet2006())

@@ -132,7 +132,7 @@ func (j *judge) outcome(r ruling) outcome {
 	return outcome{} // unreachable: policies have no other actions
 }
 
-// stopsSMTP reports whether some mail is stopped for the lines of a group: to or from port 25 of servers, or to or from port 25 of the lines.
+// stopsSMTP reports whether the rules stop some mail of a group's lines, to or from port 25 of either the servers or the lines.
 func (j *judge) stopsSMTP(group string) bool {
 	if stops, known := j.stopping[group]; known {
 		return stops

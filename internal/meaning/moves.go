@@ -16,9 +16,9 @@ type classMove struct {
 }
 
 // classMoves returns the addresses that move to another class, and, for each class, the addresses that stay in it. Both results are nil if
-// no entry changes. The longest prefix that contains an address decides its class, so a new prefix takes its addresses from the prefix
-// around it, and a removed prefix returns them. If a prefix is replaced by a longer or shorter prefix of the same class, the addresses in
-// both prefixes stay.
+// no entry changes. The longest prefix that contains an address decides its class. A new prefix therefore takes its addresses from the
+// prefix around it, and a removed prefix returns them. If a prefix is replaced by a longer or shorter prefix of the same class, the
+// addresses in both prefixes stay.
 func (w *words) classMoves() (moves []classMove, stay map[string][]netip.Prefix) {
 	if w.old.sameClasses(w.new) && maps.Equal(w.was.State.Remotes, w.is.State.Remotes) {
 		return nil, nil

@@ -66,8 +66,8 @@ func classAt(c *compile.Compiled, a netip.Addr) string {
 	return name
 }
 
-// TestClassMoves compares random lists of nested prefixes. An address that changes its class must be in the move between its two classes and
-// in no other, and any other address must be reported as staying. No two prefixes of a result may be the halves of a shorter prefix.
+// TestClassMoves compares random lists of nested prefixes. An address that changes its class must be in the move between its two classes,
+// and in no other move. Any other address must be reported as staying. No two prefixes of a result may be the halves of a shorter prefix.
 func TestClassMoves(t *testing.T) {
 	moved, stayed := 0, 0
 	rapid.Check(t, func(t *rapid.T) {

@@ -56,8 +56,8 @@ func (w *words) wholly(class string) string {
 	return fmt.Sprintf("%s (%s)", class, prose.Count(len(w.is.Remotes[w.new.remotes[class]].Prefixes), "prefix"))
 }
 
-// A change is a change of outcome that is the same for all segments of some ports, on some legs, between the lines of some groups
-// and some servers.
+// A change is a change of outcome for all segments of the given ports, on the given legs, between lines of the given groups and the
+// given servers.
 type change struct {
 	ports    []policy.TCPPort
 	legs     []policy.Leg

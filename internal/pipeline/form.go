@@ -125,7 +125,7 @@ func (v *Value) take(f *p4entry.Entry) error {
 	return nil
 }
 
-// fits copies a number, which may have leading zero bytes, into to. It reports whether the number fits.
+// fits copies a number, which may have leading zero bytes, into the slice to. It reports whether the number fits.
 func fits(to, number []byte) bool {
 	for len(number) > len(to) {
 		if number[0] != 0 {

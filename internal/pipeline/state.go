@@ -86,8 +86,8 @@ const (
 	LastVerdict = Reject
 )
 
-// A LineKey identifies a line on its switch. If Session is 0, every frame of the port and VLANs belongs to the line, inside or outside a
-// PPPoE session, except frames in sessions that have a line of their own.
+// A LineKey identifies a line on its switch. If Session is 0, every frame of the port and VLANs belongs to the line, except frames in
+// PPPoE sessions that have a line of their own.
 type LineKey struct {
 	Port     Port // an access port
 	OuterVID VID
@@ -145,8 +145,8 @@ type ServiceKey struct {
 // A Handshake is the part of the TCP handshake to which a segment belongs. In a match, the zero value matches any segment.
 type Handshake uint8
 
-// The parts of the handshake on which an entry can match. If both ports of a segment may be a server's, they tell which end is the
-// server: only a server sends a SYN-ACK, and only a client sends a SYN.
+// The parts of the handshake on which an entry can match. They identify the server if both ports of a segment may be a server's, because
+// only a server sends a SYN-ACK and only a client sends a SYN.
 const (
 	SYN    Handshake = 1 // SYN set and ACK clear
 	SYNACK Handshake = 2

@@ -12,12 +12,11 @@ import (
 // ErrRefused means that at least one switch would refuse an intent.
 var ErrRefused = errors.New("nothing was stored")
 
-// Fits checks that each switch of the inventory has room for the intent: that the intent compiles for the switch, and that every table can
-// hold its entries. Fits uses the table sizes of the embedded pipeline and does not contact the switches, so it also works while switches
-// are unreachable.
+// Fits checks that the intent compiles for each switch of the inventory, and that every table has room for the entries. Fits uses the
+// table sizes of the embedded pipeline and does not contact the switches, so it also works while switches are unreachable.
 //
-// Fits returns ErrRefused if a switch would refuse the intent. The message names the first such switch and the reason, such as the table,
-// its size and the number of entries, and states how many more switches would refuse the intent.
+// Fits returns ErrRefused if a switch would refuse the intent. The message names the first such switch with the reason, such as a table
+// that is too small. It also states how many more switches would refuse the intent.
 func (p *Planner) Fits(ctx context.Context, in *intent.Intent) error {
 	now := p.cfg.Now()
 	var first error

@@ -75,7 +75,7 @@ type Request struct {
 	Base *intent.Intent
 	// Proposed is the intent that would replace Base. If Proposed is Base, the plan shows the updates that a reconciliation would make.
 	Proposed *intent.Intent
-	// Switches are the names of the switches to plan for. An empty list means all switches.
+	// Switches are the names of the switches that the plan covers. An empty list means all switches.
 	Switches []string
 	// Applied records what was last written to each switch, by the switch's name. The revision of a switch that is not in the map is
 	// unknown. If Applied is nil, Make assumes that every switch has the state of Base.
@@ -144,7 +144,7 @@ func (p *Planner) switches(ctx context.Context, r Request, now time.Time) ([]*Sw
 	return plans, nil
 }
 
-// A target is a switch to plan for.
+// A target is a switch that the plan covers.
 type target struct {
 	sw   *policy.Switch
 	gone bool // the proposed inventory does not have the switch

@@ -54,7 +54,7 @@ type SwitchPlan struct {
 	// Standing is the result of reading the switch. Reason explains any standing other than Read.
 	Standing Standing
 	Reason   string
-	// Err is the reason why nothing would be written to the switch: either the switch would refuse the change, or the proposal has no state
+	// Err is the reason why nothing would be written to the switch. Either the switch would refuse the change, or the proposal has no state
 	// for the switch.
 	Err error
 	// AppliedRevision is the revision that was last applied to the switch, or 0 if it is unknown.

@@ -69,8 +69,8 @@ type Line struct {
 	VLAN pipeline.VID `yaml:"vlan,omitempty"`
 	// InnerVLAN is the VLAN id of the second tag, or 0 if frames have no second tag. InnerVLAN requires VLAN.
 	InnerVLAN pipeline.VID `yaml:"innerVLAN,omitempty"`
-	// PPPoE is the id of the line's PPPoE session (RFC 2516), 1 to 65534. 0 means that every frame with the line's port and VLANs belongs to the
-	// line, unless the frame is in another line's PPPoE session.
+	// PPPoE is the id of the line's PPPoE session (RFC 2516), 1 to 65534. If PPPoE is 0, every frame with the line's port and VLANs belongs to
+	// the line, unless the frame is in another line's PPPoE session.
 	PPPoE pipeline.Session `yaml:"pppoe,omitempty"`
 	// Group is the name of the line's line group in the policy.
 	Group string         `yaml:"group"`

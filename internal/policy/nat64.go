@@ -42,8 +42,8 @@ func (n NAT64) embed(p netip.Prefix) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom16(octets), bits)
 }
 
-// reached returns the prefixes under which a switch sees the servers of a class: the prefixes in the policy, and each IPv4 prefix embedded
-// in every NAT64 prefix. all[i] is derived from r.Prefixes[of[i]].
+// reached returns the prefixes under which a switch sees the servers of a class. These are the prefixes in the policy, and each IPv4
+// prefix embedded in every NAT64 prefix. all[i] is derived from r.Prefixes[of[i]].
 func (p *Policy) reached(r *Remote) (all []netip.Prefix, of []int) {
 	all = slices.Clone(r.Prefixes)
 	for i := range all {

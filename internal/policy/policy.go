@@ -119,9 +119,8 @@ const (
 	// new connections are dropped.
 	Limit Action = "limit"
 	// Reject answers a line's new connection with an ICMP error that reports it as administratively prohibited (ICMP type 3 code 13, ICMPv6
-	// type 1 code 1). A line gets at most three errors per second. All other segments are dropped without an ICMP error: segments of open
-	// connections, segments on legs other than UpDst, and all segments of an address family for which the switch has no address in
-	// RejectFrom.
+	// type 1 code 1). A line gets at most three errors per second. All other segments are dropped without an ICMP error. These are segments
+	// of open connections, segments on legs other than UpDst, and segments of a family without an address in the switch's RejectFrom.
 	Reject Action = "reject"
 	Drop   Action = "drop"
 )

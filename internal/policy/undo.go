@@ -8,13 +8,13 @@ import (
 )
 
 // Undo returns an activation that undoes the last activation in a scope. Lines in the scopes of both activations are then treated as if
-// the undone activation had not been made: an earlier activation decides, or else the dates of the phases, including dates that have
+// the undone activation had not been made. An earlier activation decides, or else the dates of the phases, including dates that have
 // passed since.
 //
 // Undo considers only activations that change the phases in force within the scope, now or at a later date. Later activations that change
-// nothing are undone together with the last one that does. Undo never undoes an undo, so a second call applies to the activation before.
-// Undo returns ErrNoPrevious if no activation changes the phases, or if lines would be left without a phase; the message says what to do
-// instead. Undo returns a strict.Faults of kind ErrInvalid if the scope contains an unknown or repeated name.
+// nothing are undone together with the last one that does. Undo never undoes an undo, so a second call undoes the activation before the
+// undone one. Undo returns ErrNoPrevious if no activation changes the phases, or if lines would be left without a phase; the message says
+// what to do instead. Undo returns a strict.Faults of kind ErrInvalid if the scope contains an unknown or repeated name.
 func (b *Bundle) Undo(acts []Activation, scope Scope, now time.Time) (Activation, error) {
 	if err := b.scopeFaults(scope).OrNil(); err != nil {
 		return Activation{}, err
@@ -55,8 +55,7 @@ func idsOf(acts []Activation) string {
 	return string(ids)
 }
 
-// lastOf returns the ID of the last activation that changes the phase in force for the lines of a group at any of the moments, or 0 if
-// there is none.
+// lastOf returns the ID of the last activation that changes a group's phase at any of the moments, or 0 if there is none.
 func (p *Policy) lastOf(here []Activation, group string, moments []time.Time) uint64 {
 	begun := make([]int, len(moments))
 	for i, at := range moments {
@@ -81,8 +80,8 @@ func (p *Policy) lastOf(here []Activation, group string, moments []time.Time) ui
 	return 0
 }
 
-// leavesNothing returns the name of a switch on which the additional activation more would leave lines without a phase at any of the
-// moments, or "" if there is no such switch.
+// leavesNothing returns the name of a switch on which the new activation more would leave lines without a phase at any of the moments. It
+// returns "" if there is no such switch.
 func (b *Bundle) leavesNothing(acts []Activation, more Activation, moments []time.Time) string {
 	p, scope := b.Policy, more.Scope()
 	after := append(slices.Clone(acts), more)

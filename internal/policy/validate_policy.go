@@ -54,8 +54,8 @@ func (v *validator) lineGroups() {
 	}
 }
 
-// services checks that each TCP port belongs to only one service. It also checks that the mail ports 25, 587 and 465 share a service with
-// no other port, because the standing rules would then apply to that port too.
+// services checks that each TCP port belongs to only one service. It also checks that the mail ports 25, 587 and 465 share no service
+// with another port, to which the standing rules would then apply too.
 func (v *validator) services() {
 	p := v.p
 	v.counted("services", len(p.Services), MaxServices, "services")

@@ -6,8 +6,8 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// An alias is a temporary number for packets that change from one number to another. The rules before the flip treat it as from, and
-// the rules after the flip as to.
+// An alias is a temporary number for packets that change from one number to another. The rules before the flip treat the alias like
+// the number from, and the rules after the flip treat it like the number to.
 type alias struct {
 	d        pipeline.Dimension
 	from, to uint8

@@ -19,7 +19,7 @@
 //
 // The old policy thus applies to every packet until the flip, and the new policy after it, so I1 and I2 hold after every single update.
 //
-// No flip is needed if the rules stay the same and only one dimension changes, because each packet then has first its old number and
-// then its new number. Nor is a flip needed for classes that the rules only permit, such as exemptions and relays. Such classes are
-// added first and removed last.
+// No flip is needed if the rules stay the same and only one dimension changes. Each packet then has its old number first and its new
+// number afterwards. Nor is a flip needed for classes that the rules only permit, such as exemptions and relays. Such classes are added
+// first and removed last.
 package reconcile

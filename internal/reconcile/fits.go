@@ -77,7 +77,7 @@ func fills(count map[pipeline.Table]int64, contract *pipeline.Contract) []Fill {
 	return all
 }
 
-// Fits returns ErrNoRoom if even an empty switch has a table that cannot hold the entries of a state; the message states the table, its
+// Fits returns ErrNoRoom if even an empty switch has a table that cannot hold the entries of a state. The message states the table, its
 // size and the number of entries. Fits returns pipeline.ErrInvalid if an entry violates a restriction of the program. A switch may still
 // lack room for the steps of a plan.
 func Fits(want *pipeline.State, contract *pipeline.Contract) error {

@@ -11,8 +11,8 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// write sends the updates of one step. If another controller changed an entry first, write corrects the refused update: it modifies an
-// entry that already exists, inserts an entry that is missing, and skips the removal of an entry that is missing. It sends refused
+// write sends the updates of one step. If another controller changed an entry first, write corrects the refused update. It modifies an
+// entry that already exists, inserts an entry that is missing, and accepts that an entry to delete is missing. It sends refused
 // updates only once more.
 func write(ctx context.Context, sw Switch, updates []pipeline.Update) error {
 	err := sw.WriteEntries(ctx, updates)

@@ -205,8 +205,8 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-// TestPutInForce verifies that PutInForce switches to a staged rule set and back by one MODIFY each, without a read,
-// and returns false for a rule set that the switch does not have.
+// TestPutInForce verifies that PutInForce changes to a staged rule set and back by one MODIFY each, without a read. It
+// also verifies that PutInForce returns false for a rule set that the switch does not have.
 func TestPutInForce(t *testing.T) {
 	sw := &stub{memory: fresh()}
 	want := relays("192.0.2.0/24")

@@ -16,7 +16,7 @@ import (
 
 // drawPolicyState returns a random state. Two such states may differ in everything that a policy can change: line groups, service numbers,
 // classes of nested prefixes, exemptions, source checks and rules. The numbers are random too, so a number may have another meaning in the
-// next state. States that no policy can produce are excluded: a line never changes its index, a prefix belongs to one line, and a class for a
+// next state. States that no policy can produce are excluded. A line never changes its index, a prefix belongs to one line, and a class for a
 // single line is always an exemption.
 func drawPolicyState(t *rapid.T) *pipeline.State {
 	smtp := pipeline.Service(rapid.IntRange(1, 3).Draw(t, "smtp"))

@@ -143,8 +143,8 @@ func (n *numbers) alike(d pipeline.Dimension, a, b uint8) bool {
 // unnamed reports whether no rule matches a number of a dimension.
 func (n *numbers) unnamed(d pipeline.Dimension, a uint8) bool { return len(n.named[d][a]) == 0 }
 
-// permits returns the matches, without the number, of the rules that match a number. ok is true only if there are such rules and all of
-// them pass packets, have a higher priority than every rule that stops packets, and match no dimension other than d and the service.
+// permits returns the matches, without the number, of the rules that match a number. ok is true only if there are such rules, they pass
+// all packets, they have a higher priority than every rule that stops packets, and they match no dimension other than d and the service.
 func (n *numbers) permits(d pipeline.Dimension, a uint8) (matches map[pipeline.Key]bool, ok bool) {
 	matches = map[pipeline.Key]bool{}
 	for _, r := range n.rules {

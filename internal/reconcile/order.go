@@ -35,7 +35,7 @@ func (b *batch) split(is func(pipeline.Entry) bool) (those, others *batch) {
 }
 
 // isLine reports whether an entry sets the group or the limit of a line. Source checks depend on the group. A check therefore begins
-// after lines have moved to their new group and before they get a class that permits their traffic, and ends in the reverse order. This
+// after lines have moved to their new group and before they get a class that permits their traffic. It ends in the reverse order. This
 // order matters if one policy stops a packet by the check, and the other because the class is missing.
 func isLine(e pipeline.Entry) bool {
 	d, _, numbered := e.Number()
@@ -227,8 +227,8 @@ func (m *maker) stale() []pipeline.Entry {
 	return stale
 }
 
-// batch adds the steps of one moment. A longer prefix is added before the shorter prefix that surrounds it, and removed after that
-// prefix, so that a packet never has a third number between its old and its new number.
+// batch adds the steps of one moment. A longer prefix is added before the shorter prefix around it, and removed after that prefix. A
+// packet thus never has a third number between its old and its new number.
 func (m *maker) batch(b *batch, when string) {
 	byRank := func(a, b pipeline.Entry) int { return cmp.Compare(a.Rank(), b.Rank()) }
 	slices.SortStableFunc(b.insert, byRank)

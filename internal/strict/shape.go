@@ -8,8 +8,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// A shape is the kind of a node. It depends on the node's text and not on the type that a YAML library resolves, because libraries and
-// their versions disagree on whether 2006-10-01, 1e5, on or 089 is text.
+// A shape is the kind of a node. It depends on the node's text and not on the type that a YAML library resolves. Libraries and their
+// versions disagree on whether 2006-10-01, 1e5, on or 089 is text.
 type shape int
 
 const (

@@ -122,7 +122,7 @@ func (q questions) mark(n *yaml.Node) {
 }
 
 // checkText returns the question marks of a text. It returns a fault for the first byte that is not UTF-8. It also returns a fault for a
-// character that the YAML parser refuses without giving a position, or that the parser, unlike editors, treats as a line end.
+// character that the YAML parser refuses without giving a position, and for one that the parser treats as a line end but editors do not.
 func checkText(file string, text []byte) (questions, *Fault) {
 	asked, last, at := questions{}, Pos{}, Pos{Line: 1, Col: 1}
 	for rest := text; len(rest) > 0; {
