@@ -105,8 +105,8 @@ func withDetail(e *connect.Error, m proto.Message) *connect.Error {
 	return e
 }
 
-// maxFaults is the limit on the number of faults in an error. More faults would not fit into the gRPC
-// trailers.
+// maxFaults is the limit on the number of faults in the details of an error. More faults would not fit into
+// the gRPC trailers.
 const maxFaults = 20
 
 func faultsOf(faults strict.Faults) *op25bv1.Faults {

@@ -33,7 +33,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// All faults in documents, or in the names in a request.
+// The faults in documents, or in the names in a request. If there are more than 20, only the first 20 are listed.
 type Faults struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Faults        []*Fault               `protobuf:"bytes,1,rep,name=faults,proto3" json:"faults,omitempty"`
