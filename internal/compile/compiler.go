@@ -27,12 +27,12 @@ type Compiler struct {
 	serviceEntries map[pipeline.ServiceKey]pipeline.ServiceValue
 	remoteEntries  map[netip.Prefix]pipeline.Class
 	sourceChecks   map[pipeline.LineGroup]pipeline.SourceCheck
-	exemptLines    map[string]int // index in Policy.Exemptions, by the name of the exempt line
+	exemptLines    map[string]int // the index in Policy.Exemptions, by the name of the exempt line
 	ends           []time.Time    // the times at which exemptions expire, in order
 
 	mu       sync.Mutex            // guards the fields below
-	ruleSets map[string]*ruleSet   // by inForceKey
-	staging  map[string][]*ruleSet // by inForceKey
+	ruleSets map[string]*ruleSet   // indexed by inForceKey
+	staging  map[string][]*ruleSet // indexed by inForceKey
 	standing *standingExemptions   // the exemptions in force at the time of the last call
 }
 

@@ -15,7 +15,7 @@ import (
 type mix struct {
 	policy *policy.Policy
 	groups []string                 // "" for unnamed lines, followed by all groups in the policy's order
-	of     map[string]*policy.Phase // by group
+	of     map[string]*policy.Phase // the phase of each group
 	phases []*policy.Phase          // the phases in force: the default, followed by the others in the policy's order
 }
 
@@ -45,7 +45,7 @@ type placed struct {
 type target struct {
 	leg   policy.Leg
 	group string
-	any   bool // matches any group
+	any   bool // whether the entry matches any group
 }
 
 // rules returns the rules in order of evaluation, for the base that needs the fewest entries.

@@ -22,7 +22,7 @@ type Sentence struct {
 // A Severity is the effect of a change on mail.
 type Severity string
 
-// The severities.
+// The severities of a sentence.
 const (
 	Stops   Severity = "stops"   // some mail that passed is stopped; other mail may newly pass
 	Opens   Severity = "opens"   // some mail that was stopped passes, and no mail that passed is stopped
@@ -32,7 +32,7 @@ const (
 // A Kind is the subject of a sentence.
 type Kind string
 
-// The kinds.
+// The kinds of sentences.
 const (
 	OfPhase     Kind = "phase"     // phases in force
 	OfVerdict   Kind = "verdict"   // outcomes for mail

@@ -74,7 +74,7 @@ func TestClassMoves(t *testing.T) {
 		old, now := drawClasses(t), drawClasses(t)
 		w := &words{old: newJudge(old), new: newJudge(now), was: old, is: now}
 		moves, stay := w.classMoves()
-		if moves == nil && stay == nil { // nothing changed
+		if moves == nil && stay == nil { // no entry changed
 			stay = map[string][]netip.Prefix{}
 			for _, r := range now.Remotes {
 				stay[r.Name] = r.Prefixes

@@ -64,8 +64,8 @@ type change struct {
 	groups   []string
 	servers  []server
 	old, new outcome // if the actions are equal, the rules differ
-	everyone bool    // groups lists every group
-	anywhere bool    // servers lists every server
+	everyone bool    // whether groups lists every group
+	anywhere bool    // whether servers lists every server
 }
 
 // way returns the outcomes that a sentence states: the two actions if they differ, and otherwise the actions with their rules.

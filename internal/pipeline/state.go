@@ -211,8 +211,8 @@ type State struct {
 	Ports       map[Port]PortRole // ports that are not listed are access ports
 	Lines       map[LineKey]Line
 	Services    map[ServiceKey]ServiceValue
-	Remotes     map[netip.Prefix]Class      // IPv4 and IPv6, masked
-	Subscribers map[netip.Prefix]Subscriber // IPv4 and IPv6, masked
+	Remotes     map[netip.Prefix]Class      // by IPv4 or IPv6 prefix, masked
+	Subscribers map[netip.Prefix]Subscriber // by IPv4 or IPv6 prefix, masked
 	Verdicts    map[VerdictKey]Verdict
 	// SynOnly enables the drain: the verdicts Drop and Reject stop only new connections, so that open connections can end by themselves.
 	SynOnly bool

@@ -51,7 +51,7 @@ func (p *Planner) plan(ctx context.Context, r Request, t target, now time.Time) 
 type before struct {
 	applied  bring.Applied
 	compiled *compile.Compiled // nil if unknown
-	why      string            // why compiled is unknown, if the revision is known
+	why      string            // the reason why compiled is unknown although the revision is known
 }
 
 func (b before) phase() policy.InForce {

@@ -85,7 +85,7 @@ func (s *SwitchPlan) Waits() bool { return errors.Is(s.Err, intent.ErrNoPhase) }
 // A Standing is the result of an attempt to read a switch.
 type Standing string
 
-// The standings.
+// The results of reading a switch.
 const (
 	Read        Standing = "read"
 	Unreachable Standing = "unreachable"

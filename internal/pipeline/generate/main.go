@@ -114,7 +114,7 @@ func (w *writer) tables() error {
 			case configv1.MatchField_LPM:
 				kind, size = "lpm", size+1 // one byte for the prefix length
 			case configv1.MatchField_TERNARY:
-				kind, size = "ternary", 2*size // a mask
+				kind, size = "ternary", 2*size // one mask of the same size
 			default:
 				return fmt.Errorf("table %q: key field %q: match type %v is not known here", t.GetPreamble().GetAlias(), m.GetName(), m.GetMatchType())
 			}
