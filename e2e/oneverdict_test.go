@@ -13,6 +13,7 @@ import (
 	"op25b/e2e/reference"
 	"op25b/e2e/reference/generate"
 	"op25b/internal/compile/compiletest"
+	"op25b/internal/openconfig"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
@@ -108,7 +109,7 @@ func dumpSent(frames []sent) string {
 // counted returns all nonzero counters of the rules on ports and of the lines' mail, as text.
 func counted(t *testing.T, d *device, lines int) string {
 	t.Helper()
-	state, err := d.source.Snapshot(t.Context())
+	state, err := d.source.Snapshot(t.Context(), openconfig.AllParts)
 	if err != nil {
 		t.Fatal(err)
 	}

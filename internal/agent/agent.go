@@ -60,11 +60,11 @@ func New(reader Reader, ports map[uint32]string, links p4source.Links, log *zap.
 }
 
 // Snapshot requests the cookie of the running pipeline, reads the P4Info if the cookie has changed, and then reads the counters.
-func (s *Source) Snapshot(ctx context.Context) (*openconfig.State, error) {
+func (s *Source) Snapshot(ctx context.Context, parts openconfig.Parts) (*openconfig.State, error) {
 	if err := s.follow(ctx); err != nil {
 		return nil, err
 	}
-	return s.Source.Snapshot(ctx)
+	return s.Source.Snapshot(ctx, parts)
 }
 
 func (s *Source) follow(ctx context.Context) error {

@@ -80,7 +80,7 @@ func TestFollowsThePipeline(t *testing.T) {
 
 func snapshot(t *testing.T, s openconfig.Source) *openconfig.State {
 	t.Helper()
-	state, err := s.Snapshot(t.Context())
+	state, err := s.Snapshot(t.Context(), openconfig.AllParts)
 	if err != nil {
 		t.Fatal(err)
 	}

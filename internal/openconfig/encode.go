@@ -32,7 +32,7 @@ func leafValue(n *node, e gpb.Encoding) *gpb.TypedValue {
 		return &gpb.TypedValue{Value: &gpb.TypedValue_JsonVal{JsonVal: appendLeaf(nil, n, false)}}
 	}
 	switch n.schema.typ {
-	case typeUint32, typeTicks, typeCounter64:
+	case typeUint32, typeUint64, typeCounter64:
 		return &gpb.TypedValue{Value: &gpb.TypedValue_UintVal{UintVal: n.value.number}}
 	default:
 		return &gpb.TypedValue{Value: &gpb.TypedValue_StringVal{StringVal: n.value.text}}
@@ -137,7 +137,7 @@ func appendLeaf(b []byte, n *node, ietf bool) []byte {
 	switch n.schema.typ {
 	case typeUint32:
 		return strconv.AppendUint(b, n.value.number, 10)
-	case typeTicks, typeCounter64:
+	case typeUint64, typeCounter64:
 		if !ietf {
 			return strconv.AppendUint(b, n.value.number, 10)
 		}

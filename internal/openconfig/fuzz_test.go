@@ -14,7 +14,7 @@ import (
 // fixed is a source that never changes.
 type fixed struct{ state *State }
 
-func (f fixed) Snapshot(context.Context) (*State, error) { return f.state, nil }
+func (f fixed) Snapshot(context.Context, Parts) (*State, error) { return f.state, nil }
 
 func (f fixed) Watch(ctx context.Context, changed func()) error {
 	changed()

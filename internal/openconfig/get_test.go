@@ -26,7 +26,7 @@ func TestCapabilities(t *testing.T) {
 	for _, m := range res.GetSupportedModels() {
 		names = append(names, m.GetName())
 	}
-	if want := []string{"openconfig-interfaces", "openconfig-acl", "openconfig-p4rt"}; !reflect.DeepEqual(names, want) {
+	if want := []string{"openconfig-interfaces", "openconfig-acl", "openconfig-p4rt", "openconfig-system", "op25b-filter"}; !reflect.DeepEqual(names, want) {
 		t.Errorf("models %v, want %v", names, want)
 	}
 	want := []gpb.Encoding{gpb.Encoding_JSON_IETF, gpb.Encoding_JSON, gpb.Encoding_PROTO}
@@ -75,7 +75,7 @@ func TestGetJSON(t *testing.T) {
 			"/interfaces/interface[name=access-1]/state/id": `1`,
 			"/interfaces/interface[name=network]/state/id":  `2`,
 		}},
-		{"any depth", &gpb.GetRequest{Path: []*gpb.Path{at("acl", "...", "matched-packets")}}, map[string]string{
+		{"any depth", &gpb.GetRequest{Path: []*gpb.Path{at("acl", "interfaces", "...", "matched-packets")}}, map[string]string{
 			aclEntry("access-1", "3") + "/state/matched-packets": `"8"`,
 			aclEntry("access-1", "7") + "/state/matched-packets": `"1"`,
 		}},
@@ -101,7 +101,7 @@ func TestGetJSON(t *testing.T) {
 		}, map[string]string{
 			"/interfaces/interface[name=network]": `{"openconfig-interfaces:name":"network","openconfig-interfaces:state":{"openconfig-p4rt:id":2}}`,
 		}},
-		{"no configuration is served", &gpb.GetRequest{Type: gpb.GetRequest_CONFIG, Path: []*gpb.Path{at()}}, map[string]string{}},
+		{"no configuration is served of what has no name", &gpb.GetRequest{Type: gpb.GetRequest_CONFIG, Path: []*gpb.Path{at()}}, map[string]string{}},
 		{"a wildcard may select nothing", &gpb.GetRequest{Path: []*gpb.Path{at("interfaces", "interface", "name=network", "state", "counters", "*")}}, map[string]string{}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -132,10 +132,14 @@ func TestGetRoot(t *testing.T) {
 	const state = `{"name":"a]\\b\"","state":{"name":"a]\\b\"","oper-status":"UNKNOWN"}}`
 	for enc, want := range map[gpb.Encoding]string{
 		gpb.Encoding_JSON_IETF: `{"openconfig-interfaces:interfaces":{"interface":[` + state + `]},
-			"openconfig-acl:acl":{"interfaces":{"interface":[{"id":"a]\\b\"","state":{"id":"a]\\b\""},"ingress-acl-sets":{"ingress-acl-set":[
+			"openconfig-acl:acl":{"state":{"counter-capability":"openconfig-acl:INTERFACE_AGGREGATE"},
+			"acl-sets":{"acl-set":[{"name":"s","type":"openconfig-acl:ACL_MIXED","state":{"name":"s","type":"openconfig-acl:ACL_MIXED"}}]},
+			"interfaces":{"interface":[{"id":"a]\\b\"","state":{"id":"a]\\b\""},"ingress-acl-sets":{"ingress-acl-set":[
 			{"set-name":"s","type":"openconfig-acl:ACL_MIXED","state":{"set-name":"s","type":"openconfig-acl:ACL_MIXED"}}]}}]}}}`,
 		gpb.Encoding_JSON: `{"interfaces":{"interface":[` + state + `]},
-			"acl":{"interfaces":{"interface":[{"id":"a]\\b\"","state":{"id":"a]\\b\""},"ingress-acl-sets":{"ingress-acl-set":[
+			"acl":{"state":{"counter-capability":"INTERFACE_AGGREGATE"},
+			"acl-sets":{"acl-set":[{"name":"s","type":"ACL_MIXED","state":{"name":"s","type":"ACL_MIXED"}}]},
+			"interfaces":{"interface":[{"id":"a]\\b\"","state":{"id":"a]\\b\""},"ingress-acl-sets":{"ingress-acl-set":[
 			{"set-name":"s","type":"ACL_MIXED","state":{"set-name":"s","type":"ACL_MIXED"}}]}}]}}}`,
 	} {
 		res, err := c.Get(t.Context(), &gpb.GetRequest{Path: []*gpb.Path{at()}, Encoding: enc})
@@ -235,15 +239,15 @@ func TestGetRefusals(t *testing.T) {
 		},
 		{
 			"an unknown model", &gpb.GetRequest{Path: []*gpb.Path{at()}, UseModels: []*gpb.ModelData{{Name: "openconfig-bgp"}}},
-			codes.InvalidArgument, `use_models: model "openconfig-bgp" is not supported; supported: openconfig-interfaces 3.8.1, openconfig-acl 1.3.3, openconfig-p4rt 1.0.0, of OpenConfig working group`,
+			codes.InvalidArgument, `use_models: model "openconfig-bgp" is not supported; supported: openconfig-interfaces 3.8.1, openconfig-acl 1.3.3, openconfig-p4rt 1.0.0, openconfig-system 3.1.0 of OpenConfig working group, op25b-filter 2026-11-29 of op25b`,
 		},
 		{
 			"a model of another version", &gpb.GetRequest{Path: []*gpb.Path{at()}, UseModels: []*gpb.ModelData{{Name: "openconfig-acl", Organization: "OpenConfig working group", Version: "1.0.0"}}},
-			codes.InvalidArgument, `use_models: model "openconfig-acl" of "OpenConfig working group" version "1.0.0" is not supported; supported: openconfig-interfaces 3.8.1, openconfig-acl 1.3.3, openconfig-p4rt 1.0.0, of OpenConfig working group`,
+			codes.InvalidArgument, `use_models: model "openconfig-acl" of "OpenConfig working group" version "1.0.0" is not supported; supported: openconfig-interfaces 3.8.1, openconfig-acl 1.3.3, openconfig-p4rt 1.0.0, openconfig-system 3.1.0 of OpenConfig working group, op25b-filter 2026-11-29 of op25b`,
 		},
 		{
 			"a model of another organization", &gpb.GetRequest{Path: []*gpb.Path{at()}, UseModels: []*gpb.ModelData{{Name: "openconfig-acl", Organization: "IETF"}}},
-			codes.InvalidArgument, `use_models: model "openconfig-acl" of "IETF" is not supported; supported: openconfig-interfaces 3.8.1, openconfig-acl 1.3.3, openconfig-p4rt 1.0.0, of OpenConfig working group`,
+			codes.InvalidArgument, `use_models: model "openconfig-acl" of "IETF" is not supported; supported: openconfig-interfaces 3.8.1, openconfig-acl 1.3.3, openconfig-p4rt 1.0.0, openconfig-system 3.1.0 of OpenConfig working group, op25b-filter 2026-11-29 of op25b`,
 		},
 		{
 			"too many elements", &gpb.GetRequest{Path: []*gpb.Path{{Elem: make([]*gpb.PathElem, MaxElems+1)}}},
@@ -282,6 +286,9 @@ func TestGetRefusals(t *testing.T) {
 func TestNewServerRefusals(t *testing.T) {
 	if _, err := NewServer(nil, Options{}); !errors.Is(err, ErrOptions) {
 		t.Errorf("no source: %v", err)
+	}
+	if _, err := NewTargetServer(nil, Options{}); !errors.Is(err, ErrOptions) {
+		t.Errorf("no targets: %v", err)
 	}
 	_, err := NewServer(newFake(nil), Options{MinSample: -1})
 	if !errors.Is(err, ErrOptions) || !strings.Contains(err.Error(), "MinSample is -1ns: it must be > 0, or 0 for 1s") {

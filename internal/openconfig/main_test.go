@@ -35,7 +35,7 @@ func newFake(st *State) *fakeSource {
 	return &fakeSource{state: st, watchErr: make(chan error, 1), watchers: make(map[*func()]bool)}
 }
 
-func (f *fakeSource) Snapshot(context.Context) (*State, error) {
+func (f *fakeSource) Snapshot(context.Context, Parts) (*State, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reads++
@@ -132,6 +132,23 @@ func serveOn(t *testing.T, src Source, opts Options, lis net.Listener, addr stri
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serveServer(t, s, lis, addr, dial...)
+}
+
+// serveTargets starts a server of several targets in memory.
+func serveTargets(t *testing.T, targets Targets) gpb.GNMIClient {
+	t.Helper()
+	s, err := NewTargetServer(targets, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lis := bufconn.Listen(1 << 16)
+	return serveServer(t, s, lis, "passthrough:///memory",
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return lis.DialContext(ctx) }))
+}
+
+func serveServer(t *testing.T, s *Server, lis net.Listener, addr string, dial ...grpc.DialOption) gpb.GNMIClient {
+	t.Helper()
 	g := grpc.NewServer()
 	gpb.RegisterGNMIServer(g, s)
 	done := make(chan error, 1)

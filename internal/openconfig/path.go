@@ -18,6 +18,7 @@ type pattern struct {
 	elems  []*gpb.PathElem
 	text   string  // path as requested, for messages
 	leaves leafSet // sets of the leaves that the path can select
+	parts  Parts   // parts of the State that they come from
 	deep   bool    // contains anyDepth
 	wild   bool    // may select any number of nodes, including none
 }
@@ -52,11 +53,11 @@ func parsePath(root *schema, prefix, path *gpb.Path) (*pattern, error) {
 		}
 	}
 	c := check{elems: p.elems}
-	c.descend(root, 0)
+	c.descend(root, 0, 0)
 	if c.matched == 0 {
 		return nil, c.refusal(p.text)
 	}
-	p.leaves = c.matched
+	p.leaves, p.parts = c.matched, c.parts
 	p.wild = p.wild || c.keyless
 	return p, nil
 }
@@ -81,7 +82,7 @@ func checkForm(prefix, path *gpb.Path) error {
 // localNames returns e without the module names that a client may write before element names and identities.
 func localNames(e *gpb.PathElem) *gpb.PathElem {
 	local := func(s string) string {
-		for _, m := range []string{modInterfaces, modP4RT, modACL} {
+		for _, m := range []string{modInterfaces, modP4RT, modACL, modSystem, modFilter} {
 			if rest, ok := strings.CutPrefix(s, m+":"); ok {
 				return rest
 			}
@@ -106,25 +107,29 @@ func localNames(e *gpb.PathElem) *gpb.PathElem {
 type check struct {
 	elems   []*gpb.PathElem
 	matched leafSet // leaves of all schema nodes that the path selects
+	parts   Parts   // parts of the State that these leaves come from
 	keyless bool    // a list occurred without all its keys
 	depth   int     // largest number of elements that matched
 	at      *schema // schema node at depth
 	badKey  string  // a requested key that the node at depth does not have
 }
 
-func (c *check) descend(s *schema, depth int) {
+// descend matches the elements from depth on below s. above holds the parts of the nodes above s.
+func (c *check) descend(s *schema, depth int, above Parts) {
+	above |= s.part
 	if c.at == nil || depth > c.depth {
 		c.depth, c.at, c.badKey = depth, s, ""
 	}
 	if depth == len(c.elems) {
 		c.matched |= s.leaves()
+		c.parts |= above | s.parts()
 		return
 	}
 	e := c.elems[depth]
 	if e.Name == anyDepth {
-		c.descend(s, depth+1)
+		c.descend(s, depth+1, above)
 		for _, child := range s.children {
-			c.descend(child, depth)
+			c.descend(child, depth, above)
 		}
 		return
 	}
@@ -139,7 +144,7 @@ func (c *check) descend(s *schema, depth int) {
 			continue
 		}
 		c.keyless = c.keyless || len(e.Key) < len(child.keys)
-		c.descend(child, depth+1)
+		c.descend(child, depth+1, above)
 	}
 }
 

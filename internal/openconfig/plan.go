@@ -15,6 +15,7 @@ import (
 // last and the current values.
 type plan struct {
 	watches []*watch
+	parts   Parts // parts of the State that the subscriptions select
 }
 
 // A watch is a subscription, or a part of a subscription whose leaves are delivered in the same way.
@@ -60,13 +61,14 @@ func newPlan(root *schema, list *gpb.SubscriptionList, opts Options) (*plan, err
 			return nil, err
 		}
 		p.watches = append(p.watches, ws...)
+		p.parts |= pat.parts
 	}
 	return p, nil
 }
 
 // watchesOf splits one subscription into watches, by gNMI specification 3.5.1.5.2. The Source does not report changes of counters. So for
 // counters, ON_CHANGE is a sample that sends only changed values. ON_CHANGE and TARGET_DEFINED have a watch for state leaves and another
-// one for counters.
+// one for counters. A running time changes all the time, and is never a change.
 func watchesOf(pat *pattern, sub *gpb.Subscription, opts Options) ([]*watch, error) {
 	heartbeat, err := interval("heartbeat_interval", sub.GetHeartbeatInterval(), pat, opts.MinSample)
 	if err != nil {
@@ -84,6 +86,7 @@ func watchesOf(pat *pattern, sub *gpb.Subscription, opts Options) ([]*watch, err
 		}
 		return []*watch{{pattern: pat, set: allLeaves, sample: sample, heartbeat: heartbeat, changesOnly: sub.GetSuppressRedundant()}}, nil
 	case gpb.SubscriptionMode_ON_CHANGE:
+		state.set |= clockLeaves // sent at the start and with a heartbeat
 		counters := &watch{
 			pattern: pat, set: counterLeaves, told: true, changesOnly: true,
 			sample: opts.CounterInterval, heartbeat: heartbeat,
@@ -95,7 +98,7 @@ func watchesOf(pat *pattern, sub *gpb.Subscription, opts Options) ([]*watch, err
 				"path %q: sample_interval with TARGET_DEFINED; leave it out, or use SAMPLE", pat.text)
 		}
 		counters := &watch{
-			pattern: pat, set: counterLeaves, told: true, sample: opts.CounterInterval, heartbeat: heartbeat,
+			pattern: pat, set: counterLeaves | clockLeaves, told: true, sample: opts.CounterInterval, heartbeat: heartbeat,
 			changesOnly: sub.GetSuppressRedundant(),
 		}
 		return covering(state, counters), nil
@@ -145,7 +148,7 @@ func (p *plan) start(tree *node, now time.Time, updatesOnly bool) (delta, error)
 	for _, w := range p.watches {
 		w.sent = make(map[string]sentLeaf)
 		w.nextSample, w.nextBeat = now.Add(w.sample), now.Add(w.heartbeat)
-		w.collect(tree, true, &d)
+		w.collect(tree, true, true, &d)
 		if leaves += len(w.sent); leaves > MaxLeaves {
 			return delta{}, errLeaves()
 		}
@@ -189,7 +192,7 @@ func (p *plan) take(tree *node, now time.Time, told bool) delta {
 			w.nextSample = after(w.nextSample, w.sample, now)
 		}
 		if beat || sample || told && w.told {
-			w.collect(tree, beat || sample && !w.changesOnly, &d)
+			w.collect(tree, beat || sample && !w.changesOnly, beat || sample, &d)
 		}
 	}
 	for _, w := range p.watches {
@@ -203,13 +206,14 @@ func after(tick time.Time, every time.Duration, now time.Time) time.Time {
 	return tick.Add((now.Sub(tick)/every + 1) * every)
 }
 
-// collect adds the changed values of w to d, or all its values if everything is set, and remembers them as sent.
-func (w *watch) collect(tree *node, everything bool, d *delta) {
+// collect adds the changed values of w to d, or all its values if everything is set, and remembers them as sent. A running time counts as
+// changed only if a sample is due.
+func (w *watch) collect(tree *node, everything, due bool, d *delta) {
 	w.round++
 	for _, selected := range w.pattern.find(tree) {
 		selected.eachLeaf(w.set, func(l *node) {
 			was, known := w.sent[l.id]
-			if everything || !known || was.value != l.value {
+			if everything || !known || was.value != l.value && (due || l.schema.typ != typeClock) {
 				d.updates = append(d.updates, l)
 			}
 			if !known {

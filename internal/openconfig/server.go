@@ -42,24 +42,39 @@ type Options struct {
 	Logger *zap.Logger
 }
 
-// A Server serves gNMI from one Source. Register it with gpb.RegisterGNMIServer; it has no goroutine outside its calls.
+// A Server serves gNMI from one Source, or from several that the prefix of a request chooses from. Register it with gpb.RegisterGNMIServer;
+// it has no goroutine outside its calls.
 type Server struct {
 	gpb.UnimplementedGNMIServer
-	source Source
-	opts   Options
-	schema *schema
-	log    *zap.Logger
+	only    Source  // nil if there are targets
+	targets Targets // nil for a server of one Source
+	opts    Options
+	schema  *schema
+	log     *zap.Logger
 
 	tracked atomic.Int64 // leaves that STREAM subscriptions remember
 }
 
 var _ gpb.GNMIServer = (*Server)(nil)
 
-// NewServer returns a server of source. It returns ErrOptions if an interval is negative or source is nil.
+// NewServer returns a server of one source, whatever target a request names. It returns ErrOptions if an interval is negative or source is nil.
 func NewServer(source Source, opts Options) (*Server, error) {
 	if source == nil {
 		return nil, fmt.Errorf("%w: no source", ErrOptions)
 	}
+	return newServer(source, nil, opts)
+}
+
+// NewTargetServer returns a server of several targets. Every request must name one of them in its prefix, and every notification has that
+// name in its prefix. It returns ErrOptions if an interval is negative or targets is nil.
+func NewTargetServer(targets Targets, opts Options) (*Server, error) {
+	if targets == nil {
+		return nil, fmt.Errorf("%w: no targets", ErrOptions)
+	}
+	return newServer(nil, targets, opts)
+}
+
+func newServer(only Source, targets Targets, opts Options) (*Server, error) {
 	for _, d := range []struct {
 		name  string
 		value *time.Duration
@@ -82,7 +97,7 @@ func NewServer(source Source, opts Options) (*Server, error) {
 	if opts.Logger == nil {
 		opts.Logger = zap.NewNop()
 	}
-	return &Server{source: source, opts: opts, schema: newSchema(), log: opts.Logger}, nil
+	return &Server{only: only, targets: targets, opts: opts, schema: newSchema(), log: opts.Logger}, nil
 }
 
 // models returns the modules of the served leaves, with the versions of the published modules that they follow.
@@ -92,6 +107,8 @@ func models() []*gpb.ModelData {
 		{Name: modInterfaces, Organization: by, Version: "3.8.1"},
 		{Name: modACL, Organization: by, Version: "1.3.3"},
 		{Name: modP4RT, Organization: by, Version: "1.0.0"},
+		{Name: modSystem, Organization: by, Version: "3.1.0"},
+		{Name: modFilter, Organization: "op25b", Version: "2026-11-29"}, // its revision: only OpenConfig's modules have a version
 	}
 }
 
@@ -133,7 +150,15 @@ func (s *Server) Get(ctx context.Context, req *gpb.GetRequest) (*gpb.GetResponse
 			return nil, err
 		}
 	}
-	tree, at, err := s.read(ctx, nil)
+	var parts Parts
+	for _, p := range patterns {
+		parts |= p.parts
+	}
+	source, err := s.source(ctx, req.GetPrefix())
+	if err != nil {
+		return nil, err
+	}
+	tree, at, err := s.read(ctx, source, parts, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -185,12 +210,14 @@ func keepLeaves(req *gpb.GetRequest) (func(*schema) bool, error) {
 		return nil, err
 	}
 	switch req.GetType() {
-	case gpb.GetRequest_ALL, gpb.GetRequest_STATE:
+	case gpb.GetRequest_ALL:
 		return inModels, nil
-	case gpb.GetRequest_CONFIG: // nothing served is configuration
-		return func(*schema) bool { return false }, nil
+	case gpb.GetRequest_STATE:
+		return func(l *schema) bool { return !l.config && inModels(l) }, nil
+	case gpb.GetRequest_CONFIG:
+		return func(l *schema) bool { return l.config && inModels(l) }, nil
 	case gpb.GetRequest_OPERATIONAL:
-		return func(l *schema) bool { return !l.applied && inModels(l) }, nil
+		return func(l *schema) bool { return !l.applied && !l.config && inModels(l) }, nil
 	default:
 		return nil, status.Errorf(codes.InvalidArgument, "get: type %v; valid: ALL, CONFIG, STATE, OPERATIONAL", req.GetType())
 	}
@@ -218,32 +245,37 @@ func isModel(asked, served *gpb.ModelData) bool {
 		(asked.GetVersion() == "" || asked.GetVersion() == served.Version)
 }
 
+// mostText is the largest number of characters of a text from a client in a message.
+const mostText = 64
+
 // modelText formats a model as name, organization and version.
 func modelText(m *gpb.ModelData) string {
-	const most = 64 // at most this many bytes of a text from a client
-	text := fmt.Sprintf("%.*q", most, m.GetName())
+	text := fmt.Sprintf("%.*q", mostText, m.GetName())
 	if o := m.GetOrganization(); o != "" {
-		text += fmt.Sprintf(" of %.*q", most, o)
+		text += fmt.Sprintf(" of %.*q", mostText, o)
 	}
 	if v := m.GetVersion(); v != "" {
-		text += fmt.Sprintf(" version %.*q", most, v)
+		text += fmt.Sprintf(" version %.*q", mostText, v)
 	}
 	return text
 }
 
-// modelTexts lists the models that are served.
+// modelTexts lists the models that are served, with an organization after the last of its models.
 func modelTexts(all []*gpb.ModelData) string {
 	texts := make([]string, len(all))
 	for i, m := range all {
 		texts[i] = m.Name + " " + m.Version
+		if i+1 == len(all) || all[i+1].Organization != m.Organization {
+			texts[i] += " of " + m.Organization
+		}
 	}
-	return strings.Join(texts, ", ") + ", of " + all[0].Organization
+	return strings.Join(texts, ", ")
 }
 
 // read takes a snapshot, and returns it as a data tree with its time. If old is not nil, read overwrites and returns that tree instead of
 // allocating a new one.
-func (s *Server) read(ctx context.Context, old *node) (*node, time.Time, error) {
-	state, err := s.source.Snapshot(ctx)
+func (s *Server) read(ctx context.Context, source Source, parts Parts, old *node) (*node, time.Time, error) {
+	state, err := source.Snapshot(ctx, parts)
 	at := s.opts.Now()
 	if err != nil {
 		if ctx.Err() != nil {

@@ -8,21 +8,69 @@ import (
 // A Source is the data source of the gNMI server: the embedded switch, or an agent beside a switch without gNMI. Its methods are called
 // from many goroutines at once: every subscriber reads and watches separately.
 type Source interface {
-	// Snapshot returns the current counters. The server does not write to the result.
-	Snapshot(ctx context.Context) (*State, error)
+	// Snapshot returns the current state, with at least the named parts. It may leave the other parts out, because some are expensive to
+	// read. The server does not write to the result.
+	Snapshot(ctx context.Context, parts Parts) (*State, error)
 	// Watch calls changed when anything other than a running counter may have changed: an interface, its state, or the set of ACL entries.
 	// Watch returns nil when ctx ends. It also calls changed once at the start, so a caller that reads after every call misses no change.
 	// changed never blocks.
 	Watch(ctx context.Context, changed func()) error
 }
 
+// Parts is a set of parts of a State. The system, the name of the ACL set, the rules and the interfaces without their ACL counters belong to
+// no part: every Snapshot has them.
+type Parts uint8
+
+// The parts of a State.
+const (
+	PartACL   Parts = 1 << iota // Interface.ACL
+	PartLines                   // State.Lines
+	PartLegs                    // State.Legs
+	AllParts  = PartACL | PartLines | PartLegs
+)
+
 // State is a switch's state and counters.
 type State struct {
+	// System is nil if nothing is known of the target itself. /system is then not served.
+	System *System
 	// ACLSet is the name of the ACL set that the pipeline applies on ingress of every interface, the set-name of openconfig-acl. If ACLSet
 	// is empty, the pipeline has no such set, and /acl is not served.
-	ACLSet     string
+	ACLSet string
+	// Rules describes entries of the ACL set, ordered by sequence id. A switch knows no names and has none. The server adds up the counters
+	// of an entry over the interfaces, whether the entry is described or not.
+	Rules      []Rule
 	Interfaces []Interface
+	// Lines holds the subscriber lines that have counted anything, ordered by id.
+	Lines []Line
+	// Legs holds the counters by rule set and direction, ordered by epoch, leg and sequence id.
+	Legs []LegEntry
 }
+
+// A System is the state of the target itself, as openconfig-system names it. An empty or zero field is unknown, and is not served.
+type System struct {
+	Hostname, SoftwareVersion string
+	// BootTime is when the counters began. A newer BootTime means that the counters have restarted from 0.
+	BootTime time.Time
+	// Clock is the time of the target's clock at the Snapshot.
+	Clock time.Time
+}
+
+// A Rule describes an entry of the ACL set.
+type Rule struct {
+	SequenceID  uint32
+	Description string // empty if unknown, and then not served
+	Action      Action // empty if unknown, and then not served
+}
+
+// An Action is what happens to the packets of an ACL entry, as openconfig-acl spells it.
+type Action string
+
+// The actions.
+const (
+	ActionAccept Action = "ACCEPT"
+	ActionDrop   Action = "DROP"   // without an answer
+	ActionReject Action = "REJECT" // with an ICMP error
+)
 
 // An Interface is one port of the switch, as openconfig-interfaces names it.
 type Interface struct {
@@ -37,6 +85,8 @@ type Interface struct {
 	LastChange time.Time
 	// LastClear is when the counters restarted because the interface was created anew. A zero time means that they have not restarted.
 	LastClear time.Time
+	// Transitions is the number of changes of Oper to UP or from UP, as interface-transitions counts them. Nil means unknown.
+	Transitions *uint64
 	// Counters is nil if the frames of this link are not counted. The counters are then not served, rather than served as zero.
 	Counters *InterfaceCounters
 	// ACL holds the counters of the ingress ACL set that the pipeline applies on this interface, by sequence id.
@@ -77,4 +127,45 @@ type ACLEntry struct {
 	SequenceID     uint32 // the rule id
 	MatchedPackets uint64
 	MatchedOctets  uint64
+}
+
+// A Tally counts packets and their octets.
+type Tally struct{ Packets, Octets uint64 }
+
+// A Line is the mail traffic of one subscriber line, by what became of it (module op25b-filter).
+type Line struct {
+	ID                         uint32
+	Passed, Monitored, Stopped Tally
+	// Unsolicited counts SYN-ACKs without a SYN. They are also in one of the other counts.
+	Unsolicited Tally
+}
+
+// A LegEntry is the counters of one rule in one rule set for one leg (module op25b-filter).
+type LegEntry struct {
+	Epoch      uint8 // the rule set
+	Leg        Leg
+	SequenceID uint32 // the rule id
+	Matched    Tally
+}
+
+// A Leg is the direction and role of a packet of mail traffic. LegAny stands for a rule that applies to every leg.
+type Leg uint8
+
+// The legs, with the numbers of the pipeline.
+const (
+	LegAny     Leg = iota
+	LegUpDst       // from the line, to the server's port
+	LegDownSrc     // to the line, from the server's port
+	LegDownDst     // to the line, to the line's server port
+	LegUpSrc       // from the line, from the line's server port
+	legs
+)
+
+// String returns the name of the leg in module op25b-filter.
+func (l Leg) String() string {
+	names := [legs]string{"ANY", "UP_DST", "DOWN_SRC", "DOWN_DST", "UP_SRC"}
+	if l >= legs {
+		return ""
+	}
+	return names[l]
 }

@@ -138,6 +138,7 @@ func TestDeletesAreBranches(t *testing.T) {
 		st.Interfaces = st.Interfaces[:1]
 		src.set(st, true)
 		s.wantNext(nil,
+			"/acl/acl-sets/acl-set[name=op25b][type=ACL_MIXED]/acl-entries/acl-entry[sequence-id=7]", // no interface has counted it
 			aclEntry("access-1", "7"),
 			"/acl/interfaces/interface[id=network]",
 			"/interfaces/interface[name=network]")
@@ -154,7 +155,7 @@ func TestOnChangeOfCounters(t *testing.T) {
 	bubble(t, onePort(1, 1), func(t *testing.T, src *fakeSource, c gpb.GNMIClient) {
 		start := time.Now()
 		packets := aclEntry("a", "3") + "/state/matched-packets"
-		s := subscribe(t, c, listOf(gpb.SubscriptionList_STREAM, onChange(at("acl", "...", "matched-packets"))))
+		s := subscribe(t, c, listOf(gpb.SubscriptionList_STREAM, onChange(at("acl", "interfaces", "...", "matched-packets"))))
 		if got := s.initial(); !maps.Equal(got, map[string]string{packets: "1"}) {
 			t.Fatalf("initial %v", got)
 		}

@@ -46,35 +46,39 @@ func (s *Server) Subscribe(stream gpb.GNMI_SubscribeServer) error {
 		stream: stream, encoding: list.GetEncoding(), keep: keep,
 		prefix: echo(list.GetPrefix(), list.GetSubscription()[0].GetPath()),
 	}
+	source, err := s.source(stream.Context(), list.GetPrefix())
+	if err != nil {
+		return err
+	}
 	switch list.GetMode() {
 	case gpb.SubscriptionList_ONCE:
-		return s.once(stream, list, out)
+		return s.once(stream, source, list, out)
 	case gpb.SubscriptionList_POLL:
-		return s.poll(stream, list, out)
+		return s.poll(stream, source, list, out)
 	case gpb.SubscriptionList_STREAM:
-		return s.stream(stream, list, out)
+		return s.stream(stream, source, list, out)
 	default:
 		return status.Errorf(codes.InvalidArgument, "subscribe: list mode %v; valid: STREAM, ONCE, POLL", list.GetMode())
 	}
 }
 
 // once sends all selected values, and the sync response.
-func (s *Server) once(stream gpb.GNMI_SubscribeServer, list *gpb.SubscriptionList, out *sender) error {
+func (s *Server) once(stream gpb.GNMI_SubscribeServer, source Source, list *gpb.SubscriptionList, out *sender) error {
 	patterns, err := s.patterns(list)
 	if err != nil {
 		return err
 	}
-	return s.answer(stream.Context(), patterns, list.GetUpdatesOnly(), out)
+	return s.answer(stream.Context(), source, patterns, list.GetUpdatesOnly(), out)
 }
 
 // poll sends all selected values and the sync response, first at once and then after each poll message, until the client closes its side.
-func (s *Server) poll(stream gpb.GNMI_SubscribeServer, list *gpb.SubscriptionList, out *sender) error {
+func (s *Server) poll(stream gpb.GNMI_SubscribeServer, source Source, list *gpb.SubscriptionList, out *sender) error {
 	patterns, err := s.patterns(list)
 	if err != nil {
 		return err
 	}
 	for {
-		if err := s.answer(stream.Context(), patterns, list.GetUpdatesOnly(), out); err != nil {
+		if err := s.answer(stream.Context(), source, patterns, list.GetUpdatesOnly(), out); err != nil {
 			return err
 		}
 		req, err := stream.Recv()
@@ -103,11 +107,15 @@ func (s *Server) patterns(list *gpb.SubscriptionList) ([]*pattern, error) {
 }
 
 // answer sends the values of one reading and the sync response, or with updatesOnly only the sync response.
-func (s *Server) answer(ctx context.Context, patterns []*pattern, updatesOnly bool, out *sender) error {
+func (s *Server) answer(ctx context.Context, source Source, patterns []*pattern, updatesOnly bool, out *sender) error {
 	if updatesOnly {
 		return out.sync()
 	}
-	tree, at, err := s.read(ctx, nil)
+	var parts Parts
+	for _, p := range patterns {
+		parts |= p.parts
+	}
+	tree, at, err := s.read(ctx, source, parts, nil)
 	if err != nil {
 		return err
 	}
@@ -129,7 +137,7 @@ func (s *Server) answer(ctx context.Context, patterns []*pattern, updatesOnly bo
 
 // stream serves a STREAM subscription: it reads when a sample is due or a change is reported, and sends the plan's delta. While a send
 // waits for a slow client, nothing is read or queued.
-func (s *Server) stream(stream gpb.GNMI_SubscribeServer, list *gpb.SubscriptionList, out *sender) error {
+func (s *Server) stream(stream gpb.GNMI_SubscribeServer, source Source, list *gpb.SubscriptionList, out *sender) error {
 	plan, err := newPlan(s.schema, list, s.opts)
 	if err != nil {
 		return err
@@ -141,7 +149,7 @@ func (s *Server) stream(stream gpb.GNMI_SubscribeServer, list *gpb.SubscriptionL
 		// Watch begins before the first reading, so that no later change is missed.
 		watching = make(chan error, 1)
 		go func() {
-			watching <- s.source.Watch(ctx, func() {
+			watching <- source.Watch(ctx, func() {
 				select {
 				case changed <- struct{}{}:
 				default: // a change is pending already; its reading will include this change
@@ -159,7 +167,7 @@ func (s *Server) stream(stream gpb.GNMI_SubscribeServer, list *gpb.SubscriptionL
 	// Recv returns at the latest after the handler, since gRPC then ends the stream's context.
 	go func() { refused <- refuseMore(stream) }()
 
-	tree, at, err := s.read(ctx, nil)
+	tree, at, err := s.read(ctx, source, plan.parts, nil)
 	if err != nil {
 		return err
 	}
@@ -179,12 +187,12 @@ func (s *Server) stream(stream gpb.GNMI_SubscribeServer, list *gpb.SubscriptionL
 		return err
 	}
 	s.log.Debug("gNMI subscriber synced", zap.Int("subscriptions", len(list.GetSubscription())), zap.Int("leaves", len(first.updates)))
-	return s.follow(ctx, plan, tree, &tracked, out, changed, watching, refused)
+	return s.follow(ctx, source, plan, tree, &tracked, out, changed, watching, refused)
 }
 
 // follow serves a STREAM subscription after the sync response.
 func (s *Server) follow(
-	ctx context.Context, plan *plan, tree *node, tracked *int, out *sender, changed <-chan struct{}, watching, refused <-chan error,
+	ctx context.Context, source Source, plan *plan, tree *node, tracked *int, out *sender, changed <-chan struct{}, watching, refused <-chan error,
 ) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -225,7 +233,7 @@ func (s *Server) follow(
 		if told {
 			pending, gapUntil = false, now.Add(s.opts.ChangeGap)
 		}
-		tree, at, err := s.read(ctx, tree) // the tree can be reused, because the last delta has been sent
+		tree, at, err := s.read(ctx, source, plan.parts, tree) // the tree can be reused, because the last delta has been sent
 		if err != nil {
 			return err
 		}

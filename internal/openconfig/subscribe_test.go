@@ -278,12 +278,12 @@ func TestSubscribeRefusals(t *testing.T) {
 		},
 		{"an encoding", sub(ascii), codes.Unimplemented, "encoding BYTES is not supported; supported: JSON_IETF, JSON, PROTO"},
 		{
-			"a path", sub(listOf(stream, onChange(at("system")))), codes.Unimplemented,
-			`path "/system" is not served; below / there is: interfaces, acl`,
+			"a path", sub(listOf(stream, onChange(at("qos")))), codes.Unimplemented,
+			`path "/qos" is not served; below / there is: interfaces, acl, system`,
 		},
 		{
-			"a path, once", sub(listOf(gpb.SubscriptionList_ONCE, onChange(at("system")))), codes.Unimplemented,
-			`path "/system" is not served; below / there is: interfaces, acl`,
+			"a path, once", sub(listOf(gpb.SubscriptionList_ONCE, onChange(at("qos")))), codes.Unimplemented,
+			`path "/qos" is not served; below / there is: interfaces, acl, system`,
 		},
 		{
 			"too fast", sub(listOf(stream, sample(time.Millisecond, everyStatus))), codes.InvalidArgument,

@@ -1,17 +1,12 @@
 package openconfig
 
 import (
-	"cmp"
 	"slices"
 	"strconv"
 	"strings"
 
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 )
-
-// aclType is the identity of openconfig-acl for a set that matches on more than one layer: the pipeline's rules match IPv4, IPv6 and the
-// VLAN tags of the line.
-const aclType = "ACL_MIXED"
 
 // A value is the value of a leaf: text for strings, enumerations and identities, number for the rest.
 type value struct {
@@ -55,69 +50,6 @@ func (t *node) trim() {
 	}
 }
 
-func (t *node) addState(st *State) {
-	interfaces := t.container("interfaces")
-	for i := range st.Interfaces {
-		addInterface(interfaces, &st.Interfaces[i])
-	}
-	if st.ACLSet == "" {
-		return
-	}
-	acl := t.container("acl").container("interfaces")
-	for i := range st.Interfaces {
-		addACL(acl, &st.Interfaces[i], st.ACLSet)
-	}
-}
-
-func addInterface(parent *node, in *Interface) {
-	state := parent.entry("interface", in.Name).container("state")
-	state.text("name", in.Name)
-	if in.IfIndex != 0 {
-		state.number("ifindex", uint64(in.IfIndex))
-	}
-	if in.Admin != "" {
-		state.text("admin-status", string(in.Admin))
-	}
-	state.text("oper-status", string(cmp.Or(in.Oper, OperUnknown)))
-	if !in.LastChange.IsZero() {
-		state.number("last-change", uint64(in.LastChange.UnixNano()))
-	}
-	const lowest, highest = 1, 4294967039 // the range of openconfig-p4rt's id: P4Runtime reserves the ports above, and 0
-	if in.Port >= lowest && in.Port <= highest {
-		state.number("id", uint64(in.Port))
-	}
-	if c := in.Counters; c != nil {
-		n := state.container("counters")
-		n.number("in-octets", c.InOctets)
-		n.number("in-pkts", c.InPkts)
-		n.number("in-discards", c.InDiscards)
-		n.number("in-errors", c.InErrors)
-		n.number("out-octets", c.OutOctets)
-		n.number("out-pkts", c.OutPkts)
-		n.number("out-discards", c.OutDiscards)
-		n.number("out-errors", c.OutErrors)
-		if !in.LastClear.IsZero() {
-			n.number("last-clear", uint64(in.LastClear.UnixNano()))
-		}
-	}
-}
-
-func addACL(parent *node, in *Interface, setName string) {
-	itf := parent.entry("interface", in.Name)
-	itf.container("state").text("id", in.Name)
-	set := itf.container("ingress-acl-sets").entry("ingress-acl-set", setName, aclType)
-	state := set.container("state")
-	state.text("set-name", setName)
-	state.text("type", aclType)
-	entries := set.container("acl-entries")
-	for _, e := range in.ACL {
-		state := entries.entry("acl-entry", strconv.FormatUint(uint64(e.SequenceID), 10)).container("state")
-		state.number("sequence-id", uint64(e.SequenceID))
-		state.number("matched-packets", e.MatchedPackets)
-		state.number("matched-octets", e.MatchedOctets)
-	}
-}
-
 func (n *node) container(name string) *node { return n.add(name, nil, value{}) }
 
 func (n *node) text(name, v string) { n.add(name, nil, value{text: v}) }
@@ -129,7 +61,7 @@ func (n *node) entry(name string, keys ...string) *node {
 	e := n.add(name, keys, value{})
 	for i, k := range e.schema.keys {
 		if e.schema.child(k).typ == typeUint32 {
-			number, _ := strconv.ParseUint(keys[i], 10, 32) // written by addACL from a uint32
+			number, _ := strconv.ParseUint(keys[i], 10, 32) // written by fill.go from a uint32
 			e.number(k, number)
 			continue
 		}

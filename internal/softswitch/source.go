@@ -19,7 +19,7 @@ type source struct{ s *Switch }
 var _ openconfig.Source = source{}
 
 // Snapshot returns the state and counters of every port, and the ACL counters if the running program has any.
-func (src source) Snapshot(context.Context) (*openconfig.State, error) {
+func (src source) Snapshot(context.Context, openconfig.Parts) (*openconfig.State, error) {
 	s := src.s
 	s.gate.RLock()
 	acl := s.acl

@@ -100,7 +100,7 @@ type source struct {
 	changed func()
 }
 
-func (s *source) Snapshot(context.Context) (*openconfig.State, error) {
+func (s *source) Snapshot(context.Context, openconfig.Parts) (*openconfig.State, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.state

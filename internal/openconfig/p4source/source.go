@@ -126,8 +126,8 @@ func (s *Source) SetLayout(l *ACLLayout) error {
 	return nil
 }
 
-// Snapshot reads the cells of every port, one Read for each port, and the links.
-func (s *Source) Snapshot(ctx context.Context) (*openconfig.State, error) {
+// Snapshot reads the links and, for PartACL, the cells of every port, one Read for each port.
+func (s *Source) Snapshot(ctx context.Context, parts openconfig.Parts) (*openconfig.State, error) {
 	s.mu.Lock()
 	layout := s.layout
 	s.readAt = time.Now()
@@ -150,7 +150,7 @@ func (s *Source) Snapshot(ctx context.Context) (*openconfig.State, error) {
 			in.IfIndex, in.Oper, in.Admin, in.Counters = l.Index, l.Oper, l.Admin, l.Counters
 			in.LastChange, in.LastClear = s.seen(p.name, l)
 		}
-		if layout != nil {
+		if layout != nil && parts&openconfig.PartACL != 0 {
 			acl, isNew, err := s.readPort(ctx, layout, p)
 			if err != nil {
 				return nil, err
@@ -285,7 +285,7 @@ func (s *Source) Watch(ctx context.Context, changed func()) error {
 			s.mu.Unlock()
 			if !recent {
 				// Snapshot notifies the watchers of new entries. An error is ignored, because the next reader gets it.
-				_, _ = s.Snapshot(ctx)
+				_, _ = s.Snapshot(ctx, openconfig.PartACL)
 			}
 		}
 	}

@@ -93,7 +93,7 @@ func newSource(t *testing.T, cfg Config) *Source {
 
 func snapshot(t *testing.T, s *Source) *openconfig.State {
 	t.Helper()
-	st, err := s.Snapshot(t.Context())
+	st, err := s.Snapshot(t.Context(), openconfig.AllParts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,14 +213,14 @@ func TestBadAnswers(t *testing.T) {
 			if c.err != nil {
 				want = c.err
 			}
-			_, err := s.Snapshot(t.Context())
+			_, err := s.Snapshot(t.Context(), openconfig.AllParts)
 			if !errors.Is(err, want) || !strings.Contains(err.Error(), `counter "c.rules" of port 1 (a)`) {
 				t.Errorf("got %v, want %v with the counter and the port", err, want)
 			}
 		})
 	}
 	s := newSource(t, Config{Ports: map[uint32]string{1: "broken"}, Read: (&cells{}).read, Links: fakeLinks{}})
-	if _, err := s.Snapshot(t.Context()); err == nil || err.Error() != `interface "broken": no netlink` {
+	if _, err := s.Snapshot(t.Context(), openconfig.AllParts); err == nil || err.Error() != `interface "broken": no netlink` {
 		t.Errorf("got %v", err)
 	}
 }
