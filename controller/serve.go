@@ -24,6 +24,7 @@ import (
 	"op25b/internal/secretfile"
 	"op25b/internal/store"
 	"op25b/internal/strict"
+	"op25b/internal/telemetry"
 	"op25b/internal/tlsfiles"
 )
 
@@ -38,6 +39,7 @@ type serveOptions struct {
 	anonymous string
 	audit     time.Duration
 	skew      time.Duration
+	sample    time.Duration
 	record    string
 	providers string
 	files     []string
@@ -86,6 +88,7 @@ On SIGTERM or an interrupt, serve gives up its switches, which keep their state,
 	f.StringVar(&o.anonymous, "anonymous", "", "without --access, role of callers from other hosts: viewer, operator or admin; by default none")
 	f.DurationVar(&o.audit, "audit-every", fleet.DefaultAuditEvery, "interval at which each switch is read and compared")
 	f.DurationVar(&o.skew, "max-clock-skew", clock.DefaultBound, "limit on the difference between clocks, from 1s to 1h; beyond it no date is put in force")
+	f.DurationVar(&o.sample, "sample-every", telemetry.DefaultInterval, "interval at which the counters of each switch are read over gNMI, 1s to 5m")
 	f.StringVar(&o.record, "record", "", "directory for recordings of the P4Runtime session of each switch, for op25b replay")
 	f.StringVar(&o.providers, "providers", "", "YAML file with mail providers, for op25b check --mail; by default the built-in directory")
 	addFiles(cmd, &o.files)
@@ -105,10 +108,19 @@ On SIGTERM or an interrupt, serve gives up its switches, which keep their state,
 		if o.documents < api.MinFiles || o.documents > api.MaxFiles {
 			return fmt.Errorf("--max-documents %v: must be from 1MiB to 64MiB", &o.documents)
 		}
+		if o.sample < minSample || o.sample > maxSample {
+			return fmt.Errorf("--sample-every %v: must be from %v to %v", o.sample, minSample, maxSample)
+		}
 		return runServe(cmd.Context(), o, log)
 	}
 	return cmd
 }
+
+// The bounds of --sample-every. A switch of op25b samples at most once a second, and history counts by the minute.
+const (
+	minSample = time.Second
+	maxSample = 5 * time.Minute
+)
 
 // defaultDir returns the default data directory. It is /var/lib/op25b for root, and follows the XDG Base Directory specification for other
 // users.
@@ -153,6 +165,7 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	c, err := controller.Open(ctx, controller.Config{
 		Name: o.name, Store: config, Clock: clock.System(), Skew: o.skew, Listening: o.listening, Advertise: o.advertise, Auth: access,
 		MaxDocuments: int64(o.documents), AuditEvery: o.audit, Providers: directory, Recorder: records.Of, First: first, Logger: log,
+		Telemetry: telemetry.Config{Interval: o.sample},
 	})
 	switch {
 	case errors.Is(err, clock.ErrBound):

@@ -17,7 +17,6 @@ var unreached = map[string]string{
 	"internal/p4rt/flow.go":               "as internal/pipeline/flow.go and linemail.go, whose messages it makes",
 	"internal/pipeline/flow.go":           "the telemetry collector will read mail flows; tests do on both switches",
 	"internal/pipeline/linemail.go":       "the telemetry collector will read the counters of lines; tests do on both switches",
-	"internal/telemetry/stream.go":        "the telemetry collector will stream; the demo reads once",
 	"internal/wire/dataplane/":            "tests plug hosts into bmv2 with the client of the packet service",
 }
 

@@ -119,6 +119,7 @@ var mayImport = map[string][]string{
 	"internal/openconfig": {"internal/wire"}, // for the state of the kernel's interfaces
 	"internal/store":      {},
 	"internal/telemetry":  {},
+	"internal/tally":      {"internal/intent", "internal/policy", "internal/telemetry", "internal/tlsfiles"},
 	"internal/strict":     {},
 	"internal/policy":     {"internal/pipeline", "internal/strict"},
 	"internal/compile":    {"internal/pipeline", "internal/policy", "internal/strict"},
@@ -135,7 +136,7 @@ var mayImport = map[string][]string{
 	"internal/check/desk": {"internal/check"},
 	"internal/client":     {"internal/tlsfiles", "proto/op25b"},
 	"internal/controller": {
-		"internal/api", "internal/check", "internal/clock", "internal/fleet", "internal/intent", "internal/p4rt", "internal/plan", "internal/policy", "internal/store", "internal/strict",
+		"internal/api", "internal/check", "internal/clock", "internal/fleet", "internal/intent", "internal/p4rt", "internal/plan", "internal/policy", "internal/store", "internal/strict", "internal/tally", "internal/telemetry",
 	},
 	"internal/view":       {"proto/op25b"},
 	"internal/view/prose": {},

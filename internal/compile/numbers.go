@@ -309,3 +309,20 @@ func (n *Numbers) rule(name string) pipeline.RuleID {
 	}
 	return pipeline.RuleID(n.Rules[name].Number)
 }
+
+// RuleIDs returns the id of every rule that a switch may count: the standing rules, the rules of phases, also of those that have left the
+// documents, and the rules that are built into the pipeline.
+func (n *Numbers) RuleIDs() map[string]pipeline.RuleID {
+	ids := map[string]pipeline.RuleID{
+		policy.RuleFailClosed: pipeline.RuleFailClosed, policy.RuleTinyFragment: pipeline.RuleTinyFragment,
+		policy.RuleLaterFragment: pipeline.RuleLaterFragment, policy.RuleUndetermined: pipeline.RuleUndetermined,
+		policy.RuleSpoofed: pipeline.RuleSpoofed,
+	}
+	for name, given := range n.Rules {
+		ids[name] = pipeline.RuleID(given.Number)
+	}
+	for _, name := range policy.StandingRules() {
+		ids[name] = n.rule(name)
+	}
+	return ids
+}

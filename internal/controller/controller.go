@@ -24,6 +24,8 @@ import (
 	"op25b/internal/plan"
 	"op25b/internal/store"
 	"op25b/internal/strict"
+	"op25b/internal/tally"
+	"op25b/internal/telemetry"
 )
 
 // A Config configures a controller. If a field is zero, the package that uses the field applies its default.
@@ -43,6 +45,8 @@ type Config struct {
 	// MaxDocuments is the limit on the total size of the documents in one request, in bytes.
 	MaxDocuments int64
 	AuditEvery   time.Duration
+	// Telemetry configures the collection of counters over gNMI.
+	Telemetry telemetry.Config
 	// Providers is the directory of mail providers. If it is nil, all providers are unknown.
 	Providers *mailbox.Directory
 	// Recorder returns the recorder for the session with a switch, or nil if the session is not recorded. The function itself may be
@@ -140,6 +144,12 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 		Name: c.cfg.Name, Addr: advertise, Clock: c.clock, Store: c.store, Book: c.book, Logger: c.log, AuditEvery: c.cfg.AuditEvery,
 		Metrics: fleet.NewMetrics(c.metrics), Recorder: c.cfg.Recorder,
 	}
+	counters, err := tally.New(tally.Config{Telemetry: c.cfg.Telemetry, Book: c.book, Logger: c.log})
+	if err != nil {
+		return err
+	}
+	c.metrics.MustRegister(counters.Collector())
+	switches.OnStatus = func(st fleet.Status) { counters.Follow(st.Switch, st.Ownership == fleet.Owned, st.Running, st.InForce) }
 	later := false
 	if c.cfg.First != nil { // if the store is ready, store the first documents before any caller is served
 		err := c.applyFirst(ctx)
@@ -149,6 +159,7 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	}
 	work.Go(func() error { return api.Serve(ctx, c.listener, handler, c.log) })
 	work.Go(func() error { return fleet.Run(ctx, switches) })
+	work.Go(func() error { counters.Run(ctx); return nil })
 	if later {
 		work.Go(func() error { return c.applyIfEmpty(ctx) })
 	}

@@ -1,0 +1,47 @@
+package tally
+
+import (
+	"fmt"
+
+	"op25b/internal/intent"
+	"op25b/internal/policy"
+)
+
+// names has the names of one revision of the intent.
+type names struct {
+	switches map[string]*policy.Switch
+	order    []string          // the names of the switches in the order of the inventory
+	rules    map[uint32]string // by id
+	numbers  map[string]uint32
+}
+
+func newNames(in *intent.Intent) *names {
+	n := &names{
+		switches: make(map[string]*policy.Switch), rules: make(map[uint32]string), numbers: make(map[string]uint32),
+	}
+	for i := range in.Bundle.Inventory.Switches {
+		sw := &in.Bundle.Inventory.Switches[i]
+		n.switches[sw.Name] = sw
+		n.order = append(n.order, sw.Name)
+	}
+	for name, id := range in.Numbers.RuleIDs() {
+		n.rules[uint32(id)], n.numbers[name] = name, uint32(id)
+	}
+	return n
+}
+
+// rule returns the name of a rule. A rule without a name, which only a foreign entry can have, is called by its number.
+func (n *names) rule(id uint32) string {
+	if name, known := n.rules[id]; known {
+		return name
+	}
+	return fmt.Sprintf("rule %d", id)
+}
+
+// number returns the id of a rule; unknown rules come last.
+func (n *names) number(rule string) uint32 {
+	if id, known := n.numbers[rule]; known {
+		return id
+	}
+	return ^uint32(0)
+}

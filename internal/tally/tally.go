@@ -1,0 +1,228 @@
+// Package tally gives the counters of the switches their names: which rule, on which leg, in which phase.
+//
+// A switch reports numbers. A Tally follows the intent, which has the names of the numbers, and the ownership of switches: it collects from
+// the switches that this controller owns. It keeps totals since it first read a switch, and no history.
+package tally
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"op25b/internal/intent"
+	"op25b/internal/telemetry"
+)
+
+// A Config configures a Tally.
+type Config struct {
+	Telemetry telemetry.Config
+	Book      *intent.Book
+	// Logger may be nil.
+	Logger *zap.Logger
+}
+
+// A Tally holds the counters of the switches that this controller owns. Its methods may be called from several goroutines.
+type Tally struct {
+	cfg       Config
+	collector *telemetry.Collector
+	log       *zap.Logger
+
+	// mu guards everything below.
+	mu       sync.Mutex
+	names    *names
+	switches map[string]*device // the switches that this controller owns
+}
+
+// A Key identifies a total of a switch. Leg is empty if the switch does not report legs, and for the rules that are decided before a leg is
+// known. Phase is empty if it is not known which phase was in force.
+type Key struct {
+	Rule, Leg, Phase string
+}
+
+// A Total is the number of packets and octets that a rule matched.
+type Total struct {
+	Key
+	telemetry.Count
+}
+
+// A device is the state of one switch.
+type device struct {
+	phases  map[uint8]string // the phases in force by the epoch of their rules
+	phase   string           // the phases in force now
+	totals  map[Key]telemetry.Count
+	legs    map[telemetry.LegKey]telemetry.Count // the collector's counts that totals contain
+	entries map[uint32]telemetry.Count           // likewise, by rule id, of rules that are on no leg
+}
+
+// New returns a tally. It returns telemetry.ErrConfig.
+func New(cfg Config) (*Tally, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = zap.NewNop()
+	}
+	cfg.Telemetry.Logger = cfg.Logger
+	c, err := telemetry.New(cfg.Telemetry)
+	if err != nil {
+		return nil, err
+	}
+	return &Tally{cfg: cfg, collector: c, log: cfg.Logger, switches: make(map[string]*device)}, nil
+}
+
+// Run collects until ctx ends.
+func (t *Tally) Run(ctx context.Context) {
+	var collecting sync.WaitGroup
+	collecting.Go(func() { t.collector.Run(ctx) })
+	for update := range t.cfg.Book.Watch(ctx, 0) {
+		if update.Intent == nil || update.Intent.Bundle == nil {
+			continue // the names of the previous revision stay
+		}
+		t.mu.Lock()
+		t.names = newNames(update.Intent)
+		t.retargetLocked()
+		t.mu.Unlock()
+	}
+	collecting.Wait()
+}
+
+// Follow takes the state of a switch: whether this controller owns it, and the phases that are in force on it with the epoch of their
+// rules; phases is empty if no phase is in force or it is not known. The order of the calls for one switch is the order of its states.
+func (t *Tally) Follow(name string, owned bool, epoch uint8, phases string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	d := t.switches[name]
+	switch {
+	case !owned && d != nil:
+		delete(t.switches, name)
+		t.retargetLocked()
+		return
+	case !owned:
+		return
+	case d == nil:
+		d = &device{
+			phases: make(map[uint8]string), totals: make(map[Key]telemetry.Count), legs: make(map[telemetry.LegKey]telemetry.Count),
+			entries: make(map[uint32]telemetry.Count),
+		}
+		t.switches[name] = d
+		t.retargetLocked()
+	}
+	if phases == "" || d.phase == phases && d.phases[epoch] == phases {
+		return
+	}
+	t.foldLocked(name, d) // what was counted so far belongs to the phases that were in force
+	d.phases[epoch], d.phase = phases, phases
+}
+
+// retargetLocked makes the owned switches of the inventory the targets of the collector.
+func (t *Tally) retargetLocked() {
+	if t.names == nil {
+		return
+	}
+	var targets []telemetry.Target
+	for name := range t.switches {
+		if sw, there := t.names.switches[name]; there {
+			targets = append(targets, t.target(sw))
+		}
+	}
+	t.collector.Set(targets)
+}
+
+// foldLocked adds what the collector has counted since the last call to the totals.
+func (t *Tally) foldLocked(name string, d *device) (*telemetry.Reading, telemetry.Status) {
+	r, st, there := t.collector.Read(name)
+	if !there || t.names == nil {
+		return r, st
+	}
+	onLegs := make(map[uint32]bool)
+	for _, l := range r.Legs {
+		onLegs[l.Rule] = true
+		added := since(d.legs, l.LegKey, l.Count)
+		d.add(Key{t.names.rule(l.Rule), l.Leg, d.phases[l.Epoch]}, added)
+	}
+	of := make(map[uint32]telemetry.Count)
+	for i := range r.Interfaces {
+		for _, e := range r.Interfaces[i].ACL {
+			of[e.SequenceID] = of[e.SequenceID].Plus(e.Count)
+		}
+	}
+	for rule, n := range of {
+		if !onLegs[rule] {
+			d.add(Key{Rule: t.names.rule(rule), Phase: d.phase}, since(d.entries, rule, n))
+		}
+	}
+	return r, st
+}
+
+// since returns the difference to the last count, and stores the count. A count that fell belongs to a reading that began anew.
+func since[K comparable](last map[K]telemetry.Count, k K, n telemetry.Count) telemetry.Count {
+	was := last[k]
+	last[k] = n
+	if n.Packets < was.Packets || n.Octets < was.Octets {
+		return n
+	}
+	return telemetry.Count{Packets: n.Packets - was.Packets, Octets: n.Octets - was.Octets}
+}
+
+func (d *device) add(k Key, n telemetry.Count) {
+	if n != (telemetry.Count{}) {
+		d.totals[k] = d.totals[k].Plus(n)
+	}
+}
+
+// A Switch has the counters of one switch, and the state of their collection.
+type Switch struct {
+	Status telemetry.Status
+	// Reading is a copy of the values. Totals has the packets and octets by rule, leg and phase, in the order of the rules' numbers.
+	Reading *telemetry.Reading
+	Totals  []Total
+}
+
+// Read returns the counters of the named switches, or of all owned switches if there are no names, in the order of the inventory. Switches
+// that this controller does not own are left out.
+func (t *Tally) Read(only ...string) []Switch {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.names == nil {
+		return nil
+	}
+	var all []Switch
+	for _, name := range t.names.order {
+		d := t.switches[name]
+		if d == nil || len(only) > 0 && !slices.Contains(only, name) {
+			continue
+		}
+		r, st := t.foldLocked(name, d)
+		if r == nil { // the collector takes the target over in a moment
+			sw := t.names.switches[name]
+			r = &telemetry.Reading{}
+			st = telemetry.Status{Switch: name, Addr: sw.GNMI, State: telemetry.Disconnected, Reason: telemetry.ReasonScheduled}
+		}
+		s := Switch{Status: st, Reading: r}
+		for k, n := range d.totals {
+			s.Totals = append(s.Totals, Total{k, n})
+		}
+		slices.SortFunc(s.Totals, func(a, b Total) int {
+			return cmp.Or(cmp.Compare(t.names.number(a.Rule), t.names.number(b.Rule)), cmp.Compare(a.Rule, b.Rule),
+				cmp.Compare(a.Leg, b.Leg), cmp.Compare(a.Phase, b.Phase))
+		})
+		all = append(all, s)
+	}
+	return all
+}
+
+// Watch calls changed as telemetry.Collector.Watch does.
+func (t *Tally) Watch(name string, changed func()) (stop func(), ok bool) {
+	return t.collector.Watch(name, changed)
+}
+
+// Rules returns the names of the rules by their ids on the switches.
+func (t *Tally) Rules() map[uint32]string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.names == nil {
+		return nil
+	}
+	return maps.Clone(t.names.rules)
+}

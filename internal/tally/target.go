@@ -1,0 +1,34 @@
+package tally
+
+import (
+	"fmt"
+
+	"go.uber.org/zap"
+	"google.golang.org/grpc/credentials"
+
+	"op25b/internal/policy"
+	"op25b/internal/telemetry"
+	"op25b/internal/tlsfiles"
+)
+
+// target returns the gNMI target of a switch. gNMI uses the TLS files of the switch's P4Runtime connection.
+func (t *Tally) target(sw *policy.Switch) telemetry.Target {
+	target := telemetry.Target{Switch: sw.Name, Addr: sw.GNMI, Key: fmt.Sprint(sw.TLS)}
+	if !sw.TLS.Used() {
+		return target
+	}
+	files := tlsfiles.Files{
+		CA: sw.TLS.CA, Cert: sw.TLS.Cert, Key: sw.TLS.Key, ServerName: sw.TLS.ServerName,
+		OnError: func(err error) {
+			t.log.Warn("certificates changed and cannot be used", zap.String("gnmi", sw.GNMI), zap.Error(err))
+		},
+	}
+	target.Credentials = func() (credentials.TransportCredentials, error) {
+		cfg, err := tlsfiles.Client(files)
+		if err != nil {
+			return nil, fmt.Errorf("TLS to %s: %w", sw.GNMI, err)
+		}
+		return credentials.NewTLS(cfg), nil
+	}
+	return target
+}
