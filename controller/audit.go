@@ -38,7 +38,7 @@ func newAuditList() *cobra.Command {
 		Args:    exactly(0),
 	}
 	cmd.Flags().Uint64Var(&from, "from", 0, "first record to list; 0 lists the newest")
-	cmd.Flags().IntVar(&limit, "limit", listLimit, "most records to list")
+	cmd.Flags().IntVar(&limit, "limit", listLimit, "maximum number of records to list")
 	addClient(cmd, &o)
 	cmd.RunE = o.ask(func(ctx context.Context, c *console, _ []string) error {
 		if err := checkLimit(limit); err != nil {

@@ -35,7 +35,7 @@ func addClient(cmd *cobra.Command, o *clientOptions) {
 	f.StringVar(&o.TLS.CA, "ca", "", "PEM file with the CA certificates that the controller's certificate is verified against; by default the system's")
 	f.StringVar(&o.TLS.Cert, "cert", "", "PEM file with the client certificate")
 	f.StringVar(&o.TLS.Key, "key", "", "PEM file with the private key of --cert")
-	f.DurationVar(&o.timeout, "timeout", time.Minute, "limit on the wait for an answer, and after a change for the switches; 0 means no limit")
+	f.DurationVar(&o.timeout, "timeout", time.Minute, "longest wait for an answer and, after a change, for the switches; 0 means no limit")
 	addOutput(cmd, &o.output)
 }
 

@@ -44,7 +44,7 @@ func newHistory() *cobra.Command {
 		Args:    exactly(0),
 	}
 	cmd.Flags().Uint64Var(&before, "before", 0, "list only revisions before this one")
-	cmd.Flags().IntVar(&limit, "limit", listLimit, "most revisions to list")
+	cmd.Flags().IntVar(&limit, "limit", listLimit, "maximum number of revisions to list")
 	addClient(cmd, &o)
 	cmd.RunE = o.ask(func(ctx context.Context, c *console, _ []string) error {
 		if err := checkLimit(limit); err != nil {

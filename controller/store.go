@@ -65,7 +65,7 @@ func newStoreBackup() *cobra.Command {
 	var from serveOptions
 	cmd := &cobra.Command{
 		Use:   "backup FILE",
-		Short: "back up the store to a file: documents, history, activations, numbers, audit chain",
+		Short: "back up the store to a file: documents, history, activations, numbers of names, audit chain",
 		Long: `Save a consistent snapshot of the store to FILE without interrupting anything. Without --data-dir and --etcd, the backup comes from a
 running controller; that requires the role admin and is recorded in the audit chain. An existing FILE is replaced only after the new
 one is complete.

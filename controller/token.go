@@ -25,7 +25,7 @@ func newToken() *cobra.Command {
 	var name, role, expires string
 	cmd := &cobra.Command{
 		Use:   "token",
-		Short: "make a token for the API, and its entry in the access file",
+		Short: "create a token for the API, and print its entry for the access file",
 		Long: `Make a bearer token of 256 random bits, and the entry for it in the access file. No controller is involved: add the entry under
 tokens in the access file, and give the token to its holder. The access file contains only the hash of the token. The token is
 not printed again.`,

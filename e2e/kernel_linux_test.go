@@ -263,7 +263,7 @@ func startEmbeddedOn(t *testing.T, all []*accessLine) (p4runtime string) {
 type journey struct {
 	*accessLine
 	v6       bool
-	rejected time.Duration // the time after which the rejected connection failed
+	rejected time.Duration // how long the rejected connection took to fail
 	errno    syscall.Errno
 }
 

@@ -151,8 +151,8 @@ func lasts(st *op25bv1.SwitchStatus) bool {
 	return st.Failed || st.Reason == op25bv1.SwitchReason_SWITCH_REASON_NOT_CONFIRMED
 }
 
-// answers reports whether the controller of a switch that failed at an earlier revision will still try the follower's revision. It will not
-// if the switch is unreachable.
+// answers is for a switch that failed at an earlier revision. It reports whether the switch's controller will still try the follower's revision. It
+// will not if the switch is unreachable.
 func answers(st *op25bv1.SwitchStatus) bool {
 	return st.State == op25bv1.SwitchState_SWITCH_STATE_FAILED || st.State == op25bv1.SwitchState_SWITCH_STATE_NO_PHASE
 }

@@ -11,8 +11,8 @@ import (
 
 // A Question asks for the outcome of a connection that a subscriber opens.
 type Question struct {
-	// Line is the name of a line. If Line is empty, the line is selected by the address From, and is an unnamed line if no line has that
-	// address.
+	// Line is the name of a line. If Line is empty, the question is about the line with the address From. If no line has that address, it is about an
+	// unnamed line.
 	Line string `json:"line,omitempty"`
 	// From is the subscriber's address. It defaults to the line's first address of the same family as the server's address.
 	From netip.Addr `json:"from,omitzero"`
@@ -68,8 +68,8 @@ type Answer struct {
 	Switch string `json:"switch"`
 	To     string `json:"to"`
 	Port   uint16 `json:"port"`
-	// At is the time for which the question was answered. Phase is the phase that is in force at that time for the line's group on its
-	// switch, or the phase in the question.
+	// At is the time for which the question was answered. Phase is the phase in the question. If the question has none, Phase is the phase in force
+	// at that time for the line's group on its switch.
 	At      time.Time `json:"at"`
 	Phase   Phase     `json:"phase"`
 	Results []Result  `json:"results"`

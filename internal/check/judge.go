@@ -16,7 +16,7 @@ import (
 // A verdict is the outcome of a connection on one loaded pipeline.
 type verdict struct {
 	outcome Outcome
-	met     pipeline.Passage // the entries that matched in the direction that decided
+	met     pipeline.Passage // the entries that matched in the direction that decided the outcome
 	down    bool             // true if the SYN-ACK decided
 	trace   Trace
 }

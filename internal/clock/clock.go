@@ -167,7 +167,7 @@ func (c *Clock) trustedLocked(is reading) time.Time {
 	return c.anchor.Wall.Add(gone)
 }
 
-// holdLocked holds dates. From then on, the trusted time starts at trusted and advances with the monotonic clock.
+// holdLocked holds dates. The trusted time is set to trusted, and from then on advances with the monotonic clock.
 func (c *Clock) holdLocked(why HoldReason, is reading, trusted time.Time) {
 	c.anchor = is
 	c.anchor.Wall = trusted

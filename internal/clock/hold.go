@@ -44,8 +44,8 @@ func (r HoldReason) String() string {
 // MarshalText returns the name of the reason.
 func (r HoldReason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
-// UnmarshalText sets the reason by its name. A name that this version does not have becomes Starting, so that a controller of a later
-// version does not confirm another clock by mistake.
+// UnmarshalText sets the reason to the one with the given name. A name that this version does not have becomes Starting, so that a controller of a
+// later version does not confirm another clock by mistake.
 func (r *HoldReason) UnmarshalText(text []byte) error {
 	for known := None; known <= Restart; known++ {
 		if string(text) == known.String() {

@@ -122,7 +122,7 @@ func usable(in *Intent, err error) (*Intent, error) {
 	return nil, err
 }
 
-// of returns the intent of the newest revision. If the documents of the revision cannot be used, of returns a broken Intent; see salvage.
+// of returns the intent of the newest revision. If the documents of the revision cannot be used, the result is a broken Intent; see salvage.
 func (b *Book) of(ctx context.Context, r store.Revision) (*Intent, error) {
 	if r.Number == 0 {
 		return nil, ErrNone

@@ -89,7 +89,7 @@ func (s *schema) childNames() string {
 	return strings.Join(names, ", ")
 }
 
-// leaves returns the sets of the leaves at and below s.
+// leaves returns the union of the leaf sets of s and of all nodes below s.
 func (s *schema) leaves() leafSet {
 	if s.leaf() {
 		return s.set()

@@ -56,7 +56,7 @@ func InRange(n Number) string {
 	return fmt.Sprintf("a whole number from %d to %d", lo, hi)
 }
 
-// A form describes how the values of a type are written: as a text, a number, or a truth value.
+// A form describes how the values of a type are written: as text, a number, or a boolean.
 type form struct {
 	accepts string
 	numeric bool

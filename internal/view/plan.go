@@ -27,7 +27,7 @@ const (
 // manyNames is the maximum number of names in a list. The list gives only the number of the remaining names.
 const manyNames = 8
 
-// Plan shows the documents that change, the drift and the change of each switch, and the totals. Switches with the same plan share a
+// Plan shows the changed documents, the drift of each switch and the changes to it, and the totals. Switches with the same plan share a
 // section. If full is true, Plan also shows the lines of the documents that differ.
 func (t *table) Plan(p *op25bv1.Plan, full bool) error {
 	var b strings.Builder

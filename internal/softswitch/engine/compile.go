@@ -59,7 +59,7 @@ func (c *compiler) at(format string, args ...any) func() {
 	return func() { c.places = c.places[:n-1] }
 }
 
-// decode decodes a part of the JSON into to. want describes the expected form in the error.
+// decode decodes a part of the JSON and stores it in to. The error says that the form want was expected.
 func (c *compiler) decode(raw json.RawMessage, to any, want string) {
 	if err := json.Unmarshal(raw, to); err != nil {
 		c.fail(ErrProgram, "want %s, got %.80s", want, raw)

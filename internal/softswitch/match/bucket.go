@@ -2,8 +2,8 @@ package match
 
 import "slices"
 
-// A bucket holds entries whose matches are equal except for ranges. The entries differ in their ranges, their priorities or both. A
-// single entry has no bucket.
+// A bucket holds entries whose matches are equal except for ranges. The entries differ in their ranges, their priorities or both. An entry that
+// shares its match with no other entry has no bucket.
 type bucket[V any] struct {
 	entries []*Entry[V] // highest rank first
 	index   *intervals[V]

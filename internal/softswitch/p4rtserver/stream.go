@@ -111,7 +111,7 @@ func (s *Server) StreamChannel(stream p4v1.P4Runtime_StreamChannelServer) error 
 		return err
 	}
 	defer s.closeSession(sess)
-	// receive returns when Recv fails, at the latest when this function returns.
+	// receive returns when Recv fails, which happens at the latest when this function returns.
 	go s.receive(stream, sess)
 	return transmit(stream, sess)
 }
