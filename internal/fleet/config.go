@@ -11,6 +11,7 @@ import (
 	"op25b/internal/clock"
 	"op25b/internal/intent"
 	"op25b/internal/p4rt"
+	"op25b/internal/pipeline"
 	"op25b/internal/store"
 )
 
@@ -77,6 +78,10 @@ type Config struct {
 	// changes to Waiting and Lost, which are not stored. The calls come from several goroutines, but the calls for one switch are in
 	// order. OnStatus must not block for long.
 	OnStatus func(Status)
+	// OnFlows, if not nil, is called with the mail flows that the owned switches report. If it is nil, no switch is asked for mail flows.
+	// The calls come from several goroutines. OnFlows must not block, and must not keep the slice. A flow contains addresses that are
+	// subject to the secrecy of communications.
+	OnFlows func(switchName string, flows []pipeline.MailFlow)
 
 	timer func(time.Duration) <-chan time.Time // starts the timer for dates; nil means time.After
 	fault func(error)                          // called if an event is not allowed after the previous status; nil means that the error is logged

@@ -174,6 +174,7 @@ func (w *worker) reconcile(ctx context.Context, s *p4rt.Session, want desired) e
 			})
 		},
 	})
+	w.pushed = w.pushed || result.Pushed
 	if result.Plan != nil {
 		w.c.Metrics.wrote(result.Plan)
 	}

@@ -20,6 +20,8 @@ type Metrics struct {
 	newest     prometheus.Gauge
 	flips      prometheus.Counter
 	unfit      prometheus.Counter
+	flows      prometheus.Counter
+	flowDrops  *prometheus.CounterVec
 }
 
 // NewMetrics creates and registers the metrics of a controller. No metric has a label for the switch; the status
@@ -58,7 +60,14 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	m.unfit = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "op25b_fleet_refusals_total", Help: "Compilations of documents for a switch that were invalid or did not fit; each is made once.",
 	})
-	r.MustRegister(m.unfit, m.switches, m.converging, m.updates, m.refusals, m.audits, m.drift, m.ownership, m.newest, m.flips)
+	m.flows = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "op25b_fleet_mail_flows_total", Help: "Mail flows that the owned switches reported.",
+	})
+	m.flowDrops = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "op25b_fleet_mail_flow_lists_dropped_total",
+		Help: "Lists of mail flows that were dropped: session if they came too fast, foreign if they could not be read.",
+	}, []string{"reason"})
+	r.MustRegister(m.flows, m.flowDrops, m.unfit, m.switches, m.converging, m.updates, m.refusals, m.audits, m.drift, m.ownership, m.newest, m.flips)
 	return m
 }
 
@@ -135,5 +144,23 @@ func (m *Metrics) refusal() {
 func (m *Metrics) flipped() {
 	if m != nil {
 		m.flips.Inc()
+	}
+}
+
+// The reasons for which lists of mail flows are dropped.
+const (
+	dropSession = "session"
+	dropForeign = "foreign"
+)
+
+func (m *Metrics) flowsRead(flows int) {
+	if m != nil {
+		m.flows.Add(float64(flows))
+	}
+}
+
+func (m *Metrics) flowsDropped(reason string, lists uint64) {
+	if m != nil && lists > 0 {
+		m.flowDrops.WithLabelValues(reason).Add(float64(lists))
 	}
 }

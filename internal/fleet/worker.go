@@ -32,6 +32,7 @@ type worker struct {
 	current  *desired          // state to which the switch was brought in this session; nil if unknown
 	memory   *reconcile.Memory // rule sets in the switch; nil if unknown
 	trying   *desired          // state to which the switch is being brought
+	pushed   bool              // whether the program was pushed since the last subscription to mail flows
 	fellBack bool              // whether the switch is kept at the previous documents for now: see fallBack
 
 	phaseOnly bool // whether the fallback changed the phase
@@ -181,6 +182,10 @@ func (w *worker) report(change func(*Status) error, fields ...zap.Field) {
 // fails, work returns the error, and p4rt.Keep opens another session.
 func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 	w.current, w.memory = nil, nil
+	reading, stop := context.WithCancel(ctx)
+	flows := w.startFlows(reading, s)
+	defer flows.wait()
+	defer stop()
 	due := time.NewTimer(w.c.AuditEvery)
 	defer due.Stop()
 	full := true
@@ -191,6 +196,10 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 			return context.Cause(ctx)
 		case err == nil:
 			full, w.failed, w.failures, w.fellBack, w.phaseOnly = false, nil, 0, false, false
+			if w.current != nil { // the switch has the program
+				flows.subscribe(ctx, s, w.pushed)
+				w.pushed = false
+			}
 		case isOfSession(err):
 			return err
 		default:
