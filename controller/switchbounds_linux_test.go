@@ -127,7 +127,7 @@ func (x *siege) refused(err error, valid ...codes.Code) {
 	x.t.Errorf("%v, want one of %v", err, valid)
 }
 
-// I12: neither a single message nor many messages can end the embedded switch. All attacks are made on the same switch, one
+// I12: neither a single message nor many messages can crash the embedded switch. All attacks are made on the same switch, one
 // after the other. The switch must answer after each attack and never exceed its memory limit.
 func TestI12BoundedSwitch(t *testing.T) {
 	if testing.Short() {

@@ -4,8 +4,7 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 )
 
-// The limits of v1model's standard metadata. egress_port has 9 bits, of which the value 511 means drop, and
-// egress_rid has 16 bits.
+// The limits of v1model's standard metadata. egress_port has 9 bits, and its value 511 means drop. egress_rid has 16 bits.
 const (
 	maxPort     = 510
 	maxInstance = 1<<16 - 1

@@ -27,7 +27,7 @@ const (
 // ErrBound is returned by New if the bound is less than MinBound or greater than MaxBound.
 var ErrBound = errors.New("invalid bound of clock skew")
 
-// processStart and processBoot are the origin of readings if Source.Elapsed is nil.
+// If Source.Elapsed is nil, the elapsed time counts from processStart, and processBoot identifies the process.
 var (
 	processStart = time.Now()
 	processBoot  = "process " + strconv.FormatUint(rand.Uint64(), 36)

@@ -102,7 +102,8 @@ func (b *Book) At(ctx context.Context, revision uint64) (*Intent, error) {
 	return usable(in, err)
 }
 
-// Kept reports whether the store still has the revision of in. The result is false if, for example, an older backup replaced the store.
+// Kept reports whether the revision from which the Intent was read is still in the store. The result is false if, for example, an older backup
+// replaced the store.
 func (b *Book) Kept(ctx context.Context, in *Intent) (bool, error) {
 	r, err := b.store.Revisions().Revision(ctx, in.Number)
 	if errors.Is(err, store.ErrNotFound) {

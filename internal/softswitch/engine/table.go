@@ -30,7 +30,7 @@ type Table struct {
 	unit     extern.Unit
 	profile  *ActionProfile
 	source   *jsonSource
-	hidden   bool      // whether p4c created the table for statements between the program's tables
+	hidden   bool      // whether p4c created the table to hold statements that run between the program's tables
 	actions  []*action // in the program's order
 
 	constDefault bool // whether the default action and its arguments must not change

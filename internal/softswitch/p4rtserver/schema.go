@@ -392,7 +392,7 @@ func (s *schema) allowsEntry(e *p4v1.TableEntry) error {
 	return nil
 }
 
-// ordered returns objects in the order of ids, in which every wildcard read returns them.
+// ordered returns objects in the order of their ids. Every wildcard read returns objects in that order.
 func ordered[T any](m map[uint32]T) []T {
 	out := make([]T, 0, len(m))
 	for _, id := range slices.Sorted(maps.Keys(m)) {
