@@ -34,7 +34,7 @@ func BenchmarkSample(b *testing.B) {
 	b.Run("tree", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			newTree(root, st)
+			newBuilder(root).read(st, stamp)
 		}
 	})
 	b.Run("all", func(b *testing.B) {
@@ -43,14 +43,18 @@ func BenchmarkSample(b *testing.B) {
 			b.Fatal(err)
 		}
 		now := time.Unix(0, 0)
-		tree := newTree(root, st)
-		_, _ = p.start(tree, now, false)
+		tree := newBuilder(root)
+		_, _ = p.start(tree.read(st, now), now, false)
 		b.ReportAllocs()
+		var buf []byte
 		for b.Loop() {
 			now = now.Add(time.Second)
-			tree.fill(st)
-			for _, l := range p.take(tree, now, false).updates {
-				leafValue(l, gpb.Encoding_PROTO)
+			r := tree.read(st, now)
+			buf = buf[:0]
+			for _, leaves := range p.take(r, now, false).updates {
+				for _, l := range leaves {
+					buf = appendUpdate(buf, l, r, gpb.Encoding_PROTO)
+				}
 			}
 		}
 	})

@@ -19,8 +19,10 @@ const (
 	// MaxLeaves is the largest number of leaves of one Get, or of one answer to a ONCE or POLL subscription. 510 ports with 20 counting
 	// rules each have 38,000 leaves. A leaf takes about 200 bytes in an answer.
 	MaxLeaves = 400_000
-	// MaxTracked is the largest number of leaves that all STREAM subscriptions remember as sent, at about 200 bytes each.
-	MaxTracked = 1_000_000
+	// MaxTracked is the largest number of leaves of all STREAM subscriptions. A leaf takes up to 34 bytes in a subscription: a reference, 9
+	// bytes of which subscribers with equal subscriptions share, and the value that was sent last, 9 bytes for a counter and 25 for a leaf
+	// that changes rarely. SAMPLE without suppress_redundant remembers no values.
+	MaxTracked = 5_000_000
 )
 
 // checkPath checks the bounds of a path before it is parsed.
@@ -68,13 +70,10 @@ func count(n int, at *node) (int, error) {
 	return n, nil
 }
 
-// track adds the leaves that a plan remembers to the total of all subscribers, and returns their number. was is the number that track
-// returned for the plan before. It returns RESOURCE_EXHAUSTED if the plan has grown and the total exceeds MaxTracked.
+// track adds the leaves of a plan to the total of all subscribers, and returns their number. was is the number that track returned for the
+// plan before. It returns RESOURCE_EXHAUSTED if the plan has grown and the total exceeds MaxTracked.
 func (s *Server) track(p *plan, was int) (int, error) {
-	n := 0
-	for _, w := range p.watches {
-		n += len(w.sent)
-	}
+	n := p.leaves()
 	if all := s.tracked.Add(int64(n - was)); all > MaxTracked && n > was {
 		return n, status.Errorf(codes.ResourceExhausted, "the subscribers of this server have %d leaves; at most %d are served: subscribe to less", all, MaxTracked)
 	}

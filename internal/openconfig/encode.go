@@ -24,29 +24,27 @@ func checkEncoding(e gpb.Encoding) error {
 }
 
 // leafValue encodes one leaf: a scalar for PROTO (gNMI specification 2.2.3), a JSON scalar for the two JSON encodings.
-func leafValue(n *node, e gpb.Encoding) *gpb.TypedValue {
+func leafValue(n *node, r *reading, e gpb.Encoding) *gpb.TypedValue {
 	switch e {
 	case gpb.Encoding_JSON_IETF:
-		return &gpb.TypedValue{Value: &gpb.TypedValue_JsonIetfVal{JsonIetfVal: appendLeaf(nil, n, true)}}
+		return &gpb.TypedValue{Value: &gpb.TypedValue_JsonIetfVal{JsonIetfVal: appendLeaf(nil, n, r, true)}}
 	case gpb.Encoding_JSON:
-		return &gpb.TypedValue{Value: &gpb.TypedValue_JsonVal{JsonVal: appendLeaf(nil, n, false)}}
+		return &gpb.TypedValue{Value: &gpb.TypedValue_JsonVal{JsonVal: appendLeaf(nil, n, r, false)}}
 	}
-	switch n.schema.typ {
-	case typeUint32, typeUint64, typeCounter64:
-		return &gpb.TypedValue{Value: &gpb.TypedValue_UintVal{UintVal: n.value.number}}
-	default:
-		return &gpb.TypedValue{Value: &gpb.TypedValue_StringVal{StringVal: n.value.text}}
+	if n.schema.typ.numeric() {
+		return &gpb.TypedValue{Value: &gpb.TypedValue_UintVal{UintVal: r.number(n)}}
 	}
+	return &gpb.TypedValue{Value: &gpb.TypedValue_StringVal{StringVal: r.text(n)}}
 }
 
 // treeValue encodes the subtree at n in one of the JSON encodings, with the leaves for which keep returns true. It returns nil if there are
 // no such leaves.
-func treeValue(n *node, e gpb.Encoding, keep func(*schema) bool) *gpb.TypedValue {
+func treeValue(n *node, r *reading, e gpb.Encoding, keep func(*schema) bool) *gpb.TypedValue {
 	ietf := e == gpb.Encoding_JSON_IETF
 	if !holds(n, keep) {
 		return nil
 	}
-	b := appendNode(nil, n, "", ietf, keep)
+	b := appendNode(nil, n, r, "", ietf, keep)
 	if ietf {
 		return &gpb.TypedValue{Value: &gpb.TypedValue_JsonIetfVal{JsonIetfVal: b}}
 	}
@@ -68,9 +66,9 @@ func holds(n *node, keep func(*schema) bool) bool {
 
 // appendNode appends the JSON value of n. In JSON_IETF, the name of a member is qualified with its module if its parent is of another
 // module (RFC 7951 section 4). The members of the topmost object are therefore always qualified.
-func appendNode(b []byte, n *node, module string, ietf bool, keep func(*schema) bool) []byte {
+func appendNode(b []byte, n *node, r *reading, module string, ietf bool, keep func(*schema) bool) []byte {
 	if n.schema.leaf() {
-		return appendLeaf(b, n, ietf)
+		return appendLeaf(b, n, r, ietf)
 	}
 	b = append(b, '{')
 	first := true
@@ -98,15 +96,15 @@ func appendNode(b []byte, n *node, module string, ietf bool, keep func(*schema) 
 		b = append(b, c.schema.name...)
 		b = append(b, '"', ':')
 		if !c.schema.list() {
-			b = appendNode(b, c, c.schema.module, ietf, keep)
+			b = appendNode(b, c, r, c.schema.module, ietf, keep)
 			continue
 		}
-		b = appendList(b, group, ietf, keep)
+		b = appendList(b, group, r, ietf, keep)
 	}
 	return append(b, '}')
 }
 
-func appendList(b []byte, entries []*node, ietf bool, keep func(*schema) bool) []byte {
+func appendList(b []byte, entries []*node, r *reading, ietf bool, keep func(*schema) bool) []byte {
 	b = append(b, '[')
 	first := true
 	for _, e := range entries {
@@ -117,7 +115,7 @@ func appendList(b []byte, entries []*node, ietf bool, keep func(*schema) bool) [
 			b = append(b, ',')
 		}
 		first = false
-		b = appendNode(b, e, e.schema.module, ietf, keep)
+		b = appendNode(b, e, r, e.schema.module, ietf, keep)
 	}
 	return append(b, ']')
 }
@@ -133,23 +131,23 @@ func anyHolds(nodes []*node, keep func(*schema) bool) bool {
 
 // appendLeaf appends a leaf's value. RFC 7951 encodes 64-bit numbers as strings, because many readers parse JSON numbers as doubles. It
 // encodes identities with their module.
-func appendLeaf(b []byte, n *node, ietf bool) []byte {
+func appendLeaf(b []byte, n *node, r *reading, ietf bool) []byte {
 	switch n.schema.typ {
 	case typeUint32:
-		return strconv.AppendUint(b, n.value.number, 10)
+		return strconv.AppendUint(b, r.number(n), 10)
 	case typeUint64, typeCounter64:
 		if !ietf {
-			return strconv.AppendUint(b, n.value.number, 10)
+			return strconv.AppendUint(b, r.number(n), 10)
 		}
 		b = append(b, '"')
-		b = strconv.AppendUint(b, n.value.number, 10)
+		b = strconv.AppendUint(b, r.number(n), 10)
 		return append(b, '"')
 	case typeIdentity:
 		if ietf {
-			return appendString(b, n.schema.module+":"+n.value.text)
+			return appendString(b, n.schema.module+":"+r.text(n))
 		}
 	}
-	return appendString(b, n.value.text)
+	return appendString(b, r.text(n))
 }
 
 func appendString(b []byte, s string) []byte {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -13,180 +12,239 @@ import (
 const aclType = "ACL_MIXED"
 
 // addState adds the leaves of a State. It leaves out a value that is unknown.
-func (t *node) addState(st *State) {
-	interfaces := t.container("interfaces")
+func (b *builder) addState(st *State) {
+	b.open("interfaces")
 	for i := range st.Interfaces {
-		addInterface(interfaces, &st.Interfaces[i])
+		b.addInterface(&st.Interfaces[i])
 	}
+	b.close()
 	if st.ACLSet != "" {
-		addACL(t.container("acl"), st)
+		b.open("acl")
+		b.addACL(st)
+		b.close()
 	}
 	if st.System != nil {
-		addSystem(t.container("system").container("state"), st.System)
+		b.open("system")
+		b.open("state")
+		b.addSystem(st.System)
+		b.close()
+		b.close()
 	}
 }
 
-func addSystem(state *node, sys *System) {
+func (b *builder) addSystem(sys *System) {
 	if sys.Hostname != "" {
-		state.text("hostname", sys.Hostname)
+		b.text("hostname", sys.Hostname)
 	}
 	if !sys.Clock.IsZero() {
-		state.text("current-datetime", sys.Clock.UTC().Format(time.RFC3339Nano))
+		b.text("current-datetime", sys.Clock.UTC().Format(time.RFC3339Nano))
 	}
 	if !sys.BootTime.IsZero() {
-		state.number("boot-time", uint64(sys.BootTime.UnixNano()))
+		b.number("boot-time", uint64(sys.BootTime.UnixNano()))
 	}
 	if sys.SoftwareVersion != "" {
-		state.text("software-version", sys.SoftwareVersion)
+		b.text("software-version", sys.SoftwareVersion)
 	}
 }
 
-func addInterface(parent *node, in *Interface) {
-	state := parent.entry("interface", in.Name).container("state")
-	state.text("name", in.Name)
+func (b *builder) addInterface(in *Interface) {
+	b.entry("interface", textKey(in.Name))
+	b.open("state")
+	b.text("name", in.Name)
 	if in.IfIndex != 0 {
-		state.number("ifindex", uint64(in.IfIndex))
+		b.number("ifindex", uint64(in.IfIndex))
 	}
 	if in.Admin != "" {
-		state.text("admin-status", string(in.Admin))
+		b.text("admin-status", string(in.Admin))
 	}
-	state.text("oper-status", string(cmp.Or(in.Oper, OperUnknown)))
+	b.text("oper-status", string(cmp.Or(in.Oper, OperUnknown)))
 	if !in.LastChange.IsZero() {
-		state.number("last-change", uint64(in.LastChange.UnixNano()))
+		b.number("last-change", uint64(in.LastChange.UnixNano()))
 	}
 	const lowest, highest = 1, 4294967039 // the range of openconfig-p4rt's id: P4Runtime reserves the ports above, and 0
 	if in.Port >= lowest && in.Port <= highest {
-		state.number("id", uint64(in.Port))
+		b.number("id", uint64(in.Port))
 	}
-	if in.Counters == nil && in.Transitions == nil {
-		return
+	if in.Counters != nil || in.Transitions != nil {
+		b.open("counters")
+		b.addCounters(in)
+		b.close()
 	}
-	n := state.container("counters")
+	b.close()
+	b.close()
+}
+
+func (b *builder) addCounters(in *Interface) {
 	if c := in.Counters; c != nil {
-		n.number("in-octets", c.InOctets)
-		n.number("in-pkts", c.InPkts)
-		n.number("in-discards", c.InDiscards)
-		n.number("in-errors", c.InErrors)
-		n.number("out-octets", c.OutOctets)
-		n.number("out-pkts", c.OutPkts)
-		n.number("out-discards", c.OutDiscards)
-		n.number("out-errors", c.OutErrors)
+		b.number("in-octets", c.InOctets)
+		b.number("in-pkts", c.InPkts)
+		b.number("in-discards", c.InDiscards)
+		b.number("in-errors", c.InErrors)
+		b.number("out-octets", c.OutOctets)
+		b.number("out-pkts", c.OutPkts)
+		b.number("out-discards", c.OutDiscards)
+		b.number("out-errors", c.OutErrors)
 		if !in.LastClear.IsZero() {
-			n.number("last-clear", uint64(in.LastClear.UnixNano()))
+			b.number("last-clear", uint64(in.LastClear.UnixNano()))
 		}
 	}
 	if in.Transitions != nil {
-		n.number("interface-transitions", *in.Transitions)
+		b.number("interface-transitions", *in.Transitions)
 	}
 }
 
 // addACL adds the ACL set as a whole, and its counters on each interface.
-func addACL(acl *node, st *State) {
-	acl.container("state").text("counter-capability", "INTERFACE_AGGREGATE")
-	set := acl.container("acl-sets").entry("acl-set", st.ACLSet, aclType)
-	state := set.container("state")
-	state.text("name", st.ACLSet)
-	state.text("type", aclType)
-	addRules(set.container("acl-entries"), st)
-	addLines(set, st.Lines)
-	addLegs(set, st.Legs)
-	interfaces := acl.container("interfaces")
+func (b *builder) addACL(st *State) {
+	b.open("state")
+	b.text("counter-capability", "INTERFACE_AGGREGATE")
+	b.close()
+	b.open("acl-sets")
+	b.entry("acl-set", textKey(st.ACLSet), textKey(aclType))
+	b.open("state")
+	b.text("name", st.ACLSet)
+	b.text("type", aclType)
+	b.close()
+	b.addRules(st)
+	b.addLines(st.Lines)
+	b.addLegs(st.Legs)
+	b.close()
+	b.close()
+	b.open("interfaces")
 	for i := range st.Interfaces {
-		addInterfaceACL(interfaces, &st.Interfaces[i], st.ACLSet)
+		b.addInterfaceACL(&st.Interfaces[i], st.ACLSet)
 	}
+	b.close()
 }
 
 // addRules adds the entries that are described or have counted, in the order of their sequence ids. Their counters are the sums over the
 // interfaces.
-func addRules(entries *node, st *State) {
-	sums := map[uint32]Tally{}
-	for _, in := range st.Interfaces {
-		for _, e := range in.ACL {
-			t := sums[e.SequenceID]
-			sums[e.SequenceID] = Tally{t.Packets + e.MatchedPackets, t.Octets + e.MatchedOctets}
+func (b *builder) addRules(st *State) {
+	if b.sums == nil {
+		b.sums = make(map[uint32]Tally)
+	}
+	clear(b.sums)
+	for i := range st.Interfaces {
+		for _, e := range st.Interfaces[i].ACL {
+			t := b.sums[e.SequenceID]
+			b.sums[e.SequenceID] = Tally{t.Packets + e.MatchedPackets, t.Octets + e.MatchedOctets}
 		}
 	}
-	rules := map[uint32]Rule{}
-	for _, r := range st.Rules {
+	rules := make(map[uint32]*Rule, len(st.Rules))
+	for i := range st.Rules {
+		r := &st.Rules[i]
 		rules[r.SequenceID] = r
-		sums[r.SequenceID] = sums[r.SequenceID] // an entry without packets is served too
+		b.sums[r.SequenceID] = b.sums[r.SequenceID] // an entry without packets is served too
 	}
-	for _, id := range slices.Sorted(maps.Keys(sums)) {
-		e := entries.entry("acl-entry", strconv.FormatUint(uint64(id), 10))
-		r, described := rules[id]
-		if described {
-			config := e.container("config")
-			config.number("sequence-id", uint64(id))
-			if r.Description != "" {
-				config.text("description", r.Description)
-			}
-		}
-		state := e.container("state")
-		state.number("sequence-id", uint64(id))
-		if r.Description != "" {
-			state.text("description", r.Description)
-		}
-		state.number("matched-packets", sums[id].Packets)
-		state.number("matched-octets", sums[id].Octets)
-		if r.Action != "" {
-			actions := e.container("actions")
-			actions.container("config").text("forwarding-action", string(r.Action))
-			actions.container("state").text("forwarding-action", string(r.Action))
-		}
+	b.open("acl-entries")
+	for _, id := range slices.Sorted(maps.Keys(b.sums)) {
+		b.entry("acl-entry", numberKey(id))
+		b.addRule(id, rules[id], b.sums[id])
+		b.close()
 	}
+	b.close()
 }
 
-func addLines(set *node, lines []Line) {
+// addRule adds one entry of the set. r is nil if it is not described.
+func (b *builder) addRule(id uint32, r *Rule, sum Tally) {
+	if r != nil {
+		b.open("config")
+		b.number("sequence-id", uint64(id))
+		if r.Description != "" {
+			b.text("description", r.Description)
+		}
+		b.close()
+	}
+	b.open("state")
+	b.number("sequence-id", uint64(id))
+	if r != nil && r.Description != "" {
+		b.text("description", r.Description)
+	}
+	b.number("matched-packets", sum.Packets)
+	b.number("matched-octets", sum.Octets)
+	b.close()
+	if r == nil || r.Action == "" {
+		return
+	}
+	b.open("actions")
+	for _, name := range []string{"config", "state"} {
+		b.open(name)
+		b.text("forwarding-action", string(r.Action))
+		b.close()
+	}
+	b.close()
+}
+
+func (b *builder) addLines(lines []Line) {
 	if len(lines) == 0 {
 		return
 	}
-	all := set.container("lines")
+	b.open("lines")
 	for i := range lines {
 		l := &lines[i]
-		state := all.entry("line", strconv.FormatUint(uint64(l.ID), 10)).container("state")
-		state.number("id", uint64(l.ID))
-		state.number("passed-packets", l.Passed.Packets)
-		state.number("passed-octets", l.Passed.Octets)
-		state.number("monitored-packets", l.Monitored.Packets)
-		state.number("monitored-octets", l.Monitored.Octets)
-		state.number("stopped-packets", l.Stopped.Packets)
-		state.number("stopped-octets", l.Stopped.Octets)
-		state.number("unsolicited-packets", l.Unsolicited.Packets)
-		state.number("unsolicited-octets", l.Unsolicited.Octets)
+		b.entry("line", numberKey(l.ID))
+		b.open("state")
+		b.number("id", uint64(l.ID))
+		b.number("passed-packets", l.Passed.Packets)
+		b.number("passed-octets", l.Passed.Octets)
+		b.number("monitored-packets", l.Monitored.Packets)
+		b.number("monitored-octets", l.Monitored.Octets)
+		b.number("stopped-packets", l.Stopped.Packets)
+		b.number("stopped-octets", l.Stopped.Octets)
+		b.number("unsolicited-packets", l.Unsolicited.Packets)
+		b.number("unsolicited-octets", l.Unsolicited.Octets)
+		b.close()
+		b.close()
 	}
+	b.close()
 }
 
 // addLegs adds the entries of the legs that module op25b-filter names.
-func addLegs(set *node, entries []LegEntry) {
+func (b *builder) addLegs(entries []LegEntry) {
 	if len(entries) == 0 {
 		return
 	}
-	all := set.container("leg-entries")
+	b.open("leg-entries")
 	for _, l := range entries {
 		if l.Leg >= legs {
 			continue
 		}
-		state := all.entry("leg-entry", strconv.Itoa(int(l.Epoch)), l.Leg.String(), strconv.FormatUint(uint64(l.SequenceID), 10)).container("state")
-		state.number("epoch", uint64(l.Epoch))
-		state.text("leg", l.Leg.String())
-		state.number("sequence-id", uint64(l.SequenceID))
-		state.number("matched-packets", l.Matched.Packets)
-		state.number("matched-octets", l.Matched.Octets)
+		b.entry("leg-entry", numberKey(uint32(l.Epoch)), textKey(l.Leg.String()), numberKey(l.SequenceID))
+		b.open("state")
+		b.number("epoch", uint64(l.Epoch))
+		b.text("leg", l.Leg.String())
+		b.number("sequence-id", uint64(l.SequenceID))
+		b.number("matched-packets", l.Matched.Packets)
+		b.number("matched-octets", l.Matched.Octets)
+		b.close()
+		b.close()
 	}
+	b.close()
 }
 
-func addInterfaceACL(parent *node, in *Interface, setName string) {
-	itf := parent.entry("interface", in.Name)
-	itf.container("state").text("id", in.Name)
-	set := itf.container("ingress-acl-sets").entry("ingress-acl-set", setName, aclType)
-	state := set.container("state")
-	state.text("set-name", setName)
-	state.text("type", aclType)
-	entries := set.container("acl-entries")
-	for _, e := range in.ACL {
-		state := entries.entry("acl-entry", strconv.FormatUint(uint64(e.SequenceID), 10)).container("state")
-		state.number("sequence-id", uint64(e.SequenceID))
-		state.number("matched-packets", e.MatchedPackets)
-		state.number("matched-octets", e.MatchedOctets)
+func (b *builder) addInterfaceACL(in *Interface, setName string) {
+	b.entry("interface", textKey(in.Name))
+	b.open("state")
+	b.text("id", in.Name)
+	b.close()
+	b.open("ingress-acl-sets")
+	b.entry("ingress-acl-set", textKey(setName), textKey(aclType))
+	b.open("state")
+	b.text("set-name", setName)
+	b.text("type", aclType)
+	b.close()
+	b.open("acl-entries")
+	for i := range in.ACL {
+		e := &in.ACL[i]
+		b.entry("acl-entry", numberKey(e.SequenceID))
+		b.open("state")
+		b.number("sequence-id", uint64(e.SequenceID))
+		b.number("matched-packets", e.MatchedPackets)
+		b.number("matched-octets", e.MatchedOctets)
+		b.close()
+		b.close()
 	}
+	b.close()
+	b.close()
+	b.close()
+	b.close()
 }

@@ -57,9 +57,9 @@ func FuzzI12GNMI(f *testing.F) {
 		list := &gpb.SubscriptionList{}
 		if proto.Unmarshal(b, list) == nil {
 			if p, err := newPlan(s.schema, list, s.opts); err == nil {
-				tree := newTree(s.schema, state)
-				_, _ = p.start(tree, time.Now(), false)
-				_ = p.take(tree, time.Now(), true)
+				r := readingOf(s.schema, state)
+				_, _ = p.start(r, time.Now(), false)
+				_ = p.take(r, time.Now(), true)
 			}
 		}
 		metrics.Read(samples)

@@ -194,3 +194,14 @@ func cutKey(s string) (key, val string, ok bool) {
 	}
 	return "", "", false
 }
+
+// readingOf returns the first reading of a State.
+func readingOf(root *schema, st *State) *reading { return newBuilder(root).read(st, stamp) }
+
+// count returns the number of updates.
+func (d delta) count() (n int) {
+	for _, leaves := range d.updates {
+		n += len(leaves)
+	}
+	return n
+}

@@ -1,24 +1,39 @@
 package openconfig
 
+import gpb "github.com/openconfig/gnmi/proto/gnmi"
+
 // newSchema returns the root of the served model.
 func newSchema() *schema {
-	return container("", "", interfacesModel(), aclModel(), systemModel())
+	root := container("", "", interfacesModel(), aclModel(), systemModel())
+	root.finish()
+	return root
+}
+
+// finish makes the path elements of s and all nodes below it.
+func (s *schema) finish() {
+	if !s.list() {
+		s.elem = &gpb.PathElem{Name: s.name}
+		s.wire = appendElem(nil, s.elem)
+	}
+	for _, c := range s.children {
+		c.finish()
+	}
 }
 
 func systemModel() *schema {
 	const m = modSystem
-	return container(m, "system",
+	return grouped(container(m, "system",
 		container(m, "state",
 			applied(m, "hostname", typeString),
 			leaf(m, "current-datetime", typeClock),
 			leaf(m, "boot-time", typeUint64),
-			leaf(m, "software-version", typeString)))
+			leaf(m, "software-version", typeString))))
 }
 
 func interfacesModel() *schema {
 	const m = modInterfaces
 	return container(m, "interfaces",
-		list(m, "interface", keys(m, "name", typeString),
+		grouped(list(m, "interface", keys(m, "name", typeString),
 			container(m, "state",
 				applied(m, "name", typeString),
 				leaf(m, "ifindex", typeUint32),
@@ -32,7 +47,7 @@ func interfacesModel() *schema {
 					leaf(m, "out-octets", typeCounter64), leaf(m, "out-pkts", typeCounter64),
 					leaf(m, "out-discards", typeCounter64), leaf(m, "out-errors", typeCounter64),
 					leaf(m, "last-clear", typeUint64),
-					leaf(m, "interface-transitions", typeUint64))))) // changes only with oper-status, so it is reported on change
+					leaf(m, "interface-transitions", typeUint64)))))) // changes only with oper-status, so it is reported on change
 }
 
 func aclModel() *schema {
@@ -44,11 +59,11 @@ func aclModel() *schema {
 			leaf(m, "matched-octets", typeCounter64))
 	}
 	return container(m, "acl",
-		container(m, "state", leaf(m, "counter-capability", typeIdentity)),
+		grouped(container(m, "state", leaf(m, "counter-capability", typeIdentity))),
 		container(m, "acl-sets",
-			list(m, "acl-set", append(keys(m, "name", typeString), keys(m, "type", typeIdentity)...),
+			grouped(list(m, "acl-set", append(keys(m, "name", typeString), keys(m, "type", typeIdentity)...),
 				container(m, "state", applied(m, "name", typeString), applied(m, "type", typeIdentity)),
-				of(PartACL, container(m, "acl-entries",
+				of(PartACL, grouped(container(m, "acl-entries",
 					list(m, "acl-entry", keys(m, "sequence-id", typeUint32),
 						container(m, "config", config(m, "sequence-id", typeUint32), config(m, "description", typeString)),
 						container(m, "state",
@@ -58,42 +73,42 @@ func aclModel() *schema {
 							leaf(m, "matched-octets", typeCounter64)),
 						container(m, "actions",
 							container(m, "config", config(m, "forwarding-action", typeIdentity)),
-							container(m, "state", applied(m, "forwarding-action", typeIdentity)))))),
+							container(m, "state", applied(m, "forwarding-action", typeIdentity))))))),
 				of(PartLines, linesModel()),
-				of(PartLegs, legsModel()))),
+				of(PartLegs, legsModel())))),
 		of(PartACL, container(m, "interfaces",
-			list(m, "interface", keys(m, "id", typeString),
+			grouped(list(m, "interface", keys(m, "id", typeString),
 				container(m, "state", applied(m, "id", typeString)),
 				container(m, "ingress-acl-sets",
 					list(m, "ingress-acl-set", append(keys(m, "set-name", typeString), keys(m, "type", typeIdentity)...),
 						container(m, "state", applied(m, "set-name", typeString), applied(m, "type", typeIdentity)),
 						container(m, "acl-entries",
-							list(m, "acl-entry", keys(m, "sequence-id", typeUint32), counted()))))))))
+							list(m, "acl-entry", keys(m, "sequence-id", typeUint32), counted())))))))))
 }
 
 func linesModel() *schema {
 	const m = modFilter
-	return container(m, "lines",
+	return grouped(container(m, "lines",
 		list(m, "line", keys(m, "id", typeUint32),
 			container(m, "state",
 				leaf(m, "id", typeUint32),
 				leaf(m, "passed-packets", typeCounter64), leaf(m, "passed-octets", typeCounter64),
 				leaf(m, "monitored-packets", typeCounter64), leaf(m, "monitored-octets", typeCounter64),
 				leaf(m, "stopped-packets", typeCounter64), leaf(m, "stopped-octets", typeCounter64),
-				leaf(m, "unsolicited-packets", typeCounter64), leaf(m, "unsolicited-octets", typeCounter64))))
+				leaf(m, "unsolicited-packets", typeCounter64), leaf(m, "unsolicited-octets", typeCounter64)))))
 }
 
 func legsModel() *schema {
 	const m = modFilter
 	three := append(append(keys(m, "epoch", typeUint32), keys(m, "leg", typeString)...), keys(m, "sequence-id", typeUint32)...)
-	return container(m, "leg-entries",
+	return grouped(container(m, "leg-entries",
 		list(m, "leg-entry", three,
 			container(m, "state",
 				leaf(m, "epoch", typeUint32),
 				leaf(m, "leg", typeString),
 				leaf(m, "sequence-id", typeUint32),
 				leaf(m, "matched-packets", typeCounter64),
-				leaf(m, "matched-octets", typeCounter64))))
+				leaf(m, "matched-octets", typeCounter64)))))
 }
 
 func container(module, name string, children ...*schema) *schema {
@@ -128,5 +143,11 @@ func config(module, name string, typ leafType) *schema {
 // of returns s as a part of the State.
 func of(part Parts, s *schema) *schema {
 	s.part = part
+	return s
+}
+
+// grouped makes the path of s the prefix of the notifications with its leaves.
+func grouped(s *schema) *schema {
+	s.group = true
 	return s
 }

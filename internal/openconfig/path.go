@@ -172,7 +172,7 @@ func (c *check) refusal(text string) error {
 	}
 }
 
-// find returns the topmost nodes of tree that p selects: none of them is below another one.
+// find returns the topmost nodes of a tree that p selects: none of them is below another one.
 func (p *pattern) find(tree *node) []*node {
 	var found []*node
 	search(tree, p.elems, &found)

@@ -15,42 +15,39 @@ import (
 // last and the current values.
 type plan struct {
 	watches []*watch
-	parts   Parts // parts of the State that the subscriptions select
+	parts   Parts  // parts of the State that the subscriptions select
+	shape   *shape // of the last reading; the selections are in it
 }
 
 // A watch is a subscription, or a part of a subscription whose leaves are delivered in the same way.
 type watch struct {
-	pattern *pattern
-	set     leafSet
+	picker
 	// told makes the watch due when the Source reports a change. sample is the interval after which the watch is due; 0 means never.
 	// heartbeat is the interval after which all values are sent; 0 means never.
 	told      bool
 	sample    time.Duration
 	heartbeat time.Duration
-	// changesOnly restricts a sample to values that differ from the values sent before.
+	// changesOnly restricts a sample to values that differ from the values sent before. A watch that a change makes due has it.
 	changesOnly bool
 
 	nextSample, nextBeat time.Time
-	sent                 map[string]sentLeaf // by node id
-	round                uint64              // number of the last reading; a sent leaf with a lower round has vanished
-}
-
-type sentLeaf struct {
-	value value
-	path  []*gpb.PathElem
-	depth int // depth of the selected node; deletes of this subscription name no node above it
-	round uint64
+	chosen               *selection // in the plan's shape
+	sent                 memory     // what was sent of these leaves, if changesOnly
 }
 
 // A delta holds the changes that a reading causes for a subscriber.
 type delta struct {
-	deletes map[string][]*gpb.PathElem // by node id
-	updates []*node
+	deletes map[string][]*gpb.PathElem // by path
+	updates [][]*node                  // never modified: some are the leaves of a selection
 }
 
 // newPlan checks the subscriptions of a STREAM list and returns their plan.
 func newPlan(root *schema, list *gpb.SubscriptionList, opts Options) (*plan, error) {
 	p := &plan{}
+	wanted, err := modelsOf(list.GetUseModels())
+	if err != nil {
+		return nil, err
+	}
 	for _, sub := range list.GetSubscription() {
 		pat, err := parsePath(root, list.GetPrefix(), sub.GetPath())
 		if err != nil {
@@ -59,6 +56,9 @@ func newPlan(root *schema, list *gpb.SubscriptionList, opts Options) (*plan, err
 		ws, err := watchesOf(pat, sub, opts)
 		if err != nil {
 			return nil, err
+		}
+		for _, w := range ws {
+			w.models = wanted
 		}
 		p.watches = append(p.watches, ws...)
 		p.parts |= pat.parts
@@ -74,7 +74,7 @@ func watchesOf(pat *pattern, sub *gpb.Subscription, opts Options) ([]*watch, err
 	if err != nil {
 		return nil, err
 	}
-	state := &watch{pattern: pat, set: stateLeaves, told: true, changesOnly: true, heartbeat: heartbeat}
+	state := &watch{picker: picker{pattern: pat, set: stateLeaves}, told: true, changesOnly: true, heartbeat: heartbeat}
 	switch sub.GetMode() {
 	case gpb.SubscriptionMode_SAMPLE:
 		sample, err := interval("sample_interval", sub.GetSampleInterval(), pat, opts.MinSample)
@@ -84,11 +84,11 @@ func watchesOf(pat *pattern, sub *gpb.Subscription, opts Options) ([]*watch, err
 		if sample == 0 {
 			sample = opts.MinSample
 		}
-		return []*watch{{pattern: pat, set: allLeaves, sample: sample, heartbeat: heartbeat, changesOnly: sub.GetSuppressRedundant()}}, nil
+		return []*watch{{picker: picker{pattern: pat, set: allLeaves}, sample: sample, heartbeat: heartbeat, changesOnly: sub.GetSuppressRedundant()}}, nil
 	case gpb.SubscriptionMode_ON_CHANGE:
 		state.set |= clockLeaves // sent at the start and with a heartbeat
 		counters := &watch{
-			pattern: pat, set: counterLeaves, told: true, changesOnly: true,
+			picker: picker{pattern: pat, set: counterLeaves}, told: true, changesOnly: true,
 			sample: opts.CounterInterval, heartbeat: heartbeat,
 		}
 		return covering(state, counters), nil
@@ -98,7 +98,7 @@ func watchesOf(pat *pattern, sub *gpb.Subscription, opts Options) ([]*watch, err
 				"path %q: sample_interval with TARGET_DEFINED; leave it out, or use SAMPLE", pat.text)
 		}
 		counters := &watch{
-			pattern: pat, set: counterLeaves | clockLeaves, told: true, sample: opts.CounterInterval, heartbeat: heartbeat,
+			picker: picker{pattern: pat, set: counterLeaves | clockLeaves}, sample: opts.CounterInterval, heartbeat: heartbeat,
 			changesOnly: sub.GetSuppressRedundant(),
 		}
 		return covering(state, counters), nil
@@ -139,19 +139,33 @@ func (p *plan) told() bool {
 	return false
 }
 
+// leaves returns the number of leaves of all subscriptions.
+func (p *plan) leaves() int {
+	n := 0
+	for _, w := range p.watches {
+		n += len(w.chosen.leaves)
+	}
+	return n
+}
+
 // start processes the first reading. It returns all values or, with updatesOnly, only remembers them as sent.
 //
 // It returns an error if there are more than MaxLeaves values.
-func (p *plan) start(tree *node, now time.Time, updatesOnly bool) (delta, error) {
-	var d delta
-	leaves := 0
+func (p *plan) start(r *reading, now time.Time, updatesOnly bool) (delta, error) {
+	p.shape = r.shape
 	for _, w := range p.watches {
-		w.sent = make(map[string]sentLeaf)
+		w.chosen = w.in(r.shape)
 		w.nextSample, w.nextBeat = now.Add(w.sample), now.Add(w.heartbeat)
-		w.collect(tree, true, true, &d)
-		if leaves += len(w.sent); leaves > MaxLeaves {
-			return delta{}, errLeaves()
+	}
+	if p.leaves() > MaxLeaves {
+		return delta{}, errLeaves()
+	}
+	var d delta
+	for _, w := range p.watches {
+		if w.changesOnly {
+			w.sent = newMemory(w.chosen)
 		}
+		w.collect(r, true, true, &d)
 	}
 	if updatesOnly {
 		return delta{}, nil
@@ -179,9 +193,16 @@ func (p *plan) next() (time.Time, bool) {
 	return at, some
 }
 
-// take returns the delta of a reading for the watches that are due at now, or that a change has made due.
-func (p *plan) take(tree *node, now time.Time, told bool) delta {
+// take returns the delta of a reading for the watches that are due at now, or that a change has made due. Deletes are found for all watches,
+// so that none of them misses a node that comes back before it is due.
+func (p *plan) take(r *reading, now time.Time, told bool) delta {
 	var d delta
+	if r.shape != p.shape {
+		for _, w := range p.watches {
+			w.follow(r.shape, &d)
+		}
+		p.shape = r.shape
+	}
 	for _, w := range p.watches {
 		beat := w.heartbeat > 0 && !now.Before(w.nextBeat)
 		sample := w.sample > 0 && !now.Before(w.nextSample)
@@ -192,11 +213,8 @@ func (p *plan) take(tree *node, now time.Time, told bool) delta {
 			w.nextSample = after(w.nextSample, w.sample, now)
 		}
 		if beat || sample || told && w.told {
-			w.collect(tree, beat || sample && !w.changesOnly, beat || sample, &d)
+			w.collect(r, beat || sample && !w.changesOnly, beat || sample, &d)
 		}
-	}
-	for _, w := range p.watches {
-		w.drop(d.deletes)
 	}
 	return d
 }
@@ -208,67 +226,58 @@ func after(tick time.Time, every time.Duration, now time.Time) time.Time {
 
 // collect adds the changed values of w to d, or all its values if everything is set, and remembers them as sent. A running time counts as
 // changed only if a sample is due.
-func (w *watch) collect(tree *node, everything, due bool, d *delta) {
-	w.round++
-	for _, selected := range w.pattern.find(tree) {
-		selected.eachLeaf(w.set, func(l *node) {
-			was, known := w.sent[l.id]
-			if everything || !known || was.value != l.value && (due || l.schema.typ != typeClock) {
-				d.updates = append(d.updates, l)
-			}
-			if !known {
-				was = sentLeaf{path: l.path, depth: len(selected.path)}
-			}
-			was.value, was.round = l.value, w.round
-			w.sent[l.id] = was
-		})
-	}
-	w.forget(tree, d)
-}
-
-// forget adds to d the deletes of vanished nodes. For a vanished subtree, only the topmost node within the subscription is deleted.
-func (w *watch) forget(tree *node, d *delta) {
-	var gone []sentLeaf
-	for id, l := range w.sent {
-		if l.round != w.round {
-			gone = append(gone, l)
-			delete(w.sent, id)
-		}
-	}
-	if len(gone) == 0 {
+func (w *watch) collect(r *reading, everything, due bool, d *delta) {
+	leaves := w.chosen.leaves
+	if !w.changesOnly {
+		d.add(leaves)
 		return
 	}
-	present := make(map[string]bool)
-	tree.walk(func(n *node) bool {
-		present[n.id] = true
-		return true
-	})
+	if everything {
+		d.add(leaves)
+		for i, l := range leaves {
+			w.sent.set(i, l, r)
+		}
+		return
+	}
+	var changed []*node
+	for i, l := range leaves {
+		if !w.sent.known[i] || (due || l.schema.typ != typeClock) && !w.sent.equal(i, l, r) {
+			changed = append(changed, l)
+			w.sent.set(i, l, r)
+		}
+	}
+	d.add(changed)
+}
+
+func (d *delta) add(leaves []*node) {
+	if len(leaves) > 0 {
+		d.updates = append(d.updates, leaves)
+	}
+}
+
+// follow moves w to another shape: it adds to d the deletes of vanished nodes, and keeps what was sent of the others.
+func (w *watch) follow(s *shape, d *delta) {
+	was := w.chosen
+	w.chosen = w.in(s)
+	if w.changesOnly {
+		w.sent = w.sent.moved(was, w.chosen)
+	}
+	for i, l := range was.leaves {
+		if !s.has(l) {
+			d.forget(s, l, int(was.depths[i]))
+		}
+	}
+}
+
+// forget adds the delete of a vanished leaf. For a vanished subtree, only the topmost node within the subscription is deleted: the first one
+// that is missing, at or below depth.
+func (d *delta) forget(s *shape, leaf *node, depth int) {
+	path := leaf.path()
+	for at := leaf.place; at.up != nil && len(at.path) >= depth && !s.holds(at); at = at.up {
+		path = at.path
+	}
 	if d.deletes == nil {
 		d.deletes = make(map[string][]*gpb.PathElem)
 	}
-	for _, l := range gone {
-		// Below the selected node, descend to the first missing one. The leaf itself is missing.
-		for depth := max(l.depth, 1); depth <= len(l.path); depth++ {
-			if id := pathText(l.path[:depth]); !present[id] {
-				d.deletes[id] = l.path[:depth:depth]
-				break
-			}
-		}
-	}
-}
-
-// drop forgets the values below deleted nodes, including nodes that another watch has found deleted. If a node reappears before w is due, w
-// must send its values again.
-func (w *watch) drop(deletes map[string][]*gpb.PathElem) {
-	if len(deletes) == 0 {
-		return
-	}
-	for id, l := range w.sent {
-		for depth := 1; depth <= len(l.path); depth++ {
-			if _, ok := deletes[pathText(l.path[:depth])]; ok {
-				delete(w.sent, id)
-				break
-			}
-		}
-	}
+	d.deletes[pathText(path)] = path
 }

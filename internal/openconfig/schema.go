@@ -1,6 +1,10 @@
 package openconfig
 
-import "strings"
+import (
+	"strings"
+
+	gpb "github.com/openconfig/gnmi/proto/gnmi"
+)
 
 // The YANG modules of the served leaves, as in Capabilities.
 const (
@@ -24,6 +28,11 @@ const (
 	typeClock              // a running time: sampled, never reported on change; a string
 )
 
+// numeric reports whether readings hold the values as numbers.
+func (t leafType) numeric() bool {
+	return t == typeUint32 || t == typeUint64 || t == typeCounter64
+}
+
 // A leafSet is a set of leaves of a subtree.
 type leafSet uint8
 
@@ -43,7 +52,10 @@ type schema struct {
 	applied      bool  // applied value of a configuration leaf, which is of type STATE but not OPERATIONAL
 	config       bool  // configuration leaf
 	part         Parts // part of the State that the node and all nodes below it come from
+	group        bool  // the leaves at and below the node, up to the next group, are sent with its path as prefix
 	children     []*schema
+	elem         *gpb.PathElem // path element of a node without keys, which all such nodes share
+	wire         []byte        // elem as it is encoded in a path
 }
 
 func (s *schema) leaf() bool { return s.typ != notLeaf }

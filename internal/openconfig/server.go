@@ -3,8 +3,11 @@ package openconfig
 import (
 	"context"
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -52,15 +55,22 @@ type Server struct {
 	schema  *schema
 	log     *zap.Logger
 
-	tracked atomic.Int64 // leaves that STREAM subscriptions remember
+	tracked atomic.Int64 // leaves of STREAM subscriptions
+
+	mu   sync.Mutex // guards everything below
+	hubs map[Source]*hub
 }
 
 var _ gpb.GNMIServer = (*Server)(nil)
 
-// NewServer returns a server of one source, whatever target a request names. It returns ErrOptions if an interval is negative or source is nil.
+// NewServer returns a server of one source, whatever target a request names. It returns ErrOptions if an interval is negative, or if
+// source is nil or not comparable.
 func NewServer(source Source, opts Options) (*Server, error) {
 	if source == nil {
 		return nil, fmt.Errorf("%w: no source", ErrOptions)
+	}
+	if !reflect.ValueOf(source).Comparable() {
+		return nil, fmt.Errorf("%w: a source of type %T: it must be comparable, such as a pointer", ErrOptions, source)
 	}
 	return newServer(source, nil, opts)
 }
@@ -97,7 +107,7 @@ func newServer(only Source, targets Targets, opts Options) (*Server, error) {
 	if opts.Logger == nil {
 		opts.Logger = zap.NewNop()
 	}
-	return &Server{only: only, targets: targets, opts: opts, schema: newSchema(), log: opts.Logger}, nil
+	return &Server{only: only, targets: targets, opts: opts, schema: newSchema(), log: opts.Logger, hubs: make(map[Source]*hub)}, nil
 }
 
 // models returns the modules of the served leaves, with the versions of the published modules that they follow.
@@ -158,7 +168,9 @@ func (s *Server) Get(ctx context.Context, req *gpb.GetRequest) (*gpb.GetResponse
 	if err != nil {
 		return nil, err
 	}
-	tree, at, err := s.read(ctx, source, parts, nil)
+	h, leave := s.enter(source)
+	defer leave()
+	r, err := h.read(ctx, parts, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +180,7 @@ func (s *Server) Get(ctx context.Context, req *gpb.GetRequest) (*gpb.GetResponse
 		if err := ctx.Err(); err != nil {
 			return nil, status.FromContextError(err).Err()
 		}
-		found := p.find(tree)
+		found := p.find(r.shape.root)
 		for _, f := range found {
 			if leaves, err = count(leaves, f); err != nil {
 				return nil, err
@@ -177,27 +189,27 @@ func (s *Server) Get(ctx context.Context, req *gpb.GetRequest) (*gpb.GetResponse
 		if len(found) == 0 && !p.wild {
 			return nil, status.Errorf(codes.NotFound, "path %q: there is no such node now", p.text)
 		}
-		n := &gpb.Notification{Timestamp: at.UnixNano(), Prefix: echo(req.GetPrefix(), paths[i])}
+		n := &gpb.Notification{Timestamp: r.at.UnixNano(), Prefix: echo(req.GetPrefix(), paths[i])}
 		for _, f := range found {
-			n.Update = append(n.Update, getUpdates(f, req.GetEncoding(), keep)...)
+			n.Update = append(n.Update, getUpdates(f, r, req.GetEncoding(), keep)...)
 		}
 		res.Notification = append(res.Notification, n)
 	}
 	return res, nil
 }
 
-func getUpdates(n *node, e gpb.Encoding, keep func(*schema) bool) []*gpb.Update {
+func getUpdates(n *node, r *reading, e gpb.Encoding, keep func(*schema) bool) []*gpb.Update {
 	if e != gpb.Encoding_PROTO {
-		v := treeValue(n, e, keep)
+		v := treeValue(n, r, e, keep)
 		if v == nil {
 			return nil
 		}
-		return []*gpb.Update{{Path: &gpb.Path{Elem: n.path}, Val: v}}
+		return []*gpb.Update{{Path: &gpb.Path{Elem: n.path()}, Val: v}}
 	}
 	var updates []*gpb.Update
 	n.eachLeaf(allLeaves, func(l *node) {
 		if keep(l.schema) {
-			updates = append(updates, &gpb.Update{Path: &gpb.Path{Elem: l.path}, Val: leafValue(l, e)})
+			updates = append(updates, &gpb.Update{Path: &gpb.Path{Elem: l.path()}, Val: leafValue(l, r, e)})
 		}
 	})
 	return updates
@@ -205,10 +217,11 @@ func getUpdates(n *node, e gpb.Encoding, keep func(*schema) bool) []*gpb.Update 
 
 // keepLeaves returns the filter of the request's data type and models (gNMI specification 3.3.1 and 2.6).
 func keepLeaves(req *gpb.GetRequest) (func(*schema) bool, error) {
-	inModels, err := keepModels(req.GetUseModels())
+	wanted, err := modelsOf(req.GetUseModels())
 	if err != nil {
 		return nil, err
 	}
+	inModels := wanted.has
 	switch req.GetType() {
 	case gpb.GetRequest_ALL:
 		return inModels, nil
@@ -223,18 +236,27 @@ func keepLeaves(req *gpb.GetRequest) (func(*schema) bool, error) {
 	}
 }
 
-func keepModels(use []*gpb.ModelData) (func(*schema) bool, error) {
+// A modelSet is the models that a client asks for. The zero value is all models.
+type modelSet struct {
+	names map[string]bool
+	text  string // the names, to compare sets
+}
+
+func (m modelSet) has(leaf *schema) bool { return m.names == nil || m.names[leaf.module] }
+
+func modelsOf(use []*gpb.ModelData) (modelSet, error) {
 	if len(use) == 0 {
-		return func(*schema) bool { return true }, nil
+		return modelSet{}, nil
 	}
-	wanted := map[string]bool{}
-	for _, m := range use {
-		if !slices.ContainsFunc(models(), func(served *gpb.ModelData) bool { return isModel(m, served) }) {
-			return nil, status.Errorf(codes.InvalidArgument, "use_models: model %s is not supported; supported: %s", modelText(m), modelTexts(models()))
+	m := modelSet{names: map[string]bool{}}
+	for _, u := range use {
+		if !slices.ContainsFunc(models(), func(served *gpb.ModelData) bool { return isModel(u, served) }) {
+			return modelSet{}, status.Errorf(codes.InvalidArgument, "use_models: model %s is not supported; supported: %s", modelText(u), modelTexts(models()))
 		}
-		wanted[m.GetName()] = true
+		m.names[u.GetName()] = true
 	}
-	return func(l *schema) bool { return wanted[l.module] }, nil
+	m.text = strings.Join(slices.Sorted(maps.Keys(m.names)), " ")
+	return m, nil
 }
 
 // isModel reports whether a client's model is a served one. Name, organization and version identify a model (gNMI specification 2.6.1); an
@@ -270,24 +292,6 @@ func modelTexts(all []*gpb.ModelData) string {
 		}
 	}
 	return strings.Join(texts, ", ")
-}
-
-// read takes a snapshot, and returns it as a data tree with its time. If old is not nil, read overwrites and returns that tree instead of
-// allocating a new one.
-func (s *Server) read(ctx context.Context, source Source, parts Parts, old *node) (*node, time.Time, error) {
-	state, err := source.Snapshot(ctx, parts)
-	at := s.opts.Now()
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, at, status.FromContextError(ctx.Err()).Err()
-		}
-		return nil, at, status.Errorf(codes.Unavailable, "the counters cannot be read: %v", err)
-	}
-	if old == nil {
-		return newTree(s.schema, state), at, nil
-	}
-	old.fill(state)
-	return old, at, nil
 }
 
 // echo returns the prefix of a response: the target and origin of the request, or nil if it has neither. Paths in responses are complete.

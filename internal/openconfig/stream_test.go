@@ -1,9 +1,9 @@
 package openconfig
 
 import (
-	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -213,19 +213,22 @@ func TestGoneAndBackBetweenReadings(t *testing.T) {
 		t.Fatal(err)
 	}
 	root, now := newSchema(), time.Unix(0, 0)
-	there, gone := newTree(root, onePort(1, 0)), newTree(root, &State{})
+	b := newBuilder(root)
+	there := b.read(onePort(1, 0), now)
+	gone := b.read(&State{}, now)
+	back := b.read(onePort(1, 0), now)
 	first, err := p.start(there, now, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := len(first.updates)
+	all := first.count()
 	d := p.take(gone, now.Add(10*time.Second), false)
 	if _, ok := d.deletes["/interfaces/interface[name=a]"]; !ok || len(d.deletes) != 1 {
 		t.Fatalf("deletes %v", d.deletes)
 	}
-	d = p.take(there, now.Add(11*time.Second), true)
-	if len(d.updates) != all || len(d.deletes) != 0 {
-		t.Errorf("%d leaves sent again, want all %d; deletes %v", len(d.updates), all, d.deletes)
+	d = p.take(back, now.Add(11*time.Second), true)
+	if d.count() != all || len(d.deletes) != 0 {
+		t.Errorf("%d leaves sent again, want all %d; deletes %v", d.count(), all, d.deletes)
 	}
 }
 
@@ -318,49 +321,145 @@ func TestMissedSamplesAreLeftOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tree := newTree(root, onePort(1, 0))
+	tree := readingOf(root, onePort(1, 0))
 	if _, err := p.start(tree, start, false); err != nil {
 		t.Fatal(err)
 	}
-	if d := p.take(tree, start.Add(35*time.Second), false); len(d.updates) != 1 {
-		t.Errorf("%d updates for three intervals, want one", len(d.updates))
+	if d := p.take(tree, start.Add(35*time.Second), false); d.count() != 1 {
+		t.Errorf("%d updates for three intervals, want one", d.count())
 	}
 	if next, ok := p.next(); !ok || !next.Equal(start.Add(40*time.Second)) {
 		t.Errorf("next sample at %v, want 40 s after the start", next)
 	}
-	if d := p.take(tree, start.Add(39*time.Second), true); len(d.updates)+len(d.deletes) != 0 {
+	if d := p.take(tree, start.Add(39*time.Second), true); d.count()+len(d.deletes) != 0 {
 		t.Errorf("a sample before its time: %v", d.updates)
 	}
 }
 
-// A tree that is filled again equals a new one, and remembered paths stay valid.
-func TestFill(t *testing.T) {
+// A tree that is built from the one before equals a new one, and the leaves that are still there are the same nodes.
+func TestBuild(t *testing.T) {
 	root := newSchema()
-	ids := func(tree *node) (all []string) {
-		tree.walk(func(n *node) bool {
-			all = append(all, fmt.Sprint(n.id, n.value, pathText(n.path)))
+	values := func(r *reading) map[string]string {
+		all := map[string]string{}
+		r.shape.root.eachLeaf(allLeaves, func(n *node) { all[pathText(n.path())] = valueText(leafValue(n, r, gpb.Encoding_PROTO)) })
+		return all
+	}
+	order := func(r *reading) (all []string) {
+		r.shape.root.walk(func(n *node) bool {
+			all = append(all, pathText(n.path()))
 			return true
 		})
 		return all
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		tree := newTree(root, &State{})
+		b := newBuilder(root)
+		before := b.read(&State{}, stamp)
 		for range 5 {
-			st := &State{ACLSet: rapid.SampledFrom([]string{"", "s", "t"}).Draw(t, "set")}
-			for _, name := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c"}), 0, 3, rapid.ID[string]).Draw(t, "names") {
-				in := Interface{Name: name, Port: rapid.Uint32Range(0, 1).Draw(t, "port"), IfIndex: rapid.Uint32Range(0, 1).Draw(t, "index")}
-				if rapid.Bool().Draw(t, "counted") {
-					in.Counters = &InterfaceCounters{InPkts: rapid.Uint64().Draw(t, "frames")}
-				}
-				for _, seq := range rapid.SliceOfNDistinct(rapid.Uint32Range(0, 2), 0, 3, rapid.ID[uint32]).Draw(t, "rules") {
-					in.ACL = append(in.ACL, ACLEntry{SequenceID: seq, MatchedPackets: 1})
-				}
-				st.Interfaces = append(st.Interfaces, in)
-			}
-			tree.fill(st)
-			if got, want := ids(tree), ids(newTree(root, st)); !slices.Equal(got, want) {
+			st := drawState(t)
+			r, want := b.read(st, stamp), readingOf(root, st)
+			if got, want := values(r), values(want); !maps.Equal(got, want) {
 				t.Fatalf("got  %v\nwant %v", got, want)
+			}
+			if got, want := order(r), order(want); !slices.Equal(got, want) {
+				t.Fatalf("order: got  %v\nwant %v", got, want)
+			}
+			if same := slices.Equal(order(before), order(r)); same != (before.shape == r.shape) {
+				t.Fatalf("the paths are the same: %v; the shape is the same: %v", same, before.shape == r.shape)
+			}
+			old := values(before)
+			before.shape.root.eachLeaf(allLeaves, func(n *node) {
+				if _, there := values(r)[pathText(n.path())]; there != r.shape.has(n) {
+					t.Fatalf("%s is there: %v; the same node is there: %v", pathText(n.path()), there, r.shape.has(n))
+				}
+			})
+			if again := values(before); !maps.Equal(again, old) {
+				t.Fatalf("an older reading has changed: %v, was %v", again, old)
+			}
+			before = r
+		}
+	})
+}
+
+// A subscriber that applies every message has the same values as the last reading, whatever the mode of its subscriptions.
+func TestPlanFollowsEveryReading(t *testing.T) {
+	root := newSchema()
+	rapid.Check(t, func(t *rapid.T) {
+		b := newBuilder(root)
+		path := rapid.SampledFrom([]*gpb.Path{at(), at("interfaces"), at("acl", "...", "matched-packets"), at("interfaces", "interface", "name=a"), at("...", "state")}).Draw(t, "path")
+		sub := rapid.SampledFrom([]*gpb.Subscription{sample(time.Second, path), onChange(path), {Path: path}}).Draw(t, "mode")
+		other := sample(time.Hour, at("interfaces", "interface", "name=b")) // is seldom due
+		p, err := newPlan(root, listOf(gpb.SubscriptionList_STREAM, sub, other), Options{MinSample: time.Second, CounterInterval: time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pick := picker{pattern: p.watches[0].pattern, set: allLeaves}
+		has := map[string]string{}
+		apply := func(d delta, r *reading) {
+			for id := range d.deletes {
+				maps.DeleteFunc(has, func(path, _ string) bool {
+					return path == id || strings.HasPrefix(path, id+"/") || strings.HasPrefix(path, id+"[")
+				})
+			}
+			for _, leaves := range d.updates {
+				for _, l := range leaves {
+					has[pathText(l.path())] = valueText(leafValue(l, r, gpb.Encoding_PROTO))
+				}
+			}
+		}
+		now := time.Unix(0, 0)
+		for i := range 6 {
+			r := b.read(drawState(t), now)
+			if i == 0 {
+				d, err := p.start(r, now, false)
+				if err != nil {
+					t.Fatal(err)
+				}
+				apply(d, r)
+			} else {
+				apply(p.take(r, now, true), r)
+			}
+			for _, l := range pick.in(r.shape).leaves {
+				if l.schema.typ == typeClock {
+					continue
+				}
+				path, want := pathText(l.path()), valueText(leafValue(l, r, gpb.Encoding_PROTO))
+				if has[path] != want {
+					t.Fatalf("%s: has %q, want %q", path, has[path], want)
+				}
+			}
+			for path := range has {
+				if !slices.ContainsFunc(pick.in(r.shape).leaves, func(l *node) bool { return pathText(l.path()) == path }) && !strings.Contains(path, "[name=b]") {
+					t.Fatalf("%s is gone, and was not deleted", path)
+				}
+			}
+			now = now.Add(time.Second)
+			if rapid.Bool().Draw(t, "unseen") { // a State that no reading of this subscriber has
+				b.read(drawState(t), now)
 			}
 		}
 	})
+}
+
+func drawState(t *rapid.T) *State {
+	st := &State{ACLSet: rapid.SampledFrom([]string{"", "s", "t"}).Draw(t, "set")}
+	for _, name := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c"}), 0, 3, rapid.ID[string]).Draw(t, "names") {
+		in := Interface{Name: name, Port: rapid.Uint32Range(0, 1).Draw(t, "port"), IfIndex: rapid.Uint32Range(0, 1).Draw(t, "index")}
+		if rapid.Bool().Draw(t, "counted") {
+			in.Counters = &InterfaceCounters{InPkts: rapid.Uint64().Draw(t, "frames")}
+		}
+		for _, seq := range rapid.SliceOfNDistinct(rapid.Uint32Range(0, 2), 0, 3, rapid.ID[uint32]).Draw(t, "rules") {
+			in.ACL = append(in.ACL, ACLEntry{SequenceID: seq, MatchedPackets: rapid.Uint64Range(0, 2).Draw(t, "packets")})
+		}
+		st.Interfaces = append(st.Interfaces, in)
+	}
+	for _, id := range rapid.SliceOfNDistinct(rapid.Uint32Range(0, 3), 0, 3, rapid.ID[uint32]).Draw(t, "lines") {
+		st.Lines = append(st.Lines, Line{ID: id, Stopped: Tally{Packets: rapid.Uint64Range(0, 2).Draw(t, "stopped")}})
+	}
+	for _, l := range rapid.SliceOfNDistinct(rapid.Uint8Range(0, 4), 0, 2, rapid.ID[uint8]).Draw(t, "legs") {
+		st.Legs = append(st.Legs, LegEntry{Epoch: 1, Leg: Leg(l), SequenceID: 5})
+	}
+	if rapid.Bool().Draw(t, "system") {
+		st.System = &System{Hostname: "h", BootTime: time.Unix(rapid.Int64Range(1, 2).Draw(t, "boot"), 0)}
+	}
+	return st
 }

@@ -12,10 +12,6 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// maxUpdates is the largest number of changes in one message. 512 changes with paths of 200 bytes are a fortieth of the 4 MiB that a gRPC
-// client accepts by default. All counters of one interface fit into one message.
-const maxUpdates = 512
-
 // Subscribe serves one subscription (gNMI specification 3.5).
 func (s *Server) Subscribe(stream gpb.GNMI_SubscribeServer) error {
 	req, err := stream.Recv()
@@ -38,47 +34,45 @@ func (s *Server) Subscribe(stream gpb.GNMI_SubscribeServer) error {
 	if n := len(list.GetSubscription()); n > MaxPaths {
 		return errPaths("subscribe", n)
 	}
-	keep, err := keepModels(list.GetUseModels())
-	if err != nil {
-		return err
-	}
 	out := &sender{
-		stream: stream, encoding: list.GetEncoding(), keep: keep,
+		stream: stream, encoding: list.GetEncoding(),
 		prefix: echo(list.GetPrefix(), list.GetSubscription()[0].GetPath()),
 	}
 	source, err := s.source(stream.Context(), list.GetPrefix())
 	if err != nil {
 		return err
 	}
+	h, leave := s.enter(source)
+	defer leave()
 	switch list.GetMode() {
 	case gpb.SubscriptionList_ONCE:
-		return s.once(stream, source, list, out)
+		return s.once(stream, h, list, out)
 	case gpb.SubscriptionList_POLL:
-		return s.poll(stream, source, list, out)
+		return s.poll(stream, h, list, out)
 	case gpb.SubscriptionList_STREAM:
-		return s.stream(stream, source, list, out)
+		return s.stream(stream, h, list, out)
 	default:
 		return status.Errorf(codes.InvalidArgument, "subscribe: list mode %v; valid: STREAM, ONCE, POLL", list.GetMode())
 	}
 }
 
 // once sends all selected values, and the sync response.
-func (s *Server) once(stream gpb.GNMI_SubscribeServer, source Source, list *gpb.SubscriptionList, out *sender) error {
-	patterns, err := s.patterns(list)
+func (s *Server) once(stream gpb.GNMI_SubscribeServer, h *hub, list *gpb.SubscriptionList, out *sender) error {
+	pickers, err := s.pickers(list)
 	if err != nil {
 		return err
 	}
-	return s.answer(stream.Context(), source, patterns, list.GetUpdatesOnly(), out)
+	return h.answer(stream.Context(), pickers, list.GetUpdatesOnly(), out)
 }
 
 // poll sends all selected values and the sync response, first at once and then after each poll message, until the client closes its side.
-func (s *Server) poll(stream gpb.GNMI_SubscribeServer, source Source, list *gpb.SubscriptionList, out *sender) error {
-	patterns, err := s.patterns(list)
+func (s *Server) poll(stream gpb.GNMI_SubscribeServer, h *hub, list *gpb.SubscriptionList, out *sender) error {
+	pickers, err := s.pickers(list)
 	if err != nil {
 		return err
 	}
 	for {
-		if err := s.answer(stream.Context(), source, patterns, list.GetUpdatesOnly(), out); err != nil {
+		if err := h.answer(stream.Context(), pickers, list.GetUpdatesOnly(), out); err != nil {
 			return err
 		}
 		req, err := stream.Recv()
@@ -94,42 +88,45 @@ func (s *Server) poll(stream gpb.GNMI_SubscribeServer, source Source, list *gpb.
 	}
 }
 
-func (s *Server) patterns(list *gpb.SubscriptionList) ([]*pattern, error) {
-	var patterns []*pattern
+func (s *Server) pickers(list *gpb.SubscriptionList) ([]*picker, error) {
+	wanted, err := modelsOf(list.GetUseModels())
+	if err != nil {
+		return nil, err
+	}
+	var pickers []*picker
 	for _, sub := range list.GetSubscription() {
 		p, err := parsePath(s.schema, list.GetPrefix(), sub.GetPath())
 		if err != nil {
 			return nil, err
 		}
-		patterns = append(patterns, p)
+		pickers = append(pickers, &picker{pattern: p, set: allLeaves, models: wanted})
 	}
-	return patterns, nil
+	return pickers, nil
 }
 
 // answer sends the values of one reading and the sync response, or with updatesOnly only the sync response.
-func (s *Server) answer(ctx context.Context, source Source, patterns []*pattern, updatesOnly bool, out *sender) error {
+func (h *hub) answer(ctx context.Context, pickers []*picker, updatesOnly bool, out *sender) error {
 	if updatesOnly {
 		return out.sync()
 	}
 	var parts Parts
-	for _, p := range patterns {
-		parts |= p.parts
+	for _, p := range pickers {
+		parts |= p.pattern.parts
 	}
-	tree, at, err := s.read(ctx, source, parts, nil)
+	r, err := h.read(ctx, parts, 0)
 	if err != nil {
 		return err
 	}
 	var d delta
 	leaves := 0
-	for _, p := range patterns {
-		for _, n := range p.find(tree) {
-			if leaves, err = count(leaves, n); err != nil {
-				return err
-			}
-			n.eachLeaf(allLeaves, func(l *node) { d.updates = append(d.updates, l) })
+	for _, p := range pickers {
+		chosen := p.in(r.shape)
+		if leaves += len(chosen.leaves); leaves > MaxLeaves {
+			return errLeaves()
 		}
+		d.add(chosen.leaves)
 	}
-	if err := out.send(d, at); err != nil {
+	if err := out.send(d, r); err != nil {
 		return err
 	}
 	return out.sync()
@@ -137,7 +134,7 @@ func (s *Server) answer(ctx context.Context, source Source, patterns []*pattern,
 
 // stream serves a STREAM subscription: it reads when a sample is due or a change is reported, and sends the plan's delta. While a send
 // waits for a slow client, nothing is read or queued.
-func (s *Server) stream(stream gpb.GNMI_SubscribeServer, source Source, list *gpb.SubscriptionList, out *sender) error {
+func (s *Server) stream(stream gpb.GNMI_SubscribeServer, h *hub, list *gpb.SubscriptionList, out *sender) error {
 	plan, err := newPlan(s.schema, list, s.opts)
 	if err != nil {
 		return err
@@ -149,7 +146,7 @@ func (s *Server) stream(stream gpb.GNMI_SubscribeServer, source Source, list *gp
 		// Watch begins before the first reading, so that no later change is missed.
 		watching = make(chan error, 1)
 		go func() {
-			watching <- source.Watch(ctx, func() {
+			watching <- h.source.Watch(ctx, func() {
 				select {
 				case changed <- struct{}{}:
 				default: // a change is pending already; its reading will include this change
@@ -167,11 +164,11 @@ func (s *Server) stream(stream gpb.GNMI_SubscribeServer, source Source, list *gp
 	// Recv returns at the latest after the handler, since gRPC then ends the stream's context.
 	go func() { refused <- refuseMore(stream) }()
 
-	tree, at, err := s.read(ctx, source, plan.parts, nil)
+	r, err := h.read(ctx, plan.parts, 0)
 	if err != nil {
 		return err
 	}
-	first, err := plan.start(tree, time.Now(), list.GetUpdatesOnly())
+	first, err := plan.start(r, time.Now(), list.GetUpdatesOnly())
 	if err != nil {
 		return err
 	}
@@ -180,19 +177,19 @@ func (s *Server) stream(stream gpb.GNMI_SubscribeServer, source Source, list *gp
 	if err != nil {
 		return err
 	}
-	if err := out.send(first, at); err != nil {
+	if err := out.send(first, r); err != nil {
 		return err
 	}
 	if err := out.sync(); err != nil {
 		return err
 	}
-	s.log.Debug("gNMI subscriber synced", zap.Int("subscriptions", len(list.GetSubscription())), zap.Int("leaves", len(first.updates)))
-	return s.follow(ctx, source, plan, tree, &tracked, out, changed, watching, refused)
+	s.log.Debug("gNMI subscriber synced", zap.Int("subscriptions", len(list.GetSubscription())), zap.Int("leaves", tracked))
+	return s.follow(ctx, h, plan, &tracked, out, changed, watching, refused)
 }
 
 // follow serves a STREAM subscription after the sync response.
 func (s *Server) follow(
-	ctx context.Context, source Source, plan *plan, tree *node, tracked *int, out *sender, changed <-chan struct{}, watching, refused <-chan error,
+	ctx context.Context, h *hub, plan *plan, tracked *int, out *sender, changed <-chan struct{}, watching, refused <-chan error,
 ) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -233,15 +230,19 @@ func (s *Server) follow(
 		if told {
 			pending, gapUntil = false, now.Add(s.opts.ChangeGap)
 		}
-		tree, at, err := s.read(ctx, source, plan.parts, tree) // the tree can be reused, because the last delta has been sent
+		age := min(shareWithin, s.opts.MinSample/10)
+		if told {
+			age = 0 // the reading must include the change
+		}
+		r, err := h.read(ctx, plan.parts, age)
 		if err != nil {
 			return err
 		}
-		d := plan.take(tree, now, told)
+		d := plan.take(r, now, told)
 		if *tracked, err = s.track(plan, *tracked); err != nil {
 			return err
 		}
-		if err := out.send(d, at); err != nil {
+		if err := out.send(d, r); err != nil {
 			return err
 		}
 	}
@@ -259,45 +260,4 @@ func refuseMore(stream gpb.GNMI_SubscribeServer) error {
 	default:
 		return status.Error(codes.InvalidArgument, "subscribe: nothing may follow a SubscriptionList of mode STREAM; open another RPC for other paths")
 	}
-}
-
-// A sender writes to one subscriber.
-type sender struct {
-	stream   gpb.GNMI_SubscribeServer
-	encoding gpb.Encoding
-	prefix   *gpb.Path
-	keep     func(*schema) bool
-}
-
-// send sends d with the given time, in messages of at most maxUpdates changes. Nothing is sent for an empty d.
-func (o *sender) send(d delta, at time.Time) error {
-	n := &gpb.Notification{Timestamp: at.UnixNano(), Prefix: o.prefix}
-	flush := func(limit int) error {
-		if len(n.Update)+len(n.Delete) < limit {
-			return nil
-		}
-		err := o.stream.Send(&gpb.SubscribeResponse{Response: &gpb.SubscribeResponse_Update{Update: n}})
-		n = &gpb.Notification{Timestamp: n.Timestamp, Prefix: o.prefix}
-		return err
-	}
-	for _, path := range d.deletes {
-		n.Delete = append(n.Delete, &gpb.Path{Elem: path})
-		if err := flush(maxUpdates); err != nil {
-			return err
-		}
-	}
-	for _, l := range d.updates {
-		if !o.keep(l.schema) {
-			continue
-		}
-		n.Update = append(n.Update, &gpb.Update{Path: &gpb.Path{Elem: l.path}, Val: leafValue(l, o.encoding)})
-		if err := flush(maxUpdates); err != nil {
-			return err
-		}
-	}
-	return flush(1)
-}
-
-func (o *sender) sync() error {
-	return o.stream.Send(&gpb.SubscribeResponse{Response: &gpb.SubscribeResponse_SyncResponse{SyncResponse: true}})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -38,6 +39,8 @@ func (s *Server) source(ctx context.Context, prefix *gpb.Path) (Source, error) {
 	source, err := s.targets.Source(ctx, name)
 	_, isStatus := status.FromError(err)
 	switch {
+	case err == nil && !reflect.ValueOf(source).Comparable():
+		return nil, status.Errorf(codes.Internal, "prefix.target %.*q: its source has the type %T, which is not comparable", mostText, name, source)
 	case err == nil:
 		return source, nil
 	case errors.Is(err, ErrNoTarget):

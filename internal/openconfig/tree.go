@@ -4,102 +4,116 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 )
 
-// A value is the value of a leaf: text for strings, enumerations and identities, number for the rest.
-type value struct {
-	text   string
-	number uint64
+// A reading is the values of one Snapshot. It is never modified, so any number of subscribers share it.
+type reading struct {
+	shape   *shape
+	numbers []uint64 // by the slot of a leaf whose value is a number
+	texts   []string // by the slot of any other leaf
+	at      time.Time
 }
 
-// A node is one node of the data tree. A list has one node for each entry, with the list's schema.
+// text returns the value of a leaf that is not a number.
+func (r *reading) text(leaf *node) string { return r.texts[leaf.slot] }
+
+// number returns the value of a leaf that is a number.
+func (r *reading) number(leaf *node) uint64 { return r.numbers[leaf.slot] }
+
+// A shape is the data tree without its values. It is never modified. Two readings with the same nodes have the same shape, and a reading with
+// other nodes has a new shape, which shares all subtrees that did not change. A leaf that is still there is the same node.
+type shape struct {
+	root           *node
+	numbers, texts []*node // the leaves by slot; nil where a slot is free
+
+	once   sync.Once
+	places map[*place]bool // built by holds
+
+	mu        sync.Mutex // guards everything below
+	selecting map[string]*selection
+}
+
+// A node is one node of a shape. A list has one node for each entry, with the list's schema.
 type node struct {
 	schema   *schema
+	keys     []key // keys of a list entry, in the order of the schema
 	elem     *gpb.PathElem
-	keys     []string        // keys of a list entry, in the order of the schema
-	path     []*gpb.PathElem // from the root to elem; never modified, because messages in flight share it
-	id       string          // the path as text, to compare nodes of different readings
-	value    value
+	place    *place // where the node and its siblings are
+	inner    *place // where the children are; nil for a leaf
 	children []*node
-	filled   int // number of children that the current fill has visited
+	slot     int32 // of a leaf: where readings have its value
 }
 
-// newTree returns the data tree of st. The tree has no leaf for a value that is unknown in st.
-func newTree(root *schema, st *State) *node {
-	t := &node{schema: root}
-	t.fill(st)
-	return t
+// A place is the position of the children of one node. It has the part of their paths that they share, also as a part of a message.
+type place struct {
+	up    *place          // the place of the node itself; nil for the root
+	path  []*gpb.PathElem // from the root to the node
+	group *group          // the prefix of messages with leaves of this place
+	rel   []byte          // the encoded elements from the end of the prefix to the node
 }
 
-// fill makes the root t the data tree of st. Existing nodes are reused and only their values are written. So a subscriber's next reading
-// allocates almost nothing, because the ports and rules of a switch seldom change.
-func (t *node) fill(st *State) {
-	t.filled = 0
-	t.addState(st)
-	t.trim()
+// A group is the prefix of notifications: an interface, or a container outside of interfaces.
+type group struct {
+	elems []*gpb.PathElem
+	wire  []byte // the encoded elements
 }
 
-// trim removes the nodes that the last fill has not visited.
-func (t *node) trim() {
-	clear(t.children[t.filled:])
-	t.children = t.children[:t.filled]
-	for _, c := range t.children {
-		c.trim()
+// A key is the value of a key of a list entry. A number is formatted only when a node is created.
+type key struct {
+	text    string
+	number  uint32
+	numeric bool
+}
+
+func textKey(s string) key { return key{text: s} }
+
+func numberKey(n uint32) key { return key{number: n, numeric: true} }
+
+func (k key) String() string {
+	if k.numeric {
+		return strconv.FormatUint(uint64(k.number), 10)
 	}
+	return k.text
 }
 
-func (n *node) container(name string) *node { return n.add(name, nil, value{}) }
-
-func (n *node) text(name, v string) { n.add(name, nil, value{text: v}) }
-
-func (n *node) number(name string, v uint64) { n.add(name, nil, value{number: v}) }
-
-// entry adds the list entry with these keys, in the order of the schema, and its key leaves.
-func (n *node) entry(name string, keys ...string) *node {
-	e := n.add(name, keys, value{})
-	for i, k := range e.schema.keys {
-		if e.schema.child(k).typ == typeUint32 {
-			number, _ := strconv.ParseUint(keys[i], 10, 32) // written by fill.go from a uint32
-			e.number(k, number)
-			continue
-		}
-		e.text(k, keys[i])
-	}
-	return e
+// is reports whether n is the child with this name and these keys.
+func (n *node) is(name string, keys []key) bool {
+	return n.schema.name == name && slices.Equal(n.keys, keys)
 }
 
-// add returns the next child of n: the existing child if its name and keys are equal, or otherwise a new child that replaces it and all
-// following children.
-func (n *node) add(name string, keys []string, v value) *node {
-	if n.filled < len(n.children) {
-		if c := n.children[n.filled]; c.schema.name == name && slices.Equal(c.keys, keys) {
-			n.filled++
-			c.value, c.filled = v, 0
-			return c
-		}
-		clear(n.children[n.filled:])
-		n.children = n.children[:n.filled]
+// path returns the path from the root to n.
+func (n *node) path() []*gpb.PathElem {
+	if n.place == nil {
+		return nil
 	}
-	n.filled++
-	s := n.schema.child(name)
-	c := &node{schema: s, elem: &gpb.PathElem{Name: name}, keys: keys, value: v}
-	var id strings.Builder
-	id.WriteString(n.id)
-	id.WriteByte('/')
-	id.WriteString(name)
-	if len(keys) > 0 {
-		c.elem.Key = make(map[string]string, len(keys))
-		for i, k := range s.keys {
-			c.elem.Key[k] = keys[i]
-			writeKey(&id, k, keys[i])
-		}
+	return append(n.place.path[:len(n.place.path):len(n.place.path)], n.elem)
+}
+
+// has reports whether a leaf of an older shape is still there.
+func (s *shape) has(leaf *node) bool {
+	of := s.texts
+	if leaf.schema.typ.numeric() {
+		of = s.numbers
 	}
-	c.id = id.String()
-	c.path = append(n.path[:len(n.path):len(n.path)], c.elem)
-	n.children = append(n.children, c)
-	return c
+	return int(leaf.slot) < len(of) && of[leaf.slot] == leaf
+}
+
+// holds reports whether the node with these children is still there.
+func (s *shape) holds(inner *place) bool {
+	s.once.Do(func() {
+		s.places = make(map[*place]bool)
+		s.root.walk(func(n *node) bool {
+			if n.inner != nil {
+				s.places[n.inner] = true
+			}
+			return true
+		})
+	})
+	return s.places[inner]
 }
 
 // walk calls visit for n and all nodes below it, parents first. It does not descend below a node for which visit returns false.

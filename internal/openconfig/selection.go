@@ -1,0 +1,50 @@
+package openconfig
+
+import "slices"
+
+// A selection is the leaves that one subscription has in one shape, in the order of the tree. Subscribers with equal subscriptions share it.
+type selection struct {
+	leaves []*node
+	depths []uint8 // for each leaf, the depth of the selected node at or above it
+}
+
+// maxSelections bounds the selections that one shape remembers. A subscriber with other subscriptions has its own.
+const maxSelections = 64
+
+// A picker selects leaves: those that a pattern covers, of a set, and of the client's models.
+type picker struct {
+	pattern *pattern
+	set     leafSet
+	models  modelSet
+}
+
+// in returns the selection in a shape.
+func (p *picker) in(s *shape) *selection {
+	id := string(rune(p.set)) + p.models.text + p.pattern.text
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sel := s.selecting[id]; sel != nil {
+		return sel
+	}
+	sel := &selection{}
+	for _, top := range p.pattern.find(s.root) {
+		depth := 0
+		if top.place != nil {
+			depth = len(top.place.path) + 1
+		}
+		top.eachLeaf(p.set, func(l *node) {
+			if p.models.has(l.schema) {
+				sel.leaves = append(sel.leaves, l)
+				sel.depths = append(sel.depths, uint8(depth))
+			}
+		})
+	}
+	sel.leaves, sel.depths = slices.Clip(sel.leaves), slices.Clip(sel.depths)
+	if len(s.selecting) < maxSelections {
+		if s.selecting == nil {
+			s.selecting = make(map[string]*selection)
+		}
+		s.selecting[id] = sel
+	}
+	return sel
+}
