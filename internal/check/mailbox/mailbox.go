@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -28,7 +29,8 @@ type Checker struct {
 	Directory *Directory
 	// Connections determines whether the servers can be reached.
 	Connections Asker
-	// Policy lists the ISP's own relays. If Policy is nil, the ISP's own mailboxes require a host in the directory.
+	// Policy lists the remote classes and the ISP's own relays. If Policy is nil, the ISP's own mailboxes require a host in the directory,
+	// and the effect on a server without a known address is Undetermined.
 	Policy *policy.Policy
 	// MX finds mail exchangers. If MX is nil, domains that are not in the directory are unknown.
 	MX MXResolver
@@ -52,7 +54,7 @@ type Effect string
 const (
 	Unaffected   Effect = "unaffected"
 	Affected     Effect = "affected"
-	Undetermined Effect = "undetermined" // a server's address was not found, or the directory has no server
+	Undetermined Effect = "undetermined" // the effect depends on the address of a server, and the address was not found
 )
 
 // The kinds of answers: one for each kind of provider, and one for unknown providers.
@@ -102,7 +104,7 @@ const maxMX = 3
 const webPort = 443
 
 // Ask answers a question. It returns ErrAddress if the mail address is invalid, and the errors of check.Checker.Ask except ErrResolve and
-// ErrFamily. If one of these two errors occurs for a server, the effect is Undetermined.
+// ErrFamily. If one of these two errors occurs for a server, the effect is Undetermined, unless the address of the server makes no difference.
 func (c *Checker) Ask(ctx context.Context, q Question) (*Answer, error) {
 	domain, err := domainOf(q.Address)
 	if err != nil {
@@ -189,11 +191,7 @@ func (c *Checker) relays() []string {
 			if !r.Relay {
 				continue
 			}
-			addr := p.Addr()
-			if next := addr.Next(); !p.IsSingleIP() && p.Contains(next) {
-				addr = next
-			}
-			out = append(out, addr.String())
+			out = append(out, inside(p).String())
 		}
 	}
 	return out
@@ -211,6 +209,9 @@ type asking struct {
 // all checks a port on several hosts. It returns Affected if any host is stopped, Unaffected if no host is stopped and at least one
 // passes, and Undetermined otherwise.
 func (s *asking) all(hosts []string, port uint16) Effect {
+	if len(hosts) == 0 {
+		return s.anywhere(port)
+	}
 	passed := false
 	for _, host := range hosts {
 		switch s.one(host, port) {
@@ -230,7 +231,9 @@ func (s *asking) one(host string, port uint16) Effect {
 	q := check.Question{Line: s.q.Line, From: s.q.From, Switch: s.q.Switch, At: s.q.At, Phase: s.q.Phase, To: host, Port: port}
 	answer, err := s.checker.Connections.Ask(s.ctx, q)
 	switch {
-	case errors.Is(err, check.ErrResolve) || errors.Is(err, check.ErrFamily):
+	case errors.Is(err, check.ErrResolve):
+		return s.anywhere(port)
+	case errors.Is(err, check.ErrFamily):
 		return Undetermined
 	case err != nil:
 		if s.err == nil {
@@ -240,12 +243,57 @@ func (s *asking) one(host string, port uint16) Effect {
 	case !answer.Outcome.Passes():
 		return Affected
 	}
-	for i := range answer.Results {
-		if n := answer.Results[i].Next; n != nil && !n.Outcome.Passes() && (s.next == nil || n.Since.Before(s.next.Since)) {
-			s.next = n
-		}
+	if n := stopping(answer); n != nil && (s.next == nil || n.Since.Before(s.next.Since)) {
+		s.next = n
 	}
 	return Unaffected
+}
+
+// stopping returns the first change that will stop a connection that passes now, or nil.
+func stopping(a *check.Answer) (first *check.LaterOutcome) {
+	for i := range a.Results {
+		if n := a.Results[i].Next; n != nil && !n.Outcome.Passes() && (first == nil || n.Since.Before(first.Since)) {
+			first = n
+		}
+	}
+	return first
+}
+
+// anywhere checks a port on a server whose address is not known. If the outcome is the same for a server in each remote class, it does not
+// depend on the address. The ISP's own relays are left out, because their addresses are known. anywhere returns Undetermined if the outcome
+// differs. The next change is the one after which the last class is stopped.
+func (s *asking) anywhere(port uint16) Effect {
+	var effect Effect
+	var last *check.LaterOutcome
+	all := true // every class has a change that stops it
+	for _, addr := range s.checker.servers() {
+		q := check.Question{Line: s.q.Line, From: s.q.From, Switch: s.q.Switch, At: s.q.At, Phase: s.q.Phase, To: addr.String(), Port: port}
+		answer, err := s.checker.Connections.Ask(s.ctx, q)
+		switch {
+		case errors.Is(err, check.ErrFamily): // the line has no address of this family
+			continue
+		case err != nil:
+			s.err = cmp.Or(s.err, err)
+			return Undetermined
+		}
+		e := Affected
+		if answer.Outcome.Passes() {
+			e = Unaffected
+		}
+		if effect != "" && e != effect {
+			return Undetermined
+		}
+		effect = e
+		n := stopping(answer)
+		all = all && n != nil
+		if n != nil && (last == nil || n.Since.After(last.Since)) {
+			last = n
+		}
+	}
+	if effect == Unaffected && all && last != nil && (s.next == nil || last.Since.Before(s.next.Since)) {
+		s.next = last
+	}
+	return cmp.Or(effect, Undetermined)
 }
 
 // settings returns the settings in the directory. If the directory has none, it returns the two ports that every provider should offer

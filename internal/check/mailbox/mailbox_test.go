@@ -94,8 +94,12 @@ func TestImpactTable(t *testing.T) {
 		{"2006-07-01", "taro@hosted.example", AnswerProvider, "microsoft-365", Unaffected, Unaffected, "mail.protection.outlook.com", "all-destinations"},
 		{"2006-12-01", "taro@company.example", AnswerUnknown, "", Affected, Affected, "", ""},
 		{"2006-12-01", "taro@日本語.example", AnswerUnknown, "", Affected, Affected, "", ""},
-		{"2006-12-01", "taro@nowhere.example", AnswerUnknown, "", Undetermined, Undetermined, "", ""},
-		{"2006-12-01", "taro@icloud.com", AnswerWebmail, "icloud", Undetermined, Undetermined, "", ""}, // the host of this provider is not found
+		// The servers of these mailboxes are not found. The answer is known where it is the same for every server.
+		{"2006-12-01", "taro@nowhere.example", AnswerUnknown, "", Affected, Affected, "", ""},
+		{"2006-07-01", "taro@nowhere.example", AnswerUnknown, "", Undetermined, Undetermined, "", ""}, // mobile carriers are stopped, others are not
+		{"2006-05-20", "taro@nowhere.example", AnswerUnknown, "", Unaffected, Unaffected, "", "all-destinations"},
+		{"2006-12-01", "taro@icloud.com", AnswerWebmail, "icloud", Unaffected, Affected, "", ""},
+		{"2006-07-01", "taro@icloud.com", AnswerWebmail, "icloud", Unaffected, Undetermined, "", ""},
 	} {
 		a, err := d.Ask(t.Context(), Question{Address: tc.address, Line: "adsl-home", At: day(tc.at)})
 		if err != nil {
