@@ -54,7 +54,7 @@ func newDoorLog(log *zap.Logger, r prometheus.Registerer, now func() time.Time) 
 // add counts and logs a refusal. The requested path becomes a metric label only if it is the path of a known call.
 func (x *doorLog) add(kind refusalKind, path, remote string, err error) {
 	procedure := path
-	verb, known := verbs[path]
+	verb, known := verbOf(path)
 	if !known {
 		procedure = "other"
 	}

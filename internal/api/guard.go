@@ -115,7 +115,7 @@ func caller(ctx context.Context) auth.Caller {
 // admit authenticates and authorises the caller of a procedure. It returns a *connect.Error if the caller is refused, and records a
 // refused change in the audit chain.
 func (g *guard) admit(ctx context.Context, procedure string, header http.Header) (context.Context, error) {
-	verb, known := verbs[procedure]
+	verb, known := verbOf(procedure)
 	if !known {
 		return ctx, connect.NewError(connect.CodePermissionDenied, fmt.Errorf("unknown procedure %s", procedure))
 	}

@@ -36,8 +36,9 @@ type Listening struct {
 	OnError func(error)
 }
 
-// Listen opens the listener. It returns ErrListen if the options are invalid or insecure, or the error of net.Listen.
-func Listen(o Listening) (net.Listener, error) {
+// Secure checks the options and returns the TLS configuration of the listener, or nil for plain text. It returns ErrListen if the options are
+// invalid or insecure.
+func (o Listening) Secure() (*tls.Config, error) {
 	host, _, err := net.SplitHostPort(o.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("%w: address %q: must be host:port, such as 127.0.0.1:2525", ErrListen, o.Addr)
@@ -54,15 +55,25 @@ func Listen(o Listening) (net.Listener, error) {
 		return nil, fmt.Errorf("%w: %s can be reached from other hosts, and without TLS tokens and intent can be read on the network: "+
 			"give a certificate and its key, listen on 127.0.0.1, or add --insecure", ErrListen, o.Addr)
 	}
-	var secure *tls.Config
+	if !secured {
+		return nil, nil
+	}
+	secure, err := tlsfiles.Server(tlsfiles.Files{CA: o.ClientCA, Cert: o.Cert, Key: o.Key, OnError: o.OnError}, o.RequireClientCert)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrListen, err)
+	}
+	return secure, nil
+}
+
+// Listen opens the listener. It returns ErrListen if the options are invalid or insecure, or the error of net.Listen.
+func Listen(o Listening) (net.Listener, error) {
+	secure, err := o.Secure()
+	if err != nil {
+		return nil, err
+	}
 	var authorities func() *x509.CertPool
-	if secured {
-		if o.ClientCA != "" {
-			if authorities, err = tlsfiles.Authorities(o.ClientCA); err != nil {
-				return nil, fmt.Errorf("%w: %w", ErrListen, err)
-			}
-		}
-		if secure, err = tlsfiles.Server(tlsfiles.Files{CA: o.ClientCA, Cert: o.Cert, Key: o.Key, OnError: o.OnError}, o.RequireClientCert); err != nil {
+	if o.ClientCA != "" {
+		if authorities, err = tlsfiles.Authorities(o.ClientCA); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrListen, err)
 		}
 	}

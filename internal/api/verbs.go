@@ -75,3 +75,24 @@ var verbs = map[string]Verb{
 	reflectV1Alpha: {Least: auth.Viewer, Within: readWithin},
 	healthCheck:    {Least: auth.None, Within: readWithin}, // probes have no credentials
 }
+
+// gnmiVerbs maps each procedure of the northbound gNMI to its Verb. Set changes nothing, but a caller that tries it without being admitted is
+// recorded as for other changes.
+var gnmiVerbs = map[string]Verb{
+	gnmiService + "Capabilities": {Least: auth.Viewer, Within: readWithin},
+	gnmiService + "Get":          {Least: auth.Viewer, Within: fleetWithin},
+	gnmiService + "Subscribe":    {Least: auth.Viewer},
+	gnmiService + "Set":          {Least: auth.Viewer, Name: "gnmi set", Within: readWithin},
+}
+
+// gnmiService is the path of the service gNMI, which comes before the names of its calls.
+const gnmiService = "/gnmi.gNMI/"
+
+// verbOf returns the Verb of a procedure of the API or of the northbound gNMI.
+func verbOf(procedure string) (Verb, bool) {
+	v, known := verbs[procedure]
+	if !known {
+		v, known = gnmiVerbs[procedure]
+	}
+	return v, known
+}

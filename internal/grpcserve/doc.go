@@ -1,5 +1,5 @@
-// Package grpcserve runs gRPC services in such a way that no caller can exhaust the resources of the process. The embedded switch and the agent
-// use it.
+// Package grpcserve runs gRPC services in such a way that no caller can exhaust the resources of the process. The embedded switch, the agent
+// and the controller's gNMI use it.
 //
 // It limits the number of connections and calls, the bytes and elements of a message, and the memory of all messages in progress. It checks
 // these limits before it allocates memory for a message. It answers keepalive pings at any rate, closes connections that have reached a certain

@@ -45,6 +45,10 @@ type Options struct {
 	Budget *Budget          // nil means that the server has its own budget
 	Now    func() time.Time // nil means time.Now
 	Logger *zap.Logger      // nil means no logging
+	// Admit authenticates a call by its header, before anything of its messages is read. The call gets the returned context, which must
+	// descend from the request's. The error is a gRPC status, and the caller's answer. Admit counts and logs refusals itself; nil admits
+	// every call.
+	Admit func(r *http.Request) (context.Context, error)
 	// GRPC contains further options, such as interceptors. Interceptors receive only messages that are within the limits.
 	GRPC []grpc.ServerOption
 }
@@ -57,6 +61,7 @@ type Server struct {
 	tls    *tls.Config
 	now    func() time.Time
 	log    *zap.Logger
+	admit  func(r *http.Request) (context.Context, error)
 	grpc   *grpc.Server
 	http   *http.Server
 	stats  counters
@@ -86,7 +91,7 @@ func New(o Options) (*Server, error) {
 	if err := o.Limits.complete(); err != nil {
 		return nil, err
 	}
-	s := &Server{name: o.Name, limits: o.Limits, budget: o.Budget, tls: o.TLS, now: o.Now, log: o.Logger, lasting: map[string]bool{}}
+	s := &Server{name: o.Name, limits: o.Limits, budget: o.Budget, tls: o.TLS, now: o.Now, log: o.Logger, admit: o.Admit, lasting: map[string]bool{}}
 	s.room = make(chan struct{}, s.limits.Connections)
 	if s.budget == nil {
 		s.budget = NewBudget(0)
@@ -216,6 +221,14 @@ func (s *Server) serveCall(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, c, errCalls(s.limits.Calls))
 		return
 	}
+	if s.admit != nil {
+		ctx, err := s.admit(r)
+		if err != nil {
+			answer(w, err)
+			return
+		}
+		r = r.WithContext(ctx)
+	}
 	clientStreams, lasts := s.lasting[r.URL.Path]
 	if lasts {
 		s.guard(c, r.TLS)
@@ -247,6 +260,11 @@ func (s *Server) leave(c *call) {
 // refuse answers a call with a status only ("Trailers-Only" in gRPC over HTTP/2).
 func (s *Server) refuse(w http.ResponseWriter, c *call, err error) {
 	s.refused(c, err)
+	answer(w, err)
+}
+
+// answer writes a status as the answer to a call whose messages are not read.
+func answer(w http.ResponseWriter, err error) {
 	st := status.Convert(err)
 	h := w.Header()
 	h.Set("Content-Type", "application/grpc")
