@@ -124,6 +124,21 @@ func (c *Compiler) RulesOf(phase string, drain bool) (map[pipeline.RuleID]Rule, 
 	return rules.meanings(c.numbers, drain), nil
 }
 
+// Meanings returns what Compile returns in Compiled.Rules, without the rest of the state. The map is read-only. Meanings does not validate
+// the switch. Its errors are those of Rules.
+func (c *Compiler) Meanings(switchName string, in policy.InForce) (map[pipeline.RuleID]Rule, error) {
+	sw, err := c.find(switchName, in)
+	if err != nil {
+		return nil, err
+	}
+	in = in.Plain()
+	rules, err := c.rules(in)
+	if err != nil {
+		return nil, fmt.Errorf("compile switch %q: %w", switchName, err)
+	}
+	return rules.meanings(c.numbers, drains(c.bundle.Policy, sw, in)), nil
+}
+
 func (c *Compiler) compile(sw *policy.Switch, in policy.InForce, now time.Time) (*Compiled, error) {
 	p := c.bundle.Policy
 	if err := policy.ValidateSwitch(p, sw); err != nil {

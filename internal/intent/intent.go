@@ -6,6 +6,7 @@ package intent
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -195,6 +196,19 @@ func (in *Intent) Rules(switchName string, phases policy.InForce) (compile.Rules
 		return in.broken.rules(switchName, phases)
 	}
 	return in.compiler.Rules(switchName, phases)
+}
+
+// Meanings returns the rules that a switch has with the given phases in force, ordered by id. It returns ErrBroken if the documents cannot be used,
+// and the errors of compile.Compiler.Meanings.
+func (in *Intent) Meanings(switchName string, phases policy.InForce) ([]compile.Rule, error) {
+	if err := in.Broken(); err != nil {
+		return nil, err
+	}
+	rules, err := in.compiler.Meanings(switchName, phases)
+	if err != nil {
+		return nil, err
+	}
+	return slices.SortedFunc(maps.Values(rules), func(a, b compile.Rule) int { return cmp.Compare(a.ID, b.ID) }), nil
 }
 
 // SameExemptions reports whether the same exemptions are in force at both times.

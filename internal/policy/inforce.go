@@ -43,6 +43,31 @@ func (in InForce) String() string {
 	return text
 }
 
+// ParseInForce returns the InForce whose String is text. It returns ErrUnknownPhase if text has no such form. It does not check whether a
+// policy has the names.
+func ParseInForce(text string) (InForce, error) {
+	phase, rest, more := strings.Cut(text, "; ") // names contain no blanks
+	in := InForce{Default: phase}
+	for more {
+		var of string
+		of, rest, more = strings.Cut(rest, "; ")
+		phase, groups, ok := strings.Cut(of, ": ")
+		if !ok || phase == "" || groups == "" {
+			return InForce{}, fmt.Errorf("%w in %q: must be a phase, and then PHASE: GROUP, ... for other phases", ErrUnknownPhase, text)
+		}
+		if in.Groups == nil {
+			in.Groups = make(map[string]string)
+		}
+		for group := range strings.SplitSeq(groups, ", ") {
+			in.Groups[group] = phase
+		}
+	}
+	if in.Default == "" || strings.ContainsAny(in.Default, " :") {
+		return InForce{}, fmt.Errorf("%w in %q: must be a phase, and then PHASE: GROUP, ... for other phases", ErrUnknownPhase, text)
+	}
+	return in, nil
+}
+
 // Plain returns in without the groups whose phase is the default, so that equivalent values compare as equal.
 func (in InForce) Plain() InForce {
 	groups := maps.Clone(in.Groups)
