@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -211,6 +212,18 @@ func (t *Tally) Read(only ...string) []Switch {
 	}
 	return all
 }
+
+// Raw returns the values that a switch reported last, with the status of their collection. It returns false for a switch that is not
+// collected here.
+func (t *Tally) Raw(name string) (*telemetry.Reading, telemetry.Status, bool) {
+	return t.collector.Raw(name)
+}
+
+// Status returns the status of a switch's collection. It returns false for a switch that is not collected here.
+func (t *Tally) Status(name string) (telemetry.Status, bool) { return t.collector.Status(name) }
+
+// Quiet is how old the newest values may be before they must not be served as present ones.
+func (t *Tally) Quiet() time.Duration { return t.collector.Quiet() }
 
 // Watch calls changed as telemetry.Collector.Watch does.
 func (t *Tally) Watch(name string, changed func()) (stop func(), ok bool) {

@@ -78,6 +78,9 @@ func (c Config) withDefaults() (Config, error) {
 // staleAfter is how long after the newest message the values are stale: two samples are overdue.
 func (c Config) staleAfter() time.Duration { return 5 * c.Interval / 2 }
 
+// quiet is the longest time without a message in a session: three samples, or Silence if that is longer.
+func (c Config) quiet() time.Duration { return max(3*c.Interval, c.Silence) }
+
 // A Collector keeps a subscription to each of its targets. Its methods may be called from several goroutines.
 type Collector struct {
 	cfg              Config
@@ -228,6 +231,30 @@ func (c *Collector) Read(name string) (*Reading, Status, bool) {
 	defer t.mu.Unlock()
 	return t.series.reading(), st, true
 }
+
+// Raw is like Read, but returns the values that the target reported last, instead of totals that never decrease. It leaves out the lines.
+func (c *Collector) Raw(name string) (*Reading, Status, bool) {
+	t := c.target(name)
+	if t == nil {
+		return nil, Status{}, false
+	}
+	st := t.status()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.series.raw(), st, true
+}
+
+// Status returns the status of a target. It returns false for a switch that is not a target.
+func (c *Collector) Status(name string) (Status, bool) {
+	t := c.target(name)
+	if t == nil {
+		return Status{}, false
+	}
+	return t.status(), true
+}
+
+// Quiet is the time without a message after which a session is probed, and after which values are too old to be served.
+func (c *Collector) Quiet() time.Duration { return c.cfg.quiet() }
 
 // Watch calls changed when the state of a target, the state of one of its interfaces, or the set of its counters changes, until the
 // returned function is called. It calls changed once at the start. changed must not block. Watch returns false for a switch that is not a

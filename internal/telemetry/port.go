@@ -114,6 +114,22 @@ func (p *port) each(do func(*cell)) {
 	}
 }
 
+// raw returns the values as the target reports them now.
+func (p *port) raw(entries *entryTable) Interface {
+	in := p.reading(entries)
+	in.ACL = in.ACL[:0]
+	for i := range p.counters {
+		in.Counters[i], in.Reported[i] = p.counters[i], p.known>>i&1 != 0
+	}
+	for _, a := range p.acl {
+		if a.known != 0 {
+			in.ACL = append(in.ACL, ACLCount{entries.key(a.entry), Count{a.packets, a.octets}})
+		}
+	}
+	sortACL(in.ACL)
+	return in
+}
+
 func (p *port) reading(entries *entryTable) Interface {
 	in := Interface{
 		Name: p.name, Port: p.number, IfIndex: p.index, Oper: p.oper, Admin: p.admin, LastChange: instant(p.lastChange),
@@ -127,8 +143,12 @@ func (p *port) reading(entries *entryTable) Interface {
 		e := p.entry(at)
 		in.ACL = append(in.ACL, ACLCount{entries.key(a.entry), e.count()})
 	}
-	slices.SortFunc(in.ACL, func(a, b ACLCount) int {
+	sortACL(in.ACL)
+	return in
+}
+
+func sortACL(list []ACLCount) {
+	slices.SortFunc(list, func(a, b ACLCount) int {
 		return cmp.Or(cmp.Compare(a.Set, b.Set), cmp.Compare(a.Type, b.Type), cmp.Compare(a.SequenceID, b.SequenceID))
 	})
-	return in
 }

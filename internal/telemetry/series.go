@@ -160,6 +160,24 @@ func (s *series) reject(describe func() string) {
 	s.rejected++
 }
 
+// raw returns a copy of the values as the target reports them now. Values that it no longer reports are left out.
+func (s *series) raw() *Reading {
+	r := &Reading{
+		Hostname: s.hostname, Software: s.software, Boot: instant(s.boot), Rejected: s.rejected, FirstRejected: s.first,
+		Interfaces: make([]Interface, 0, len(s.ports)),
+	}
+	for i := range s.ports {
+		r.Interfaces = append(r.Interfaces, s.ports[i].raw(s.entries))
+	}
+	slices.SortFunc(r.Interfaces, func(a, b Interface) int { return cmp.Compare(a.Name, b.Name) })
+	for _, k := range slices.SortedFunc(maps.Keys(s.legs), compareLegs) {
+		if l := s.legs[k]; l.packets.known || l.octets.known {
+			r.Legs = append(r.Legs, LegCount{k, Count{l.packets.raw, l.octets.raw}})
+		}
+	}
+	return r
+}
+
 // reading returns a copy of the values.
 func (s *series) reading() *Reading {
 	r := &Reading{

@@ -24,6 +24,9 @@ func subscriptions(o offer, interval, lines time.Duration) []*gpb.Subscription {
 		return steps(append([]string{"interfaces", "interface", "state"}, names...)...)
 	}
 	list := []*gpb.Subscription{sample(in("counters")), state(in("oper-status")), state(in("ifindex"))}
+	for _, leaf := range []string{"admin-status", "last-change"} {
+		list = append(list, state(in(leaf)))
+	}
 	if o.has("openconfig-p4rt") {
 		list = append(list, state(in("id")))
 	}

@@ -142,7 +142,7 @@ func (t *target) stream(ctx context.Context, client *Client, o offer) (synced bo
 	t.mu.Lock()
 	t.series.begin()
 	t.mu.Unlock()
-	quiet := max(3*t.c.cfg.Interval, t.c.cfg.Silence)
+	quiet := t.c.cfg.quiet()
 	var probing sync.WaitGroup
 	defer probing.Wait()
 	defer end(nil)
