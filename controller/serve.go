@@ -35,6 +35,7 @@ type serveOptions struct {
 	etcdTLS   tlsfiles.Files
 	listening api.Listening
 	advertise string
+	gnmi      controller.GNMI
 	access    string
 	anonymous string
 	audit     time.Duration
@@ -79,6 +80,9 @@ On SIGTERM or an interrupt, serve gives up its switches, which keep their state,
 	f.StringVar(&o.etcdTLS.Key, "etcd-key", "", "PEM file with the private key of --etcd-cert")
 	f.StringVar(&o.listening.Addr, "listen", client.DefaultServer, "address to serve the API on")
 	f.StringVar(&o.advertise, "advertise", "", "address that other controllers show for this one; by default --listen")
+	f.StringVar(&o.gnmi.Addr, "gnmi", "", "address to serve the counters of all switches on over gNMI, with the TLS files and roles of the API; empty means none")
+	f.StringVar(&o.gnmi.Advertise, "gnmi-advertise", "", "address at which other controllers forward gNMI calls to this one; by default --gnmi")
+	f.StringVar(&o.gnmi.CA, "gnmi-ca", "", "PEM file with the CA certificates that the gNMI certificates of other controllers are verified against; by default those of the system")
 	f.StringVar(&o.listening.Cert, "tls-cert", "", "PEM file with the server certificate; without it the API is plain text")
 	f.StringVar(&o.listening.Key, "tls-key", "", "PEM file with the private key of --tls-cert")
 	f.StringVar(&o.listening.ClientCA, "tls-client-ca", "", "PEM file with the CA certificates that client certificates are verified against")
@@ -110,6 +114,9 @@ On SIGTERM or an interrupt, serve gives up its switches, which keep their state,
 		}
 		if o.sample < minSample || o.sample > maxSample {
 			return fmt.Errorf("--sample-every %v: must be from %v to %v", o.sample, minSample, maxSample)
+		}
+		if o.gnmi.Addr == "" && o.gnmi.Advertise+o.gnmi.CA != "" {
+			return errors.New("--gnmi-advertise and --gnmi-ca require --gnmi")
 		}
 		return runServe(cmd.Context(), o, log)
 	}
@@ -165,7 +172,7 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	c, err := controller.Open(ctx, controller.Config{
 		Name: o.name, Store: config, Clock: clock.System(), Skew: o.skew, Listening: o.listening, Advertise: o.advertise, Auth: access,
 		MaxDocuments: int64(o.documents), AuditEvery: o.audit, Providers: directory, Recorder: records.Of, First: first, Logger: log,
-		Telemetry: telemetry.Config{Interval: o.sample},
+		Telemetry: telemetry.Config{Interval: o.sample}, GNMI: o.gnmi,
 	})
 	switch {
 	case errors.Is(err, clock.ErrBound):

@@ -120,6 +120,7 @@ var mayImport = map[string][]string{
 	"internal/store":      {},
 	"internal/telemetry":  {},
 	"internal/tally":      {"internal/intent", "internal/policy", "internal/telemetry", "internal/tlsfiles"},
+	"internal/northbound": {"internal/api", "internal/auth", "internal/fleet", "internal/intent", "internal/openconfig", "internal/policy", "internal/store", "internal/telemetry", "internal/tlsfiles"},
 	"internal/strict":     {},
 	"internal/policy":     {"internal/pipeline", "internal/strict"},
 	"internal/compile":    {"internal/pipeline", "internal/policy", "internal/strict"},
@@ -136,7 +137,8 @@ var mayImport = map[string][]string{
 	"internal/check/desk": {"internal/check"},
 	"internal/client":     {"internal/tlsfiles", "proto/op25b"},
 	"internal/controller": {
-		"internal/api", "internal/check", "internal/clock", "internal/fleet", "internal/intent", "internal/p4rt", "internal/plan", "internal/policy", "internal/store", "internal/strict", "internal/tally", "internal/telemetry",
+		"internal/api", "internal/check", "internal/clock", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/northbound", "internal/openconfig", "internal/p4rt", "internal/plan", "internal/policy", "internal/store", "internal/strict", "internal/tally",
+		"internal/telemetry", "internal/tlsfiles", "p4src",
 	},
 	"internal/view":       {"proto/op25b"},
 	"internal/view/prose": {},

@@ -42,6 +42,8 @@ type Config struct {
 	Listening api.Listening
 	Advertise string
 	Auth      api.Auth
+	// GNMI configures the northbound gNMI.
+	GNMI GNMI
 	// MaxDocuments is the limit on the total size of the documents in one request, in bytes.
 	MaxDocuments int64
 	AuditEvery   time.Duration
@@ -66,6 +68,7 @@ type Controller struct {
 	book     *intent.Book
 	store    *store.Store
 	listener net.Listener
+	gnmi     *gnmiServer // nil if the northbound gNMI is not served
 	metrics  *prometheus.Registry
 }
 
@@ -82,9 +85,12 @@ func Open(ctx context.Context, cfg Config) (_ *Controller, err error) {
 	if c.listener, err = api.Listen(cfg.Listening); err != nil {
 		return nil, err
 	}
+	if c.gnmi, err = listenGNMI(cfg); err != nil {
+		return nil, errors.Join(err, c.listener.Close())
+	}
 	cfg.Store.Logger = c.log
 	if c.store, err = store.Open(ctx, cfg.Store); err != nil {
-		return nil, errors.Join(err, c.listener.Close())
+		return nil, errors.Join(err, c.listener.Close(), c.gnmi.Close())
 	}
 	c.book = intent.NewBookOf(c.store, c.clock)
 	return c, nil
@@ -93,12 +99,21 @@ func Open(ctx context.Context, cfg Config) (_ *Controller, err error) {
 // Addr returns the address on which the API listens.
 func (c *Controller) Addr() net.Addr { return c.listener.Addr() }
 
+// GNMIAddr returns the address on which the northbound gNMI listens, or nil if it is not served.
+func (c *Controller) GNMIAddr() net.Addr {
+	if c.gnmi == nil {
+		return nil
+	}
+	return c.gnmi.listener.Addr()
+}
+
 // Book returns the book that contains the revisions of the intent.
 func (c *Controller) Book() *intent.Book { return c.book }
 
 // Close closes the listener and the store. It must be called after Run has returned.
 func (c *Controller) Close() error {
-	_ = c.listener.Close() // Run may have closed the listener already
+	_ = c.listener.Close() // Run may have closed the listeners already
+	_ = c.gnmi.Close()
 	return c.store.Close()
 }
 
@@ -110,7 +125,11 @@ func (c *Controller) Run(parent context.Context) error {
 	if err := c.start(ctx, work); err != nil {
 		work.Go(func() error { return err }) // the error cancels ctx, which ends store.Run
 	} else {
-		c.log.Info("controller up", zap.String("name", c.cfg.Name), zap.Stringer("listen", c.Addr()), zap.Strings("store", c.store.Endpoints()))
+		fields := []zap.Field{zap.String("name", c.cfg.Name), zap.Stringer("listen", c.Addr()), zap.Strings("store", c.store.Endpoints())}
+		if addr := c.GNMIAddr(); addr != nil {
+			fields = append(fields, zap.Stringer("gnmi", addr))
+		}
+		c.log.Info("controller up", fields...)
 	}
 	err := work.Wait()
 	if failure := c.store.Failure(); failure != nil {
@@ -140,8 +159,12 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	if advertise == "" {
 		advertise = c.Addr().String()
 	}
+	addrs := fleet.Addresses{API: advertise}
+	if c.gnmi != nil {
+		addrs.GNMI, addrs.GNMIPlain = c.gnmi.advertise(), c.gnmi.tls == nil
+	}
 	switches := fleet.Config{
-		Name: c.cfg.Name, Addr: advertise, Clock: c.clock, Store: c.store, Book: c.book, Logger: c.log, AuditEvery: c.cfg.AuditEvery,
+		Name: c.cfg.Name, Addr: addrs, Clock: c.clock, Store: c.store, Book: c.book, Logger: c.log, AuditEvery: c.cfg.AuditEvery,
 		Metrics: fleet.NewMetrics(c.metrics), Recorder: c.cfg.Recorder,
 	}
 	counters, err := tally.New(tally.Config{Telemetry: c.cfg.Telemetry, Book: c.book, Logger: c.log})
@@ -150,6 +173,15 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	}
 	c.metrics.MustRegister(counters.Collector())
 	switches.OnStatus = func(st fleet.Status) { counters.Follow(st.Switch, st.Ownership == fleet.Owned, st.Running, st.InForce) }
+	if c.gnmi != nil {
+		north, err := c.gnmi.service(c, handler, counters)
+		if err != nil {
+			return err
+		}
+		collect := switches.OnStatus
+		switches.OnStatus = func(st fleet.Status) { collect(st); north.Follow(st) }
+		work.Go(func() error { return c.gnmi.serve(ctx, north) })
+	}
 	later := false
 	if c.cfg.First != nil { // if the store is ready, store the first documents before any caller is served
 		err := c.applyFirst(ctx)

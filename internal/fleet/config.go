@@ -49,8 +49,8 @@ const (
 type Config struct {
 	// Name is the name of the controller. It must be unique among the controllers of the cluster.
 	Name string
-	// Addr is the controller's northbound address. It is published to the other controllers.
-	Addr  string
+	// Addr has the controller's northbound addresses. They are published to the other controllers.
+	Addr  Addresses
 	Store *store.Store
 	Book  *intent.Book
 	// Logger is the logger of the controller; nil means no logging.

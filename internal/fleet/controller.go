@@ -164,7 +164,7 @@ func (c *controller) why(r Reason) string {
 // join makes the controller a member as soon as the store has a quorum and room.
 func join(ctx context.Context, c Config, log *zap.Logger) (*store.Presence, error) {
 	for {
-		p, err := c.Store.Join(ctx, c.Name, c.Addr)
+		p, err := c.Store.Join(ctx, c.Name, c.Addr.String())
 		if err == nil || !takesNothing(err) || ctx.Err() != nil {
 			return p, err
 		}

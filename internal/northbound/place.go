@@ -1,0 +1,119 @@
+package northbound
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"op25b/internal/fleet"
+	"op25b/internal/openconfig"
+)
+
+// targets are the switches of the inventory.
+type targets struct{ s *Service }
+
+var _ openconfig.Targets = targets{}
+
+// Source returns the Source of a switch that this controller owns and whose counters are current.
+func (t targets) Source(_ context.Context, target string) (openconfig.Source, error) {
+	if _, err := t.s.where(target); err != nil {
+		return nil, err
+	}
+	st, there := t.s.cfg.Counters.Status(target)
+	if err := notCurrent(st, there); err != nil {
+		return nil, err
+	}
+	return source{t.s, target}, nil
+}
+
+// Names returns the names of the switches in the inventory.
+func (t targets) Names(context.Context) []string {
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	if t.s.intent == nil {
+		return nil
+	}
+	var names []string
+	for i := range t.s.intent.Bundle.Inventory.Switches {
+		names = append(names, t.s.intent.Bundle.Inventory.Switches[i].Name)
+	}
+	return slices.Clip(names)
+}
+
+// A where is the controller that serves a switch.
+type where struct {
+	owner string // empty if it is this controller
+	addrs fleet.Addresses
+}
+
+// where returns the controller that serves a switch. It returns openconfig.ErrNoTarget or ErrNoOwner.
+func (s *Service) where(name string) (where, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.intent == nil {
+		return where{}, fmt.Errorf("%w: this controller has not read an inventory yet: try again, or apply one", ErrNoOwner)
+	}
+	if _, there := s.intent.Bundle.Inventory.Switch(name); !there {
+		return where{}, openconfig.ErrNoTarget
+	}
+	if s.switches[name] != nil {
+		return where{}, nil
+	}
+	h, owned := s.owners[name]
+	addrs, present := s.members[h.Holder]
+	switch {
+	case !owned:
+		return where{}, fmt.Errorf("%w: it has no owner yet: try again in a few seconds", ErrNoOwner)
+	case h.Holder == s.cfg.Name:
+		return where{}, fmt.Errorf("%w: %s takes it over or gives it up at the moment: try again in a few seconds", ErrNoOwner, h.Holder)
+	case !present || !h.Alive:
+		return where{}, fmt.Errorf("%w: its owner %s has ended; another controller takes it over within seconds: try again", ErrNoOwner, h.Holder)
+	case addrs.GNMI == "":
+		return where{}, fmt.Errorf("%w: its owner %s serves no gNMI: start that controller with --gnmi", ErrNoOwner, h.Holder)
+	}
+	return where{h.Holder, addrs}, nil
+}
+
+// settleWithin is how long a stream that has lost its owner waits for the next one, so that its last message names that owner.
+const settleWithin = 3 * time.Second
+
+// awaitMove waits until a switch is no longer served where it was, and returns the reason as a gRPC status. It returns nil when ctx ends
+// first.
+func (s *Service) awaitMove(ctx context.Context, name string, was where) error {
+	var late <-chan time.Time // set while the switch has no owner
+	over := false
+	for {
+		s.mu.Lock()
+		moved := s.moved
+		s.mu.Unlock()
+		now, err := s.where(name)
+		switch {
+		case errors.Is(err, openconfig.ErrNoTarget):
+			return status.Errorf(codes.NotFound, "%s is no longer in the inventory", name)
+		case err != nil && over:
+			return status.Errorf(codes.Unavailable, "%s: %v", name, err)
+		case err != nil && late == nil:
+			timer := time.NewTimer(settleWithin)
+			defer timer.Stop()
+			late = timer.C
+		case err == nil && now == was:
+			late = nil // the same owner is back
+		case err == nil && now.owner == "":
+			return status.Errorf(codes.Unavailable, "%s is now owned by %s, which serves this stream, subscribe again", name, s.cfg.Name)
+		case err == nil:
+			return status.Errorf(codes.Unavailable, "%s is now owned by %s at %s, subscribe again", name, now.owner, now.addrs.GNMI)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-late:
+			over = true
+		case <-moved:
+		}
+	}
+}

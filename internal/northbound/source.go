@@ -1,0 +1,194 @@
+package northbound
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"op25b/internal/openconfig"
+	"op25b/internal/policy"
+	"op25b/internal/telemetry"
+)
+
+// A source serves the counters of one switch.
+type source struct {
+	s    *Service
+	name string
+}
+
+var _ openconfig.Source = source{}
+
+// recheck is how often a Snapshot that waits for current values looks again. The collector reports no resumption of overdue samples.
+const recheck = 500 * time.Millisecond
+
+// Snapshot returns the values that the switch reported last. While they are not current, it waits for new ones, because old values must not
+// be served as if they were new. It returns ErrNotCurrent when the newest values are older than Counters.Quiet.
+func (src source) Snapshot(ctx context.Context, parts openconfig.Parts) (*openconfig.State, error) {
+	for {
+		reading, st, there := src.s.cfg.Counters.Raw(src.name)
+		err := notCurrent(st, there)
+		if err == nil {
+			return src.state(reading, parts), nil
+		}
+		if !there || time.Since(st.Updated) > src.s.cfg.Counters.Quiet() {
+			return nil, err
+		}
+		timer := time.NewTimer(recheck)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, ctx.Err()
+		case <-timer.C:
+		}
+	}
+}
+
+// notCurrent returns an error with the state, its reason and the age of the values, or nil if the values are current.
+func notCurrent(st telemetry.Status, there bool) error {
+	if !there {
+		return fmt.Errorf("%w: their collection has not begun: try again in a few seconds", ErrNotCurrent)
+	}
+	if st.State == telemetry.Synced {
+		return nil
+	}
+	text := st.State.String()
+	if st.Reason != telemetry.ReasonNone {
+		text += " (" + st.Reason.String() + ")"
+	}
+	age := "no value has arrived yet"
+	if !st.Updated.IsZero() {
+		age = fmt.Sprintf("its newest value is %v old", time.Since(st.Updated).Round(time.Second))
+	}
+	err := fmt.Errorf("%w: the gNMI subscription to %s is %s since %s, and %s", ErrNotCurrent, st.Addr, text, st.Since.UTC().Format(time.RFC3339), age)
+	if st.Err != nil {
+		err = fmt.Errorf("%w: %v", err, st.Err)
+	}
+	return err
+}
+
+// Watch calls changed when an interface, its state, the set of counters, a rule or the phases in force may have changed.
+func (src source) Watch(ctx context.Context, changed func()) error {
+	s := src.s
+	stop, there := s.cfg.Counters.Watch(src.name, changed)
+	if !there {
+		return notCurrent(telemetry.Status{}, false)
+	}
+	defer stop()
+	s.mu.Lock()
+	d := s.switches[src.name]
+	if d != nil {
+		d.watchers[&changed] = struct{}{}
+	}
+	s.mu.Unlock()
+	if d == nil {
+		return fmt.Errorf("%w: this controller has just given it up", ErrNoOwner)
+	}
+	<-ctx.Done()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(d.watchers, &changed)
+	return nil
+}
+
+// state converts a reading. It leaves out the lines of the switch: their counters are personal data.
+func (src source) state(r *telemetry.Reading, parts openconfig.Parts) *openconfig.State {
+	st := &openconfig.State{ACLSet: src.s.cfg.ACLSet, Rules: src.rules()}
+	if r.Hostname != "" || r.Software != "" || !r.Boot.IsZero() {
+		st.System = &openconfig.System{Hostname: r.Hostname, SoftwareVersion: r.Software, BootTime: r.Boot}
+	}
+	for i := range r.Interfaces {
+		st.Interfaces = append(st.Interfaces, interfaceOf(&r.Interfaces[i], st.ACLSet, parts))
+	}
+	if parts&openconfig.PartLegs != 0 {
+		st.Legs = legsOf(r.Legs)
+	}
+	return st
+}
+
+func interfaceOf(in *telemetry.Interface, set string, parts openconfig.Parts) openconfig.Interface {
+	out := openconfig.Interface{
+		Name: in.Name, Port: in.Port, IfIndex: in.IfIndex, LastChange: in.LastChange,
+		Oper: openconfig.OperStatus(in.Oper), Admin: openconfig.AdminStatus(in.Admin),
+	}
+	if !slices.Contains(in.Reported[:telemetry.Transitions], false) { // a counter that the switch does not report must not be served as 0
+		c := &in.Counters
+		out.Counters = &openconfig.InterfaceCounters{
+			InPkts: c[telemetry.InPkts], InOctets: c[telemetry.InOctets], InDiscards: c[telemetry.InDiscards], InErrors: c[telemetry.InErrors],
+			OutPkts: c[telemetry.OutPkts], OutOctets: c[telemetry.OutOctets], OutDiscards: c[telemetry.OutDiscards], OutErrors: c[telemetry.OutErrors],
+		}
+	}
+	if in.Reported[telemetry.Transitions] {
+		out.Transitions = &in.Counters[telemetry.Transitions]
+	}
+	if parts&openconfig.PartACL == 0 {
+		return out
+	}
+	for _, e := range in.ACL {
+		if e.Set == set {
+			out.ACL = append(out.ACL, openconfig.ACLEntry{SequenceID: e.SequenceID, MatchedPackets: e.Packets, MatchedOctets: e.Octets})
+		}
+	}
+	return out
+}
+
+// legsOf converts the counts by leg. It leaves out legs that the module op25b-filter does not have.
+func legsOf(counts []telemetry.LegCount) []openconfig.LegEntry {
+	var all []openconfig.LegEntry
+	for _, c := range counts {
+		for leg := openconfig.LegAny; leg <= openconfig.LegUpSrc; leg++ {
+			if leg.String() == c.Leg {
+				all = append(all, openconfig.LegEntry{
+					Epoch: c.Epoch, Leg: leg, SequenceID: c.Rule, Matched: openconfig.Tally{Packets: c.Packets, Octets: c.Octets},
+				})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b openconfig.LegEntry) int {
+		return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.Leg, b.Leg), cmp.Compare(a.SequenceID, b.SequenceID))
+	})
+	return all
+}
+
+// rules returns the rules in force on the switch. They are empty while it is not known which phases are in force.
+func (src source) rules() []openconfig.Rule {
+	s := src.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.switches[src.name]
+	if d == nil || s.intent == nil || d.phases == "" {
+		return nil
+	}
+	if d.ruledBy == s.intent {
+		return d.rules
+	}
+	d.rules, d.ruledBy = nil, s.intent
+	phases, err := policy.ParseInForce(d.phases)
+	if err != nil {
+		return nil
+	}
+	meanings, err := s.intent.Meanings(src.name, phases)
+	if err != nil {
+		return nil // the documents no longer have the phase, and the switch is about to leave it
+	}
+	for _, m := range meanings {
+		action, does := actionOf(m.Action)
+		d.rules = append(d.rules, openconfig.Rule{SequenceID: uint32(m.ID), Description: fmt.Sprintf("%s (%s): %s", m.Name, does, m.Text), Action: action})
+	}
+	return d.rules
+}
+
+// actionOf returns the action of an ACL entry, and the policy's word for it. openconfig-acl has neither monitor nor limit, whose packets pass,
+// at least in part.
+func actionOf(a policy.Action) (action openconfig.Action, does string) {
+	switch a {
+	case policy.Drop:
+		action = openconfig.ActionDrop
+	case policy.Reject:
+		action = openconfig.ActionReject
+	default:
+		action = openconfig.ActionAccept
+	}
+	return action, string(a)
+}
