@@ -26,6 +26,7 @@ import (
 	"op25b/internal/strict"
 	"op25b/internal/telemetry"
 	"op25b/internal/tlsfiles"
+	"op25b/internal/tlsfiles/expiry"
 )
 
 type serveOptions struct {
@@ -154,6 +155,8 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	if err != nil {
 		return err
 	}
+	certificates := expiry.New()
+	o.etcdTLS.Ends = certificates.Of(expiry.Etcd, "")
 	config, err := o.store(log)
 	if err != nil {
 		return err
@@ -172,7 +175,7 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	c, err := controller.Open(ctx, controller.Config{
 		Name: o.name, Store: config, Clock: clock.System(), Skew: o.skew, Listening: o.listening, Advertise: o.advertise, Auth: access,
 		MaxDocuments: int64(o.documents), AuditEvery: o.audit, Providers: directory, Recorder: records.Of, First: first, Logger: log,
-		Telemetry: telemetry.Config{Interval: o.sample}, GNMI: o.gnmi,
+		Telemetry: telemetry.Config{Interval: o.sample}, GNMI: o.gnmi, Certificates: certificates,
 	})
 	switch {
 	case errors.Is(err, clock.ErrBound):

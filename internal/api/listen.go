@@ -34,6 +34,8 @@ type Listening struct {
 	Insecure bool
 	// OnError, if not nil, is called when a changed file cannot be used.
 	OnError func(error)
+	// Ends, if not nil, provides the times at which the certificates of the listener end.
+	Ends *tlsfiles.Ends
 }
 
 // Secure checks the options and returns the TLS configuration of the listener, or nil for plain text. It returns ErrListen if the options are
@@ -58,7 +60,7 @@ func (o Listening) Secure() (*tls.Config, error) {
 	if !secured {
 		return nil, nil
 	}
-	secure, err := tlsfiles.Server(tlsfiles.Files{CA: o.ClientCA, Cert: o.Cert, Key: o.Key, OnError: o.OnError}, o.RequireClientCert)
+	secure, err := tlsfiles.Server(tlsfiles.Files{CA: o.ClientCA, Cert: o.Cert, Key: o.Key, OnError: o.OnError, Ends: o.Ends}, o.RequireClientCert)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrListen, err)
 	}

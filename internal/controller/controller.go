@@ -26,6 +26,7 @@ import (
 	"op25b/internal/strict"
 	"op25b/internal/tally"
 	"op25b/internal/telemetry"
+	"op25b/internal/tlsfiles/expiry"
 )
 
 // A Config configures a controller. If a field is zero, the package that uses the field applies its default.
@@ -47,6 +48,9 @@ type Config struct {
 	// MaxDocuments is the limit on the total size of the documents in one request, in bytes.
 	MaxDocuments int64
 	AuditEvery   time.Duration
+	// Certificates exports when the certificates of the controller and its switches end. The caller may have added the certificates of
+	// Store. If it is nil, the controller creates one.
+	Certificates *expiry.Certificates
 	// Telemetry configures the collection of counters over gNMI.
 	Telemetry telemetry.Config
 	// Providers is the directory of mail providers. If it is nil, all providers are unknown.
@@ -78,6 +82,10 @@ func Open(ctx context.Context, cfg Config) (_ *Controller, err error) {
 	if c.log == nil {
 		c.log = zap.NewNop()
 	}
+	if c.cfg.Certificates == nil {
+		c.cfg.Certificates = expiry.New()
+	}
+	cfg.Listening.Ends = c.cfg.Certificates.Of(expiry.API, "")
 	c.clock, err = clock.New(clock.Config{Source: cfg.Clock, Bound: cfg.Skew, Logger: c.log, Metrics: clock.NewMetrics(c.metrics)})
 	if err != nil {
 		return nil, err
@@ -148,7 +156,7 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	if err != nil {
 		return err
 	}
-	c.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), c.store.Collector())
+	c.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), c.store.Collector(), c.cfg.Certificates)
 	handler := api.New(api.Deps{
 		MaxFiles: c.cfg.MaxDocuments,
 		Name:     c.cfg.Name, Clock: c.clock, Store: c.store, Book: c.book, Switches: api.FleetSwitches(c.store, c.cfg.Name), Plan: planner,
@@ -165,9 +173,9 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	}
 	switches := fleet.Config{
 		Name: c.cfg.Name, Addr: addrs, Clock: c.clock, Store: c.store, Book: c.book, Logger: c.log, AuditEvery: c.cfg.AuditEvery,
-		Metrics: fleet.NewMetrics(c.metrics), Recorder: c.cfg.Recorder,
+		Metrics: fleet.NewMetrics(c.metrics), Recorder: c.cfg.Recorder, Certificates: c.cfg.Certificates,
 	}
-	counters, err := tally.New(tally.Config{Telemetry: c.cfg.Telemetry, Book: c.book, Logger: c.log})
+	counters, err := tally.New(tally.Config{Telemetry: c.cfg.Telemetry, Book: c.book, Certificates: c.cfg.Certificates, Logger: c.log})
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"op25b/internal/policy"
 	"op25b/internal/store"
 	"op25b/internal/tlsfiles"
+	"op25b/internal/tlsfiles/expiry"
 )
 
 // switchKind is the kind under which the store keeps ownerships of switches.
@@ -163,6 +164,7 @@ func (s *assignment) runOwned(ctx context.Context, own *store.Ownership) {
 	w.run(working)
 	end(nil)
 	watch.Wait()
+	s.c.Certificates.Remove(expiry.P4Runtime, s.name)
 	if !own.Held() {
 		s.mu.Lock()
 		s.own = nil
@@ -266,12 +268,10 @@ type device struct {
 
 func deviceOf(sw *policy.Switch) device { return device{sw.P4Runtime, uint64(sw.DeviceID), sw.TLS} }
 
-func (d device) tlsConfig(log *zap.Logger) (*tls.Config, error) {
-	if !d.tls.Used() {
-		return nil, nil
-	}
+// tlsConfig returns the TLS configuration of a session with a device that uses TLS.
+func (d device) tlsConfig(log *zap.Logger, ends *tlsfiles.Ends) (*tls.Config, error) {
 	cfg, err := tlsfiles.Client(tlsfiles.Files{
-		CA: d.tls.CA, Cert: d.tls.Cert, Key: d.tls.Key, ServerName: d.tls.ServerName,
+		CA: d.tls.CA, Cert: d.tls.Cert, Key: d.tls.Key, ServerName: d.tls.ServerName, Ends: ends,
 		OnError: func(err error) {
 			log.Warn("certificates changed and cannot be used", zap.String("addr", d.addr), zap.Error(err))
 		},

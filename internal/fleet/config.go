@@ -13,6 +13,7 @@ import (
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/store"
+	"op25b/internal/tlsfiles/expiry"
 )
 
 // ErrConfig is returned by Run if the Config is invalid.
@@ -74,6 +75,8 @@ type Config struct {
 	Settle time.Duration
 	// Metrics counts the controller's switches; nil means no metrics.
 	Metrics *Metrics
+	// Certificates exports when the certificates of the P4Runtime connections end; nil means that it is not exported.
+	Certificates *expiry.Certificates
 	// OnStatus, if not nil, is called with every change of the status of a switch that is assigned to this controller. This includes
 	// changes to Waiting and Lost, which are not stored. The calls come from several goroutines, but the calls for one switch are in
 	// order. OnStatus must not block for long.

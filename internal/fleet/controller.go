@@ -16,6 +16,7 @@ import (
 	"op25b/internal/intent"
 	"op25b/internal/p4rt"
 	"op25b/internal/store"
+	"op25b/internal/tlsfiles/expiry"
 )
 
 // Run keeps the switches that are assigned to this controller converged until ctx ends. Then the controller leaves the members, so that
@@ -318,13 +319,18 @@ func (c *controller) assign() {
 	}
 }
 
-// session returns the configuration of a session with a device.
-func (c *controller) session(d device, id p4rt.ElectionID, onStatus func(p4rt.SessionStatus)) (p4rt.KeepConfig, error) {
+// session returns the configuration of a session with the device of a switch.
+func (c *controller) session(switchName string, d device, id p4rt.ElectionID, onStatus func(p4rt.SessionStatus)) (p4rt.KeepConfig, error) {
 	cfg := c.Session
 	cfg.Addr, cfg.DeviceID = d.addr, d.id
 	cfg.ElectionID = id
 	cfg.OnStatus = onStatus
+	if !d.tls.Used() {
+		c.Certificates.Remove(expiry.P4Runtime, switchName)
+		cfg.TLS = nil
+		return cfg, nil
+	}
 	var err error
-	cfg.TLS, err = d.tlsConfig(c.log)
+	cfg.TLS, err = d.tlsConfig(c.log, c.Certificates.Of(expiry.P4Runtime, switchName))
 	return cfg, err
 }

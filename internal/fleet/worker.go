@@ -103,7 +103,7 @@ func (w *worker) session(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	d := deviceOf(sw)
-	cfg, err := w.c.session(d, w.id, func(s p4rt.SessionStatus) {
+	cfg, err := w.c.session(w.name, d, w.id, func(s p4rt.SessionStatus) {
 		w.onSession(s)
 		if outranked(s) {
 			end(errOutranked)

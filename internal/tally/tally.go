@@ -16,12 +16,15 @@ import (
 
 	"op25b/internal/intent"
 	"op25b/internal/telemetry"
+	"op25b/internal/tlsfiles/expiry"
 )
 
 // A Config configures a Tally.
 type Config struct {
 	Telemetry telemetry.Config
 	Book      *intent.Book
+	// Certificates exports when the certificates of the gNMI connections end; nil means that it is not exported.
+	Certificates *expiry.Certificates
 	// Logger may be nil.
 	Logger *zap.Logger
 }
@@ -97,6 +100,7 @@ func (t *Tally) Follow(name string, owned bool, epoch uint8, phases string) {
 	switch {
 	case !owned && d != nil:
 		delete(t.switches, name)
+		t.cfg.Certificates.Remove(expiry.GNMI, name)
 		t.retargetLocked()
 		return
 	case !owned:

@@ -9,16 +9,20 @@ import (
 	"op25b/internal/policy"
 	"op25b/internal/telemetry"
 	"op25b/internal/tlsfiles"
+	"op25b/internal/tlsfiles/expiry"
 )
 
 // target returns the gNMI target of a switch. gNMI uses the TLS files of the switch's P4Runtime connection.
 func (t *Tally) target(sw *policy.Switch) telemetry.Target {
 	target := telemetry.Target{Switch: sw.Name, Addr: sw.GNMI, Key: fmt.Sprint(sw.TLS)}
 	if !sw.TLS.Used() {
+		t.cfg.Certificates.Remove(expiry.GNMI, sw.Name)
 		return target
 	}
+	ends := t.cfg.Certificates.Of(expiry.GNMI, sw.Name)
+	target.Key += fmt.Sprintf(" %p", ends) // a switch that was lost and taken back has new ends, which only a new connection provides
 	files := tlsfiles.Files{
-		CA: sw.TLS.CA, Cert: sw.TLS.Cert, Key: sw.TLS.Key, ServerName: sw.TLS.ServerName,
+		CA: sw.TLS.CA, Cert: sw.TLS.Cert, Key: sw.TLS.Key, ServerName: sw.TLS.ServerName, Ends: ends,
 		OnError: func(err error) {
 			t.log.Warn("certificates changed and cannot be used", zap.String("gnmi", sw.GNMI), zap.Error(err))
 		},

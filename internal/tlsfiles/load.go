@@ -7,48 +7,65 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 )
 
+// An identity is the content of the files Cert and Key. cert is nil if there are no files. end is the time at which the first certificate
+// of the chain ends.
+type identity struct {
+	cert *tls.Certificate
+	end  time.Time
+}
+
+// authorities is the content of the file CA. pool is nil if there is no file.
+type authorities struct {
+	pool *x509.CertPool
+	ends []time.Time // when each CA certificate ends, earliest first
+}
+
 // pair reads the files Cert and Key.
-func (f Files) pair() (*reloaded[*tls.Certificate], error) {
+func (f Files) pair() (*reloaded[identity], error) {
 	switch {
 	case f.Cert == "" && f.Key == "":
-		return none[*tls.Certificate](), nil
+		return none[identity](), nil
 	case f.Key == "":
 		return nil, fmt.Errorf("%w: certificate %s: its key is not given", ErrFiles, f.Cert)
 	case f.Cert == "":
 		return nil, fmt.Errorf("%w: key %s: its certificate is not given", ErrFiles, f.Key)
 	}
-	return watch(f.OnError, []file{{"certificate", f.Cert}, {"key", f.Key}}, func(pem [][]byte) (*tls.Certificate, error) {
+	return watch(f.OnError, []file{{"certificate", f.Cert}, {"key", f.Key}}, func(pem [][]byte) (identity, error) {
 		leaf, err := firstCertificate(pem[0])
 		if err != nil {
-			return nil, fmt.Errorf("certificate %s: %w", f.Cert, err)
+			return identity{}, fmt.Errorf("certificate %s: %w", f.Cert, err)
 		}
 		cert, err := tls.X509KeyPair(pem[0], pem[1])
 		if err != nil {
-			return nil, fmt.Errorf("certificate %s with key %s: %w", f.Cert, f.Key, err)
+			return identity{}, fmt.Errorf("certificate %s with key %s: %w", f.Cert, f.Key, err)
 		}
 		if time.Now().After(leaf.NotAfter) {
-			return nil, fmt.Errorf("certificate %s: expired at %s", f.Cert, leaf.NotAfter.UTC().Format(time.RFC3339))
+			return identity{}, fmt.Errorf("certificate %s: expired at %s", f.Cert, leaf.NotAfter.UTC().Format(time.RFC3339))
 		}
-		return &cert, nil
+		return identity{&cert, certificates(pem[0])[0].NotAfter}, nil
 	})
 }
 
 // authorities reads the file CA. In error messages, whose precedes the word "authority".
-func (f Files) authorities(whose string) (*reloaded[*x509.CertPool], error) {
+func (f Files) authorities(whose string) (*reloaded[authorities], error) {
 	if f.CA == "" {
-		return none[*x509.CertPool](), nil
+		return none[authorities](), nil
 	}
 	what := whose + "authority"
-	return watch(f.OnError, []file{{what, f.CA}}, func(pem [][]byte) (*x509.CertPool, error) {
+	return watch(f.OnError, []file{{what, f.CA}}, func(pem [][]byte) (authorities, error) {
 		if _, err := firstCertificate(pem[0]); err != nil {
-			return nil, fmt.Errorf("%s %s: %w", what, f.CA, err)
+			return authorities{}, fmt.Errorf("%s %s: %w", what, f.CA, err)
 		}
-		pool := x509.NewCertPool()
-		pool.AppendCertsFromPEM(pem[0])
-		return pool, nil
+		a := authorities{pool: x509.NewCertPool()}
+		for _, c := range certificates(pem[0]) {
+			a.pool.AddCert(c)
+			a.ends = append(a.ends, c.NotAfter)
+		}
+		return a, nil
 	})
 }
 
@@ -64,6 +81,26 @@ func firstCertificate(data []byte) (*x509.Certificate, error) {
 			return x509.ParseCertificate(block.Bytes)
 		}
 	}
+}
+
+// certificates returns the certificates in a PEM file, in the order in which they end. As in crypto/x509, blocks that cannot be parsed
+// are left out.
+func certificates(data []byte) []*x509.Certificate {
+	var all []*x509.Certificate
+	for {
+		var block *pem.Block
+		if block, data = pem.Decode(data); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" || len(block.Headers) != 0 {
+			continue
+		}
+		if c, err := x509.ParseCertificate(block.Bytes); err == nil {
+			all = append(all, c)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
+	return all
 }
 
 // reason returns err without the path, because the message already contains the path.

@@ -27,6 +27,9 @@ type Files struct {
 	ServerName string
 	// OnError, if not nil, is called once for each reason why changed files cannot be used. It is called during a handshake.
 	OnError func(error)
+	// Ends, if not nil, provides the times at which the certificates end. An Ends belongs to one connection or listener. If the
+	// configuration is created again, such as for the next connection to the same peer, the same Ends can be used again.
+	Ends *Ends
 }
 
 // Client returns a configuration for a client. It returns ErrFiles if a file is missing or invalid. VerifyConnection verifies the server
@@ -49,14 +52,19 @@ func Client(f Files) (*tls.Config, error) {
 		if name == "" {
 			name = state.ServerName
 		}
-		return verifyServer(state.PeerCertificates, name, roots.current())
+		if err := verifyServer(state.PeerCertificates, name, roots.current().pool); err != nil {
+			return err
+		}
+		f.Ends.saw(state.PeerCertificates[0])
+		return nil
 	}
 	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		if cert := own.current(); cert != nil {
+		if cert := own.current().cert; cert != nil {
 			return cert, nil
 		}
 		return new(tls.Certificate), nil // send no certificate; the server decides whether to continue
 	}
+	f.Ends.use(own, roots)
 	return config, nil
 }
 
@@ -90,10 +98,11 @@ func Server(f Files, requireClientCert bool) (*tls.Config, error) {
 	perClient := config.Clone()
 	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		c := perClient.Clone()
-		c.Certificates = []tls.Certificate{*own.current()}
-		c.ClientCAs = clientCAs.current()
+		c.Certificates = []tls.Certificate{*own.current().cert}
+		c.ClientCAs = clientCAs.current().pool
 		return c, nil
 	}
+	f.Ends.use(own, clientCAs)
 	return config, nil
 }
 
@@ -105,7 +114,7 @@ func Authorities(ca string) (func() *x509.CertPool, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pool.current, nil
+	return func() *x509.CertPool { return pool.current().pool }, nil
 }
 
 // base returns a configuration that follows RFC 9325. It uses TLS 1.3 if both sides support it. It uses TLS 1.2 only with forward secrecy

@@ -1,0 +1,95 @@
+// Package expiry exports the times at which a controller's certificates end.
+//
+// The metric has a label for the use of the certificate and one for the switch. No label has a path or a name from a certificate.
+package expiry
+
+import (
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"op25b/internal/tlsfiles"
+)
+
+// The services whose certificates are watched. The value of the label use is the service with -server, -client or -ca, such as gnmi-ca.
+const (
+	API       = "api"
+	Etcd      = "etcd"
+	P4Runtime = "p4runtime"
+	GNMI      = "gnmi"
+)
+
+// A key identifies a connection or listener. name is the name of the switch, and is empty for the API and etcd.
+type key struct{ service, name string }
+
+// Certificates has the certificates that a controller uses, and those that the switches present. A nil *Certificates watches nothing. Its
+// methods may be called from several goroutines.
+type Certificates struct {
+	desc *prometheus.Desc
+
+	mu   sync.Mutex // guards all following fields
+	ends map[key]*tlsfiles.Ends
+}
+
+var _ prometheus.Collector = (*Certificates)(nil)
+
+// New returns an empty set of certificates.
+func New() *Certificates {
+	return &Certificates{
+		desc: prometheus.NewDesc("op25b_certificate_not_after_timestamp_seconds",
+			"When the first certificate of a use ends, in seconds since 1970.", []string{"use", "switch"}, nil),
+		ends: make(map[key]*tlsfiles.Ends),
+	}
+}
+
+// Of returns the ends for a service of a switch, to be set in tlsfiles.Files. The switch's name is empty for API and Etcd. Of returns the
+// same value at each call until Remove is called.
+func (c *Certificates) Of(service, switchName string) *tlsfiles.Ends {
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := key{service, switchName}
+	if c.ends[k] == nil {
+		c.ends[k] = new(tlsfiles.Ends)
+	}
+	return c.ends[k]
+}
+
+// Remove removes the series of a service of a switch.
+func (c *Certificates) Remove(service, switchName string) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.ends, key{service, switchName})
+}
+
+// Describe sends the description of the metric.
+func (c *Certificates) Describe(out chan<- *prometheus.Desc) { out <- c.desc }
+
+// Collect sends the metric of every certificate. It reads files that have changed.
+func (c *Certificates) Collect(out chan<- prometheus.Metric) {
+	c.mu.Lock()
+	all := maps.Clone(c.ends)
+	c.mu.Unlock()
+	for k, e := range all {
+		send := func(role string, end time.Time) {
+			if !end.IsZero() {
+				out <- prometheus.MustNewConstMetric(c.desc, prometheus.GaugeValue, float64(end.Unix()), k.service+"-"+role, k.name)
+			}
+		}
+		own := "client"
+		if k.service == API {
+			own = "server"
+		} else if k.service != Etcd { // the members of a cluster have a certificate each
+			send("server", e.Server())
+		}
+		send(own, e.Own())
+		send("ca", e.CA(time.Now()))
+	}
+}
