@@ -91,7 +91,7 @@ type TLS struct {
 	// Either both or neither must be set.
 	Cert string `yaml:"cert,omitempty"`
 	Key  string `yaml:"key,omitempty"`
-	// ServerName is the host name that the switch's certificate must contain. The default is the host of the P4Runtime address.
+	// ServerName is the host name that the switch's certificate must contain. The default is the host of the P4Runtime or gNMI address.
 	ServerName string `yaml:"serverName,omitempty"`
 }
 

@@ -2,6 +2,7 @@ package tally
 
 import (
 	"fmt"
+	"net"
 
 	"go.uber.org/zap"
 	"google.golang.org/grpc/credentials"
@@ -21,8 +22,12 @@ func (t *Tally) target(sw *policy.Switch) telemetry.Target {
 	}
 	ends := t.cfg.Certificates.Of(expiry.GNMI, sw.Name)
 	target.Key += fmt.Sprintf(" %p", ends) // a switch that was lost and taken back has new ends, which only a new connection provides
+	name := sw.TLS.ServerName
+	if host, _, err := net.SplitHostPort(sw.GNMI); name == "" && err == nil {
+		name = host // crypto/tls does not pass an IP address to the verification
+	}
 	files := tlsfiles.Files{
-		CA: sw.TLS.CA, Cert: sw.TLS.Cert, Key: sw.TLS.Key, ServerName: sw.TLS.ServerName, Ends: ends,
+		CA: sw.TLS.CA, Cert: sw.TLS.Cert, Key: sw.TLS.Key, ServerName: name, Ends: ends,
 		OnError: func(err error) {
 			t.log.Warn("certificates changed and cannot be used", zap.String("gnmi", sw.GNMI), zap.Error(err))
 		},

@@ -42,6 +42,9 @@ func New(t testing.TB) *Authority {
 	return &Authority{encode("CERTIFICATE", der), cert, key}
 }
 
+// Ends returns the time at which the CA certificate ends.
+func (a *Authority) Ends() time.Time { return a.cert.NotAfter }
+
 // Issue returns a certificate and its key in PEM. name is the DNS name or IP address of its holder. The certificate is valid for clients
 // and for servers.
 func (a *Authority) Issue(t testing.TB, name string, notAfter time.Time) (cert, key []byte) {
