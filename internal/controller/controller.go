@@ -82,10 +82,11 @@ func Open(ctx context.Context, cfg Config) (_ *Controller, err error) {
 	if c.log == nil {
 		c.log = zap.NewNop()
 	}
-	if c.cfg.Certificates == nil {
-		c.cfg.Certificates = expiry.New()
+	if cfg.Certificates == nil {
+		cfg.Certificates = expiry.New()
 	}
-	cfg.Listening.Ends = c.cfg.Certificates.Of(expiry.API, "")
+	c.cfg.Certificates = cfg.Certificates
+	cfg.Listening.Ends = cfg.Certificates.Of(expiry.API, "")
 	c.clock, err = clock.New(clock.Config{Source: cfg.Clock, Bound: cfg.Skew, Logger: c.log, Metrics: clock.NewMetrics(c.metrics)})
 	if err != nil {
 		return nil, err

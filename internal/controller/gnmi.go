@@ -17,6 +17,7 @@ import (
 	"op25b/internal/openconfig/p4source"
 	"op25b/internal/tally"
 	"op25b/internal/tlsfiles"
+	"op25b/internal/tlsfiles/expiry"
 	"op25b/p4src"
 )
 
@@ -62,8 +63,9 @@ func listenGNMI(cfg Config) (_ *gnmiServer, err error) {
 		return nil, fmt.Errorf("--gnmi: %w", err)
 	}
 	if g.tls != nil {
+		ends := cfg.Certificates.Of(expiry.Peer, "")
 		g.peers = func(host string) (*tls.Config, error) {
-			return tlsfiles.Client(tlsfiles.Files{CA: cfg.GNMI.CA, ServerName: host, OnError: cfg.Listening.OnError})
+			return tlsfiles.Client(tlsfiles.Files{CA: cfg.GNMI.CA, ServerName: host, OnError: cfg.Listening.OnError, Ends: ends})
 		}
 		if _, err := g.peers("localhost"); err != nil { // a bad file is an error now, not at the first forwarded call
 			return nil, fmt.Errorf("--gnmi-ca: %w", err)

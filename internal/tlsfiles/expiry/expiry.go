@@ -17,11 +17,12 @@ import (
 const (
 	API       = "api"
 	Etcd      = "etcd"
+	Peer      = "peer" // the northbound gNMI of the other controllers
 	P4Runtime = "p4runtime"
 	GNMI      = "gnmi"
 )
 
-// A key identifies a connection or listener. name is the name of the switch, and is empty for the API and etcd.
+// A key identifies a connection or listener. name is the name of the switch, and is empty for API, Etcd and Peer.
 type key struct{ service, name string }
 
 // Certificates has the certificates that a controller uses, and those that the switches present. A nil *Certificates watches nothing. Its
@@ -44,7 +45,7 @@ func New() *Certificates {
 	}
 }
 
-// Of returns the ends for a service of a switch, to be set in tlsfiles.Files. The switch's name is empty for API and Etcd. Of returns the
+// Of returns the ends for a service of a switch, to be set in tlsfiles.Files. The switch's name is empty for API, Etcd and Peer. Of returns the
 // same value at each call until Remove is called.
 func (c *Certificates) Of(service, switchName string) *tlsfiles.Ends {
 	if c == nil {
@@ -86,7 +87,7 @@ func (c *Certificates) Collect(out chan<- prometheus.Metric) {
 		own := "client"
 		if k.service == API {
 			own = "server"
-		} else if k.service != Etcd { // the members of a cluster have a certificate each
+		} else if k.service != Etcd && k.service != Peer { // each member of the cluster has a certificate of its own
 			send("server", e.Server())
 		}
 		send(own, e.Own())
