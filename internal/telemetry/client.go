@@ -185,8 +185,9 @@ func (c *Client) Once(ctx context.Context) (*Reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := newSeries(newEntryTable())
-	d := newDecoder(s, newFormTable(), newFormTable())
+	tables := newTables()
+	s := newSeries(tables.entries)
+	d := newDecoder(s, tables)
 	for f := new(frame); ; {
 		err := stream.RecvMsg(f)
 		if errors.Is(err, io.EOF) {
@@ -194,7 +195,8 @@ func (c *Client) Once(ctx context.Context) (*Reading, error) {
 		}
 		sync := false
 		if err == nil {
-			sync, err = d.message(f.b, c.opts.Now().UnixNano())
+			sync, err = d.message(f.bytes(), c.opts.Now().UnixNano())
+			f.free()
 		}
 		if err != nil {
 			return nil, fmt.Errorf("gNMI target %s: once: %w", c.addr, err)

@@ -8,11 +8,17 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// A frame receives the bytes of a message. Its memory is reused.
-type frame struct{ b []byte }
+// A frame receives the bytes of a message. Its memory belongs to gRPC's pool, so that a session has no buffer of its own while it waits.
+type frame struct{ buf mem.Buffer }
 
-// maxKept is the largest buffer that a frame keeps between messages.
-const maxKept = 1 << 16
+// bytes returns the message. It is valid until free is called.
+func (f *frame) bytes() []byte { return f.buf.ReadOnlyData() }
+
+// free gives the memory back.
+func (f *frame) free() {
+	f.buf.Free()
+	f.buf = nil
+}
 
 // A rawCodec encodes proto messages, and passes received messages on as bytes.
 type rawCodec struct{}
@@ -31,18 +37,12 @@ func (rawCodec) Marshal(v any) (mem.BufferSlice, error) {
 	return mem.BufferSlice{mem.SliceBuffer(b)}, err
 }
 
-// Unmarshal copies a message into a *frame, because gRPC reuses the memory of data.
+// Unmarshal takes a message into a *frame, which must be freed. A message that arrived in one piece is not copied.
 func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	f, ok := v.(*frame)
 	if !ok {
 		return fmt.Errorf("a %T is not a frame", v)
 	}
-	if cap(f.b) > maxKept {
-		f.b = nil
-	}
-	f.b = f.b[:0]
-	for _, part := range data {
-		f.b = append(f.b, part.ReadOnlyData()...)
-	}
+	f.buf = data.MaterializeToBuffer(mem.DefaultBufferPool())
 	return nil
 }

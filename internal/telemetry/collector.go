@@ -83,10 +83,9 @@ func (c Config) quiet() time.Duration { return max(3*c.Interval, c.Silence) }
 
 // A Collector keeps a subscription to each of its targets. Its methods may be called from several goroutines.
 type Collector struct {
-	cfg              Config
-	entries          *entryTable
-	interfaces, acls *formTable
-	kick             chan struct{} // has room for one token: wanted has changed
+	cfg    Config
+	tables *tables
+	kick   chan struct{} // has room for one token: wanted has changed
 
 	// mu guards everything below.
 	mu      sync.Mutex
@@ -101,8 +100,7 @@ func New(cfg Config) (*Collector, error) {
 		return nil, err
 	}
 	return &Collector{
-		cfg: cfg, entries: newEntryTable(), interfaces: newFormTable(), acls: newFormTable(), kick: make(chan struct{}, 1),
-		targets: make(map[string]*target),
+		cfg: cfg, tables: newTables(), kick: make(chan struct{}, 1), targets: make(map[string]*target),
 	}, nil
 }
 
@@ -171,14 +169,14 @@ func (c *Collector) adopt() (fresh []*target, gone []string) {
 		if was != nil {
 			was.mu.Lock()
 			t.series, t.watchers = was.series, was.watchers
-			was.series = newSeries(c.entries) // the old session may still be ending
-			was.decoder = newDecoder(was.series, c.interfaces, c.acls)
+			was.series = newSeries(c.tables.entries) // the old session may still be ending
+			was.decoder = newDecoder(was.series, c.tables)
 			was.watchers = new(watchers)
 			was.mu.Unlock()
 		} else {
-			t.series, t.watchers = newSeries(c.entries), new(watchers)
+			t.series, t.watchers = newSeries(c.tables.entries), new(watchers)
 		}
-		t.decoder = newDecoder(t.series, c.interfaces, c.acls)
+		t.decoder = newDecoder(t.series, c.tables)
 		c.targets[w.Switch] = t
 		fresh = append(fresh, t)
 	}

@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"fmt"
-	"slices"
 
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -11,23 +10,19 @@ import (
 
 // A decoder reads the encoded messages of one session into a series. Decoding to Go messages first would take most of the time of a
 // collector, so the decoder reads the usual messages from their bytes: notifications without deletes, with numbers as PROTO values. All
-// others are decoded to Go messages.
+// others are decoded to Go messages. The usual messages cause no allocation.
 type decoder struct {
-	series           *series
-	interfaces, acls *formTable
+	series *series
+	tables *tables
 
-	learned int            // forms that this target has added
-	heads   map[string]int // the positions of ports by the encoded part of a path up to the interface
-	removed int            // series.removed when heads was filled
-	scratch []elem
+	learned  int         // forms that this target has added
+	lastHead *form[head] // the newest known head
+	lastLeaf *form[leaf] // the newest known leaf of an interface
+	lastPort int         // the position of the newest port
+	route    route       // the path in progress
 }
 
-// maxHeads limits heads: a target may send each interface in four forms.
-const maxHeads = 1 << 12
-
-func newDecoder(s *series, interfaces, acls *formTable) *decoder {
-	return &decoder{series: s, interfaces: interfaces, acls: acls, heads: make(map[string]int)}
-}
+func newDecoder(s *series, t *tables) *decoder { return &decoder{series: s, tables: t} }
 
 // The field numbers of gnmi.SubscribeResponse, gnmi.Notification, gnmi.Update and gnmi.TypedValue.
 const (
@@ -72,8 +67,7 @@ func (d *decoder) message(b []byte, now int64) (sync bool, err error) {
 
 // notification reads an encoded gnmi.Notification.
 func (d *decoder) notification(b []byte, now int64) error {
-	var at int64
-	var prefix []byte
+	c := notice{d: d, now: now, port: -1}
 	for rest := b; len(rest) > 0; {
 		num, typ, value, n := field(rest)
 		switch {
@@ -82,25 +76,16 @@ func (d *decoder) notification(b []byte, now int64) error {
 		case num == notificationTime && typ == protowire.VarintType:
 			_, _, tag := protowire.ConsumeTag(rest)
 			v, _ := protowire.ConsumeVarint(rest[tag:])
-			at = int64(v)
+			c.at = int64(v)
 		case num == notificationPrefix && typ == protowire.BytesType:
-			prefix = value
+			c.prefix = value
 		case num == notificationDelete || num == notificationAtomic:
 			return d.slow(b, now)
 		}
 		rest = rest[n:]
 	}
-	above, err := parsePath(prefix, d.scratch[:0])
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrMessage, err)
-	}
-	d.scratch = above
-	c := notice{d: d, at: at, now: now, above: above, port: -1}
-	if table, size := d.head(above); table != nil && size == len(above) {
-		c.forms = table
-		if c.port, err = d.position(prefix, above); err != nil {
-			c.forms = nil // every update is rejected with its whole path
-		}
+	if err := c.begin(); err != nil {
+		return err
 	}
 	for rest := b; len(rest) > 0; {
 		num, typ, value, n := field(rest)
@@ -114,51 +99,87 @@ func (d *decoder) notification(b []byte, now int64) error {
 	return nil
 }
 
-// head returns the table for the leaves of the interface that a path begins with, and the number of elements up to the interface; nil if
-// it begins with no interface.
-func (d *decoder) head(path []elem) (*formTable, int) {
+// headOf returns the interface that a path begins with, and the number of elements up to it; 0 if it begins with no interface.
+func headOf(path []elem) (h head, size int) {
 	switch {
 	case len(path) >= 2 && is(path[:2], "interfaces", "interface"):
-		return d.interfaces, 2
+		return head{port: string(path[1].key("name"))}, 2
 	case len(path) >= 3 && is(path[:3], "acl", "interfaces", "interface"):
-		return d.acls, 3
+		return head{port: string(path[2].key("id")), acl: true}, 3
 	}
-	return nil, 0
+	return head{}, 0
 }
 
-// position returns the position of the port that an encoded path ends with. path has its elements.
-func (d *decoder) position(encoded []byte, path []elem) (int, error) {
-	if d.removed != d.series.removed {
-		clear(d.heads)
-		d.removed = d.series.removed
+// learn remembers a head, which has an interface with a name.
+func (d *decoder) learn(encoded []byte, h head) {
+	if d.learned < maxFormsOfTarget && d.tables.heads.learn(encoded, h) {
+		d.learned++
 	}
-	if i, known := d.heads[string(encoded)]; known {
-		d.series.ports[i].session = d.series.session
-		return i, nil
+}
+
+// position returns the position of a port.
+func (d *decoder) position(name string) int {
+	s := d.series
+	for i := d.lastPort; i <= d.lastPort+1 && i < len(s.ports); i++ {
+		if s.ports[i].name == name {
+			s.ports[i].session, d.lastPort = s.session, i
+			return i
+		}
 	}
-	last := &path[len(path)-1]
-	name := last.key("name")
-	if len(path) == 3 {
-		name = last.key("id")
-	}
-	if len(name) == 0 {
-		return 0, errNoInterface
-	}
-	i := d.series.port(string(name))
-	if len(d.heads) < maxHeads && len(encoded) <= maxForm {
-		d.heads[string(encoded)] = i
-	}
-	return i, nil
+	d.lastPort = s.port(name)
+	return d.lastPort
 }
 
 // A notice is the part of a notification that its updates share.
 type notice struct {
 	d       *decoder
 	at, now int64
-	above   []elem     // the prefix
-	forms   *formTable // nil if the prefix does not end with an interface
-	port    int        // the position of that interface
-	hint    int        // the likely position of the next ACL entry
+	prefix  []byte           // the encoded prefix
+	above   int              // the number of elements of the prefix in d.route
+	divided bool             // paths are divided after their interface, because the prefix has no element
+	forms   *formTable[leaf] // nil if the prefix does not end with an interface
+	port    int              // the position of that interface
+	hint    int              // the likely position of the next ACL entry
+}
+
+// begin finds the interface of the prefix. If there is none, begin parses the prefix into d.route.
+func (c *notice) begin() error {
+	d := c.d
+	d.route.reset()
+	if len(c.prefix) == 0 {
+		c.divided = true
+		return nil
+	}
+	if f := d.tables.heads.look(c.prefix, d.lastHead); f != nil {
+		d.lastHead = f
+		c.enter(f.meaning)
+		return nil
+	}
+	if err := d.route.add(c.prefix); err != nil {
+		return fmt.Errorf("%w: %w", ErrMessage, err)
+	}
+	c.above = len(d.route.elems)
+	c.divided = c.above == 0
+	h, size := headOf(d.route.elems)
+	if size == 0 || size < c.above || h.port == "" { // without a name, every update is rejected with its whole path
+		return nil
+	}
+	d.learn(c.prefix, h)
+	c.enter(h)
+	return nil
+}
+
+// enter makes an interface the one of the following leaves.
+func (c *notice) enter(h head) {
+	forms := c.d.tables.interfaces
+	if h.acl {
+		forms = c.d.tables.acls
+	}
+	port := c.d.position(h.port)
+	if port != c.port {
+		c.port, c.hint = port, 0
+	}
+	c.forms = forms
 }
 
 // update reads an encoded gnmi.Update.
@@ -180,52 +201,62 @@ func (c *notice) update(b []byte) error {
 	if !ok {
 		return c.slow(b)
 	}
-	if c.forms != nil {
-		return c.leaf(c.forms, c.port, path, v)
-	}
-	if len(c.above) == 0 {
-		if forms, port, rest := c.split(path); forms != nil {
-			if port != c.port {
-				c.port, c.hint = port, 0
-			}
-			return c.leaf(forms, port, rest, v)
+	if c.divided {
+		if path, ok = c.split(path); !ok {
+			return c.whole(path, v)
 		}
 	}
-	return c.whole(path, v)
+	if c.forms == nil {
+		return c.whole(path, v)
+	}
+	return c.leaf(path, v)
 }
 
-// split divides an encoded path after its interface. forms is nil if the path does not begin with an interface that has a name, or if its
-// elements are not its first fields.
-func (c *notice) split(path []byte) (forms *formTable, port int, rest []byte) {
-	var elems [3]elem
-	at := 0
-	for i := range elems {
+// split divides an encoded path after its interface, and returns the rest. It returns false and the whole path if the path does not begin
+// with an interface that has a name, or if its elements are not its first fields.
+func (c *notice) split(path []byte) (rest []byte, ok bool) {
+	d := c.d
+	if f := d.lastHead; f != nil {
+		for _, f := range [...]*form[head]{f, f.next.Load()} {
+			if f != nil && len(path) >= len(f.text) && string(path[:len(f.text)]) == f.text {
+				d.lastHead = f
+				c.enter(f.meaning)
+				return path[len(f.text):], true
+			}
+		}
+	}
+	d.route.reset()
+	for at := 0; at < len(path); {
 		num, typ, value, n := field(path[at:])
-		if n < 0 || num != pathElem || typ != protowire.BytesType {
-			return nil, 0, nil
+		if n < 0 || num != pathElem || typ != protowire.BytesType || d.route.addElem(value) != nil {
+			break
 		}
-		e, err := parseElem(value)
-		if err != nil {
-			return nil, 0, nil
-		}
-		elems[i] = e
 		at += n
-		if table, size := c.d.head(elems[:i+1]); table != nil && size == i+1 {
-			port, err := c.d.position(path[:at], elems[:i+1])
-			if err != nil {
-				return nil, 0, nil
-			}
-			return table, port, path[at:]
+		h, size := headOf(d.route.elems)
+		if size == 0 && len(d.route.elems) < 3 {
+			continue
 		}
+		if size == 0 || h.port == "" {
+			break
+		}
+		if f := d.tables.heads.look(path[:at], d.lastHead); f != nil {
+			d.lastHead = f
+		} else {
+			d.learn(path[:at], h)
+		}
+		c.enter(h)
+		return path[at:], true
 	}
-	return nil, 0, nil
+	return path, false
 }
 
-// leaf stores the value of a leaf of a port. form is the encoded path behind the interface.
-func (c *notice) leaf(forms *formTable, port int, form []byte, v scalar) error {
-	l, known := forms.look(form)
-	if !known {
-		path, err := c.path(forms, port, form)
+// leaf stores the value of a leaf of the interface. text is the encoded path behind the interface.
+func (c *notice) leaf(text []byte, v scalar) error {
+	var l leaf
+	if f := c.forms.look(text, c.d.lastLeaf); f != nil {
+		c.d.lastLeaf, l = f, f.meaning
+	} else {
+		path, err := c.path(text)
 		if err != nil {
 			return err
 		}
@@ -235,17 +266,17 @@ func (c *notice) leaf(forms *formTable, port int, form []byte, v scalar) error {
 			return nil
 		}
 		l = p.leaf
-		if c.d.learned < maxFormsOfTarget && forms.learn(form, l) {
+		if c.d.learned < maxFormsOfTarget && c.forms.learn(text, l) {
 			c.d.learned++
 		}
 	}
 	if l.kind == leafIgnored {
 		return nil
 	}
-	hint, err := c.d.series.putPort(port, l, v, c.at, c.now, c.hint)
+	hint, err := c.d.series.putPort(c.port, l, v, c.at, c.now, c.hint)
 	c.hint = hint
 	if err != nil {
-		path, perr := c.path(forms, port, form)
+		path, perr := c.path(text)
 		if perr != nil {
 			return perr
 		}
@@ -254,27 +285,32 @@ func (c *notice) leaf(forms *formTable, port int, form []byte, v scalar) error {
 	return nil
 }
 
-// path returns the whole path of a leaf of a port.
-func (c *notice) path(forms *formTable, port int, form []byte) ([]elem, error) {
-	name := []byte(c.d.series.ports[port].name)
-	above := []elem{{name: []byte("interfaces")}, {name: []byte("interface"), keys: []key{{[]byte("name"), name}}}}
-	if forms == c.d.acls {
-		above = []elem{{name: []byte("acl")}, above[0], {name: []byte("interface"), keys: []key{{[]byte("id"), name}}}}
+// path returns the whole path of a leaf of the interface.
+func (c *notice) path(text []byte) ([]elem, error) {
+	name := []byte(c.d.series.ports[c.port].name)
+	r := route{elems: []elem{{name: []byte("interfaces")}, {name: []byte("interface"), keys: []key{{[]byte("name"), name}}}}}
+	if c.forms == c.d.tables.acls {
+		r.elems = []elem{{name: []byte("acl")}, r.elems[0], {name: []byte("interface"), keys: []key{{[]byte("id"), name}}}}
 	}
-	path, err := parsePath(form, above)
-	if err != nil {
+	if err := r.add(text); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMessage, err)
 	}
-	return path, nil
+	return r.elems, nil
 }
 
-// whole stores the value of a leaf by its whole path.
+// whole stores the value of a leaf by its path behind the prefix, which does not end with an interface.
 func (c *notice) whole(encoded []byte, v scalar) error {
-	path, err := parsePath(encoded, slices.Clip(c.above))
-	if err != nil {
+	r := &c.d.route
+	r.elems = r.elems[:c.above]
+	if c.above == 0 {
+		r.reset()
+	}
+	keys := len(r.keys)
+	if err := r.add(encoded); err != nil {
 		return fmt.Errorf("%w: %w", ErrMessage, err)
 	}
-	c.d.store(path, v, c.at, c.now)
+	c.d.store(r.elems, v, c.at, c.now)
+	r.elems, r.keys = r.elems[:c.above], r.keys[:keys]
 	return nil
 }
 
@@ -285,13 +321,17 @@ func (c *notice) slow(b []byte) error {
 		return fmt.Errorf("%w: %w", ErrMessage, err)
 	}
 	path, err := elemsOf(u.GetPath())
-	if err == nil && len(path)+len(c.above) > maxElems {
+	r := route{}
+	if err == nil {
+		err = r.add(c.prefix)
+	}
+	if err == nil && len(path)+len(r.elems) > maxElems {
 		err = fmt.Errorf("a path of more than %d elements", maxElems)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrMessage, err)
 	}
-	c.d.tree(append(slices.Clip(c.above), path...), u.GetVal(), c.at, c.now)
+	c.d.tree(append(r.elems, path...), u.GetVal(), c.at, c.now)
 	return nil
 }
 
@@ -361,13 +401,12 @@ func plainValue(b []byte) (scalar, bool) {
 	return scalar{}, false
 }
 
-// intern returns the text of a value. The states that nearly all interfaces have are not allocated again.
+// intern returns a text. The usual states of interfaces and the legs are not allocated again.
 func intern(b []byte) string {
-	switch string(b) {
-	case "UP":
-		return "UP"
-	case "DOWN":
-		return "DOWN"
+	for _, known := range [...]string{"UP", "DOWN", "ANY", "UP_DST", "DOWN_SRC", "DOWN_DST", "UP_SRC"} {
+		if known == string(b) {
+			return known
+		}
 	}
 	return string(b)
 }

@@ -37,7 +37,8 @@ func newRecorder(t interface {
 	Fatal(...any)
 },
 ) *recorder {
-	return &recorder{newDecoder(newSeries(newEntryTable()), newFormTable(), newFormTable()), t}
+	tables := newTables()
+	return &recorder{newDecoder(newSeries(tables.entries), tables), t}
 }
 
 // take feeds a notification that arrived at the given second.

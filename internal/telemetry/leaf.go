@@ -63,20 +63,46 @@ func resolve(path []elem, entries *entryTable) (meaning, error) {
 		return resolveSet(path)
 	case "system":
 		if is(path, "system", "state", "*") {
-			kinds := map[string]leafKind{"boot-time": leafBoot, "hostname": leafHostname, "software-version": leafSoftware}
-			return meaning{leaf: leaf{kind: kinds[string(path[2].name)]}}, nil
+			return meaning{leaf: leaf{kind: systemLeaf(path[2].name)}}, nil
 		}
 	}
 	return meaning{}, nil
 }
 
+// systemLeaf returns the kind of a leaf of /system/state.
+func systemLeaf(name []byte) leafKind {
+	switch string(name) {
+	case "boot-time":
+		return leafBoot
+	case "hostname":
+		return leafHostname
+	case "software-version":
+		return leafSoftware
+	}
+	return leafIgnored
+}
+
+// stateLeaf returns the kind of a leaf of the state of an interface.
+func stateLeaf(name []byte) leafKind {
+	switch string(name) {
+	case "oper-status":
+		return leafOper
+	case "admin-status":
+		return leafAdmin
+	case "id":
+		return leafPort
+	case "ifindex":
+		return leafIfIndex
+	case "last-change":
+		return leafLastChange
+	}
+	return leafIgnored
+}
+
 func resolveInterface(path []elem) (p meaning, err error) {
 	switch {
 	case is(path, "interfaces", "interface", "state", "*"):
-		kinds := map[string]leafKind{
-			"oper-status": leafOper, "admin-status": leafAdmin, "id": leafPort, "ifindex": leafIfIndex, "last-change": leafLastChange,
-		}
-		p.kind = kinds[string(path[3].name)]
+		p.kind = stateLeaf(path[3].name)
 	case is(path, "interfaces", "interface", "state", "counters", "*"):
 		for i, name := range counterNames {
 			if name == string(path[4].name) {
@@ -136,7 +162,7 @@ func resolveSet(path []elem) (p meaning, err error) {
 		if err != nil {
 			return p, err
 		}
-		p.leg = LegKey{Epoch: uint8(epoch), Leg: string(path[4].key("leg")), Rule: uint32(rule)}
+		p.leg = LegKey{Epoch: uint8(epoch), Leg: intern(path[4].key("leg")), Rule: uint32(rule)}
 		p.kind, p.octets = leafLeg, octets
 	case is(path, "acl", "acl-sets", "acl-set", "lines", "line", "state", "*"):
 		for o, name := range outcomeNames {
@@ -169,8 +195,8 @@ func is(path []elem, names ...string) bool {
 
 // number returns the value of a key as a number.
 func (e *elem) number(key string, bits int) (uint64, error) {
-	text := string(e.key(key))
-	n, err := strconv.ParseUint(text, 10, bits)
+	text := e.key(key)
+	n, err := strconv.ParseUint(string(text), 10, bits)
 	if err != nil {
 		return 0, fmt.Errorf("%s %q", key, text)
 	}

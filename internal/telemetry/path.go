@@ -48,35 +48,43 @@ const (
 	entryText = 2
 )
 
-// parsePath appends the elements of an encoded gnmi.Path to path.
-func parsePath(b []byte, path []elem) ([]elem, error) {
+// A route is a path whose memory is reused. Its elements share memory with the messages that they are from.
+type route struct {
+	elems []elem
+	keys  []key // of all elements
+}
+
+func (r *route) reset() { r.elems, r.keys = r.elems[:0], r.keys[:0] }
+
+// add appends the elements of an encoded gnmi.Path.
+func (r *route) add(b []byte) error {
 	for len(b) > 0 {
 		num, typ, value, n := field(b)
 		if n < 0 {
-			return nil, protowire.ParseError(n)
+			return protowire.ParseError(n)
 		}
 		b = b[n:]
 		if num != pathElem || typ != protowire.BytesType {
 			continue // origin, target, and the deprecated field element
 		}
-		if len(path) == maxElems {
-			return nil, fmt.Errorf("a path of more than %d elements", maxElems)
+		if err := r.addElem(value); err != nil {
+			return err
 		}
-		e, err := parseElem(value)
-		if err != nil {
-			return nil, err
-		}
-		path = append(path, e)
 	}
-	return path, nil
+	return nil
 }
 
-// parseElem parses an encoded gnmi.PathElem.
-func parseElem(b []byte) (e elem, err error) {
+// addElem appends an encoded gnmi.PathElem.
+func (r *route) addElem(b []byte) error {
+	if len(r.elems) == maxElems {
+		return fmt.Errorf("a path of more than %d elements", maxElems)
+	}
+	e := elem{}
+	first := len(r.keys)
 	for len(b) > 0 {
 		num, typ, value, n := field(b)
 		if n < 0 {
-			return e, protowire.ParseError(n)
+			return protowire.ParseError(n)
 		}
 		b = b[n:]
 		switch {
@@ -84,28 +92,38 @@ func parseElem(b []byte) (e elem, err error) {
 		case num == elemName:
 			e.name = local(value)
 		case num == elemKey:
-			if len(e.keys) == maxKeys {
-				return e, fmt.Errorf("a path element with more than %d keys", maxKeys)
+			if len(r.keys)-first == maxKeys {
+				return fmt.Errorf("a path element with more than %d keys", maxKeys)
 			}
-			var k key
-			for len(value) > 0 {
-				num, typ, text, n := field(value)
-				if n < 0 {
-					return e, protowire.ParseError(n)
-				}
-				value = value[n:]
-				switch {
-				case typ != protowire.BytesType:
-				case num == entryKey:
-					k.name = local(text)
-				case num == entryText:
-					k.value = text
-				}
+			k, err := parseKey(value)
+			if err != nil {
+				return err
 			}
-			e.keys = append(e.keys, k)
+			r.keys = append(r.keys, k)
 		}
 	}
-	return e, nil
+	e.keys = slices.Clip(r.keys[first:])
+	r.elems = append(r.elems, e)
+	return nil
+}
+
+// parseKey parses an encoded entry of gnmi.PathElem.key.
+func parseKey(b []byte) (k key, err error) {
+	for len(b) > 0 {
+		num, typ, text, n := field(b)
+		if n < 0 {
+			return k, protowire.ParseError(n)
+		}
+		b = b[n:]
+		switch {
+		case typ != protowire.BytesType:
+		case num == entryKey:
+			k.name = local(text)
+		case num == entryText:
+			k.value = text
+		}
+	}
+	return k, nil
 }
 
 // field returns the next field of an encoded message; the content of value is meaningful for the BytesType only. n is negative for an

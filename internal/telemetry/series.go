@@ -25,7 +25,6 @@ type series struct {
 	legsAt, linesAt    int64
 
 	session  uint32 // the number of the present session
-	removed  int    // ports that were removed; positions change with each
 	changes  int    // changes of anything but a counter
 	values   int    // interfaces, ACL entries, legs and lines
 	rejected int
@@ -73,7 +72,6 @@ func (s *series) synced() {
 // removePort removes an interface with its values.
 func (s *series) removePort(i int) {
 	s.values -= 1 + len(s.ports[i].acl)
-	s.removed++
 	s.changes++
 	s.ports = slices.Delete(s.ports, i, i+1)
 	clear(s.index)

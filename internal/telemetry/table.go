@@ -1,10 +1,14 @@
 package telemetry
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // Bounds of the tables that all targets of a collector share.
 const (
-	// maxForms limits the known forms of paths. A path of an ACL entry has two keys, which a target may send in either order.
+	// maxForms limits the known forms of a table. A path of an ACL entry has two keys, which a target may send in either order. A thousand
+	// switches of 64 interfaces, all with different names, have 128,000 heads, of which half are not remembered and are parsed each time.
 	maxForms = 1 << 16
 	// maxFormsOfTarget limits the forms that one target may add, so that no target fills the table.
 	maxFormsOfTarget = 1 << 12
@@ -51,33 +55,71 @@ func (t *entryTable) key(n uint32) ACLKey {
 	return t.keys[n]
 }
 
-// A formTable maps the encoded part of a path behind its interface to the leaf that it names. All targets share it, because the same paths
-// arrive in every message. Only complete and known paths are remembered.
-type formTable struct {
-	mu    sync.RWMutex // guards leaves
-	leafs map[string]leaf
+// tables are what the targets of a collector share.
+type tables struct {
+	entries *entryTable
+	// heads has the interfaces by the encoded part of a path up to them. interfaces and acls have the leaves of an interface by the encoded
+	// part of a path behind it.
+	heads            *formTable[head]
+	interfaces, acls *formTable[leaf]
 }
 
-func newFormTable() *formTable { return &formTable{leafs: make(map[string]leaf)} }
+func newTables() *tables {
+	return &tables{entries: newEntryTable(), heads: newFormTable[head](), interfaces: newFormTable[leaf](), acls: newFormTable[leaf]()}
+}
 
-// look returns the leaf of a form. It does not allocate.
-func (t *formTable) look(form []byte) (leaf, bool) {
+// A head is the meaning of a path that ends with an interface: /interfaces/interface[name] or /acl/interfaces/interface[id].
+type head struct {
+	port string
+	acl  bool
+}
+
+// A formTable maps the encoded form of a part of a path to its meaning. All targets share it, because the same paths arrive in every
+// message. Only complete and known paths are remembered.
+type formTable[T any] struct {
+	mu    sync.RWMutex // guards forms
+	forms map[string]*form[T]
+}
+
+// A form is one encoded form.
+type form[T any] struct {
+	text    string
+	meaning T
+	// next is the form that followed last. Targets send the same paths in the same order, so next is usually the form that follows again.
+	// Comparing it is cheaper than a look-up, and takes no lock.
+	next atomic.Pointer[form[T]]
+}
+
+func newFormTable[T any]() *formTable[T] { return &formTable[T]{forms: make(map[string]*form[T])} }
+
+// look returns a form, or nil if it is not known. after is the form that came before, or nil. look does not allocate.
+func (t *formTable[T]) look(text []byte, after *form[T]) *form[T] {
+	if after != nil {
+		if next := after.next.Load(); next != nil && next.text == string(text) {
+			return next
+		}
+	}
 	t.mu.RLock()
-	l, known := t.leafs[string(form)]
+	f := t.forms[string(text)]
 	t.mu.RUnlock()
-	return l, known
+	if f != nil && after != nil {
+		after.next.Store(f)
+	}
+	return f
 }
 
 // learn remembers a form if there is room, and reports whether it did.
-func (t *formTable) learn(form []byte, l leaf) bool {
-	if len(form) > maxForm {
+func (t *formTable[T]) learn(text []byte, meaning T) bool {
+	if len(text) > maxForm {
 		return false
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.leafs) >= maxForms {
+	if len(t.forms) >= maxForms {
 		return false
 	}
-	t.leafs[string(form)] = l
+	if t.forms[string(text)] == nil {
+		t.forms[string(text)] = &form[T]{text: string(text), meaning: meaning}
+	}
 	return true
 }

@@ -168,7 +168,8 @@ func (t *target) stream(ctx context.Context, client *Client, o offer) (synced bo
 			return synced, fmt.Errorf("gNMI target %s: stream: %w", t.Addr, err)
 		}
 		watchdog.Reset(quiet)
-		now, err := t.take(f.b)
+		now, err := t.take(f.bytes())
+		f.free()
 		if err != nil {
 			return synced, fmt.Errorf("gNMI target %s: stream: %w", t.Addr, err)
 		}
