@@ -27,6 +27,9 @@ const childVariable = "OP25B_E2E_CHILD"
 const (
 	controllerChild = "controller"
 	guardChild      = "guard"
+	loadChild       = "gnmi-load"
+	collectorChild  = "gnmi-collector"
+	floorChild      = "gnmi-floor"
 )
 
 // A childConfig selects and configures the daemon that a process runs.
@@ -35,6 +38,8 @@ type childConfig struct {
 	Name      string
 	Endpoints []string `json:",omitempty"` // the etcd endpoints, for a controller
 	Clock     string   `json:",omitempty"` // the file with the offset of a controller's clock
+
+	Collect *collectConfig `json:",omitempty"` // for a load, a collector and a floor
 }
 
 func childCommand(t testing.TB, c childConfig) *exec.Cmd {
@@ -77,6 +82,8 @@ func (c childConfig) run() error {
 	case guardChild:
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		return syscall.Kill(0, syscall.SIGKILL)
+	case loadChild, collectorChild, floorChild:
+		return c.Collect.run(ctx, c.Kind)
 	default:
 		return c.runController(ctx)
 	}

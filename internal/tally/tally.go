@@ -19,10 +19,17 @@ import (
 	"op25b/internal/tlsfiles/expiry"
 )
 
+// A Book has the intent; see intent.Book.
+type Book interface {
+	Watch(ctx context.Context, after uint64) <-chan intent.Update
+}
+
+var _ Book = (*intent.Book)(nil)
+
 // A Config configures a Tally.
 type Config struct {
 	Telemetry telemetry.Config
-	Book      *intent.Book
+	Book      Book
 	// Certificates exports when the certificates of the gNMI connections end; nil means that it is not exported.
 	Certificates *expiry.Certificates
 	// Logger may be nil.
