@@ -17,6 +17,7 @@ type collector struct {
 	t *Tally
 
 	packets, octets, leftOut      *prometheus.Desc
+	action                        *prometheus.Desc
 	frames, bytes, discards, errs *prometheus.Desc
 	up, state, updated            *prometheus.Desc
 	rejected, late                *prometheus.Desc
@@ -34,6 +35,7 @@ func (t *Tally) Collector() prometheus.Collector {
 		packets:  desc("op25b_rule_packets_total", "Packets that a rule matched, by leg and by the phases in force.", "rule", "leg", "phase"),
 		octets:   desc("op25b_rule_octets_total", "Octets of the packets that a rule matched, by leg and by the phases in force.", "rule", "leg", "phase"),
 		leftOut:  desc("op25b_rule_series_left_out", "Series of rules that are not exported because the switch has too many."),
+		action:   desc("op25b_rule_action", "1 for the action that a rule has in the phases in force.", "rule", "action"),
 		frames:   desc("op25b_interface_packets_total", "Frames that entered or left an interface.", "interface", "direction"),
 		bytes:    desc("op25b_interface_octets_total", "Octets of the frames that entered or left an interface.", "interface", "direction"),
 		discards: desc("op25b_interface_discards_total", "Frames that an interface discarded.", "interface", "direction"),
@@ -49,7 +51,7 @@ func (t *Tally) Collector() prometheus.Collector {
 // Describe sends the descriptions of all metrics.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.packets, c.octets, c.leftOut, c.frames, c.bytes, c.discards, c.errs, c.up, c.state, c.updated, c.rejected, c.late,
+		c.packets, c.octets, c.leftOut, c.action, c.frames, c.bytes, c.discards, c.errs, c.up, c.state, c.updated, c.rejected, c.late,
 	} {
 		out <- d
 	}
@@ -79,6 +81,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 			send(c.octets, prometheus.CounterValue, float64(n.Octets), n.Rule, n.Leg, n.Phase)
 		}
 		send(c.leftOut, prometheus.GaugeValue, float64(len(s.Totals)-len(shown)))
+		for _, a := range s.Actions {
+			send(c.action, prometheus.GaugeValue, 1, a.Rule, string(a.Action))
+		}
 		for i := range s.Reading.Interfaces {
 			in := &s.Reading.Interfaces[i]
 			for _, m := range []struct {

@@ -9,6 +9,7 @@ import (
 
 // names has the names of one revision of the intent.
 type names struct {
+	intent   *intent.Intent
 	switches map[string]*policy.Switch
 	order    []string          // the names of the switches in the order of the inventory
 	rules    map[uint32]string // by id
@@ -17,7 +18,7 @@ type names struct {
 
 func newNames(in *intent.Intent) *names {
 	n := &names{
-		switches: make(map[string]*policy.Switch), rules: make(map[uint32]string), numbers: make(map[string]uint32),
+		intent: in, switches: make(map[string]*policy.Switch), rules: make(map[uint32]string), numbers: make(map[string]uint32),
 	}
 	for i := range in.Bundle.Inventory.Switches {
 		sw := &in.Bundle.Inventory.Switches[i]

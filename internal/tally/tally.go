@@ -67,6 +67,7 @@ type device struct {
 	totals  map[Key]telemetry.Count
 	legs    map[telemetry.LegKey]telemetry.Count // the collector's counts that totals contain
 	entries map[uint32]telemetry.Count           // likewise, by rule id, of rules that are on no leg
+	acting  acting
 }
 
 // New returns a tally. It returns telemetry.ErrConfig.
@@ -189,6 +190,8 @@ type Switch struct {
 	// Reading is a copy of the values. Totals has the packets and octets by rule, leg and phase, in the order of the rules' numbers.
 	Reading *telemetry.Reading
 	Totals  []Total
+	// Actions has the actions of the rules in the phases in force.
+	Actions []RuleAction
 }
 
 // Read returns the counters of the named switches, or of all owned switches if there are no names, in the order of the inventory. Switches
@@ -211,7 +214,7 @@ func (t *Tally) Read(only ...string) []Switch {
 			r = &telemetry.Reading{}
 			st = telemetry.Status{Switch: name, Addr: sw.GNMI, State: telemetry.Disconnected, Reason: telemetry.ReasonScheduled}
 		}
-		s := Switch{Status: st, Reading: r}
+		s := Switch{Status: st, Reading: r, Actions: t.actionsLocked(name, d)}
 		for k, n := range d.totals {
 			s.Totals = append(s.Totals, Total{k, n})
 		}

@@ -173,12 +173,24 @@ op25b_rule_packets_total{leg="",phase="mobile-carriers",rule="smtp-carrier",swit
 # TYPE op25b_interface_octets_total counter
 op25b_interface_octets_total{direction="in",interface="access-1",switch="edge-1"} 0
 op25b_interface_octets_total{direction="out",interface="access-1",switch="edge-1"} 9
+# HELP op25b_rule_action 1 for the action that a rule has in the phases in force.
+# TYPE op25b_rule_action gauge
+op25b_rule_action{action="drop",rule="fail-closed",switch="edge-1"} 1
+op25b_rule_action{action="drop",rule="smtp-carrier",switch="edge-1"} 1
+op25b_rule_action{action="drop",rule="tiny-fragment",switch="edge-1"} 1
+op25b_rule_action{action="drop",rule="undetermined",switch="edge-1"} 1
+op25b_rule_action{action="monitor",rule="smtp-all",switch="edge-1"} 1
+op25b_rule_action{action="permit",rule="exempt",switch="edge-1"} 1
+op25b_rule_action{action="permit",rule="later-fragment",switch="edge-1"} 1
+op25b_rule_action{action="permit",rule="relay",switch="edge-1"} 1
+op25b_rule_action{action="permit",rule="spoofed",switch="edge-1"} 1
+op25b_rule_action{action="permit",rule="submission",switch="edge-1"} 1
 # HELP op25b_telemetry_up 1 while the counters of a switch are current, and 0 otherwise.
 # TYPE op25b_telemetry_up gauge
 op25b_telemetry_up{switch="edge-1"} 1
 `
 	if err := testutil.CollectAndCompare(tally.Collector(), strings.NewReader(metrics),
-		"op25b_rule_packets_total", "op25b_interface_octets_total", "op25b_telemetry_up"); err != nil {
+		"op25b_rule_packets_total", "op25b_interface_octets_total", "op25b_telemetry_up", "op25b_rule_action"); err != nil {
 		t.Error(err)
 	}
 	if problems, err := testutil.CollectAndLint(tally.Collector()); err != nil || len(problems) > 0 {
