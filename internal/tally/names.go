@@ -1,10 +1,12 @@
 package tally
 
 import (
+	"cmp"
 	"fmt"
 
 	"op25b/internal/intent"
 	"op25b/internal/policy"
+	"op25b/internal/telemetry"
 )
 
 // names has the names of one revision of the intent.
@@ -45,4 +47,14 @@ func (n *names) number(rule string) uint32 {
 		return id
 	}
 	return ^uint32(0)
+}
+
+// compare orders totals by the numbers of their rules, and then by leg and phase.
+func (n *names) compare(a, b Key) int {
+	return cmp.Or(cmp.Compare(n.number(a.Rule), n.number(b.Rule)), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Leg, b.Leg), cmp.Compare(a.Phase, b.Phase))
+}
+
+// scheduled returns the status of a switch of the inventory that the collector takes over in a moment.
+func (n *names) scheduled(name string) telemetry.Status {
+	return telemetry.Status{Switch: name, Addr: n.switches[name].GNMI, State: telemetry.Disconnected, Reason: telemetry.ReasonScheduled}
 }

@@ -41,11 +41,15 @@ type Tally struct {
 	cfg       Config
 	collector *telemetry.Collector
 	log       *zap.Logger
+	interval  time.Duration // the sample interval of the collector
+	told      told
 
 	// mu guards everything below.
 	mu       sync.Mutex
 	names    *names
 	switches map[string]*device // the switches that this controller owns
+	number   uint64             // the number of the newest sample
+	next     News               // the channels that the next sample closes
 }
 
 // A Key identifies a total of a switch. Leg is empty if the switch does not report legs, and for the rules that are decided before a leg is
@@ -68,6 +72,7 @@ type device struct {
 	legs    map[telemetry.LegKey]telemetry.Count // the collector's counts that totals contain
 	entries map[uint32]telemetry.Count           // likewise, by rule id, of rules that are on no leg
 	acting  acting
+	sampling
 }
 
 // New returns a tally. It returns telemetry.ErrConfig.
@@ -75,18 +80,23 @@ func New(cfg Config) (*Tally, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
 	}
-	cfg.Telemetry.Logger = cfg.Logger
-	c, err := telemetry.New(cfg.Telemetry)
-	if err != nil {
+	t := &Tally{
+		cfg: cfg, log: cfg.Logger, interval: cmp.Or(cfg.Telemetry.Interval, telemetry.DefaultInterval), switches: make(map[string]*device),
+		told: told{kick: make(chan struct{}, 1)}, next: newNews(),
+	}
+	cfg.Telemetry.Logger, cfg.Telemetry.OnUpdate = cfg.Logger, t.told.tell
+	var err error
+	if t.collector, err = telemetry.New(cfg.Telemetry); err != nil {
 		return nil, err
 	}
-	return &Tally{cfg: cfg, collector: c, log: cfg.Logger, switches: make(map[string]*device)}, nil
+	return t, nil
 }
 
 // Run collects until ctx ends.
 func (t *Tally) Run(ctx context.Context) {
 	var collecting sync.WaitGroup
 	collecting.Go(func() { t.collector.Run(ctx) })
+	collecting.Go(func() { t.sample(ctx) })
 	for update := range t.cfg.Book.Watch(ctx, 0) {
 		if update.Intent == nil || update.Intent.Bundle == nil {
 			continue // the names of the previous revision stay
@@ -94,6 +104,7 @@ func (t *Tally) Run(ctx context.Context) {
 		t.mu.Lock()
 		t.names = newNames(update.Intent)
 		t.retargetLocked()
+		t.announceLocked(true)
 		t.mu.Unlock()
 	}
 	collecting.Wait()
@@ -110,6 +121,7 @@ func (t *Tally) Follow(name string, owned bool, epoch uint8, phases string) {
 		delete(t.switches, name)
 		t.cfg.Certificates.Remove(expiry.GNMI, name)
 		t.retargetLocked()
+		t.announceLocked(true)
 		return
 	case !owned:
 		return
@@ -120,6 +132,7 @@ func (t *Tally) Follow(name string, owned bool, epoch uint8, phases string) {
 		}
 		t.switches[name] = d
 		t.retargetLocked()
+		t.announceLocked(true)
 	}
 	if phases == "" || d.phase == phases && d.phases[epoch] == phases {
 		return
@@ -208,20 +221,12 @@ func (t *Tally) Read(only ...string) []Switch {
 		if d == nil || len(only) > 0 && !slices.Contains(only, name) {
 			continue
 		}
-		r, st := t.foldLocked(name, d)
-		if r == nil { // the collector takes the target over in a moment
-			sw := t.names.switches[name]
-			r = &telemetry.Reading{}
-			st = telemetry.Status{Switch: name, Addr: sw.GNMI, State: telemetry.Disconnected, Reason: telemetry.ReasonScheduled}
-		}
-		s := Switch{Status: st, Reading: r, Actions: t.actionsLocked(name, d)}
+		s := Switch{Actions: t.actionsLocked(name, d)}
+		s.Reading, s.Status = t.readLocked(name, d)
 		for k, n := range d.totals {
 			s.Totals = append(s.Totals, Total{k, n})
 		}
-		slices.SortFunc(s.Totals, func(a, b Total) int {
-			return cmp.Or(cmp.Compare(t.names.number(a.Rule), t.names.number(b.Rule)), cmp.Compare(a.Rule, b.Rule),
-				cmp.Compare(a.Leg, b.Leg), cmp.Compare(a.Phase, b.Phase))
-		})
+		slices.SortFunc(s.Totals, func(a, b Total) int { return t.names.compare(a.Key, b.Key) })
 		all = append(all, s)
 	}
 	return all
@@ -238,6 +243,15 @@ func (t *Tally) Status(name string) (telemetry.Status, bool) { return t.collecto
 
 // Quiet is how old the newest values may be before they must not be served as present ones.
 func (t *Tally) Quiet() time.Duration { return t.collector.Quiet() }
+
+// readLocked adds what the collector has counted to the totals, and returns the values and the status of a switch of the inventory.
+func (t *Tally) readLocked(name string, d *device) (*telemetry.Reading, telemetry.Status) {
+	r, st := t.foldLocked(name, d)
+	if r == nil { // the collector takes the target over in a moment
+		return &telemetry.Reading{}, t.names.scheduled(name)
+	}
+	return r, st
+}
 
 // Watch calls changed as telemetry.Collector.Watch does.
 func (t *Tally) Watch(name string, changed func()) (stop func(), ok bool) {

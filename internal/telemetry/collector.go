@@ -41,6 +41,9 @@ type Config struct {
 	DialOptions []grpc.DialOption
 	// Now returns the arrival time of values; time.Now if nil. It does not affect timers.
 	Now func() time.Time
+	// OnUpdate, if not nil, is called after each message of a target, and after each change of its state. changed is false if only values of
+	// counters are new. OnUpdate must neither block nor call the collector.
+	OnUpdate func(name string, changed bool)
 	// Logger may be nil.
 	Logger *zap.Logger
 }

@@ -79,6 +79,7 @@ type Status struct {
 	Since        time.Time // when the state began
 	Retry        time.Time // the time of the next attempt, if Disconnected
 	Updated      time.Time // when the newest message arrived; zero if none did
+	StaleAt      time.Time // when the values become stale unless a message arrives, or became stale; zero in other states
 	Rejected     int       // values that could not be read
 	Late         int       // values that were older than the value they should replace
 }

@@ -213,9 +213,13 @@ func (t *target) probe(ctx context.Context, client *Client, quiet time.Duration)
 	return err
 }
 
-// notifyLocked calls the watchers if the state or anything but a counter has changed.
+// notifyLocked calls OnUpdate, and calls the watchers if the state or anything but a counter has changed.
 func (t *target) notifyLocked(changed bool) {
-	if !changed && t.changes == t.series.changes {
+	changed = changed || t.changes != t.series.changes
+	if told := t.c.cfg.OnUpdate; told != nil {
+		told(t.Switch, changed)
+	}
+	if !changed {
 		return
 	}
 	t.changes = t.series.changes
@@ -230,8 +234,11 @@ func (t *target) status() Status {
 		Switch: t.Switch, Addr: t.Addr, State: t.state, Reason: t.reason, Err: t.err, Since: t.since, Retry: t.retry, Updated: t.updated,
 		Rejected: t.series.rejected, Late: t.series.late,
 	}
-	if overdue := t.updated.Add(t.c.cfg.staleAfter()); s.State == Synced && t.c.cfg.Now().After(overdue) && len(t.series.ports) > 0 {
-		s.State, s.Reason, s.Since = Stale, ReasonSilent, overdue
+	if s.State == Synced && len(t.series.ports) > 0 {
+		s.StaleAt = t.updated.Add(t.c.cfg.staleAfter())
+		if t.c.cfg.Now().After(s.StaleAt) {
+			s.State, s.Reason, s.Since = Stale, ReasonSilent, s.StaleAt
+		}
 	}
 	return s
 }

@@ -1,0 +1,112 @@
+package tally
+
+import (
+	"slices"
+	"time"
+
+	"op25b/internal/telemetry"
+)
+
+const (
+	// rateWindow is the longest time over which a rate is measured, unless two sample intervals are longer.
+	rateWindow = time.Minute
+	// pointsPerWindow bounds the earlier values that are kept of a switch. With 50 interfaces and 200 totals, a point has 7 KB.
+	pointsPerWindow = 4
+	// bootJitter is the variation of the boot-time of targets that compute it from an uptime.
+	bootJitter = time.Second
+)
+
+// numCounters is the number of counters of an interface.
+const numCounters = len(telemetry.Interface{}.Counters)
+
+// A point has the values of an earlier sample.
+type point struct {
+	at, boot   time.Time
+	totals     []telemetry.Count // by sampling.index
+	interfaces []reported
+	counters   [][numCounters]uint64
+}
+
+// reported is an interface, and which of its counters the switch reports.
+type reported struct {
+	name     string
+	counters [numCounters]bool
+}
+
+// measure sets the rates of a sample if there are earlier values, and remembers its values. A rate is measured over at most window, and
+// over no less than least.
+//
+// Values from before a restart of the switch or a change of its interfaces are forgotten. A rate would otherwise show packets as new that
+// were counted at another time.
+func (d *sampling) measure(s *Sample, window, least time.Duration) {
+	now := d.point(s)
+	if n := len(d.points); n > 0 {
+		last := &d.points[n-1]
+		if now.boot.Sub(last.boot).Abs() > bootJitter || now.at.Before(last.at) || !slices.Equal(now.interfaces, last.interfaces) {
+			d.points = nil
+		}
+	}
+	d.points = slices.DeleteFunc(d.points, func(p point) bool { return now.at.Sub(p.at) > window })
+	if len(d.points) > 0 {
+		if base := &d.points[0]; now.at.Sub(base.at) >= least {
+			d.rate(s, base, now.at.Sub(base.at))
+		}
+	}
+	if n := len(d.points); n == 0 || now.at.Sub(d.points[n-1].at) >= window/pointsPerWindow {
+		d.points = append(d.points, now)
+	}
+}
+
+// point returns the values of a sample. Their time is the arrival of the newest counters of an interface.
+func (d *sampling) point(s *Sample) point {
+	p := point{boot: s.Boot, counters: make([][numCounters]uint64, len(s.Interfaces))}
+	for i := range s.Interfaces {
+		in := &s.Interfaces[i]
+		p.interfaces = append(p.interfaces, reported{in.Name, in.Reported})
+		p.counters[i] = in.Counters
+		if in.Seen.After(p.at) {
+			p.at = in.Seen
+		}
+	}
+	if p.at.IsZero() {
+		p.at = s.Status.Updated
+	}
+	if d.index == nil {
+		d.index = make(map[Key]int)
+	}
+	for _, n := range s.Totals {
+		if _, known := d.index[n.Key]; !known {
+			d.index[n.Key] = len(d.index)
+		}
+	}
+	p.totals = make([]telemetry.Count, len(d.index))
+	for _, n := range s.Totals {
+		p.totals[d.index[n.Key]] = n.Count
+	}
+	return p
+}
+
+// rate sets the rates of a sample from earlier values. A total that the earlier values lack was 0.
+func (d *sampling) rate(s *Sample, base *point, over time.Duration) {
+	s.RatesOver = over
+	perSecond := func(now, then uint64) float64 {
+		if now < then { // a counter has wrapped
+			return 0
+		}
+		return float64(now-then) / over.Seconds()
+	}
+	for i := range s.Totals {
+		n := &s.Totals[i]
+		var then telemetry.Count
+		if at := d.index[n.Key]; at < len(base.totals) {
+			then = base.totals[at]
+		}
+		n.PacketRate, n.OctetRate = perSecond(n.Packets, then.Packets), perSecond(n.Octets, then.Octets)
+	}
+	for i := range s.Interfaces {
+		in := &s.Interfaces[i]
+		for c := range in.Counters {
+			in.Rates[c] = perSecond(in.Counters[c], base.counters[i][c])
+		}
+	}
+}

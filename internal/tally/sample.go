@@ -1,0 +1,180 @@
+package tally
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"op25b/internal/telemetry"
+)
+
+// maxSettle limits the wait for the rest of a sample, which arrives in many messages.
+const maxSettle = time.Second
+
+// A Sample has the counters of one switch at one moment. It is not modified after it was taken.
+type Sample struct {
+	Status telemetry.Status
+	Boot   time.Time // when the switch began to count; zero if it does not report that
+	Number uint64    // the number of the sample; later samples, of any switch, have greater ones
+	// Totals is in the order of the rules' numbers, and Interfaces is ordered by name.
+	Totals     []SampledTotal
+	Interfaces []SampledInterface
+	// RatesOver is the time over which the rates were measured. If it is 0, no rate is known.
+	RatesOver time.Duration
+}
+
+// A SampledTotal is a total, with its rates per second.
+type SampledTotal struct {
+	Total
+	PacketRate, OctetRate float64
+}
+
+// A SampledInterface has the counters of an interface, with their rates per second. Its field ACL is empty.
+type SampledInterface struct {
+	telemetry.Interface
+	Rates [numCounters]float64
+}
+
+// News are two channels. Changed is closed when a sample of any switch has been taken. Turned is closed when the state of a collection, the
+// state of an interface, the ownership of a switch or the intent has changed.
+type News struct{ Changed, Turned chan struct{} }
+
+func newNews() News { return News{make(chan struct{}), make(chan struct{})} }
+
+// sampling is the part of a device that the sampler uses.
+type sampling struct {
+	due    time.Time // when the next sample is taken; zero if there is no news
+	stale  time.Time // when the values become stale unless there is news; zero if they are not current
+	turned bool      // the news are not only values of counters
+	sample *Sample   // the newest sample; nil if there is none
+	points []point   // earlier values, oldest first
+	index  map[Key]int
+}
+
+// News returns the channels that the next sample closes.
+func (t *Tally) News() News {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.next
+}
+
+// announceLocked closes the channels of News.
+func (t *Tally) announceLocked(turned bool) {
+	close(t.next.Changed)
+	if turned {
+		close(t.next.Turned)
+		t.next.Turned = make(chan struct{})
+	}
+	t.next.Changed = make(chan struct{})
+}
+
+// Samples returns the newest sample of each named switch, or of all owned switches if there are no names, in the order of the inventory.
+// Switches that this controller does not own are left out.
+func (t *Tally) Samples(only ...string) []*Sample {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.names == nil {
+		return nil
+	}
+	var all []*Sample
+	for _, name := range t.names.order {
+		d := t.switches[name]
+		switch {
+		case d == nil || len(only) > 0 && !slices.Contains(only, name):
+		case d.sample == nil:
+			all = append(all, &Sample{Status: t.names.scheduled(name)})
+		default:
+			all = append(all, d.sample)
+		}
+	}
+	return all
+}
+
+// Interval returns the sample interval.
+func (t *Tally) Interval() time.Duration { return t.interval }
+
+// sample takes samples until ctx ends. A sample is taken a moment after the first message of a target, and when values become stale.
+func (t *Tally) sample(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.told.kick:
+		case <-timer.C:
+		}
+		if next := t.sampleDue(time.Now()); !next.IsZero() {
+			timer.Reset(time.Until(next))
+		}
+	}
+}
+
+// sampleDue takes the samples that are due, and returns the time at which the next one is due.
+func (t *Tally) sampleDue(now time.Time) (next time.Time) {
+	settle := min(t.interval/10, maxSettle)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for name, changed := range t.told.take() {
+		if d := t.switches[name]; d != nil {
+			d.turned = d.turned || changed
+			if d.due.IsZero() {
+				d.due = now.Add(settle)
+			}
+		}
+	}
+	took, turned := false, false
+	for name, d := range t.switches {
+		if t.names == nil || t.names.switches[name] == nil {
+			d.due, d.stale = time.Time{}, time.Time{}
+			continue
+		}
+		over := passed(d.stale, now)
+		if over || passed(d.due, now) {
+			took, turned = true, turned || over || d.turned
+			t.sampleLocked(name, d, now)
+		}
+		next = earlier(next, earlier(d.due, d.stale))
+	}
+	if took {
+		t.announceLocked(turned)
+	}
+	return next
+}
+
+// passed reports whether a time has come. The zero time never comes.
+func passed(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
+
+// earlier returns the earlier of two times. The zero time is no time.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// sampleLocked takes a sample of a switch of the inventory.
+func (t *Tally) sampleLocked(name string, d *device, now time.Time) {
+	r, st := t.readLocked(name, d)
+	t.number++
+	s := &Sample{Status: st, Boot: r.Boot, Number: t.number, Interfaces: make([]SampledInterface, len(r.Interfaces))}
+	for i := range r.Interfaces {
+		s.Interfaces[i].Interface = r.Interfaces[i]
+		s.Interfaces[i].ACL = nil
+	}
+	for k, n := range d.totals {
+		s.Totals = append(s.Totals, SampledTotal{Total: Total{k, n}})
+	}
+	slices.SortFunc(s.Totals, func(a, b SampledTotal) int { return t.names.compare(a.Key, b.Key) })
+	d.due, d.stale, d.turned, d.sample = time.Time{}, time.Time{}, false, s
+	if st.State != telemetry.Synced {
+		return
+	}
+	if !st.StaleAt.IsZero() {
+		d.stale = st.StaleAt.Add(time.Millisecond)
+		if pause := now.Add(t.interval / 2); d.stale.Before(pause) {
+			d.stale = pause
+		}
+	}
+	d.measure(s, max(rateWindow, 2*t.interval), t.interval/2)
+}
