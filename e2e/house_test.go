@@ -131,7 +131,7 @@ var mayImport = map[string][]string{
 	"internal/intent":     {"internal/clock", "internal/compile", "internal/policy", "internal/store", "internal/strict"},
 	"internal/auth":       {"internal/strict"},
 	"internal/api": {
-		"internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/plan", "internal/policy", "internal/store", "internal/strict", "internal/tlsfiles", "internal/view",
+		"internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/plan", "internal/policy", "internal/store", "internal/strict", "internal/tally", "internal/telemetry", "internal/tlsfiles", "internal/view",
 		"proto/op25b",
 	},
 	"internal/check/desk": {"internal/check"},

@@ -65,7 +65,9 @@ type Deps struct {
 	Plan     Planner
 	// Check answers the questions of CheckService. If Check is nil, CheckService returns CodeUnimplemented.
 	Check Questions
-	Auth  Auth
+	// Counters answers TelemetryService. If Counters is nil, TelemetryService returns CodeUnimplemented.
+	Counters Counters
+	Auth     Auth
 	// Name is the name of this controller.
 	Name string
 	// Clock decides which dates are in force. If Clock is nil, Now decides.
@@ -87,7 +89,8 @@ type server struct {
 	Deps
 	guard   *guard
 	joined  joined
-	changes fan[intent.Update] // the updates of the intent, shared by all watchers
+	changes fan[intent.Update]  // the updates of the intent, shared by all watchers
+	members fan[[]store.Member] // the present controllers, likewise
 }
 
 // New returns the handler for the API and the plain HTTP endpoints. It starts no goroutine.
@@ -113,6 +116,7 @@ func New(d Deps) http.Handler {
 	d.Switches = newShared(d.Switches)
 	s := &server{Deps: d}
 	s.changes.watch = func(ctx context.Context) <-chan intent.Update { return d.Book.Watch(ctx, 0) }
+	s.members.watch = d.Store.WatchMembers
 	s.guard = &guard{auth: d.Auth, now: d.Now, log: d.Logger, audit: d.Store.Audit(), refusals: newRefusals(d.Now)}
 	observe := newOnlooker(d.Logger, d.Metrics)
 	options := []connect.HandlerOption{
@@ -127,6 +131,7 @@ func New(d Deps) http.Handler {
 	mux.Handle(op25bv1connect.NewFleetServiceHandler(fleetService{s}, options...))
 	mux.Handle(op25bv1connect.NewPhaseServiceHandler(phaseService{s}, options...))
 	mux.Handle(op25bv1connect.NewAuditServiceHandler(auditService{s}, options...))
+	mux.Handle(op25bv1connect.NewTelemetryServiceHandler(telemetryService{s}, options...))
 	mux.Handle(op25bv1connect.NewStoreServiceHandler(newStoreService(s), options...))
 	reflector := grpcreflect.NewStaticReflector(Services()...)
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, options...))
@@ -148,5 +153,6 @@ func Services() []string {
 	return []string{
 		op25bv1connect.IntentServiceName, op25bv1connect.FleetServiceName, op25bv1connect.PhaseServiceName,
 		op25bv1connect.CheckServiceName, op25bv1connect.AuditServiceName, op25bv1connect.StoreServiceName,
+		op25bv1connect.TelemetryServiceName,
 	}
 }

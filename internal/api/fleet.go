@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
@@ -95,20 +94,13 @@ func only(all []*op25bv1.SwitchStatus, names []string) ([]*op25bv1.SwitchStatus,
 	return some, nil
 }
 
-// listed returns a list of switch names for an error message, with at most 10 names.
+// listed returns a list of switch names for an error message.
 func listed(all []*op25bv1.SwitchStatus) string {
-	const most = 10
-	var names []string
-	for _, st := range all[:min(most, len(all))] {
-		names = append(names, st.Switch)
+	names := make([]string, len(all))
+	for i, st := range all {
+		names[i] = st.Switch
 	}
-	switch more := len(all) - most; {
-	case len(all) == 0:
-		return "none"
-	case more > 0:
-		return fmt.Sprintf("%s and %d more", strings.Join(names, ", "), more)
-	}
-	return strings.Join(names, ", ")
+	return listedNames(names)
 }
 
 // WatchSwitches sends the statuses of all switches, and then every change of a status.

@@ -26,6 +26,7 @@ const (
 	heavyClass               // plans, checks with documents, and reads of the whole audit chain
 	changeClass              // changes
 	watchClass               // watches and reflection streams
+	countClass               // watches of counters
 	classes
 )
 
@@ -37,8 +38,10 @@ const (
 	// changesAtOnce is the limit on changes in progress. It includes stored changes whose callers still follow the switches.
 	changesAtOnce, changesWaiting = 32, 64
 	// maxWatchers is the limit on open watches and reflection streams. Each watch may send the statuses of 1,000 switches.
-	maxWatchers  = 1024
-	readsWaiting = 4096
+	maxWatchers = 1024
+	// maxCounterWatches is the limit on open watches of counters. A message of 65,536 rows takes 20 MB.
+	maxCounterWatches = 32
+	readsWaiting      = 4096
 )
 
 // classOf returns the class of a call. message may be nil.
@@ -50,6 +53,8 @@ func classOf(procedure string, message any) class {
 		return heavyClass
 	case op25bv1connect.FleetServiceWatchSwitchesProcedure, reflectV1, reflectV1Alpha:
 		return watchClass
+	case op25bv1connect.TelemetryServiceWatchCountersProcedure:
+		return countClass
 	}
 	if asks, ok := message.(interface{ GetFrom() *op25bv1.CheckFrom }); ok && len(asks.GetFrom().GetFiles()) > 0 {
 		return heavyClass
@@ -160,6 +165,7 @@ func newUsher() *usher {
 	u.of[heavyClass] = &turns{what: "plans and checks of documents", most: heavyAtOnce, waiting: heavyWaiting, again: 30 * time.Second}
 	u.of[changeClass] = &turns{what: "changes", most: changesAtOnce, waiting: changesWaiting, again: 30 * time.Second}
 	u.of[watchClass] = &turns{what: "streams", most: maxWatchers, again: 30 * time.Second}
+	u.of[countClass] = &turns{what: "streams of counters", most: maxCounterWatches, again: 30 * time.Second}
 	return u
 }
 

@@ -69,6 +69,9 @@ var verbs = map[string]Verb{
 	op25bv1connect.AuditServiceVerifyProcedure:      {Least: auth.Viewer, Within: fleetWithin},
 	op25bv1connect.AuditServicePruneProcedure:       {Least: auth.Admin, Name: "archive", Within: fleetWithin},
 
+	op25bv1connect.TelemetryServiceListCountersProcedure:  {Least: auth.Viewer, Within: readWithin},
+	op25bv1connect.TelemetryServiceWatchCountersProcedure: {Least: auth.Viewer},
+
 	op25bv1connect.StoreServiceBackupProcedure: {Least: auth.Admin, Name: "backup", Within: backupWithin},
 
 	reflectV1:      {Least: auth.Viewer, Within: readWithin},

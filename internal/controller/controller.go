@@ -157,12 +157,18 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	if err != nil {
 		return err
 	}
-	c.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), c.store.Collector(), c.cfg.Certificates)
+	counters, err := tally.New(tally.Config{Telemetry: c.cfg.Telemetry, Book: c.book, Certificates: c.cfg.Certificates, Logger: c.log})
+	if err != nil {
+		return err
+	}
+	c.metrics.MustRegister(counters.Collector(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), c.store.Collector(),
+		c.cfg.Certificates)
 	handler := api.New(api.Deps{
 		MaxFiles: c.cfg.MaxDocuments,
 		Name:     c.cfg.Name, Clock: c.clock, Store: c.store, Book: c.book, Switches: api.FleetSwitches(c.store, c.cfg.Name), Plan: planner,
 		Auth: c.cfg.Auth, Logger: c.log, Metrics: c.metrics, Stopping: ctx,
-		Check: desk.New(desk.Options{Directory: c.cfg.Providers, Resolver: net.DefaultResolver, Now: c.clock.Dates}),
+		Counters: counters,
+		Check:    desk.New(desk.Options{Directory: c.cfg.Providers, Resolver: net.DefaultResolver, Now: c.clock.Dates}),
 	})
 	advertise := c.cfg.Advertise
 	if advertise == "" {
@@ -176,11 +182,6 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 		Name: c.cfg.Name, Addr: addrs, Clock: c.clock, Store: c.store, Book: c.book, Logger: c.log, AuditEvery: c.cfg.AuditEvery,
 		Metrics: fleet.NewMetrics(c.metrics), Recorder: c.cfg.Recorder, Certificates: c.cfg.Certificates,
 	}
-	counters, err := tally.New(tally.Config{Telemetry: c.cfg.Telemetry, Book: c.book, Certificates: c.cfg.Certificates, Logger: c.log})
-	if err != nil {
-		return err
-	}
-	c.metrics.MustRegister(counters.Collector())
 	switches.OnStatus = func(st fleet.Status) { counters.Follow(st.Switch, st.Ownership == fleet.Owned, st.Running, st.InForce) }
 	if c.gnmi != nil {
 		north, err := c.gnmi.service(c, handler, counters)
