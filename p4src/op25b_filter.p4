@@ -36,12 +36,15 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
     @openconfig_acl("set=op25b,rule_bits=8")
     counter(PORT_RULE_SIZE, CounterType.packets_and_bytes) port_rule;
 
-    // Mail of each line by its outcome.
+    // Mail of each line by its outcome. A gNMI agent serves it by the annotation.
     @id(LINE_MAIL_COUNTER_ID)
+    @op25b_lines("outcome_bits=2")
     counter(LINE_MAIL_SIZE, CounterType.packets_and_bytes) line_mail;
 
-    // Packets and bytes of each verdict entry, over all ports.
+    // Packets and bytes of each verdict entry, over all ports. A gNMI agent adds them up by rule set, leg and rule: the annotation names two
+    // keys of the table and the parameter of its actions.
     @id(VERDICT_COUNTER_ID)
+    @op25b_legs("epoch=epoch,leg=leg,rule=rule")
     direct_counter(CounterType.packets_and_bytes) verdict_counter;
 
     // New connections of each line and direction, where a rule limits them.

@@ -67,7 +67,7 @@ func TestCheckFindsEveryDifference(t *testing.T) {
 		},
 		"another program": {
 			func(info *configv1.P4Info) { info.PkgInfo.Name = "router.p4" },
-			`program is "router.p4", version "1.0.2"; want "op25b.p4" of version 1.0.0 or a later 1.x`,
+			`program is "router.p4", version "1.0.3"; want "op25b.p4" of version 1.0.0 or a later 1.x`,
 		},
 		"an older version": {func(info *configv1.P4Info) { info.PkgInfo.Version = "0.1.0" }, `version "0.1.0"; want "op25b.p4" of version 1.0.0`},
 		"a later one":      {func(info *configv1.P4Info) { info.PkgInfo.Version = "2.0.0" }, `version "2.0.0"; want "op25b.p4" of version 1.0.0`},
