@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 	"github.com/spf13/cobra"
@@ -97,7 +98,7 @@ func runAgent(ctx context.Context, o agentOptions, log *zap.Logger) error {
 		return err
 	}
 	defer reader.Close()
-	source, err := agent.New(reader, ports, kernel, log)
+	source, err := agent.New(reader, agent.Config{Ports: ports, Links: kernel, Hostname: hostname(log), Version: "op25b agent " + version, Logger: log})
 	if err != nil {
 		return err
 	}
@@ -114,8 +115,27 @@ func runAgent(ctx context.Context, o agentOptions, log *zap.Logger) error {
 	gpb.RegisterGNMIServer(server, gnmi)
 	stop := context.AfterFunc(ctx, server.Close)
 	defer stop()
+	following, cancel := context.WithCancel(ctx)
+	defer cancel()
+	followed := make(chan struct{})
+	go func() {
+		defer close(followed)
+		if err := source.Follow(following); err != nil {
+			log.Warn("interface-transitions are no longer counted", zap.Error(err))
+		}
+	}()
+	defer func() { cancel(); <-followed }()
 	log.Info("agent up", zap.String("p4runtime", o.p4runtime), zap.Stringer("gnmi", listener.Addr()), zap.Int("ports", len(ports)))
 	server.Serve(listener)
 	log.Info("agent down")
 	return nil
+}
+
+// hostname returns the name of this host, or an empty string if it is unknown.
+func hostname(log *zap.Logger) string {
+	name, err := os.Hostname()
+	if err != nil {
+		log.Warn("gNMI serves no hostname", zap.Error(err))
+	}
+	return name
 }

@@ -69,7 +69,9 @@ func runSwitch(ctx context.Context, o switchOptions, log *zap.Logger) (err error
 	if err != nil {
 		return err
 	}
-	sw, err := softswitch.New(softswitch.Options{DeviceID: o.deviceID, Logger: log, Limits: o.limits.limits()})
+	sw, err := softswitch.New(softswitch.Options{
+		DeviceID: o.deviceID, Hostname: hostname(log), Version: "op25b " + version, Logger: log, Limits: o.limits.limits(),
+	})
 	if err != nil {
 		return fmt.Errorf("--device-id %d: %w", o.deviceID, err)
 	}

@@ -150,7 +150,7 @@ func startAgent(t *testing.T, p4runtime string, sw *policy.Switch, links agent.L
 	for _, p := range sw.Ports {
 		ports[uint32(p.Number)] = p.Name
 	}
-	source, err := agent.New(reader, ports, links, nil)
+	source, err := agent.New(reader, agent.Config{Ports: ports, Links: links})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func attach(t testing.TB, name, p4runtime, packets string, state *pipeline.State
 		serving.Go(func() { _ = link.Serve(ctx, func(f []byte) { out <- bytes.Clone(f) }) })
 	}
 	var err error
-	if d.source, err = agent.New(session, names, nil, nil); err != nil {
+	if d.source, err = agent.New(session, agent.Config{Ports: names}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

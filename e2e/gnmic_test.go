@@ -6,11 +6,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/openconfig/gnmi/proto/gnmi"
 	"github.com/openconfig/gnmic/pkg/api"
 	"github.com/openconfig/gnmic/pkg/api/target"
 
+	"op25b/internal/agent"
 	"op25b/internal/bring/bringtest"
+	"op25b/internal/openconfig"
 	"op25b/internal/p4rt"
 	"op25b/internal/softswitch"
 	"op25b/internal/wire"
@@ -90,6 +93,24 @@ func TestGNMIC(t *testing.T) {
 				counted = u.GetVal().GetUintVal()
 			}
 		}
+	}
+
+	// The switch's own source and an agent's, over P4Runtime, have the same counters.
+	overP4Runtime, err := agent.New(session, agent.Config{Ports: map[uint32]string{accessPort: "access-1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var states []*openconfig.State
+	for _, s := range []openconfig.Source{sw.Source(), overP4Runtime} {
+		state, err := s.Snapshot(ctx, openconfig.AllParts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		states = append(states, state)
+	}
+	own, remote := states[0], states[1]
+	if d := cmp.Diff(own.Lines, remote.Lines) + cmp.Diff(own.Legs, remote.Legs) + cmp.Diff(own.Interfaces[0].ACL, remote.Interfaces[0].ACL); d != "" || len(own.Lines) != 1 || len(own.Legs) != 4 {
+		t.Errorf("%d lines and %d legs; own - over P4Runtime +:\n%s", len(own.Lines), len(own.Legs), d)
 	}
 
 	get, err := api.NewGetRequest(api.EncodingJSON_IETF(), api.Path(path))

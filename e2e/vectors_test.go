@@ -88,7 +88,7 @@ func loadSetting(t *testing.T) *vectorSetting {
 	if err != nil {
 		t.Fatal(err)
 	}
-	acl, err := p4source.FindACLCounter(p4src.P4Info())
+	layout, err := p4source.Find(p4src.P4Info())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func loadSetting(t *testing.T) *vectorSetting {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &vectorSetting{bundle: b, numbers: numbers, sw: &b.Inventory.Switches[0], acl: acl}
+	s := &vectorSetting{bundle: b, numbers: numbers, sw: &b.Inventory.Switches[0], acl: layout.ACL}
 	counters := p4src.P4Info().Counters
 	i := slices.IndexFunc(counters, func(c *configv1.Counter) bool { return c.Preamble.Alias == "line_mail" })
 	if i < 0 {

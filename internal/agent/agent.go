@@ -1,12 +1,14 @@
 // Package agent serves gNMI for a switch without a gNMI server, such as bmv2's simple_switch_grpc. It runs on the host of the switch. It
 // reads the P4 counters over P4Runtime, without taking part in the arbitration, and the interface counters from the kernel.
 //
-// The agent writes nothing to the switch and depends on no P4 name: an annotation in the P4Info marks the counter of the OpenConfig ACL.
+// The agent writes nothing to the switch and depends on no P4 name: annotations in the P4Info mark the counters (see p4source.Find).
+//
+// The counters of the switch begin, for boot-time, when the agent first reaches the program, when the program changes, or when a counter has
+// gone down. A restart after which every counter is at least as high again is not noticed.
 package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -34,18 +36,30 @@ type Source struct {
 	reader Reader
 	log    *zap.Logger
 
-	mu     sync.Mutex // guards everything below
-	known  bool       // the layout belongs to the pipeline with this cookie
-	cookie uint64
+	mu      sync.Mutex // guards everything below
+	asked   bool       // the layout has been set
+	running bool       // the layout belongs to the pipeline with this cookie; otherwise there is no pipeline
+	cookie  uint64
 }
 
 var _ openconfig.Source = (*Source)(nil)
 
-// New returns the source of the switch behind reader. ports maps P4Runtime ports to interface names. links may be nil if the kernel knows
-// no interface; log may be nil.
-func New(reader Reader, ports map[uint32]string, links p4source.Links, log *zap.Logger) (*Source, error) {
+// Config configures a Source.
+type Config struct {
+	// Ports maps P4Runtime ports to interface names.
+	Ports map[uint32]string
+	// Links may be nil if the kernel knows no interface.
+	Links p4source.Links
+	// Hostname is the name of the host, and Version the version of the agent. Empty means unknown.
+	Hostname, Version string
+	// Logger may be nil.
+	Logger *zap.Logger
+}
+
+// New returns the source of the switch behind reader.
+func New(reader Reader, cfg Config) (*Source, error) {
 	inner, err := p4source.New(p4source.Config{
-		Ports: ports, Links: links,
+		Ports: cfg.Ports, Links: cfg.Links, Hostname: cfg.Hostname, Version: cfg.Version,
 		Read: func(ctx context.Context, entities []*p4v1.Entity) ([]*p4v1.Entity, error) {
 			return reader.Read(ctx, entities...)
 		},
@@ -53,10 +67,10 @@ func New(reader Reader, ports map[uint32]string, links p4source.Links, log *zap.
 	if err != nil {
 		return nil, err
 	}
-	if log == nil {
-		log = zap.NewNop()
+	if cfg.Logger == nil {
+		cfg.Logger = zap.NewNop()
 	}
-	return &Source{Source: inner, reader: reader, log: log}, nil
+	return &Source{Source: inner, reader: reader, log: cfg.Logger}, nil
 }
 
 // Snapshot requests the cookie of the running pipeline, reads the P4Info if the cookie has changed, and then reads the counters.
@@ -75,30 +89,29 @@ func (s *Source) follow(ctx context.Context) error {
 		return fmt.Errorf("which pipeline runs: %w", err)
 	}
 	if !running {
-		if s.known {
-			s.log.Info("the switch has no pipeline any more")
+		if s.asked && !s.running {
+			return nil
 		}
-		s.known = false
-		return s.SetLayout(nil)
+		s.log.Info("the switch has no pipeline")
+		s.asked, s.running = true, false
+		return s.SetLayout(p4source.Layout{})
 	}
-	if s.known && s.cookie == cookie {
+	if s.running && s.cookie == cookie {
 		return nil
 	}
 	info, err := s.reader.GetP4Info(ctx)
 	if err != nil {
 		return fmt.Errorf("the pipeline's P4Info: %w", err)
 	}
-	layout, err := p4source.FindACLCounter(info)
-	if errors.Is(err, p4source.ErrNoACLCounter) {
-		layout, err = nil, nil
-	}
+	layout, err := p4source.Find(info)
 	if err != nil {
 		return err
 	}
 	if err := s.SetLayout(layout); err != nil {
 		return err
 	}
-	s.known, s.cookie = true, cookie
-	s.log.Info("following the pipeline", zap.Uint64("cookie", cookie), zap.Bool("acl", layout != nil))
+	s.asked, s.running, s.cookie = true, true, cookie
+	s.log.Info("following the pipeline", zap.Uint64("cookie", cookie), zap.String("program", layout.Program),
+		zap.Bool("acl", layout.ACL != nil), zap.Bool("lines", layout.Lines != nil), zap.Bool("legs", layout.Legs != nil))
 	return nil
 }

@@ -39,7 +39,7 @@ func TestFollowsThePipeline(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer reader.Close()
-	source, err := New(reader, map[uint32]string{1: "access-1"}, nil, nil)
+	source, err := New(reader, Config{Ports: map[uint32]string{1: "access-1"}, Version: "agent"})
 	if err != nil {
 		t.Fatal(err)
 	}

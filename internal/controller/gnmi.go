@@ -90,13 +90,13 @@ func (g *gnmiServer) advertise() string { return cmp.Or(g.cfg.Advertise, g.liste
 
 // service returns the service of a controller. handler is the API, whose callers and roles the service has too.
 func (g *gnmiServer) service(c *Controller, handler http.Handler, counters *tally.Tally) (*northbound.Service, error) {
-	layout, err := p4source.FindACLCounter(p4src.P4Info())
+	layout, err := p4source.Find(p4src.P4Info())
 	if err != nil {
 		return nil, err
 	}
 	g.gate = api.GateOf(handler)
 	return northbound.New(northbound.Config{
-		Name: c.cfg.Name, Store: c.store, Book: c.book, Counters: counters, Gate: g.gate, ACLSet: layout.Set,
+		Name: c.cfg.Name, Store: c.store, Book: c.book, Counters: counters, Gate: g.gate, ACLSet: layout.ACL.Set,
 		PeerTLS: g.peers, Insecure: g.api.Insecure, Logger: c.log,
 	})
 }

@@ -21,6 +21,7 @@ type port struct {
 	mu      sync.Mutex // guards everything below
 	oper    openconfig.OperStatus
 	changed time.Time // time of the last change of oper
+	flips   uint64    // changes of oper to UP or from UP
 
 	inPkts, inOctets, outPkts, outOctets, outDiscards atomic.Uint64
 }
@@ -52,9 +53,12 @@ func (p *port) note(now time.Time) openconfig.Interface {
 	defer p.mu.Unlock()
 	in := p.current()
 	if in.Oper != p.oper {
+		if in.Oper == openconfig.OperUp || p.oper == openconfig.OperUp {
+			p.flips++
+		}
 		p.oper, p.changed = in.Oper, now
 	}
-	in.LastChange = p.changed
+	in.LastChange, in.Transitions = p.changed, new(p.flips)
 	return in
 }
 

@@ -4,11 +4,7 @@ import (
 	"context"
 	"sync"
 
-	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
-
 	"op25b/internal/openconfig"
-	"op25b/internal/openconfig/p4source"
-	"op25b/internal/softswitch/engine"
 )
 
 // Source returns the data source for the switch's gNMI server.
@@ -18,27 +14,36 @@ type source struct{ s *Switch }
 
 var _ openconfig.Source = source{}
 
-// Snapshot returns the state and counters of every port, and the ACL counters if the running program has any.
-func (src source) Snapshot(context.Context, openconfig.Parts) (*openconfig.State, error) {
+// Snapshot returns the state and counters of every port, and the counters that the running program marks.
+func (src source) Snapshot(_ context.Context, parts openconfig.Parts) (*openconfig.State, error) {
 	s := src.s
 	s.gate.RLock()
-	acl := s.acl
+	marked, boot := s.marked, s.boot
 	s.gate.RUnlock()
-	state := &openconfig.State{}
-	if acl != nil {
-		state.ACLSet = acl.layout.Set
-	}
+	now := s.now()
+	state := &openconfig.State{System: &openconfig.System{Hostname: s.hostname, SoftwareVersion: marked.layout.Version(s.version), BootTime: boot, Clock: now}}
+	withACL := marked.acl != nil && parts&openconfig.PartACL != 0
 	for i := range s.ports {
 		p := s.ports[i].Load()
 		if p == nil {
 			continue
 		}
-		in := p.note(s.now())
+		in := p.note(now)
 		in.Counters = p.counters()
-		if acl != nil {
-			in.ACL = acl.of(p.number)
+		if withACL {
+			in.ACL = marked.entries(p.number)
 		}
 		state.Interfaces = append(state.Interfaces, in)
+	}
+	if marked.acl == nil {
+		return state, nil // lines and legs are served below the ACL set
+	}
+	state.ACLSet = marked.layout.ACL.Set
+	if marked.lines != nil && parts&openconfig.PartLines != 0 {
+		state.Lines = marked.layout.Lines.LinesOf(func(i int64) openconfig.Tally { return tally(marked.lines, i) })
+	}
+	if marked.legs != nil && parts&openconfig.PartLegs != 0 {
+		state.Legs = marked.legs.entries()
 	}
 	return state, nil
 }
@@ -50,39 +55,6 @@ func (src source) Watch(ctx context.Context, changed func()) error {
 	defer forget()
 	<-ctx.Done()
 	return nil
-}
-
-// An aclCounter is the counter array that the program's P4Info marks as the OpenConfig ACL counter.
-type aclCounter struct {
-	layout *p4source.ACLLayout
-	cells  *engine.Counter
-}
-
-func findACL(e *engine.Engine, info *configv1.P4Info) (*aclCounter, error) {
-	layout, err := p4source.FindACLCounter(info)
-	if err != nil {
-		return nil, err
-	}
-	cells, ok := e.Counter(layout.CounterName)
-	if !ok {
-		return nil, p4source.ErrNoACLCounter
-	}
-	return &aclCounter{layout, cells}, nil
-}
-
-// of returns an entry for each rule that has counted packets on a port.
-func (c *aclCounter) of(port uint32) []openconfig.ACLEntry {
-	if int64(port) >= c.layout.Ports() {
-		return nil
-	}
-	var met []openconfig.ACLEntry
-	for rule := range uint32(c.layout.Rules()) {
-		v, err := c.cells.Read(int(c.layout.Index(port, rule)))
-		if err == nil && v.Packets > 0 {
-			met = append(met, openconfig.ACLEntry{SequenceID: rule, MatchedPackets: v.Packets, MatchedOctets: v.Bytes})
-		}
-	}
-	return met
 }
 
 // watchers holds functions that are called on each change. The zero value is ready to use.

@@ -16,7 +16,6 @@ import (
 	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
 	"go.uber.org/zap"
 
-	"op25b/internal/openconfig/p4source"
 	"op25b/internal/softswitch/engine"
 	"op25b/internal/softswitch/p4rtserver"
 	"op25b/internal/wire"
@@ -29,6 +28,8 @@ const MaxPort = p4rtserver.DefaultCPUPort - 1
 // Options holds the options of a Switch.
 type Options struct {
 	DeviceID uint64           // the P4Runtime device id, at least 1
+	Hostname string           // name of the host in gNMI; empty if unknown
+	Version  string           // version of the switch in gNMI; empty if unknown
 	Clock    func() time.Time // nil means time.Now
 	Logger   *zap.Logger      // may be nil
 	Limits   Limits
@@ -37,6 +38,8 @@ type Options struct {
 // A Switch is one device. Close must be called when it is no longer needed.
 type Switch struct {
 	log       *zap.Logger
+	hostname  string
+	version   string
 	now       func() time.Time
 	limits    Limits
 	p4runtime *p4rtserver.Server
@@ -55,7 +58,8 @@ type Switch struct {
 	// partly by one program and partly by another. gate guards everything below.
 	gate   sync.RWMutex
 	loaded *engine.Engine
-	acl    *aclCounter // nil if the program has no ACL counter
+	marked counters
+	boot   time.Time // when the counters began: the start, or the last push of a program
 
 	inject lane // processes packet-outs from controllers
 	stream lane // processes frames from the packet service
@@ -72,7 +76,7 @@ type lane struct {
 
 // New returns a switch without ports and without a program.
 func New(opts Options) (*Switch, error) {
-	s := &Switch{log: opts.Logger, now: opts.Clock, limits: opts.Limits}
+	s := &Switch{log: opts.Logger, hostname: opts.Hostname, version: opts.Version, now: opts.Clock, limits: opts.Limits}
 	s.limits.complete()
 	if s.log == nil {
 		s.log = zap.NewNop()
@@ -80,6 +84,7 @@ func New(opts Options) (*Switch, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
+	s.boot = s.now()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	var err error
 	s.p4runtime, err = p4rtserver.New(p4rtserver.Options{
@@ -175,12 +180,12 @@ func (s *Switch) Close() error {
 
 // commit replaces the engine. When commit returns, no packet is in the previous engine.
 func (s *Switch) commit(e *engine.Engine, info *configv1.P4Info) {
-	acl, err := findACL(e, info)
-	if err != nil && !errors.Is(err, p4source.ErrNoACLCounter) {
-		s.log.Warn("program has no OpenConfig ACL counters", zap.Error(err))
+	marked, err := findCounters(e, info)
+	if err != nil {
+		s.log.Warn("gNMI serves no counters of the program", zap.Error(err))
 	}
 	s.gate.Lock()
-	s.loaded, s.acl = e, acl
+	s.loaded, s.marked, s.boot = e, marked, s.now()
 	s.gate.Unlock()
 	s.watchers.tell()
 }

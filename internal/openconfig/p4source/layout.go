@@ -2,16 +2,62 @@ package p4source
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	p4configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
 )
 
-// aclAnnotation marks the counter of an OpenConfig ACL, as in
+// The annotations that mark the counters, with their settings.
+const (
+	aclForm   = `@openconfig_acl("set=NAME,rule_bits=N")`
+	linesForm = `@op25b_lines("outcome_bits=N")`
+	legsForm  = `@op25b_legs("epoch=FIELD,leg=FIELD,rule=PARAMETER")`
+)
+
+// A Layout describes the marked counters of a program. A nil part means that the program has no such counter.
+type Layout struct {
+	Program string // name and version of the program; empty if the P4Info has none
+	ACL     *ACLLayout
+	Lines   *LineLayout
+	Legs    *LegLayout
+}
+
+// Find finds the counters that a program marks by annotations in its P4Info:
 //
-//	@openconfig_acl("set=op25b,rule_bits=8")
-const aclAnnotation = "@openconfig_acl"
+//   - @openconfig_acl("set=NAME,rule_bits=N") at a counter with the index (ingress port << N) | rule id: the ACL counters;
+//   - @op25b_lines("outcome_bits=N") at a counter with the index (line << N) | outcome: the counters of lines;
+//   - @op25b_legs("epoch=FIELD,leg=FIELD,rule=PARAMETER") at a direct counter. FIELD is the name of a match field of its table, and PARAMETER
+//     is the name of a parameter of the table's actions: the counters of legs.
+//
+// Each counter must count packets and bytes. Find returns ErrAnnotation, naming counter and annotation, if an annotation does not parse, does
+// not fit its counter, or occurs twice.
+func Find(info *p4configv1.P4Info) (Layout, error) {
+	pkg := info.GetPkgInfo()
+	l := Layout{Program: strings.TrimSpace(pkg.GetName() + " " + pkg.GetVersion())}
+	var err error
+	if l.ACL, err = findACL(info); err != nil {
+		return Layout{}, err
+	}
+	if l.Lines, err = findLines(info); err != nil {
+		return Layout{}, err
+	}
+	if l.Legs, err = findLegs(info); err != nil {
+		return Layout{}, err
+	}
+	return l, nil
+}
+
+// Version returns the software version of a target: that of its own software, and that of the program.
+func (l *Layout) Version(own string) string {
+	switch {
+	case own == "":
+		return l.Program
+	case l.Program == "":
+		return own
+	default:
+		return own + ", " + l.Program
+	}
+}
 
 // maxRuleBits limits the cells of one port, which are read in one request.
 const maxRuleBits = 16
@@ -39,109 +85,169 @@ func (l *ACLLayout) Split(index int64) (port, rule uint32) {
 	return uint32(index >> l.RuleBits), uint32(index & (l.Rules() - 1))
 }
 
-// FindACLCounter finds the counter with the annotation @openconfig_acl("set=NAME,rule_bits=N"). The index of the counter is (ingress port
-// << N) | rule id. The counter must count packets and bytes.
-//
-// It returns ErrNoACLCounter if no counter has the annotation. It returns ErrAnnotation, naming counter and annotation, if an annotation
-// does not parse, does not fit its counter, or occurs twice.
-func FindACLCounter(info *p4configv1.P4Info) (*ACLLayout, error) {
-	for _, d := range info.GetDirectCounters() {
-		for _, a := range d.GetPreamble().GetAnnotations() {
-			if isACL(a) {
-				return nil, fmt.Errorf("%w: direct counter %q: %s: only an indexed counter can carry it", ErrAnnotation, d.GetPreamble().GetName(), a)
-			}
+func findACL(info *p4configv1.P4Info) (*ACLLayout, error) {
+	a, err := find(info, "@openconfig_acl")
+	if a == nil || err != nil {
+		return nil, err
+	}
+	if err := a.counts(true); err != nil {
+		return nil, err
+	}
+	set, err := a.settings(aclForm, "set", "rule_bits")
+	if err != nil {
+		return nil, err
+	}
+	if !isSetName(set["set"]) {
+		return nil, a.fail(fmt.Errorf("set %q: it must be letters, digits, '_', '-' or '.', at least one", set["set"]))
+	}
+	bits, err := a.bits("rule_bits", set["rule_bits"], 1, maxRuleBits)
+	if err != nil {
+		return nil, err
+	}
+	c := a.indexed
+	if c.GetSize() < 1<<bits {
+		return nil, a.fail(fmt.Errorf("%d cells; one port needs %d", c.GetSize(), 1<<bits))
+	}
+	return &ACLLayout{CounterID: c.GetPreamble().GetId(), CounterName: a.name, Set: set["set"], RuleBits: bits, Size: c.GetSize()}, nil
+}
+
+// A LineLayout describes the P4 counter that holds the counters of lines by outcome.
+type LineLayout struct {
+	CounterID   uint32
+	CounterName string
+	OutcomeBits int   // width of the outcome, the low bits of the index; 2 to 8
+	Size        int64 // cells
+}
+
+// The outcomes that are served; a cell of another outcome is ignored.
+const (
+	outcomePassed = iota
+	outcomeMonitored
+	outcomeStopped
+	outcomeUnsolicited
+	outcomes
+)
+
+// Lines returns the number of lines.
+func (l *LineLayout) Lines() int64 { return l.Size >> l.OutcomeBits }
+
+func findLines(info *p4configv1.P4Info) (*LineLayout, error) {
+	a, err := find(info, "@op25b_lines")
+	if a == nil || err != nil {
+		return nil, err
+	}
+	if err := a.counts(true); err != nil {
+		return nil, err
+	}
+	set, err := a.settings(linesForm, "outcome_bits")
+	if err != nil {
+		return nil, err
+	}
+	bits, err := a.bits("outcome_bits", set["outcome_bits"], 2, 8)
+	if err != nil {
+		return nil, err
+	}
+	c := a.indexed
+	if c.GetSize() > maxLineCells {
+		return nil, a.fail(fmt.Errorf("%d cells; at most %d are read", c.GetSize(), maxLineCells))
+	}
+	return &LineLayout{CounterID: c.GetPreamble().GetId(), CounterName: a.name, OutcomeBits: bits, Size: c.GetSize()}, nil
+}
+
+// maxLineCells bounds the cells that are read in one request: 262,144 lines of 4 outcomes. bmv2 sends 65,536 cells in one message of about
+// 2 MB.
+const maxLineCells = 1 << 20
+
+// A LegLayout describes the table whose entries count by rule set, leg and rule.
+type LegLayout struct {
+	TableID     uint32
+	TableName   string
+	CounterName string
+	Size        int64 // entries of the table
+	Epoch, Leg  Field
+	Rule        map[uint32]Param // by action id, of the actions that have the parameter
+}
+
+// A Field is a match field of the table.
+type Field struct {
+	ID   uint32
+	Name string
+}
+
+// A Param is the parameter of an action.
+type Param struct {
+	Action string // name of the action
+	ID     uint32
+	Name   string
+}
+
+func findLegs(info *p4configv1.P4Info) (*LegLayout, error) {
+	a, err := find(info, "@op25b_legs")
+	if a == nil || err != nil {
+		return nil, err
+	}
+	if err := a.counts(false); err != nil {
+		return nil, err
+	}
+	set, err := a.settings(legsForm, "epoch", "leg", "rule")
+	if err != nil {
+		return nil, err
+	}
+	l := &LegLayout{CounterName: a.name, Rule: map[uint32]Param{}}
+	var table *p4configv1.Table
+	for _, t := range info.GetTables() {
+		if t.GetPreamble().GetId() == a.direct.GetDirectTableId() {
+			table = t
 		}
 	}
-	var found *ACLLayout
-	for _, c := range info.GetCounters() {
-		name := c.GetPreamble().GetName()
-		for _, a := range c.GetPreamble().GetAnnotations() {
-			if !isACL(a) {
+	if table == nil {
+		return nil, a.fail(fmt.Errorf("its table %#x is not in the P4Info", a.direct.GetDirectTableId()))
+	}
+	l.TableID, l.TableName, l.Size = table.GetPreamble().GetId(), table.GetPreamble().GetName(), table.GetSize()
+	for _, f := range []struct {
+		setting string
+		at      *Field
+		kinds   []p4configv1.MatchField_MatchType
+	}{
+		{"epoch", &l.Epoch, []p4configv1.MatchField_MatchType{p4configv1.MatchField_EXACT}},
+		{"leg", &l.Leg, []p4configv1.MatchField_MatchType{p4configv1.MatchField_EXACT, p4configv1.MatchField_TERNARY}},
+	} {
+		if *f.at, err = fieldOf(table, set[f.setting], f.kinds); err != nil {
+			return nil, a.fail(fmt.Errorf("%s %q: %w", f.setting, set[f.setting], err))
+		}
+	}
+	for _, ref := range table.GetActionRefs() {
+		for _, act := range info.GetActions() {
+			if act.GetPreamble().GetId() != ref.GetId() {
 				continue
 			}
-			if found != nil {
-				return nil, fmt.Errorf("%w: counter %q: %s: counter %q carries one already", ErrAnnotation, name, a, found.CounterName)
+			for _, p := range act.GetParams() {
+				if p.GetName() == set["rule"] && p.GetBitwidth() <= 32 {
+					l.Rule[ref.GetId()] = Param{act.GetPreamble().GetName(), p.GetId(), p.GetName()}
+				}
 			}
-			set, bits, err := parseACL(a)
-			if err != nil {
-				return nil, fmt.Errorf("%w: counter %q: %s: %w", ErrAnnotation, name, a, err)
-			}
-			if unit := c.GetSpec().GetUnit(); unit != p4configv1.CounterSpec_BOTH {
-				return nil, fmt.Errorf("%w: counter %q: %s: it counts %v; it must count packets and bytes", ErrAnnotation, name, a, unit)
-			}
-			if c.GetSize() < 1<<bits {
-				return nil, fmt.Errorf("%w: counter %q: %s: %d cells; one port needs %d", ErrAnnotation, name, a, c.GetSize(), 1<<bits)
-			}
-			found = &ACLLayout{CounterID: c.GetPreamble().GetId(), CounterName: name, Set: set, RuleBits: bits, Size: c.GetSize()}
 		}
 	}
-	if found == nil {
-		return nil, ErrNoACLCounter
+	if len(l.Rule) == 0 {
+		return nil, a.fail(fmt.Errorf("rule %q: no action of table %q has such a parameter of at most 32 bits", set["rule"], l.TableName))
 	}
-	return found, nil
+	return l, nil
 }
 
-// isACL reports whether an annotation is @openconfig_acl, well formed or not. @openconfig_acl_other is a different annotation.
-func isACL(annotation string) bool {
-	rest, ok := strings.CutPrefix(annotation, aclAnnotation)
-	return ok && (rest == "" || !isWord(rest[0]))
-}
-
-func isWord(c byte) bool {
-	return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
-}
-
-// parseACL parses the annotation: each of its two settings once, in any order, with spaces anywhere but in a value.
-func parseACL(annotation string) (set string, bits int, err error) {
-	body := strings.TrimSpace(strings.TrimPrefix(annotation, aclAnnotation))
-	inner, open := strings.CutPrefix(body, "(")
-	inner, closed := strings.CutSuffix(inner, ")")
-	inner = strings.TrimSpace(inner)
-	inner, quoted := strings.CutPrefix(inner, `"`)
-	inner, unquoted := strings.CutSuffix(inner, `"`)
-	if !open || !closed || !quoted || !unquoted {
-		return "", 0, fmt.Errorf(`it must read %s("set=NAME,rule_bits=N")`, aclAnnotation)
-	}
-	seen := make(map[string]bool)
-	for setting := range strings.SplitSeq(inner, ",") {
-		key, val, ok := strings.Cut(setting, "=")
-		key, val = strings.TrimSpace(key), strings.TrimSpace(val)
-		if !ok {
-			return "", 0, fmt.Errorf("setting %q: it must be KEY=VALUE", strings.TrimSpace(setting))
+// fieldOf returns the match field with a name, one of the kinds, and at most 8 bits.
+func fieldOf(t *p4configv1.Table, name string, kinds []p4configv1.MatchField_MatchType) (Field, error) {
+	var names []string
+	for _, f := range t.GetMatchFields() {
+		if f.GetName() != name {
+			names = append(names, f.GetName())
+			continue
 		}
-		if seen[key] {
-			return "", 0, fmt.Errorf("setting %q is there twice", key)
-		}
-		seen[key] = true
-		switch key {
-		case "set":
-			if !isSetName(val) {
-				return "", 0, fmt.Errorf("set %q: it must be letters, digits, '_', '-' or '.', at least one", val)
+		for _, k := range kinds {
+			if f.GetMatchType() == k && f.GetBitwidth() <= 8 {
+				return Field{f.GetId(), name}, nil
 			}
-			set = val
-		case "rule_bits":
-			n, err := strconv.ParseUint(val, 10, 8)
-			if err != nil || n < 1 || n > maxRuleBits {
-				return "", 0, fmt.Errorf("rule_bits %q: it must be a number from 1 to %d", val, maxRuleBits)
-			}
-			bits = int(n)
-		default:
-			return "", 0, fmt.Errorf("setting %q is unknown; known: set, rule_bits", key)
 		}
+		return Field{}, fmt.Errorf("it has %d bits and match type %v; it must have at most 8 bits and match type %v", f.GetBitwidth(), f.GetMatchType(), kinds)
 	}
-	for _, key := range []string{"set", "rule_bits"} {
-		if !seen[key] {
-			return "", 0, fmt.Errorf("setting %q is missing", key)
-		}
-	}
-	return set, bits, nil
-}
-
-func isSetName(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; !isWord(c) && c != '-' && c != '.' {
-			return false
-		}
-	}
-	return s != ""
+	return Field{}, fmt.Errorf("table %q has no such match field; it has %s", t.GetPreamble().GetName(), strings.Join(names, ", "))
 }

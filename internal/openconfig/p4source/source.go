@@ -1,7 +1,7 @@
-// Package p4source implements the Source of the gNMI server for a switch that only supports P4Runtime. It reads ACL counters from the P4
-// counter that the program has marked, and interface counters from a Links.
+// Package p4source implements the Source of the gNMI server for a switch that only supports P4Runtime. It reads the counters of ACL entries,
+// lines and legs from the P4 counters that the program has marked, and interface counters from a Links.
 //
-// The package finds the counter by the annotation @openconfig_acl in the P4Info, and so depends on no P4 name. It opens no connection: the
+// The package finds the counters by annotations in the P4Info (see Find), and so depends on no P4 name. It opens no connection: the
 // caller passes a function that reads. It writes nothing, so it needs no arbitration.
 package p4source
 
@@ -50,24 +50,35 @@ type Config struct {
 	Read ReadFunc
 	// Links may be nil. Then every interface is served as up and without interface counters.
 	Links Links
+	// Hostname and Version are the name of the host and the version of the software that serves the switch; empty if unknown.
+	Hostname, Version string
 	// Rescan is how often a watched source reads by itself; DefaultRescan if 0.
 	Rescan time.Duration
 }
 
 // A Source is an openconfig.Source over P4Runtime. It serves no ACL before SetLayout.
+//
+// A Snapshot with PartACL reads 2^rule_bits cells for each port. PartLines reads all cells of the lines: the 65,536 cells of op25b.p4 are a
+// message of about 2 MB from bmv2. PartLegs reads the table with its counters, at most twice its size in entities.
 type Source struct {
-	ports  []port // ordered by number
-	read   ReadFunc
-	links  Links
-	rescan time.Duration
+	ports             []port // ordered by number
+	read              ReadFunc
+	links             Links
+	hostname, version string
+	rescan            time.Duration
+
+	reading sync.Mutex // held while counters are read: readings are in order, so a counter that has gone down has restarted
 
 	// mu guards everything below.
-	mu       sync.Mutex
-	layout   *ACLLayout
-	met      map[cell]bool // entries served before, which are served even after their counter was reset
-	watchers map[*func()]struct{}
-	readAt   time.Time           // start of the last Snapshot
-	pasts    map[string]linkPast // history of each interface, by name
+	mu        sync.Mutex
+	layout    Layout
+	boot      time.Time       // when the counters began, as far as is known; zero before the first layout
+	met       map[cell]uint64 // packets of the entries served before, which are served even after their counter was reset
+	lines     uint64          // packets of all lines in the last reading
+	following bool            // Follow counts the changes of links
+	watchers  map[*func()]struct{}
+	readAt    time.Time           // start of the last Snapshot
+	pasts     map[string]linkPast // history of each interface, by name
 }
 
 var _ openconfig.Source = (*Source)(nil)
@@ -90,7 +101,10 @@ func New(cfg Config) (*Source, error) {
 	if cfg.Rescan == 0 {
 		cfg.Rescan = DefaultRescan
 	}
-	s := &Source{read: cfg.Read, links: cfg.Links, rescan: cfg.Rescan, watchers: make(map[*func()]struct{}), pasts: make(map[string]linkPast)}
+	s := &Source{
+		read: cfg.Read, links: cfg.Links, rescan: cfg.Rescan, hostname: cfg.Hostname, version: cfg.Version,
+		watchers: make(map[*func()]struct{}), pasts: make(map[string]linkPast),
+	}
 	users := make(map[string]uint32, len(cfg.Ports))
 	for _, n := range slices.Sorted(maps.Keys(cfg.Ports)) {
 		name := cfg.Ports[n]
@@ -106,52 +120,45 @@ func New(cfg Config) (*Source, error) {
 	return s, nil
 }
 
-// SetLayout sets the layout of the running program's ACL counters; nil means that the program has no ACL counters. It returns ErrConfig,
-// and changes nothing, if a port's cells are beyond the counter.
-func (s *Source) SetLayout(l *ACLLayout) error {
-	if l != nil {
+// SetLayout sets the layout of the running program's counters, which begin now. It returns ErrConfig, and changes nothing, if a port's cells
+// are beyond the ACL counter.
+func (s *Source) SetLayout(l Layout) error {
+	if l.ACL != nil {
 		for _, p := range s.ports {
-			if int64(p.number) >= l.Ports() {
+			if int64(p.number) >= l.ACL.Ports() {
 				return fmt.Errorf("%w: port %d (%s): counter %q has %d cells, %d a port: ports 0 to %d fit",
-					ErrConfig, p.number, p.name, l.CounterName, l.Size, l.Rules(), l.Ports()-1)
+					ErrConfig, p.number, p.name, l.ACL.CounterName, l.ACL.Size, l.ACL.Rules(), l.ACL.Ports()-1)
 			}
 		}
-		own := *l
-		l = &own
 	}
+	s.reading.Lock()
+	defer s.reading.Unlock()
 	s.mu.Lock()
-	s.layout, s.met = l, make(map[cell]bool)
+	s.layout, s.met, s.lines, s.boot = l, make(map[cell]uint64), 0, time.Now()
 	s.mu.Unlock()
 	s.tell()
 	return nil
 }
 
-// Snapshot reads the links and, for PartACL, the cells of every port, one Read for each port.
+// Snapshot reads the links, one Read of the cells of every port for PartACL, one Read for PartLines and one for PartLegs.
 func (s *Source) Snapshot(ctx context.Context, parts openconfig.Parts) (*openconfig.State, error) {
+	if parts != 0 {
+		s.reading.Lock()
+		defer s.reading.Unlock()
+	}
 	s.mu.Lock()
 	layout := s.layout
 	s.readAt = time.Now()
 	s.mu.Unlock()
-	st := &openconfig.State{}
-	if layout != nil {
-		st.ACLSet = layout.Set
-	}
+	st := &openconfig.State{System: &openconfig.System{Hostname: s.hostname, SoftwareVersion: layout.Version(s.version)}}
 	fresh := false
 	for _, p := range s.ports {
-		in := openconfig.Interface{Name: p.name, Port: p.number, Oper: openconfig.OperUp}
-		if s.links != nil {
-			l, ok, err := s.links.Link(ctx, p.name)
-			if err != nil {
-				return nil, fmt.Errorf("interface %q: %w", p.name, err)
-			}
-			if !ok {
-				l = Link{Oper: openconfig.OperNotPresent}
-			}
-			in.IfIndex, in.Oper, in.Admin, in.Counters = l.Index, l.Oper, l.Admin, l.Counters
-			in.LastChange, in.LastClear = s.seen(p.name, l)
+		in, err := s.readLink(ctx, p)
+		if err != nil {
+			return nil, err
 		}
-		if layout != nil && parts&openconfig.PartACL != 0 {
-			acl, isNew, err := s.readPort(ctx, layout, p)
+		if layout.ACL != nil && parts&openconfig.PartACL != 0 {
+			acl, isNew, err := s.readPort(ctx, layout.ACL, p)
 			if err != nil {
 				return nil, err
 			}
@@ -160,38 +167,66 @@ func (s *Source) Snapshot(ctx context.Context, parts openconfig.Parts) (*opencon
 		}
 		st.Interfaces = append(st.Interfaces, in)
 	}
+	if layout.ACL != nil { // lines and legs are served below the ACL set
+		st.ACLSet = layout.ACL.Set
+		if err := s.readRest(ctx, layout, parts, st); err != nil {
+			return nil, err
+		}
+	}
+	s.mu.Lock()
+	st.System.BootTime, st.System.Clock = s.boot, time.Now()
+	s.mu.Unlock()
 	if fresh {
 		s.tell()
 	}
 	return st, nil
 }
 
-// A linkPast is the recorded history of an interface.
-type linkPast struct {
-	oper           openconfig.OperStatus
-	index          uint32    // last known index
-	changed, clear time.Time // when oper changed, and when another interface replaced this one; zero if not observed
+// readRest reads the lines and the legs.
+func (s *Source) readRest(ctx context.Context, layout Layout, parts openconfig.Parts, st *openconfig.State) (err error) {
+	if layout.Lines != nil && parts&openconfig.PartLines != 0 {
+		if st.Lines, err = s.readLines(ctx, layout.Lines); err != nil {
+			return err
+		}
+		all := uint64(0)
+		for _, l := range st.Lines {
+			all += l.Passed.Packets + l.Monitored.Packets + l.Stopped.Packets + l.Unsolicited.Packets
+		}
+		s.mu.Lock()
+		if all < s.lines {
+			s.boot = time.Now()
+		}
+		s.lines = all
+		s.mu.Unlock()
+	}
+	if layout.Legs != nil && parts&openconfig.PartLegs != 0 {
+		if st.Legs, err = s.readLegs(ctx, layout.Legs); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// seen compares a link with the recorded one. It returns when the operational state last changed, and when the counters last restarted. An
-// interface that is created anew has another index.
-func (s *Source) seen(name string, l Link) (changed, cleared time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	past, known := s.pasts[name]
-	now := time.Now()
-	if known && past.oper != l.Oper {
-		past.changed = now
+// readLink returns the interface of a port without its ACL counters.
+func (s *Source) readLink(ctx context.Context, p port) (openconfig.Interface, error) {
+	in := openconfig.Interface{Name: p.name, Port: p.number, Oper: openconfig.OperUp}
+	if s.links == nil {
+		return in, nil
 	}
-	if known && past.index != 0 && l.Index != 0 && past.index != l.Index {
-		past.clear = now
+	l, ok, err := s.links.Link(ctx, p.name)
+	if err != nil {
+		return in, fmt.Errorf("interface %q: %w", p.name, err)
 	}
-	past.oper = l.Oper
-	if l.Index != 0 {
-		past.index = l.Index
+	if !ok {
+		l = Link{Oper: openconfig.OperNotPresent}
 	}
-	s.pasts[name] = past
-	return past.changed, past.clear
+	in.IfIndex, in.Oper, in.Admin, in.Counters = l.Index, l.Oper, l.Admin, l.Counters
+	past, following := s.seen(p.name, l)
+	in.LastChange, in.LastClear = past.changed, past.clear
+	if following && past.index != 0 {
+		in.Transitions = &past.transitions
+	}
+	return in, nil
 }
 
 // readPort reads the cells of one port. An entry is served once its rule has counted a packet. fresh reports whether an entry is served for
@@ -231,12 +266,17 @@ func (s *Source) readPort(ctx context.Context, layout *ACLLayout, p port) (acl [
 			return nil, false, fmt.Errorf("%w: counter %q of port %d (%s): the cell of rule %d is missing", ErrRead, layout.CounterName, p.number, p.name, rule)
 		}
 		at := cell{p.number, uint32(rule)}
-		if v.GetPacketCount() == 0 && !(s.layout == layout && s.met[at]) {
+		packets := uint64(v.GetPacketCount())
+		was, met := s.met[at]
+		switch {
+		case !met && packets == 0:
 			continue
+		case !met:
+			fresh = true
+		case packets < was: // the switch has restarted, or a client has reset the counter
+			s.boot = time.Now()
 		}
-		if s.layout == layout && !s.met[at] {
-			s.met[at], fresh = true, true
-		}
+		s.met[at] = packets
 		acl = append(acl, openconfig.ACLEntry{
 			SequenceID: at.rule, MatchedPackets: uint64(v.GetPacketCount()), MatchedOctets: uint64(v.GetByteCount()),
 		})

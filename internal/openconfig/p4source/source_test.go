@@ -72,7 +72,7 @@ func (f fakeLinks) Watch(ctx context.Context, changed func()) error {
 	return nil
 }
 
-var layout = &ACLLayout{CounterID: 302, CounterName: "c.rules", Set: "op25b", RuleBits: 2, Size: 16}
+var layout = Layout{ACL: &ACLLayout{CounterID: 302, CounterName: "c.rules", Set: "op25b", RuleBits: 2, Size: 16}}
 
 // entries builds an ACL from sequence id, packets and octets, repeated.
 func entries(values ...uint64) (acl []openconfig.ACLEntry) {
@@ -93,10 +93,11 @@ func newSource(t *testing.T, cfg Config) *Source {
 
 func snapshot(t *testing.T, s *Source) *openconfig.State {
 	t.Helper()
-	st, err := s.Snapshot(t.Context(), openconfig.AllParts)
+	st, err := s.Snapshot(t.Context(), openconfig.PartACL)
 	if err != nil {
 		t.Fatal(err)
 	}
+	st.System = nil // has tests of its own
 	return st
 }
 
@@ -268,7 +269,7 @@ func TestWatch(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		if err := s.SetLayout(nil); err != nil {
+		if err := s.SetLayout(Layout{}); err != nil {
 			t.Fatal(err)
 		}
 		wantTold("after the end", 5)

@@ -1,0 +1,54 @@
+package p4source
+
+import (
+	"context"
+	"fmt"
+
+	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
+
+	"op25b/internal/openconfig"
+)
+
+// LinesOf returns the lines that have counted anything. cell returns the packets and octets of a cell.
+func (l *LineLayout) LinesOf(cell func(index int64) openconfig.Tally) []openconfig.Line {
+	var met []openconfig.Line
+	for id := range l.Lines() {
+		first := id << l.OutcomeBits
+		line := openconfig.Line{
+			ID: uint32(id), Passed: cell(first | outcomePassed), Monitored: cell(first | outcomeMonitored),
+			Stopped: cell(first | outcomeStopped), Unsolicited: cell(first | outcomeUnsolicited),
+		}
+		if line.Passed.Packets|line.Monitored.Packets|line.Stopped.Packets|line.Unsolicited.Packets != 0 {
+			met = append(met, line)
+		}
+	}
+	return met
+}
+
+// readLines reads all cells of the lines in one request.
+func (s *Source) readLines(ctx context.Context, layout *LineLayout) ([]openconfig.Line, error) {
+	answer, err := s.read(ctx, []*p4v1.Entity{{Entity: &p4v1.Entity_CounterEntry{CounterEntry: &p4v1.CounterEntry{CounterId: layout.CounterID}}}})
+	if err != nil {
+		return nil, fmt.Errorf("counter %q: %w", layout.CounterName, err)
+	}
+	cells := make([]openconfig.Tally, layout.Size)
+	for _, e := range answer {
+		c := e.GetCounterEntry()
+		i := c.GetIndex().GetIndex()
+		if c == nil || c.GetCounterId() != layout.CounterID || c.GetIndex() == nil || i < 0 || i >= layout.Size {
+			return nil, fmt.Errorf("%w: counter %q with %d cells: got %v", ErrRead, layout.CounterName, layout.Size, e)
+		}
+		if cells[i], err = tallyOf(c.GetData()); err != nil {
+			return nil, fmt.Errorf("%w: counter %q: cell %d: %w", ErrRead, layout.CounterName, i, err)
+		}
+	}
+	return layout.LinesOf(func(i int64) openconfig.Tally { return cells[i] }), nil
+}
+
+// tallyOf returns the counts of a cell. The data of a cell with zero counts may be absent.
+func tallyOf(d *p4v1.CounterData) (openconfig.Tally, error) {
+	if d.GetPacketCount() < 0 || d.GetByteCount() < 0 {
+		return openconfig.Tally{}, fmt.Errorf("%d packets and %d bytes; they must be 0 or more", d.GetPacketCount(), d.GetByteCount())
+	}
+	return openconfig.Tally{Packets: uint64(d.GetPacketCount()), Octets: uint64(d.GetByteCount())}, nil
+}
