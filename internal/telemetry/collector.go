@@ -84,6 +84,9 @@ func (c Config) staleAfter() time.Duration { return 5 * c.Interval / 2 }
 // quiet is the longest time without a message in a session: three samples, or Silence if that is longer.
 func (c Config) quiet() time.Duration { return max(3*c.Interval, c.Silence) }
 
+// syncWithin is the longest time from the subscription to the sync response. A target that is silent all the time is given up before.
+func (c Config) syncWithin() time.Duration { return 4 * c.quiet() }
+
 // A Collector keeps a subscription to each of its targets. Its methods may be called from several goroutines.
 type Collector struct {
 	cfg    Config

@@ -10,6 +10,8 @@ var (
 	ErrNotSynced = errors.New("the answer ended before its sync response")
 	// ErrSilent ends a session if no samples arrive although samples are due.
 	ErrSilent = errors.New("no samples")
+	// ErrNoSync ends a session if values arrive, but no sync response.
+	ErrNoSync = errors.New("no sync response")
 	// ErrTooMuch ends a session, or Once, if a target reports more values than any switch has.
 	ErrTooMuch = errors.New("too many interfaces, lines and ACL entries")
 	// ErrMessage ends a session, or Once, if a message of the target is not a SubscribeResponse.

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -37,7 +38,7 @@ const (
 	ReasonRefused                   // the target refuses the call, such as for a missing client certificate
 	ReasonUnsupported               // the target has no gNMI, or no common encoding
 	ReasonEnded                     // the target ended the subscription
-	ReasonSilent                    // samples were due and did not arrive
+	ReasonSilent                    // samples or the sync response were due and did not arrive
 	ReasonInvalid                   // the target sent a message that is invalid or too large
 	ReasonTLS                       // the files of the connection cannot be used
 )
@@ -52,9 +53,9 @@ func (r Reason) String() string { return reasonNames[r] }
 // reasonOf returns the reason for the end of a session.
 func reasonOf(err error) Reason {
 	switch {
-	case errors.Is(err, ErrSilent):
+	case errors.Is(err, ErrSilent), errors.Is(err, ErrNoSync):
 		return ReasonSilent
-	case errors.Is(err, ErrTooMuch), errors.Is(err, ErrMessage):
+	case errors.Is(err, ErrTooMuch), errors.Is(err, ErrMessage), tooLarge(err):
 		return ReasonInvalid
 	case errors.Is(err, ErrNoEncoding):
 		return ReasonUnsupported
@@ -68,6 +69,12 @@ func reasonOf(err error) Reason {
 		return ReasonRefused
 	}
 	return ReasonEnded
+}
+
+// tooLarge reports whether gRPC refused a message of the target for its size. gRPC has no other mark of it than the text, and the code is also
+// that of a target that refuses a call.
+func tooLarge(err error) bool {
+	return status.Code(err) == codes.ResourceExhausted && strings.Contains(err.Error(), "received message larger than max")
 }
 
 // A Status is the state of the subscription to one target.

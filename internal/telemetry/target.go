@@ -157,6 +157,10 @@ func (t *target) stream(ctx context.Context, client *Client, o offer) (synced bo
 		})
 	})
 	defer watchdog.Stop()
+	unsynced := time.AfterFunc(t.c.cfg.syncWithin(), func() {
+		end(fmt.Errorf("gNMI target %s: stream: %w for %v", t.Addr, ErrNoSync, t.c.cfg.syncWithin()))
+	})
+	defer unsynced.Stop()
 	for f := new(frame); ; {
 		if err := stream.RecvMsg(f); err != nil {
 			if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
@@ -175,6 +179,7 @@ func (t *target) stream(ctx context.Context, client *Client, o offer) (synced bo
 		}
 		if now && !synced {
 			synced = true
+			unsynced.Stop()
 			t.log.Info("gNMI subscription synced")
 		}
 	}
