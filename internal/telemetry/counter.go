@@ -5,28 +5,45 @@ package telemetry
 // raw is the last reported value. The value that consumers see is the sum of raw and off, which only ever grows (modulo 2^64). It begins
 // at the first reported value. While the switch does not restart, off is 0 and the sum equals raw.
 type cell struct {
-	raw, off uint64
-	known    bool // raw is the base of the next difference
+	raw uint64
+	rest
+	known bool // the target reports the counter
+}
+
+// A rest is the part of a cell that is zero until a counter falls.
+type rest struct {
+	off uint64
+	// debt is how far the reported value must rise before the total grows again. It is used for targets that report a boot-time.
+	debt uint64
 }
 
 // total returns the value that consumers see.
 func (c cell) total() uint64 { return c.raw + c.off }
 
-// set takes a reported value:
+// set takes a reported value. hasBoot tells whether the target reports its boot-time, so that its counters begin anew
+// only at a restart.
 //
 //   - A larger value adds the difference to the total.
-//   - A smaller value adds nothing, and becomes the base of the next difference. The counter was cleared, or the report is wrong. The
-//     packets between the clearing and the report are lost, because guessing them could show traffic that never was.
+//   - A smaller value adds nothing. If the target has a boot-time, the report is old or wrong, and the total grows again once the value exceeds the
+//     last one. Otherwise the counter was cleared, and the value is the base of the next difference. The packets between the clearing and
+//     the report are lost, because guessing them could show traffic that never was.
 //   - A smaller value is a wrap if the last value was in the highest quarter of the range and the new one is in the lowest.
 //   - The first value after restart is added as a whole, because the counter began at 0.
-//   - The first value after forget adds nothing to a total that is not zero.
-func (c *cell) set(v uint64) {
+//   - The first value after forget adds nothing to a total that is not zero, unless the target has a boot-time.
+func (c *cell) set(v uint64, hasBoot bool) {
 	const quarter = 1 << 62
 	switch {
-	case !c.known && c.total() != 0:
+	case !c.known && !hasBoot && c.total() != 0:
 		c.off = c.total() - v
-	case c.known && v < c.raw && !(c.raw >= 3*quarter && v < quarter):
+	case v < c.raw && !(c.raw >= 3*quarter && v < quarter):
 		c.off += c.raw - v
+		if hasBoot {
+			c.debt += c.raw - v
+		}
+	case c.debt > 0:
+		paid := min(v-c.raw, c.debt)
+		c.off -= paid
+		c.debt -= paid
 	}
 	c.raw, c.known = v, true
 }
@@ -34,9 +51,22 @@ func (c *cell) set(v uint64) {
 // restart makes 0 the base of the next difference, because the switch has restarted its counters.
 func (c *cell) restart() {
 	if c.known || c.total() != 0 {
-		c.off, c.raw, c.known = c.total(), 0, true
+		c.off, c.debt, c.raw, c.known = c.total(), 0, 0, true
 	}
 }
 
-// forget removes the base. It is for a deleted leaf, because a new leaf of that name need not begin at 0.
-func (c *cell) forget() { c.off, c.raw, c.known = c.total(), 0, false }
+// restarted is like restart, for a restart that is known only now, after values of the counter that began at 0. A counter that has fallen
+// had its last value added to nothing. If it has not fallen, its value before the restart is no longer known, and it keeps its base.
+func (c *cell) restarted() {
+	if c.debt > 0 || !c.known {
+		c.restart()
+	}
+}
+
+// forget is for a deleted leaf. Unless the target has a boot-time, the base is removed, because a new leaf of that name need not go on from it.
+func (c *cell) forget(hasBoot bool) {
+	c.known = false
+	if !hasBoot {
+		c.off, c.debt, c.raw = c.total(), 0, 0
+	}
+}

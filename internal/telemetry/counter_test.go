@@ -34,9 +34,49 @@ func TestCell(t *testing.T) {
 			case restart:
 				c.restart()
 			case forget:
-				c.forget()
+				c.forget(false)
 			default:
-				c.set(v)
+				c.set(v, false)
+			}
+		}
+		if c.total() != tc.want {
+			t.Errorf("%s: %d, want %d", name, c.total(), tc.want)
+		}
+	}
+}
+
+// A target with a boot-time tells its restarts, so a value that falls is an old or a wrong one.
+func TestCellWithBootTime(t *testing.T) {
+	const restart, restarted, forget = math.MaxUint64 - 1, math.MaxUint64 - 2, math.MaxUint64 - 3
+	for name, tc := range map[string]struct {
+		steps []uint64
+		want  uint64
+	}{
+		"a smaller value is a wrong one":                {[]uint64{100, 90, 105}, 105},
+		"several wrong ones":                            {[]uint64{100, 50, 70, 60, 99, 100, 101}, 101},
+		"a counter that is 0 for once":                  {[]uint64{100, 0, 100}, 100},
+		"a restart after a wrong value":                 {[]uint64{100, 90, restart, 7}, 107},
+		"a restart that is known late":                  {[]uint64{100, 5, restarted, 8}, 108},
+		"a restart that is known too late":              {[]uint64{100, 150, restarted, 160}, 160}, // 260 were counted
+		"deleted and there again with more":             {[]uint64{100, forget, 103}, 103},
+		"deleted and there again with less":             {[]uint64{100, forget, 2, 103}, 103},
+		"deleted after a restart":                       {[]uint64{100, restart, forget, 3}, 103},
+		"deleted before a restart":                      {[]uint64{100, forget, restart, 3}, 103},
+		"deleted before a restart that is known late":   {[]uint64{100, forget, restarted, 3}, 103},
+		"a restart, known late, before the first value": {[]uint64{restarted, 4}, 4},
+		"a wrap": {[]uint64{math.MaxUint64 - 9, 10}, 10}, // 20 more, modulo 2^64
+	} {
+		var c cell
+		for _, v := range tc.steps {
+			switch v {
+			case restart:
+				c.restart()
+			case restarted:
+				c.restarted()
+			case forget:
+				c.forget(true)
+			default:
+				c.set(v, true)
 			}
 		}
 		if c.total() != tc.want {
@@ -67,7 +107,7 @@ func TestCellNeverFallsOrSpikes(t *testing.T) {
 				counter += n
 				sent += n
 			default:
-				c.set(counter)
+				c.set(counter, false)
 				sampled = counter
 				if c.total() < last {
 					t.Fatalf("the total fell from %d to %d", last, c.total())

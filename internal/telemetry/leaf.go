@@ -226,13 +226,17 @@ func (s *series) put(p *meaning, v scalar, at, seen int64) error {
 	}
 	switch p.kind {
 	case leafBoot:
-		s.setBoot(n)
+		if s.newer(&s.bootAt, at, seen) {
+			s.setBoot(n, at)
+		}
 	case leafLeg:
-		if s.newer(&s.legsAt, at) {
+		if s.newer(&s.legsAt, at, seen) {
+			s.counted = true
 			s.setLeg(p.leg, p.octets, n)
 		}
 	case leafLine:
-		if s.newer(&s.linesAt, at) {
+		if s.newer(&s.linesAt, at, seen) {
+			s.counted = true
 			s.setLine(p.line, p.outcome, p.octets, n)
 		}
 	}
@@ -247,11 +251,11 @@ func (s *series) putPort(i int, l leaf, v scalar, at, seen int64, hint int) (int
 		if v.isNumber || v.text == "" {
 			return hint, errors.New(v.String())
 		}
-		state := &p.oper
+		state, last := &p.oper, &p.operAt
 		if l.kind == leafAdmin {
-			state = &p.admin
+			state, last = &p.admin, &p.adminAt
 		}
-		if *state != v.text {
+		if s.newer(last, at, seen) && *state != v.text {
 			*state = v.text
 			s.changes++
 		}
@@ -273,25 +277,26 @@ func (s *series) putPort(i int, l leaf, v scalar, at, seen int64, hint int) (int
 	case leafLastChange:
 		p.lastChange = n
 	case leafCounter:
-		if s.newer(&p.countersAt, at) {
-			p.seen = seen
+		if s.newer(&p.countersAt, at, seen) {
+			s.counted = true
 			s.setCounter(i, int(l.n), n)
 		}
 	case leafACL:
-		if s.newer(&p.aclAt, at) {
-			p.seen = seen
+		if s.newer(&p.aclAt, at, seen) {
+			s.counted = true
 			return s.setACL(i, l.n, l.octets, n, hint), nil
 		}
 	}
 	return hint, nil
 }
 
-// newer reports whether values with the timestamp at are not older than the values that were stored last, and remembers the timestamp.
-func (s *series) newer(last *int64, at int64) bool {
-	if at < *last {
+// newer reports whether values with the timestamp at, which arrive at the time seen, are not older than the values that were stored last, and
+// remembers the times.
+func (s *series) newer(last *mark, at, seen int64) bool {
+	if at < last.at && seen-last.seen < int64(maxReorder) {
 		s.late++
 		return false
 	}
-	*last = at
+	*last = mark{at, seen}
 	return true
 }

@@ -184,3 +184,18 @@ func mustPath(t *testing.T, text string) *gpb.Path {
 	}
 	return p
 }
+
+func newFaultServer(t *testing.T, src openconfig.Source) *openconfig.Server {
+	t.Helper()
+	s, err := openconfig.NewServer(src, openconfig.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// noteOf returns a notification with one text.
+func noteOf(t *testing.T, at int64, path, text string) *gpb.Notification {
+	t.Helper()
+	return &gpb.Notification{Timestamp: at, Update: []*gpb.Update{{Path: mustPath(t, path), Val: &gpb.TypedValue{Value: &gpb.TypedValue_StringVal{StringVal: text}}}}}
+}

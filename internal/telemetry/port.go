@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// A port holds the values of one interface. A fleet has millions of its counters, so it keeps the offsets of cells apart: they are zero
-// until a switch restarts, and then allocated.
+// A port holds the values of one interface. A fleet has millions of its counters, so it keeps the rests of cells apart: they are zero
+// until a counter falls, and then allocated.
 type port struct {
 	name          string
 	session       uint32 // the last session that reported the interface
@@ -15,12 +15,15 @@ type port struct {
 	lastChange    uint64
 	counters      [numCounters]uint64 // cell.raw
 	known         uint16              // cell.known, a bit for each counter
-	offsets       *[numCounters]uint64
-	acl           []aclCell // ordered by entry
-	aclOffsets    []Count   // cell.off of each element of acl; nil if all are zero
-	// The target's times of the newest interface counters and ACL counters, in nanoseconds since 1970, and the time of arrival.
-	countersAt, aclAt, seen int64
+	rests         *[numCounters]rest
+	acl           []aclCell  // ordered by entry
+	aclRests      []pairRest // of each element of acl; nil if all are zero
+	// The times of the newest interface counters, ACL counters and states.
+	countersAt, aclAt, operAt, adminAt mark
 }
+
+// A pairRest holds the rests of a pair.
+type pairRest struct{ packets, octets rest }
 
 // An aclCell holds the counters of one ACL entry on one interface.
 type aclCell struct {
@@ -32,8 +35,8 @@ type aclCell struct {
 // counter returns the cell of an interface counter.
 func (p *port) counter(i int) cell {
 	c := cell{raw: p.counters[i], known: p.known>>i&1 != 0}
-	if p.offsets != nil {
-		c.off = p.offsets[i]
+	if p.rests != nil {
+		c.rest = p.rests[i]
 	}
 	return c
 }
@@ -45,21 +48,21 @@ func (p *port) putCounter(i int, c cell) {
 	if c.known {
 		p.known |= 1 << i
 	}
-	if p.offsets == nil {
-		if c.off == 0 {
+	if p.rests == nil {
+		if c.rest == (rest{}) {
 			return
 		}
-		p.offsets = new([numCounters]uint64)
+		p.rests = new([numCounters]rest)
 	}
-	p.offsets[i] = c.off
+	p.rests[i] = c.rest
 }
 
 // entry returns the cells of the ACL entry at a position.
 func (p *port) entry(at int) pair {
 	a := &p.acl[at]
 	e := pair{cell{raw: a.packets, known: a.known&1 != 0}, cell{raw: a.octets, known: a.known&2 != 0}}
-	if p.aclOffsets != nil {
-		e.packets.off, e.octets.off = p.aclOffsets[at].Packets, p.aclOffsets[at].Octets
+	if p.aclRests != nil {
+		e.packets.rest, e.octets.rest = p.aclRests[at].packets, p.aclRests[at].octets
 	}
 	return e
 }
@@ -74,14 +77,14 @@ func (p *port) putEntry(at int, e pair) {
 	if e.octets.known {
 		a.known |= 2
 	}
-	off := Count{e.packets.off, e.octets.off}
-	if p.aclOffsets == nil {
-		if off == (Count{}) {
+	rests := pairRest{e.packets.rest, e.octets.rest}
+	if p.aclRests == nil {
+		if rests == (pairRest{}) {
 			return
 		}
-		p.aclOffsets = make([]Count, len(p.acl))
+		p.aclRests = make([]pairRest, len(p.acl))
 	}
-	p.aclOffsets[at] = off
+	p.aclRests[at] = rests
 }
 
 // find returns the position of an ACL entry, which is inserted if necessary. hint is its likely position.
@@ -94,19 +97,23 @@ func (p *port) find(entry uint32, hint int) (at int, isNew bool) {
 		return at, false
 	}
 	p.acl = slices.Insert(p.acl, at, aclCell{entry: entry})
-	if p.aclOffsets != nil {
-		p.aclOffsets = slices.Insert(p.aclOffsets, at, Count{})
+	if p.aclRests != nil {
+		p.aclRests = slices.Insert(p.aclRests, at, pairRest{})
 	}
 	return at, true
 }
 
-// each calls do for every cell.
-func (p *port) each(do func(*cell)) {
+// eachCounter calls do for the cell of every interface counter.
+func (p *port) eachCounter(do func(*cell)) {
 	for i := range p.counters {
 		c := p.counter(i)
 		do(&c)
 		p.putCounter(i, c)
 	}
+}
+
+// eachACL calls do for the cells of every ACL entry.
+func (p *port) eachACL(do func(*cell)) {
 	for at := range p.acl {
 		e := p.entry(at)
 		e.each(do)
@@ -133,7 +140,7 @@ func (p *port) raw(entries *entryTable) Interface {
 func (p *port) reading(entries *entryTable) Interface {
 	in := Interface{
 		Name: p.name, Port: p.number, IfIndex: p.index, Oper: p.oper, Admin: p.admin, LastChange: instant(p.lastChange),
-		At: instant(uint64(max(p.countersAt, p.aclAt))), Seen: instant(uint64(p.seen)),
+		At: instant(uint64(max(p.countersAt.at, p.aclAt.at))), Seen: instant(uint64(max(p.countersAt.seen, p.aclAt.seen))),
 	}
 	for i := range p.counters {
 		c := p.counter(i)

@@ -10,7 +10,7 @@ import (
 // those of an interface that is deleted with all its values.
 func (s *series) remove(path []elem) {
 	for i := len(s.ports) - 1; i >= 0; i-- {
-		if s.ports[i].remove(path, s.entries) {
+		if s.ports[i].remove(path, s.entries, s.hasBoot()) {
 			s.removePort(i)
 		}
 	}
@@ -26,14 +26,14 @@ func (s *series) remove(path []elem) {
 		at := append(named(set), elem{name: []byte("lines")}, keyed("line", "id", strconv.FormatUint(uint64(line), 10)))
 		if covers(path, at) {
 			for o := range l {
-				l[o].each((*cell).forget)
+				l[o].each(func(c *cell) { c.forget(s.hasBoot()) })
 			}
 		}
 	}
 }
 
 // remove forgets the values of a port at and below a deleted path. It reports whether the port has no known value left.
-func (p *port) remove(path []elem, entries *entryTable) (empty bool) {
+func (p *port) remove(path []elem, entries *entryTable, hasBoot bool) (empty bool) {
 	state := append(named("interfaces"), keyed("interface", "name", p.name), elem{name: []byte("state")})
 	for leaf, clearIt := range map[string]func(){
 		"oper-status": func() { p.oper = "" }, "admin-status": func() { p.admin = "" }, "id": func() { p.number = 0 },
@@ -47,7 +47,7 @@ func (p *port) remove(path []elem, entries *entryTable) (empty bool) {
 	for i, name := range counterNames {
 		if covers(path, below(counters, elem{name: []byte(name)})) {
 			c := p.counter(i)
-			c.forget()
+			c.forget(hasBoot)
 			p.putCounter(i, c)
 		}
 	}
@@ -63,7 +63,7 @@ func (p *port) remove(path []elem, entries *entryTable) (empty bool) {
 			cell *cell
 		}{{"matched-packets", &e.packets}, {"matched-octets", &e.octets}} {
 			if covers(path, below(entry, elem{name: []byte(c.leaf)})) {
-				c.cell.forget()
+				c.cell.forget(hasBoot)
 			}
 		}
 		p.putEntry(at, e)

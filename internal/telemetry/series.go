@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 )
@@ -11,6 +12,13 @@ import (
 // maxValues limits the interfaces, ACL entries, lines and legs of one target, and so its memory. A switch with 510 ports, 64 counting rules
 // on each, 16,383 lines and 1,024 verdict entries has 50,557.
 const maxValues = 1 << 18
+
+// maxReorder is how long a value that is older than the one before it is taken for one that was overtaken, by the collector's clock. After
+// that time the target's clock was set back.
+const maxReorder = 2 * time.Minute
+
+// A mark is the target's time of the newest values, and the collector's time of their arrival, in nanoseconds since 1970.
+type mark struct{ at, seen int64 }
 
 // A series holds the newest values of one target. It is not safe for concurrent use.
 type series struct {
@@ -22,9 +30,13 @@ type series struct {
 	ports              []port
 	legs               map[LegKey]*pair
 	lines              map[uint32]*[numOutcomes]pair
-	legsAt, linesAt    int64
+	gone               map[string]port // interfaces that were removed, whose counters may go on
+	goneValues         int             // the interfaces and ACL entries in gone
+	bootAt             mark
+	legsAt, linesAt    mark
 
 	session  uint32 // the number of the present session
+	counted  bool   // the present session has reported counters
 	changes  int    // changes of anything but a counter
 	values   int    // interfaces, ACL entries, legs and lines
 	rejected int
@@ -47,18 +59,20 @@ func (p *pair) of(octets bool) *cell {
 }
 
 func newSeries(entries *entryTable) *series {
-	return &series{entries: entries, index: make(map[string]int), legs: make(map[LegKey]*pair), lines: make(map[uint32]*[numOutcomes]pair)}
-}
-
-// begin starts a session. Until its sync, the values of the previous session remain. The times of the target begin anew, because its clock
-// may have been set back.
-func (s *series) begin() {
-	s.session++
-	s.legsAt, s.linesAt = 0, 0
-	for i := range s.ports {
-		s.ports[i].countersAt, s.ports[i].aclAt = 0, 0
+	return &series{
+		entries: entries, index: make(map[string]int), legs: make(map[LegKey]*pair), lines: make(map[uint32]*[numOutcomes]pair),
+		gone: make(map[string]port),
 	}
 }
+
+// begin starts a session. Until its sync, the values of the previous session remain.
+func (s *series) begin() {
+	s.session++
+	s.counted = false
+}
+
+// hasBoot reports whether the target has reported a boot-time. Its counters then begin anew at a restart only.
+func (s *series) hasBoot() bool { return s.boot != 0 }
 
 // synced removes the interfaces that the present session has not reported.
 func (s *series) synced() {
@@ -69,9 +83,18 @@ func (s *series) synced() {
 	}
 }
 
-// removePort removes an interface with its values.
+// removePort removes an interface with its values. The bases of its counters are kept, so that nothing is counted twice if it comes back.
 func (s *series) removePort(i int) {
-	s.values -= 1 + len(s.ports[i].acl)
+	size := 1 + len(s.ports[i].acl)
+	if s.goneValues += size; s.goneValues > maxValues {
+		clear(s.gone)
+		s.goneValues = size
+	}
+	forget := func(c *cell) { c.forget(s.hasBoot()) }
+	s.ports[i].eachCounter(forget)
+	s.ports[i].eachACL(forget)
+	s.gone[s.ports[i].name] = s.ports[i]
+	s.values -= size
 	s.changes++
 	s.ports = slices.Delete(s.ports, i, i+1)
 	clear(s.index)
@@ -85,37 +108,62 @@ func (s *series) port(name string) int {
 	i, known := s.index[name]
 	if !known {
 		i = len(s.ports)
-		s.ports = append(s.ports, port{name: name})
+		p, was := s.gone[name]
+		if was {
+			delete(s.gone, name)
+			s.goneValues -= 1 + len(p.acl)
+			p.oper, p.admin, p.number, p.index, p.lastChange = "", "", 0, 0, 0 // the interface may be another one
+		}
+		p.name = name
+		s.ports = append(s.ports, p)
 		s.index[name] = i
-		s.values++
+		s.values += 1 + len(p.acl)
 		s.changes++
 	}
 	s.ports[i].session = s.session
 	return i
 }
 
-// setBoot takes a boot-time. If it differs from the last one by more than a second, the counters began anew. Some targets compute their
-// boot-time from an uptime, so that it varies by less.
-func (s *series) setBoot(ns uint64) {
+// setBoot takes a boot-time from a notification with the timestamp at. If it differs from the last one by more than a second, the counters
+// began anew. Some targets compute their boot-time from an uptime, so that it varies by less.
+//
+// Values that the target had before the boot-time are late from now on. If values of the new counters have already arrived, the restart is
+// a late one.
+func (s *series) setBoot(ns uint64, at int64) {
 	const jitter = uint64(time.Second)
 	was := s.boot
 	s.boot = ns
 	if was == 0 || max(ns, was)-min(ns, was) <= jitter {
 		return
 	}
-	for i := range s.ports {
-		s.ports[i].countersAt, s.ports[i].aclAt = 0, 0
-		s.ports[i].each((*cell).restart)
+	boot := int64(min(ns, math.MaxInt64))
+	restart := func(last *mark) func(*cell) {
+		if s.counted && last.at >= boot {
+			return (*cell).restarted
+		}
+		last.at = min(boot, at)
+		return (*cell).restart
 	}
+	each := func(p *port) {
+		p.eachCounter(restart(&p.countersAt))
+		p.eachACL(restart(&p.aclAt))
+	}
+	for i := range s.ports {
+		each(&s.ports[i])
+	}
+	for name, p := range s.gone {
+		each(&p)
+		s.gone[name] = p
+	}
+	legs, lines := restart(&s.legsAt), restart(&s.linesAt)
 	for _, l := range s.legs {
-		l.each((*cell).restart)
+		l.each(legs)
 	}
 	for _, l := range s.lines {
 		for o := range l {
-			l[o].each((*cell).restart)
+			l[o].each(lines)
 		}
 	}
-	s.legsAt, s.linesAt = 0, 0
 }
 
 // setLeg takes a value of a rule on a leg.
@@ -127,7 +175,7 @@ func (s *series) setLeg(k LegKey, octets bool, v uint64) {
 		s.values++
 		s.changes++
 	}
-	l.of(octets).set(v)
+	l.of(octets).set(v, false) // the counter of an entry that is installed again begins anew
 }
 
 // setLine takes a value of a line.
@@ -139,7 +187,7 @@ func (s *series) setLine(line uint32, o Outcome, octets bool, v uint64) {
 		s.values++
 		s.changes++
 	}
-	l[o].of(octets).set(v)
+	l[o].of(octets).set(v, s.hasBoot())
 }
 
 // full returns ErrTooMuch if there are more values than a switch has.
@@ -215,7 +263,7 @@ func instant(ns uint64) time.Time {
 func (s *series) setCounter(i, counter int, v uint64) {
 	p := &s.ports[i]
 	c := p.counter(counter)
-	c.set(v)
+	c.set(v, s.hasBoot())
 	p.putCounter(counter, c)
 }
 
@@ -229,7 +277,7 @@ func (s *series) setACL(i int, entry uint32, octets bool, v uint64, hint int) in
 		s.changes++
 	}
 	e := p.entry(at)
-	e.of(octets).set(v)
+	e.of(octets).set(v, s.hasBoot())
 	p.putEntry(at, e)
 	if octets {
 		return at + 1

@@ -6,8 +6,13 @@ import (
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 )
 
+// heartbeats is how many intervals of lines pass between two reports of what has not changed. With a heartbeat every ten minutes, 65,536
+// values of lines are 109 a second.
+const heartbeats = 10
+
 // subscriptions returns the subscriptions of a STREAM to a target: counters are sampled at the interval, and states are reported on change.
-// Lines have an interval of their own, at which only those that changed are sent.
+// Lines have an interval of their own, at which only those that changed are sent. A change is sent once, so what was lost on its way is sent
+// again with the heartbeat.
 //
 // The counters of ACL entries are named one by one, because a third of the leaves of their state never change.
 func subscriptions(o offer, interval, lines time.Duration) []*gpb.Subscription {
@@ -18,12 +23,18 @@ func subscriptions(o offer, interval, lines time.Duration) []*gpb.Subscription {
 		if o.sampleOnly {
 			return sample(p)
 		}
-		return &gpb.Subscription{Path: p, Mode: gpb.SubscriptionMode_ON_CHANGE}
+		return &gpb.Subscription{Path: p, Mode: gpb.SubscriptionMode_ON_CHANGE, HeartbeatInterval: uint64(heartbeats * lines)}
 	}
 	in := func(names ...string) *gpb.Path {
 		return steps(append([]string{"interfaces", "interface", "state"}, names...)...)
 	}
-	list := []*gpb.Subscription{sample(in("counters")), state(in("oper-status")), state(in("ifindex"))}
+	var list []*gpb.Subscription
+	if o.lists("openconfig-system") {
+		// A restart must be known before the counters that began anew, so the boot-time is a part of each sample, and its first one.
+		list = append(list, sample(steps("system", "state", "boot-time")), state(steps("system", "state", "hostname")),
+			state(steps("system", "state", "software-version")))
+	}
+	list = append(list, sample(in("counters")), state(in("oper-status")), state(in("ifindex")))
 	for _, leaf := range []string{"admin-status", "last-change"} {
 		list = append(list, state(in(leaf)))
 	}
@@ -36,18 +47,13 @@ func subscriptions(o offer, interval, lines time.Duration) []*gpb.Subscription {
 				"acl", "interfaces", "interface", "ingress-acl-sets", "ingress-acl-set", "acl-entries", "acl-entry", "state", leaf)))
 		}
 	}
-	if o.lists("openconfig-system") {
-		for _, leaf := range []string{"boot-time", "hostname", "software-version"} {
-			list = append(list, state(steps("system", "state", leaf)))
-		}
-	}
 	if o.lists("op25b-filter") {
 		for _, leaf := range []string{"matched-packets", "matched-octets"} {
 			list = append(list, sample(steps("acl", "acl-sets", "acl-set", "leg-entries", "leg-entry", "state", leaf)))
 		}
 		list = append(list, &gpb.Subscription{
 			Path: steps("acl", "acl-sets", "acl-set", "lines", "line", "state"), Mode: gpb.SubscriptionMode_SAMPLE,
-			SampleInterval: uint64(lines), SuppressRedundant: true,
+			SampleInterval: uint64(lines), SuppressRedundant: true, HeartbeatInterval: uint64(heartbeats * lines),
 		})
 	}
 	return list
