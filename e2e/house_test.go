@@ -162,6 +162,7 @@ var mayImport = map[string][]string{
 		"internal/store", "internal/tlsfiles",
 		"proto/op25b", // for the enums of state and reason
 	},
+	"internal/telemetry/history": {}, // switches and rules are names to it
 }
 
 // TestImportArrows verifies that imports follow mayImport, and that only tests import the packages under e2e.

@@ -1,0 +1,230 @@
+package history
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
+)
+
+// The fleet of the benchmarks.
+const (
+	benchSwitches = 1000
+	benchKeys     = 20
+)
+
+// A traffic generates the totals of a fleet. In a minute, three quarters of the counters count: most of them tens to thousands of packets, of
+// 40 to 1,500 octets.
+type traffic struct {
+	r      *rand.Rand
+	totals []Total
+	sizes  []uint64
+}
+
+func newTraffic(switches int) *traffic {
+	tr := &traffic{r: rand.New(rand.NewPCG(1, 1))}
+	for s := range switches {
+		for k := range benchKeys {
+			tr.totals = append(tr.totals, Total{
+				Key:     Key{Switch: fmt.Sprintf("edge-%04d.example.net", s), Rule: fmt.Sprintf("rule-%d", k/2), Leg: []string{"UP_DST", "DOWN_SRC"}[k%2], Phase: "phase-2"},
+				Packets: 1e9, Octets: 1e11, Boot: t0.Add(-time.Hour),
+			})
+			tr.sizes = append(tr.sizes, 40+tr.r.Uint64N(1460))
+		}
+	}
+	return tr
+}
+
+func (tr *traffic) minute() []Total {
+	for i := range tr.totals {
+		if tr.r.IntN(4) == 0 {
+			continue
+		}
+		n := tr.r.Uint64N(1 << (3 + tr.r.IntN(10)))
+		tr.totals[i].Packets += n
+		tr.totals[i].Octets += n * tr.sizes[i]
+	}
+	return tr.totals
+}
+
+// cpu returns the CPU time of the process.
+func cpu(b *testing.B) time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkRecord records 1,000 switches with 20 keys; an operation is a minute. Run it with -benchtime 1500x for a day.
+func BenchmarkRecord(b *testing.B) {
+	f := newFixture(b).open()
+	tr := newTraffic(benchSwitches)
+	f.record(t0, tr.totals...)
+	// Minutes expire after two hours, so that the benchmark includes their removal.
+	defer func(was level) { levels[minutes] = was }(levels[minutes])
+	levels[minutes].keep = 2 * hour
+	var used, longest time.Duration
+	at := t0
+	for b.Loop() {
+		b.StopTimer()
+		totals := tr.minute()
+		at = at.Add(time.Minute)
+		f.clock.set(at)
+		before := cpu(b)
+		b.StartTimer()
+		start := time.Now()
+		if err := f.Record(at, totals); err != nil {
+			b.Fatal(err)
+		}
+		longest = max(longest, time.Since(start))
+		used += cpu(b) - before
+	}
+	report(b, f.db, used)
+	b.ReportMetric(float64(longest.Milliseconds()), "max-ms")
+	for l := range levels {
+		n, size := levelSize(b, f.db, l)
+		if n > 0 {
+			b.ReportMetric(size/float64(n), "B/"+levels[l].bucket)
+		}
+	}
+}
+
+// report reports the CPU time, and how many bytes an operation wrote.
+func report(b *testing.B, db *bolt.DB, used time.Duration) {
+	st := db.Stats().TxStats
+	b.ReportMetric(used.Seconds()*1000/float64(b.N), "cpu-ms/op")
+	b.ReportMetric(float64(st.GetPageAlloc())/1e3/float64(b.N), "written-kB/op")
+}
+
+// levelSize returns how many periods a level has, and the bytes of their keys and values.
+func levelSize(b *testing.B, db *bolt.DB, l int) (periods int, size float64) {
+	err := db.View(func(tx *bolt.Tx) error {
+		last := uint32(0)
+		return tx.Bucket([]byte(levels[l].bucket)).ForEach(func(k, v []byte) error {
+			if start, _, _ := splitKey(k); periods == 0 || start != last {
+				periods++
+				last = start
+			}
+			size += float64(16 + len(k) + len(v))
+			return nil
+		})
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return periods, size
+}
+
+// BenchmarkBareWrite writes the same keys and values as BenchmarkRecord does in a minute, with bbolt alone. It is the floor.
+func BenchmarkBareWrite(b *testing.B) {
+	f := newFixture(b).open()
+	tr := newTraffic(benchSwitches)
+	f.record(t0, tr.totals...)
+	f.record(t0.Add(time.Minute), tr.minute()...)
+	type pair struct{ k, v []byte }
+	var minute, states []pair
+	err := f.db.View(func(tx *bolt.Tx) error {
+		read := func(bucket []byte, to *[]pair) error {
+			return tx.Bucket(bucket).ForEach(func(k, v []byte) error {
+				*to = append(*to, pair{append([]byte(nil), k...), append([]byte(nil), v...)})
+				return nil
+			})
+		}
+		if err := read([]byte("1m"), &minute); err != nil {
+			return err
+		}
+		return read(bucketSwitches, &states)
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	db, err := bolt.Open(filepath.Join(b.TempDir(), "bare.db"), 0o600, &bolt.Options{FreelistType: bolt.FreelistMapType, PageSize: pageSize})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	var used time.Duration
+	n := uint32(0)
+	for b.Loop() {
+		before := cpu(b)
+		n++
+		err := db.Update(func(tx *bolt.Tx) error {
+			m, err := tx.CreateBucketIfNotExists([]byte("1m"))
+			if err != nil {
+				return err
+			}
+			m.FillPercent = fill
+			for i, p := range minute {
+				if err := m.Put(periodKey(n, uint32(i)), p.v); err != nil {
+					return err
+				}
+			}
+			s, err := tx.CreateBucketIfNotExists(bucketSwitches)
+			if err != nil {
+				return err
+			}
+			s.FillPercent = fill
+			for _, p := range states {
+				if err := s.Put(p.k, p.v); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		used += cpu(b) - before
+	}
+	report(b, db, used)
+}
+
+// BenchmarkRange queries a fleet of 1,000 switches after a day. OP25B_HISTORY names a file to keep between runs.
+func BenchmarkRange(b *testing.B) {
+	f := newFixture(b)
+	if path := os.Getenv("OP25B_HISTORY"); path != "" {
+		f.path = path
+	}
+	f.open()
+	at := t0.Add(25 * time.Hour)
+	if len(f.switches) == 0 {
+		tr := newTraffic(benchSwitches)
+		for m := range 25 * 60 {
+			f.record(t0.Add(time.Duration(m)*time.Minute), tr.minute()...)
+		}
+	}
+	f.clock.set(at)
+	b.Run("open", func(b *testing.B) {
+		for b.Loop() {
+			f.open()
+		}
+	})
+	for name, q := range map[string]Query{
+		"a switch, a day of minutes":       {From: at.Add(-24 * time.Hour), To: at, Step: time.Minute, Switches: []string{"edge-0500.example.net"}},
+		"all switches, a day, finest step": {From: at.Add(-24 * time.Hour), To: at},
+		"a rule, a day, finest step":       {From: at.Add(-24 * time.Hour), To: at, Rules: []string{"rule-3"}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			var res *Result
+			for b.Loop() {
+				var err error
+				if res, err = f.Range(context.Background(), q); err != nil {
+					b.Fatal(err)
+				}
+			}
+			points := 0
+			for _, s := range res.Series {
+				points += len(s.Points)
+			}
+			b.ReportMetric(float64(points), "points")
+			b.ReportMetric(res.Step.Minutes(), "step-min")
+		})
+	}
+}

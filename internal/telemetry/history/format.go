@@ -1,0 +1,236 @@
+package history
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+)
+
+// formatVersion is the version of the file that this package reads and writes.
+const formatVersion = 1
+
+// The buckets beside those of the levels, and the keys in bucket meta.
+var (
+	bucketMeta     = []byte("meta")
+	bucketSwitches = []byte("switches")
+	bucketKeys     = []byte("keys")
+
+	metaFormat     = []byte("format")     // uvarint
+	metaNextSwitch = []byte("nextSwitch") // uvarint: ids are never used again
+	metaRolled     = []byte("rolled")     // uvarints: the minute before which all is rolled up, per level from tens on
+)
+
+var errValue = errors.New("invalid encoding")
+
+// periodKey returns the key of a period and a switch. Periods are ordered by time first: a record appends, and expiry deletes at the front.
+func periodKey(start, sw uint32) []byte {
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(make([]byte, 0, 8), start), sw)
+}
+
+// switchKey returns the key of the state of a switch.
+func switchKey(sw uint32) []byte { return binary.BigEndian.AppendUint32(nil, sw) }
+
+func splitKey(k []byte) (start, sw uint32, err error) {
+	if len(k) != 8 {
+		return 0, 0, fmt.Errorf("%w: a key of %d bytes: want 8", errValue, len(k))
+	}
+	return binary.BigEndian.Uint32(k), binary.BigEndian.Uint32(k[4:]), nil
+}
+
+// A count is what one counter counted in a period.
+type count struct {
+	id              uint32 // of the key, in its switch
+	packets, octets uint64
+}
+
+// A period contains the counts of one switch in one period: those that are not 0, ordered by id.
+type period struct {
+	covered uint64 // seconds
+	counts  []count
+}
+
+// append adds the encoding of p to b: covered, then for each count the difference to the previous id, the packets and the octets, all as
+// uvarints. The typical count takes 1, 1 to 3 and 2 to 4 bytes.
+func (p *period) append(b []byte) []byte {
+	b = binary.AppendUvarint(b, p.covered)
+	last := uint32(0)
+	for _, c := range p.counts {
+		b = binary.AppendUvarint(b, uint64(c.id-last))
+		b = binary.AppendUvarint(b, c.packets)
+		b = binary.AppendUvarint(b, c.octets)
+		last = c.id
+	}
+	return b
+}
+
+// decode replaces p by the period that b encodes. It reuses the memory of p.
+func (p *period) decode(b []byte) error {
+	p.counts = p.counts[:0]
+	r := reader{b: b}
+	p.covered = r.uvarint()
+	id := uint64(0)
+	for r.more() {
+		id = r.nextID(id)
+		p.counts = append(p.counts, count{uint32(id), r.uvarint(), r.uvarint()})
+	}
+	return r.err
+}
+
+// add adds the counts of o to p. spare is memory for the result; the memory of p before is returned for the next call.
+func (p *period) add(o *period, spare []count) []count {
+	p.covered = sum(p.covered, o.covered)
+	a, b, out := p.counts, o.counts, spare[:0]
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0].id < b[0].id:
+			out, a = append(out, a[0]), a[1:]
+		case a[0].id > b[0].id:
+			out, b = append(out, b[0]), b[1:]
+		default:
+			out = append(out, count{a[0].id, sum(a[0].packets, b[0].packets), sum(a[0].octets, b[0].octets)})
+			a, b = a[1:], b[1:]
+		}
+	}
+	was := p.counts
+	p.counts = append(append(out, a...), b...)
+	return was
+}
+
+// sum adds without wrapping around.
+func sum(a, b uint64) uint64 {
+	if a > math.MaxUint64-b {
+		return math.MaxUint64
+	}
+	return a + b
+}
+
+// appendSwitch encodes the state of a switch: its name, the next id of a key, the boot in nanoseconds, the time of the last record in seconds,
+// and for each key the difference to the previous id, the age of its last total in seconds, and the total. The age is a varint, and negative after
+// the clock was set back.
+func appendSwitch(b []byte, s *switchState) []byte {
+	b = appendString(b, s.name)
+	b = binary.AppendUvarint(b, uint64(s.nextKey))
+	b = binary.AppendUvarint(b, s.boot)
+	b = binary.AppendUvarint(b, uint64(s.last))
+	last := uint32(0)
+	for i := range s.keys {
+		k := &s.keys[i]
+		b = binary.AppendUvarint(b, uint64(k.id-last))
+		b = binary.AppendVarint(b, s.last-k.seen)
+		b = binary.AppendUvarint(b, k.packets)
+		b = binary.AppendUvarint(b, k.octets)
+		last = k.id
+	}
+	return b
+}
+
+// decodeSwitch decodes the state of a switch. Its keys have no names yet.
+func decodeSwitch(b []byte) (*switchState, error) {
+	r := reader{b: b}
+	s := &switchState{name: r.string(), nextKey: r.uint32(), boot: r.uvarint(), last: r.seconds()}
+	id := uint64(0)
+	for r.more() {
+		id = r.nextID(id)
+		s.keys = append(s.keys, keyState{id: uint32(id), seen: s.last - r.age(), packets: r.uvarint(), octets: r.uvarint()})
+	}
+	if r.err == nil && uint64(s.nextKey) <= id {
+		return nil, fmt.Errorf("%w: next key %d, but key %d is in use", errValue, s.nextKey, id)
+	}
+	return s, r.err
+}
+
+// appendName encodes a key of the dictionary: the time of its first record, its rule, leg and phase.
+func appendName(b []byte, k *keyState) []byte {
+	b = binary.AppendUvarint(b, uint64(k.first))
+	return appendString(appendString(appendString(b, k.name.rule), k.name.leg), k.name.phase)
+}
+
+func decodeName(b []byte, k *keyState) error {
+	r := reader{b: b}
+	k.first, k.name = r.seconds(), keyName{r.string(), r.string(), r.string()}
+	if r.more() {
+		return fmt.Errorf("%w: %d bytes too many", errValue, len(r.b))
+	}
+	return r.err
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// A reader decodes values one after the other. After an error, it returns zero values.
+type reader struct {
+	b   []byte
+	err error
+}
+
+func (r *reader) more() bool { return r.err == nil && len(r.b) > 0 }
+
+func (r *reader) fail(what string, v uint64) {
+	if r.err == nil {
+		r.err = fmt.Errorf("%w: %s %d", errValue, what, v)
+	}
+	r.b = nil
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.fail("number that ends after bytes:", uint64(len(r.b)))
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) uint32() uint32 {
+	v := r.uvarint()
+	if v > math.MaxUint32 {
+		r.fail("number above 2^32:", v)
+		return 0
+	}
+	return uint32(v)
+}
+
+// age reads a difference of two times.
+func (r *reader) age() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 || max(v, -v) > maxMinute*60 || v == math.MinInt64 {
+		r.fail("age that ends after bytes, or is too large:", uint64(len(r.b)))
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+// seconds reads a time since 1970.
+func (r *reader) seconds() int64 {
+	v := r.uvarint()
+	if v > maxMinute*60 {
+		r.fail("time:", v)
+		return 0
+	}
+	return int64(v)
+}
+
+// nextID reads the difference to the previous id.
+func (r *reader) nextID(id uint64) uint64 {
+	d := r.uvarint()
+	if d == 0 || d > math.MaxUint32-id {
+		r.fail("difference of ids:", d)
+		return id
+	}
+	return id + d
+}
+
+func (r *reader) string() string {
+	n := r.uvarint()
+	if n > uint64(len(r.b)) {
+		r.fail("length of a string:", n)
+		return ""
+	}
+	s := string(r.b[:n])
+	r.b = r.b[n:]
+	return s
+}

@@ -1,0 +1,179 @@
+package history
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// fill is how full a page of periods becomes before it is split. Most are written in the order of their keys.
+const fill = 0.95
+
+// Record takes the totals of switches at a time. A caller records the totals of all counters of the switches that it owns once a minute, best
+// in the middle of a minute: a call that is a few seconds early or late then falls into the same minute.
+//
+// The differences to the last totals are counted in the minute of at. Switches may be recorded in several calls.
+//
+// A failed record is already counted and logged, so that a caller may ignore the error. Nothing is lost: the next record counts the difference
+// to the last record that did not fail.
+func (s *Store) Record(at time.Time, totals []Total) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	err := s.recordLocked(at, totals)
+	if reasonOf(err) != "" {
+		// The totals begin anew in a new file, which therefore knows nothing of the last minute.
+		if err = s.setAsideLocked("damaged", err); err == nil {
+			err = s.recordLocked(at, totals)
+		}
+	}
+	if err != nil {
+		s.failedLocked(err)
+	}
+	return err
+}
+
+func (s *Store) recordLocked(at time.Time, totals []Total) error {
+	if m := at.Unix() / 60; at.Unix() < 0 || m >= maxMinute {
+		return fmt.Errorf("%w: %s: it must be between 1970 and 5049", ErrTime, stamp(at))
+	}
+	if s.db == nil {
+		if err := s.openLocked(); err != nil {
+			return err
+		}
+	}
+	all, refused := batches(totals)
+	changes := make([]change, 0, len(all))
+	next, numKeys := s.next, s.numKeys
+	for _, b := range all {
+		sw, there := s.switches[b.name]
+		if !there {
+			if numKeys >= maxKeys {
+				refused += len(b.samples)
+				continue
+			}
+			sw = &switchState{id: next, name: b.name}
+			next++
+		}
+		c := sw.advance(at.Unix(), b.boot, b.samples, !there, maxKeys-numKeys)
+		numKeys += c.added - len(c.dropped)
+		refused += c.refused
+		changes = append(changes, c)
+	}
+	slices.SortFunc(changes, func(a, b change) int { return cmp.Compare(a.next.id, b.next.id) })
+
+	minute := uint32(at.Unix() / 60)
+	var rolled [numLevels]uint32
+	var gone []*switchState
+	var size int64
+	err := s.update(func(tx *bolt.Tx) (err error) {
+		for _, l := range levels {
+			tx.Bucket([]byte(l.bucket)).FillPercent = fill
+		}
+		if rolled, err = rollUp(tx, s.rolled, minute); err != nil {
+			return err
+		}
+		if err := expire(tx, rolled, minute); err != nil {
+			return err
+		}
+		if rolled[days] != s.rolled[days] {
+			if gone, err = s.expireSwitchesLocked(tx, at.Unix(), changes); err != nil {
+				return err
+			}
+		}
+		if err := writeMeta(tx, next, s.next, rolled, s.rolled); err != nil {
+			return err
+		}
+		size = tx.Size()
+		return write(tx, minute, rolled, changes)
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.cfg.Path, err)
+	}
+	for _, sw := range gone {
+		delete(s.switches, sw.name)
+		numKeys -= len(sw.keys)
+	}
+	for i := range changes {
+		s.switches[changes[i].next.name] = changes[i].next
+	}
+	s.next, s.numKeys, s.rolled = next, numKeys, rolled
+	s.cfg.Metrics.size(size, numKeys)
+	s.cfg.Metrics.totalsRefused(refused)
+	return nil
+}
+
+func writeMeta(tx *bolt.Tx, next, wasNext uint32, rolled, wasRolled [numLevels]uint32) error {
+	meta := tx.Bucket(bucketMeta)
+	var errs [2]error
+	if next != wasNext {
+		errs[0] = meta.Put(metaNextSwitch, binary.AppendUvarint(nil, uint64(next)))
+	}
+	if rolled != wasRolled {
+		var b []byte
+		for l := tens; l < numLevels; l++ {
+			b = binary.AppendUvarint(b, uint64(rolled[l]))
+		}
+		errs[1] = meta.Put(metaRolled, b)
+	}
+	return errors.Join(errs[:]...)
+}
+
+// write writes the changes. A minute that is rolled up already is added to the coarser levels too.
+func write(tx *bolt.Tx, minute uint32, rolled [numLevels]uint32, changes []change) error {
+	keys, states := tx.Bucket(bucketKeys), tx.Bucket(bucketSwitches)
+	states.FillPercent = fill
+	var arena []byte // bbolt needs the values until the end of the transaction
+	for i := range changes {
+		c := &changes[i]
+		for _, id := range c.dropped {
+			if err := keys.Delete(periodKey(c.next.id, id)); err != nil {
+				return err
+			}
+		}
+		for _, at := range c.named {
+			k := &c.next.keys[at]
+			if err := keys.Put(periodKey(c.next.id, k.id), appendName(nil, k)); err != nil {
+				return err
+			}
+		}
+		from := len(arena)
+		arena = appendSwitch(arena, c.next)
+		if err := states.Put(switchKey(c.next.id), arena[from:len(arena):len(arena)]); err != nil {
+			return err
+		}
+		if c.counts.covered == 0 && len(c.counts.counts) == 0 {
+			continue
+		}
+		for l := range levels {
+			if l > 0 && minute >= rolled[l] {
+				break
+			}
+			if err := addPeriod(tx.Bucket([]byte(levels[l].bucket)), floor(minute, levels[l].length), c.next.id, &c.counts); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// addPeriod adds counts to a period.
+func addPeriod(b *bolt.Bucket, start, sw uint32, p *period) error {
+	key := periodKey(start, sw)
+	if v := b.Get(key); v != nil {
+		var was period
+		if err := was.decode(v); err != nil {
+			return err
+		}
+		was.add(p, nil)
+		p = &was
+	}
+	return b.Put(key, p.append(nil))
+}

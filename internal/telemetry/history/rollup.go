@@ -1,0 +1,136 @@
+package history
+
+import (
+	"maps"
+	"slices"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// expireBatch is how many periods of each level a record removes at most. One a minute is enough; the rest catches up after an outage. A clock
+// that was wrong for some minutes cannot remove years.
+const expireBatch = 4
+
+// maxGone is how many switches are removed at the end of a day at most.
+const maxGone = 100
+
+// rollUp adds up the periods of each level that are complete at a minute, to the periods of the next level. rolled is how far that was done
+// before; the result is how far it is done now. A query reads what is not rolled up from the finer level.
+func rollUp(tx *bolt.Tx, rolled [numLevels]uint32, minute uint32) ([numLevels]uint32, error) {
+	for l := tens; l < numLevels; l++ {
+		until := floor(minute, levels[l].length)
+		if until <= rolled[l] {
+			continue
+		}
+		if err := rollUpLevel(tx, l, rolled[l], until); err != nil {
+			return rolled, err
+		}
+		rolled[l] = until
+	}
+	return rolled, nil
+}
+
+func rollUpLevel(tx *bolt.Tx, l int, from, until uint32) error {
+	target := tx.Bucket([]byte(levels[l].bucket))
+	sums := make(map[uint32]*period) // by switch
+	var start uint32                 // of the sums
+	var spare []count
+	flush := func() error {
+		for _, sw := range slices.Sorted(maps.Keys(sums)) {
+			if err := target.Put(periodKey(start, sw), sums[sw].append(nil)); err != nil {
+				return err
+			}
+		}
+		clear(sums)
+		return nil
+	}
+	var p period
+	c := tx.Bucket([]byte(levels[l-1].bucket)).Cursor()
+	for k, v := c.Seek(periodKey(from, 0)); k != nil; k, v = c.Next() {
+		at, sw, err := splitKey(k)
+		if err != nil {
+			return err
+		}
+		if at >= until {
+			break
+		}
+		if at = floor(at, levels[l].length); at != start {
+			if err := flush(); err != nil {
+				return err
+			}
+			start = at
+		}
+		if err := p.decode(v); err != nil {
+			return err
+		}
+		acc := sums[sw]
+		if acc == nil {
+			acc = &period{}
+			sums[sw] = acc
+		}
+		spare = acc.add(&p, spare)
+	}
+	return flush()
+}
+
+// expire removes periods that are older than their level keeps them, at most expireBatch of each level. What is not rolled up stays.
+func expire(tx *bolt.Tx, rolled [numLevels]uint32, minute uint32) error {
+	for l, level := range levels {
+		limit := minute - min(minute, level.keep)
+		if l+1 < numLevels {
+			limit = min(limit, rolled[l+1])
+		}
+		b := tx.Bucket([]byte(level.bucket))
+		var old [][]byte
+		var last uint32
+		periods := 0
+		c := b.Cursor()
+		for k, _ := c.First(); k != nil; k, _ = c.Next() {
+			start, _, err := splitKey(k)
+			if err != nil {
+				return err
+			}
+			if start+level.length > limit {
+				break
+			}
+			if periods == 0 || start != last {
+				if periods == expireBatch {
+					break
+				}
+				periods++
+				last = start
+			}
+			old = append(old, slices.Clone(k))
+		}
+		for _, k := range old {
+			if err := b.Delete(k); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// expireSwitchesLocked removes switches of which nothing is kept any more. It returns them.
+func (s *Store) expireSwitchesLocked(tx *bolt.Tx, at int64, changes []change) ([]*switchState, error) {
+	present := make(map[string]bool, len(changes))
+	for i := range changes {
+		present[changes[i].next.name] = true
+	}
+	var gone []*switchState
+	for _, sw := range s.switches {
+		if sw.last >= at-keepKey || present[sw.name] || len(gone) == maxGone {
+			continue
+		}
+		for i := range sw.keys {
+			if err := tx.Bucket(bucketKeys).Delete(periodKey(sw.id, sw.keys[i].id)); err != nil {
+				return nil, err
+			}
+		}
+		if err := tx.Bucket(bucketSwitches).Delete(switchKey(sw.id)); err != nil {
+			return nil, err
+		}
+		gone = append(gone, sw)
+	}
+	return gone, nil
+}

@@ -1,0 +1,281 @@
+package history
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	"go.uber.org/zap"
+)
+
+// pageSize is the size of a page of a new file.
+const pageSize = 16 << 10
+
+// logEvery is the shortest time between two log lines about failed writes.
+const logEvery = time.Minute
+
+// closeTimeout is how long a close may take. No transaction is open then: only a lock that a panic left locked makes it wait.
+const closeTimeout = 5 * time.Second
+
+// A Config configures a Store.
+type Config struct {
+	// Path is the name of the file. Its directory is created if necessary.
+	Path string
+	// Now returns the time for the names of files that are set aside, for expiry in queries, and between log lines; time.Now if nil.
+	Now func() time.Time
+	// Logger and Metrics may be nil.
+	Logger  *zap.Logger
+	Metrics *Metrics
+}
+
+// A Store is a history in a file. Its methods may be called from several goroutines.
+//
+// A store outlives its file: if the file cannot be opened or written, records fail, and each record tries again. A file that is damaged, or of a
+// later version, is renamed, and a new one is begun.
+type Store struct {
+	cfg Config
+
+	// mu guards everything below. Queries hold it for reading.
+	mu       sync.RWMutex
+	closed   bool
+	db       *bolt.DB // nil while the file could not be opened
+	openErr  error    // why db is nil
+	switches map[string]*switchState
+	numKeys  int
+	next     uint32            // the id of the next new switch
+	rolled   [numLevels]uint32 // by level: the minute before which all of the finer level is rolled up
+	logged   time.Time         // when a failed write was last logged
+	failed   int               // writes that failed since then
+}
+
+var _ History = (*Store)(nil)
+
+// Open opens a history, which is created if the file does not exist. It returns ErrConfig for an invalid configuration, and ErrInUse if another
+// process has the file open. Other errors are logged and counted, and the store tries again with each record.
+func Open(cfg Config) (*Store, error) {
+	if cfg.Path == "" {
+		return nil, fmt.Errorf("%w: Path is empty: it must be the name of a file", ErrConfig)
+	}
+	if fi, err := os.Stat(cfg.Path); err == nil && !fi.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w: %s is not a regular file", ErrConfig, cfg.Path)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = zap.NewNop()
+	}
+	s := &Store{cfg: cfg}
+	if err := s.openLocked(); err != nil {
+		if errors.Is(err, ErrInUse) {
+			return nil, err
+		}
+		s.failedLocked(err)
+	}
+	return s, nil
+}
+
+// Close closes the file.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	return s.closeLocked()
+}
+
+func (s *Store) closeLocked() error {
+	db := s.db
+	s.db, s.switches, s.numKeys = nil, nil, 0
+	if db == nil {
+		return nil
+	}
+	done := make(chan error, 1)
+	go func() { done <- guard(db.Close) }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(closeTimeout):
+		return damaged("a panic of bbolt left a lock locked; the file stays open")
+	}
+}
+
+// openLocked opens the file, and sets it aside first if that is necessary.
+func (s *Store) openLocked() error {
+	err := s.tryOpenLocked()
+	if reason := reasonOf(err); reason != "" {
+		if err = s.setAsideLocked(reason, err); err == nil {
+			err = s.tryOpenLocked()
+		}
+	}
+	s.openErr = err
+	return err
+}
+
+// reasonOf returns why a file has to be set aside, or "".
+func reasonOf(err error) string {
+	switch {
+	case errors.Is(err, ErrDamaged):
+		return "damaged"
+	case errors.Is(err, ErrLater):
+		return "later"
+	}
+	return ""
+}
+
+func (s *Store) tryOpenLocked() error {
+	if err := os.MkdirAll(filepath.Dir(s.cfg.Path), 0o700); err != nil {
+		return err
+	}
+	if err := checkFile(s.cfg.Path); err != nil {
+		return err
+	}
+	db, err := openBolt(s.cfg.Path)
+	if err != nil {
+		return err
+	}
+	s.db = db
+	if err := s.loadLocked(); err != nil {
+		_ = s.closeLocked() // err says more
+		return fmt.Errorf("%s: %w", s.cfg.Path, err)
+	}
+	return nil
+}
+
+// setAsideLocked renames the file. It never replaces a file.
+func (s *Store) setAsideLocked(reason string, why error) error {
+	_ = s.closeLocked() // the file is given up
+	base := fmt.Sprintf("%s.%s-%s", s.cfg.Path, reason, s.cfg.Now().UTC().Format("20060102T150405Z"))
+	to := base
+	for i := 2; ; i++ {
+		if _, err := os.Lstat(to); errors.Is(err, os.ErrNotExist) {
+			break
+		}
+		to = fmt.Sprintf("%s-%d", base, i)
+	}
+	if err := os.Rename(s.cfg.Path, to); err != nil {
+		return fmt.Errorf("%w; the file could not be set aside: %w", why, err)
+	}
+	s.cfg.Metrics.fileSetAside(reason)
+	s.cfg.Logger.Warn("history file set aside, a new one is begun", zap.String("file", s.cfg.Path), zap.String("now", to), zap.Error(why))
+	return nil
+}
+
+// failedLocked counts a failed write. It logs once in logEvery.
+func (s *Store) failedLocked(err error) {
+	s.cfg.Metrics.writeFailed()
+	s.failed++
+	now := s.cfg.Now()
+	if !s.logged.IsZero() && now.Sub(s.logged) < logEvery {
+		return
+	}
+	s.cfg.Logger.Error("history not written", zap.String("file", s.cfg.Path), zap.Int("failures", s.failed), zap.Error(err))
+	s.logged, s.failed = now, 0
+}
+
+// loadLocked reads the state of all switches. A new file gets its buckets.
+func (s *Store) loadLocked() error {
+	isNew := false
+	err := s.view(func(tx *bolt.Tx) error {
+		k, _ := tx.Cursor().First()
+		isNew = k == nil
+		if isNew {
+			return nil
+		}
+		return s.readLocked(tx)
+	})
+	if err != nil || !isNew {
+		return err
+	}
+	s.switches, s.numKeys, s.next, s.rolled = make(map[string]*switchState), 0, 0, [numLevels]uint32{}
+	return s.update(func(tx *bolt.Tx) error {
+		names := [][]byte{bucketMeta, bucketSwitches, bucketKeys}
+		for _, l := range levels {
+			names = append(names, []byte(l.bucket))
+		}
+		for _, n := range names {
+			if _, err := tx.CreateBucket(n); err != nil {
+				return err
+			}
+		}
+		return tx.Bucket(bucketMeta).Put(metaFormat, binary.AppendUvarint(nil, formatVersion))
+	})
+}
+
+func (s *Store) readLocked(tx *bolt.Tx) error {
+	meta := tx.Bucket(bucketMeta)
+	if meta == nil {
+		return fmt.Errorf("%w: it has no bucket %q", ErrDamaged, bucketMeta)
+	}
+	r := reader{b: meta.Get(metaFormat)}
+	switch v := r.uvarint(); {
+	case r.err != nil || v == 0:
+		return fmt.Errorf("%w: it has no format version", ErrDamaged)
+	case v > formatVersion:
+		return fmt.Errorf("%w: format %d: this program reads %d", ErrLater, v, formatVersion)
+	}
+	for _, l := range levels {
+		if tx.Bucket([]byte(l.bucket)) == nil {
+			return fmt.Errorf("%w: it has no bucket %q", ErrDamaged, l.bucket)
+		}
+	}
+	var rolled [numLevels]uint32
+	if b := meta.Get(metaRolled); b != nil {
+		r := reader{b: b}
+		for l := tens; l < numLevels; l++ {
+			rolled[l] = r.uint32()
+		}
+		if r.err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrDamaged, metaRolled, r.err)
+		}
+	}
+	next := uint32(0)
+	if b := meta.Get(metaNextSwitch); b != nil {
+		r := reader{b: b}
+		if next = r.uint32(); r.err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrDamaged, metaNextSwitch, r.err)
+		}
+	}
+	switches, numKeys, err := readSwitches(tx, next)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	s.switches, s.numKeys, s.next, s.rolled = switches, numKeys, next, rolled
+	return nil
+}
+
+// readSwitches reads the states of all switches, with their keys.
+func readSwitches(tx *bolt.Tx, next uint32) (map[string]*switchState, int, error) {
+	states, names := tx.Bucket(bucketSwitches), tx.Bucket(bucketKeys)
+	if states == nil || names == nil {
+		return nil, 0, fmt.Errorf("it has no bucket %q or %q", bucketSwitches, bucketKeys)
+	}
+	switches, numKeys := make(map[string]*switchState), 0
+	c := states.Cursor()
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		if len(k) != 4 {
+			return nil, 0, fmt.Errorf("a switch whose id has %d bytes: want 4", len(k))
+		}
+		id := binary.BigEndian.Uint32(k)
+		sw, err := decodeSwitch(v)
+		if err != nil {
+			return nil, 0, fmt.Errorf("switch %d: %w", id, err)
+		}
+		if sw.id = id; id >= next || switches[sw.name] != nil {
+			return nil, 0, fmt.Errorf("switch %d, named %q, is not unique or not below %d", id, sw.name, next)
+		}
+		for i := range sw.keys {
+			if err := decodeName(names.Get(periodKey(id, sw.keys[i].id)), &sw.keys[i]); err != nil {
+				return nil, 0, fmt.Errorf("switch %d: key %d: %w", id, sw.keys[i].id, err)
+			}
+		}
+		sw.index()
+		switches[sw.name] = sw
+		numKeys += len(sw.keys)
+	}
+	return switches, numKeys, nil
+}
