@@ -283,6 +283,17 @@ func TestGetRefusals(t *testing.T) {
 	wantStatus(t, err, codes.Unavailable, "the counters cannot be read: switch gone")
 }
 
+// Some clients, such as gnmi_cli, fill the field of old servers too.
+func TestBothPathFields(t *testing.T) {
+	c := serve(t, newFake(twoPorts()), Options{})
+	path := at("interfaces", "interface", "name=network", "state", "id")
+	//lint:ignore SA1019 the field of old servers
+	path.Element = []string{"interfaces", "interface[name=network]", "state", "id"}
+	if got := get(t, c, &gpb.GetRequest{Path: []*gpb.Path{path}}); got != "2" {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestNewServerRefusals(t *testing.T) {
 	if _, err := NewServer(nil, Options{}); !errors.Is(err, ErrOptions) {
 		t.Errorf("no source: %v", err)

@@ -63,9 +63,11 @@ func parsePath(root *schema, prefix, path *gpb.Path) (*pattern, error) {
 }
 
 func checkForm(prefix, path *gpb.Path) error {
-	//lint:ignore SA1019 the field is named to refuse it
-	if len(prefix.GetElement())+len(path.GetElement()) > 0 {
-		return status.Error(codes.InvalidArgument, "path: the field element is of gNMI before 0.4; use elem")
+	for _, p := range []*gpb.Path{prefix, path} {
+		//lint:ignore SA1019 some clients set both fields
+		if len(p.GetElement()) > 0 && len(p.GetElem()) == 0 {
+			return status.Error(codes.InvalidArgument, "path: the field element is of gNMI before 0.4; use elem")
+		}
 	}
 	if path.GetTarget() != "" {
 		return status.Errorf(codes.InvalidArgument, "path %q: target %q belongs in the prefix", pathText(path.GetElem()), path.GetTarget())
