@@ -265,27 +265,36 @@ func TestOutOfOrder(t *testing.T) {
 	}
 }
 
-// A boot-time that changes by more than a second restarts the counters; a smaller change does not.
+// A boot-time that changes by more than a second restarts the counters; a smaller change does not. The counters of an interface begin anew only
+// if they have fallen.
 func TestBootTime(t *testing.T) {
 	r := filled(t)
 	boot := func(ns uint64) {
 		r.take(&gpb.Notification{Timestamp: 2, Update: []*gpb.Update{update(t, "/system/state/boot-time", number(ns))}}, 2)
 	}
-	pkts := func(n uint64) uint64 {
-		r.take(&gpb.Notification{Timestamp: 3, Update: []*gpb.Update{update(t, "/interfaces/interface[name=a]/state/counters/in-pkts", number(n))}}, 3)
-		return r.series.reading().Interface("a").Counters[InPkts]
+	count := func(n uint64) (matched, a, b uint64) {
+		r.take(&gpb.Notification{Timestamp: 3, Update: []*gpb.Update{
+			update(t, fmt.Sprintf(acl, "a", "s", 1)+"/state/matched-packets", number(n)),
+			update(t, "/interfaces/interface[name=a]/state/counters/in-pkts", number(n)),
+			update(t, "/interfaces/interface[name=b]/state/counters/in-pkts", number(2000-n)),
+		}}, 3)
+		in := r.series.reading().Interface("a")
+		e, _ := in.Entry("s", 1)
+		return e.Packets, in.Counters[InPkts], r.series.reading().Interface("b").Counters[InPkts]
 	}
-	boot(1e18)
-	if n := pkts(101); n != 101 {
-		t.Errorf("%d frames after the first boot-time, want 101", n)
-	}
-	boot(1e18 + 1e9)
-	if n := pkts(102); n != 102 {
-		t.Errorf("%d frames after a boot-time that varies, want 102", n)
-	}
-	boot(2e18)
-	if n := pkts(150); n != 252 {
-		t.Errorf("%d frames after a restart, want 102 + 150", n)
+	for _, tc := range []struct {
+		boot, n       uint64
+		matched, a, b uint64
+		name          string
+	}{
+		{1e18, 1001, 1001, 1001, 999, "the first boot-time"},
+		{1e18 + 1e9, 1002, 1002, 1002, 999, "a boot-time that varies"},
+		{2e18, 1050, 1002 + 1050, 1050, 999 + 950, "a restart"},
+	} {
+		boot(tc.boot)
+		if matched, a, b := count(tc.n); matched != tc.matched || a != tc.a || b != tc.b {
+			t.Errorf("after %s: %d packets, %d and %d frames; want %d, %d and %d", tc.name, matched, a, b, tc.matched, tc.a, tc.b)
+		}
 	}
 	if got := r.series.reading().Boot; !got.Equal(time.Unix(2e9, 0)) {
 		t.Errorf("boot-time %v", got)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -116,14 +117,22 @@ func (p *faultPath) check() error {
 	return nil
 }
 
+// all stands for an unknown number of lost packets.
+const all = math.MaxInt64
+
 // restart restarts the counters of the machine. What is lost is what was counted after the last sample. If the machine has no boot-time, what
-// was counted before the next one is lost too.
-func (p *faultPath) restart() {
+// was counted before the next one is lost too. Of an interface whose counters grew beyond the old ones in that time, all of it is lost.
+func (p *faultPath) restart(interfaces bool) {
 	for counter, n := range p.m.reallySent() {
-		p.missing[counter] = n - p.shown[counter]
+		switch {
+		case interfaces && ofInterface(counter):
+			p.missing[counter] = all
+		case p.missing[counter] != all:
+			p.missing[counter] = n - p.shown[counter]
+		}
 	}
 	p.lossy = p.lossy || !p.hasBoot
-	p.m.restart()
+	p.m.restart(interfaces)
 }
 
 // plug removes an interface of the machine, or brings it back. If the machine has no boot-time, what was counted meanwhile is lost.
@@ -165,7 +174,7 @@ type faultStep struct {
 
 // drawFaultStep draws a step for a machine with or without a boot-time. If restarts is false, no counter begins anew.
 func drawFaultStep(t *rapid.T, hasBoot, restarts bool) faultStep {
-	switch rapid.IntRange(0, 10).Draw(t, "step") {
+	switch rapid.IntRange(0, 11).Draw(t, "step") {
 	case 0, 1, 2:
 		counter := rapid.SampledFrom(machineCounters).Draw(t, "counter")
 		n := rapid.Uint64Range(1, 1000).Draw(t, "packets")
@@ -180,11 +189,11 @@ func drawFaultStep(t *rapid.T, hasBoot, restarts bool) faultStep {
 			Merge: rapid.Bool().Draw(t, "merge"), NoSync: rapid.Bool().Draw(t, "no sync"),
 			NoOnChange: rapid.Bool().Draw(t, "no on change"), Mute: rapid.IntRange(0, 5).Draw(t, "mute") == 0,
 		}
-		if hasBoot { // without a boot-time, a value that falls is that of a counter that was cleared
-			f.Lower = every("lower")
-		}
 		if !restarts { // a time in the future hides what came after a restart, and what came before it
 			f.Ahead = every("ahead")
+		}
+		if !restarts && hasBoot { // otherwise a value that falls may be that of a counter that began anew
+			f.Lower = every("lower")
 		}
 		if rapid.IntRange(0, 5).Draw(t, "garbage") == 0 {
 			f.Garbage = []byte{0xff}
@@ -196,13 +205,24 @@ func drawFaultStep(t *rapid.T, hasBoot, restarts bool) faultStep {
 		name, there := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "interface"), rapid.Bool().Draw(t, "there")
 		return faultStep{fmt.Sprintf("interface %s there: %v", name, there), func(p *faultPath) error { p.plug(name, there); return nil }}
 	case 9:
+		name := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "interface")
+		if !restarts {
+			return faultStep{"another cut", func(p *faultPath) error { p.proxy.Cut(); return nil }}
+		}
+		return faultStep{"another interface " + name, func(p *faultPath) error {
+			time.Sleep(time.Millisecond)
+			p.missing["in-pkts "+name], p.missing["in-pkts "+name+octets] = all, all
+			p.m.recreate(name)
+			return nil
+		}}
+	case 10:
 		if !restarts {
 			return faultStep{"cut", func(p *faultPath) error { p.proxy.Cut(); return nil }}
 		}
 		return faultStep{"another program", func(p *faultPath) error {
 			time.Sleep(bootGap)
 			err := p.check()
-			p.restart()
+			p.restart(false)
 			return err
 		}}
 	default:
@@ -214,7 +234,7 @@ func drawFaultStep(t *rapid.T, hasBoot, restarts bool) faultStep {
 			time.Sleep(down)
 			err := p.check()
 			if !counts {
-				p.restart()
+				p.restart(true)
 			}
 			p.start()
 			return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 )
 
@@ -18,6 +19,7 @@ const (
 	leafPort
 	leafIfIndex
 	leafLastChange
+	leafLastClear
 	leafACL
 	leafLeg
 	leafLine
@@ -104,6 +106,9 @@ func resolveInterface(path []elem) (p meaning, err error) {
 	case is(path, "interfaces", "interface", "state", "*"):
 		p.kind = stateLeaf(path[3].name)
 	case is(path, "interfaces", "interface", "state", "counters", "*"):
+		if string(path[4].name) == "last-clear" {
+			p.kind = leafLastClear
+		}
 		for i, name := range counterNames {
 			if name == string(path[4].name) {
 				p.kind, p.n = leafCounter, uint32(i)
@@ -226,6 +231,7 @@ func (s *series) put(p *meaning, v scalar, at, seen int64) error {
 	}
 	switch p.kind {
 	case leafBoot:
+		s.booted, s.hasBoot = true, true
 		if s.newer(&s.bootAt, at, seen) {
 			s.setBoot(n, at)
 		}
@@ -276,6 +282,11 @@ func (s *series) putPort(i int, l leaf, v scalar, at, seen int64, hint int) (int
 	switch l.kind {
 	case leafLastChange:
 		p.lastChange = n
+	case leafLastClear:
+		if n > p.lastClear {
+			p.lastClear = n
+			p.doubt(s.counted && p.countersAt.at >= int64(min(n, math.MaxInt64)))
+		}
 	case leafCounter:
 		if s.newer(&p.countersAt, at, seen) {
 			s.counted = true

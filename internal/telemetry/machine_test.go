@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ type machine struct {
 	counts    map[string]uint64
 	sent      map[string]uint64
 	unplugged map[string]bool // interfaces that are not reported
+	created   map[string]time.Time
 	changed   func()
 }
 
@@ -31,7 +33,7 @@ const (
 var machineCounters = []string{"in-pkts a", "in-pkts b", "acl a 3", "acl a 4", "acl b 3", "leg 1 UP_DST 5", "leg 2 DOWN_SRC 5", "line 7 stopped", "line 8 passed"}
 
 func newMachine(hasBoot bool) *machine {
-	m := &machine{counts: map[string]uint64{}, sent: map[string]uint64{}, unplugged: map[string]bool{}}
+	m := &machine{counts: map[string]uint64{}, sent: map[string]uint64{}, unplugged: map[string]bool{}, created: map[string]time.Time{}}
 	if hasBoot {
 		m.boot = time.Now().Add(-time.Hour)
 	}
@@ -46,10 +48,10 @@ func (m *machine) count(counter string, packets uint64) {
 	m.sent[counter+octets] += packets * octetsOf
 }
 
-// restart sets all counters to 0, as a new program does, or the start of the switch.
-func (m *machine) restart() {
+// restart sets the counters of a program to 0, as a new program does. The start of the switch also sets those of its interfaces to 0.
+func (m *machine) restart(interfaces bool) {
 	m.mu.Lock()
-	clear(m.counts)
+	maps.DeleteFunc(m.counts, func(counter string, _ uint64) bool { return interfaces || !ofInterface(counter) })
 	if !m.boot.IsZero() {
 		m.boot = time.Now()
 	}
@@ -59,6 +61,16 @@ func (m *machine) restart() {
 		changed()
 	}
 }
+
+// recreate replaces an interface by a new one of the same name.
+func (m *machine) recreate(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.counts["in-pkts "+name], m.created[name] = 0, time.Now()
+}
+
+// ofInterface reports whether a counter belongs to an interface, and not to the program.
+func ofInterface(counter string) bool { return strings.HasPrefix(counter, "in-pkts") }
 
 // plug makes an interface appear or disappear.
 func (m *machine) plug(name string, there bool) {
@@ -86,6 +98,7 @@ func (m *machine) Snapshot(context.Context, openconfig.Parts) (*openconfig.State
 			continue
 		}
 		in := linkOf(name, uint32(i+1), m.counts["in-pkts "+name])
+		in.LastClear = m.created[name]
 		in.Counters.InOctets = in.Counters.InPkts * octetsOf
 		for rule := uint32(3); rule < 5; rule++ {
 			if n := m.counts[fmt.Sprintf("acl %s %d", name, rule)]; n > 0 { // entries are served once they have counted

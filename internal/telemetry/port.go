@@ -15,6 +15,8 @@ type port struct {
 	lastChange    uint64
 	counters      [numCounters]uint64 // cell.raw
 	known         uint16              // cell.known, a bit for each counter
+	doubted       uint16              // the counter began anew if its next value is smaller, a bit for each counter
+	lastClear     uint64
 	rests         *[numCounters]rest
 	acl           []aclCell  // ordered by entry
 	aclRests      []pairRest // of each element of acl; nil if all are zero
@@ -110,6 +112,16 @@ func (p *port) eachCounter(do func(*cell)) {
 		do(&c)
 		p.putCounter(i, c)
 	}
+}
+
+// doubt makes the next values of the interface counters show whether the counters began anew. late tells that values after that time have
+// already arrived: a counter that has fallen then began anew.
+func (p *port) doubt(late bool) {
+	if !late {
+		p.doubted = 1<<numCounters - 1
+		return
+	}
+	p.eachCounter((*cell).restarted)
 }
 
 // eachACL calls do for the cells of every ACL entry.

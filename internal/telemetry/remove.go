@@ -10,7 +10,7 @@ import (
 // those of an interface that is deleted with all its values.
 func (s *series) remove(path []elem) {
 	for i := len(s.ports) - 1; i >= 0; i-- {
-		if s.ports[i].remove(path, s.entries, s.hasBoot()) {
+		if s.ports[i].remove(path, s.entries, s.hasBoot) {
 			s.removePort(i)
 		}
 	}
@@ -26,7 +26,7 @@ func (s *series) remove(path []elem) {
 		at := append(named(set), elem{name: []byte("lines")}, keyed("line", "id", strconv.FormatUint(uint64(line), 10)))
 		if covers(path, at) {
 			for o := range l {
-				l[o].each(func(c *cell) { c.forget(s.hasBoot()) })
+				l[o].each(func(c *cell) { c.forget(s.hasBoot) })
 			}
 		}
 	}

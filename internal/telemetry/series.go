@@ -37,6 +37,8 @@ type series struct {
 
 	session  uint32 // the number of the present session
 	counted  bool   // the present session has reported counters
+	booted   bool   // the present session has reported a boot-time
+	hasBoot  bool   // the target reports a boot-time: it did so in the last session that was synced, or in the present one
 	changes  int    // changes of anything but a counter
 	values   int    // interfaces, ACL entries, legs and lines
 	rejected int
@@ -68,14 +70,15 @@ func newSeries(entries *entryTable) *series {
 // begin starts a session. Until its sync, the values of the previous session remain.
 func (s *series) begin() {
 	s.session++
-	s.counted = false
+	s.counted, s.booted = false, false
 }
-
-// hasBoot reports whether the target has reported a boot-time. Its counters then begin anew at a restart only.
-func (s *series) hasBoot() bool { return s.boot != 0 }
 
 // synced removes the interfaces that the present session has not reported.
 func (s *series) synced() {
+	if s.hasBoot && !s.booted {
+		s.hasBoot = false // from now on, a value that falls is that of a counter that began anew
+		s.each(func(c *cell) { c.debt = 0 })
+	}
 	for i := len(s.ports) - 1; i >= 0; i-- {
 		if s.ports[i].session != s.session {
 			s.removePort(i)
@@ -90,7 +93,7 @@ func (s *series) removePort(i int) {
 		clear(s.gone)
 		s.goneValues = size
 	}
-	forget := func(c *cell) { c.forget(s.hasBoot()) }
+	forget := func(c *cell) { c.forget(s.hasBoot) }
 	s.ports[i].eachCounter(forget)
 	s.ports[i].eachACL(forget)
 	s.gone[s.ports[i].name] = s.ports[i]
@@ -128,7 +131,7 @@ func (s *series) port(name string) int {
 // began anew. Some targets compute their boot-time from an uptime, so that it varies by less.
 //
 // Values that the target had before the boot-time are late from now on. If values of the new counters have already arrived, the restart is
-// a late one.
+// a late one. The counters of interfaces need not begin anew: those of the kernel outlast the switch, and those of a switch its program.
 func (s *series) setBoot(ns uint64, at int64) {
 	const jitter = uint64(time.Second)
 	was := s.boot
@@ -145,25 +148,48 @@ func (s *series) setBoot(ns uint64, at int64) {
 		return (*cell).restart
 	}
 	each := func(p *port) {
-		p.eachCounter(restart(&p.countersAt))
+		late := s.counted && p.countersAt.at >= boot
+		p.doubt(late)
+		if !late {
+			p.countersAt.at = max(p.countersAt.at, min(boot, at))
+		}
 		p.eachACL(restart(&p.aclAt))
 	}
+	s.eachPort(each)
+	s.eachLeg(restart(&s.legsAt))
+	s.eachLine(restart(&s.linesAt))
+}
+
+// eachPort calls do for all interfaces, including those that were removed.
+func (s *series) eachPort(do func(*port)) {
 	for i := range s.ports {
-		each(&s.ports[i])
+		do(&s.ports[i])
 	}
 	for name, p := range s.gone {
-		each(&p)
+		do(&p)
 		s.gone[name] = p
 	}
-	legs, lines := restart(&s.legsAt), restart(&s.linesAt)
+}
+
+func (s *series) eachLeg(do func(*cell)) {
 	for _, l := range s.legs {
-		l.each(legs)
+		l.each(do)
 	}
+}
+
+func (s *series) eachLine(do func(*cell)) {
 	for _, l := range s.lines {
 		for o := range l {
-			l[o].each(lines)
+			l[o].each(do)
 		}
 	}
+}
+
+// each calls do for every cell.
+func (s *series) each(do func(*cell)) {
+	s.eachPort(func(p *port) { p.eachCounter(do); p.eachACL(do) })
+	s.eachLeg(do)
+	s.eachLine(do)
 }
 
 // setLeg takes a value of a rule on a leg.
@@ -187,7 +213,7 @@ func (s *series) setLine(line uint32, o Outcome, octets bool, v uint64) {
 		s.values++
 		s.changes++
 	}
-	l[o].of(octets).set(v, s.hasBoot())
+	l[o].of(octets).set(v, s.hasBoot)
 }
 
 // full returns ErrTooMuch if there are more values than a switch has.
@@ -263,7 +289,13 @@ func instant(ns uint64) time.Time {
 func (s *series) setCounter(i, counter int, v uint64) {
 	p := &s.ports[i]
 	c := p.counter(counter)
-	c.set(v, s.hasBoot())
+	if p.doubted>>counter&1 != 0 {
+		p.doubted &^= 1 << counter
+		if v < c.raw {
+			c.restart()
+		}
+	}
+	c.set(v, s.hasBoot)
 	p.putCounter(counter, c)
 }
 
@@ -277,7 +309,7 @@ func (s *series) setACL(i int, entry uint32, octets bool, v uint64, hint int) in
 		s.changes++
 	}
 	e := p.entry(at)
-	e.of(octets).set(v, s.hasBoot())
+	e.of(octets).set(v, s.hasBoot)
 	p.putEntry(at, e)
 	if octets {
 		return at + 1
