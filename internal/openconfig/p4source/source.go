@@ -77,7 +77,7 @@ type Source struct {
 	lines     uint64          // packets of all lines in the last reading
 	following bool            // Follow counts the changes of links
 	watchers  map[*func()]struct{}
-	readAt    time.Time           // start of the last Snapshot
+	readAt    time.Time           // start of the last Snapshot with PartACL
 	pasts     map[string]linkPast // history of each interface, by name
 }
 
@@ -168,7 +168,9 @@ func (s *Source) Snapshot(ctx context.Context, parts openconfig.Parts) (*opencon
 func (s *Source) readOnce(ctx context.Context, parts openconfig.Parts) (*openconfig.State, error) {
 	s.mu.Lock()
 	layout := s.layout
-	s.readAt = time.Now()
+	if parts&openconfig.PartACL != 0 {
+		s.readAt = time.Now()
+	}
 	s.mu.Unlock()
 	st := &openconfig.State{System: &openconfig.System{Hostname: s.hostname, SoftwareVersion: layout.Version(s.version)}}
 	fresh := false
