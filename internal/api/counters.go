@@ -47,6 +47,8 @@ type telemetryService struct{ *server }
 
 var _ op25bv1connect.TelemetryServiceHandler = telemetryService{}
 
+var errNoHistory = connect.NewError(connect.CodeFailedPrecondition, errors.New("this controller keeps no history of counters"))
+
 var errNoCounters = connect.NewError(connect.CodeUnimplemented, errors.New("this controller does not collect counters"))
 
 // ListCounters lists the counters of switches.
@@ -56,6 +58,9 @@ func (s telemetryService) ListCounters(ctx context.Context, req *connect.Request
 	}
 	if err := checkCounterNames(req.Msg); err != nil {
 		return nil, err
+	}
+	if req.Msg.Since != nil {
+		return nil, errNoHistory
 	}
 	in, err := s.currentOrNone(ctx)
 	if err != nil {

@@ -60,10 +60,10 @@ func interfaceMessage(in *tally.SampledInterface, rated bool) *op25bv1.Interface
 	return m
 }
 
-// grpcWords are the words that grpc-go puts around the cause of an error.
-var grpcWords = regexp.MustCompile(`rpc error: code = \w+ desc = |connection error: desc = |transport: Error while dialing: `)
+// grpcWords are the words that grpc-go and package net put around the cause of an error.
+var grpcWords = regexp.MustCompile(`(capabilities: )?rpc error: code = \w+ desc = |connection error: desc = |transport: Error while dialing: |dial tcp [^ ]+: connect: `)
 
-// causeOf returns the text of an error of gNMI without the words of grpc-go.
+// causeOf returns the text of an error of gNMI without these words.
 func causeOf(err error) string {
 	return strings.ReplaceAll(grpcWords.ReplaceAllString(err.Error(), ""), `"`, "")
 }

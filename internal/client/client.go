@@ -38,12 +38,13 @@ type Config struct {
 
 // A Client contains one generated client for each service of the API.
 type Client struct {
-	Intent op25bv1connect.IntentServiceClient
-	Phase  op25bv1connect.PhaseServiceClient
-	Fleet  op25bv1connect.FleetServiceClient
-	Check  op25bv1connect.CheckServiceClient
-	Audit  op25bv1connect.AuditServiceClient
-	Store  op25bv1connect.StoreServiceClient
+	Intent    op25bv1connect.IntentServiceClient
+	Phase     op25bv1connect.PhaseServiceClient
+	Fleet     op25bv1connect.FleetServiceClient
+	Check     op25bv1connect.CheckServiceClient
+	Audit     op25bv1connect.AuditServiceClient
+	Store     op25bv1connect.StoreServiceClient
+	Telemetry op25bv1connect.TelemetryServiceClient
 
 	transport *http.Transport
 }
@@ -81,8 +82,19 @@ func New(c Config) (*Client, error) {
 		Check:     op25bv1connect.NewCheckServiceClient(h, base.String(), opt),
 		Audit:     op25bv1connect.NewAuditServiceClient(h, base.String(), opt),
 		Store:     op25bv1connect.NewStoreServiceClient(h, base.String(), opt),
+		Telemetry: op25bv1connect.NewTelemetryServiceClient(h, base.String(), opt),
 		transport: transport,
 	}, nil
+}
+
+// At returns the configuration of the same caller for another controller, whose address is host:port. If Server is a URL, the other
+// controller is called with the same scheme.
+func (c Config) At(addr string) Config {
+	if scheme, _, is := strings.Cut(c.Server, "://"); is {
+		addr = scheme + "://" + addr
+	}
+	c.Server, c.TLS.ServerName = addr, ""
+	return c
 }
 
 // Close closes idle connections.

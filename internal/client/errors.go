@@ -26,9 +26,14 @@ type Unreachable struct {
 	Err  error
 }
 
+// Cause returns the address of the controller and the cause.
+func (e *Unreachable) Cause() string {
+	return fmt.Sprintf("no controller answers at %s: %v", e.Server, plain(e.Err))
+}
+
 // Error returns the address of the controller, the cause, and what the user can probably do.
 func (e *Unreachable) Error() string {
-	text := fmt.Sprintf("no controller answers at %s: %v", e.Server, plain(e.Err))
+	text := e.Cause()
 	switch {
 	case errors.Is(e.Err, syscall.ECONNREFUSED):
 		text += "; start one with op25b serve, or give its address with --server or OP25B_SERVER"

@@ -32,6 +32,9 @@ func (d *documents) write(m proto.Message) error {
 	return err
 }
 
+// CounterChanges writes the whole message.
+func (d *documents) CounterChanges(r *op25bv1.WatchCountersResponse) error { return d.write(r) }
+
 // Plan writes the whole message and ignores full. The message states whether the controller has truncated it.
 func (d *documents) Plan(p *op25bv1.Plan, _ bool) error { return d.write(p) }
 
@@ -41,6 +44,7 @@ func (d *documents) Drift(r *op25bv1.DriftResponse, _ bool) error { return d.wri
 func (d *documents) Progress(p *op25bv1.Progress) error                { return d.write(p) }
 func (d *documents) Switches(r *op25bv1.ListSwitchesResponse) error    { return d.write(r) }
 func (d *documents) Changes(r *op25bv1.WatchSwitchesResponse) error    { return d.write(r) }
+func (d *documents) Counters(r *op25bv1.ListCountersResponse) error    { return d.write(r) }
 func (d *documents) Clocks(r *op25bv1.ListClocksResponse) error        { return d.write(r) }
 func (d *documents) Phases(r *op25bv1.ListPhasesResponse) error        { return d.write(r) }
 func (d *documents) Phase(r *op25bv1.ShowPhaseResponse) error          { return d.write(r) }

@@ -22,6 +22,10 @@ type View interface {
 	// Changes shows a single message of a watch. The first message contains all switches, and later messages contain the switches that
 	// changed.
 	Changes(r *op25bv1.WatchSwitchesResponse) error
+	// Counters shows what each switch counts.
+	Counters(r *op25bv1.ListCountersResponse) error
+	// CounterChanges shows a single message of a watch of counters. Messages of several controllers may be mixed.
+	CounterChanges(r *op25bv1.WatchCountersResponse) error
 	// Clocks shows the clocks of all controllers.
 	Clocks(r *op25bv1.ListClocksResponse) error
 	// Drift shows how the switches have changed since the last write. If full is true, Drift does not shorten its lists.
@@ -61,7 +65,7 @@ type Options struct {
 
 // Table returns a view for people, which writes to w.
 func Table(w io.Writer, o Options) View {
-	return &table{w: w, opts: o, shown: map[string]string{}}
+	return &table{w: w, opts: o, shown: map[string]string{}, counted: map[string]uint64{}}
 }
 
 // JSON returns a view for programs. It writes each message as one line of proto3 JSON, in the same form as the API and including zero and
@@ -75,6 +79,8 @@ type table struct {
 	begun time.Time         // the start of the change in progress
 	made  uint64            // the revision that the change stored
 	shown map[string]string // the last line shown for each switch
+	// counted has the number of packets that were last shown for each total of a watch.
+	counted map[string]uint64
 }
 
 var _ View = (*table)(nil)

@@ -256,6 +256,7 @@ func answers() []shown {
 			"line business-fixed is exempt: " + strings.Repeat("携帯電話会社のメールサーバーへの直接の送信を止める。", 4),
 		},
 	}
+	counters, since := countersOf(), sinceOf()
 	return []shown{
 		{"plan", plan, func(v View) error { return v.Plan(plan, true) }},
 		{"progress-stored", stored, func(v View) error { return v.Progress(stored) }},
@@ -276,6 +277,17 @@ func answers() []shown {
 				{Revision: 7, Switches: list.Switches}, {Revision: 7, Switches: []*op25bv1.SwitchStatus{changed, converged}}, {Revision: 7, Gone: []string{"edge-3"}},
 			} {
 				if err := v.Changes(r); err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
+		{"counters", counters, func(v View) error { return v.Counters(counters) }},
+		{"counters-since", since, func(v View) error { return v.Counters(since) }},
+		{"counters-none", &op25bv1.ListCountersResponse{}, func(v View) error { return v.Counters(&op25bv1.ListCountersResponse{}) }},
+		{"counters-watch", nil, func(v View) error {
+			for _, r := range counted() {
+				if err := v.CounterChanges(r); err != nil {
 					return err
 				}
 			}
@@ -419,7 +431,7 @@ func TestNothingSteers(t *testing.T) {
 // The JSON view writes each message on one line, with the same bytes every time.
 func TestJSON(t *testing.T) {
 	for _, a := range answers() {
-		if a.name == "watch" || a.name == "progress" { // these answers consist of several messages
+		if a.name == "watch" || a.name == "counters-watch" || a.name == "progress" { // these answers consist of several messages
 			continue
 		}
 		var out bytes.Buffer

@@ -222,7 +222,9 @@ type SwitchCounters struct {
 	Interfaces        []*InterfaceCounters `protobuf:"bytes,22,rep,name=interfaces,proto3" json:"interfaces,omitempty"`
 	InterfacesLeftOut uint32               `protobuf:"varint,23,opt,name=interfaces_left_out,json=interfacesLeftOut,proto3" json:"interfaces_left_out,omitempty"`
 	// The time over which the rates of this switch were measured, at most about a minute; absent if no rate is known.
-	RatesOver     *durationpb.Duration `protobuf:"bytes,24,opt,name=rates_over,json=ratesOver,proto3" json:"rates_over,omitempty"`
+	RatesOver *durationpb.Duration `protobuf:"bytes,24,opt,name=rates_over,json=ratesOver,proto3" json:"rates_over,omitempty"`
+	// What the rules counted in the time that ListCountersRequest.since names; absent if the request has none.
+	Counted       *CountedSince `protobuf:"bytes,30,opt,name=counted,proto3" json:"counted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -383,6 +385,84 @@ func (x *SwitchCounters) GetRatesOver() *durationpb.Duration {
 	return nil
 }
 
+func (x *SwitchCounters) GetCounted() *CountedSince {
+	if x != nil {
+		return x.Counted
+	}
+	return nil
+}
+
+// What the rules of a switch counted in a time, from the history of the controller that answers.
+type CountedSince struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	From  *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	To    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	// How much of that time was recorded. What was counted in the rest may be missing.
+	Recorded *durationpb.Duration `protobuf:"bytes,3,opt,name=recorded,proto3" json:"recorded,omitempty"`
+	// Without rates, in the order of SwitchCounters.rules. Rules that counted nothing are left out.
+	Rules         []*RuleCounters `protobuf:"bytes,4,rep,name=rules,proto3" json:"rules,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountedSince) Reset() {
+	*x = CountedSince{}
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountedSince) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountedSince) ProtoMessage() {}
+
+func (x *CountedSince) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountedSince.ProtoReflect.Descriptor instead.
+func (*CountedSince) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_telemetry_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *CountedSince) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *CountedSince) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *CountedSince) GetRecorded() *durationpb.Duration {
+	if x != nil {
+		return x.Recorded
+	}
+	return nil
+}
+
+func (x *CountedSince) GetRules() []*RuleCounters {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
 // The packets that a rule matched.
 type RuleCounters struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -402,7 +482,7 @@ type RuleCounters struct {
 
 func (x *RuleCounters) Reset() {
 	*x = RuleCounters{}
-	mi := &file_op25b_v1_telemetry_proto_msgTypes[1]
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -414,7 +494,7 @@ func (x *RuleCounters) String() string {
 func (*RuleCounters) ProtoMessage() {}
 
 func (x *RuleCounters) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_telemetry_proto_msgTypes[1]
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -427,7 +507,7 @@ func (x *RuleCounters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleCounters.ProtoReflect.Descriptor instead.
 func (*RuleCounters) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_telemetry_proto_rawDescGZIP(), []int{1}
+	return file_op25b_v1_telemetry_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *RuleCounters) GetRule() string {
@@ -506,7 +586,7 @@ type InterfaceCounters struct {
 
 func (x *InterfaceCounters) Reset() {
 	*x = InterfaceCounters{}
-	mi := &file_op25b_v1_telemetry_proto_msgTypes[2]
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -518,7 +598,7 @@ func (x *InterfaceCounters) String() string {
 func (*InterfaceCounters) ProtoMessage() {}
 
 func (x *InterfaceCounters) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_telemetry_proto_msgTypes[2]
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -531,7 +611,7 @@ func (x *InterfaceCounters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterfaceCounters.ProtoReflect.Descriptor instead.
 func (*InterfaceCounters) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_telemetry_proto_rawDescGZIP(), []int{2}
+	return file_op25b_v1_telemetry_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *InterfaceCounters) GetInterface() string {
@@ -650,16 +730,19 @@ type ListCountersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The names of the switches, rules and interfaces to list; empty means all. At most 1,024 switches, 256 rules and 1,024 interfaces. Returns
 	// NOT_FOUND with the known names for an unknown name. Names of interfaces are not checked while another controller owns one of the switches.
-	Switches      []string `protobuf:"bytes,1,rep,name=switches,proto3" json:"switches,omitempty"`
-	Rules         []string `protobuf:"bytes,2,rep,name=rules,proto3" json:"rules,omitempty"`
-	Interfaces    []string `protobuf:"bytes,3,rep,name=interfaces,proto3" json:"interfaces,omitempty"`
+	Switches   []string `protobuf:"bytes,1,rep,name=switches,proto3" json:"switches,omitempty"`
+	Rules      []string `protobuf:"bytes,2,rep,name=rules,proto3" json:"rules,omitempty"`
+	Interfaces []string `protobuf:"bytes,3,rep,name=interfaces,proto3" json:"interfaces,omitempty"`
+	// Adds SwitchCounters.counted for the time from now back; at least a minute, at most 5 years. Returns FAILED_PRECONDITION if the controller
+	// keeps no history.
+	Since         *durationpb.Duration `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListCountersRequest) Reset() {
 	*x = ListCountersRequest{}
-	mi := &file_op25b_v1_telemetry_proto_msgTypes[3]
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -671,7 +754,7 @@ func (x *ListCountersRequest) String() string {
 func (*ListCountersRequest) ProtoMessage() {}
 
 func (x *ListCountersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_telemetry_proto_msgTypes[3]
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -684,7 +767,7 @@ func (x *ListCountersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCountersRequest.ProtoReflect.Descriptor instead.
 func (*ListCountersRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_telemetry_proto_rawDescGZIP(), []int{3}
+	return file_op25b_v1_telemetry_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListCountersRequest) GetSwitches() []string {
@@ -708,6 +791,13 @@ func (x *ListCountersRequest) GetInterfaces() []string {
 	return nil
 }
 
+func (x *ListCountersRequest) GetSince() *durationpb.Duration {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
 // Returns RESOURCE_EXHAUSTED if the answer would have more than 262,144 rules and interfaces.
 type ListCountersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -722,7 +812,7 @@ type ListCountersResponse struct {
 
 func (x *ListCountersResponse) Reset() {
 	*x = ListCountersResponse{}
-	mi := &file_op25b_v1_telemetry_proto_msgTypes[4]
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -734,7 +824,7 @@ func (x *ListCountersResponse) String() string {
 func (*ListCountersResponse) ProtoMessage() {}
 
 func (x *ListCountersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_telemetry_proto_msgTypes[4]
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -747,7 +837,7 @@ func (x *ListCountersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCountersResponse.ProtoReflect.Descriptor instead.
 func (*ListCountersResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_telemetry_proto_rawDescGZIP(), []int{4}
+	return file_op25b_v1_telemetry_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListCountersResponse) GetController() string {
@@ -783,7 +873,7 @@ type WatchCountersRequest struct {
 
 func (x *WatchCountersRequest) Reset() {
 	*x = WatchCountersRequest{}
-	mi := &file_op25b_v1_telemetry_proto_msgTypes[5]
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -795,7 +885,7 @@ func (x *WatchCountersRequest) String() string {
 func (*WatchCountersRequest) ProtoMessage() {}
 
 func (x *WatchCountersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_telemetry_proto_msgTypes[5]
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -808,7 +898,7 @@ func (x *WatchCountersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchCountersRequest.ProtoReflect.Descriptor instead.
 func (*WatchCountersRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_telemetry_proto_rawDescGZIP(), []int{5}
+	return file_op25b_v1_telemetry_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *WatchCountersRequest) GetSwitches() []string {
@@ -848,7 +938,7 @@ type WatchCountersResponse struct {
 
 func (x *WatchCountersResponse) Reset() {
 	*x = WatchCountersResponse{}
-	mi := &file_op25b_v1_telemetry_proto_msgTypes[6]
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -860,7 +950,7 @@ func (x *WatchCountersResponse) String() string {
 func (*WatchCountersResponse) ProtoMessage() {}
 
 func (x *WatchCountersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_telemetry_proto_msgTypes[6]
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -873,7 +963,7 @@ func (x *WatchCountersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchCountersResponse.ProtoReflect.Descriptor instead.
 func (*WatchCountersResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_telemetry_proto_rawDescGZIP(), []int{6}
+	return file_op25b_v1_telemetry_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *WatchCountersResponse) GetController() string {
@@ -908,7 +998,7 @@ var File_op25b_v1_telemetry_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_telemetry_proto_rawDesc = "" +
 	"\n" +
-	"\x18op25b/v1/telemetry.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x92\x06\n" +
+	"\x18op25b/v1/telemetry.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc4\x06\n" +
 	"\x0eSwitchCounters\x12\x16\n" +
 	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12/\n" +
@@ -932,7 +1022,13 @@ const file_op25b_v1_telemetry_proto_rawDesc = "" +
 	"interfaces\x12.\n" +
 	"\x13interfaces_left_out\x18\x17 \x01(\rR\x11interfacesLeftOut\x128\n" +
 	"\n" +
-	"rates_over\x18\x18 \x01(\v2\x19.google.protobuf.DurationR\tratesOver\"\x8d\x02\n" +
+	"rates_over\x18\x18 \x01(\v2\x19.google.protobuf.DurationR\tratesOver\x120\n" +
+	"\acounted\x18\x1e \x01(\v2\x16.op25b.v1.CountedSinceR\acounted\"\xcf\x01\n" +
+	"\fCountedSince\x12.\n" +
+	"\x04from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x125\n" +
+	"\brecorded\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\brecorded\x12,\n" +
+	"\x05rules\x18\x04 \x03(\v2\x16.op25b.v1.RuleCountersR\x05rules\"\x8d\x02\n" +
 	"\fRuleCounters\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x10\n" +
 	"\x03leg\x18\x02 \x01(\tR\x03leg\x12\x14\n" +
@@ -982,13 +1078,14 @@ const file_op25b_v1_telemetry_proto_rawDesc = "" +
 	"\x16_in_packets_per_secondB\x17\n" +
 	"\x15_in_octets_per_secondB\x19\n" +
 	"\x17_out_packets_per_secondB\x18\n" +
-	"\x16_out_octets_per_second\"g\n" +
+	"\x16_out_octets_per_second\"\x98\x01\n" +
 	"\x13ListCountersRequest\x12\x1a\n" +
 	"\bswitches\x18\x01 \x03(\tR\bswitches\x12\x14\n" +
 	"\x05rules\x18\x02 \x03(\tR\x05rules\x12\x1e\n" +
 	"\n" +
 	"interfaces\x18\x03 \x03(\tR\n" +
-	"interfaces\"\x8b\x01\n" +
+	"interfaces\x12/\n" +
+	"\x05since\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05since\"\x8b\x01\n" +
 	"\x14ListCountersResponse\x12\x1e\n" +
 	"\n" +
 	"controller\x18\x01 \x01(\tR\n" +
@@ -1050,41 +1147,48 @@ func file_op25b_v1_telemetry_proto_rawDescGZIP() []byte {
 }
 
 var file_op25b_v1_telemetry_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_op25b_v1_telemetry_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_op25b_v1_telemetry_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_op25b_v1_telemetry_proto_goTypes = []any{
 	(CollectionState)(0),          // 0: op25b.v1.CollectionState
 	(CollectionReason)(0),         // 1: op25b.v1.CollectionReason
 	(*SwitchCounters)(nil),        // 2: op25b.v1.SwitchCounters
-	(*RuleCounters)(nil),          // 3: op25b.v1.RuleCounters
-	(*InterfaceCounters)(nil),     // 4: op25b.v1.InterfaceCounters
-	(*ListCountersRequest)(nil),   // 5: op25b.v1.ListCountersRequest
-	(*ListCountersResponse)(nil),  // 6: op25b.v1.ListCountersResponse
-	(*WatchCountersRequest)(nil),  // 7: op25b.v1.WatchCountersRequest
-	(*WatchCountersResponse)(nil), // 8: op25b.v1.WatchCountersResponse
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 10: google.protobuf.Duration
+	(*CountedSince)(nil),          // 3: op25b.v1.CountedSince
+	(*RuleCounters)(nil),          // 4: op25b.v1.RuleCounters
+	(*InterfaceCounters)(nil),     // 5: op25b.v1.InterfaceCounters
+	(*ListCountersRequest)(nil),   // 6: op25b.v1.ListCountersRequest
+	(*ListCountersResponse)(nil),  // 7: op25b.v1.ListCountersResponse
+	(*WatchCountersRequest)(nil),  // 8: op25b.v1.WatchCountersRequest
+	(*WatchCountersResponse)(nil), // 9: op25b.v1.WatchCountersResponse
+	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 11: google.protobuf.Duration
 }
 var file_op25b_v1_telemetry_proto_depIdxs = []int32{
 	0,  // 0: op25b.v1.SwitchCounters.state:type_name -> op25b.v1.CollectionState
 	1,  // 1: op25b.v1.SwitchCounters.reason:type_name -> op25b.v1.CollectionReason
-	9,  // 2: op25b.v1.SwitchCounters.since:type_name -> google.protobuf.Timestamp
-	9,  // 3: op25b.v1.SwitchCounters.retry:type_name -> google.protobuf.Timestamp
-	9,  // 4: op25b.v1.SwitchCounters.updated:type_name -> google.protobuf.Timestamp
-	9,  // 5: op25b.v1.SwitchCounters.boot_time:type_name -> google.protobuf.Timestamp
-	3,  // 6: op25b.v1.SwitchCounters.rules:type_name -> op25b.v1.RuleCounters
-	4,  // 7: op25b.v1.SwitchCounters.interfaces:type_name -> op25b.v1.InterfaceCounters
-	10, // 8: op25b.v1.SwitchCounters.rates_over:type_name -> google.protobuf.Duration
-	2,  // 9: op25b.v1.ListCountersResponse.switches:type_name -> op25b.v1.SwitchCounters
-	2,  // 10: op25b.v1.WatchCountersResponse.switches:type_name -> op25b.v1.SwitchCounters
-	5,  // 11: op25b.v1.TelemetryService.ListCounters:input_type -> op25b.v1.ListCountersRequest
-	7,  // 12: op25b.v1.TelemetryService.WatchCounters:input_type -> op25b.v1.WatchCountersRequest
-	6,  // 13: op25b.v1.TelemetryService.ListCounters:output_type -> op25b.v1.ListCountersResponse
-	8,  // 14: op25b.v1.TelemetryService.WatchCounters:output_type -> op25b.v1.WatchCountersResponse
-	13, // [13:15] is the sub-list for method output_type
-	11, // [11:13] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	10, // 2: op25b.v1.SwitchCounters.since:type_name -> google.protobuf.Timestamp
+	10, // 3: op25b.v1.SwitchCounters.retry:type_name -> google.protobuf.Timestamp
+	10, // 4: op25b.v1.SwitchCounters.updated:type_name -> google.protobuf.Timestamp
+	10, // 5: op25b.v1.SwitchCounters.boot_time:type_name -> google.protobuf.Timestamp
+	4,  // 6: op25b.v1.SwitchCounters.rules:type_name -> op25b.v1.RuleCounters
+	5,  // 7: op25b.v1.SwitchCounters.interfaces:type_name -> op25b.v1.InterfaceCounters
+	11, // 8: op25b.v1.SwitchCounters.rates_over:type_name -> google.protobuf.Duration
+	3,  // 9: op25b.v1.SwitchCounters.counted:type_name -> op25b.v1.CountedSince
+	10, // 10: op25b.v1.CountedSince.from:type_name -> google.protobuf.Timestamp
+	10, // 11: op25b.v1.CountedSince.to:type_name -> google.protobuf.Timestamp
+	11, // 12: op25b.v1.CountedSince.recorded:type_name -> google.protobuf.Duration
+	4,  // 13: op25b.v1.CountedSince.rules:type_name -> op25b.v1.RuleCounters
+	11, // 14: op25b.v1.ListCountersRequest.since:type_name -> google.protobuf.Duration
+	2,  // 15: op25b.v1.ListCountersResponse.switches:type_name -> op25b.v1.SwitchCounters
+	2,  // 16: op25b.v1.WatchCountersResponse.switches:type_name -> op25b.v1.SwitchCounters
+	6,  // 17: op25b.v1.TelemetryService.ListCounters:input_type -> op25b.v1.ListCountersRequest
+	8,  // 18: op25b.v1.TelemetryService.WatchCounters:input_type -> op25b.v1.WatchCountersRequest
+	7,  // 19: op25b.v1.TelemetryService.ListCounters:output_type -> op25b.v1.ListCountersResponse
+	9,  // 20: op25b.v1.TelemetryService.WatchCounters:output_type -> op25b.v1.WatchCountersResponse
+	19, // [19:21] is the sub-list for method output_type
+	17, // [17:19] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_telemetry_proto_init() }
@@ -1092,15 +1196,15 @@ func file_op25b_v1_telemetry_proto_init() {
 	if File_op25b_v1_telemetry_proto != nil {
 		return
 	}
-	file_op25b_v1_telemetry_proto_msgTypes[1].OneofWrappers = []any{}
 	file_op25b_v1_telemetry_proto_msgTypes[2].OneofWrappers = []any{}
+	file_op25b_v1_telemetry_proto_msgTypes[3].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_telemetry_proto_rawDesc), len(file_op25b_v1_telemetry_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
