@@ -16,7 +16,7 @@ import (
 //	none                        drawings, and commands that run tests; only the names in them are checked
 //
 // An HTML comment whose first line is "<!-- console" contains commands that must run before the commands of the page. Their output is not
-// compared.
+// compared. One of these commands may be "mail", which sends traffic to a switch; see sendMail.
 type pageBlock struct {
 	line    int // the line number of the block's first line
 	kind    string

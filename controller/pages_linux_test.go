@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -77,9 +78,14 @@ func replay(t *testing.T, page string) {
 			r.patch(b)
 		case b.kind == "console":
 			for _, c := range b.commands(t) {
-				if strings.HasSuffix(c.text, "&") {
+				switch traffic, is := strings.CutPrefix(r.local(c.text), "mail "); {
+				case strings.HasSuffix(c.text, "&"):
 					r.start(c)
-				} else {
+				case is && b.hidden:
+					if err := sendMail(strings.Fields(traffic)); err != nil {
+						t.Fatalf("%s:%d: %v", page, c.line, err)
+					}
+				default:
 					r.play(c, b.hidden)
 				}
 				if t.Failed() && !*updatePages {
@@ -160,7 +166,11 @@ func (r *reader) start(c pageCommand) {
 		r.t.Fatal(err)
 	}
 	shown := map[string]string{}
-	for name, address := range defaults[args[1]] {
+	addresses := maps.Clone(defaults[args[1]])
+	if slices.Contains(args, "--dataplane") {
+		addresses["dataplane"] = ""
+	}
+	for name, address := range addresses {
 		i := slices.Index(args, "--"+name)
 		if i < 0 {
 			i = len(args)

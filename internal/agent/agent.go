@@ -11,7 +11,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"time"
 
 	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
@@ -74,62 +73,45 @@ func New(reader Reader, cfg Config) (*Source, error) {
 	return &Source{Source: inner, reader: reader, log: cfg.Logger}, nil
 }
 
-// maxReadings bounds the readings of one Snapshot. Another pipeline would have to be pushed during each of them.
-const maxReadings = 3
-
-// Snapshot requests the cookie of the running pipeline, reads the P4Info if the cookie has changed, and then reads the counters. If the
-// pipeline has changed meanwhile, it begins again, because some of the values may be from before.
+// Snapshot requests the cookie of the running pipeline, reads the P4Info if the cookie has changed, and then reads the counters.
 func (s *Source) Snapshot(ctx context.Context, parts openconfig.Parts) (*openconfig.State, error) {
-	if _, err := s.follow(ctx); err != nil {
+	if err := s.follow(ctx); err != nil {
 		return nil, err
 	}
-	for n := 1; ; n++ {
-		st, err := s.Source.Snapshot(ctx, parts)
-		if err != nil {
-			return nil, err
-		}
-		if changed, err := s.follow(ctx); err != nil || !changed || n == maxReadings {
-			return st, err
-		}
-	}
+	return s.Source.Snapshot(ctx, parts)
 }
 
-// follow reports whether another pipeline runs than at the last call.
-func (s *Source) follow(ctx context.Context) (changed bool, err error) {
+func (s *Source) follow(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	cookie, running, err := s.reader.PipelineCookie(ctx)
 	if err != nil {
-		return false, fmt.Errorf("which pipeline runs: %w", err)
+		return fmt.Errorf("which pipeline runs: %w", err)
 	}
 	if !running {
 		if s.asked && !s.running {
-			return false, nil
+			return nil
 		}
 		s.log.Info("the switch has no pipeline")
 		s.asked, s.running = true, false
-		return true, s.SetLayout(p4source.Layout{}, time.Now())
+		return s.SetLayout(p4source.Layout{})
 	}
 	if s.running && s.cookie == cookie {
-		return false, nil
+		return nil
 	}
 	info, err := s.reader.GetP4Info(ctx)
 	if err != nil {
-		return false, fmt.Errorf("the pipeline's P4Info: %w", err)
+		return fmt.Errorf("the pipeline's P4Info: %w", err)
 	}
 	layout, err := p4source.Find(info)
 	if err != nil {
-		return false, err
+		return err
 	}
-	boot := time.Now()
-	if !s.asked { // the pipeline may have run and counted for long
-		boot = time.Time{}
-	}
-	if err := s.SetLayout(layout, boot); err != nil {
-		return false, err
+	if err := s.SetLayout(layout); err != nil {
+		return err
 	}
 	s.asked, s.running, s.cookie = true, true, cookie
 	s.log.Info("following the pipeline", zap.Uint64("cookie", cookie), zap.String("program", layout.Program),
 		zap.Bool("acl", layout.ACL != nil), zap.Bool("lines", layout.Lines != nil), zap.Bool("legs", layout.Legs != nil))
-	return true, nil
+	return nil
 }
