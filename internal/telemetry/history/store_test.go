@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -257,4 +258,46 @@ func TestUnwritableDirectory(t *testing.T) {
 	if got := f.sums(t0, t0.Add(time.Hour), time.Hour)[keyA]; got != 2 {
 		t.Errorf("%d, want 2", got)
 	}
+}
+
+// Records, queries and the end may come from several goroutines.
+func TestConcurrentUse(t *testing.T) {
+	f := newFixture(t).open()
+	f.record(t0, crowd(0)...)
+	f.clock.set(t0.Add(time.Hour))
+	var all sync.WaitGroup
+	for range 3 {
+		all.Go(func() {
+			before := uint64(0)
+			for {
+				res, err := f.Range(context.Background(), Query{From: t0, To: t0.Add(24 * time.Hour), Step: time.Hour, Switches: []string{"edge-0"}})
+				if errors.Is(err, ErrClosed) {
+					return
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				n := uint64(0)
+				for _, s := range res.Series {
+					for _, p := range s.Points {
+						n += p.Packets
+					}
+				}
+				if n < before {
+					t.Errorf("%d packets after %d", n, before)
+				}
+				before = n
+			}
+		})
+	}
+	for m := range uint64(100) {
+		if err := f.Record(t0.Add(time.Duration(m)*time.Minute), crowd(m)); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	all.Wait()
 }
