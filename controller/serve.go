@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -116,12 +117,33 @@ On SIGTERM or an interrupt, serve gives up its switches, which keep their state,
 		if o.sample < minSample || o.sample > maxSample {
 			return fmt.Errorf("--sample-every %v: must be from %v to %v", o.sample, minSample, maxSample)
 		}
-		if o.gnmi.Addr == "" && o.gnmi.Advertise+o.gnmi.CA != "" {
-			return errors.New("--gnmi-advertise and --gnmi-ca require --gnmi")
+		if err := o.advertised(); err != nil {
+			return err
 		}
 		return runServe(cmd.Context(), o, log)
 	}
 	return cmd
+}
+
+// advertised completes and checks the addresses that other controllers learn.
+func (o *serveOptions) advertised() error {
+	if strings.ContainsAny(o.advertise, " \t\n") {
+		return fmt.Errorf("--advertise %q: must be HOST:PORT, such as 192.0.2.10:2525", o.advertise)
+	}
+	if o.gnmi.Addr == "" {
+		if o.gnmi.Advertise+o.gnmi.CA != "" {
+			return errors.New("--gnmi-advertise and --gnmi-ca require --gnmi")
+		}
+		return nil
+	}
+	if host, port, err := net.SplitHostPort(o.gnmi.Advertise); o.gnmi.Advertise != "" && (err != nil || host == "" || port == "" || strings.ContainsAny(host+port, " \t\n")) {
+		return fmt.Errorf("--gnmi-advertise %q: must be HOST:PORT, such as 192.0.2.10:9340", o.gnmi.Advertise)
+	}
+	host, _, err := net.SplitHostPort(o.gnmi.Addr)
+	if addr, _ := netip.ParseAddr(host); err == nil && (host == "" || addr.IsUnspecified()) && o.gnmi.Advertise == "" && len(o.etcd) > 0 {
+		return fmt.Errorf("--gnmi %s: other controllers forward calls to this one, and the address names no host: give --gnmi-advertise HOST:PORT", o.gnmi.Addr)
+	}
+	return nil
 }
 
 // The bounds of --sample-every. A switch of op25b samples at most once a second, and history counts by the minute.

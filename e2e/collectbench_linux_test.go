@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -174,6 +175,13 @@ func (p *collectProcess) measure(b *testing.B, load *collectProcess, name string
 	profile()
 	var s loadStats
 	readJSON(b, "http://"+load.ready.HTTP+"/stats", &s)
+	if name != "gnmic" {
+		var m runtime.MemStats
+		readJSON(b, "http://"+p.ready.HTTP+"/memory", &m)
+		b.Logf("%s: %.0f MB of heap in use, %.0f MB of it live at most, %.0f MB of stacks, %.0f MB for the runtime's own use; %d collections",
+			name, float64(m.HeapInuse)/1e6, float64(m.NextGC)/2e6, float64(m.StackInuse)/1e6,
+			float64(m.GCSys+m.OtherSys+m.MSpanSys+m.MCacheSys+m.BuckHashSys)/1e6, m.NumGC)
+	}
 	average, _ := os.ReadFile("/proc/loadavg")
 	b.Logf("%s: %.3f core, %.0f MB at most, %.0f MB at the end (%.0f MB of it not from files); %d scrapes of %d series and %.1f MB, at most %v each",
 		name, u.cores, u.peak, residentMB(b, p.pid, "VmRSS"), residentMB(b, p.pid, "RssAnon"), scrapes, series, float64(size)/1e6, longest.Round(time.Millisecond))

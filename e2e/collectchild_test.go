@@ -7,18 +7,19 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/pprof"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
 
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/proto"
 
 	"op25b/internal/compile"
+	"op25b/internal/exposition"
 	"op25b/internal/intent"
 	"op25b/internal/policy"
 	"op25b/internal/tally"
@@ -72,12 +73,10 @@ func (c *collectConfig) collect(ctx context.Context) error {
 	defer running.Wait()
 	running.Go(func() { t.Run(ctx) })
 	for i := range in.Bundle.Inventory.Switches {
-		t.Follow(in.Bundle.Inventory.Switches[i].Name, true, 1, "phase-2")
+		t.Follow(in.Bundle.Inventory.Switches[i].Name, true, 1, "phase 2") // no phase of documents, which there are none of
 	}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(t.Collector())
 	mux := profiled()
-	mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.Handle("/metrics", exposition.Handler(prometheus.NewRegistry(), t.WriteMetrics))
 	mux.HandleFunc("/late", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(lateness(t, in.Bundle.Inventory.Switches, c.Interval))
 	})
@@ -88,6 +87,11 @@ func profiled() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/memory", func(w http.ResponseWriter, _ *http.Request) {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		_ = json.NewEncoder(w).Encode(m)
+	})
 	return mux
 }
 

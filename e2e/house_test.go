@@ -119,7 +119,8 @@ var mayImport = map[string][]string{
 	"internal/openconfig": {"internal/wire"}, // for the state of the kernel's interfaces
 	"internal/store":      {},
 	"internal/telemetry":  {},
-	"internal/tally":      {"internal/intent", "internal/policy", "internal/telemetry", "internal/tlsfiles"},
+	"internal/exposition": {},
+	"internal/tally":      {"internal/exposition", "internal/intent", "internal/policy", "internal/telemetry", "internal/tlsfiles"},
 	"internal/northbound": {"internal/api", "internal/auth", "internal/fleet", "internal/intent", "internal/openconfig", "internal/policy", "internal/store", "internal/telemetry", "internal/tlsfiles"},
 	"internal/strict":     {},
 	"internal/policy":     {"internal/pipeline", "internal/strict"},
@@ -131,13 +132,13 @@ var mayImport = map[string][]string{
 	"internal/intent":     {"internal/clock", "internal/compile", "internal/policy", "internal/store", "internal/strict"},
 	"internal/auth":       {"internal/strict"},
 	"internal/api": {
-		"internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/plan", "internal/policy", "internal/store", "internal/strict", "internal/tally", "internal/telemetry", "internal/tlsfiles", "internal/view",
+		"internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/plan", "internal/policy", "internal/store", "internal/strict", "internal/tally", "internal/telemetry", "internal/tlsfiles", "internal/view",
 		"proto/op25b",
 	},
 	"internal/check/desk": {"internal/check"},
 	"internal/client":     {"internal/tlsfiles", "proto/op25b"},
 	"internal/controller": {
-		"internal/api", "internal/check", "internal/clock", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/northbound", "internal/openconfig", "internal/p4rt", "internal/plan", "internal/policy", "internal/store", "internal/strict", "internal/tally",
+		"internal/api", "internal/check", "internal/clock", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/northbound", "internal/openconfig", "internal/p4rt", "internal/plan", "internal/policy", "internal/store", "internal/strict", "internal/tally",
 		"internal/telemetry", "internal/tlsfiles", "p4src",
 	},
 	"internal/view":       {"proto/op25b"},

@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
@@ -73,45 +74,62 @@ func New(reader Reader, cfg Config) (*Source, error) {
 	return &Source{Source: inner, reader: reader, log: cfg.Logger}, nil
 }
 
-// Snapshot requests the cookie of the running pipeline, reads the P4Info if the cookie has changed, and then reads the counters.
+// maxReadings bounds the readings of one Snapshot. Another pipeline would have to be pushed during each of them.
+const maxReadings = 3
+
+// Snapshot requests the cookie of the running pipeline, reads the P4Info if the cookie has changed, and then reads the counters. If the
+// pipeline has changed meanwhile, it begins again, because some of the values may be from before.
 func (s *Source) Snapshot(ctx context.Context, parts openconfig.Parts) (*openconfig.State, error) {
-	if err := s.follow(ctx); err != nil {
+	if _, err := s.follow(ctx); err != nil {
 		return nil, err
 	}
-	return s.Source.Snapshot(ctx, parts)
+	for n := 1; ; n++ {
+		st, err := s.Source.Snapshot(ctx, parts)
+		if err != nil {
+			return nil, err
+		}
+		if changed, err := s.follow(ctx); err != nil || !changed || n == maxReadings {
+			return st, err
+		}
+	}
 }
 
-func (s *Source) follow(ctx context.Context) error {
+// follow reports whether another pipeline runs than at the last call.
+func (s *Source) follow(ctx context.Context) (changed bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	cookie, running, err := s.reader.PipelineCookie(ctx)
 	if err != nil {
-		return fmt.Errorf("which pipeline runs: %w", err)
+		return false, fmt.Errorf("which pipeline runs: %w", err)
 	}
 	if !running {
 		if s.asked && !s.running {
-			return nil
+			return false, nil
 		}
 		s.log.Info("the switch has no pipeline")
 		s.asked, s.running = true, false
-		return s.SetLayout(p4source.Layout{})
+		return true, s.SetLayout(p4source.Layout{}, time.Now())
 	}
 	if s.running && s.cookie == cookie {
-		return nil
+		return false, nil
 	}
 	info, err := s.reader.GetP4Info(ctx)
 	if err != nil {
-		return fmt.Errorf("the pipeline's P4Info: %w", err)
+		return false, fmt.Errorf("the pipeline's P4Info: %w", err)
 	}
 	layout, err := p4source.Find(info)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if err := s.SetLayout(layout); err != nil {
-		return err
+	boot := time.Now()
+	if !s.asked { // the pipeline may have run and counted for long
+		boot = time.Time{}
+	}
+	if err := s.SetLayout(layout, boot); err != nil {
+		return false, err
 	}
 	s.asked, s.running, s.cookie = true, true, cookie
 	s.log.Info("following the pipeline", zap.Uint64("cookie", cookie), zap.String("program", layout.Program),
 		zap.Bool("acl", layout.ACL != nil), zap.Bool("lines", layout.Lines != nil), zap.Bool("legs", layout.Legs != nil))
-	return nil
+	return true, nil
 }

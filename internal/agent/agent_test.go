@@ -3,6 +3,7 @@ package agent
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -92,4 +93,61 @@ func smtpSegment() []byte {
 		0x45, 0, 0, 40, 0, 1, 0x40, 0, 64, 6, 0, 0, 192, 0, 2, 11, 203, 0, 113, 25)
 	f = append(f, 0xc0, 0, 0, 25, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 0xff, 0xff, 0, 0, 0, 0)
 	return append(f, make([]byte, 60-len(f))...) // padded to Ethernet's least
+}
+
+// An agent that starts beside a switch that has counted does not know when the counters began. It knows it once they begin anew.
+func TestBootTimeOfARunningSwitch(t *testing.T) {
+	sw, err := softswitch.New(softswitch.Options{DeviceID: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sw.Close()
+	near, far := wire.Pipe("access-1", "host")
+	if err := sw.Attach(1, near); err != nil {
+		t.Fatal(err)
+	}
+	defer far.Close()
+	services, err := sw.Listen(softswitch.Addrs{P4Runtime: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer services.Close()
+	config := p4rt.Config{Addr: services.Addrs.P4Runtime, DeviceID: 1, ElectionID: p4rt.ElectionID{Low: 1}}
+	session, err := p4rt.Dial(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	if err := session.WaitPrimary(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	push := func() {
+		t.Helper()
+		if err := session.Push(t.Context(), p4src.P4Info(), p4src.DeviceConfig(), 7); err != nil {
+			t.Fatal(err)
+		}
+	}
+	push()
+	if err := far.Send(smtpSegment()); err != nil {
+		t.Fatal(err)
+	}
+	for len(snapshot(t, sw.Source()).Interfaces[0].ACL) == 0 { // until the switch has counted it
+	}
+	reader, err := p4rt.DialReader(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	source, err := New(reader, Config{Ports: map[uint32]string{1: "access-1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st := snapshot(t, source); !st.System.BootTime.IsZero() || st.Interfaces[0].ACL[0].MatchedPackets != 1 {
+		t.Errorf("at first contact the counters began at %v, and are %+v", st.System.BootTime, st.Interfaces[0].ACL)
+	}
+	before := time.Now()
+	push()
+	if st := snapshot(t, source); st.System.BootTime.Before(before) || st.Interfaces[0].ACL[0].MatchedPackets != 0 {
+		t.Errorf("after a push the counters began at %v, and are %+v", st.System.BootTime, st.Interfaces[0].ACL)
+	}
 }

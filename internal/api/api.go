@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"op25b/internal/clock"
+	"op25b/internal/exposition"
 	"op25b/internal/intent"
 	"op25b/internal/plan"
 	"op25b/internal/store"
@@ -80,6 +81,8 @@ type Deps struct {
 	Logger *zap.Logger
 	// Metrics is the registry that /metrics serves. The API registers its own metrics in the registry. Metrics may be nil.
 	Metrics *prometheus.Registry
+	// MoreMetrics write the families of metrics that are too large for a registry. /metrics serves them after those of Metrics.
+	MoreMetrics []exposition.Writer
 	// Stopping, if not nil, ends all open streams when it is done. The error of each stream asks the caller to reconnect.
 	Stopping context.Context
 }

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"connectrpc.com/grpchealth"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"op25b/internal/auth"
+	"op25b/internal/exposition"
 	"op25b/internal/intent"
 )
 
@@ -28,7 +28,7 @@ func (s *server) plainPages(mux *http.ServeMux) {
 		}
 		writeText(w, p.code, p.text)
 	})
-	metrics := promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{})
+	metrics := exposition.Handler(s.Metrics, s.MoreMetrics...)
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
 		c, _ := r.Context().Value(connectionKey{}).(connection)
 		switch id, err := s.guard.identify(c, r.Header); {

@@ -18,6 +18,7 @@ import (
 	"op25b/internal/check/desk"
 	"op25b/internal/check/mailbox"
 	"op25b/internal/clock"
+	"op25b/internal/exposition"
 	"op25b/internal/fleet"
 	"op25b/internal/intent"
 	"op25b/internal/p4rt"
@@ -161,12 +162,12 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	if err != nil {
 		return err
 	}
-	c.metrics.MustRegister(counters.Collector(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), c.store.Collector(),
+	c.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), c.store.Collector(),
 		c.cfg.Certificates)
 	handler := api.New(api.Deps{
 		MaxFiles: c.cfg.MaxDocuments,
 		Name:     c.cfg.Name, Clock: c.clock, Store: c.store, Book: c.book, Switches: api.FleetSwitches(c.store, c.cfg.Name), Plan: planner,
-		Auth: c.cfg.Auth, Logger: c.log, Metrics: c.metrics, Stopping: ctx,
+		Auth: c.cfg.Auth, Logger: c.log, Metrics: c.metrics, MoreMetrics: []exposition.Writer{counters.WriteMetrics}, Stopping: ctx,
 		Counters: counters,
 		Check:    desk.New(desk.Options{Directory: c.cfg.Providers, Resolver: net.DefaultResolver, Now: c.clock.Dates}),
 	})

@@ -7,11 +7,15 @@ import (
 	"testing"
 	"time"
 
+	gpb "github.com/openconfig/gnmi/proto/gnmi"
 	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"op25b/examples"
 	"op25b/internal/api"
 	"op25b/internal/clock"
+	"op25b/internal/fleet"
 	"op25b/internal/intent"
 	"op25b/internal/store"
 )
@@ -67,10 +71,12 @@ func TestOpenFails(t *testing.T) {
 		change func(*Config)
 		want   error
 	}{
-		"skew":     {func(c *Config) { c.Skew = time.Millisecond }, clock.ErrBound},
-		"address":  {func(c *Config) { c.Listening.Addr = taken.Addr().String() }, nil},
-		"insecure": {func(c *Config) { c.Listening.Addr = "192.0.2.1:2525" }, api.ErrListen},
-		"no store": {func(c *Config) { c.Store.Dir = "" }, store.ErrConfig},
+		"skew":          {func(c *Config) { c.Skew = time.Millisecond }, clock.ErrBound},
+		"address":       {func(c *Config) { c.Listening.Addr = taken.Addr().String() }, nil},
+		"insecure":      {func(c *Config) { c.Listening.Addr = "192.0.2.1:2525" }, api.ErrListen},
+		"insecure gNMI": {func(c *Config) { c.GNMI.Addr = "192.0.2.1:9340" }, api.ErrListen},
+		"taken gNMI":    {func(c *Config) { c.GNMI.Addr = taken.Addr().String() }, nil},
+		"no store":      {func(c *Config) { c.Store.Dir = "" }, store.ErrConfig},
 	} {
 		bad := c
 		tc.change(&bad)
@@ -86,6 +92,46 @@ func TestOpenFails(t *testing.T) {
 		t.Errorf("an empty store has %v", err)
 	}
 	if err := opened.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// The northbound gNMI listens at once, serves after the start, and ends with the controller.
+func TestGNMI(t *testing.T) {
+	c := config(t)
+	if opened, err := Open(t.Context(), c); err != nil || opened.GNMIAddr() != nil {
+		t.Errorf("without an address: %v, %v", opened.GNMIAddr(), err)
+	} else if err := opened.Close(); err != nil {
+		t.Error(err)
+	}
+	c.GNMI.Addr = "127.0.0.1:0"
+	opened, err := Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- opened.Run(ctx) }()
+	conn, err := grpc.NewClient(opened.GNMIAddr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = gpb.NewGNMIClient(conn).Capabilities(t.Context(), &gpb.CapabilityRequest{}, grpc.WaitForReady(true))
+	if err != nil {
+		t.Error(err)
+	}
+	var addrs fleet.Addresses
+	for members := range opened.store.WatchMembers(ctx) {
+		if len(members) == 1 {
+			addrs = fleet.AddressesOf(members[0])
+			break
+		}
+	}
+	if want := (fleet.Addresses{API: opened.Addr().String(), GNMI: opened.GNMIAddr().String(), GNMIPlain: true}); addrs != want {
+		t.Errorf("published is %+v, want %+v", addrs, want)
+	}
+	stop()
+	if err := errors.Join(<-ended, conn.Close(), opened.Close()); err != nil {
 		t.Error(err)
 	}
 }

@@ -3,18 +3,20 @@ package openconfig
 // A memory holds the values that were sent of the leaves of a selection, in the same order.
 type memory struct {
 	known   []bool
-	numbers []uint64
-	texts   []string // nil if no leaf is a text
+	numbers []uint64 // the value of a number, or the position of a text in texts
+	texts   []string
 }
 
 func newMemory(of *selection) memory {
 	m := memory{known: make([]bool, len(of.leaves)), numbers: make([]uint64, len(of.leaves))}
-	for _, l := range of.leaves {
+	texts := 0
+	for i, l := range of.leaves {
 		if !l.schema.typ.numeric() {
-			m.texts = make([]string, len(of.leaves))
-			break
+			m.numbers[i] = uint64(texts)
+			texts++
 		}
 	}
+	m.texts = make([]string, texts)
 	return m
 }
 
@@ -25,7 +27,7 @@ func (m *memory) set(i int, leaf *node, r *reading) {
 		m.numbers[i] = r.number(leaf)
 		return
 	}
-	m.texts[i] = r.text(leaf)
+	m.texts[m.numbers[i]] = r.text(leaf)
 }
 
 // equal reports whether leaf i has the value that was sent.
@@ -33,7 +35,7 @@ func (m *memory) equal(i int, leaf *node, r *reading) bool {
 	if leaf.schema.typ.numeric() {
 		return m.numbers[i] == r.number(leaf)
 	}
-	return m.texts[i] == r.text(leaf)
+	return m.texts[m.numbers[i]] == r.text(leaf)
 }
 
 // moved returns the memory of the selection now, with the values of the leaves that were in the selection before.
@@ -41,7 +43,7 @@ func (m *memory) moved(before, now *selection) memory {
 	out := newMemory(now)
 	same := 0 // most leaves are where they were
 	for same < len(before.leaves) && same < len(now.leaves) && before.leaves[same] == now.leaves[same] {
-		out.take(same, m, same)
+		out.take(same, now.leaves[same], m, same)
 		same++
 	}
 	at := make(map[*node]int, len(before.leaves)-same)
@@ -50,16 +52,18 @@ func (m *memory) moved(before, now *selection) memory {
 	}
 	for i, l := range now.leaves[same:] {
 		if from, ok := at[l]; ok {
-			out.take(same+i, m, from)
+			out.take(same+i, l, m, from)
 		}
 	}
 	return out
 }
 
-// take copies the value of leaf from of another memory.
-func (m *memory) take(i int, other *memory, from int) {
-	m.known[i], m.numbers[i] = other.known[from], other.numbers[from]
-	if m.texts != nil && other.texts != nil {
-		m.texts[i] = other.texts[from]
+// take copies the value of a leaf, which is leaf from of another memory.
+func (m *memory) take(i int, leaf *node, other *memory, from int) {
+	m.known[i] = other.known[from]
+	if leaf.schema.typ.numeric() {
+		m.numbers[i] = other.numbers[from]
+		return
 	}
+	m.texts[m.numbers[i]] = other.texts[other.numbers[from]]
 }

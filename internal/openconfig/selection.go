@@ -8,8 +8,11 @@ type selection struct {
 	depths []uint8 // for each leaf, the depth of the selected node at or above it
 }
 
-// maxSelections bounds the selections that one shape remembers. A subscriber with other subscriptions has its own.
-const maxSelections = 64
+// Bounds of the selections that one shape remembers: their number, and their leaves of 9 bytes each. Selections beyond them are not shared.
+const (
+	maxSelections = 64
+	maxSelected   = 1_000_000
+)
 
 // A picker selects leaves: those that a pattern covers, of a set, and of the client's models.
 type picker struct {
@@ -40,11 +43,12 @@ func (p *picker) in(s *shape) *selection {
 		})
 	}
 	sel.leaves, sel.depths = slices.Clip(sel.leaves), slices.Clip(sel.depths)
-	if len(s.selecting) < maxSelections {
+	if len(s.selecting) < maxSelections && s.selected+len(sel.leaves) <= maxSelected {
 		if s.selecting == nil {
 			s.selecting = make(map[string]*selection)
 		}
 		s.selecting[id] = sel
+		s.selected += len(sel.leaves)
 	}
 	return sel
 }

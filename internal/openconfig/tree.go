@@ -35,6 +35,7 @@ type shape struct {
 
 	mu        sync.Mutex // guards everything below
 	selecting map[string]*selection
+	selected  int // leaves of selecting
 }
 
 // A node is one node of a shape. A list has one node for each entry, with the list's schema.

@@ -162,10 +162,9 @@ func (t *Tally) sampleLocked(name string, d *device, now time.Time) {
 		s.Interfaces[i].Interface = r.Interfaces[i]
 		s.Interfaces[i].ACL = nil
 	}
-	for k, n := range d.totals {
-		s.Totals = append(s.Totals, SampledTotal{Total: Total{k, n}})
+	for _, k := range t.sortedLocked(d) {
+		s.Totals = append(s.Totals, SampledTotal{Total: Total{k, d.totals[k]}})
 	}
-	slices.SortFunc(s.Totals, func(a, b SampledTotal) int { return t.names.compare(a.Key, b.Key) })
 	d.due, d.stale, d.turned, d.sample = time.Time{}, time.Time{}, false, s
 	if st.State != telemetry.Synced {
 		return

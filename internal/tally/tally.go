@@ -50,6 +50,9 @@ type Tally struct {
 	switches map[string]*device // the switches that this controller owns
 	number   uint64             // the number of the newest sample
 	next     News               // the channels that the next sample closes
+	// onLegs and sums are the memory of foldLocked: the rules that have legs, and the counts of the entries by rule.
+	onLegs map[uint32]bool
+	sums   map[uint32]telemetry.Count
 }
 
 // A Key identifies a total of a switch. Leg is empty if the switch does not report legs, and for the rules that are decided before a leg is
@@ -66,12 +69,15 @@ type Total struct {
 
 // A device is the state of one switch.
 type device struct {
-	phases  map[uint8]string // the phases in force by the epoch of their rules
-	phase   string           // the phases in force now
-	totals  map[Key]telemetry.Count
-	legs    map[telemetry.LegKey]telemetry.Count // the collector's counts that totals contain
-	entries map[uint32]telemetry.Count           // likewise, by rule id, of rules that are on no leg
-	acting  acting
+	phases map[uint8]string // the phases in force by the epoch of their rules
+	phase  string           // the phases in force now
+	totals map[Key]telemetry.Count
+	// sorted has the keys of the totals in the order of sortedBy; nil after a new total.
+	sorted   []Key
+	sortedBy *names
+	legs     map[telemetry.LegKey]telemetry.Count // the collector's counts that totals contain
+	entries  map[uint32]telemetry.Count           // likewise, by rule id, of rules that are on no leg
+	acting   acting
 	sampling
 }
 
@@ -82,7 +88,7 @@ func New(cfg Config) (*Tally, error) {
 	}
 	t := &Tally{
 		cfg: cfg, log: cfg.Logger, interval: cmp.Or(cfg.Telemetry.Interval, telemetry.DefaultInterval), switches: make(map[string]*device),
-		told: told{kick: make(chan struct{}, 1)}, next: newNews(),
+		told: told{kick: make(chan struct{}, 1)}, next: newNews(), onLegs: make(map[uint32]bool), sums: make(map[uint32]telemetry.Count),
 	}
 	cfg.Telemetry.Logger, cfg.Telemetry.OnUpdate = cfg.Logger, t.told.tell
 	var err error
@@ -137,7 +143,7 @@ func (t *Tally) Follow(name string, owned bool, epoch uint8, phases string) {
 	if phases == "" || d.phase == phases && d.phases[epoch] == phases {
 		return
 	}
-	t.foldLocked(name, d) // what was counted so far belongs to the phases that were in force
+	t.foldLocked(name, d, nil) // what was counted so far belongs to the phases that were in force
 	d.phases[epoch], d.phase = phases, phases
 }
 
@@ -155,30 +161,36 @@ func (t *Tally) retargetLocked() {
 	t.collector.Set(targets)
 }
 
-// foldLocked adds what the collector has counted since the last call to the totals.
-func (t *Tally) foldLocked(name string, d *device) (*telemetry.Reading, telemetry.Status) {
-	r, st, there := t.collector.Read(name)
-	if !there || t.names == nil {
-		return r, st
+// foldLocked adds what the collector has counted since the last call to the totals. It calls also, which may be nil, with the same values.
+// It returns false if the collector does not have the switch yet.
+func (t *Tally) foldLocked(name string, d *device, also func(telemetry.View)) bool {
+	if t.names == nil {
+		return false
 	}
-	onLegs := make(map[uint32]bool)
-	for _, l := range r.Legs {
-		onLegs[l.Rule] = true
-		added := since(d.legs, l.LegKey, l.Count)
-		d.add(Key{t.names.rule(l.Rule), l.Leg, d.phases[l.Epoch]}, added)
-	}
-	of := make(map[uint32]telemetry.Count)
-	for i := range r.Interfaces {
-		for _, e := range r.Interfaces[i].ACL {
-			of[e.SequenceID] = of[e.SequenceID].Plus(e.Count)
+	return t.collector.View(name, func(v telemetry.View) {
+		clear(t.onLegs)
+		for k, n := range v.Legs() {
+			t.onLegs[k.Rule] = true
+			if added := since(d.legs, k, n); added != (telemetry.Count{}) {
+				d.add(Key{t.names.rule(k.Rule), k.Leg, d.phases[k.Epoch]}, added)
+			}
 		}
-	}
-	for rule, n := range of {
-		if !onLegs[rule] {
-			d.add(Key{Rule: t.names.rule(rule), Phase: d.phase}, since(d.entries, rule, n))
+		clear(t.sums)
+		for k, n := range v.Entries() {
+			t.sums[k.SequenceID] = t.sums[k.SequenceID].Plus(n)
 		}
-	}
-	return r, st
+		for rule, n := range t.sums {
+			if t.onLegs[rule] {
+				continue
+			}
+			if added := since(d.entries, rule, n); added != (telemetry.Count{}) {
+				d.add(Key{Rule: t.names.rule(rule), Phase: d.phase}, added)
+			}
+		}
+		if also != nil {
+			also(v)
+		}
+	})
 }
 
 // since returns the difference to the last count, and stores the count. A count that fell belongs to a reading that began anew.
@@ -192,9 +204,20 @@ func since[K comparable](last map[K]telemetry.Count, k K, n telemetry.Count) tel
 }
 
 func (d *device) add(k Key, n telemetry.Count) {
-	if n != (telemetry.Count{}) {
-		d.totals[k] = d.totals[k].Plus(n)
+	if _, known := d.totals[k]; !known {
+		d.sorted = nil
 	}
+	d.totals[k] = d.totals[k].Plus(n)
+}
+
+// sortedLocked returns the keys of the totals of a switch in the order of the rules' numbers.
+func (t *Tally) sortedLocked(d *device) []Key {
+	if d.sorted == nil || d.sortedBy != t.names {
+		d.sorted = slices.AppendSeq(make([]Key, 0, len(d.totals)), maps.Keys(d.totals))
+		d.sortedBy = t.names
+		slices.SortFunc(d.sorted, t.names.compare)
+	}
+	return d.sorted
 }
 
 // A Switch has the counters of one switch, and the state of their collection.
@@ -223,10 +246,9 @@ func (t *Tally) Read(only ...string) []Switch {
 		}
 		s := Switch{Actions: t.actionsLocked(name, d)}
 		s.Reading, s.Status = t.readLocked(name, d)
-		for k, n := range d.totals {
-			s.Totals = append(s.Totals, Total{k, n})
+		for _, k := range t.sortedLocked(d) {
+			s.Totals = append(s.Totals, Total{k, d.totals[k]})
 		}
-		slices.SortFunc(s.Totals, func(a, b Total) int { return t.names.compare(a.Key, b.Key) })
 		all = append(all, s)
 	}
 	return all
@@ -246,11 +268,17 @@ func (t *Tally) Quiet() time.Duration { return t.collector.Quiet() }
 
 // readLocked adds what the collector has counted to the totals, and returns the values and the status of a switch of the inventory.
 func (t *Tally) readLocked(name string, d *device) (*telemetry.Reading, telemetry.Status) {
-	r, st := t.foldLocked(name, d)
-	if r == nil { // the collector takes the target over in a moment
-		return &telemetry.Reading{}, t.names.scheduled(name)
-	}
+	r, st := &telemetry.Reading{}, t.statusLocked(name)
+	t.foldLocked(name, d, func(v telemetry.View) { r = v.Reading() })
 	return r, st
+}
+
+// statusLocked returns the status of an owned switch of the inventory.
+func (t *Tally) statusLocked(name string) telemetry.Status {
+	if st, there := t.collector.Status(name); there {
+		return st
+	}
+	return t.names.scheduled(name) // the collector takes the target over in a moment
 }
 
 // Watch calls changed as telemetry.Collector.Watch does.

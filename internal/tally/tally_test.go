@@ -1,8 +1,11 @@
 package tally
 
 import (
+	"bytes"
 	"context"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -10,7 +13,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/test/bufconn"
@@ -122,6 +129,27 @@ func until(t *testing.T, tally *Tally, condition func(Switch) bool) Switch {
 	return Switch{}
 }
 
+// written parses the metrics as Prometheus does.
+func written(tally *Tally) prometheus.Gatherer {
+	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+		var page bytes.Buffer
+		if err := tally.WriteMetrics(&page); err != nil {
+			return nil, err
+		}
+		parser := expfmt.NewTextParser(model.UTF8Validation)
+		families, err := parser.TextToMetricFamilies(&page)
+		for _, f := range families { // a registry orders labels and metrics
+			for _, m := range f.Metric {
+				slices.SortFunc(m.Label, func(a, b *dto.LabelPair) int { return strings.Compare(a.GetName(), b.GetName()) })
+			}
+			slices.SortFunc(f.Metric, func(a, b *dto.Metric) int {
+				return slices.CompareFunc(a.Label, b.Label, func(a, b *dto.LabelPair) int { return strings.Compare(a.GetValue(), b.GetValue()) })
+			})
+		}
+		return slices.SortedFunc(maps.Values(families), func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) }), err
+	})
+}
+
 func counts(s Switch) map[Key]uint64 {
 	all := map[Key]uint64{}
 	for _, n := range s.Totals {
@@ -189,17 +217,17 @@ op25b_rule_action{action="permit",rule="submission",switch="edge-1"} 1
 # TYPE op25b_telemetry_up gauge
 op25b_telemetry_up{switch="edge-1"} 1
 `
-	if err := testutil.CollectAndCompare(tally.Collector(), strings.NewReader(metrics),
+	if err := testutil.GatherAndCompare(written(tally), strings.NewReader(metrics),
 		"op25b_rule_packets_total", "op25b_interface_octets_total", "op25b_telemetry_up", "op25b_rule_action"); err != nil {
 		t.Error(err)
 	}
-	if problems, err := testutil.CollectAndLint(tally.Collector()); err != nil || len(problems) > 0 {
+	if problems, err := testutil.GatherAndLint(written(tally)); err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
 	}
 
 	// A switch that is lost takes its series with it.
 	tally.Follow("edge-1", false, 0, "")
-	if n := testutil.CollectAndCount(tally.Collector()); n != 0 {
-		t.Errorf("%d series of a switch that is not owned", n)
+	if n, err := testutil.GatherAndCount(written(tally)); err != nil || n != 0 {
+		t.Errorf("%d series of a switch that is not owned, %v", n, err)
 	}
 }

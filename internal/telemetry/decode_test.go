@@ -287,10 +287,13 @@ func TestBootTime(t *testing.T) {
 		matched, a, b uint64
 		name          string
 	}{
-		{1e18, 1001, 1001, 1001, 999, "the first boot-time"},
+		{1e18, 1001, 1001, 1001, 999, "the first boot-time, before the counters of its session"},
 		{1e18 + 1e9, 1002, 1002, 1002, 999, "a boot-time that varies"},
 		{2e18, 1050, 1002 + 1050, 1050, 999 + 950, "a restart"},
 	} {
+		if tc.boot == 1e18 {
+			r.series.begin()
+		}
 		boot(tc.boot)
 		if matched, a, b := count(tc.n); matched != tc.matched || a != tc.a || b != tc.b {
 			t.Errorf("after %s: %d packets, %d and %d frames; want %d, %d and %d", tc.name, matched, a, b, tc.matched, tc.a, tc.b)
@@ -298,6 +301,14 @@ func TestBootTime(t *testing.T) {
 	}
 	if got := r.series.reading().Boot; !got.Equal(time.Unix(2e9, 0)) {
 		t.Errorf("boot-time %v", got)
+	}
+
+	// An agent that was started beside a running switch reports a boot-time at the first restart that it sees.
+	r = filled(t)
+	count(10)
+	boot(1e18)
+	if matched, _, _ := count(4); matched != 14 {
+		t.Errorf("after the first boot-time of a session that has counted: %d packets, want 14", matched)
 	}
 }
 

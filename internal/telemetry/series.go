@@ -130,13 +130,15 @@ func (s *series) port(name string) int {
 // setBoot takes a boot-time from a notification with the timestamp at. If it differs from the last one by more than a second, the counters
 // began anew. Some targets compute their boot-time from an uptime, so that it varies by less.
 //
+// The first boot-time after counters is that of a restart too: an agent that was started beside a running switch knows none before.
+//
 // Values that the target had before the boot-time are late from now on. If values of the new counters have already arrived, the restart is
 // a late one. The counters of interfaces need not begin anew: those of the kernel outlast the switch, and those of a switch its program.
 func (s *series) setBoot(ns uint64, at int64) {
 	const jitter = uint64(time.Second)
 	was := s.boot
 	s.boot = ns
-	if was == 0 || max(ns, was)-min(ns, was) <= jitter {
+	if was == 0 && !s.counted || was != 0 && max(ns, was)-min(ns, was) <= jitter {
 		return
 	}
 	boot := int64(min(ns, math.MaxInt64))

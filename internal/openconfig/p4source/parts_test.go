@@ -37,7 +37,7 @@ func legLayout() Layout {
 func snapshotOf(t *testing.T, read ReadFunc, l Layout, parts openconfig.Parts) (*openconfig.State, error) {
 	t.Helper()
 	s := newSource(t, Config{Read: read})
-	if err := s.SetLayout(l); err != nil {
+	if err := s.SetLayout(l, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	return s.Snapshot(t.Context(), parts)
@@ -187,7 +187,7 @@ func TestBootTime(t *testing.T) {
 			t.Errorf("before a program the counters began at %v", got)
 		}
 		start := time.Now()
-		if err := s.SetLayout(layout); err != nil {
+		if err := s.SetLayout(layout, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		for _, packets := range []int64{8, 9, 9} {
@@ -216,7 +216,7 @@ func TestBootTimeOfLines(t *testing.T) {
 		s := newSource(t, Config{Read: func(context.Context, []*p4v1.Entity) ([]*p4v1.Entity, error) {
 			return []*p4v1.Entity{entity(9, 4, packets)}, nil
 		}})
-		if err := s.SetLayout(lineLayout()); err != nil {
+		if err := s.SetLayout(lineLayout(), time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		start := time.Now()

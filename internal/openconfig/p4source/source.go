@@ -77,7 +77,7 @@ type Source struct {
 	lines     uint64          // packets of all lines in the last reading
 	following bool            // Follow counts the changes of links
 	watchers  map[*func()]struct{}
-	readAt    time.Time           // start of the last Snapshot
+	readAt    time.Time           // start of the last Snapshot with PartACL
 	pasts     map[string]linkPast // history of each interface, by name
 }
 
@@ -120,9 +120,9 @@ func New(cfg Config) (*Source, error) {
 	return s, nil
 }
 
-// SetLayout sets the layout of the running program's counters, which begin now. It returns ErrConfig, and changes nothing, if a port's cells
-// are beyond the ACL counter.
-func (s *Source) SetLayout(l Layout) error {
+// SetLayout sets the layout of the running program's counters. boot is when they began, and zero if that is not known. It returns ErrConfig,
+// and changes nothing, if a port's cells are beyond the ACL counter.
+func (s *Source) SetLayout(l Layout, boot time.Time) error {
 	if l.ACL != nil {
 		for _, p := range s.ports {
 			if int64(p.number) >= l.ACL.Ports() {
@@ -134,11 +134,14 @@ func (s *Source) SetLayout(l Layout) error {
 	s.reading.Lock()
 	defer s.reading.Unlock()
 	s.mu.Lock()
-	s.layout, s.met, s.lines, s.boot = l, make(map[cell]uint64), 0, time.Now()
+	s.layout, s.met, s.lines, s.boot = l, make(map[cell]uint64), 0, boot
 	s.mu.Unlock()
 	s.tell()
 	return nil
 }
+
+// maxReadings bounds the readings of one Snapshot. The counters would have to begin anew during each of them.
+const maxReadings = 3
 
 // Snapshot reads the links, one Read of the cells of every port for PartACL, one Read for PartLines and one for PartLegs.
 func (s *Source) Snapshot(ctx context.Context, parts openconfig.Parts) (*openconfig.State, error) {
@@ -146,9 +149,28 @@ func (s *Source) Snapshot(ctx context.Context, parts openconfig.Parts) (*opencon
 		s.reading.Lock()
 		defer s.reading.Unlock()
 	}
+	for n := 1; ; n++ {
+		s.mu.Lock()
+		boot := s.boot
+		s.mu.Unlock()
+		st, err := s.readOnce(ctx, parts)
+		if err != nil {
+			return nil, err
+		}
+		// If the counters began anew during the reading, some of its values may be from before.
+		if st.System.BootTime.Equal(boot) || n == maxReadings {
+			return st, nil
+		}
+	}
+}
+
+// readOnce carries out one reading.
+func (s *Source) readOnce(ctx context.Context, parts openconfig.Parts) (*openconfig.State, error) {
 	s.mu.Lock()
 	layout := s.layout
-	s.readAt = time.Now()
+	if parts&openconfig.PartACL != 0 {
+		s.readAt = time.Now()
+	}
 	s.mu.Unlock()
 	st := &openconfig.State{System: &openconfig.System{Hostname: s.hostname, SoftwareVersion: layout.Version(s.version)}}
 	fresh := false

@@ -117,7 +117,7 @@ func TestSnapshot(t *testing.T) {
 	if len(c.asked) != 0 {
 		t.Errorf("cells were read without a layout")
 	}
-	if err := s.SetLayout(layout); err != nil {
+	if err := s.SetLayout(layout, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	want := &openconfig.State{ACLSet: "op25b", Interfaces: []openconfig.Interface{
@@ -137,7 +137,7 @@ func TestSnapshot(t *testing.T) {
 	if d := cmp.Diff(want, snapshot(t, s)); d != "" {
 		t.Errorf("after a reset: want - got +:\n%s", d)
 	}
-	if err := s.SetLayout(layout); err != nil {
+	if err := s.SetLayout(layout, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	want.Interfaces[1].ACL = want.Interfaces[1].ACL[1:]
@@ -185,7 +185,7 @@ func TestNewRefusals(t *testing.T) {
 		}
 	}
 	s := newSource(t, Config{Ports: map[uint32]string{3: "a", 4: "b"}, Read: read})
-	err := s.SetLayout(layout)
+	err := s.SetLayout(layout, time.Now())
 	if want := `port 4 (b): counter "c.rules" has 16 cells, 4 a port: ports 0 to 3 fit`; !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), want) {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
@@ -207,7 +207,7 @@ func TestBadAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSource(t, Config{Ports: map[uint32]string{1: "a"}, Read: c.read})
-			if err := s.SetLayout(layout); err != nil {
+			if err := s.SetLayout(layout, time.Now()); err != nil {
 				t.Fatal(err)
 			}
 			want := ErrRead
@@ -247,7 +247,7 @@ func TestWatch(t *testing.T) {
 			c.packets[index] = packets
 		}
 		wantTold("at the start, by the source and by the links", 2)
-		if err := s.SetLayout(layout); err != nil {
+		if err := s.SetLayout(layout, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		wantTold("of a program", 3)
@@ -269,7 +269,7 @@ func TestWatch(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		if err := s.SetLayout(Layout{}); err != nil {
+		if err := s.SetLayout(Layout{}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		wantTold("after the end", 5)

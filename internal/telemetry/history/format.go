@@ -15,6 +15,7 @@ var (
 	bucketMeta     = []byte("meta")
 	bucketSwitches = []byte("switches")
 	bucketKeys     = []byte("keys")
+	bucketCounters = []byte("counters")
 
 	metaFormat     = []byte("format")     // uvarint
 	metaNextSwitch = []byte("nextSwitch") // uvarint: ids are never used again
@@ -105,52 +106,95 @@ func sum(a, b uint64) uint64 {
 	return a + b
 }
 
-// appendSwitch encodes the state of a switch: its name, the next id of a key, the boot in nanoseconds, the time of the last record in seconds,
-// and for each key the difference to the previous id, the age of its last total in seconds, and the total. The age is a varint, and negative after
-// the clock was set back.
+// appendSwitch encodes the state of a switch: its name, the boot in nanoseconds, the time of the last record in seconds, its keys and its
+// counters. For both there are the next id and their number. A key is the difference to the previous id, and the age of its last total in
+// seconds; a counter also has its last total. An age is a varint, and negative after the clock was set back.
 func appendSwitch(b []byte, s *switchState) []byte {
 	b = appendString(b, s.name)
-	b = binary.AppendUvarint(b, uint64(s.nextKey))
 	b = binary.AppendUvarint(b, s.boot)
 	b = binary.AppendUvarint(b, uint64(s.last))
+	b = binary.AppendUvarint(b, uint64(s.keys.next))
+	b = binary.AppendUvarint(b, uint64(len(s.keys.all)))
 	last := uint32(0)
-	for i := range s.keys {
-		k := &s.keys[i]
+	for i := range s.keys.all {
+		k := &s.keys.all[i]
 		b = binary.AppendUvarint(b, uint64(k.id-last))
 		b = binary.AppendVarint(b, s.last-k.seen)
-		b = binary.AppendUvarint(b, k.packets)
-		b = binary.AppendUvarint(b, k.octets)
 		last = k.id
+	}
+	b = binary.AppendUvarint(b, uint64(s.counters.next))
+	b = binary.AppendUvarint(b, uint64(len(s.counters.all)))
+	last = 0
+	for i := range s.counters.all {
+		c := &s.counters.all[i]
+		b = binary.AppendUvarint(b, uint64(c.id-last))
+		b = binary.AppendVarint(b, s.last-c.seen)
+		b = binary.AppendUvarint(b, c.packets)
+		b = binary.AppendUvarint(b, c.octets)
+		last = c.id
 	}
 	return b
 }
 
-// decodeSwitch decodes the state of a switch. Its keys have no names yet.
+// decodeSwitch decodes the state of a switch. Its keys and counters have no names yet.
 func decodeSwitch(b []byte) (*switchState, error) {
 	r := reader{b: b}
-	s := &switchState{name: r.string(), nextKey: r.uint32(), boot: r.uvarint(), last: r.seconds()}
+	s := &switchState{name: r.string(), boot: r.uvarint(), last: r.seconds()}
+	s.keys.next = r.ids(func(id uint32) {
+		s.keys.all = append(s.keys.all, keyState{id: id, seen: s.last - r.age()})
+	})
+	s.counters.next = r.ids(func(id uint32) {
+		s.counters.all = append(s.counters.all, counterState{id: id, seen: s.last - r.age(), packets: r.uvarint(), octets: r.uvarint()})
+	})
+	return s, r.end()
+}
+
+// ids reads the next id and a number of ids, and calls each for each of them to read what follows it.
+func (r *reader) ids(each func(id uint32)) (next uint32) {
+	next = r.uint32()
 	id := uint64(0)
-	for r.more() {
+	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
 		id = r.nextID(id)
-		s.keys = append(s.keys, keyState{id: uint32(id), seen: s.last - r.age(), packets: r.uvarint(), octets: r.uvarint()})
+		each(uint32(id))
 	}
-	if r.err == nil && uint64(s.nextKey) <= id {
-		return nil, fmt.Errorf("%w: next key %d, but key %d is in use", errValue, s.nextKey, id)
+	if id >= uint64(next) && id > 0 {
+		r.fail("id that is not below the next one:", id)
 	}
-	return s, r.err
+	return next
 }
 
-// appendName encodes a key of the dictionary: the time of its first record, its rule, leg and phase.
-func appendName(b []byte, k *keyState) []byte {
-	b = binary.AppendUvarint(b, uint64(k.first))
-	return appendString(appendString(appendString(b, k.name.rule), k.name.leg), k.name.phase)
+// appendKey encodes a key of the dictionary: the time of its first record, its rule, leg and phase.
+func appendKey(b []byte, k *keyState) []byte {
+	return appendName(binary.AppendUvarint(b, uint64(k.first)), k.name)
 }
 
-func decodeName(b []byte, k *keyState) error {
+func decodeKey(b []byte, k *keyState) error {
 	r := reader{b: b}
-	k.first, k.name = r.seconds(), keyName{r.string(), r.string(), r.string()}
+	k.first, k.name = r.seconds(), r.name()
+	return r.end()
+}
+
+// appendCounter encodes what identifies a counter.
+func appendCounter(b []byte, c *counterState) []byte {
+	return appendName(appendString(b, c.name.counter), c.name.key)
+}
+
+func decodeCounter(b []byte, c *counterState) error {
+	r := reader{b: b}
+	c.name = counterName{r.string(), r.name()}
+	return r.end()
+}
+
+func appendName(b []byte, n keyName) []byte {
+	return appendString(appendString(appendString(b, n.rule), n.leg), n.phase)
+}
+
+func (r *reader) name() keyName { return keyName{r.string(), r.string(), r.string()} }
+
+// end returns the error of the reader. Bytes that are left are one.
+func (r *reader) end() error {
 	if r.more() {
-		return fmt.Errorf("%w: %d bytes too many", errValue, len(r.b))
+		r.fail("number of bytes too many:", uint64(len(r.b)))
 	}
 	return r.err
 }

@@ -4,10 +4,10 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // Metrics contains the metrics of a store. A nil *Metrics counts nothing.
 type Metrics struct {
-	writeErrors prometheus.Counter
-	setAside    *prometheus.CounterVec
-	refused     prometheus.Counter
-	bytes, keys prometheus.Gauge
+	writeErrors  prometheus.Counter
+	setAside     *prometheus.CounterVec
+	refused      prometheus.Counter
+	bytes, names prometheus.Gauge
 }
 
 // NewMetrics creates and registers the metrics of a store.
@@ -25,11 +25,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		bytes: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "op25b_history_bytes", Help: "The size of the history file.",
 		}),
-		keys: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "op25b_history_keys", Help: "Counters that the history knows.",
+		names: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "op25b_history_names", Help: "Keys and counters that the history knows; at most 400,000.",
 		}),
 	}
-	r.MustRegister(m.writeErrors, m.setAside, m.refused, m.bytes, m.keys)
+	r.MustRegister(m.writeErrors, m.setAside, m.refused, m.bytes, m.names)
 	return m
 }
 
@@ -51,9 +51,9 @@ func (m *Metrics) totalsRefused(n int) {
 	}
 }
 
-func (m *Metrics) size(bytes int64, keys int) {
+func (m *Metrics) size(bytes int64, names int) {
 	if m != nil {
 		m.bytes.Set(float64(bytes))
-		m.keys.Set(float64(keys))
+		m.names.Set(float64(names))
 	}
 }

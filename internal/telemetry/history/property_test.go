@@ -16,20 +16,36 @@ type model struct {
 	sampled map[Key]uint64 // counter at the last record
 	counted map[Key]uint64 // since the first record
 	lost    map[Key]uint64 // counted after the last record before a restart
+	phase   int            // the phase in force, if counters have numbers
+	numbers bool           // totals identify their counters by numbers
 	cleared bool
 	known   bool // to the history
 }
 
 func (m *model) totals() []Total {
 	var all []Total
-	for _, k := range m.keys {
-		all = append(all, total(k, m.counter[k], m.boot))
+	for i, k := range m.keys {
+		x := total(k, m.counter[k], m.boot)
+		if m.numbers {
+			x.Counter, x.Key.Phase = fmt.Sprint(i), fmt.Sprint("phase-", m.phase)
+		}
+		all = append(all, x)
 	}
 	return all
 }
 
+// byRule adds up the phases.
+func byRule(sums map[Key]uint64) map[Key]uint64 {
+	rules := make(map[Key]uint64)
+	for k, n := range sums {
+		k.Phase = ""
+		rules[k] += n
+	}
+	return rules
+}
+
 // Switches count, restart and clear counters, and the controller records, restarts, has gaps and a clock that jumps. The history never shows
-// more than was counted. Without cleared counters it shows all, except what a restart of a switch destroyed before it was read. All three
+// more than was counted, though a counter that is identified by a number counts under another phase from time to time. Without cleared counters it shows all, except what a restart of a switch destroyed before it was read. All three
 // resolutions agree.
 func TestHistoryShowsWhatWasCounted(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
@@ -38,7 +54,7 @@ func TestHistoryShowsWhatWasCounted(t *testing.T) {
 		at := t0
 		var models []*model
 		for i := range rapid.IntRange(1, 3).Draw(rt, "switches") {
-			m := &model{boot: t0.Add(-time.Hour), counter: map[Key]uint64{}, sampled: map[Key]uint64{}, counted: map[Key]uint64{}, lost: map[Key]uint64{}}
+			m := &model{boot: t0.Add(-time.Hour), numbers: rapid.Bool().Draw(rt, "numbers"), counter: map[Key]uint64{}, sampled: map[Key]uint64{}, counted: map[Key]uint64{}, lost: map[Key]uint64{}}
 			for r := range rapid.IntRange(1, 3).Draw(rt, "rules") {
 				k := Key{Switch: fmt.Sprintf("edge-%d", i), Rule: fmt.Sprintf("rule-%d", r)}
 				m.keys = append(m.keys, k)
@@ -48,7 +64,7 @@ func TestHistoryShowsWhatWasCounted(t *testing.T) {
 		}
 		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
 			m := models[rapid.IntRange(0, len(models)-1).Draw(rt, "switch")]
-			switch rapid.IntRange(0, 12).Draw(rt, "step") {
+			switch rapid.IntRange(0, 13).Draw(rt, "step") {
 			case 0: // the switch restarts
 				for _, k := range m.keys {
 					if m.known {
@@ -67,7 +83,9 @@ func TestHistoryShowsWhatWasCounted(t *testing.T) {
 			case 4: // a new key
 				k := Key{Switch: m.keys[0].Switch, Rule: fmt.Sprintf("rule-%d", len(m.keys))}
 				m.keys = append(m.keys, k)
-			case 5, 6, 7:
+			case 5: // another phase
+				m.phase = rapid.IntRange(0, 3).Draw(rt, "phase")
+			case 6, 7, 8:
 				for _, k := range m.keys {
 					n := rapid.Uint64Range(0, 1<<40).Draw(rt, "packets")
 					m.counter[k] += n
@@ -90,7 +108,7 @@ func TestHistoryShowsWhatWasCounted(t *testing.T) {
 		end := t0.Add(80 * 24 * time.Hour)
 		f.record(end)
 		from, to := t0.Add(-5*24*time.Hour), end
-		daily := f.sums(from, to, 24*time.Hour)
+		daily := byRule(f.sums(from, to, 24*time.Hour))
 		for _, m := range models {
 			for _, k := range m.keys {
 				got := daily[k]
@@ -111,10 +129,10 @@ func TestHistoryShowsWhatWasCounted(t *testing.T) {
 		// A range of 1,500 points is the most that a query returns. Minutes expire, but at most expireBatch with each record.
 		minutely, tenly := make(map[Key]uint64), make(map[Key]uint64)
 		for day := from; day.Before(to); day = day.Add(24 * time.Hour) {
-			for k, n := range f.sums(day, day.Add(24*time.Hour), time.Minute) {
+			for k, n := range byRule(f.sums(day, day.Add(24*time.Hour), time.Minute)) {
 				minutely[k] += n
 			}
-			for k, n := range f.sums(day, day.Add(24*time.Hour), 10*time.Minute) {
+			for k, n := range byRule(f.sums(day, day.Add(24*time.Hour), 10*time.Minute)) {
 				tenly[k] += n
 			}
 		}

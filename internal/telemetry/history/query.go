@@ -84,8 +84,8 @@ func (s *Store) selectLocked(q Query) *selection {
 			continue
 		}
 		x := selected{switchState: sw}
-		for i := range sw.keys {
-			if len(rules) == 0 || rules[sw.keys[i].name.rule] {
+		for i := range sw.keys.all {
+			if len(rules) == 0 || rules[sw.keys.all[i].name.rule] {
 				x.keys = append(x.keys, i)
 			}
 		}
@@ -117,7 +117,7 @@ func (sel *selection) count(s span) int {
 	for i := range sel.switches {
 		x := &sel.switches[i]
 		for _, at := range x.keys {
-			if x.switchState.keys[at].lives(s) {
+			if x.switchState.keys.all[at].lives(s) {
 				n++
 			}
 		}
@@ -129,15 +129,15 @@ func (sel *selection) count(s span) int {
 func (sel *selection) allot(s span) {
 	sel.span = s
 	sel.switches = slices.DeleteFunc(sel.switches, func(x selected) bool {
-		return !slices.ContainsFunc(x.keys, func(at int) bool { return x.switchState.keys[at].lives(s) })
+		return !slices.ContainsFunc(x.keys, func(at int) bool { return x.switchState.keys.all[at].lives(s) })
 	})
 	for i := range sel.switches {
 		x := &sel.switches[i]
-		x.keys = slices.DeleteFunc(x.keys, func(at int) bool { return !x.switchState.keys[at].lives(s) })
+		x.keys = slices.DeleteFunc(x.keys, func(at int) bool { return !x.switchState.keys.all[at].lives(s) })
 		x.covered = make([]uint64, s.points())
 		x.slots = make(map[uint32][]sum2, len(x.keys))
 		for _, at := range x.keys {
-			x.slots[x.switchState.keys[at].id] = nil
+			x.slots[x.switchState.keys.all[at].id] = nil
 		}
 	}
 }
@@ -229,7 +229,7 @@ func (sel *selection) series() []Series {
 	for i := range sel.switches {
 		x := &sel.switches[i]
 		for _, at := range x.keys {
-			k := &x.switchState.keys[at]
+			k := &x.switchState.keys.all[at]
 			if points := sel.pointsOf(x, k); len(points) > 0 {
 				out = append(out, Series{
 					Key:   Key{x.name, k.name.rule, k.name.leg, k.name.phase},

@@ -227,7 +227,7 @@ func TestUnknownSwitchesExpire(t *testing.T) {
 	f.record(t0.AddDate(3, 0, 0), total(keyA, 1))
 	f.record(t0.AddDate(5, 0, 5), total(keyA, 1))
 	f.open()
-	if f.switches["edge-2"] != nil || f.switches["edge-1"] == nil || f.numKeys != 1 {
-		t.Errorf("switches %v, %d keys", f.switches, f.numKeys)
+	if f.switches["edge-2"] != nil || f.switches["edge-1"] == nil || f.names != 2 {
+		t.Errorf("switches %v, %d names", f.switches, f.names)
 	}
 }

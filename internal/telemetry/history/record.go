@@ -51,19 +51,19 @@ func (s *Store) recordLocked(at time.Time, totals []Total) error {
 	}
 	all, refused := batches(totals)
 	changes := make([]change, 0, len(all))
-	next, numKeys := s.next, s.numKeys
+	next, names := s.next, s.names
 	for _, b := range all {
 		sw, there := s.switches[b.name]
 		if !there {
-			if numKeys >= maxKeys {
+			if names >= maxStored {
 				refused += len(b.samples)
 				continue
 			}
 			sw = &switchState{id: next, name: b.name}
 			next++
 		}
-		c := sw.advance(at.Unix(), b.boot, b.samples, !there, maxKeys-numKeys)
-		numKeys += c.added - len(c.dropped)
+		c := sw.advance(at.Unix(), b.boot, b.samples, !there, maxStored-names)
+		names += c.grown
 		refused += c.refused
 		changes = append(changes, c)
 	}
@@ -99,13 +99,13 @@ func (s *Store) recordLocked(at time.Time, totals []Total) error {
 	}
 	for _, sw := range gone {
 		delete(s.switches, sw.name)
-		numKeys -= len(sw.keys)
+		names -= sw.names()
 	}
 	for i := range changes {
 		s.switches[changes[i].next.name] = changes[i].next
 	}
-	s.next, s.numKeys, s.rolled = next, numKeys, rolled
-	s.cfg.Metrics.size(size, numKeys)
+	s.next, s.names, s.rolled = next, names, rolled
+	s.cfg.Metrics.size(size, names)
 	s.cfg.Metrics.totalsRefused(refused)
 	return nil
 }
@@ -128,19 +128,23 @@ func writeMeta(tx *bolt.Tx, next, wasNext uint32, rolled, wasRolled [numLevels]u
 
 // write writes the changes. A minute that is rolled up already is added to the coarser levels too.
 func write(tx *bolt.Tx, minute uint32, rolled [numLevels]uint32, changes []change) error {
-	keys, states := tx.Bucket(bucketKeys), tx.Bucket(bucketSwitches)
+	keys, counters, states := tx.Bucket(bucketKeys), tx.Bucket(bucketCounters), tx.Bucket(bucketSwitches)
 	states.FillPercent = fill
 	var arena []byte // bbolt needs the values until the end of the transaction
 	for i := range changes {
 		c := &changes[i]
-		for _, id := range c.dropped {
-			if err := keys.Delete(periodKey(c.next.id, id)); err != nil {
+		if err := remove(c.next.id, keys, c.droppedKeys, counters, c.droppedCounters); err != nil {
+			return err
+		}
+		for _, at := range c.named {
+			k := &c.next.keys.all[at]
+			if err := keys.Put(periodKey(c.next.id, k.id), appendKey(nil, k)); err != nil {
 				return err
 			}
 		}
-		for _, at := range c.named {
-			k := &c.next.keys[at]
-			if err := keys.Put(periodKey(c.next.id, k.id), appendName(nil, k)); err != nil {
+		for _, at := range c.counters {
+			n := &c.next.counters.all[at]
+			if err := counters.Put(periodKey(c.next.id, n.id), appendCounter(nil, n)); err != nil {
 				return err
 			}
 		}
@@ -159,6 +163,21 @@ func write(tx *bolt.Tx, minute uint32, rolled [numLevels]uint32, changes []chang
 			if err := addPeriod(tx.Bucket([]byte(levels[l].bucket)), floor(minute, levels[l].length), c.next.id, &c.counts); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// remove removes keys and counters of a switch.
+func remove(sw uint32, keys *bolt.Bucket, keyIDs []uint32, counters *bolt.Bucket, counterIDs []uint32) error {
+	for _, id := range keyIDs {
+		if err := keys.Delete(periodKey(sw, id)); err != nil {
+			return err
+		}
+	}
+	for _, id := range counterIDs {
+		if err := counters.Delete(periodKey(sw, id)); err != nil {
+			return err
 		}
 	}
 	return nil

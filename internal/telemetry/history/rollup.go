@@ -119,13 +119,18 @@ func (s *Store) expireSwitchesLocked(tx *bolt.Tx, at int64, changes []change) ([
 	}
 	var gone []*switchState
 	for _, sw := range s.switches {
-		if sw.last >= at-keepKey || present[sw.name] || len(gone) == maxGone {
+		if sw.last >= at-keepName || present[sw.name] || len(gone) == maxGone {
 			continue
 		}
-		for i := range sw.keys {
-			if err := tx.Bucket(bucketKeys).Delete(periodKey(sw.id, sw.keys[i].id)); err != nil {
-				return nil, err
-			}
+		keys, counters := make([]uint32, 0, len(sw.keys.all)), make([]uint32, 0, len(sw.counters.all))
+		for i := range sw.keys.all {
+			keys = append(keys, sw.keys.all[i].id)
+		}
+		for i := range sw.counters.all {
+			counters = append(counters, sw.counters.all[i].id)
+		}
+		if err := remove(sw.id, tx.Bucket(bucketKeys), keys, tx.Bucket(bucketCounters), counters); err != nil {
+			return nil, err
 		}
 		if err := tx.Bucket(bucketSwitches).Delete(switchKey(sw.id)); err != nil {
 			return nil, err

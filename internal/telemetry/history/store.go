@@ -46,7 +46,7 @@ type Store struct {
 	db       *bolt.DB // nil while the file could not be opened
 	openErr  error    // why db is nil
 	switches map[string]*switchState
-	numKeys  int
+	names    int               // of keys and counters
 	next     uint32            // the id of the next new switch
 	rolled   [numLevels]uint32 // by level: the minute before which all of the finer level is rolled up
 	logged   time.Time         // when a failed write was last logged
@@ -90,7 +90,7 @@ func (s *Store) Close() error {
 
 func (s *Store) closeLocked() error {
 	db := s.db
-	s.db, s.switches, s.numKeys = nil, nil, 0
+	s.db, s.switches, s.names = nil, nil, 0
 	if db == nil {
 		return nil
 	}
@@ -191,9 +191,9 @@ func (s *Store) loadLocked() error {
 	if err != nil || !isNew {
 		return err
 	}
-	s.switches, s.numKeys, s.next, s.rolled = make(map[string]*switchState), 0, 0, [numLevels]uint32{}
+	s.switches, s.names, s.next, s.rolled = make(map[string]*switchState), 0, 0, [numLevels]uint32{}
 	return s.update(func(tx *bolt.Tx) error {
-		names := [][]byte{bucketMeta, bucketSwitches, bucketKeys}
+		names := [][]byte{bucketMeta, bucketSwitches, bucketKeys, bucketCounters}
 		for _, l := range levels {
 			names = append(names, []byte(l.bucket))
 		}
@@ -240,21 +240,21 @@ func (s *Store) readLocked(tx *bolt.Tx) error {
 			return fmt.Errorf("%w: %s: %w", ErrDamaged, metaNextSwitch, r.err)
 		}
 	}
-	switches, numKeys, err := readSwitches(tx, next)
+	switches, names, err := readSwitches(tx, next)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	s.switches, s.numKeys, s.next, s.rolled = switches, numKeys, next, rolled
+	s.switches, s.names, s.next, s.rolled = switches, names, next, rolled
 	return nil
 }
 
-// readSwitches reads the states of all switches, with their keys.
-func readSwitches(tx *bolt.Tx, next uint32) (map[string]*switchState, int, error) {
-	states, names := tx.Bucket(bucketSwitches), tx.Bucket(bucketKeys)
-	if states == nil || names == nil {
-		return nil, 0, fmt.Errorf("it has no bucket %q or %q", bucketSwitches, bucketKeys)
+// readSwitches reads the states of all switches, with their keys and counters. names is the number of both.
+func readSwitches(tx *bolt.Tx, next uint32) (switches map[string]*switchState, names int, err error) {
+	states, keys, counters := tx.Bucket(bucketSwitches), tx.Bucket(bucketKeys), tx.Bucket(bucketCounters)
+	if states == nil || keys == nil || counters == nil {
+		return nil, 0, fmt.Errorf("it has no bucket %q, %q or %q", bucketSwitches, bucketKeys, bucketCounters)
 	}
-	switches, numKeys := make(map[string]*switchState), 0
+	switches = make(map[string]*switchState)
 	c := states.Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
 		if len(k) != 4 {
@@ -268,14 +268,31 @@ func readSwitches(tx *bolt.Tx, next uint32) (map[string]*switchState, int, error
 		if sw.id = id; id >= next || switches[sw.name] != nil {
 			return nil, 0, fmt.Errorf("switch %d, named %q, is not unique or not below %d", id, sw.name, next)
 		}
-		for i := range sw.keys {
-			if err := decodeName(names.Get(periodKey(id, sw.keys[i].id)), &sw.keys[i]); err != nil {
-				return nil, 0, fmt.Errorf("switch %d: key %d: %w", id, sw.keys[i].id, err)
-			}
+		if err := readNames(sw, keys, counters); err != nil {
+			return nil, 0, fmt.Errorf("switch %d: %w", id, err)
 		}
-		sw.index()
 		switches[sw.name] = sw
-		numKeys += len(sw.keys)
+		names += sw.names()
 	}
-	return switches, numKeys, nil
+	return switches, names, nil
+}
+
+// readNames reads the names of the keys and counters of a switch.
+func readNames(sw *switchState, keys, counters *bolt.Bucket) error {
+	sw.keys.byName, sw.counters.byName = make(map[keyName]int), make(map[counterName]int)
+	for i := range sw.keys.all {
+		k := &sw.keys.all[i]
+		if err := decodeKey(keys.Get(periodKey(sw.id, k.id)), k); err != nil {
+			return fmt.Errorf("key %d: %w", k.id, err)
+		}
+		sw.keys.byName[k.name] = i
+	}
+	for i := range sw.counters.all {
+		c := &sw.counters.all[i]
+		if err := decodeCounter(counters.Get(periodKey(sw.id, c.id)), c); err != nil {
+			return fmt.Errorf("counter %d: %w", c.id, err)
+		}
+		sw.counters.byName[c.name] = i
+	}
+	return nil
 }

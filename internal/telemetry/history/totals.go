@@ -1,7 +1,6 @@
 package history
 
 import (
-	"maps"
 	"math"
 	"slices"
 	"time"
@@ -9,7 +8,12 @@ import (
 
 // A Total is a counter of a switch as the switch reports it.
 type Total struct {
-	Key             Key
+	// Key is the name under which the counter counts now.
+	Key Key
+	// Counter identifies the counter on the switch if Key does not, for example by the number of a rule. A counter whose Key changes goes on:
+	// what it counted before stays under the old Key. Several counters may have the same Key. If Counter is empty, Key identifies the
+	// counter. A caller must not change between the two.
+	Counter         string
 	Packets, Octets uint64
 	// Boot is when the switch began to count, or zero if that is not known. Packets and Octets must count from Boot on: a sum that continues
 	// over a restart, together with the new Boot, would be counted twice.
@@ -20,10 +24,11 @@ type Total struct {
 const (
 	// maxName is the largest number of bytes of a name. Names of the intent are shorter.
 	maxName = 256
-	// maxSwitchKeys is the largest number of keys of a switch, 16 times the rules and legs of two phases.
-	maxSwitchKeys = 4096
-	// maxKeys is the largest number of keys of a store, ten times those of 1,000 switches with 20 each. They take about 40 MB of memory.
-	maxKeys = 200_000
+	// maxSwitchNames is the largest number of keys of a switch, and of its counters: 16 times the rules and legs of two phases.
+	maxSwitchNames = 4096
+	// maxStored is the largest number of keys and counters of a store, ten times those of 1,000 switches with 20 each. They take about 80 MB of
+	// memory.
+	maxStored = 400_000
 )
 
 const (
@@ -31,9 +36,9 @@ const (
 	gap = 120
 	// jitter is the largest difference of two values of the same boot-time, in nanoseconds. Some switches compute it from an uptime.
 	jitter = uint64(time.Second)
-	// keepKey is how long a key is known after its last total, in seconds. No data are older.
-	keepKey = 5 * 366 * day * 60
-	// keepFull is how long a key keeps its place after its last total, in seconds, if the switch has maxSwitchKeys keys.
+	// keepName is how long a key or counter is known after its last total, in seconds. No data are older.
+	keepName = 5 * 366 * day * 60
+	// keepFull is how long it is known if the switch has maxSwitchNames of them.
 	keepFull = day * 60
 )
 
@@ -42,52 +47,78 @@ type keyName struct{ rule, leg, phase string }
 
 // A keyState is what is known of a key.
 type keyState struct {
+	id          uint32
+	name        keyName
+	first, seen int64 // the times of the first and the last total, in seconds
+}
+
+// A counterName identifies a counter of a switch: by Counter, or by its key.
+type counterName struct {
+	counter string
+	key     keyName
+}
+
+// A counterState is what is known of a counter.
+type counterState struct {
 	id              uint32
-	name            keyName
-	first, seen     int64  // the times of the first and the last total, in seconds
+	name            counterName
+	seen            int64  // the time of the last total, in seconds
 	packets, octets uint64 // the last total
 }
 
 // A switchState is what is known of a switch. It is not changed once it is in a store; advance returns the next one.
 type switchState struct {
-	id      uint32
-	name    string
-	nextKey uint32
-	boot    uint64 // nanoseconds since 1970; 0 means not known
-	last    int64  // the time of the last record, in seconds
-	keys    []keyState
-	byName  map[keyName]int // positions in keys
+	id       uint32
+	name     string
+	boot     uint64 // nanoseconds since 1970; 0 means not known
+	last     int64  // the time of the last record, in seconds
+	keys     table[keyName, keyState]
+	counters table[counterName, counterState]
 }
+
+// names returns how many names the state has.
+func (s *switchState) names() int { return len(s.keys.all) + len(s.counters.all) }
 
 // A sample is a total of one switch.
 type sample struct {
+	counter         string
 	name            keyName
 	packets, octets uint64
 }
 
-// A change is what a record does to a switch.
-type change struct {
-	next    *switchState
-	counts  period
-	named   []int    // positions in next.keys of new keys, and of those that are known from an earlier time now
-	added   int      // new keys
-	dropped []uint32 // ids
-	refused int      // samples of new keys for which there was no room
+func (x *sample) counterName() counterName {
+	if x.counter != "" {
+		return counterName{counter: x.counter}
+	}
+	return counterName{key: x.name}
 }
 
-// advance works out what one record of a switch changes. fresh means that the switch was not known before; room is how many keys may be added.
+// A change is what a record does to a switch.
+type change struct {
+	next                         *switchState
+	counts                       period
+	named                        []int    // positions of keys that are new, or known from an earlier time now
+	counters                     []int    // positions of new counters
+	droppedKeys, droppedCounters []uint32 // ids
+	grown                        int      // by how much the number of names grew
+	refused                      int      // samples with new names for which there was no room
+}
+
+// advance works out what one record of a switch changes. fresh means that the switch was not known before; room is how many names may be added.
 //
 //   - A fresh switch begins at its totals: nothing is counted.
-//   - A key that a known switch reports for the first time counts in full.
+//   - A counter that a known switch reports for the first time counts in full.
 //   - A total counts by its difference to the last one. A total that fell counts nothing, and is the base of the next difference.
 //   - After a restart of the switch, which the boot-time tells, a total counts in full.
 //
-// The samples of equal keys are added up.
+// The samples of equal counters are added up.
 func (s *switchState) advance(at int64, boot uint64, samples []sample, fresh bool, room int) change {
 	next := *s
-	next.nextKey = max(1, next.nextKey) // the encoding needs ids from 1 on
 	c := change{next: &next}
-	next.dropOld(&c, at)
+	was := s.names()
+	old := func(seen, keep int64) bool { return seen < at-keep && seen < s.last }
+	c.droppedKeys = next.keys.copyWithout(func(k *keyState, keep int64) (uint32, bool) { return k.id, old(k.seen, keep) })
+	c.droppedCounters = next.counters.copyWithout(func(k *counterState, keep int64) (uint32, bool) { return k.id, old(k.seen, keep) })
 	restarted := s.boot != 0 && boot != 0 && max(s.boot, boot)-min(s.boot, boot) > jitter
 	if boot != 0 {
 		next.boot = boot
@@ -97,54 +128,59 @@ func (s *switchState) advance(at int64, boot uint64, samples []sample, fresh boo
 	}
 	next.last = at
 
-	known := len(next.keys)
 	type total struct {
-		there           bool
-		packets, octets uint64
+		there bool
+		key   int
+		count
 	}
-	totals := make([]total, known, max(known, len(samples)))
-	for _, x := range samples {
-		i, there := next.byName[x.name]
-		if !there {
-			if len(next.keys) >= maxSwitchKeys || c.added >= room || next.nextKey == math.MaxUint32 {
-				c.refused++
-				continue
-			}
-			if c.added == 0 {
-				next.byName = maps.Clone(next.byName)
-				if next.byName == nil {
-					next.byName = make(map[keyName]int)
-				}
-			}
-			i = len(next.keys)
-			next.keys = append(next.keys, keyState{id: next.nextKey, name: x.name, first: at})
-			next.nextKey++
-			next.byName[x.name] = i
-			c.named = append(c.named, i)
-			c.added++
+	totals := make([]total, len(next.counters.all), max(len(next.counters.all), len(samples)))
+	for i := range samples {
+		x := &samples[i]
+		name := x.counterName()
+		key, hasKey := next.keys.byName[x.name]
+		counter, hasCounter := next.counters.byName[name]
+		if room < len(c.named)+len(c.counters)+2 && !(hasKey && hasCounter) || !hasKey && next.keys.full() || !hasCounter && next.counters.full() {
+			c.refused++
+			continue
+		}
+		if !hasKey {
+			key = next.keys.add(x.name, keyState{id: next.keys.next, name: x.name, first: at, seen: at})
+			c.named = append(c.named, key)
+		}
+		if !hasCounter {
+			counter = next.counters.add(name, counterState{id: next.counters.next, name: name})
+			c.counters = append(c.counters, counter)
 			totals = append(totals, total{})
 		}
-		t := &totals[i]
-		*t = total{true, sum(t.packets, x.packets), sum(t.octets, x.octets)}
+		t := &totals[counter]
+		if !t.there {
+			t.there, t.key = true, key
+		}
+		t.packets, t.octets = sum(t.packets, x.packets), sum(t.octets, x.octets)
 	}
+	c.grown = next.names() - was
+
+	counted := make([]count, len(next.keys.all))
 	for i, t := range totals {
-		k := &next.keys[i]
+		last := &next.counters.all[i]
 		if restarted {
-			k.packets, k.octets = 0, 0
+			last.packets, last.octets = 0, 0
 		}
 		if !t.there {
 			continue
 		}
-		if !fresh {
-			n := count{k.id, difference(k.packets, t.packets), difference(k.octets, t.octets)}
-			if n.packets != 0 || n.octets != 0 {
-				c.counts.counts = append(c.counts.counts, n)
-			}
-		}
-		k.packets, k.octets, k.seen = t.packets, t.octets, max(k.seen, at)
+		k, n := &next.keys.all[t.key], &counted[t.key]
+		n.packets, n.octets = sum(n.packets, difference(last.packets, t.packets)), sum(n.octets, difference(last.octets, t.octets))
+		last.packets, last.octets, last.seen = t.packets, t.octets, max(last.seen, at)
+		k.seen = max(k.seen, at)
 		if at < k.first { // the clock was set back
 			k.first = at
-			c.named = append(c.named, i)
+			c.named = append(c.named, t.key)
+		}
+	}
+	for i, n := range counted {
+		if n.id = next.keys.all[i].id; !fresh && (n.packets != 0 || n.octets != 0) {
+			c.counts.counts = append(c.counts.counts, n)
 		}
 	}
 	return c
@@ -156,35 +192,6 @@ func difference(last, now uint64) uint64 {
 		return 0
 	}
 	return now - last
-}
-
-// dropOld copies the keys, without those that are out of date at a time.
-func (s *switchState) dropOld(c *change, at int64) {
-	keep := int64(keepKey)
-	if len(s.keys) >= maxSwitchKeys {
-		keep = keepFull
-	}
-	old := func(k *keyState) bool { return k.seen < at-keep && k.seen < s.last }
-	keys := make([]keyState, 0, len(s.keys))
-	for i := range s.keys {
-		if old(&s.keys[i]) {
-			c.dropped = append(c.dropped, s.keys[i].id)
-		} else {
-			keys = append(keys, s.keys[i])
-		}
-	}
-	s.keys = keys
-	if len(c.dropped) > 0 {
-		s.index()
-	}
-}
-
-// index makes byName.
-func (s *switchState) index() {
-	s.byName = make(map[keyName]int, len(s.keys))
-	for i := range s.keys {
-		s.byName[s.keys[i].name] = i
-	}
 }
 
 // A batch is the samples of one switch in a record.
@@ -201,7 +208,7 @@ func batches(totals []Total) (all []batch, refused int) {
 	at := -1 // the batch of the previous total
 	for i := range totals {
 		t := &totals[i]
-		if max(len(t.Key.Switch), len(t.Key.Rule), len(t.Key.Leg), len(t.Key.Phase)) > maxName {
+		if max(len(t.Key.Switch), len(t.Key.Rule), len(t.Key.Leg), len(t.Key.Phase), len(t.Counter)) > maxName {
 			refused++
 			continue
 		}
@@ -222,7 +229,7 @@ func batches(totals []Total) (all []batch, refused int) {
 			b.samples = b.samples[:0]
 		}
 		b.boot = max(b.boot, boot)
-		b.samples = append(b.samples, sample{keyName{t.Key.Rule, t.Key.Leg, t.Key.Phase}, t.Packets, t.Octets})
+		b.samples = append(b.samples, sample{t.Counter, keyName{t.Key.Rule, t.Key.Leg, t.Key.Phase}, t.Packets, t.Octets})
 	}
 	slices.SortFunc(all, func(a, b batch) int { return compareKeys(Key{Switch: a.name}, Key{Switch: b.name}) })
 	return all, refused

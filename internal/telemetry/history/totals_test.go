@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestRecordCountsDifferences(t *testing.T) {
@@ -69,6 +71,27 @@ func TestRestartWhileAKeyIsAbsent(t *testing.T) {
 	}
 }
 
+// A counter that is identified by a number goes on under another key, also after the controller restarts.
+func TestCounterThatChangesItsKey(t *testing.T) {
+	f := newFixture(t).open()
+	monitor, block := keyA, keyA
+	monitor.Phase, block.Phase = "monitor", "block"
+	numbered := func(n string, k Key, packets uint64) Total {
+		x := total(k, packets, t0.Add(-time.Hour))
+		x.Counter = n
+		return x
+	}
+	f.record(t0, numbered("rule 7", monitor, 1000), numbered("rule 8", monitor, 500))
+	f.record(t0.Add(time.Minute), numbered("rule 7", monitor, 1010), numbered("rule 8", monitor, 503))
+	f.open()
+	f.record(t0.Add(2*time.Minute), numbered("rule 7", block, 1012), numbered("rule 8", monitor, 503))
+	f.record(t0.Add(3*time.Minute), numbered("rule 7", block, 1017), numbered("rule 9", block, 4)) // a new counter counts in full
+	want := map[Key]uint64{monitor: 13, block: 11}
+	if d := cmp.Diff(want, f.sums(t0, t0.Add(time.Hour), time.Hour)); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestEqualKeysAreAddedUp(t *testing.T) {
 	f := newFixture(t).open()
 	f.record(t0, total(keyA, 100), total(keyA, 10))
@@ -102,7 +125,7 @@ func TestBoundsOfNames(t *testing.T) {
 	f.open()
 	long := Key{Switch: "edge-1", Rule: strings.Repeat("r", maxName+1)}
 	var all []Total
-	for i := range maxSwitchKeys {
+	for i := range maxSwitchNames {
 		all = append(all, total(Key{Switch: "edge-1", Rule: fmt.Sprint(i)}, 1))
 	}
 	f.record(t0, append(all, total(long, 1), total(keyA, 1))...)
@@ -119,7 +142,7 @@ func TestBoundsOfNames(t *testing.T) {
 	if got := f.sums(t0.Add(25*time.Hour), t0.Add(26*time.Hour), time.Hour); got[keyA] != 5 {
 		t.Errorf("%d, want 5", got[keyA])
 	}
-	if f.numKeys != maxSwitchKeys {
-		t.Errorf("%d keys, want %d", f.numKeys, maxSwitchKeys)
+	if f.names != 2*maxSwitchNames { // keys and counters
+		t.Errorf("%d names, want %d", f.names, 2*maxSwitchNames)
 	}
 }

@@ -1,0 +1,75 @@
+package telemetry
+
+import "iter"
+
+// A View reads the values of a target in place. A copy of the values of a thousand switches would take 100 MB.
+type View struct{ s *series }
+
+// View calls read with the values of a target. They do not change during the call, and the View must not be used afterwards. read must not
+// block, because the messages of the target wait for its end. View returns false for a switch that is not a target.
+func (c *Collector) View(name string, read func(View)) bool {
+	t := c.target(name)
+	if t == nil {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	read(View{t.series})
+	return true
+}
+
+// Reading returns a copy of all values.
+func (v View) Reading() *Reading { return v.s.reading() }
+
+// Legs returns the counts of the rules by epoch and leg, in no order.
+func (v View) Legs() iter.Seq2[LegKey, Count] {
+	return func(yield func(LegKey, Count) bool) {
+		for k, l := range v.s.legs {
+			if !yield(k, l.count()) {
+				return
+			}
+		}
+	}
+}
+
+// Entries returns the counts of the ACL entries, summed over the interfaces, in no order.
+func (v View) Entries() iter.Seq2[ACLKey, Count] {
+	return func(yield func(ACLKey, Count) bool) {
+		var room [256]sum // on the stack; a switch has at most 256 rules
+		sums := room[:0]
+		for i := range v.s.ports {
+			p := &v.s.ports[i]
+			for at := range p.acl {
+				n, e := int(p.acl[at].entry), p.entry(at)
+				for len(sums) <= n {
+					sums = append(sums, sum{})
+				}
+				sums[n].count, sums[n].any = sums[n].count.Plus(e.count()), true
+			}
+		}
+		for n, s := range sums {
+			if s.any && !yield(v.s.entries.key(uint32(n)), s.count) {
+				return
+			}
+		}
+	}
+}
+
+// A sum is the count of an entry, if an interface has any.
+type sum struct {
+	count Count
+	any   bool
+}
+
+// Counter returns the values of an interface counter by the names of the interfaces that report it. counter is a position in
+// Interface.Counters. The order of the interfaces is that in which the target reported them first.
+func (v View) Counter(counter int) iter.Seq2[string, uint64] {
+	return func(yield func(string, uint64) bool) {
+		for i := range v.s.ports {
+			p := &v.s.ports[i]
+			if c := p.counter(counter); (c.known || c.total() > 0) && !yield(p.name, c.total()) {
+				return
+			}
+		}
+	}
+}
