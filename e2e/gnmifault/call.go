@@ -28,7 +28,7 @@ type call struct {
 
 // pass sends a message of the server to the client, with the present faults.
 func (c *call) pass(ctx context.Context, r *gpb.SubscribeResponse) error {
-	f, err := c.p.now(ctx)
+	f, err := c.p.now(ctx, c.notifications)
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ type Faults struct {
 	Merge      bool   // all values before the sync response come in one notification
 	NoSync     bool   // the sync response is dropped
 	NoOnChange bool   // a subscription to changes is refused
+	Stop       int    // nothing follows so many notifications of a call until the fault ends; 0 means no stop
 	Mute       bool   // calls are accepted, and nothing is answered until the fault ends
 	Garbage    []byte // these bytes are sent in the place of each message
 	Pad        int    // so many bytes of an unknown field are added to each message
@@ -85,13 +86,13 @@ func (p *Proxy) Calls() int {
 
 var errCut = status.Error(codes.Unavailable, "the connection was cut")
 
-// now returns the present faults. While the proxy is mute, it waits.
-func (p *Proxy) now(ctx context.Context) (Faults, error) {
+// now returns the present faults. While the proxy is mute, or stops a call after so many notifications, it waits.
+func (p *Proxy) now(ctx context.Context, notifications int) (Faults, error) {
 	for {
 		p.mu.Lock()
 		f, changed := p.faults, p.changed
 		p.mu.Unlock()
-		if !f.Mute {
+		if !f.Mute && (f.Stop == 0 || notifications < f.Stop) {
 			return f, nil
 		}
 		select {
@@ -104,7 +105,7 @@ func (p *Proxy) now(ctx context.Context) (Faults, error) {
 
 // Capabilities passes the request on.
 func (p *Proxy) Capabilities(ctx context.Context, req *gpb.CapabilityRequest) (*gpb.CapabilityResponse, error) {
-	if _, err := p.now(ctx); err != nil {
+	if _, err := p.now(ctx, 0); err != nil {
 		return nil, err
 	}
 	return p.upstream.Capabilities(ctx, req)
@@ -112,7 +113,7 @@ func (p *Proxy) Capabilities(ctx context.Context, req *gpb.CapabilityRequest) (*
 
 // Get passes the request on.
 func (p *Proxy) Get(ctx context.Context, req *gpb.GetRequest) (*gpb.GetResponse, error) {
-	if _, err := p.now(ctx); err != nil {
+	if _, err := p.now(ctx, 0); err != nil {
 		return nil, err
 	}
 	return p.upstream.Get(ctx, req)
@@ -126,7 +127,7 @@ func (p *Proxy) Subscribe(down gpb.GNMI_SubscribeServer) error {
 	if err != nil {
 		return err
 	}
-	f, err := p.now(ctx)
+	f, err := p.now(ctx, 0)
 	if err != nil {
 		return err
 	}

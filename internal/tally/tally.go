@@ -175,6 +175,12 @@ func (t *Tally) foldLocked(name string, d *device, also func(telemetry.View)) bo
 				d.add(Key{t.names.rule(k.Rule), k.Leg, d.phases[k.Epoch]}, added)
 			}
 		}
+		if !v.Whole() { // a rule whose counts of legs are on their way must not be taken for one without legs
+			if also != nil {
+				also(v)
+			}
+			return
+		}
 		clear(t.sums)
 		for k, n := range v.Entries() {
 			t.sums[k.SequenceID] = t.sums[k.SequenceID].Plus(n)
@@ -193,12 +199,13 @@ func (t *Tally) foldLocked(name string, d *device, also func(telemetry.View)) bo
 	})
 }
 
-// since returns the difference to the last count, and stores the count. A count that fell belongs to a reading that began anew.
+// since returns the difference to the last count, and stores the count. A count that fell belongs to a reading that began anew. What it has of
+// new packets is not known.
 func since[K comparable](last map[K]telemetry.Count, k K, n telemetry.Count) telemetry.Count {
 	was := last[k]
 	last[k] = n
 	if n.Packets < was.Packets || n.Octets < was.Octets {
-		return n
+		return telemetry.Count{}
 	}
 	return telemetry.Count{Packets: n.Packets - was.Packets, Octets: n.Octets - was.Octets}
 }

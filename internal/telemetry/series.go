@@ -37,6 +37,7 @@ type series struct {
 
 	session  uint32 // the number of the present session
 	counted  bool   // the present session has reported counters
+	whole    bool   // a session was synced
 	booted   bool   // the present session has reported a boot-time
 	hasBoot  bool   // the target reports a boot-time: it did so in the last session that was synced, or in the present one
 	changes  int    // changes of anything but a counter
@@ -75,6 +76,7 @@ func (s *series) begin() {
 
 // synced removes the interfaces that the present session has not reported.
 func (s *series) synced() {
+	s.whole = true
 	if s.hasBoot && !s.booted {
 		s.hasBoot = false // from now on, a value that falls is that of a counter that began anew
 		s.each(func(c *cell) { c.debt = 0 })

@@ -1,6 +1,9 @@
 package telemetry
 
-import "iter"
+import (
+	"iter"
+	"time"
+)
 
 // A View reads the values of a target in place. A copy of the values of a thousand switches would take 100 MB.
 type View struct{ s *series }
@@ -32,13 +35,12 @@ func (v View) Legs() iter.Seq2[LegKey, Count] {
 	}
 }
 
-// Entries returns the counts of the ACL entries, summed over the interfaces, in no order.
+// Entries returns the counts of the ACL entries, summed over the interfaces, in no order. The sums have what interfaces counted that are gone.
 func (v View) Entries() iter.Seq2[ACLKey, Count] {
 	return func(yield func(ACLKey, Count) bool) {
 		var room [256]sum // on the stack; a switch has at most 256 rules
 		sums := room[:0]
-		for i := range v.s.ports {
-			p := &v.s.ports[i]
+		add := func(p *port) {
 			for at := range p.acl {
 				n, e := int(p.acl[at].entry), p.entry(at)
 				for len(sums) <= n {
@@ -47,12 +49,37 @@ func (v View) Entries() iter.Seq2[ACLKey, Count] {
 				sums[n].count, sums[n].any = sums[n].count.Plus(e.count()), true
 			}
 		}
+		for i := range v.s.ports {
+			add(&v.s.ports[i])
+		}
+		for name := range v.s.gone {
+			p := v.s.gone[name]
+			add(&p)
+		}
 		for n, s := range sums {
 			if s.any && !yield(v.s.entries.key(uint32(n)), s.count) {
 				return
 			}
 		}
 	}
+}
+
+// legsOver is how old the counts of legs must be, compared with those of ACL entries, before the target is taken for one that reports no legs
+// any more.
+const legsOver = time.Minute
+
+// Whole reports whether the counts of legs are as new as those of the ACL entries. Within a sample, the entries can be new, and the legs of
+// the same packets still on their way.
+func (v View) Whole() bool {
+	if len(v.s.legs) == 0 {
+		return v.s.whole
+	}
+	newest := int64(0)
+	for i := range v.s.ports {
+		newest = max(newest, v.s.ports[i].aclAt.at)
+	}
+	behind := newest - v.s.legsAt.at
+	return behind <= 0 || behind > int64(legsOver)
 }
 
 // A sum is the count of an entry, if an interface has any.
