@@ -43,6 +43,8 @@ type serveOptions struct {
 	audit     time.Duration
 	skew      time.Duration
 	sample    time.Duration
+	web       string
+	webHosts  []string
 	record    string
 	providers string
 	files     []string
@@ -90,6 +92,8 @@ On SIGTERM or an interrupt, serve gives up its switches, which keep their state,
 	f.StringVar(&o.listening.ClientCA, "tls-client-ca", "", "PEM file with the CA certificates that client certificates are verified against")
 	f.BoolVar(&o.listening.RequireClientCert, "require-client-cert", false, "refuse clients without a client certificate")
 	f.BoolVar(&o.listening.Insecure, "insecure", false, "serve other hosts in plain text: tokens can be read on the network")
+	f.StringVar(&o.web, "web", "", "address to serve the NOC's page on; by default it is not served")
+	f.StringSliceVar(&o.webHosts, "web-host", nil, "host name under which browsers request the page, beside localhost and addresses; may be repeated")
 	f.StringVar(&o.access, "access", "", "YAML file that maps tokens and client certificates to roles; without it every program on this host is admin")
 	f.StringVar(&o.anonymous, "anonymous", "", "without --access, role of callers from other hosts: viewer, operator or admin; by default none")
 	f.DurationVar(&o.audit, "audit-every", fleet.DefaultAuditEvery, "interval at which each switch is read and compared")
@@ -194,10 +198,12 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 		return fmt.Errorf("--record: %w", err)
 	}
 	defer records.Close()
+	page := o.listening // the page has the certificates of the API
+	page.Addr = o.web
 	c, err := controller.Open(ctx, controller.Config{
 		Name: o.name, Store: config, Clock: clock.System(), Skew: o.skew, Listening: o.listening, Advertise: o.advertise, Auth: access,
 		MaxDocuments: int64(o.documents), AuditEvery: o.audit, Providers: directory, Recorder: records.Of, First: first, Logger: log,
-		Telemetry: telemetry.Config{Interval: o.sample}, GNMI: o.gnmi, Certificates: certificates,
+		Telemetry: telemetry.Config{Interval: o.sample}, GNMI: o.gnmi, Certificates: certificates, Web: page, WebHosts: o.webHosts,
 	})
 	switch {
 	case errors.Is(err, clock.ErrBound):

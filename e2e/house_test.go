@@ -139,10 +139,11 @@ var mayImport = map[string][]string{
 	"internal/client":     {"internal/tlsfiles", "proto/op25b"},
 	"internal/controller": {
 		"internal/api", "internal/check", "internal/clock", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/northbound", "internal/openconfig", "internal/p4rt", "internal/plan", "internal/policy", "internal/store", "internal/strict", "internal/tally",
-		"internal/telemetry", "internal/tlsfiles", "p4src",
+		"internal/telemetry", "internal/tlsfiles", "p4src", "internal/web",
 	},
 	"internal/view":       {"proto/op25b"},
 	"internal/view/prose": {},
+	"internal/web":        {"internal/auth", "internal/view", "proto/op25b"},
 	"internal/etcd":       {},
 	"internal/bring":      {"internal/compile", "internal/intent", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile", "p4src"},
 	"internal/plan": {

@@ -287,6 +287,9 @@ func connectionOf(r *http.Request) connection {
 		c.cert, c.chain = r.TLS.PeerCertificates[0], r.TLS.PeerCertificates
 	}
 	c.tracked, _ = r.Context().Value(trackedKey{}).(*trackedConn)
+	if own, ok := r.Context().Value(ownKey{}).(auth.Caller); ok {
+		c.own = &own
+	}
 	return c
 }
 

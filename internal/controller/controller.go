@@ -6,6 +6,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"time"
 
@@ -28,6 +29,7 @@ import (
 	"op25b/internal/tally"
 	"op25b/internal/telemetry"
 	"op25b/internal/tlsfiles/expiry"
+	"op25b/internal/web"
 )
 
 // A Config configures a controller. If a field is zero, the package that uses the field applies its default.
@@ -52,6 +54,10 @@ type Config struct {
 	// Certificates exports when the certificates of the controller and its switches end. The caller may have added the certificates of
 	// Store. If it is nil, the controller creates one.
 	Certificates *expiry.Certificates
+	// Web configures the listener of the NOC's page; an empty Addr means that the page is not served. WebHosts are the host names under
+	// which the page may be requested.
+	Web      api.Listening
+	WebHosts []string
 	// Telemetry configures the collection of counters over gNMI.
 	Telemetry telemetry.Config
 	// Providers is the directory of mail providers. If it is nil, all providers are unknown.
@@ -73,7 +79,8 @@ type Controller struct {
 	book     *intent.Book
 	store    *store.Store
 	listener net.Listener
-	gnmi     *gnmiServer // nil if the northbound gNMI is not served
+	web      net.Listener // nil if the page is not served
+	gnmi     *gnmiServer  // nil if the northbound gNMI is not served
 	metrics  *prometheus.Registry
 }
 
@@ -98,9 +105,14 @@ func Open(ctx context.Context, cfg Config) (_ *Controller, err error) {
 	if c.gnmi, err = listenGNMI(cfg); err != nil {
 		return nil, errors.Join(err, c.listener.Close())
 	}
+	if cfg.Web.Addr != "" {
+		if c.web, err = api.Listen(cfg.Web); err != nil {
+			return nil, errors.Join(fmt.Errorf("the page: %w", err), c.listener.Close(), c.gnmi.Close())
+		}
+	}
 	cfg.Store.Logger = c.log
 	if c.store, err = store.Open(ctx, cfg.Store); err != nil {
-		return nil, errors.Join(err, c.listener.Close(), c.gnmi.Close())
+		return nil, errors.Join(err, c.listener.Close(), c.gnmi.Close(), c.closeWeb())
 	}
 	c.book = intent.NewBookOf(c.store, c.clock)
 	return c, nil
@@ -117,6 +129,21 @@ func (c *Controller) GNMIAddr() net.Addr {
 	return c.gnmi.listener.Addr()
 }
 
+// WebAddr returns the address of the NOC's page, or nil if the page is not served.
+func (c *Controller) WebAddr() net.Addr {
+	if c.web == nil {
+		return nil
+	}
+	return c.web.Addr()
+}
+
+func (c *Controller) closeWeb() error {
+	if c.web == nil {
+		return nil
+	}
+	return c.web.Close()
+}
+
 // Book returns the book that contains the revisions of the intent.
 func (c *Controller) Book() *intent.Book { return c.book }
 
@@ -124,6 +151,7 @@ func (c *Controller) Book() *intent.Book { return c.book }
 func (c *Controller) Close() error {
 	_ = c.listener.Close() // Run may have closed the listeners already
 	_ = c.gnmi.Close()
+	_ = c.closeWeb()
 	return c.store.Close()
 }
 
@@ -138,6 +166,9 @@ func (c *Controller) Run(parent context.Context) error {
 		fields := []zap.Field{zap.String("name", c.cfg.Name), zap.Stringer("listen", c.Addr()), zap.Strings("store", c.store.Endpoints())}
 		if addr := c.GNMIAddr(); addr != nil {
 			fields = append(fields, zap.Stringer("gnmi", addr))
+		}
+		if addr := c.WebAddr(); addr != nil {
+			fields = append(fields, zap.Stringer("web", addr))
 		}
 		c.log.Info("controller up", fields...)
 	}
@@ -192,6 +223,17 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 		collect := switches.OnStatus
 		switches.OnStatus = func(st fleet.Status) { collect(st); north.Follow(st) }
 		work.Go(func() error { return c.gnmi.serve(ctx, north) })
+	}
+	if c.web != nil {
+		site, err := web.New(web.Config{
+			API: handler, Identify: api.IdentifyOf(handler), Hosts: c.cfg.WebHosts, Name: c.cfg.Name, Now: c.clock.Trusted, Logger: c.log,
+			Watch: func(ctx context.Context) context.Context { return api.Own(ctx, "page of "+c.cfg.Name) },
+		})
+		if err != nil {
+			return err
+		}
+		work.Go(func() error { return api.Serve(ctx, c.web, site, c.log) })
+		work.Go(func() error { site.Run(ctx); return nil })
 	}
 	later := false
 	if c.cfg.First != nil { // if the store is ready, store the first documents before any caller is served

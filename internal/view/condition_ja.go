@@ -1,0 +1,84 @@
+package view
+
+import (
+	"strings"
+
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// stateNamesJa and reasonTextsJa are stateNames and reasonTexts in Japanese, for pages.
+var stateNamesJa = map[op25bv1.SwitchState]string{
+	op25bv1.SwitchState_SWITCH_STATE_UNSPECIFIED:  "不明",
+	op25bv1.SwitchState_SWITCH_STATE_UNKNOWN:      "不明",
+	op25bv1.SwitchState_SWITCH_STATE_CONNECTING:   "接続中",
+	op25bv1.SwitchState_SWITCH_STATE_DISCONNECTED: "切断",
+	op25bv1.SwitchState_SWITCH_STATE_BACKUP:       "待機",
+	op25bv1.SwitchState_SWITCH_STATE_CONVERGING:   "反映中",
+	op25bv1.SwitchState_SWITCH_STATE_CONVERGED:    "反映済み",
+	op25bv1.SwitchState_SWITCH_STATE_FAILED:       "失敗",
+	op25bv1.SwitchState_SWITCH_STATE_NO_PHASE:     "フェーズなし",
+}
+
+var reasonTextsJa = map[op25bv1.SwitchReason]string{
+	op25bv1.SwitchReason_SWITCH_REASON_UNSPECIFIED: "理由は報告されていません",
+
+	op25bv1.SwitchReason_SWITCH_REASON_DIALING:             "コントローラーが接続しています",
+	op25bv1.SwitchReason_SWITCH_REASON_UNREACHABLE:         "スイッチに到達できません",
+	op25bv1.SwitchReason_SWITCH_REASON_TLS_REFUSED:         "TLSが拒否されました",
+	op25bv1.SwitchReason_SWITCH_REASON_ARBITRATION_REFUSED: "アービトレーションが拒否されました",
+	op25bv1.SwitchReason_SWITCH_REASON_UNKNOWN_DEVICE:      "スイッチはこのデバイスIDまたはロールを知りません",
+	op25bv1.SwitchReason_SWITCH_REASON_STREAM_LOST:         "接続が失われました",
+	op25bv1.SwitchReason_SWITCH_REASON_SESSION_CLOSED:      "セッションが閉じられました",
+	op25bv1.SwitchReason_SWITCH_REASON_SESSION_FAILED:      "セッションが失敗しました",
+	op25bv1.SwitchReason_SWITCH_REASON_OTHER_PRIMARY:       "別のストアのコントローラーがプライマリーです",
+	op25bv1.SwitchReason_SWITCH_REASON_DEMOTED:             "別のコントローラーによりバックアップになりました",
+	op25bv1.SwitchReason_SWITCH_REASON_NO_PRIMARY:          "プライマリーがいません。スイッチはより大きいelection idを見ています",
+	op25bv1.SwitchReason_SWITCH_REASON_OUTRANKED:           "スイッチはより大きいelection idを見ています",
+
+	op25bv1.SwitchReason_SWITCH_REASON_ELECTED:        "コントローラーがプライマリーになったため、スイッチを読み出しています",
+	op25bv1.SwitchReason_SWITCH_REASON_INTENT:         "ポリシーまたはインベントリーが変わりました",
+	op25bv1.SwitchReason_SWITCH_REASON_PHASE:          "フェーズが有効化または取り消されました",
+	op25bv1.SwitchReason_SWITCH_REASON_DATE:           "予定の日時になりました",
+	op25bv1.SwitchReason_SWITCH_REASON_DRIFT:          "ほかの書き込みまたは再起動により、スイッチの内容が変わりました",
+	op25bv1.SwitchReason_SWITCH_REASON_RESTORED:       "以前の版に戻されました",
+	op25bv1.SwitchReason_SWITCH_REASON_AS_WANTED:      "書き込みは不要でした",
+	op25bv1.SwitchReason_SWITCH_REASON_WRITTEN:        "差分が書き込まれました",
+	op25bv1.SwitchReason_SWITCH_REASON_STORE_REPLACED: "ストアが置き換えられました",
+	op25bv1.SwitchReason_SWITCH_REASON_DATE_HELD:      "コントローラーの時計が疑わしいため、予定の日時の変更を保留しています",
+
+	op25bv1.SwitchReason_SWITCH_REASON_NO_ROOM:            "テーブルが満杯です",
+	op25bv1.SwitchReason_SWITCH_REASON_PIPELINE_REFUSED:   "パイプラインが拒否されました",
+	op25bv1.SwitchReason_SWITCH_REASON_COMPILE:            "このスイッチ向けにコンパイルできません",
+	op25bv1.SwitchReason_SWITCH_REASON_CONFIG:             "セッションを設定できません",
+	op25bv1.SwitchReason_SWITCH_REASON_NO_HIGHER_ELECTION: "より大きいelection idを得られません",
+	op25bv1.SwitchReason_SWITCH_REASON_NOT_CONVERGED:      "書き込んだ内容がスイッチにありません",
+	op25bv1.SwitchReason_SWITCH_REASON_WRITE_REFUSED:      "更新が拒否されました",
+	op25bv1.SwitchReason_SWITCH_REASON_READ_FAILED:        "スイッチを読み出せません",
+	op25bv1.SwitchReason_SWITCH_REASON_PHASE_ONLY:         "フェーズは有効ですが、文書の内容がスイッチに入りません",
+
+	op25bv1.SwitchReason_SWITCH_REASON_NO_PHASE: "まだどのフェーズも始まっていません",
+
+	op25bv1.SwitchReason_SWITCH_REASON_NEVER_REPORTED: "どのコントローラーも状態を報告していません",
+	op25bv1.SwitchReason_SWITCH_REASON_OWNER_GONE:     "担当のコントローラーがなくなり、次の担当はまだいません。スイッチの内容は残っています",
+	op25bv1.SwitchReason_SWITCH_REASON_RELEASED:       "担当のコントローラーが手放し、次の担当はまだいません。スイッチの内容は残っています",
+	op25bv1.SwitchReason_SWITCH_REASON_TAKEN_OVER:     "別のコントローラーが担当になり、まだ状態を報告していません",
+	op25bv1.SwitchReason_SWITCH_REASON_NOT_CONFIRMED:  "担当のコントローラーがしばらく状態を確認していません",
+}
+
+// State returns the name of a state in a language, "en" or "ja".
+func State(lang string, s op25bv1.SwitchState) string {
+	if text, ok := stateNamesJa[s]; ok && lang == "ja" {
+		return text
+	}
+	return stateText(s)
+}
+
+// Why returns the reason for a switch's state in a language, "en" or "ja", with its details, which are in English. It is empty for a
+// converged switch.
+func Why(lang string, s *op25bv1.SwitchStatus) string {
+	text, ok := reasonTextsJa[s.GetReason()]
+	if lang != "ja" || !ok || s.Converged || s.State == op25bv1.SwitchState_SWITCH_STATE_CONVERGED {
+		return why(s)
+	}
+	return strings.TrimSuffix(text+": "+s.Detail, ": ")
+}

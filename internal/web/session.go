@@ -1,0 +1,112 @@
+package web
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// The bounds of sign-ins.
+const (
+	// maxSessions limits the sign-ins at once. The one that was used least recently is signed out for a new one.
+	maxSessions = 1024
+	// idleFor is how long a sign-in lasts without a request, and lastsFor how long it lasts at most: a shift, and a day.
+	idleFor  = 8 * time.Hour
+	lastsFor = 24 * time.Hour
+)
+
+// A session is the sign-in of one person in one browser. Callers that a client certificate or the loopback address identifies have a session
+// without a token, for its csrf value.
+type session struct {
+	token       string // the bearer token that every call of the API carries; empty if the connection identifies the caller
+	csrf        string // the value that every form must repeat
+	begun, used time.Time
+}
+
+// sessions holds the sign-ins by the value of their cookie.
+type sessions struct {
+	now func() time.Time
+
+	mu  sync.Mutex // guards all
+	all map[string]*session
+}
+
+func newSessions(now func() time.Time) *sessions {
+	return &sessions{now: now, all: make(map[string]*session)}
+}
+
+// begin returns a new session and its id. Each sign-in has a new id, so that nobody can prepare one for somebody else.
+func (s *sessions) begin(token string) (id string, new *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	for key, x := range s.all {
+		if x.over(now) {
+			delete(s.all, key)
+		}
+	}
+	if len(s.all) >= maxSessions {
+		oldest := ""
+		for key, x := range s.all {
+			if oldest == "" || x.used.Before(s.all[oldest].used) {
+				oldest = key
+			}
+		}
+		delete(s.all, oldest)
+	}
+	id, new = rand.Text(), &session{token: token, csrf: rand.Text(), begun: now, used: now}
+	s.all[id] = new
+	return id, new
+}
+
+func (x *session) over(now time.Time) bool {
+	return now.Sub(x.used) > idleFor || now.Sub(x.begun) > lastsFor
+}
+
+// find returns the session of a request, or nil.
+func (s *sessions) find(r *http.Request) *session {
+	cookie, err := r.Cookie(cookieName(r))
+	if err != nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x := s.all[cookie.Value]
+	if x == nil || x.over(s.now()) {
+		delete(s.all, cookie.Value)
+		return nil
+	}
+	x.used = s.now()
+	return x
+}
+
+// end ends the session of a request.
+func (s *sessions) end(r *http.Request) {
+	if cookie, err := r.Cookie(cookieName(r)); err == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.all, cookie.Value)
+	}
+}
+
+// cookieName returns the name of the session's cookie. A cookie with the prefix __Host- can only be set by this host over TLS (RFC 6265bis
+// section 4.1.3.2).
+func cookieName(r *http.Request) string {
+	if r.TLS != nil {
+		return "__Host-op25b"
+	}
+	return "op25b"
+}
+
+func setCookie(w http.ResponseWriter, r *http.Request, value string, age time.Duration) {
+	http.SetCookie(w, &http.Cookie{
+		Name: cookieName(r), Value: value, Path: "/", MaxAge: int(age.Seconds()), HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteStrictMode,
+	})
+}
+
+// allows reports whether a form repeats the session's csrf value.
+func (x *session) allows(r *http.Request) bool {
+	return x != nil && subtle.ConstantTimeCompare([]byte(r.PostFormValue("csrf")), []byte(x.csrf)) == 1
+}

@@ -1,0 +1,119 @@
+package web
+
+import (
+	"fmt"
+
+	"op25b/internal/view"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// texts are the texts of the page in English and Japanese, by key.
+var texts = map[string][2]string{
+	"site":             {"op25b", "op25b"},
+	"skip":             {"Skip to the content", "本文へ移動"},
+	"overview":         {"Overview", "概要"},
+	"programme":        {"Programme", "計画"},
+	"changes":          {"Changes", "変更"},
+	"check":            {"Check", "確認"},
+	"menu":             {"Pages", "ページ"},
+	"sign in":          {"Sign in", "サインイン"},
+	"sign out":         {"Sign out", "サインアウト"},
+	"signed in":        {"%s, role %s", "%s（役割 %s）"},
+	"token":            {"Token", "トークン"},
+	"token hint":       {"The token that op25b token printed for you.", "op25b token が出力したトークンを入力してください。"},
+	"wrong token":      {"This token is not in the access file, or it has expired.", "このトークンはアクセスファイルにないか、期限切れです。"},
+	"no role":          {"This token has no role.", "このトークンには役割がありません。"},
+	"language":         {"日本語", "English"},
+	"other language":   {"ja", "en"},
+	"problem":          {"This page cannot be shown", "ページを表示できません"},
+	"back to overview": {"Back to the overview", "概要へ戻る"},
+	"headline":         {"%d of %d switches are what the intent says", "%[2]d台中%[1]d台のスイッチが意図どおりです"},
+	"revision":         {"revision %d", "第%d版"},
+	"no intent":        {"There is no intent yet: op25b apply -f DIR --reason TEXT.", "まだ意図がありません: op25b apply -f DIR --reason TEXT"},
+	"attention":        {"Needs attention", "要対応"},
+	"none attention":   {"Nothing needs attention.", "対応が必要なものはありません。"},
+	"and more":         {"and %d more: filter the switches below", "ほか%d台: 下のスイッチ一覧で絞り込んでください"},
+	"switches":         {"Switches", "スイッチ"},
+	"switch":           {"Switch", "スイッチ"},
+	"state":            {"State", "状態"},
+	"reason":           {"Reason", "理由"},
+	"rev":              {"Revision", "版"},
+	"owner":            {"Controller", "コントローラー"},
+	"since":            {"Since", "開始"},
+	"seen":             {"Last answer", "最後の応答"},
+	"filter":           {"Name contains", "名前に含む文字"},
+	"show all":         {"All", "すべて"},
+	"show attention":   {"Only those that need attention", "要対応のみ"},
+	"apply filter":     {"Filter", "絞り込む"},
+	"hidden":           {"%d switches are hidden by the filter.", "絞り込みにより%d台を隠しています。"},
+	"legend":           {"✓ as wanted, … changing, × not connected, ? not known, ! failed", "✓ 意図どおり　… 反映中　× 切断　? 不明　! 失敗"},
+	"next dates":       {"Next dates", "次の予定"},
+	"no dates":         {"Nothing changes by itself.", "自動的に変わる予定はありません。"},
+	"phase":            {"Phase", "フェーズ"},
+	"date":             {"Date", "日時"},
+	"in force":         {"In force", "有効"},
+	"in force for":     {"In force for", "有効な範囲"},
+	"everywhere":       {"every line", "すべての回線"},
+	"not in force":     {"-", "-"},
+	"rule":             {"Rule", "規則"},
+	"action":           {"Action", "動作"},
+	"service":          {"Service", "サービス"},
+	"remote":           {"Servers", "サーバー"},
+	"legs":             {"Legs", "方向"},
+	"groups":           {"Line groups", "回線グループ"},
+	"all groups":       {"all", "すべて"},
+	"begins":           {"From", "開始日時"},
+	"table":            {"Table", "テーブル"},
+	"entries":          {"Entries", "エントリー"},
+	"size":             {"Size", "容量"},
+	"fill":             {"Fill", "使用率"},
+	"tables":           {"Tables", "テーブル"},
+	"drift":            {"Repaired changes of others", "ほかからの変更の修復"},
+	"no drift":         {"No change by others was found.", "ほかからの変更は見つかっていません。"},
+	"foreign":          {"Foreign entries", "ほかのプログラムのエントリー"},
+	"address":          {"Address", "アドレス"},
+	"audited":          {"Last compared", "最後の照合"},
+	"history":          {"History", "履歴"},
+	"who":              {"Who", "実行者"},
+	"what":             {"What", "内容"},
+	"why":              {"Reason", "理由"},
+	"audit":            {"Audit chain", "監査記録"},
+	"head":             {"Head", "先頭"},
+	"record":           {"Record", "記録"},
+	"pause":            {"Pause", "一時停止"},
+	"resume":           {"Resume", "再開"},
+	"paused":           {"Paused at", "一時停止中: "},
+	"connected":        {"Live, last change or sign of life at", "自動更新中、最後の通信: "},
+	"lost":             {"The connection is lost. These values are old, of", "接続が切れました。表示は古い値です: "},
+	"loaded":           {"Loaded at", "表示時刻"},
+	"reload":           {"Load again", "再読み込み"},
+	"from line":        {"Line (its name in the inventory)", "回線（インベントリーの名前）"},
+	"from address":     {"or its address", "またはアドレス"},
+	"to server":        {"Server", "サーバー"},
+	"to port":          {"Port", "ポート"},
+	"mailbox":          {"or a mail address", "またはメールアドレス"},
+	"at":               {"At (YYYY-MM-DD HH:MM, empty for now)", "日時（YYYY-MM-DD HH:MM、空欄は現在）"},
+	"ask":              {"Ask the pipeline", "パイプラインで確認"},
+	"answer":           {"Answer", "回答"},
+	"check hint":       {"Give a line or its address, and a server with a port or a mail address.", "回線またはアドレスと、サーバーとポート、またはメールアドレスを入力してください。"},
+	"controller":       {"controller %s", "コントローラー %s"},
+}
+
+// T returns a text in the page's language. A key without a text is a defect, which a test finds.
+func (b base) T(key string, args ...any) string {
+	t, known := texts[key]
+	if !known {
+		return "[" + key + "]"
+	}
+	text := t[0]
+	if b.Lang == "ja" {
+		text = t[1]
+	}
+	if len(args) > 0 {
+		return fmt.Sprintf(text, args...)
+	}
+	return text
+}
+
+// State returns the name of a switch's state.
+func (b base) State(s op25bv1.SwitchState) string { return view.State(b.Lang, s) }

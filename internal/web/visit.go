@@ -1,0 +1,162 @@
+package web
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+	"go.uber.org/zap"
+
+	"op25b/internal/auth"
+)
+
+// A visit is one request for a page by a person who has the role viewer at least.
+type visit struct {
+	site    *Site
+	w       http.ResponseWriter
+	r       *http.Request
+	caller  auth.Caller
+	session *session
+	clients
+	base
+}
+
+// base has what the frame of every page shows.
+type base struct {
+	Lang    string
+	Path    string // the path and query of the page
+	Section string // the entry of the menu
+	Title   string
+	Version string // of the assets
+	Who     string
+	Role    string
+	CSRF    string
+	Name    string // of the controller
+	Wall    bool
+	Now     time.Time
+	Zone    *time.Location
+	Live    bool // the page has fragments that change
+}
+
+var errNoPage = errors.New("there is no such page")
+
+// page returns the handler of a page.
+func (s *Site) page(show func(*visit) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := s.sessions.find(r)
+		caller, err := s.identify(r, x)
+		if err != nil {
+			http.Redirect(w, r, "/signin?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
+			return
+		}
+		if x == nil { // the connection identifies the caller; the session is for the csrf value of forms
+			var id string
+			id, x = s.sessions.begin("")
+			setCookie(w, r, id, lastsFor)
+		}
+		v := &visit{site: s, w: w, r: r, caller: caller, session: x, clients: newClients(&inProcess{s.cfg.API, r, x.token}), base: s.base(r)}
+		v.Who, v.Role, v.CSRF = caller.Who, string(caller.Role), x.csrf
+		if !caller.Role.May(auth.Viewer) {
+			err = connect.NewError(connect.CodePermissionDenied, fmt.Errorf("%s has no role", caller.Who))
+		} else {
+			err = show(v)
+		}
+		if err != nil {
+			v.fail(err)
+		}
+	})
+}
+
+// identify returns the caller of a request with a session, which may be nil.
+func (s *Site) identify(r *http.Request, x *session) (auth.Caller, error) {
+	call := r.Clone(r.Context())
+	call.Header.Del("Authorization")
+	if x != nil && x.token != "" {
+		call.Header.Set("Authorization", "Bearer "+x.token)
+	}
+	return s.cfg.Identify(call)
+}
+
+func (s *Site) base(r *http.Request) base {
+	return base{
+		Lang: languageOf(r), Path: r.URL.RequestURI(), Version: assetVersion, Name: s.cfg.Name, Now: s.cfg.Now(), Zone: time.UTC,
+		Wall: r.URL.Query().Has("wall"),
+	}
+}
+
+// fail shows an error as a page, with the status that its code means.
+func (v *visit) fail(err error) {
+	code := http.StatusInternalServerError
+	switch connect.CodeOf(err) {
+	case connect.CodeNotFound:
+		code = http.StatusNotFound
+	case connect.CodeInvalidArgument:
+		code = http.StatusBadRequest
+	case connect.CodePermissionDenied:
+		code = http.StatusForbidden
+	case connect.CodeUnauthenticated:
+		code = http.StatusUnauthorized
+	case connect.CodeFailedPrecondition:
+		code = http.StatusConflict
+	case connect.CodeUnavailable, connect.CodeDeadlineExceeded, connect.CodeResourceExhausted:
+		code = http.StatusServiceUnavailable
+	}
+	if errors.Is(err, errNoPage) {
+		code = http.StatusNotFound
+	}
+	text := err.Error()
+	if e := (*connect.Error)(nil); errors.As(err, &e) {
+		text = e.Message()
+	}
+	v.Title = v.T("problem")
+	v.render(code, "error.html", struct {
+		base
+		Text string
+	}{v.base, text})
+}
+
+// render writes a page. It renders before it writes, so that a fault never leaves half a page.
+func (v *visit) render(code int, name string, data any) { v.site.render(v.w, code, name, data) }
+
+func (s *Site) render(w http.ResponseWriter, code int, name string, data any) {
+	var b bytes.Buffer
+	if err := s.templates.ExecuteTemplate(&b, name, data); err != nil {
+		s.cfg.Logger.Error("page not rendered; this is a defect in op25b", zap.String("page", name), zap.Error(err))
+		http.Error(w, "The page could not be rendered.", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = b.WriteTo(w)
+}
+
+// functions are the functions of templates.
+func functions() template.FuncMap {
+	return template.FuncMap{"lower": strings.ToLower}
+}
+
+// At formats a time in the zone of the policy.
+func (b base) At(t time.Time) string {
+	if t.IsZero() || t.Unix() == 0 {
+		return "-"
+	}
+	return t.In(b.Zone).Format("2006-01-02 15:04:05 -0700")
+}
+
+// Stamp formats a time for the attribute datetime.
+func (b base) Stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// local returns the path of a redirect within this site. Any other address becomes the first page.
+func local(next string) string {
+	u, err := url.Parse(next)
+	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.ContainsAny(next, "\\\r\n") {
+		return "/"
+	}
+	return next
+}
