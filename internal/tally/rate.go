@@ -22,6 +22,7 @@ const numCounters = len(telemetry.Interface{}.Counters)
 // A point has the values of an earlier sample.
 type point struct {
 	at, boot   time.Time
+	taken      time.Time         // when the point was remembered, by the host's clock
 	totals     []telemetry.Count // by sampling.index
 	interfaces []reported
 	counters   [][numCounters]uint64
@@ -52,9 +53,20 @@ func (d *sampling) measure(s *Sample, window, least time.Duration) {
 			d.rate(s, base, now.at.Sub(base.at))
 		}
 	}
-	if n := len(d.points); n == 0 || now.at.Sub(d.points[n-1].at) >= window/pointsPerWindow {
+	if n := len(d.points); n == 0 || now.at.Sub(d.points[n-1].at) >= d.every(window) {
+		if n > 0 {
+			now.interfaces = d.points[n-1].interfaces // they are equal
+		}
 		d.points = append(d.points, now)
 	}
+}
+
+// every is the least time between two points.
+func (d *sampling) every(window time.Duration) time.Duration {
+	if d.idle {
+		return window / 2
+	}
+	return window / pointsPerWindow
 }
 
 // point returns the values of a sample. Their time is the arrival of the newest counters of an interface.

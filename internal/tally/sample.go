@@ -3,6 +3,7 @@ package tally
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"op25b/internal/telemetry"
@@ -46,7 +47,9 @@ type sampling struct {
 	due    time.Time // when the next sample is taken; zero if there is no news
 	stale  time.Time // when the values become stale unless there is news; zero if they are not current
 	turned bool      // the news are not only values of counters
-	sample *Sample   // the newest sample; nil if there is none
+	number uint64    // the number of the newest sample; 0 if there is none
+	sample *Sample   // the newest sample; nil if nobody has asked for it
+	idle   bool      // nobody asks for samples, so that fewer points are kept
 	points []point   // earlier values, oldest first
 	index  map[Key]int
 }
@@ -76,14 +79,19 @@ func (t *Tally) Samples(only ...string) []*Sample {
 	if t.names == nil {
 		return nil
 	}
+	now := time.Now()
+	t.asked = now
 	var all []*Sample
 	for _, name := range t.names.order {
 		d := t.switches[name]
 		switch {
 		case d == nil || len(only) > 0 && !slices.Contains(only, name):
-		case d.sample == nil:
+		case d.number == 0:
 			all = append(all, &Sample{Status: t.names.scheduled(name)})
 		default:
+			if d.sample == nil {
+				d.sample = t.makeLocked(name, d, now)
+			}
 			all = append(all, d.sample)
 		}
 	}
@@ -94,6 +102,9 @@ func (t *Tally) Samples(only ...string) []*Sample {
 func (t *Tally) Interval() time.Duration { return t.interval }
 
 // sample takes samples until ctx ends. A sample is taken a moment after the first message of a target, and when values become stale.
+//
+// A thousand switches send thousands of messages a second, so the sampler looks for news at most eight times in the time that a sample
+// settles.
 func (t *Tally) sample(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -104,22 +115,40 @@ func (t *Tally) sample(ctx context.Context) {
 		case <-t.told.kick:
 		case <-timer.C:
 		}
-		if next := t.sampleDue(time.Now()); !next.IsZero() {
+		next := t.sampleDue(time.Now())
+		if !pause(ctx, t.settle()/8) {
+			return
+		}
+		if !next.IsZero() {
 			timer.Reset(time.Until(next))
 		}
 	}
 }
 
+// pause waits, and reports false if ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// settle is how long after the first message of a target a sample is taken.
+func (t *Tally) settle() time.Duration { return min(t.interval/10, maxSettle) }
+
 // sampleDue takes the samples that are due, and returns the time at which the next one is due.
 func (t *Tally) sampleDue(now time.Time) (next time.Time) {
-	settle := min(t.interval/10, maxSettle)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for name, changed := range t.told.take() {
 		if d := t.switches[name]; d != nil {
 			d.turned = d.turned || changed
 			if d.due.IsZero() {
-				d.due = now.Add(settle)
+				d.due = now.Add(t.settle())
 			}
 		}
 	}
@@ -153,19 +182,16 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// sampleLocked takes a sample of a switch of the inventory.
+// idleAfter is how long after the newest call of Samples the sampler keeps fewer earlier values.
+const idleAfter = 5 * time.Minute
+
+// sampleLocked takes a sample of a switch of the inventory. The sample itself is made when somebody asks for it, because those of a thousand
+// switches have 30 MB. Only the earlier values for rates are kept.
 func (t *Tally) sampleLocked(name string, d *device, now time.Time) {
-	r, st := t.readLocked(name, d)
+	st := t.statusLocked(name)
 	t.number++
-	s := &Sample{Status: st, Boot: r.Boot, Number: t.number, Interfaces: make([]SampledInterface, len(r.Interfaces))}
-	for i := range r.Interfaces {
-		s.Interfaces[i].Interface = r.Interfaces[i]
-		s.Interfaces[i].ACL = nil
-	}
-	for _, k := range t.sortedLocked(d) {
-		s.Totals = append(s.Totals, SampledTotal{Total: Total{k, d.totals[k]}})
-	}
-	d.due, d.stale, d.turned, d.sample = time.Time{}, time.Time{}, false, s
+	d.due, d.stale, d.turned, d.sample, d.number = time.Time{}, time.Time{}, false, nil, t.number
+	d.idle = now.Sub(t.asked) > idleAfter
 	if st.State != telemetry.Synced {
 		return
 	}
@@ -175,5 +201,34 @@ func (t *Tally) sampleLocked(name string, d *device, now time.Time) {
 			d.stale = pause
 		}
 	}
-	d.measure(s, max(rateWindow, 2*t.interval), t.interval/2)
+	if n := len(d.points); n == 0 || now.Sub(d.points[n-1].taken) >= d.every(t.window()) {
+		t.makeLocked(name, d, now)
+	}
+}
+
+// window is the longest time over which a rate is measured.
+func (t *Tally) window() time.Duration { return max(rateWindow, 2*t.interval) }
+
+// makeLocked returns the sample of a switch of the inventory.
+func (t *Tally) makeLocked(name string, d *device, now time.Time) *Sample {
+	s := &Sample{Status: t.statusLocked(name), Number: d.number}
+	t.foldLocked(name, d, func(v telemetry.View) {
+		s.Boot = v.Boot()
+		s.Interfaces = make([]SampledInterface, 0, v.Size())
+		for in := range v.Interfaces() {
+			s.Interfaces = append(s.Interfaces, SampledInterface{Interface: in})
+		}
+	})
+	slices.SortFunc(s.Interfaces, func(a, b SampledInterface) int { return strings.Compare(a.Name, b.Name) })
+	s.Totals = make([]SampledTotal, 0, len(d.totals))
+	for _, k := range t.sortedLocked(d) {
+		s.Totals = append(s.Totals, SampledTotal{Total: Total{k, d.totals[k]}})
+	}
+	if s.Status.State == telemetry.Synced {
+		d.measure(s, t.window(), t.interval/2)
+		if n := len(d.points); n > 0 && d.points[n-1].taken.IsZero() {
+			d.points[n-1].taken = now
+		}
+	}
+	return s
 }

@@ -49,6 +49,7 @@ type Tally struct {
 	names    *names
 	switches map[string]*device // the switches that this controller owns
 	number   uint64             // the number of the newest sample
+	asked    time.Time          // the newest call of Samples
 	next     News               // the channels that the next sample closes
 	// onLegs and sums are the memory of foldLocked: the rules that have legs, and the counts of the entries by rule.
 	onLegs map[uint32]bool

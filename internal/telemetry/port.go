@@ -149,7 +149,8 @@ func (p *port) raw(entries *entryTable) Interface {
 	return in
 }
 
-func (p *port) reading(entries *entryTable) Interface {
+// bare returns a copy of the values without the ACL entries.
+func (p *port) bare() Interface {
 	in := Interface{
 		Name: p.name, Port: p.number, IfIndex: p.index, Oper: p.oper, Admin: p.admin, LastChange: instant(p.lastChange),
 		At: instant(uint64(max(p.countersAt.at, p.aclAt.at))), Seen: instant(uint64(max(p.countersAt.seen, p.aclAt.seen))),
@@ -158,6 +159,11 @@ func (p *port) reading(entries *entryTable) Interface {
 		c := p.counter(i)
 		in.Counters[i], in.Reported[i] = c.total(), c.known || c.total() > 0
 	}
+	return in
+}
+
+func (p *port) reading(entries *entryTable) Interface {
+	in := p.bare()
 	for at, a := range p.acl {
 		e := p.entry(at)
 		in.ACL = append(in.ACL, ACLCount{entries.key(a.entry), e.count()})

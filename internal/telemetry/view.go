@@ -24,6 +24,24 @@ func (c *Collector) View(name string, read func(View)) bool {
 // Reading returns a copy of all values.
 func (v View) Reading() *Reading { return v.s.reading() }
 
+// Boot returns when the counters began; zero if the target does not report it.
+func (v View) Boot() time.Time { return instant(v.s.boot) }
+
+// Size returns the number of interfaces.
+func (v View) Size() int { return len(v.s.ports) }
+
+// Interfaces returns copies of the interfaces without their ACL entries. The order of the interfaces is that in which the target reported
+// them first.
+func (v View) Interfaces() iter.Seq[Interface] {
+	return func(yield func(Interface) bool) {
+		for i := range v.s.ports {
+			if !yield(v.s.ports[i].bare()) {
+				return
+			}
+		}
+	}
+}
+
 // Legs returns the counts of the rules by epoch and leg, in no order.
 func (v View) Legs() iter.Seq2[LegKey, Count] {
 	return func(yield func(LegKey, Count) bool) {
