@@ -140,11 +140,23 @@ type bench struct {
 
 const benchInterval = 2 * time.Second
 
+// ledgerIntent returns an intent that has the switch of a bench and names its rules.
+func ledgerIntent() *intent.Intent {
+	in := &intent.Intent{
+		Bundle:  &policy.Bundle{Inventory: &policy.Inventory{Switches: []policy.Switch{{Name: "edge-1", GNMI: "passthrough:///front"}}}},
+		Numbers: &compile.Numbers{Rules: compile.Given{}},
+	}
+	for _, rule := range append(plainRules, legRules...) {
+		in.Numbers.Rules[fmt.Sprint("phase/rule-", rule)] = compile.Numbered{Number: uint16(rule)}
+	}
+	return in
+}
+
 func listenAt(lis *bufconn.Listener) grpc.DialOption {
 	return grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return lis.DialContext(ctx) })
 }
 
-func newBench(t *testing.T, in *intent.Intent) *bench {
+func newBench(t *testing.T, in *intent.Intent, f gnmifault.Faults) *bench {
 	t.Helper()
 	b := &bench{l: newLedger(), shown: map[Key]telemetry.Count{}, missing: map[uint32]uint64{}}
 	server, err := openconfig.NewServer(b.l, openconfig.Options{})
@@ -161,7 +173,8 @@ func newBench(t *testing.T, in *intent.Intent) *bench {
 		t.Fatal(err)
 	}
 	b.proxy = gnmifault.New(conn)
-	f := b.proxy.NewServer()
+	b.proxy.Disturb(f)
+	proxy := b.proxy.NewServer()
 	b.tally, err = New(Config{Book: fixed{in}, Telemetry: telemetry.Config{
 		Interval: benchInterval, LineInterval: benchInterval, MaxBackoff: 4 * time.Second, CallTimeout: 3 * time.Second, Silence: 10 * time.Second,
 		DialOptions: []grpc.DialOption{listenAt(front)},
@@ -172,12 +185,12 @@ func newBench(t *testing.T, in *intent.Intent) *bench {
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { _ = g.Serve(back) })
-	running.Go(func() { _ = f.Serve(front) })
+	running.Go(func() { _ = proxy.Serve(front) })
 	running.Go(func() { b.tally.Run(ctx) })
 	b.tally.Follow("edge-1", true, 1, "")
 	b.end = func() {
 		cancel()
-		f.Stop()
+		proxy.Stop()
 		conn.Close()
 		g.Stop()
 		running.Wait()
@@ -284,13 +297,7 @@ func drawBenchStep(t *rapid.T) (string, func(*bench) error) {
 // The totals by rule, leg and phase never fall, never exceed what was sent, and are complete after the faults, except for the packets between
 // the last sample and a restart.
 func TestTotalsUnderFaults(t *testing.T) {
-	in := &intent.Intent{
-		Bundle:  &policy.Bundle{Inventory: &policy.Inventory{Switches: []policy.Switch{{Name: "edge-1", GNMI: "passthrough:///front"}}}},
-		Numbers: &compile.Numbers{Rules: compile.Given{}},
-	}
-	for _, rule := range append(plainRules, legRules...) {
-		in.Numbers.Rules[fmt.Sprint("phase/rule-", rule)] = compile.Numbered{Number: uint16(rule)}
-	}
+	in := ledgerIntent()
 	rapid.Check(t, func(rt *rapid.T) {
 		var names []string
 		var steps []func(*bench) error
@@ -301,7 +308,7 @@ func TestTotalsUnderFaults(t *testing.T) {
 		names, steps = append(names, "settle"), append(steps, (*bench).settle)
 		var failure error
 		synctest.Test(t, func(t *testing.T) {
-			b := newBench(t, in)
+			b := newBench(t, in, gnmifault.Faults{})
 			defer b.end()
 			for i, step := range steps {
 				err := step(b)
@@ -318,4 +325,26 @@ func TestTotalsUnderFaults(t *testing.T) {
 			rt.Fatal(failure)
 		}
 	})
+}
+
+// A rule on legs is not taken for one without legs while the counts of its legs are on their way.
+func TestReadingInTheMiddleOfASample(t *testing.T) {
+	for stop := 1; stop < 20; stop++ {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, ledgerIntent(), gnmifault.Faults{Stop: stop})
+			defer b.end()
+			b.l.count("access-1", 5, true, 100)
+			b.l.count("access-2", 5, false, 10)
+			b.l.count("access-2", 1, false, 1)
+			for range 5 {
+				time.Sleep(time.Second)
+				if err := b.check(); err != nil {
+					t.Errorf("after %d notifications: %v", stop, err)
+				}
+			}
+			if err := b.settle(); err != nil {
+				t.Errorf("after %d notifications and then all: %v", stop, err)
+			}
+		})
+	}
 }
