@@ -137,6 +137,17 @@ func TestTakeOver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var idle []gpb.GNMI_SubscribeClient // POLL subscriptions that are not polled again
+	for _, n := range []*node{one, two} {
+		stream := must(secureClient(t, c, n, false).Subscribe(ctx))(t)
+		if err := stream.Send(&gpb.SubscribeRequest{Request: &gpb.SubscribeRequest_Subscribe{Subscribe: &gpb.SubscriptionList{
+			Prefix: &gpb.Path{Target: "edge-1"}, Mode: gpb.SubscriptionList_POLL, Subscription: []*gpb.Subscription{sampled(t)},
+		}}}); err != nil {
+			t.Fatal(err)
+		}
+		must(stream.Recv())(t)
+		idle = append(idle, stream)
+	}
 	taken := make(chan struct{})
 	go func() { defer close(taken); two.take("before") }()
 	one.leave()
@@ -145,6 +156,11 @@ func TestTakeOver(t *testing.T) {
 	}
 	if err := failure(remote); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "edge-1 is now owned by noc-2") {
 		t.Errorf("at the new owner: %v", err)
+	}
+	for _, stream := range idle {
+		if err := failure(stream); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "edge-1 is now owned by noc-2") {
+			t.Errorf("a POLL: %v", err)
+		}
 	}
 	<-taken
 	one.knows(two)

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -61,13 +63,24 @@ type edge struct {
 	state   openconfig.State
 	changed map[*func()]struct{}
 	server  *grpc.Server
+	hung    bool // readings wait for the end of their calls
 }
 
-func (e *edge) Snapshot(context.Context, openconfig.Parts) (*openconfig.State, error) {
+func (e *edge) Snapshot(ctx context.Context, _ openconfig.Parts) (*openconfig.State, error) {
+	e.mu.Lock()
+	st, hung := e.state, e.hung
+	e.mu.Unlock()
+	if hung {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return &st, nil
+}
+
+func (e *edge) hang() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	st := e.state
-	return &st, nil
+	e.hung = true
 }
 
 func (e *edge) Watch(ctx context.Context, changed func()) error {
@@ -155,7 +168,11 @@ type cluster struct {
 	auth api.Auth
 }
 
-const every = 20 * time.Millisecond // the sample interval of the collectors
+// every is the sample interval of the collectors. Values are stale after two and a half of them, also on a loaded machine.
+const every = 200 * time.Millisecond
+
+// often is the sample interval of subscribers, and the pause between the collectors' attempts.
+const often = 20 * time.Millisecond
 
 // quiet is how old values may get: long enough for a loaded machine.
 const quiet = 2 * time.Second
@@ -175,7 +192,7 @@ func (c *cluster) node(t testing.TB, name string) *node {
 	n.book = intent.NewBook(n.store, time.Now)
 	handler := api.New(api.Deps{Name: name, Store: n.store, Book: n.book, Switches: api.FleetSwitches(n.store, name), Auth: c.auth})
 	n.tally = must(tally.New(tally.Config{Book: n.book, Telemetry: telemetry.Config{
-		Interval: every, LineInterval: every, MinBackoff: every, MaxBackoff: every, Silence: quiet,
+		Interval: every, LineInterval: every, MinBackoff: often, MaxBackoff: often, Silence: quiet,
 	}}))(t)
 	running.Go(func() { n.tally.Run(ctx) })
 	cfg := Config{
@@ -303,7 +320,7 @@ func subscribe(ctx context.Context, t testing.TB, c gpb.GNMIClient, target strin
 	stream := must(c.Subscribe(ctx))(t)
 	if err := stream.Send(&gpb.SubscribeRequest{Request: &gpb.SubscribeRequest_Subscribe{Subscribe: &gpb.SubscriptionList{
 		Prefix: &gpb.Path{Target: target}, Encoding: gpb.Encoding_PROTO, Subscription: subs,
-	}}}); err != nil {
+	}}}); err != nil && !errors.Is(err, io.EOF) { // EOF means that the server has ended the stream; Recv returns its status
 		t.Fatal(err)
 	}
 	var first []*gpb.Update
@@ -320,7 +337,7 @@ func subscribe(ctx context.Context, t testing.TB, c gpb.GNMIClient, target strin
 func sampled(t testing.TB) *gpb.Subscription {
 	return &gpb.Subscription{
 		Path: parsed(t, "/acl/interfaces/interface/ingress-acl-sets/ingress-acl-set/acl-entries/acl-entry/state/matched-packets"),
-		Mode: gpb.SubscriptionMode_SAMPLE, SampleInterval: uint64(every),
+		Mode: gpb.SubscriptionMode_SAMPLE, SampleInterval: uint64(often),
 	}
 }
 

@@ -55,7 +55,8 @@ type Service struct {
 
 	// mu guards everything below.
 	mu       sync.Mutex
-	intent   *intent.Intent // nil until the first revision is read
+	intent   *intent.Intent    // nil until the first revision is read
+	names    map[uint32]string // the names of all rules of intent, by id
 	switches map[string]*device
 	owners   map[string]store.Holding
 	members  map[string]fleet.Addresses
@@ -144,8 +145,12 @@ func (s *Service) place(change func() bool) {
 
 // setIntent replaces the revision. The descriptions of rules may change, so the subscribers of all switches are told.
 func (s *Service) setIntent(in *intent.Intent) {
+	names := make(map[uint32]string)
+	for name, id := range in.Numbers.RuleIDs() {
+		names[uint32(id)] = name
+	}
 	s.place(func() bool {
-		s.intent = in
+		s.intent, s.names = in, names
 		for _, d := range s.switches {
 			d.tell()
 		}

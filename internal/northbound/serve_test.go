@@ -196,6 +196,36 @@ func TestNotCurrent(t *testing.T) {
 	}
 }
 
+// Values of a switch that hangs are stale, although its session lasts.
+func TestStale(t *testing.T) {
+	c, n, north := alone(t)
+	stream, _, err := subscribe(within(t), t, north, "edge-1", sampled(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.edge.hang()
+	n.until(func() bool {
+		_, err = get(within(t), t, north, "edge-1", "/acl")
+		return err != nil && strings.Contains(err.Error(), "is stale (silent) since ")
+	})
+	if status.Code(err) != codes.Unavailable {
+		t.Errorf("get: %v", err)
+	}
+	if err := failure(stream); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "the counters are not current") {
+		t.Errorf("the subscription ended with %v", err)
+	}
+}
+
+// A rule that counted in an earlier phase keeps its name, and has no action.
+func TestRuleOfAnEarlierPhase(t *testing.T) {
+	_, n, north := alone(t)
+	n.follow("mail-elsewhere") // a phase that the documents do not have, so that no rule of theirs is in force
+	n.until(func() bool {
+		text, err := get(within(t), t, north, "edge-1", "/acl/acl-sets/acl-set/acl-entries/acl-entry[sequence-id=6]")
+		return err == nil && strings.Contains(text, `"description":"smtp-all (not in the phases in force)"`) && !strings.Contains(text, "forwarding-action")
+	})
+}
+
 // A counter that the switch does not report is not served as 0.
 func TestOnlyWhatTheSwitchReports(t *testing.T) {
 	c, n, north := alone(t)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"op25b/internal/intent"
 	"op25b/internal/openconfig"
 	"op25b/internal/policy"
 	"op25b/internal/telemetry"
@@ -94,7 +95,7 @@ func (src source) Watch(ctx context.Context, changed func()) error {
 
 // state converts a reading. It leaves out the lines of the switch: their counters are personal data.
 func (src source) state(r *telemetry.Reading, parts openconfig.Parts) *openconfig.State {
-	st := &openconfig.State{ACLSet: src.s.cfg.ACLSet, Rules: src.rules()}
+	st := &openconfig.State{ACLSet: src.s.cfg.ACLSet}
 	if r.Hostname != "" || r.Software != "" || !r.Boot.IsZero() {
 		st.System = &openconfig.System{Hostname: r.Hostname, SoftwareVersion: r.Software, BootTime: r.Boot}
 	}
@@ -104,6 +105,7 @@ func (src source) state(r *telemetry.Reading, parts openconfig.Parts) *openconfi
 	if parts&openconfig.PartLegs != 0 {
 		st.Legs = legsOf(r.Legs)
 	}
+	st.Rules = src.rules(st.Interfaces)
 	return st
 }
 
@@ -151,32 +153,57 @@ func legsOf(counts []telemetry.LegCount) []openconfig.LegEntry {
 	return all
 }
 
-// rules returns the rules in force on the switch. They are empty while it is not known which phases are in force.
-func (src source) rules() []openconfig.Rule {
+// rules describes the rules that are in force on the switch, and those that counted packets there in earlier phases, ordered by id.
+func (src source) rules(interfaces []openconfig.Interface) []openconfig.Rule {
 	s := src.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d := s.switches[src.name]
+	rules := s.inForceLocked(src.name)
+	known := make(map[uint32]bool, len(rules))
+	for _, r := range rules {
+		known[r.SequenceID] = true
+	}
+	for i := range interfaces {
+		for _, e := range interfaces[i].ACL {
+			if name := s.names[e.SequenceID]; name != "" && !known[e.SequenceID] {
+				known[e.SequenceID] = true
+				rules = append(rules, openconfig.Rule{SequenceID: e.SequenceID, Description: name + " (not in the phases in force)"})
+			}
+		}
+	}
+	slices.SortFunc(rules, func(a, b openconfig.Rule) int { return cmp.Compare(a.SequenceID, b.SequenceID) })
+	return rules
+}
+
+// inForceLocked describes the rules that are in force on a switch. The result is empty while it is not known which phases are in force. The
+// caller may append to it and sort it.
+func (s *Service) inForceLocked(name string) []openconfig.Rule {
+	d := s.switches[name]
 	if d == nil || s.intent == nil || d.phases == "" {
 		return nil
 	}
-	if d.ruledBy == s.intent {
-		return d.rules
+	if d.ruledBy != s.intent {
+		d.rules, d.ruledBy = describe(s.intent, name, d.phases), s.intent
 	}
-	d.rules, d.ruledBy = nil, s.intent
-	phases, err := policy.ParseInForce(d.phases)
+	return slices.Clone(d.rules)
+}
+
+// describe returns nil if the documents no longer have one of the phases, so that the switch is about to leave it.
+func describe(in *intent.Intent, name, inForce string) []openconfig.Rule {
+	phases, err := policy.ParseInForce(inForce)
 	if err != nil {
 		return nil
 	}
-	meanings, err := s.intent.Meanings(src.name, phases)
+	meanings, err := in.Meanings(name, phases)
 	if err != nil {
-		return nil // the documents no longer have the phase, and the switch is about to leave it
+		return nil
 	}
+	var rules []openconfig.Rule
 	for _, m := range meanings {
 		action, does := actionOf(m.Action)
-		d.rules = append(d.rules, openconfig.Rule{SequenceID: uint32(m.ID), Description: fmt.Sprintf("%s (%s): %s", m.Name, does, m.Text), Action: action})
+		rules = append(rules, openconfig.Rule{SequenceID: uint32(m.ID), Description: fmt.Sprintf("%s (%s): %s", m.Name, does, m.Text), Action: action})
 	}
-	return d.rules
+	return rules
 }
 
 // actionOf returns the action of an ACL entry, and the policy's word for it. openconfig-acl has neither monitor nor limit, whose packets pass,
