@@ -50,6 +50,11 @@ func TestFollowsThePipeline(t *testing.T) {
 		t.Errorf("before a pipeline the agent says %+v, want access-1 without ACL", state)
 	}
 
+	boot := state.System.BootTime
+	if again := snapshot(t, source).System; boot.IsZero() || !again.BootTime.Equal(boot) || again.SoftwareVersion != "agent" {
+		t.Errorf("without a pipeline the system is %+v after boot-time %v", again, boot)
+	}
+
 	session, err := p4rt.Dial(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
@@ -61,8 +66,10 @@ func TestFollowsThePipeline(t *testing.T) {
 	if _, err := session.EnsurePipeline(t.Context(), p4src.P4Info(), p4src.DeviceConfig()); err != nil {
 		t.Fatal(err)
 	}
-	if state = snapshot(t, source); state.ACLSet != "op25b" {
-		t.Errorf("with the pipeline the ACL set is %q, want op25b", state.ACLSet)
+	pkg := p4src.P4Info().GetPkgInfo()
+	state = snapshot(t, source)
+	if want := "agent, " + pkg.GetName() + " " + pkg.GetVersion(); state.ACLSet != "op25b" || state.System.SoftwareVersion != want || !state.System.BootTime.After(boot) {
+		t.Errorf("with the pipeline the ACL set is %q and the system %+v, want op25b and version %q", state.ACLSet, state.System, want)
 	}
 
 	// A segment to port 25 that no entry permits is counted under rule 1, fail-closed.
