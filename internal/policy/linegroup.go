@@ -25,6 +25,9 @@ type LineGroup struct {
 	// Limit is the rate of new connections that rules with the action Limit pass, separately for each line and direction. The zero value
 	// means that no rate is set.
 	Limit Rate `yaml:"limit,omitempty"`
+	// WatchInfected makes the controller keep the daily activity of each line of the group under a pseudonym, to find infected lines. The
+	// default is false. No switch depends on it.
+	WatchInfected bool `yaml:"watchInfected,omitempty"`
 }
 
 // The default verdicts for unnamed lines and for line groups that do not set their own.

@@ -116,7 +116,8 @@ func DrawBundle(t *rapid.T) (*policy.Policy, *policy.Inventory) {
 		name := fmt.Sprintf("group-%d", i+1)
 		p.LineGroups = append(p.LineGroups, policy.LineGroup{
 			Name: name, Undetermined: knob.Draw(t, "undetermined"), LaterFragments: knob.Draw(t, "later fragments"), Limit: limit,
-			SourceCheck: rapid.SampledFrom([]policy.SourceCheck{"", policy.SourceOff, policy.SourceMonitor, policy.SourceDrop}).Draw(t, "source check"),
+			SourceCheck:   rapid.SampledFrom([]policy.SourceCheck{"", policy.SourceOff, policy.SourceMonitor, policy.SourceDrop}).Draw(t, "source check"),
+			WatchInfected: rapid.Bool().Draw(t, "watch infected"),
 		})
 		line := policy.Line{Name: fmt.Sprintf("line-%d", i+1), Port: "access", VLAN: pipeline.VID(i), Group: name, Prefixes: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), 32)}}
 		sw.Lines = append(sw.Lines, line)
