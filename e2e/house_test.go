@@ -122,6 +122,7 @@ var mayImport = map[string][]string{
 	"internal/exposition": {},
 	"internal/tally":      {"internal/exposition", "internal/intent", "internal/policy", "internal/telemetry", "internal/tlsfiles"},
 	"internal/northbound": {"internal/api", "internal/auth", "internal/fleet", "internal/intent", "internal/openconfig", "internal/policy", "internal/store", "internal/telemetry", "internal/tlsfiles"},
+	"internal/abuse":      {"internal/compile", "internal/intent", "internal/pipeline", "internal/policy", "internal/tlsfiles"},
 	"internal/strict":     {},
 	"internal/policy":     {"internal/pipeline", "internal/strict"},
 	"internal/compile":    {"internal/pipeline", "internal/policy", "internal/strict"},
@@ -132,13 +133,13 @@ var mayImport = map[string][]string{
 	"internal/intent":     {"internal/clock", "internal/compile", "internal/policy", "internal/store", "internal/strict"},
 	"internal/auth":       {"internal/strict"},
 	"internal/api": {
-		"internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/plan", "internal/policy", "internal/store", "internal/strict", "internal/tally", "internal/telemetry", "internal/tlsfiles", "internal/view",
+		"internal/abuse", "internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/plan", "internal/policy", "internal/store", "internal/strict", "internal/tally", "internal/telemetry", "internal/tlsfiles", "internal/view",
 		"proto/op25b",
 	},
 	"internal/check/desk": {"internal/check"},
 	"internal/client":     {"internal/tlsfiles", "proto/op25b"},
 	"internal/controller": {
-		"internal/api", "internal/check", "internal/clock", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/northbound", "internal/openconfig", "internal/p4rt", "internal/plan", "internal/policy", "internal/store", "internal/strict", "internal/tally",
+		"internal/abuse", "internal/api", "internal/check", "internal/clock", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/northbound", "internal/openconfig", "internal/p4rt", "internal/pipeline", "internal/plan", "internal/policy", "internal/store", "internal/strict", "internal/tally",
 		"internal/telemetry", "internal/tlsfiles", "p4src", "internal/web",
 	},
 	"internal/view":       {"proto/op25b"},

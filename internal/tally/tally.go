@@ -303,3 +303,12 @@ func (t *Tally) Rules() map[uint32]string {
 	}
 	return maps.Clone(t.names.rules)
 }
+
+// Lines returns the counters of a switch's lines, or nil if this controller has not received any.
+func (t *Tally) Lines(name string) []telemetry.LineCount {
+	r, _, there := t.collector.Read(name)
+	if !there {
+		return nil
+	}
+	return r.Lines
+}

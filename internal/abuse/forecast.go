@@ -1,0 +1,257 @@
+package abuse
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"op25b/internal/compile"
+	"op25b/internal/intent"
+	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+)
+
+// MaxForecastLines is the number of pseudonyms in a forecast. The counts of a forecast are complete even if it has more lines.
+const MaxForecastLines = 10_000
+
+// A Forecast tells whom a phase would stop.
+type Forecast struct {
+	Phase string
+	// Rows has a row for each switch and line group with lines that are newly affected.
+	Rows []ForecastRow
+	// Lines has the newly affected lines that used port 25. More is the number of lines beyond MaxForecastLines.
+	Lines []ForecastLine
+	More  int
+	// Missing lists the switches of the scope that this controller does not own, or on which no phase is in force.
+	Missing []string
+	// Incomplete is set if some active lines were not recorded because there were too many.
+	Incomplete bool
+}
+
+// A ForecastRow counts the lines of one switch and line group.
+type ForecastRow struct {
+	Switch, Group string
+	// Since is when this controller began to watch the switch. Before UseDays days have passed, Used is too low.
+	Since time.Time
+	// Affected lines can reach servers on port 25 now that the phase would stop. Used lines have tried that in the last UseDays days: with
+	// OneServer, as a mail program does, or Several. BotLike lines are also in one of these two; only watched groups have them.
+	Affected, Used, OneServer, Several, BotLike int
+}
+
+// A ForecastLine is a newly affected line that used port 25.
+type ForecastLine struct {
+	ID            ID
+	Switch, Group string
+	Several       bool
+	Class         Class
+}
+
+// Forecast tells which lines a phase would newly stop if it were activated for a scope now. It returns policy.ErrInvalid for an
+// unknown phase, line group or switch, and intent.ErrBroken.
+func (l *Ledger) Forecast(in *intent.Intent, phase string, scope policy.Scope, now time.Time) (*Forecast, error) {
+	if err := in.Broken(); err != nil {
+		return nil, err
+	}
+	a := policy.Activation{ID: in.Number + 1, At: now, Phase: phase, Groups: scope.Groups, Switches: scope.Switches}
+	if err := in.Bundle.CheckActivation(a); err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.drainLocked()
+	f := &Forecast{Phase: phase, Incomplete: l.leftOut}
+	after := append(slices.Clone(in.Activations), a)
+	for i := range in.Bundle.Inventory.Switches {
+		sw := &in.Bundle.Inventory.Switches[i]
+		if len(scope.Switches) > 0 && !slices.Contains(scope.Switches, sw.Name) {
+			continue
+		}
+		began, owned := l.began[sw.Name]
+		was, begun := in.Bundle.Policy.InForceAt(in.Activations, sw.Name, now)
+		if !owned || !begun {
+			f.Missing = append(f.Missing, sw.Name)
+			continue
+		}
+		is, _ := in.Bundle.Policy.InForceAt(after, sw.Name, now)
+		turn, err := newTurn(in, sw.Name, was, is, now)
+		if err != nil {
+			return nil, err
+		}
+		l.switchLocked(f, in, sw, turn, began, now)
+	}
+	return f, nil
+}
+
+// switchLocked adds the lines of one switch to a forecast.
+func (l *Ledger) switchLocked(f *Forecast, in *intent.Intent, sw *policy.Switch, t *turn, began, now time.Time) {
+	number, _ := dayOf(now, in.Bundle.Policy.UTCOffset.Location())
+	rows := make(map[string]*ForecastRow)
+	for i := range sw.Lines {
+		line := &sw.Lines[i]
+		stops := t.stops(line)
+		if len(stops) == 0 {
+			continue
+		}
+		row := rows[line.Group]
+		if row == nil {
+			row = &ForecastRow{Switch: sw.Name, Group: line.Group, Since: began}
+			rows[line.Group] = row
+		}
+		row.Affected++
+		id := l.key.line(sw.Name, line.Name)
+		r := l.lines[id]
+		if r == nil {
+			continue
+		}
+		used, several := ofKinds(r.recent(number), stops)
+		if !used {
+			continue
+		}
+		row.Used++
+		if several {
+			row.Several++
+		} else {
+			row.OneServer++
+		}
+		if r.class == BotLike {
+			row.BotLike++
+		}
+		if len(f.Lines) < MaxForecastLines {
+			f.Lines = append(f.Lines, ForecastLine{id, sw.Name, line.Group, several, r.class})
+		} else {
+			f.More++
+		}
+	}
+	for _, g := range in.Bundle.Policy.LineGroups { // in the order of the policy
+		if row := rows[g.Name]; row != nil {
+			f.Rows = append(f.Rows, *row)
+		}
+	}
+}
+
+// ofKinds reports whether any of the uses is of one of the kinds, and whether these uses had several servers.
+func ofKinds(uses []Use, kinds map[kind]bool) (used, several bool) {
+	type class struct {
+		service pipeline.Service
+		remote  pipeline.Class
+	}
+	classes := make(map[class]bool) // a server is in one class; the two legs of a connection have the same server
+	for _, u := range uses {
+		if kinds[kind{u.Service, u.Remote, u.Leg}] {
+			classes[class{u.Service, u.Remote}] = true
+			several = several || u.Several
+		}
+	}
+	return len(classes) > 0, several || len(classes) > 1
+}
+
+// A turn is a change of the phases in force on a switch.
+type turn struct {
+	in      *intent.Intent
+	was, is []ruling
+	kinds   []kind // of port 25
+	exempt  map[string]bool
+	all     []netip.Prefix // that are exempt on every switch
+	made    map[turnKey]map[kind]bool
+}
+
+type turnKey struct {
+	group  pipeline.LineGroup
+	exempt bool
+}
+
+// A ruling is an entry of the table verdict.
+type ruling struct {
+	pipeline.VerdictKey
+	pipeline.Verdict
+}
+
+func newTurn(in *intent.Intent, switchName string, was, is policy.InForce, now time.Time) (*turn, error) {
+	t := &turn{in: in, exempt: make(map[string]bool), made: make(map[turnKey]map[kind]bool)}
+	var err error
+	if t.was, err = rulings(in, switchName, was); err != nil {
+		return nil, err
+	}
+	if t.is, err = rulings(in, switchName, is); err != nil {
+		return nil, err
+	}
+	p := in.Bundle.Policy
+	for i := range p.Exemptions {
+		e := &p.Exemptions[i]
+		switch {
+		case p.Ended(e, now):
+		case e.Line != "":
+			t.exempt[e.Line] = true
+		default:
+			t.all = append(t.all, e.Prefix)
+		}
+	}
+	remotes := []pipeline.Class{0} // servers in no class
+	for i := range p.Remotes {
+		remotes = append(remotes, pipeline.Class(in.Numbers.Remotes[p.Remotes[i].Name].Number))
+	}
+	for _, s := range p.ServicesWith(policy.TCPPort.IsSMTP) {
+		for _, remote := range remotes {
+			for _, leg := range []pipeline.Leg{pipeline.UpDst, pipeline.DownSrc, pipeline.DownDst, pipeline.UpSrc} {
+				t.kinds = append(t.kinds, kind{pipeline.Service(in.Numbers.Services[s.Name].Number), remote, leg})
+			}
+		}
+	}
+	return t, nil
+}
+
+// rulings returns the entries of the table verdict for the phases in force, those that decide first at the front.
+func rulings(in *intent.Intent, switchName string, phases policy.InForce) ([]ruling, error) {
+	rules, err := in.Rules(switchName, phases)
+	if err != nil {
+		return nil, fmt.Errorf("switch %q: %w", switchName, err)
+	}
+	all := make([]ruling, 0, len(rules.Verdicts))
+	for k, v := range rules.Verdicts {
+		all = append(all, ruling{k, v})
+	}
+	slices.SortFunc(all, func(a, b ruling) int { return int(b.Priority) - int(a.Priority) })
+	return all, nil
+}
+
+// stops returns the kinds of traffic that pass now from or to a line and are stopped after the turn.
+func (t *turn) stops(l *policy.Line) map[kind]bool {
+	key := turnKey{pipeline.LineGroup(t.in.Numbers.LineGroups[l.Group].Number), t.isExempt(l)}
+	if made, there := t.made[key]; there {
+		return made
+	}
+	stops := make(map[kind]bool)
+	for _, k := range t.kinds {
+		if !stopped(t.was, key, k) && stopped(t.is, key, k) {
+			stops[k] = true
+		}
+	}
+	t.made[key] = stops
+	return stops
+}
+
+// isExempt reports whether an exemption covers the line, or all of its addresses.
+func (t *turn) isExempt(l *policy.Line) bool {
+	return t.exempt[l.Name] || len(l.Prefixes) > 0 && !slices.ContainsFunc(l.Prefixes, func(own netip.Prefix) bool {
+		return !slices.ContainsFunc(t.all, func(x netip.Prefix) bool { return x.Bits() <= own.Bits() && x.Contains(own.Addr()) })
+	})
+}
+
+// stopped reports whether the entries stop a kind of traffic: the first that matches drops or rejects it, or none matches and the pipeline
+// fails closed on the legs of the usual block.
+func stopped(entries []ruling, of turnKey, k kind) bool {
+	subscriber := pipeline.Class(0)
+	if of.exempt {
+		subscriber = compile.SubscriberExempt
+	}
+	for i := range entries {
+		e := &entries[i]
+		if fits(e.Group, of.group) && fits(e.Leg, k.leg) && fits(e.Service, k.service) && fits(e.RemoteClass, k.remote) && fits(e.SubscriberClass, subscriber) {
+			return e.Action == pipeline.Drop || e.Action == pipeline.Reject
+		}
+	}
+	return k.leg == pipeline.UpDst || k.leg == pipeline.DownSrc
+}
+
+func fits[T ~uint8](m pipeline.Match[T], v T) bool { return !m.Set || m.Value == v }

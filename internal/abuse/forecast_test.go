@@ -1,0 +1,119 @@
+package abuse
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"op25b/internal/policy"
+)
+
+func (b *bench) forecast(phase string, switches ...string) *Forecast {
+	b.t.Helper()
+	f, err := b.Forecast(b.in, phase, policy.Scope{Switches: switches}, b.now)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return f
+}
+
+// names resolves the lines of a forecast.
+func (b *bench) names(f *Forecast) []string {
+	b.t.Helper()
+	var all []string
+	for _, l := range f.Lines {
+		got, err := b.Resolve([]ID{l.ID})
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		all = append(all, got[0].Line)
+	}
+	slices.Sort(all)
+	return all
+}
+
+const carrier, provider = "203.0.113.25", "203.0.113.129"
+
+// A forecast counts the lines that a phase newly stops, and those that used what it stops.
+func TestForecast(t *testing.T) {
+	b := newBench(t, Config{})
+	b.tries("adsl-home", provider, provider)
+	b.tries("adsl-bot", append(many(60), carrier)...)
+	b.tries("business-fixed", provider, carrier) // exempt
+	row := func(group string, affected, used, one, several, bots int) string {
+		return fmt.Sprint(ForecastRow{edge, group, begins, affected, used, one, several, bots})
+	}
+	for _, c := range []struct {
+		phase string
+		rows  []string
+		lines []string
+	}{
+		{"before", nil, nil},
+		{"mobile-carriers", []string{row("adsl", 2, 1, 1, 0, 1), row("mobile", 1, 0, 0, 0, 0)}, []string{"adsl-bot"}},
+		{"all-destinations", []string{row("adsl", 2, 2, 1, 1, 1), row("mobile", 1, 0, 0, 0, 0)}, []string{"adsl-bot", "adsl-home"}},
+	} {
+		b.Offenders() // decides the classes
+		f := b.forecast(c.phase)
+		var rows []string
+		for _, r := range f.Rows {
+			rows = append(rows, fmt.Sprint(r))
+		}
+		if !slices.Equal(rows, c.rows) || f.Missing != nil || f.More != 0 {
+			t.Errorf("%s: %v, want %v", c.phase, rows, c.rows)
+		}
+		if got := b.names(f); !slices.Equal(got, c.lines) {
+			t.Errorf("%s: %v, want %v", c.phase, got, c.lines)
+		}
+	}
+}
+
+// A week after its last attempt, a line is no user of port 25.
+func TestForecastForgetsAfterAWeek(t *testing.T) {
+	b := newBench(t, Config{})
+	b.tries("mobile-sim", provider)
+	for days, want := range map[int]int{0: 1, 6: 1, 7: 0} {
+		b.now = begins.AddDate(0, 0, days)
+		if f := b.forecast("all-destinations"); f.Rows[1].Used != want {
+			t.Errorf("after %d days: %+v, want %d used", days, f.Rows[1], want)
+		}
+	}
+}
+
+// A scope limits a forecast, and a switch of another controller is missing.
+func TestForecastScope(t *testing.T) {
+	b := newBench(t, Config{})
+	b.tries("mobile-sim", provider)
+	f, err := b.Forecast(b.in, "all-destinations", policy.Scope{Groups: []string{"mobile"}}, b.now)
+	if err != nil || len(f.Rows) != 1 || f.Rows[0].Group != "mobile" || f.Rows[0].Used != 1 {
+		t.Errorf("%+v, %v", f, err)
+	}
+	b.Follow(edge, false)
+	if f := b.forecast("all-destinations"); len(f.Rows) != 0 || !slices.Equal(f.Missing, []string{edge}) {
+		t.Errorf("%+v, want the switch missing", f)
+	}
+	for _, c := range []struct {
+		phase string
+		scope policy.Scope
+		want  string
+	}{
+		{"all-destinations", policy.Scope{Groups: []string{"none"}}, `unknown line group "none"`},
+		{"all-destinations", policy.Scope{Switches: []string{"none"}}, `unknown switch "none"`},
+		{"none", policy.Scope{}, `unknown phase "none"`},
+	} {
+		if _, err := b.Forecast(b.in, c.phase, c.scope, b.now); !errors.Is(err, policy.ErrInvalid) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v, want %s", err, c.want)
+		}
+	}
+}
+
+// Before the first phase, nothing is known of a switch.
+func TestForecastBeforeTheFirstPhase(t *testing.T) {
+	b := newBench(t, Config{})
+	b.now = time.Date(2006, 5, 1, 0, 0, 0, 0, time.UTC)
+	if f := b.forecast("before"); !slices.Equal(f.Missing, []string{edge}) {
+		t.Errorf("%+v, want the switch missing", f)
+	}
+}

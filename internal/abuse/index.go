@@ -1,0 +1,105 @@
+package abuse
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"op25b/internal/intent"
+	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+)
+
+// A known line is a line of the inventory under the present key.
+type knownLine struct {
+	id      ID
+	watched bool
+}
+
+// An index has the lines and remote classes of one revision of the intent. It is in memory only.
+type index struct {
+	in      *intent.Intent
+	zone    *time.Location
+	watched map[string]bool // the line groups that opted in
+	remotes *remotes
+	lines   map[string]map[pipeline.LineIndex]knownLine // by switch; made when it is first needed
+}
+
+func newIndex(in *intent.Intent) *index {
+	x := &index{
+		in: in, zone: in.Bundle.Policy.UTCOffset.Location(), watched: make(map[string]bool), remotes: newRemotes(in),
+		lines: make(map[string]map[pipeline.LineIndex]knownLine),
+	}
+	for _, g := range in.Bundle.Policy.LineGroups {
+		x.watched[g.Name] = g.WatchInfected
+	}
+	return x
+}
+
+// of returns the lines of a switch by their index.
+func (x *index) of(k *key, switchName string) map[pipeline.LineIndex]knownLine {
+	if lines, made := x.lines[switchName]; made {
+		return lines
+	}
+	lines := make(map[pipeline.LineIndex]knownLine)
+	x.each(switchName, func(l *policy.Line) {
+		number := x.in.Numbers.Lines[switchName][l.Name].Number
+		lines[pipeline.LineIndex(number)] = knownLine{k.line(switchName, l.Name), x.watched[l.Group]}
+	})
+	x.lines[switchName] = lines
+	return lines
+}
+
+// each calls do with every line of a switch.
+func (x *index) each(switchName string, do func(*policy.Line)) {
+	sw, there := x.in.Bundle.Inventory.Switch(switchName)
+	if !there {
+		return
+	}
+	for i := range sw.Lines {
+		do(&sw.Lines[i])
+	}
+}
+
+// remotes finds the class of a server, as the tables remote_v4 and remote_v6 do. After that, the address is not needed any more.
+type remotes struct {
+	classes map[netip.Prefix]pipeline.Class
+	v4, v6  []int // the lengths of the prefixes, the longest first
+}
+
+func newRemotes(in *intent.Intent) *remotes {
+	r := &remotes{classes: make(map[netip.Prefix]pipeline.Class)}
+	for _, remote := range in.Bundle.Policy.RemotesWithNAT64() {
+		class := pipeline.Class(in.Numbers.Remotes[remote.Name].Number)
+		for _, p := range remote.Prefixes {
+			r.classes[p.Masked()] = class
+			lengths := &r.v6
+			if p.Addr().Is4() {
+				lengths = &r.v4
+			}
+			if !slices.Contains(*lengths, p.Bits()) {
+				*lengths = append(*lengths, p.Bits())
+			}
+		}
+	}
+	for _, lengths := range [][]int{r.v4, r.v6} {
+		slices.SortFunc(lengths, func(a, b int) int { return b - a })
+	}
+	return r
+}
+
+// class returns the class of an address; 0 if it is in no class.
+func (r *remotes) class(a netip.Addr) pipeline.Class {
+	lengths := r.v6
+	if a.Is4() {
+		lengths = r.v4
+	}
+	for _, bits := range lengths {
+		if p, err := a.Prefix(bits); err == nil {
+			if class, found := r.classes[p]; found {
+				return class
+			}
+		}
+	}
+	return 0
+}

@@ -1,0 +1,299 @@
+package abuse
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/axiomhq/hyperloglog"
+	"go.uber.org/zap"
+
+	"op25b/internal/intent"
+	"op25b/internal/pipeline"
+)
+
+// The defaults of a Config.
+const (
+	// DefaultDays is how many days the activity of a watched line is kept. Two weeks let the abuse desk follow a line after its class
+	// changed, and are far below the six months that are accepted for connection logs.
+	DefaultDays = 14
+	// DefaultKeyDays is how many days a key is used. It is longer than DefaultDays, so that most records expire before their key does.
+	DefaultKeyDays = 30
+	// DefaultEvery is how often counters are read, classes are decided and the snapshot is written. The collector samples the counters of
+	// lines every minute.
+	DefaultEvery = time.Minute
+	// DefaultQueue is the limit on mail flows that wait, in bytes. It has room for 50,000 flows. A switch reports at most 2,560 a second.
+	DefaultQueue = 4 << 20
+	// MaxDays and MaxKeyDays bound the settings.
+	MaxDays, MaxKeyDays = 60, 366
+)
+
+// The limits on what is kept.
+const (
+	// maxLines is the number of active lines, each of 300 bytes or more: 40 MB. Only lines that a rule monitored or stopped are active.
+	maxLines = 1 << 17
+	// maxSketches is the number of days with servers, of at most 2 kB: 32 MB.
+	maxSketches = 1 << 14
+	// maxKinds is the number of kinds of traffic of a line. A policy has a few classes of servers and at most four legs.
+	maxKinds = 16
+)
+
+// A LineCount has the counters of one line: packets that a rule monitored or stopped, and answers without a SYN.
+type LineCount struct {
+	Line                            pipeline.LineIndex
+	Monitored, Stopped, Unsolicited uint64
+}
+
+// A Config configures a Ledger.
+type Config struct {
+	// Dir is the directory of the key and the snapshot. If it is empty, both are kept in memory only.
+	Dir string
+	// Book provides the names of lines.
+	Book *intent.Book
+	// Days and KeyDays replace DefaultDays and DefaultKeyDays if they are not 0.
+	Days, KeyDays int
+	// Every and QueueBytes replace DefaultEvery and DefaultQueue if they are not 0.
+	Every      time.Duration
+	QueueBytes int
+	// Counters returns the counters of a switch's lines, which only grow. It may be nil.
+	Counters func(switchName string) []LineCount
+	// Webhook receives a message for every line that becomes bot-like. It may be nil.
+	Webhook *Webhook
+	// Now is the wall clock; nil means time.Now.
+	Now     func() time.Time
+	Metrics *Metrics
+	// Logger may be nil. It receives no pseudonym.
+	Logger *zap.Logger
+}
+
+func (c Config) withDefaults() (Config, error) {
+	for _, f := range []struct {
+		name      string
+		value     *int
+		def, most int
+	}{
+		{"days", &c.Days, DefaultDays, MaxDays},
+		{"days of a key", &c.KeyDays, DefaultKeyDays, MaxKeyDays},
+		{"bytes of the queue", &c.QueueBytes, DefaultQueue, 1 << 30},
+	} {
+		if *f.value < 0 || *f.value > f.most {
+			return c, fmt.Errorf("%w: %d %s: must be from 1 to %d, or 0 for %d", ErrConfig, *f.value, f.name, f.most, f.def)
+		}
+		*f.value = cmp.Or(*f.value, f.def)
+	}
+	switch {
+	case c.Book == nil:
+		return c, fmt.Errorf("%w: no book of intent", ErrConfig)
+	case c.Days < ClassDays:
+		return c, fmt.Errorf("%w: %d days: must be at least %d, which decide a class", ErrConfig, c.Days, ClassDays)
+	case c.Every < 0:
+		return c, fmt.Errorf("%w: every %v: must be > 0, or 0 for %v", ErrConfig, c.Every, DefaultEvery)
+	}
+	c.Every = cmp.Or(c.Every, DefaultEvery)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = zap.NewNop()
+	}
+	return c, nil
+}
+
+// A Ledger keeps the activity of lines. Its methods may be called from several goroutines.
+type Ledger struct {
+	cfg   Config
+	log   *zap.Logger
+	queue *queue
+
+	// mu guards everything below.
+	mu       sync.Mutex
+	key      key
+	lines    map[ID]*line
+	began    map[string]time.Time // when this controller began to watch a switch that it owns
+	counted  map[string]map[pipeline.LineIndex]LineCount
+	index    *index               // nil until the first revision
+	loaded   map[string]time.Time // began of the last snapshot, by the pseudonym of the switch
+	sketches int
+	leftOut  bool // whether a line was not recorded because there were too many
+	changed  bool // whether the snapshot is out of date
+}
+
+// New opens the key and the snapshot in the directory. A key or a snapshot that cannot be used is replaced, and the loss is logged: it must
+// not keep the controller from its work. New returns ErrConfig, ErrKey or ErrSnapshot if the directory cannot be written.
+func New(cfg Config) (*Ledger, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	l := &Ledger{
+		cfg: cfg, log: cfg.Logger, queue: newQueue(cfg.QueueBytes), lines: make(map[ID]*line), began: make(map[string]time.Time),
+		counted: make(map[string]map[pipeline.LineIndex]LineCount), key: newKey(cfg.Now()),
+	}
+	if cfg.Dir == "" {
+		return l, nil
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	found, err := readKey(l.keyPath())
+	switch {
+	case err == nil:
+		l.key = found
+		if err := l.load(); err != nil {
+			l.log.Warn("the recorded activity of lines cannot be read, and begins anew", zap.Error(err))
+		}
+		return l, nil
+	case !errors.Is(err, errNoKey):
+		l.log.Warn("the key of the pseudonyms cannot be used: a new key makes the recorded activity meaningless", zap.Error(err))
+	}
+	if err := l.erase(); err != nil {
+		return nil, err
+	}
+	return l, writeKey(l.keyPath(), l.key)
+}
+
+func (l *Ledger) keyPath() string      { return filepath.Join(l.cfg.Dir, "key") }
+func (l *Ledger) snapshotPath() string { return filepath.Join(l.cfg.Dir, "activity") }
+
+// OnFlows takes the mail flows of a switch. It never blocks; if the queue is full, the flows are dropped and counted.
+func (l *Ledger) OnFlows(switchName string, flows []pipeline.MailFlow) {
+	if !l.queue.offer(l.cfg.Now(), switchName, flows) {
+		l.cfg.Metrics.dropped(dropQueue, len(flows))
+	}
+}
+
+// Follow records whether this controller owns a switch.
+func (l *Ledger) Follow(switchName string, owned bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, followed := l.began[switchName]
+	switch {
+	case owned && !followed:
+		at, before := l.loaded[l.switchID(switchName)] // this controller owned the switch before it was restarted
+		if !before {
+			at = l.cfg.Now()
+		}
+		l.began[switchName] = at
+		l.changed = true
+	case !owned && followed:
+		delete(l.began, switchName)
+		delete(l.loaded, l.switchID(switchName))
+		delete(l.counted, switchName)
+		l.changed = true
+	}
+}
+
+// drainLocked records the flows that wait.
+func (l *Ledger) drainLocked() {
+	if l.index == nil {
+		return // the names come with the first revision
+	}
+	for _, b := range l.queue.take() {
+		for _, f := range b.flows {
+			l.recordLocked(b.at, b.switchName, f)
+		}
+	}
+}
+
+// lineLocked returns the record of a line, or nil if there are too many.
+func (l *Ledger) lineLocked(id ID) *line {
+	if r, there := l.lines[id]; there {
+		return r
+	}
+	if len(l.lines) >= maxLines {
+		l.leftOut = true
+		l.cfg.Metrics.dropped(dropLines, 1)
+		return nil
+	}
+	r := &line{uses: make(map[kind]use)}
+	l.lines[id] = r
+	return r
+}
+
+func (l *Ledger) recordLocked(at time.Time, switchName string, f pipeline.MailFlow) {
+	known, there := l.index.of(&l.key, switchName)[f.Line]
+	if !there {
+		l.cfg.Metrics.dropped(dropUnnamed, 1)
+		return
+	}
+	attempt := known.watched && !f.SYNACK // an answer opens no connection
+	if f.Service == 0 && !attempt {
+		return
+	}
+	r := l.lineLocked(known.id)
+	if r == nil {
+		return
+	}
+	l.changed = true
+	number, hour := dayOf(at, l.index.zone)
+	server := l.key.server(known.id, f.Remote)
+	if f.Service != 0 {
+		k := kind{f.Service, l.index.remotes.class(f.Remote), f.Leg}
+		u, seen := r.uses[k]
+		if !seen && len(r.uses) >= maxKinds {
+			l.cfg.Metrics.dropped(dropKinds, 1)
+		} else {
+			u.add(number, server)
+			r.uses[k] = u
+		}
+	}
+	if !attempt {
+		return
+	}
+	d := r.today(number)
+	d.attempts++
+	d.hours |= 1 << hour
+	if d.servers == nil {
+		if l.sketches >= maxSketches {
+			l.cfg.Metrics.dropped(dropSketches, 1)
+			return
+		}
+		d.servers, _ = hyperloglog.NewSketch(precision, true) // fails only for another precision
+		l.sketches++
+	}
+	d.servers.InsertHash(server)
+}
+
+// countLocked adds what the counters of watched lines have grown by. The first reading of a switch is only the base of the next.
+func (l *Ledger) countLocked() {
+	if l.cfg.Counters == nil || l.index == nil {
+		return
+	}
+	number, _ := dayOf(l.cfg.Now(), l.index.zone)
+	for switchName := range l.began {
+		counts := l.cfg.Counters(switchName)
+		was, again := l.counted[switchName]
+		if !again && counts == nil {
+			continue // the collector has no values yet
+		}
+		is := make(map[pipeline.LineIndex]LineCount, len(counts))
+		known := l.index.of(&l.key, switchName)
+		for _, c := range counts {
+			is[c.Line] = c
+			k := known[c.Line]
+			if last := was[c.Line]; again && k.watched && c != last {
+				l.addLocked(k.id, number, c, last)
+			}
+		}
+		l.counted[switchName] = is
+	}
+}
+
+func (l *Ledger) addLocked(id ID, number int32, c, last LineCount) {
+	if c.Monitored < last.Monitored || c.Stopped < last.Stopped || c.Unsolicited < last.Unsolicited {
+		return // the collector began anew
+	}
+	r := l.lineLocked(id)
+	if r == nil {
+		return
+	}
+	d := r.today(number)
+	d.monitored += c.Monitored - last.Monitored
+	d.stopped += c.Stopped - last.Stopped
+	d.unsolicited += c.Unsolicited - last.Unsolicited
+	l.changed = true
+}

@@ -1,0 +1,244 @@
+package abuse
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"op25b/internal/tlsfiles"
+)
+
+// The headers of a message.
+const (
+	// TimestampHeader has the time of the attempt in seconds since 1970. A receiver should refuse a message that is older than five minutes.
+	TimestampHeader = "Op25b-Timestamp"
+	// SignatureHeader has "sha256=" and HMAC-SHA256 in hexadecimal over the timestamp, a full stop and the body.
+	SignatureHeader = "Op25b-Signature"
+)
+
+// The limits of a webhook.
+const (
+	// maxMessages is the number of messages that wait. At one message a minute, they are those of the last four hours.
+	maxMessages = 256
+	// maxNews is the number of lines in a message: 300 bytes each.
+	maxNews = 1000
+	// maxWebhookKey and minWebhookKey bound the key's file. 16 bytes are 128 bits.
+	minWebhookKey, maxWebhookKey = 16, 4 << 10
+	// webhookWithin is the limit on one attempt.
+	webhookWithin = 10 * time.Second
+	// minRetry and maxRetry bound the pause before the next attempt: 1, 2, 4, ... 300 s. maxAttempts is the number of attempts: a receiver
+	// may be away for an hour.
+	minRetry, maxRetry = time.Second, 5 * time.Minute
+	maxAttempts        = 20
+)
+
+// A WebhookConfig configures a Webhook.
+type WebhookConfig struct {
+	URL string
+	// KeyFile has the key of the signature. Spaces around it are ignored.
+	KeyFile string
+	// Controller is the name of the controller in the messages.
+	Controller string
+}
+
+// A Webhook sends a signed message when lines become bot-like. A message has pseudonyms only.
+type Webhook struct {
+	cfg    WebhookConfig
+	key    []byte
+	client *http.Client
+	after  func(time.Duration) <-chan time.Time // time.After, except in tests
+	wake   chan struct{}                        // has room for one token: there is a message
+
+	mu    sync.Mutex // guards queue
+	queue [][]byte
+}
+
+// NewWebhook returns a webhook. It returns ErrWebhook if the URL is neither https nor on this host, or if the key cannot be used.
+func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
+	u, err := url.Parse(cfg.URL)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil:
+		return nil, fmt.Errorf("%w: URL %q: must be like https://abuse.isp.example/op25b, without a user", ErrWebhook, cfg.URL)
+	case u.Scheme != "https" && !(u.Scheme == "http" && tlsfiles.Loopback(u.Hostname())):
+		return nil, fmt.Errorf("%w: URL %q: must be https; http is only for a receiver on this host", ErrWebhook, cfg.URL)
+	}
+	f, err := os.Open(cfg.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("%w: key: %w", ErrWebhook, err)
+	}
+	defer f.Close()
+	key, err := io.ReadAll(io.LimitReader(f, maxWebhookKey+1))
+	if err != nil {
+		return nil, fmt.Errorf("%w: key: %w", ErrWebhook, err)
+	}
+	if key = bytes.TrimSpace(key); len(key) < minWebhookKey || len(key) > maxWebhookKey {
+		return nil, fmt.Errorf("%w: key %s has %d bytes: must have %d to %d", ErrWebhook, cfg.KeyFile, len(key), minWebhookKey, maxWebhookKey)
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.Proxy = nil // a proxy of the process's environment must not read the messages
+	return &Webhook{
+		cfg: cfg, key: key, after: time.After, wake: make(chan struct{}, 1),
+		client: &http.Client{
+			Transport: transport, Timeout: webhookWithin,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}, nil
+}
+
+// A Message is the body of a request to the webhook.
+type Message struct {
+	Version    int       `json:"version"` // 1
+	Controller string    `json:"controller"`
+	Time       time.Time `json:"time"`
+	Lines      []News    `json:"lines"`
+}
+
+// A News is a line that has become bot-like.
+type News struct {
+	ID          string    `json:"id"`
+	Class       string    `json:"class"`
+	Since       time.Time `json:"since"`
+	Reasons     []string  `json:"reasons"`
+	Attempts    uint64    `json:"attempts"`
+	Servers     uint64    `json:"servers"`
+	Unsolicited uint64    `json:"unsolicited"`
+	Days        int       `json:"days"`
+	Hours       []int     `json:"hours"`
+}
+
+// HoursOf lists the hours of a Features.Hours.
+func HoursOf(bitmap uint32) []int {
+	all := []int{}
+	for h := range 24 {
+		if bitmap>>h&1 == 1 {
+			all = append(all, h)
+		}
+	}
+	return all
+}
+
+// offer queues messages about lines. It returns the number of messages that were dropped for lack of room: the newest are kept.
+func (w *Webhook) offer(now time.Time, lines []Offender) (dropped int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(lines) > 0 {
+		n := min(len(lines), maxNews)
+		m := Message{Version: 1, Controller: w.cfg.Controller, Time: now.UTC()}
+		for _, o := range lines[:n] {
+			m.Lines = append(m.Lines, News{
+				o.ID.String(), o.Class.String(), o.Since, o.Reasons, o.Attempts, o.Servers, o.Unsolicited, o.Days, HoursOf(o.Hours),
+			})
+		}
+		lines = lines[n:]
+		body, _ := json.Marshal(m) // never fails: the message has numbers, times and texts
+		if w.queue = append(w.queue, body); len(w.queue) > maxMessages {
+			w.queue = w.queue[1:]
+			dropped++
+		}
+	}
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+	return dropped
+}
+
+func (w *Webhook) next() []byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.queue) == 0 {
+		return nil
+	}
+	body := w.queue[0]
+	w.queue = w.queue[1:]
+	return body
+}
+
+// run sends the messages, one after the other, until ctx ends.
+func (w *Webhook) run(ctx context.Context, metrics *Metrics, log *zap.Logger) {
+	defer w.client.CloseIdleConnections()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.wake:
+		}
+		for body := w.next(); body != nil && ctx.Err() == nil; body = w.next() {
+			if err := w.deliver(ctx, body, metrics); err != nil && ctx.Err() == nil {
+				metrics.dropped(dropWebhook, 1)
+				log.Warn("a message about bot-like lines was given up", zap.Error(err), zap.Int("attempts", maxAttempts))
+			}
+		}
+	}
+}
+
+// deliver sends a message until the receiver accepts it, or refuses it for good.
+func (w *Webhook) deliver(ctx context.Context, body []byte, metrics *Metrics) error {
+	pause := minRetry
+	for attempt := 1; ; attempt++ {
+		err := w.post(ctx, body)
+		metrics.attempt(err)
+		if err == nil || attempt == maxAttempts || errors.Is(err, errRefused) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-w.after(pause):
+		}
+		pause = min(2*pause, maxRetry)
+	}
+}
+
+// errRefused means that another attempt would be refused too.
+var errRefused = errors.New("the receiver refuses the message")
+
+func (w *Webhook) post(ctx context.Context, body []byte) error {
+	at := strconv.FormatInt(time.Now().Unix(), 10)
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.cfg.URL, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrWebhook, err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set(TimestampHeader, at)
+	r.Header.Set(SignatureHeader, Sign(w.key, at, body))
+	answer, err := w.client.Do(r)
+	if failed := (*url.Error)(nil); errors.As(err, &failed) {
+		err = failed.Err // without the URL, which may have a token
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrWebhook, err)
+	}
+	defer answer.Body.Close()
+	_, _ = io.CopyN(io.Discard, answer.Body, 4<<10) // so that the connection can be used again
+	switch code := answer.StatusCode; {
+	case code/100 == 2:
+		return nil
+	case code/100 == 4 && code != http.StatusRequestTimeout && code != http.StatusTooManyRequests:
+		return fmt.Errorf("%w: %w with %s", ErrWebhook, errRefused, answer.Status)
+	default:
+		return fmt.Errorf("%w: the receiver answered %s", ErrWebhook, answer.Status)
+	}
+}
+
+// Sign returns the value of SignatureHeader.
+func Sign(key []byte, timestamp string, body []byte) string {
+	h := hmac.New(sha256.New, key)
+	_, _ = io.WriteString(h, timestamp+".")
+	h.Write(body)
+	return "sha256=" + hex.EncodeToString(h.Sum(nil))
+}
