@@ -68,7 +68,9 @@ type Deps struct {
 	Check Questions
 	// Counters answers TelemetryService. If Counters is nil, TelemetryService returns CodeUnimplemented.
 	Counters Counters
-	Auth     Auth
+	// Lines answers the questions of AbuseService. If Lines is nil, AbuseService returns CodeUnimplemented.
+	Lines Lines
+	Auth  Auth
 	// Name is the name of this controller.
 	Name string
 	// Clock decides which dates are in force. If Clock is nil, Now decides.
@@ -135,6 +137,7 @@ func New(d Deps) http.Handler {
 	mux.Handle(op25bv1connect.NewPhaseServiceHandler(phaseService{s}, options...))
 	mux.Handle(op25bv1connect.NewAuditServiceHandler(auditService{s}, options...))
 	mux.Handle(op25bv1connect.NewTelemetryServiceHandler(telemetryService{s}, options...))
+	mux.Handle(op25bv1connect.NewAbuseServiceHandler(abuseService{s}, options...))
 	mux.Handle(op25bv1connect.NewStoreServiceHandler(newStoreService(s), options...))
 	reflector := grpcreflect.NewStaticReflector(Services()...)
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, options...))
@@ -156,6 +159,6 @@ func Services() []string {
 	return []string{
 		op25bv1connect.IntentServiceName, op25bv1connect.FleetServiceName, op25bv1connect.PhaseServiceName,
 		op25bv1connect.CheckServiceName, op25bv1connect.AuditServiceName, op25bv1connect.StoreServiceName,
-		op25bv1connect.TelemetryServiceName,
+		op25bv1connect.TelemetryServiceName, op25bv1connect.AbuseServiceName,
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 
+	"op25b/internal/abuse"
 	"op25b/internal/check"
 	"op25b/internal/check/mailbox"
 	"op25b/internal/clock"
@@ -80,6 +81,7 @@ var meanings = []struct {
 	{check.ErrUnknownLine, connect.CodeNotFound},
 	{check.ErrResolve, connect.CodeNotFound},
 	{check.ErrNoPhase, connect.CodeFailedPrecondition},
+	{abuse.ErrUnknownID, connect.CodeNotFound},
 	{mailbox.ErrAddress, connect.CodeInvalidArgument},
 	{context.Canceled, connect.CodeCanceled},
 	{store.ErrNoQuorum, connect.CodeUnavailable}, // must precede context.DeadlineExceeded, which ErrNoQuorum may wrap

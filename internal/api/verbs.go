@@ -72,6 +72,11 @@ var verbs = map[string]Verb{
 	op25bv1connect.TelemetryServiceListCountersProcedure:  {Least: auth.Viewer, Within: readWithin},
 	op25bv1connect.TelemetryServiceWatchCountersProcedure: {Least: auth.Viewer},
 
+	op25bv1connect.AbuseServiceForecastProcedure:      {Least: auth.Viewer, Within: fleetWithin},
+	op25bv1connect.AbuseServiceListOffendersProcedure: {Least: auth.Viewer, Within: readWithin},
+	op25bv1connect.AbuseServiceResolveLinesProcedure:  {Least: auth.Operator, Name: "resolve", Private: true, Within: readWithin},
+	op25bv1connect.AbuseServiceForgetLinesProcedure:   {Least: auth.Admin, Name: "forget", Within: readWithin},
+
 	op25bv1connect.StoreServiceBackupProcedure: {Least: auth.Admin, Name: "backup", Within: backupWithin},
 
 	reflectV1:      {Least: auth.Viewer, Within: readWithin},

@@ -45,6 +45,7 @@ type Client struct {
 	Audit     op25bv1connect.AuditServiceClient
 	Store     op25bv1connect.StoreServiceClient
 	Telemetry op25bv1connect.TelemetryServiceClient
+	Abuse     op25bv1connect.AbuseServiceClient
 
 	transport *http.Transport
 }
@@ -80,6 +81,7 @@ func New(c Config) (*Client, error) {
 		Phase:     op25bv1connect.NewPhaseServiceClient(h, base.String(), opt),
 		Fleet:     op25bv1connect.NewFleetServiceClient(h, base.String(), opt),
 		Check:     op25bv1connect.NewCheckServiceClient(h, base.String(), opt),
+		Abuse:     op25bv1connect.NewAbuseServiceClient(h, base.String(), opt),
 		Audit:     op25bv1connect.NewAuditServiceClient(h, base.String(), opt),
 		Store:     op25bv1connect.NewStoreServiceClient(h, base.String(), opt),
 		Telemetry: op25bv1connect.NewTelemetryServiceClient(h, base.String(), opt),

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"op25b/internal/abuse"
 	"op25b/internal/api"
 	"op25b/internal/check/desk"
 	"op25b/internal/check/mailbox"
@@ -60,6 +61,8 @@ type Config struct {
 	WebHosts []string
 	// Telemetry configures the collection of counters over gNMI.
 	Telemetry telemetry.Config
+	// Port25 configures the watch on lines that use port 25. The controller sets the fields Dir, Book, Counters, Now, Metrics and Logger.
+	Port25 abuse.Config
 	// Providers is the directory of mail providers. If it is nil, all providers are unknown.
 	Providers *mailbox.Directory
 	// Recorder returns the recorder for the session with a switch, or nil if the session is not recorded. The function itself may be
@@ -195,12 +198,16 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	}
 	c.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), c.store.Collector(),
 		c.cfg.Certificates)
+	port25, err := abuse.New(c.watch(counters))
+	if err != nil {
+		return err
+	}
 	handler := api.New(api.Deps{
 		MaxFiles: c.cfg.MaxDocuments,
 		Name:     c.cfg.Name, Clock: c.clock, Store: c.store, Book: c.book, Switches: api.FleetSwitches(c.store, c.cfg.Name), Plan: planner,
 		Auth: c.cfg.Auth, Logger: c.log, Metrics: c.metrics, MoreMetrics: []exposition.Writer{counters.WriteMetrics}, Stopping: ctx,
-		Counters: counters,
-		Check:    desk.New(desk.Options{Directory: c.cfg.Providers, Resolver: net.DefaultResolver, Now: c.clock.Dates}),
+		Counters: counters, Lines: port25,
+		Check: desk.New(desk.Options{Directory: c.cfg.Providers, Resolver: net.DefaultResolver, Now: c.clock.Dates}),
 	})
 	advertise := c.cfg.Advertise
 	if advertise == "" {
@@ -212,9 +219,13 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	}
 	switches := fleet.Config{
 		Name: c.cfg.Name, Addr: addrs, Clock: c.clock, Store: c.store, Book: c.book, Logger: c.log, AuditEvery: c.cfg.AuditEvery,
-		Metrics: fleet.NewMetrics(c.metrics), Recorder: c.cfg.Recorder, Certificates: c.cfg.Certificates,
+		Metrics: fleet.NewMetrics(c.metrics), Recorder: c.cfg.Recorder, Certificates: c.cfg.Certificates, OnFlows: port25.OnFlows,
 	}
-	switches.OnStatus = func(st fleet.Status) { counters.Follow(st.Switch, st.Ownership == fleet.Owned, st.Running, st.InForce) }
+	switches.OnStatus = func(st fleet.Status) {
+		owned := st.Ownership == fleet.Owned
+		counters.Follow(st.Switch, owned, st.Running, st.InForce)
+		port25.Follow(st.Switch, owned)
+	}
 	if c.gnmi != nil {
 		north, err := c.gnmi.service(c, handler, counters)
 		if err != nil {
@@ -245,6 +256,7 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	work.Go(func() error { return api.Serve(ctx, c.listener, handler, c.log) })
 	work.Go(func() error { return fleet.Run(ctx, switches) })
 	work.Go(func() error { counters.Run(ctx); return nil })
+	work.Go(func() error { port25.Run(ctx); return nil })
 	if later {
 		work.Go(func() error { return c.applyIfEmpty(ctx) })
 	}
