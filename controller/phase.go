@@ -162,6 +162,15 @@ func (o *scopeOptions) confirm(ctx context.Context, c *console, phase, question 
 	if err := c.view.Preview(shown); err != nil {
 		return nil, err
 	}
+	if phase != "" {
+		// The activation does not depend on the forecast, so an older controller or a failure is ignored.
+		f, err := client.Ask(ctx, c.timeout, c.Abuse.Forecast, &op25bv1.ForecastRequest{Phase: phase, Groups: o.groups, Switches: o.switches})
+		if err == nil {
+			if err := c.view.Outlook(f); err != nil {
+				return nil, err
+			}
+		}
+	}
 	return shown, c.confirm(ctx, question)
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"op25b/internal/abuse"
 	"op25b/internal/api"
 	"op25b/internal/auth"
 	"op25b/internal/client"
@@ -45,6 +46,8 @@ type serveOptions struct {
 	sample    time.Duration
 	web       string
 	webHosts  []string
+	port25    abuse.Config
+	webhook   abuse.WebhookConfig
 	record    string
 	providers string
 	files     []string
@@ -99,6 +102,10 @@ On SIGTERM or an interrupt, serve gives up its switches, which keep their state,
 	f.DurationVar(&o.audit, "audit-every", fleet.DefaultAuditEvery, "interval at which each switch is read and compared")
 	f.DurationVar(&o.skew, "max-clock-skew", clock.DefaultBound, "limit on the difference between clocks, from 1s to 1h; beyond it no date is put in force")
 	f.DurationVar(&o.sample, "sample-every", telemetry.DefaultInterval, "interval at which the counters of each switch are read over gNMI, 1s to 5m")
+	f.IntVar(&o.port25.Days, "offenders-days", abuse.DefaultDays, "days for which the activity of a watched line is kept, 7 to 60")
+	f.IntVar(&o.port25.KeyDays, "offenders-key-days", abuse.DefaultKeyDays, "days after which the key of the pseudonyms is replaced, 1 to 366")
+	f.StringVar(&o.webhook.URL, "offenders-webhook", "", "https URL that receives a signed message when lines become bot-like; requires --offenders-webhook-key")
+	f.StringVar(&o.webhook.KeyFile, "offenders-webhook-key", "", "file with the key of the messages' signatures (HMAC-SHA256)")
 	f.StringVar(&o.record, "record", "", "directory for recordings of the P4Runtime session of each switch, for op25b replay")
 	f.StringVar(&o.providers, "providers", "", "YAML file with mail providers, for op25b check --mail; by default the built-in directory")
 	addFiles(cmd, &o.files)
@@ -191,6 +198,9 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	if err != nil {
 		return err
 	}
+	if err := o.offenders(log); err != nil {
+		return err
+	}
 	o.listening.OnError = warnTLS(log)
 	warnKey(log, o.listening.Key)
 	records, err := p4rt.OpenRecordings(o.record, log)
@@ -203,7 +213,7 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	c, err := controller.Open(ctx, controller.Config{
 		Name: o.name, Store: config, Clock: clock.System(), Skew: o.skew, Listening: o.listening, Advertise: o.advertise, Auth: access,
 		MaxDocuments: int64(o.documents), AuditEvery: o.audit, Providers: directory, Recorder: records.Of, First: first, Logger: log,
-		Telemetry: telemetry.Config{Interval: o.sample}, GNMI: o.gnmi, Certificates: certificates, Web: page, WebHosts: o.webHosts,
+		Telemetry: telemetry.Config{Interval: o.sample}, GNMI: o.gnmi, Port25: o.port25, Certificates: certificates, Web: page, WebHosts: o.webHosts,
 	})
 	switch {
 	case errors.Is(err, clock.ErrBound):
@@ -213,6 +223,29 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
 	return c.Run(ctx)
+}
+
+// offenders checks the settings of the watch on port 25, and opens the webhook.
+func (o *serveOptions) offenders(log *zap.Logger) error {
+	switch {
+	case o.port25.Days < abuse.ClassDays || o.port25.Days > abuse.MaxDays:
+		return fmt.Errorf("--offenders-days %d: must be from %d to %d", o.port25.Days, abuse.ClassDays, abuse.MaxDays)
+	case o.port25.KeyDays < 1 || o.port25.KeyDays > abuse.MaxKeyDays:
+		return fmt.Errorf("--offenders-key-days %d: must be from 1 to %d", o.port25.KeyDays, abuse.MaxKeyDays)
+	case (o.webhook.URL == "") != (o.webhook.KeyFile == ""):
+		return errors.New("--offenders-webhook and --offenders-webhook-key: give both or neither")
+	case o.webhook.URL == "":
+		return nil
+	}
+	if text := secretfile.Readable("webhook key", o.webhook.KeyFile); text != "" {
+		log.Warn(text)
+	}
+	o.webhook.Controller = o.name
+	var err error
+	if o.port25.Webhook, err = abuse.NewWebhook(o.webhook); err != nil {
+		return fmt.Errorf("--offenders-webhook: %w", err)
+	}
+	return nil
 }
 
 // first returns the validated documents for --apply-if-empty, or nil if that flag is not set.

@@ -57,3 +57,17 @@ func (d *documents) Records(r *op25bv1.ListRecordsResponse) error      { return 
 func (d *documents) Backup(s *op25bv1.BackupSummary, _ string) error   { return d.write(s) }
 func (d *documents) Verified(r *op25bv1.VerifyResponse, _ int) error   { return d.write(r) }
 func (d *documents) Archived(r *op25bv1.PruneResponse, _ string) error { return d.write(r) }
+func (d *documents) Offenders(r *op25bv1.ListOffendersResponse) error  { return d.write(r) }
+func (d *documents) Resolved(r *op25bv1.ResolveLinesResponse) error    { return d.write(r) }
+func (d *documents) Forgotten(r *op25bv1.ForgetLinesResponse) error    { return d.write(r) }
+
+// Forecast writes the forecast, and then the names if the caller asked for them.
+func (d *documents) Forecast(r *op25bv1.ForecastResponse, named *op25bv1.ResolveLinesResponse) error {
+	if err := d.write(r); err != nil || named == nil {
+		return err
+	}
+	return d.write(named)
+}
+
+// Outlook writes the forecast.
+func (d *documents) Outlook(r *op25bv1.ForecastResponse) error { return d.write(r) }

@@ -44,6 +44,13 @@ type View interface {
 	Verified(r *op25bv1.VerifyResponse, archives int) error
 	// Archived shows which audit records were moved to a file.
 	Archived(r *op25bv1.PruneResponse, file string) error
+	// Forecast shows the lines that a phase would newly stop. named has the names of those that used port 25; it may be nil.
+	Forecast(r *op25bv1.ForecastResponse, named *op25bv1.ResolveLinesResponse) error
+	// Outlook shows a forecast in one sentence, as part of a preview.
+	Outlook(r *op25bv1.ForecastResponse) error
+	Offenders(r *op25bv1.ListOffendersResponse) error
+	Resolved(r *op25bv1.ResolveLinesResponse) error
+	Forgotten(r *op25bv1.ForgetLinesResponse) error
 	// Backup shows the contents of a backup. done describes what was done with the backup, such as "saved in FILE".
 	Backup(s *op25bv1.BackupSummary, done string) error
 }

@@ -312,6 +312,12 @@ func answers() []shown {
 		{"verified-archives", behind, func(v View) error { return v.Verified(behind, 2) }},
 		{"archived", archived, func(v View) error { return v.Archived(archived, "audit-2006.jsonl, SHA-256 "+strings.Repeat("5e", 32)) }},
 		{"backup", backup, func(v View) error { return v.Backup(backup, "saved in op25b.backup") }},
+		{"forecast", forecast, func(v View) error { return v.Forecast(forecast, nil) }},
+		{"outlook", forecast, func(v View) error { return v.Outlook(forecast) }},
+		{"offenders", offenders, func(v View) error { return v.Offenders(offenders) }},
+		{"offenders-none", unwatched, func(v View) error { return v.Offenders(unwatched) }},
+		{"resolved", resolvedLines, func(v View) error { return v.Resolved(resolvedLines) }},
+		{"forgotten", forgotten, func(v View) error { return v.Forgotten(forgotten) }},
 		{"check", check, func(v View) error { return v.Check(check) }},
 		{"mail", mail, func(v View) error { return v.Mail(mail) }},
 	}
