@@ -46,12 +46,13 @@ func bundle(t *testing.T) (*policy.Bundle, *policy.Switch) {
 // allLines are the kinds of access that the scenario covers.
 var allLines = []demo.Lines{demo.Plain, demo.QinQ, demo.PPPoE, demo.DSLite}
 
-// play plays the rollout of 2006 on a rig, and checks the report with checkProgramme.
+// play plays the rollout of 2006 on a rig. It checks the report with checkProgramme, and the forecasts of the later phases.
 func play(t *testing.T, sw *policy.Switch, lines demo.Lines, rig demo.Rig) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	report, err := demo.Play(ctx, demo.Options{Files: examples.SpinNet2006(), Switch: sw.Name, Lines: lines, Rig: rig})
+	asked := &forecasts{made: map[[2]string][]string{}}
+	report, err := demo.Play(ctx, demo.Options{Files: examples.SpinNet2006(), Switch: sw.Name, Lines: lines, Rig: rig, After: asked.after})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,6 +61,7 @@ func play(t *testing.T, sw *policy.Switch, lines demo.Lines, rig demo.Rig) {
 		t.Fatal("not what the policy says")
 	}
 	checkProgramme(t, report)
+	asked.check(t, report)
 }
 
 // checkProgramme compares a report with the rollout of 2006 as coded here. It uses neither the policy nor the demo's expectation.

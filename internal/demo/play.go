@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"op25b/internal/client"
 	"op25b/internal/compile"
 	"op25b/internal/netsim"
 	"op25b/internal/pipeline"
@@ -41,6 +42,8 @@ type Options struct {
 	Progress func(text string)
 	// Show, if not nil, is called with the report while the controller and the hosts are still running. Play returns its error.
 	Show func(ctx context.Context, r *Report) error
+	// After, if not nil, is called after each phase with its report and a client of the controller. Play returns its error.
+	After func(ctx context.Context, phase *Phase, c *client.Client) error
 }
 
 // Play runs every phase of the policy and returns a report of the outcomes. An error means that the demo was aborted. Report.OK reports
@@ -77,6 +80,11 @@ func Play(ctx context.Context, o Options) (*Report, error) {
 			return report, fmt.Errorf("phase %q: %w", p.policy.Phases[i].Name, err)
 		}
 		report.Phases = append(report.Phases, *phase)
+		if o.After != nil {
+			if err := o.After(ctx, phase, p.noc.client); err != nil {
+				return report, fmt.Errorf("after phase %q: %w", phase.Phase, err)
+			}
+		}
 	}
 	if o.Show != nil {
 		return report, o.Show(ctx, report)
