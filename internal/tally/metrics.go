@@ -149,10 +149,10 @@ func (t *Tally) eachTotal(name string, visit func(Key, telemetry.Count)) (leftOu
 	if d == nil {
 		return 0
 	}
-	all := t.sortedLocked(d)
+	all := t.totalsLocked(d)
 	shown := all[:min(len(all), maxSeries)]
-	for _, k := range shown {
-		visit(k, d.totals[k])
+	for i := range shown {
+		visit(shown[i].Key, shown[i].Count)
 	}
 	return len(all) - len(shown)
 }

@@ -51,7 +51,10 @@ func (n *names) number(rule string) uint32 {
 
 // compare orders totals by the numbers of their rules, and then by leg and phase.
 func (n *names) compare(a, b Key) int {
-	return cmp.Or(cmp.Compare(n.number(a.Rule), n.number(b.Rule)), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Leg, b.Leg), cmp.Compare(a.Phase, b.Phase))
+	if a.Rule != b.Rule {
+		return cmp.Or(cmp.Compare(n.number(a.Rule), n.number(b.Rule)), cmp.Compare(a.Rule, b.Rule))
+	}
+	return cmp.Or(cmp.Compare(a.Leg, b.Leg), cmp.Compare(a.Phase, b.Phase))
 }
 
 // scheduled returns the status of a switch of the inventory that the collector takes over in a moment.

@@ -23,7 +23,8 @@ const numCounters = len(telemetry.Interface{}.Counters)
 type point struct {
 	at, boot   time.Time
 	taken      time.Time         // when the point was remembered, by the host's clock
-	totals     []telemetry.Count // by sampling.index
+	keys       []Key             // of totals; shared between points
+	totals     []telemetry.Count // in the order of keys
 	interfaces []reported
 	counters   [][numCounters]uint64
 }
@@ -71,7 +72,10 @@ func (d *sampling) every(window time.Duration) time.Duration {
 
 // point returns the values of a sample. Their time is the arrival of the newest counters of an interface.
 func (d *sampling) point(s *Sample) point {
-	p := point{boot: s.Boot, counters: make([][numCounters]uint64, len(s.Interfaces))}
+	p := point{
+		boot: s.Boot, totals: make([]telemetry.Count, 0, len(s.Totals)),
+		interfaces: make([]reported, 0, len(s.Interfaces)), counters: make([][numCounters]uint64, len(s.Interfaces)),
+	}
 	for i := range s.Interfaces {
 		in := &s.Interfaces[i]
 		p.interfaces = append(p.interfaces, reported{in.Name, in.Reported})
@@ -83,17 +87,17 @@ func (d *sampling) point(s *Sample) point {
 	if p.at.IsZero() {
 		p.at = s.Status.Updated
 	}
-	if d.index == nil {
-		d.index = make(map[Key]int)
-	}
 	for _, n := range s.Totals {
-		if _, known := d.index[n.Key]; !known {
-			d.index[n.Key] = len(d.index)
+		p.totals = append(p.totals, n.Count)
+	}
+	if n := len(d.points); n > 0 {
+		p.keys = d.points[n-1].keys
+	}
+	if !slices.EqualFunc(p.keys, s.Totals, func(k Key, n SampledTotal) bool { return k == n.Key }) {
+		p.keys = make([]Key, len(s.Totals))
+		for i := range s.Totals {
+			p.keys[i] = s.Totals[i].Key
 		}
-	}
-	p.totals = make([]telemetry.Count, len(d.index))
-	for _, n := range s.Totals {
-		p.totals[d.index[n.Key]] = n.Count
 	}
 	return p
 }
@@ -107,11 +111,16 @@ func (d *sampling) rate(s *Sample, base *point, over time.Duration) {
 		}
 		return float64(now-then) / over.Seconds()
 	}
+	next := 0
 	for i := range s.Totals {
 		n := &s.Totals[i]
 		var then telemetry.Count
-		if at := d.index[n.Key]; at < len(base.totals) {
-			then = base.totals[at]
+		at := next // the keys are usually the same
+		if at >= len(base.keys) || base.keys[at] != n.Key {
+			at = slices.Index(base.keys, n.Key)
+		}
+		if at >= 0 {
+			then, next = base.totals[at], at+1
 		}
 		n.PacketRate, n.OctetRate = perSecond(n.Packets, then.Packets), perSecond(n.Octets, then.Octets)
 	}

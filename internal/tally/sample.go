@@ -51,7 +51,6 @@ type sampling struct {
 	sample *Sample   // the newest sample; nil if nobody has asked for it
 	idle   bool      // nobody asks for samples, so that fewer points are kept
 	points []point   // earlier values, oldest first
-	index  map[Key]int
 }
 
 // News returns the channels that the next sample closes.
@@ -221,8 +220,8 @@ func (t *Tally) makeLocked(name string, d *device, now time.Time) *Sample {
 	})
 	slices.SortFunc(s.Interfaces, func(a, b SampledInterface) int { return strings.Compare(a.Name, b.Name) })
 	s.Totals = make([]SampledTotal, 0, len(d.totals))
-	for _, k := range t.sortedLocked(d) {
-		s.Totals = append(s.Totals, SampledTotal{Total: Total{k, d.totals[k]}})
+	for _, n := range t.totalsLocked(d) {
+		s.Totals = append(s.Totals, SampledTotal{Total: n})
 	}
 	if s.Status.State == telemetry.Synced {
 		d.measure(s, t.window(), t.interval/2)

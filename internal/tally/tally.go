@@ -70,15 +70,13 @@ type Total struct {
 
 // A device is the state of one switch.
 type device struct {
-	phases map[uint8]string // the phases in force by the epoch of their rules
-	phase  string           // the phases in force now
-	totals map[Key]telemetry.Count
-	// sorted has the keys of the totals in the order of sortedBy; nil after a new total.
-	sorted   []Key
-	sortedBy *names
-	legs     map[telemetry.LegKey]telemetry.Count // the collector's counts that totals contain
-	entries  map[uint32]telemetry.Count           // likewise, by rule id, of rules that are on no leg
-	acting   acting
+	phases    map[uint8]string // the phases in force by the epoch of their rules
+	phase     string           // the phases in force now
+	totals    []Total          // in the order of orderedBy; a map would take three times as much memory
+	orderedBy *names
+	legs      map[telemetry.LegKey]telemetry.Count // the collector's counts that totals contain
+	entries   map[uint32]telemetry.Count           // likewise, by rule id, of rules that are on no leg
+	acting    acting
 	sampling
 }
 
@@ -134,8 +132,7 @@ func (t *Tally) Follow(name string, owned bool, epoch uint8, phases string) {
 		return
 	case d == nil:
 		d = &device{
-			phases: make(map[uint8]string), totals: make(map[Key]telemetry.Count), legs: make(map[telemetry.LegKey]telemetry.Count),
-			entries: make(map[uint32]telemetry.Count),
+			phases: make(map[uint8]string), legs: make(map[telemetry.LegKey]telemetry.Count), entries: make(map[uint32]telemetry.Count),
 		}
 		t.switches[name] = d
 		t.retargetLocked()
@@ -173,7 +170,7 @@ func (t *Tally) foldLocked(name string, d *device, also func(telemetry.View)) bo
 		for k, n := range v.Legs() {
 			t.onLegs[k.Rule] = true
 			if added := since(d.legs, k, n); added != (telemetry.Count{}) {
-				d.add(Key{t.names.rule(k.Rule), k.Leg, d.phases[k.Epoch]}, added)
+				t.addLocked(d, Key{t.names.rule(k.Rule), k.Leg, d.phases[k.Epoch]}, added)
 			}
 		}
 		if !v.Whole() { // a rule whose counts of legs are on their way must not be taken for one without legs
@@ -191,7 +188,7 @@ func (t *Tally) foldLocked(name string, d *device, also func(telemetry.View)) bo
 				continue
 			}
 			if added := since(d.entries, rule, n); added != (telemetry.Count{}) {
-				d.add(Key{Rule: t.names.rule(rule), Phase: d.phase}, added)
+				t.addLocked(d, Key{Rule: t.names.rule(rule), Phase: d.phase}, added)
 			}
 		}
 		if also != nil {
@@ -211,21 +208,22 @@ func since[K comparable](last map[K]telemetry.Count, k K, n telemetry.Count) tel
 	return telemetry.Count{Packets: n.Packets - was.Packets, Octets: n.Octets - was.Octets}
 }
 
-func (d *device) add(k Key, n telemetry.Count) {
-	if _, known := d.totals[k]; !known {
-		d.sorted = nil
+// addLocked adds a count to a total.
+func (t *Tally) addLocked(d *device, k Key, n telemetry.Count) {
+	at, known := slices.BinarySearchFunc(t.totalsLocked(d), k, func(a Total, k Key) int { return t.names.compare(a.Key, k) })
+	if !known {
+		d.totals = slices.Insert(d.totals, at, Total{Key: k})
 	}
-	d.totals[k] = d.totals[k].Plus(n)
+	d.totals[at].Count = d.totals[at].Plus(n)
 }
 
-// sortedLocked returns the keys of the totals of a switch in the order of the rules' numbers.
-func (t *Tally) sortedLocked(d *device) []Key {
-	if d.sorted == nil || d.sortedBy != t.names {
-		d.sorted = slices.AppendSeq(make([]Key, 0, len(d.totals)), maps.Keys(d.totals))
-		d.sortedBy = t.names
-		slices.SortFunc(d.sorted, t.names.compare)
+// totalsLocked returns the totals of a switch in the order of the rules' numbers. The caller must not keep them.
+func (t *Tally) totalsLocked(d *device) []Total {
+	if d.orderedBy != t.names {
+		d.orderedBy = t.names
+		slices.SortFunc(d.totals, func(a, b Total) int { return t.names.compare(a.Key, b.Key) })
 	}
-	return d.sorted
+	return d.totals
 }
 
 // A Switch has the counters of one switch, and the state of their collection.
@@ -254,9 +252,7 @@ func (t *Tally) Read(only ...string) []Switch {
 		}
 		s := Switch{Actions: t.actionsLocked(name, d)}
 		s.Reading, s.Status = t.readLocked(name, d)
-		for _, k := range t.sortedLocked(d) {
-			s.Totals = append(s.Totals, Total{k, d.totals[k]})
-		}
+		s.Totals = slices.Clone(t.totalsLocked(d))
 		all = append(all, s)
 	}
 	return all

@@ -1,9 +1,6 @@
 package tally
 
-import (
-	"maps"
-	"sync"
-)
+import "sync"
 
 // told collects the notifications of the collector until the sampler takes them.
 type told struct {
@@ -31,7 +28,7 @@ func (t *told) tell(name string, changed bool) {
 func (t *told) take() map[string]bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	all := maps.Clone(t.names)
-	clear(t.names)
+	all := t.names
+	t.names = nil
 	return all
 }
