@@ -84,8 +84,13 @@ func (s *Site) identify(r *http.Request, x *session) (auth.Caller, error) {
 }
 
 func (s *Site) base(r *http.Request) base {
+	at := r.URL.RequestURI()
+	switch r.URL.Path { // a page that answers a form cannot be loaded again by a link
+	case "/preview", "/change":
+		at = "/programme"
+	}
 	return base{
-		Lang: languageOf(r), Path: r.URL.RequestURI(), Version: assetVersion, Name: s.cfg.Name, Now: s.cfg.Now(), Zone: time.UTC,
+		Lang: languageOf(r), Path: at, Version: assetVersion, Name: s.cfg.Name, Now: s.cfg.Now(), Zone: time.UTC,
 		Wall: r.URL.Query().Has("wall"),
 	}
 }

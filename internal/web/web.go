@@ -89,6 +89,8 @@ func New(cfg Config) (*Site, error) {
 		"GET /{$}":             s.overview,
 		"GET /switch/{switch}": s.switchPage,
 		"GET /programme":       s.programme,
+		"POST /preview":        s.preview,
+		"POST /change":         s.change,
 		"GET /changes":         s.changes,
 		"GET /check":           s.checkPage,
 		"POST /check":          s.checkPage,

@@ -214,6 +214,55 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestActivation activates a phase from the page: first the preview, then the change with a reason, and then the way back.
+func TestActivation(t *testing.T) {
+	b := newBrowser(t, site(t, nil))
+	_, page := b.get("/programme")
+	form := url.Values{"csrf": {csrf(page)}, "phase": {"mobile-carriers"}, "groups": {"adsl, isdn"}}
+	res, page := b.post("/preview", form)
+	if res.StatusCode != http.StatusOK || !strings.Contains(page, "This changes 1 of 1 switch") {
+		t.Fatalf("preview: %d\n%s", res.StatusCode, page)
+	}
+	hidden := func(page, name string) string {
+		_, rest, _ := strings.Cut(page, `name="`+name+`" value="`)
+		value, _, _ := strings.Cut(rest, `"`)
+		return value
+	}
+	for _, name := range []string{"base", "shown", "request"} {
+		form.Set(name, hidden(page, name))
+	}
+	if res, page := b.post("/change", form); res.StatusCode != http.StatusBadRequest || !strings.Contains(page, "Give a reason.") {
+		t.Errorf("without a reason: %d\n%s", res.StatusCode, page)
+	}
+	form.Set("reason", "carriers asked for it")
+	if res, page := b.post("/change", form); res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/" {
+		t.Fatalf("activation: %d\n%s", res.StatusCode, page)
+	}
+	_, page = b.get("/changes")
+	if !strings.Contains(page, "carriers asked for it") || !strings.Contains(page, "activate") {
+		t.Errorf("the change is not in the audit chain:\n%s", page)
+	}
+	// The same form again is refused or does nothing: the revision has moved on.
+	form.Set("request", strings.Repeat("another", 4))
+	if res, page := b.post("/change", form); res.StatusCode != http.StatusInternalServerError && res.StatusCode != http.StatusConflict || !strings.Contains(page, "current revision is 2") {
+		t.Errorf("on an old revision: %d\n%s", res.StatusCode, page)
+	}
+	_, page = b.post("/preview", url.Values{"csrf": {csrf(page)}})
+	if !strings.Contains(page, "This undoes the activation of phase mobile-carriers by local") {
+		t.Errorf("preview of the rollback:\n%s", page)
+	}
+	back := url.Values{"csrf": {csrf(page)}, "reason": {"too early"}, "base": {hidden(page, "base")}, "shown": {hidden(page, "shown")}, "request": {hidden(page, "request")}}
+	if res, page := b.post("/change", back); res.StatusCode != http.StatusSeeOther {
+		t.Errorf("rollback: %d\n%s", res.StatusCode, page)
+	}
+	back.Set("csrf", "wrong")
+	for _, path := range []string{"/preview", "/change"} {
+		if res, _ := b.post(path, back); res.StatusCode != http.StatusForbidden {
+			t.Errorf("%s without the csrf value: %d", path, res.StatusCode)
+		}
+	}
+}
+
 // TestStrangers verifies that requests for other hosts, from pages of other sites and without credentials are refused.
 func TestStrangers(t *testing.T) {
 	b := newBrowser(t, site(t, func(c *controller.Config) { c.WebHosts = []string{"noc.isp.example"} }))

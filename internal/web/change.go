@@ -1,0 +1,120 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"op25b/internal/auth"
+	"op25b/internal/view"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// changeData has the preview of an activation or a rollback, with the question of op25b phase.
+type changeData struct {
+	base
+	Phase            string // empty for a rollback
+	Groups, Switches string
+	Base             uint64
+	Shown            string // the time of the preview, in nanoseconds since 1970
+	Request          string
+	Text             string
+	Reason           string
+	Problem          string
+}
+
+// fields returns the items of a list that a person has typed.
+func fields(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' || r == '、' || r == '　' })
+}
+
+// preview shows the effect that an activation or a rollback would have.
+func (s *Site) preview(v *visit) error {
+	if !v.session.allows(v.r) {
+		return connect.NewError(connect.CodePermissionDenied, errOldForm)
+	}
+	d := changeData{Phase: v.r.PostFormValue("phase"), Groups: v.r.PostFormValue("groups"), Switches: v.r.PostFormValue("switches")}
+	return s.showPreview(v, d, http.StatusOK)
+}
+
+func (s *Site) showPreview(v *visit, d changeData, code int) error {
+	ctx, cancel := context.WithTimeout(v.r.Context(), pageWithin)
+	defer cancel()
+	r, err := v.phase.Preview(ctx, connect.NewRequest(&op25bv1.PreviewRequest{Phase: d.Phase, Groups: fields(d.Groups), Switches: fields(d.Switches)}))
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := view.Table(&b, view.Options{Now: v.site.cfg.Now, Location: v.Zone, Language: v.Lang}).Preview(r.Msg); err != nil {
+		return err
+	}
+	v.Section, v.Title = "programme", v.T("roll back")
+	if d.Phase != "" {
+		v.Title = v.T("activate") + " " + d.Phase
+	}
+	d.base, d.Base, d.Text, d.Request = v.base, r.Msg.Revision, b.String(), rand.Text()
+	d.Shown = strconv.FormatInt(r.Msg.Time.AsTime().UnixNano(), 10)
+	v.render(code, "change.html", d)
+	return nil
+}
+
+// change makes the activation or rollback that a preview has shown, and then shows the overview, which follows the switches. The API refuses
+// it if something has changed since the preview.
+func (s *Site) change(v *visit) error {
+	if !v.session.allows(v.r) {
+		return connect.NewError(connect.CodePermissionDenied, errOldForm)
+	}
+	d := changeData{
+		Phase: v.r.PostFormValue("phase"), Groups: v.r.PostFormValue("groups"), Switches: v.r.PostFormValue("switches"),
+		Reason: strings.TrimSpace(v.r.PostFormValue("reason")), Request: v.r.PostFormValue("request"),
+	}
+	revision, err := strconv.ParseUint(v.r.PostFormValue("base"), 10, 64)
+	shown, err2 := strconv.ParseInt(v.r.PostFormValue("shown"), 10, 64)
+	if err != nil || err2 != nil {
+		return connect.NewError(connect.CodeInvalidArgument, errOldForm)
+	}
+	if d.Reason == "" {
+		d.Problem = v.T("reason needed")
+		return s.showPreview(v, d, http.StatusBadRequest)
+	}
+	ctx, cancel := context.WithTimeout(v.r.Context(), pageWithin)
+	defer cancel()
+	var stream *connect.ServerStreamForClient[op25bv1.Progress]
+	if d.Phase == "" {
+		stream, err = v.phase.Rollback(ctx, connect.NewRequest(&op25bv1.RollbackRequest{
+			Groups: fields(d.Groups), Switches: fields(d.Switches), Base: revision, Reason: d.Reason, NoWait: true, RequestId: d.Request,
+			Shown: timestamppb.New(time.Unix(0, shown)),
+		}))
+	} else {
+		stream, err = v.phase.Activate(ctx, connect.NewRequest(&op25bv1.ActivateRequest{
+			Phase: d.Phase, Groups: fields(d.Groups), Switches: fields(d.Switches), Base: revision, Reason: d.Reason, NoWait: true, RequestId: d.Request,
+		}))
+	}
+	stored := false
+	if err == nil {
+		for stream.Receive() {
+			stored = stored || stream.Msg().GetStored() != nil
+		}
+		err = stream.Err()
+		_ = stream.Close()
+	}
+	switch code := connect.CodeOf(err); {
+	case stored, err == nil:
+		http.Redirect(v.w, v.r, "/", http.StatusSeeOther)
+		return nil
+	case code == connect.CodeUnavailable, code == connect.CodeDeadlineExceeded, code == connect.CodeCanceled, code == connect.CodeUnknown:
+		return connect.NewError(connect.CodeUnavailable, fmt.Errorf("%s (%w)", v.T("outcome unknown"), err))
+	}
+	return err
+}
+
+// MayOperate reports whether the person may activate phases.
+func (b base) MayOperate() bool { return auth.Role(b.Role).May(auth.Operator) }
