@@ -82,3 +82,52 @@ func Why(lang string, s *op25bv1.SwitchStatus) string {
 	}
 	return strings.TrimSuffix(text+": "+s.Detail, ": ")
 }
+
+// collectionNamesJa and collectionReasonsJa are collectionNames and collectionReasons in Japanese, for pages.
+var collectionNamesJa = map[op25bv1.CollectionState]string{
+	op25bv1.CollectionState_COLLECTION_STATE_UNSPECIFIED:  "不明",
+	op25bv1.CollectionState_COLLECTION_STATE_DISCONNECTED: "切断",
+	op25bv1.CollectionState_COLLECTION_STATE_CONNECTING:   "接続中",
+	op25bv1.CollectionState_COLLECTION_STATE_CONNECTED:    "受信開始",
+	op25bv1.CollectionState_COLLECTION_STATE_SYNCED:       "最新",
+	op25bv1.CollectionState_COLLECTION_STATE_STALE:        "古い値",
+	op25bv1.CollectionState_COLLECTION_STATE_ELSEWHERE:    "不明",
+	op25bv1.CollectionState_COLLECTION_STATE_NOT_OWNED:    "不明",
+}
+
+var collectionReasonsJa = map[op25bv1.CollectionReason]string{
+	op25bv1.CollectionReason_COLLECTION_REASON_UNSPECIFIED:     "最初の値を受信しています",
+	op25bv1.CollectionReason_COLLECTION_REASON_SCHEDULED:       "最初の接続を予定しています",
+	op25bv1.CollectionReason_COLLECTION_REASON_DIALING:         "gNMIサーバーに接続しています",
+	op25bv1.CollectionReason_COLLECTION_REASON_UNREACHABLE:     "gNMIサーバーに到達できません",
+	op25bv1.CollectionReason_COLLECTION_REASON_REFUSED:         "gNMIサーバーが要求を拒否しました",
+	op25bv1.CollectionReason_COLLECTION_REASON_UNSUPPORTED:     "gNMIサーバーに共通のエンコーディングがありません",
+	op25bv1.CollectionReason_COLLECTION_REASON_ENDED:           "スイッチが購読を終了しました",
+	op25bv1.CollectionReason_COLLECTION_REASON_SILENT:          "予定の値が届いていません",
+	op25bv1.CollectionReason_COLLECTION_REASON_INVALID:         "不正または大きすぎるメッセージが届きました",
+	op25bv1.CollectionReason_COLLECTION_REASON_TLS:             "接続のTLSファイルを使えません",
+	op25bv1.CollectionReason_COLLECTION_REASON_OTHER_OWNER:     "別のコントローラーが収集しています",
+	op25bv1.CollectionReason_COLLECTION_REASON_NO_OWNER:        "担当のコントローラーがないため、収集されていません",
+	op25bv1.CollectionReason_COLLECTION_REASON_OWNER_NOT_ASKED: "担当のコントローラーに問い合わせできません",
+}
+
+// Collection returns the state of the collection of a switch's counters in a language, "en" or "ja", with its reason unless the values are
+// current.
+func Collection(lang string, c *op25bv1.SwitchCounters) string {
+	state, reason := collectionText(c.State), collectionReason(c.Reason)
+	if lang == "ja" {
+		if text, ok := collectionNamesJa[c.State]; ok {
+			state = text
+		}
+		if text, ok := collectionReasonsJa[c.Reason]; ok {
+			reason = text
+		}
+	}
+	if current(c) {
+		return state
+	}
+	return state + ": " + strings.TrimSuffix(reason+": "+c.Detail, ": ")
+}
+
+// Rate formats a number per second, or returns an empty string if it is not known.
+func Rate(r *float64) string { return rate(r) }

@@ -14,4 +14,14 @@ func TestStatesAndReasonsInJapanese(t *testing.T) {
 			t.Errorf("%v has no Japanese text", r)
 		}
 	}
+	for s := range collectionNames {
+		if collectionNamesJa[s] == "" {
+			t.Errorf("%v has no Japanese name", s)
+		}
+	}
+	for r := range collectionReasons {
+		if collectionReasonsJa[r] == "" {
+			t.Errorf("%v has no Japanese text", r)
+		}
+	}
 }

@@ -99,6 +99,8 @@ type clients struct {
 	intent op25bv1connect.IntentServiceClient
 	check  op25bv1connect.CheckServiceClient
 	audit  op25bv1connect.AuditServiceClient
+	// telemetry answers for the switches that this controller owns.
+	telemetry op25bv1connect.TelemetryServiceClient
 }
 
 // maxAnswer is the largest answer of the API that a page takes, in bytes.
@@ -111,6 +113,6 @@ func newClients(t *inProcess) clients {
 	return clients{
 		op25bv1connect.NewFleetServiceClient(h, base, opt), op25bv1connect.NewPhaseServiceClient(h, base, opt),
 		op25bv1connect.NewIntentServiceClient(h, base, opt), op25bv1connect.NewCheckServiceClient(h, base, opt),
-		op25bv1connect.NewAuditServiceClient(h, base, opt),
+		op25bv1connect.NewAuditServiceClient(h, base, opt), op25bv1connect.NewTelemetryServiceClient(h, base, opt),
 	}
 }

@@ -29,6 +29,19 @@ type switchData struct {
 	Class, Why           string
 	Since, Seen, Audited string
 	Tables               []tableRow
+	Counters             *countersData // nil if they cannot be asked for
+}
+
+// countersData has the counters of a switch.
+type countersData struct {
+	State, Updated string
+	Current        bool
+	Rules          []counterRow
+	Interfaces     []counterRow
+}
+
+type counterRow struct {
+	Name, Leg, Phase, Packets, Octets, Rate string
 }
 
 // switchPage shows one switch.
@@ -52,8 +65,34 @@ func (s *Site) switchPage(v *visit) error {
 	for _, t := range st.Tables {
 		d.Tables = append(d.Tables, tableRow{t.Table, int64(t.Entries), int64(t.Size), percent(int(t.Entries), int(t.Size))})
 	}
+	d.Counters = v.counters(ctx, st.Switch)
 	v.render(http.StatusOK, "switch.html", d)
 	return nil
+}
+
+// counters returns the counters of a switch. Without them the rest of the page is still of use.
+func (v *visit) counters(ctx context.Context, name string) *countersData {
+	r, err := v.telemetry.ListCounters(ctx, connect.NewRequest(&op25bv1.ListCountersRequest{Switches: []string{name}}))
+	if err != nil || len(r.Msg.Switches) == 0 {
+		return nil
+	}
+	c := r.Msg.Switches[0]
+	d := &countersData{State: view.Collection(v.Lang, c), Updated: v.At(c.Updated.AsTime()), Current: c.State == op25bv1.CollectionState_COLLECTION_STATE_SYNCED}
+	for _, n := range c.Rules {
+		d.Rules = append(d.Rules, counterRow{n.Rule, n.Leg, n.Phase, fmt.Sprint(n.Packets), fmt.Sprint(n.Octets), view.Rate(n.PacketsPerSecond)})
+	}
+	known := func(n *uint64) string {
+		if n == nil {
+			return "-"
+		}
+		return fmt.Sprint(*n)
+	}
+	for _, in := range c.Interfaces {
+		d.Interfaces = append(d.Interfaces,
+			counterRow{in.Interface, "→ " + v.T("in"), in.OperStatus, known(in.InPackets), known(in.InOctets), view.Rate(in.InPacketsPerSecond)},
+			counterRow{in.Interface, "← " + v.T("out"), in.OperStatus, known(in.OutPackets), known(in.OutOctets), view.Rate(in.OutPacketsPerSecond)})
+	}
+	return d
 }
 
 // inZone makes the page show times in the zone of the policy.
