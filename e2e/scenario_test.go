@@ -46,13 +46,18 @@ func bundle(t *testing.T) (*policy.Bundle, *policy.Switch) {
 // allLines are the kinds of access that the scenario covers.
 var allLines = []demo.Lines{demo.Plain, demo.QinQ, demo.PPPoE, demo.DSLite}
 
-// play plays the rollout of 2006 on a rig. It checks the report with checkProgramme, and the forecasts of the later phases.
+// play plays the rollout of 2006 on a rig. It checks the report with checkProgramme, the forecasts of the later phases, and the controller's
+// metrics with checkMetrics.
 func play(t *testing.T, sw *policy.Switch, lines demo.Lines, rig demo.Rig) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	asked := &forecasts{made: map[[2]string][]string{}}
-	report, err := demo.Play(ctx, demo.Options{Files: examples.SpinNet2006(), Switch: sw.Name, Lines: lines, Rig: rig, After: asked.after})
+	api := freeAddr(t)
+	report, err := demo.Play(ctx, demo.Options{
+		Files: examples.SpinNet2006(), Switch: sw.Name, Lines: lines, Rig: rig, Listen: api, After: asked.after,
+		Show: func(ctx context.Context, r *demo.Report) error { return checkMetrics(ctx, api, rig.GNMI, r) },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
