@@ -230,15 +230,21 @@ func TestRuleOfAnEarlierPhase(t *testing.T) {
 func TestOnlyWhatTheSwitchReports(t *testing.T) {
 	c, n, north := alone(t)
 	st := counted(time.Unix(2e9, 0), 3)
-	st.Interfaces[0].Counters, st.Interfaces[0].Transitions, st.System = nil, nil, nil
-	st.Interfaces = append(st.Interfaces, openconfig.Interface{Name: "access-2", Port: 2, Oper: openconfig.OperDown})
+	st.Interfaces = append(st.Interfaces,
+		openconfig.Interface{Name: "access-2", Port: 2, Oper: openconfig.OperDown},
+		openconfig.Interface{Name: "access-3", Port: 3, Counters: &openconfig.InterfaceCounters{
+			InOctets: 7, OutErrors: 9, Absent: openconfig.AllCounters &^ (openconfig.InOctets | openconfig.OutErrors),
+		}})
 	c.edge.set(st)
-	n.until(func() bool {
-		_, err := get(within(t), t, north, "edge-1", "/interfaces/interface[name=access-2]/state/oper-status")
-		return err == nil
-	})
-	_, err := get(within(t), t, north, "edge-1", "/interfaces/interface[name=access-2]/state/counters")
-	if status.Code(err) != codes.NotFound {
+	at := func(name, below string) (string, error) {
+		return get(within(t), t, north, "edge-1", "/interfaces/interface[name="+name+"]/state/"+below)
+	}
+	n.until(func() bool { _, err := at("access-3", "counters"); return err == nil })
+	if _, err := at("access-2", "counters"); status.Code(err) != codes.NotFound {
 		t.Errorf("counters that the switch does not have: %v", err)
+	}
+	const want = `{"openconfig-interfaces:in-octets":"7","openconfig-interfaces:out-errors":"9"}`
+	if got, err := at("access-3", "counters"); err != nil || got != want {
+		t.Errorf("%s, %v, want %s", got, err, want)
 	}
 }

@@ -114,11 +114,23 @@ func interfaceOf(in *telemetry.Interface, set string, parts openconfig.Parts) op
 		Name: in.Name, Port: in.Port, IfIndex: in.IfIndex, LastChange: in.LastChange,
 		Oper: openconfig.OperStatus(in.Oper), Admin: openconfig.AdminStatus(in.Admin),
 	}
-	if !slices.Contains(in.Reported[:telemetry.Transitions], false) { // a counter that the switch does not report must not be served as 0
+	absent := openconfig.CounterSet(0) // a counter that the switch does not report must not be served as 0
+	for i, bit := range [telemetry.Transitions]openconfig.CounterSet{
+		telemetry.InPkts: openconfig.InPkts, telemetry.InOctets: openconfig.InOctets,
+		telemetry.InDiscards: openconfig.InDiscards, telemetry.InErrors: openconfig.InErrors,
+		telemetry.OutPkts: openconfig.OutPkts, telemetry.OutOctets: openconfig.OutOctets,
+		telemetry.OutDiscards: openconfig.OutDiscards, telemetry.OutErrors: openconfig.OutErrors,
+	} {
+		if !in.Reported[i] {
+			absent |= bit
+		}
+	}
+	if absent != openconfig.AllCounters {
 		c := &in.Counters
 		out.Counters = &openconfig.InterfaceCounters{
 			InPkts: c[telemetry.InPkts], InOctets: c[telemetry.InOctets], InDiscards: c[telemetry.InDiscards], InErrors: c[telemetry.InErrors],
 			OutPkts: c[telemetry.OutPkts], OutOctets: c[telemetry.OutOctets], OutDiscards: c[telemetry.OutDiscards], OutErrors: c[telemetry.OutErrors],
+			Absent: absent,
 		}
 	}
 	if in.Reported[telemetry.Transitions] {

@@ -76,14 +76,24 @@ func (b *builder) addInterface(in *Interface) {
 
 func (b *builder) addCounters(in *Interface) {
 	if c := in.Counters; c != nil {
-		b.number("in-octets", c.InOctets)
-		b.number("in-pkts", c.InPkts)
-		b.number("in-discards", c.InDiscards)
-		b.number("in-errors", c.InErrors)
-		b.number("out-octets", c.OutOctets)
-		b.number("out-pkts", c.OutPkts)
-		b.number("out-discards", c.OutDiscards)
-		b.number("out-errors", c.OutErrors)
+		for _, n := range [...]struct {
+			in    CounterSet
+			name  string
+			value uint64
+		}{
+			{InOctets, "in-octets", c.InOctets},
+			{InPkts, "in-pkts", c.InPkts},
+			{InDiscards, "in-discards", c.InDiscards},
+			{InErrors, "in-errors", c.InErrors},
+			{OutOctets, "out-octets", c.OutOctets},
+			{OutPkts, "out-pkts", c.OutPkts},
+			{OutDiscards, "out-discards", c.OutDiscards},
+			{OutErrors, "out-errors", c.OutErrors},
+		} {
+			if c.Absent&n.in == 0 {
+				b.number(n.name, n.value)
+			}
+		}
 		if !in.LastClear.IsZero() {
 			b.number("last-clear", uint64(in.LastClear.UnixNano()))
 		}

@@ -120,7 +120,25 @@ const (
 type InterfaceCounters struct {
 	InPkts, InOctets, InDiscards, InErrors     uint64
 	OutPkts, OutOctets, OutDiscards, OutErrors uint64
+	// Absent has the counters that are unknown. They are not served, rather than served as zero.
+	Absent CounterSet
 }
+
+// A CounterSet is a set of interface counters.
+type CounterSet uint8
+
+// The interface counters, in the order of InterfaceCounters.
+const (
+	InPkts CounterSet = 1 << iota
+	InOctets
+	InDiscards
+	InErrors
+	OutPkts
+	OutOctets
+	OutDiscards
+	OutErrors
+	AllCounters CounterSet = 1<<8 - 1
+)
 
 // An ACLEntry is the counters of one rule of the pipeline on one interface.
 type ACLEntry struct {
