@@ -9,6 +9,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -170,7 +171,7 @@ func (t *Tally) foldLocked(name string, d *device, also func(telemetry.View)) bo
 		for k, n := range v.Legs() {
 			t.onLegs[k.Rule] = true
 			if added := since(d.legs, k, n); added != (telemetry.Count{}) {
-				t.addLocked(d, Key{t.names.rule(k.Rule), k.Leg, d.phases[k.Epoch]}, added)
+				t.addLocked(d, Key{t.names.rule(k.Rule), strings.ToLower(k.Leg), d.phases[k.Epoch]}, added) // as policies write legs
 			}
 		}
 		if !v.Whole() { // a rule whose counts of legs are on their way must not be taken for one without legs
