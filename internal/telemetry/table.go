@@ -3,6 +3,8 @@ package telemetry
 import (
 	"sync"
 	"sync/atomic"
+
+	"google.golang.org/grpc/mem"
 )
 
 // Bounds of the tables that all targets of a collector share.
@@ -62,10 +64,11 @@ type tables struct {
 	// part of a path behind it.
 	heads            *formTable[head]
 	interfaces, acls *formTable[leaf]
+	pool             mem.BufferPool // of messages
 }
 
 func newTables() *tables {
-	return &tables{entries: newEntryTable(), heads: newFormTable[head](), interfaces: newFormTable[leaf](), acls: newFormTable[leaf]()}
+	return &tables{entries: newEntryTable(), heads: newFormTable[head](), interfaces: newFormTable[leaf](), acls: newFormTable[leaf](), pool: newPool()}
 }
 
 // A head is the meaning of a path that ends with an interface: /interfaces/interface[name] or /acl/interfaces/interface[id].

@@ -103,7 +103,7 @@ var errCredentials = errors.New("credentials")
 // were complete.
 func (t *target) session(ctx context.Context) (synced bool, err error) {
 	t.enter(Connecting, ReasonDialing, nil, 0)
-	opts := Options{DialOptions: t.c.cfg.DialOptions, CallTimeout: t.c.cfg.CallTimeout, Now: t.c.cfg.Now}
+	opts := Options{DialOptions: t.c.cfg.DialOptions, CallTimeout: t.c.cfg.CallTimeout, Now: t.c.cfg.Now, pool: t.c.tables.pool}
 	if t.Credentials != nil {
 		if opts.Credentials, err = t.Credentials(); err != nil {
 			return false, fmt.Errorf("%w: %w", errCredentials, err)
