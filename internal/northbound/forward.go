@@ -36,7 +36,7 @@ const (
 type frame = emptypb.Empty
 
 // outgoing returns the context of a forwarded call. It returns a gRPC status if the call must not be forwarded.
-func (s *Service) outgoing(ctx context.Context, at where) (context.Context, error) {
+func (s *Service) outgoing(ctx context.Context, at home) (context.Context, error) {
 	if by := forwardedBy(ctx); by != "" {
 		return nil, status.Errorf(codes.Unavailable, "%.64q has forwarded the call to %s, but the switch is now owned by %s at %s, call again",
 			by, s.cfg.Name, at.owner, at.addrs.GNMI)
@@ -64,13 +64,13 @@ func (s *Service) outgoing(ctx context.Context, at where) (context.Context, erro
 }
 
 // forwarded returns an error of a forwarded call with the owner in its message.
-func forwarded(err error, at where) error {
+func forwarded(err error, at home) error {
 	st := status.Convert(err)
 	return status.Error(st.Code(), fmt.Sprintf("forwarded to %s at %s: %s", at.owner, at.addrs.GNMI, st.Message()))
 }
 
 // forwardGet forwards a Get. The answer is not decoded.
-func (s *Service) forwardGet(ctx context.Context, at where, req *gpb.GetRequest) (*gpb.GetResponse, error) {
+func (s *Service) forwardGet(ctx context.Context, at home, req *gpb.GetRequest) (*gpb.GetResponse, error) {
 	ctx, err := s.outgoing(ctx, at)
 	if err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func (s *Service) forwardGet(ctx context.Context, at where, req *gpb.GetRequest)
 }
 
 // forwardSubscribe forwards a subscription. It ends when one of the two sides or ctx ends.
-func (s *Service) forwardSubscribe(ctx context.Context, at where, in *inbound) error {
+func (s *Service) forwardSubscribe(ctx context.Context, at home, in *inbound) error {
 	ctx, err := s.outgoing(ctx, at)
 	if err != nil {
 		return err

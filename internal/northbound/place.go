@@ -45,38 +45,38 @@ func (t targets) Names(context.Context) []string {
 	return slices.Clip(names)
 }
 
-// A where is the controller that serves a switch.
-type where struct {
+// A home is the controller that serves a switch.
+type home struct {
 	owner string // empty if it is this controller
 	addrs fleet.Addresses
 }
 
 // where returns the controller that serves a switch. It returns openconfig.ErrNoTarget or ErrNoOwner.
-func (s *Service) where(name string) (where, error) {
+func (s *Service) where(name string) (home, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.intent == nil {
-		return where{}, fmt.Errorf("%w: this controller has not read an inventory yet: try again, or apply one", ErrNoOwner)
+		return home{}, fmt.Errorf("%w: this controller has not read an inventory yet: try again, or apply one", ErrNoOwner)
 	}
 	if _, there := s.intent.Bundle.Inventory.Switch(name); !there {
-		return where{}, openconfig.ErrNoTarget
+		return home{}, openconfig.ErrNoTarget
 	}
 	if s.switches[name] != nil {
-		return where{}, nil
+		return home{}, nil
 	}
 	h, owned := s.owners[name]
 	addrs, present := s.members[h.Holder]
 	switch {
 	case !owned:
-		return where{}, fmt.Errorf("%w: it has no owner yet: try again in a few seconds", ErrNoOwner)
+		return home{}, fmt.Errorf("%w: it has no owner yet: try again in a few seconds", ErrNoOwner)
 	case h.Holder == s.cfg.Name:
-		return where{}, fmt.Errorf("%w: %s takes it over or gives it up at the moment: try again in a few seconds", ErrNoOwner, h.Holder)
+		return home{}, fmt.Errorf("%w: %s takes it over or gives it up at the moment: try again in a few seconds", ErrNoOwner, h.Holder)
 	case !present || !h.Alive:
-		return where{}, fmt.Errorf("%w: its owner %s has ended; another controller takes it over within seconds: try again", ErrNoOwner, h.Holder)
+		return home{}, fmt.Errorf("%w: its owner %s has ended; another controller takes it over within seconds: try again", ErrNoOwner, h.Holder)
 	case addrs.GNMI == "":
-		return where{}, fmt.Errorf("%w: its owner %s serves no gNMI: start that controller with --gnmi", ErrNoOwner, h.Holder)
+		return home{}, fmt.Errorf("%w: its owner %s serves no gNMI: start that controller with --gnmi", ErrNoOwner, h.Holder)
 	}
-	return where{h.Holder, addrs}, nil
+	return home{h.Holder, addrs}, nil
 }
 
 // settleWithin is how long a stream that has lost its owner waits for the next one, so that its last message names that owner.
@@ -84,7 +84,7 @@ const settleWithin = 3 * time.Second
 
 // awaitMove waits until a switch is no longer served where it was, and returns the reason as a gRPC status. It returns nil when ctx ends
 // first.
-func (s *Service) awaitMove(ctx context.Context, name string, was where) error {
+func (s *Service) awaitMove(ctx context.Context, name string, was home) error {
 	var late <-chan time.Time // set while the switch has no owner
 	over := false
 	for {

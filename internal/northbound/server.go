@@ -77,7 +77,7 @@ func (v server) Subscribe(stream gpb.GNMI_SubscribeServer) error {
 	})
 }
 
-func (s *Service) subscribe(ctx context.Context, in *inbound, name string, at where) error {
+func (s *Service) subscribe(ctx context.Context, in *inbound, name string, at home) error {
 	ctx, end := context.WithCancelCause(ctx)
 	watching := make(chan struct{})
 	go func() {
