@@ -59,7 +59,7 @@ type Config struct {
 	// Every and QueueBytes replace DefaultEvery and DefaultQueue if they are not 0.
 	Every      time.Duration
 	QueueBytes int
-	// Counters returns the counters of a switch's lines, which only grow. It may be nil.
+	// Counters returns the counters of a switch's lines, which only grow, or nil if they are not current. The function may be nil.
 	Counters func(switchName string) []LineCount
 	// Webhook receives a message for every line that becomes bot-like. It may be nil.
 	Webhook *Webhook
@@ -267,8 +267,8 @@ func (l *Ledger) countLocked() {
 	for switchName := range l.began {
 		counts := l.cfg.Counters(switchName)
 		was, again := l.counted[switchName]
-		if !again && counts == nil {
-			continue // the collector has no values yet
+		if counts == nil {
+			continue
 		}
 		is := make(map[pipeline.LineIndex]LineCount, len(counts))
 		known := l.index.of(&l.key, switchName)

@@ -18,8 +18,12 @@ func (c *Controller) watch(counters *tally.Tally) abuse.Config {
 	}
 	cfg.Book, cfg.Now, cfg.Metrics, cfg.Logger = c.book, c.clock.Trusted, abuse.NewMetrics(c.metrics), c.log
 	cfg.Counters = func(switchName string) []abuse.LineCount {
-		var all []abuse.LineCount
-		for _, l := range counters.Lines(switchName) {
+		lines := counters.Lines(switchName)
+		if lines == nil {
+			return nil
+		}
+		all := make([]abuse.LineCount, 0, len(lines))
+		for _, l := range lines {
 			all = append(all, abuse.LineCount{
 				Line: pipeline.LineIndex(l.Line), Monitored: l.Outcomes[telemetry.Monitored].Packets,
 				Stopped: l.Outcomes[telemetry.Stopped].Packets, Unsolicited: l.Outcomes[telemetry.Unsolicited].Packets,

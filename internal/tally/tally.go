@@ -301,11 +301,15 @@ func (t *Tally) Rules() map[uint32]string {
 	return maps.Clone(t.names.rules)
 }
 
-// Lines returns the counters of a switch's lines, or nil if this controller has not received any.
+// Lines returns the counters of a switch's lines. It returns nil if the counters are not current; an empty result means that no line has any
+// count yet.
 func (t *Tally) Lines(name string) []telemetry.LineCount {
-	r, _, there := t.collector.Read(name)
-	if !there {
+	r, st, there := t.collector.Read(name)
+	if !there || st.State != telemetry.Synced {
 		return nil
+	}
+	if r.Lines == nil {
+		return []telemetry.LineCount{}
 	}
 	return r.Lines
 }
