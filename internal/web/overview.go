@@ -62,7 +62,7 @@ type date struct {
 // severity orders states, the worst first.
 func severity(s *op25bv1.SwitchStatus) int {
 	switch {
-	case s.Failed || s.State == op25bv1.SwitchState_SWITCH_STATE_FAILED:
+	case s.State == op25bv1.SwitchState_SWITCH_STATE_FAILED:
 		return 0
 	case s.State == op25bv1.SwitchState_SWITCH_STATE_UNKNOWN, s.State == op25bv1.SwitchState_SWITCH_STATE_UNSPECIFIED:
 		return 1
