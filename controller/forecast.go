@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -35,8 +36,9 @@ func newForecast() *cobra.Command {
 last 7 days: with one server, as a mail program does, or with several. A line is newly affected if a server on port 25 that it can
 reach now is stopped then.
 
-The controller knows the use of port 25 from the rules that monitor or stop it. It answers for the switches that it owns. --resolve
-shows the names of the lines that use port 25; the audit chain records who asked, and why.`,
+The controller knows the use of port 25 from the rules that monitor or stop it. The command asks the owners of all
+switches, with the same credentials. --resolve shows the names of the lines that use port 25; the audit chain records who asked, and
+why.`,
 		Example: `  op25b forecast --phase mobile-carriers
   op25b forecast --phase mobile-carriers --groups adsl --resolve --reason 'letters to customers, OP25B-21'
   op25b forecast --phase all-destinations --csv > forecast.csv`,
@@ -59,19 +61,18 @@ shows the names of the lines that use port 25; the audit chain records who asked
 		case resolve && strings.TrimSpace(n.reason) == "":
 			return errors.New("--reason is missing: give the reason for --resolve, which the audit chain keeps")
 		}
-		r, err := client.Ask(ctx, c.timeout, c.Abuse.Forecast, &op25bv1.ForecastRequest{Phase: phase, Groups: groups, Switches: switches})
+		q := &op25bv1.ForecastRequest{Phase: phase, Groups: groups, Switches: switches}
+		r, named, err := c.forecast(ctx, c.Client, q, resolve, n.reason)
 		if err != nil {
 			return err
 		}
-		var named *op25bv1.ResolveLinesResponse
-		if resolve {
-			ids := make([]string, len(r.Lines))
-			for i, l := range r.Lines {
-				ids[i] = l.Id
+		for _, w := range r.Owners {
+			more, names, err := c.forecastOf(ctx, o.Config, w, q, resolve, n.reason)
+			if err != nil {
+				fmt.Fprintf(c.errOut, "warning: controller %s was not asked: %v\n", w.Controller, err)
+				continue
 			}
-			if named, err = c.resolve(ctx, ids, n.reason); err != nil {
-				return err
-			}
+			merge(r, named, more, names)
 		}
 		if n.csv {
 			return view.ForecastCSV(cmd.OutOrStdout(), r, named)
@@ -81,8 +82,52 @@ shows the names of the lines that use port 25; the audit chain records who asked
 	return cmd
 }
 
+// forecast asks one controller, and resolves the lines of its answer if resolve is set.
+func (c *console) forecast(ctx context.Context, to *client.Client, q *op25bv1.ForecastRequest, resolve bool, reason string) (*op25bv1.ForecastResponse, *op25bv1.ResolveLinesResponse, error) {
+	r, err := client.Ask(ctx, c.timeout, to.Abuse.Forecast, q)
+	if err != nil || !resolve {
+		return r, nil, err
+	}
+	ids := make([]string, len(r.Lines))
+	for i, l := range r.Lines {
+		ids[i] = l.Id
+	}
+	named, err := c.resolve(ctx, to, ids, reason)
+	return r, named, err
+}
+
+// forecastOf asks the owner of other switches, with the caller's own credentials.
+func (c *console) forecastOf(ctx context.Context, config client.Config, w *op25bv1.ForecastOwner, q *op25bv1.ForecastRequest, resolve bool, reason string) (*op25bv1.ForecastResponse, *op25bv1.ResolveLinesResponse, error) {
+	if w.Address == "" {
+		return nil, nil, errors.New("it is not present")
+	}
+	other, err := client.New(config.At(w.Address))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer other.Close()
+	r, named, err := c.forecast(ctx, other, &op25bv1.ForecastRequest{Phase: q.Phase, Groups: q.Groups, Switches: w.Switches}, resolve, reason)
+	if err == nil && r.Controller != w.Controller {
+		err = fmt.Errorf("controller %s answers at %s", r.Controller, w.Address)
+	}
+	return r, named, err
+}
+
+// merge adds the answer of another controller to a forecast.
+func merge(r *op25bv1.ForecastResponse, named *op25bv1.ResolveLinesResponse, more *op25bv1.ForecastResponse, names *op25bv1.ResolveLinesResponse) {
+	r.Rows = append(r.Rows, more.Rows...)
+	r.Lines, r.More, r.Incomplete = append(r.Lines, more.Lines...), r.More+more.More, r.Incomplete || more.Incomplete
+	i := slices.IndexFunc(r.Owners, func(o *op25bv1.ForecastOwner) bool { return o.Controller == more.Controller })
+	r.Missing = slices.DeleteFunc(r.Missing, func(name string) bool {
+		return slices.Contains(r.Owners[i].Switches, name) && !slices.Contains(more.Missing, name)
+	})
+	if named != nil && names != nil {
+		named.Lines, named.Record = append(named.Lines, names.Lines...), max(named.Record, names.Record)
+	}
+}
+
 // resolve returns the names of lines. It makes a call for each hundred.
-func (c *console) resolve(ctx context.Context, ids []string, reason string) (*op25bv1.ResolveLinesResponse, error) {
+func (c *console) resolve(ctx context.Context, to *client.Client, ids []string, reason string) (*op25bv1.ResolveLinesResponse, error) {
 	const together = 100 // the limit of the API
 	if len(ids) > maxNames {
 		return nil, fmt.Errorf("--resolve: %d lines use port 25; must be at most %d: limit them with --groups or --switches", len(ids), maxNames)
@@ -90,7 +135,7 @@ func (c *console) resolve(ctx context.Context, ids []string, reason string) (*op
 	all := &op25bv1.ResolveLinesResponse{}
 	for len(ids) > 0 {
 		n := min(len(ids), together)
-		r, err := client.Ask(ctx, c.timeout, c.Abuse.ResolveLines, &op25bv1.ResolveLinesRequest{Ids: ids[:n], Reason: reason})
+		r, err := client.Ask(ctx, c.timeout, to.Abuse.ResolveLines, &op25bv1.ResolveLinesRequest{Ids: ids[:n], Reason: reason})
 		if err != nil {
 			return nil, err
 		}

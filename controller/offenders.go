@@ -59,7 +59,7 @@ on the controller.`,
 		case o.forget:
 			return o.destroy(ctx, c)
 		case len(o.resolve) > 0:
-			r, err := c.resolve(ctx, o.resolve, o.reason)
+			r, err := c.resolve(ctx, c.Client, o.resolve, o.reason)
 			if err != nil {
 				return err
 			}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"op25b/internal/abuse"
+	"op25b/internal/fleet"
 	"op25b/internal/intent"
 	"op25b/internal/policy"
 	"op25b/internal/store"
@@ -72,7 +75,44 @@ func (s abuseService) Forecast(ctx context.Context, req *connect.Request[op25bv1
 			Id: l.ID.String(), Switch: l.Switch, Group: l.Group, Several: l.Several, Class: l.Class.String(),
 		})
 	}
+	if len(f.Missing) > 0 {
+		if answer.Owners, err = s.ownersOf(ctx, f.Missing); err != nil {
+			return nil, err
+		}
+	}
 	return connect.NewResponse(answer), nil
+}
+
+// ownersOf returns the other controllers that own switches, ordered by name.
+func (s abuseService) ownersOf(ctx context.Context, switches []string) ([]*op25bv1.ForecastOwner, error) {
+	statuses, err := s.Switches.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	members, err := s.Store.Members(ctx)
+	if err != nil {
+		return nil, err
+	}
+	of := make(map[string]*op25bv1.ForecastOwner)
+	for _, st := range statuses {
+		if st.Ownership != op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_OWNED || st.Owner == s.Name || !slices.Contains(switches, st.Switch) {
+			continue
+		}
+		o := of[st.Owner]
+		if o == nil {
+			o = &op25bv1.ForecastOwner{Controller: st.Owner}
+			if i := slices.IndexFunc(members, func(m store.Member) bool { return m.Name == st.Owner }); i >= 0 {
+				o.Address = fleet.AddressesOf(members[i]).API
+			}
+			of[st.Owner] = o
+		}
+		o.Switches = append(o.Switches, st.Switch)
+	}
+	var all []*op25bv1.ForecastOwner
+	for _, name := range slices.Sorted(maps.Keys(of)) {
+		all = append(all, of[name])
+	}
+	return all, nil
 }
 
 // ListOffenders lists the active lines of the watched line groups.

@@ -93,6 +93,16 @@ func TestAbuse(t *testing.T) {
 		t.Errorf("%+v, %v", records, err)
 	}
 
+	// A switch of another controller is missing, with its owner. A controller that is not present has no address.
+	ledger.Follow("edge-1", false)
+	w.switches.tell(&op25bv1.SwitchStatus{Switch: "edge-1", Owner: "noc-2", Ownership: op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_OWNED})
+	f, err = c.Forecast(ctx, &op25bv1.ForecastRequest{Phase: "all-destinations"})
+	if err != nil || !slices.Equal(f.Missing, []string{"edge-1"}) || len(f.Owners) != 1 || f.Owners[0].Controller != "noc-2" || f.Owners[0].Address != "" ||
+		!slices.Equal(f.Owners[0].Switches, []string{"edge-1"}) || len(f.Rows) != 0 {
+		t.Errorf("%v, %v", f, err)
+	}
+	ledger.Follow("edge-1", true)
+
 	if _, err := c.ListOffenders(ctx, &op25bv1.ListOffendersRequest{Classes: []string{"bot"}}); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), `unknown class "bot"; classes: bot-like`) {
 		t.Errorf("unknown class: %v", err)
 	}

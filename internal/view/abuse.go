@@ -77,7 +77,7 @@ func forecastNotes(r *op25bv1.ForecastResponse) string {
 	text := ""
 	if len(r.Missing) > 0 {
 		text += wrapped("", "Not included: "+prose.List(plainAll(r.Missing), manyNames)+
-			". Another controller owns the switch, or no phase has begun on it; ask the owner with --server.", 4)
+			". The owner of the switch has not answered, or no phase has begun on it.", 4)
 	}
 	if r.Incomplete {
 		text += "Not all lines that use port 25 were recorded: there are too many.\n"

@@ -103,6 +103,8 @@ type ForecastResponse struct {
 	Days uint32 `protobuf:"varint,8,opt,name=days,proto3" json:"days,omitempty"`
 	// The name of the controller.
 	Controller string `protobuf:"bytes,9,opt,name=controller,proto3" json:"controller,omitempty"`
+	// The other controllers that own switches in missing. op25b forecast asks them.
+	Owners []*ForecastOwner `protobuf:"bytes,10,rep,name=owners,proto3" json:"owners,omitempty"`
 	// See Plan.utc_offset.
 	UtcOffset     string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -202,11 +204,80 @@ func (x *ForecastResponse) GetController() string {
 	return ""
 }
 
+func (x *ForecastResponse) GetOwners() []*ForecastOwner {
+	if x != nil {
+		return x.Owners
+	}
+	return nil
+}
+
 func (x *ForecastResponse) GetUtcOffset() string {
 	if x != nil {
 		return x.UtcOffset
 	}
 	return ""
+}
+
+// Another controller, and the switches that it owns.
+type ForecastOwner struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Controller string                 `protobuf:"bytes,1,opt,name=controller,proto3" json:"controller,omitempty"`
+	// The address of its API; empty if the controller is not present.
+	Address       string   `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	Switches      []string `protobuf:"bytes,3,rep,name=switches,proto3" json:"switches,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForecastOwner) Reset() {
+	*x = ForecastOwner{}
+	mi := &file_op25b_v1_abuse_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForecastOwner) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForecastOwner) ProtoMessage() {}
+
+func (x *ForecastOwner) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_abuse_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForecastOwner.ProtoReflect.Descriptor instead.
+func (*ForecastOwner) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_abuse_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ForecastOwner) GetController() string {
+	if x != nil {
+		return x.Controller
+	}
+	return ""
+}
+
+func (x *ForecastOwner) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *ForecastOwner) GetSwitches() []string {
+	if x != nil {
+		return x.Switches
+	}
+	return nil
 }
 
 // The lines of one line group on one switch that the phase would newly stop.
@@ -230,7 +301,7 @@ type ForecastRow struct {
 
 func (x *ForecastRow) Reset() {
 	*x = ForecastRow{}
-	mi := &file_op25b_v1_abuse_proto_msgTypes[2]
+	mi := &file_op25b_v1_abuse_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -242,7 +313,7 @@ func (x *ForecastRow) String() string {
 func (*ForecastRow) ProtoMessage() {}
 
 func (x *ForecastRow) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_abuse_proto_msgTypes[2]
+	mi := &file_op25b_v1_abuse_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -255,7 +326,7 @@ func (x *ForecastRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForecastRow.ProtoReflect.Descriptor instead.
 func (*ForecastRow) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_abuse_proto_rawDescGZIP(), []int{2}
+	return file_op25b_v1_abuse_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ForecastRow) GetSwitch() string {
@@ -330,7 +401,7 @@ type ForecastLine struct {
 
 func (x *ForecastLine) Reset() {
 	*x = ForecastLine{}
-	mi := &file_op25b_v1_abuse_proto_msgTypes[3]
+	mi := &file_op25b_v1_abuse_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -342,7 +413,7 @@ func (x *ForecastLine) String() string {
 func (*ForecastLine) ProtoMessage() {}
 
 func (x *ForecastLine) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_abuse_proto_msgTypes[3]
+	mi := &file_op25b_v1_abuse_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -355,7 +426,7 @@ func (x *ForecastLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForecastLine.ProtoReflect.Descriptor instead.
 func (*ForecastLine) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_abuse_proto_rawDescGZIP(), []int{3}
+	return file_op25b_v1_abuse_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ForecastLine) GetId() string {
@@ -405,7 +476,7 @@ type ListOffendersRequest struct {
 
 func (x *ListOffendersRequest) Reset() {
 	*x = ListOffendersRequest{}
-	mi := &file_op25b_v1_abuse_proto_msgTypes[4]
+	mi := &file_op25b_v1_abuse_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -417,7 +488,7 @@ func (x *ListOffendersRequest) String() string {
 func (*ListOffendersRequest) ProtoMessage() {}
 
 func (x *ListOffendersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_abuse_proto_msgTypes[4]
+	mi := &file_op25b_v1_abuse_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -430,7 +501,7 @@ func (x *ListOffendersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOffendersRequest.ProtoReflect.Descriptor instead.
 func (*ListOffendersRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_abuse_proto_rawDescGZIP(), []int{4}
+	return file_op25b_v1_abuse_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListOffendersRequest) GetClasses() []string {
@@ -466,7 +537,7 @@ type ListOffendersResponse struct {
 
 func (x *ListOffendersResponse) Reset() {
 	*x = ListOffendersResponse{}
-	mi := &file_op25b_v1_abuse_proto_msgTypes[5]
+	mi := &file_op25b_v1_abuse_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -478,7 +549,7 @@ func (x *ListOffendersResponse) String() string {
 func (*ListOffendersResponse) ProtoMessage() {}
 
 func (x *ListOffendersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_abuse_proto_msgTypes[5]
+	mi := &file_op25b_v1_abuse_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -491,7 +562,7 @@ func (x *ListOffendersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOffendersResponse.ProtoReflect.Descriptor instead.
 func (*ListOffendersResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_abuse_proto_rawDescGZIP(), []int{5}
+	return file_op25b_v1_abuse_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListOffendersResponse) GetOffenders() []*Offender {
@@ -566,7 +637,7 @@ type Offender struct {
 
 func (x *Offender) Reset() {
 	*x = Offender{}
-	mi := &file_op25b_v1_abuse_proto_msgTypes[6]
+	mi := &file_op25b_v1_abuse_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -578,7 +649,7 @@ func (x *Offender) String() string {
 func (*Offender) ProtoMessage() {}
 
 func (x *Offender) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_abuse_proto_msgTypes[6]
+	mi := &file_op25b_v1_abuse_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -591,7 +662,7 @@ func (x *Offender) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offender.ProtoReflect.Descriptor instead.
 func (*Offender) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_abuse_proto_rawDescGZIP(), []int{6}
+	return file_op25b_v1_abuse_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Offender) GetId() string {
@@ -683,7 +754,7 @@ type ResolveLinesRequest struct {
 
 func (x *ResolveLinesRequest) Reset() {
 	*x = ResolveLinesRequest{}
-	mi := &file_op25b_v1_abuse_proto_msgTypes[7]
+	mi := &file_op25b_v1_abuse_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -695,7 +766,7 @@ func (x *ResolveLinesRequest) String() string {
 func (*ResolveLinesRequest) ProtoMessage() {}
 
 func (x *ResolveLinesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_abuse_proto_msgTypes[7]
+	mi := &file_op25b_v1_abuse_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -708,7 +779,7 @@ func (x *ResolveLinesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveLinesRequest.ProtoReflect.Descriptor instead.
 func (*ResolveLinesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_abuse_proto_rawDescGZIP(), []int{7}
+	return file_op25b_v1_abuse_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ResolveLinesRequest) GetIds() []string {
@@ -737,7 +808,7 @@ type ResolveLinesResponse struct {
 
 func (x *ResolveLinesResponse) Reset() {
 	*x = ResolveLinesResponse{}
-	mi := &file_op25b_v1_abuse_proto_msgTypes[8]
+	mi := &file_op25b_v1_abuse_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -749,7 +820,7 @@ func (x *ResolveLinesResponse) String() string {
 func (*ResolveLinesResponse) ProtoMessage() {}
 
 func (x *ResolveLinesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_abuse_proto_msgTypes[8]
+	mi := &file_op25b_v1_abuse_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -762,7 +833,7 @@ func (x *ResolveLinesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveLinesResponse.ProtoReflect.Descriptor instead.
 func (*ResolveLinesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_abuse_proto_rawDescGZIP(), []int{8}
+	return file_op25b_v1_abuse_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ResolveLinesResponse) GetLines() []*ResolvedLine {
@@ -791,7 +862,7 @@ type ResolvedLine struct {
 
 func (x *ResolvedLine) Reset() {
 	*x = ResolvedLine{}
-	mi := &file_op25b_v1_abuse_proto_msgTypes[9]
+	mi := &file_op25b_v1_abuse_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -803,7 +874,7 @@ func (x *ResolvedLine) String() string {
 func (*ResolvedLine) ProtoMessage() {}
 
 func (x *ResolvedLine) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_abuse_proto_msgTypes[9]
+	mi := &file_op25b_v1_abuse_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -816,7 +887,7 @@ func (x *ResolvedLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolvedLine.ProtoReflect.Descriptor instead.
 func (*ResolvedLine) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_abuse_proto_rawDescGZIP(), []int{9}
+	return file_op25b_v1_abuse_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ResolvedLine) GetId() string {
@@ -857,7 +928,7 @@ type ForgetLinesRequest struct {
 
 func (x *ForgetLinesRequest) Reset() {
 	*x = ForgetLinesRequest{}
-	mi := &file_op25b_v1_abuse_proto_msgTypes[10]
+	mi := &file_op25b_v1_abuse_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -869,7 +940,7 @@ func (x *ForgetLinesRequest) String() string {
 func (*ForgetLinesRequest) ProtoMessage() {}
 
 func (x *ForgetLinesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_abuse_proto_msgTypes[10]
+	mi := &file_op25b_v1_abuse_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -882,7 +953,7 @@ func (x *ForgetLinesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetLinesRequest.ProtoReflect.Descriptor instead.
 func (*ForgetLinesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_abuse_proto_rawDescGZIP(), []int{10}
+	return file_op25b_v1_abuse_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ForgetLinesRequest) GetReason() string {
@@ -906,7 +977,7 @@ type ForgetLinesResponse struct {
 
 func (x *ForgetLinesResponse) Reset() {
 	*x = ForgetLinesResponse{}
-	mi := &file_op25b_v1_abuse_proto_msgTypes[11]
+	mi := &file_op25b_v1_abuse_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -918,7 +989,7 @@ func (x *ForgetLinesResponse) String() string {
 func (*ForgetLinesResponse) ProtoMessage() {}
 
 func (x *ForgetLinesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_abuse_proto_msgTypes[11]
+	mi := &file_op25b_v1_abuse_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -931,7 +1002,7 @@ func (x *ForgetLinesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetLinesResponse.ProtoReflect.Descriptor instead.
 func (*ForgetLinesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_abuse_proto_rawDescGZIP(), []int{11}
+	return file_op25b_v1_abuse_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ForgetLinesResponse) GetLines() uint32 {
@@ -963,7 +1034,7 @@ const file_op25b_v1_abuse_proto_rawDesc = "" +
 	"\x0fForecastRequest\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1a\n" +
-	"\bswitches\x18\x03 \x03(\tR\bswitches\"\xbe\x02\n" +
+	"\bswitches\x18\x03 \x03(\tR\bswitches\"\xef\x02\n" +
 	"\x10ForecastResponse\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12)\n" +
@@ -977,9 +1048,17 @@ const file_op25b_v1_abuse_proto_rawDesc = "" +
 	"\x04days\x18\b \x01(\rR\x04days\x12\x1e\n" +
 	"\n" +
 	"controller\x18\t \x01(\tR\n" +
-	"controller\x12\x1d\n" +
+	"controller\x12/\n" +
+	"\x06owners\x18\n" +
+	" \x03(\v2\x17.op25b.v1.ForecastOwnerR\x06owners\x12\x1d\n" +
 	"\n" +
-	"utc_offset\x18P \x01(\tR\tutcOffset\"\xf1\x01\n" +
+	"utc_offset\x18P \x01(\tR\tutcOffset\"e\n" +
+	"\rForecastOwner\x12\x1e\n" +
+	"\n" +
+	"controller\x18\x01 \x01(\tR\n" +
+	"controller\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x1a\n" +
+	"\bswitches\x18\x03 \x03(\tR\bswitches\"\xf1\x01\n" +
 	"\vForecastRow\x12\x16\n" +
 	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\x12\x1a\n" +
@@ -1060,42 +1139,44 @@ func file_op25b_v1_abuse_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_abuse_proto_rawDescData
 }
 
-var file_op25b_v1_abuse_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_op25b_v1_abuse_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_op25b_v1_abuse_proto_goTypes = []any{
 	(*ForecastRequest)(nil),       // 0: op25b.v1.ForecastRequest
 	(*ForecastResponse)(nil),      // 1: op25b.v1.ForecastResponse
-	(*ForecastRow)(nil),           // 2: op25b.v1.ForecastRow
-	(*ForecastLine)(nil),          // 3: op25b.v1.ForecastLine
-	(*ListOffendersRequest)(nil),  // 4: op25b.v1.ListOffendersRequest
-	(*ListOffendersResponse)(nil), // 5: op25b.v1.ListOffendersResponse
-	(*Offender)(nil),              // 6: op25b.v1.Offender
-	(*ResolveLinesRequest)(nil),   // 7: op25b.v1.ResolveLinesRequest
-	(*ResolveLinesResponse)(nil),  // 8: op25b.v1.ResolveLinesResponse
-	(*ResolvedLine)(nil),          // 9: op25b.v1.ResolvedLine
-	(*ForgetLinesRequest)(nil),    // 10: op25b.v1.ForgetLinesRequest
-	(*ForgetLinesResponse)(nil),   // 11: op25b.v1.ForgetLinesResponse
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*ForecastOwner)(nil),         // 2: op25b.v1.ForecastOwner
+	(*ForecastRow)(nil),           // 3: op25b.v1.ForecastRow
+	(*ForecastLine)(nil),          // 4: op25b.v1.ForecastLine
+	(*ListOffendersRequest)(nil),  // 5: op25b.v1.ListOffendersRequest
+	(*ListOffendersResponse)(nil), // 6: op25b.v1.ListOffendersResponse
+	(*Offender)(nil),              // 7: op25b.v1.Offender
+	(*ResolveLinesRequest)(nil),   // 8: op25b.v1.ResolveLinesRequest
+	(*ResolveLinesResponse)(nil),  // 9: op25b.v1.ResolveLinesResponse
+	(*ResolvedLine)(nil),          // 10: op25b.v1.ResolvedLine
+	(*ForgetLinesRequest)(nil),    // 11: op25b.v1.ForgetLinesRequest
+	(*ForgetLinesResponse)(nil),   // 12: op25b.v1.ForgetLinesResponse
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
 }
 var file_op25b_v1_abuse_proto_depIdxs = []int32{
-	2,  // 0: op25b.v1.ForecastResponse.rows:type_name -> op25b.v1.ForecastRow
-	3,  // 1: op25b.v1.ForecastResponse.lines:type_name -> op25b.v1.ForecastLine
-	12, // 2: op25b.v1.ForecastRow.since:type_name -> google.protobuf.Timestamp
-	6,  // 3: op25b.v1.ListOffendersResponse.offenders:type_name -> op25b.v1.Offender
-	12, // 4: op25b.v1.Offender.since:type_name -> google.protobuf.Timestamp
-	9,  // 5: op25b.v1.ResolveLinesResponse.lines:type_name -> op25b.v1.ResolvedLine
-	0,  // 6: op25b.v1.AbuseService.Forecast:input_type -> op25b.v1.ForecastRequest
-	4,  // 7: op25b.v1.AbuseService.ListOffenders:input_type -> op25b.v1.ListOffendersRequest
-	7,  // 8: op25b.v1.AbuseService.ResolveLines:input_type -> op25b.v1.ResolveLinesRequest
-	10, // 9: op25b.v1.AbuseService.ForgetLines:input_type -> op25b.v1.ForgetLinesRequest
-	1,  // 10: op25b.v1.AbuseService.Forecast:output_type -> op25b.v1.ForecastResponse
-	5,  // 11: op25b.v1.AbuseService.ListOffenders:output_type -> op25b.v1.ListOffendersResponse
-	8,  // 12: op25b.v1.AbuseService.ResolveLines:output_type -> op25b.v1.ResolveLinesResponse
-	11, // 13: op25b.v1.AbuseService.ForgetLines:output_type -> op25b.v1.ForgetLinesResponse
-	10, // [10:14] is the sub-list for method output_type
-	6,  // [6:10] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	3,  // 0: op25b.v1.ForecastResponse.rows:type_name -> op25b.v1.ForecastRow
+	4,  // 1: op25b.v1.ForecastResponse.lines:type_name -> op25b.v1.ForecastLine
+	2,  // 2: op25b.v1.ForecastResponse.owners:type_name -> op25b.v1.ForecastOwner
+	13, // 3: op25b.v1.ForecastRow.since:type_name -> google.protobuf.Timestamp
+	7,  // 4: op25b.v1.ListOffendersResponse.offenders:type_name -> op25b.v1.Offender
+	13, // 5: op25b.v1.Offender.since:type_name -> google.protobuf.Timestamp
+	10, // 6: op25b.v1.ResolveLinesResponse.lines:type_name -> op25b.v1.ResolvedLine
+	0,  // 7: op25b.v1.AbuseService.Forecast:input_type -> op25b.v1.ForecastRequest
+	5,  // 8: op25b.v1.AbuseService.ListOffenders:input_type -> op25b.v1.ListOffendersRequest
+	8,  // 9: op25b.v1.AbuseService.ResolveLines:input_type -> op25b.v1.ResolveLinesRequest
+	11, // 10: op25b.v1.AbuseService.ForgetLines:input_type -> op25b.v1.ForgetLinesRequest
+	1,  // 11: op25b.v1.AbuseService.Forecast:output_type -> op25b.v1.ForecastResponse
+	6,  // 12: op25b.v1.AbuseService.ListOffenders:output_type -> op25b.v1.ListOffendersResponse
+	9,  // 13: op25b.v1.AbuseService.ResolveLines:output_type -> op25b.v1.ResolveLinesResponse
+	12, // 14: op25b.v1.AbuseService.ForgetLines:output_type -> op25b.v1.ForgetLinesResponse
+	11, // [11:15] is the sub-list for method output_type
+	7,  // [7:11] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_abuse_proto_init() }
@@ -1109,7 +1190,7 @@ func file_op25b_v1_abuse_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_abuse_proto_rawDesc), len(file_op25b_v1_abuse_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
