@@ -22,8 +22,9 @@ import (
 // collecting runs a collector, whose targets are at the places with their names, until the test ends it.
 type collecting struct {
 	*Collector
-	t   *testing.T
-	end func()
+	t       *testing.T
+	changed chan struct{}
+	end     func()
 }
 
 func collect(t *testing.T, interval time.Duration, p *place) *collecting {

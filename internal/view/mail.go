@@ -119,6 +119,10 @@ func MailSteps(r *op25bv1.CheckMailResponse) []*op25bv1.MailStep {
 	if r.Kind == kindUnknown {
 		say("Ask the provider whether it offers a submission port (587 or 465) with SMTP authentication.", "提供元が、SMTP認証に対応した送信用ポート(587番または465番)を提供しているかご確認ください。")
 	}
+	if r.Kind == kindWebmail && len(r.Settings) == 0 {
+		say("The provider is not known to offer settings for mail programs. Use its app or a browser.",
+			"提供元によるメールソフト用の設定の案内は、当社では確認できていません。公式アプリまたはブラウザーをご利用ください。")
+	}
 	verb, or := "Set", ""
 	for _, s := range r.Settings {
 		if s.Status == affected {
@@ -137,8 +141,13 @@ func MailSteps(r *op25bv1.CheckMailResponse) []*op25bv1.MailStep {
 	if r.Published != "" {
 		say("The provider's own page: %s", "提供元のご案内: %s", r.Published)
 	}
-	if r.Looked == "" && r.Published != "" {
+	switch {
+	case r.Looked != "" || len(r.Settings) == 0:
+	case r.Published != "":
 		say("We have not compared these settings with that page yet. Where they differ, the page is right.", "上記の設定は提供元のページと照合していません。提供元のご案内を優先してください。")
+	case r.GetProvider().GetName() != "" && r.Kind != kindOwn:
+		say("We have not confirmed these settings with the provider. Where they differ from its own instructions, follow the provider.",
+			"上記の設定は提供元に確認したものではありません。提供元のご案内を優先してください。")
 	}
 	return steps
 }

@@ -85,3 +85,28 @@ func TestSteps(t *testing.T) {
 		}
 	}
 }
+
+// TestStepsWithoutSettings verifies the steps for a webmail provider that offers no settings for mail programs.
+func TestStepsWithoutSettings(t *testing.T) {
+	r := &op25bv1.CheckMailResponse{
+		Kind: kindWebmail, Status: unaffected, MailProgram: affected, Domain: "au.com", Provider: &op25bv1.Named{Name: "au"}, Published: "https://au.example/",
+	}
+	text := fmt.Sprint(MailSteps(r))
+	if !strings.Contains(text, "Nothing has to be changed") || !strings.Contains(text, "not known to offer settings for mail programs") ||
+		!strings.Contains(text, "公式アプリまたはブラウザーをご利用ください") || strings.Contains(text, "outgoing server") || strings.Contains(text, "these settings") {
+		t.Errorf("got %s", text)
+	}
+}
+
+// TestStepsUnconfirmed verifies that settings which were never compared with a page of the provider are presented as not confirmed.
+func TestStepsUnconfirmed(t *testing.T) {
+	r := &op25bv1.CheckMailResponse{Kind: "provider", Status: affected, MailProgram: affected, Provider: &op25bv1.Named{Name: "a"}, Settings: settingsOf(0)}
+	const en, ja = "We have not confirmed these settings with the provider", "提供元に確認したものではありません"
+	if text := fmt.Sprint(MailSteps(r)); !strings.Contains(text, en) || !strings.Contains(text, ja) {
+		t.Errorf("no page: %s", text)
+	}
+	r.Published, r.Looked = "https://a.example/", "2026-11-29"
+	if text := fmt.Sprint(MailSteps(r)); strings.Contains(text, "We have not") {
+		t.Errorf("a page that was compared: %s", text)
+	}
+}

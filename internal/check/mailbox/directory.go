@@ -44,7 +44,8 @@ type Provider struct {
 	Kind    string   `yaml:"kind"`
 	Domains []string `yaml:"domains,omitempty"`
 	// MX lists the domains of the provider's mail exchangers. They identify customers who use their own domains.
-	MX         []string   `yaml:"mx,omitempty"`
+	MX []string `yaml:"mx,omitempty"`
+	// Submission is empty if no settings for mail programs are known. Only the ISP itself and webmail providers may have none.
 	Submission Submission `yaml:"submission,omitempty"`
 	// Published is the URL of the page on which the provider publishes its settings. Looked is the date on which this entry was last
 	// compared with that page.
@@ -115,7 +116,7 @@ func (v *validator) provider(p *Provider, path string) {
 	}
 	s := &p.Submission
 	if s.Host == "" && len(s.Ports) == 0 {
-		if p.Kind != KindOwn {
+		if p.Kind == KindProvider {
 			v.fault(path, fmt.Sprintf("provider %q has no submission", p.Name), "there is nothing to tell its customers: give host and ports, or leave the provider out")
 		}
 		return

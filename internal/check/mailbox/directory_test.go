@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"errors"
+	"net/url"
 	"testing"
 
 	"op25b/internal/strict"
@@ -23,6 +24,18 @@ func TestOwnDomains(t *testing.T) {
 	}
 }
 
+// TestProvenance verifies that every built-in entry that was compared with a page names that page.
+func TestProvenance(t *testing.T) {
+	for _, p := range shipped(t).Providers {
+		if p.Published == "" && !p.Looked.IsZero() {
+			t.Errorf("%s was compared on %s, but names no page", p.Name, p.Looked)
+		}
+		if u, err := url.Parse(p.Published); p.Published != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
+			t.Errorf("%s: %q is not the address of a page", p.Name, p.Published)
+		}
+	}
+}
+
 func TestBadDirectories(t *testing.T) {
 	const header = "apiVersion: op25b/v1\nkind: Providers\nproviders:\n"
 	good := "  - {name: a, kind: provider, domains: [a.jp], submission: {host: smtp.a.jp, ports: [{port: 587, tls: starttls}]}}\n"
@@ -30,7 +43,7 @@ func TestBadDirectories(t *testing.T) {
 		good + good: "p.yaml:5:12: provider name \"a\" is empty or given twice; give each its own\np.yaml:5:41: domain \"a.jp\" is also in provider \"a\"; keep one",
 		"  - {name: a, kind: web, domains: [a.jp], submission: {host: smtp.a.jp, ports: [{port: 587, tls: starttls}]}}\n": `p.yaml:4:21: unknown kind "web"; kinds: own, webmail, provider`,
 		"  - {name: a, kind: own}\n":                        "p.yaml:4:5: provider \"a\" has neither domains nor mx; no mailbox would be found to be its: give domains, mx, or both",
-		"  - {name: a, kind: webmail, domains: [a.jp]}\n":   "p.yaml:4:5: provider \"a\" has no submission; there is nothing to tell its customers: give host and ports, or leave the provider out",
+		"  - {name: a, kind: provider, domains: [a.jp]}\n":  "p.yaml:4:5: provider \"a\" has no submission; there is nothing to tell its customers: give host and ports, or leave the provider out",
 		"  - {name: a, kind: own, domains: [ne.jp]}\n":      "p.yaml:4:36: domain \"ne.jp\" is a registry's; everybody under it would be this provider's customer: give the provider's own",
 		"  - {name: a, kind: own, domains: [jp]}\n":         "p.yaml:4:36: domain \"jp\" is a registry's; everybody under it would be this provider's customer: give the provider's own",
 		"  - {name: a, kind: own, domains: [\"a b.jp\"]}\n": "p.yaml:4:36: domain \"a b.jp\": \"a b.jp\" is not a domain's name; give a name such as example.jp",

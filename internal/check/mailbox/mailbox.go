@@ -78,7 +78,7 @@ type Answer struct {
 	Status Effect `json:"status"`
 	// MailProgram is the effect on a mail program that sends on port 25.
 	MailProgram Effect `json:"mailProgram"`
-	// Settings lists the settings for mail programs, in order of preference.
+	// Settings lists the settings for mail programs, in order of preference. It is empty for a webmail provider that is not known to offer any.
 	Settings []Setting `json:"settings,omitempty"`
 	// Next is the next change that will stop port 25 if it passes now. It is nil for webmail.
 	Next *check.LaterOutcome `json:"next,omitempty"`
@@ -297,8 +297,11 @@ func (s *asking) anywhere(port uint16) Effect {
 }
 
 // settings returns the settings in the directory. If the directory has none, it returns the two ports that every provider should offer
-// (RFC 8314 section 3.3, RFC 6409).
+// (RFC 8314 section 3.3, RFC 6409). A webmail provider may offer none, because its mailboxes can be used without a mail program.
 func (s *asking) settings(p *Provider, hosts []string) []Setting {
+	if p != nil && p.Kind == KindWebmail && p.Submission.Host == "" {
+		return nil
+	}
 	ports, host, note := []SubmissionPort{{policy.PortSubmissions, TLSImplicit}, {policy.PortSubmission, TLSStart}}, "", ""
 	if p != nil && p.Submission.Host != "" {
 		ports, host, note = p.Submission.Ports, p.Submission.Host, p.Submission.Note

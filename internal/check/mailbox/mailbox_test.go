@@ -119,6 +119,27 @@ func TestImpactTable(t *testing.T) {
 	}
 }
 
+// TestCarriers verifies that mailboxes of mobile carriers are unaffected in every phase, and that settings are returned only for
+// carriers that are known to offer them.
+func TestCarriers(t *testing.T) {
+	d := checker(t)
+	for address, host := range map[string]string{
+		"a@docomo.ne.jp": "smtp.spmode.ne.jp", "a@i.softbank.jp": "smtp.softbank.jp",
+		"a@ezweb.ne.jp": "", "a@au.com": "", "a@softbank.ne.jp": "", "a@ymobile.ne.jp": "", "a@rakumail.jp": "",
+	} {
+		for _, at := range []string{"2006-05-20", "2006-07-01", "2006-12-01"} {
+			a, err := d.Ask(t.Context(), Question{Address: address, Line: "adsl-home", At: day(at)})
+			if err != nil || a.Kind != AnswerWebmail || a.Status != Unaffected || a.Next != nil {
+				t.Errorf("%s %s: %+v, %v", at, address, a, err)
+				continue
+			}
+			if host == "" && a.Settings != nil || host != "" && (len(a.Settings) == 0 || a.Settings[0].Host != host) {
+				t.Errorf("%s %s: settings %+v, want %q", at, address, a.Settings, host)
+			}
+		}
+	}
+}
+
 // TestActivation activates a phase early for one line group. Until the date of the phase, only lines in that group must be
 // affected.
 func TestActivation(t *testing.T) {

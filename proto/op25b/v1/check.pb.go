@@ -974,7 +974,7 @@ type CheckMailResponse struct {
 	// "undetermined".
 	Status      string `protobuf:"bytes,5,opt,name=status,proto3" json:"status,omitempty"`
 	MailProgram string `protobuf:"bytes,6,opt,name=mail_program,json=mailProgram,proto3" json:"mail_program,omitempty"`
-	// The settings for mail programs, in order of preference.
+	// The settings for mail programs, in order of preference. Empty for a webmail provider that is not known to offer any.
 	Settings []*MailSetting `protobuf:"bytes,7,rep,name=settings,proto3" json:"settings,omitempty"`
 	// The next phase that will stop port 25 if it still passes. Absent for webmail.
 	Next *CheckNext `protobuf:"bytes,8,opt,name=next,proto3" json:"next,omitempty"`
