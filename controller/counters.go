@@ -7,8 +7,10 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"op25b/internal/client"
 	op25bv1 "op25b/proto/op25b/v1"
@@ -19,6 +21,7 @@ type countersOptions struct {
 	switches   []string
 	rules      []string
 	interfaces []string
+	since      time.Duration
 	watch      bool
 	exitZero   bool
 }
@@ -36,9 +39,13 @@ A controller collects the counters of the switches that it owns, over gNMI. coun
 the same credentials. The first line of a switch says whether its values are current; otherwise, it gives the reason, and the age of
 the values.
 
+With --since, show what the rules counted in that time, from the history of the controllers (op25b serve --history and --prometheus). The
+times are extended to whole minutes, or to longer steps if the time is long ago.
+
 Exit with 1 if a switch has no current values. With --exit-zero and with --watch, exit with 0 in any case.`,
 		Example: `  op25b counters
   op25b counters --switch edge-1 --rule smtp-all
+  op25b counters --since 24h
   op25b counters --watch --interface access-1`,
 		Args: exactly(0),
 	}
@@ -46,6 +53,7 @@ Exit with 1 if a switch has no current values. With --exit-zero and with --watch
 	f.StringArrayVar(&o.switches, "switch", nil, "switch to show; may be repeated; by default all")
 	f.StringArrayVar(&o.rules, "rule", nil, "rule to show; may be repeated; by default all")
 	f.StringArrayVar(&o.interfaces, "interface", nil, "interface to show; may be repeated; by default all")
+	f.DurationVar(&o.since, "since", 0, "show what was counted in this time before now, such as 24h; from 1m to 43920h")
 	f.BoolVarP(&o.watch, "watch", "w", false, "print a line for each change, until interrupted")
 	f.BoolVar(&o.exitZero, "exit-zero", false, "exit with 0 even if a switch has no current values")
 	addClient(cmd, &o.client)
@@ -54,14 +62,22 @@ Exit with 1 if a switch has no current values. With --exit-zero and with --watch
 }
 
 func runCounters(ctx context.Context, o countersOptions, c *console) error {
-	if o.watch {
+	q := &op25bv1.ListCountersRequest{Switches: o.switches, Rules: o.rules, Interfaces: o.interfaces}
+	switch {
+	case o.since != 0 && o.watch:
+		return errors.New("--since and --watch: give only one of them")
+	case o.since < 0:
+		return fmt.Errorf("--since %v: must be from 1m to 43920h", o.since)
+	case o.since > 0:
+		q.Since = durationpb.New(o.since)
+	case o.watch:
 		return watchCounters(ctx, o, c)
 	}
-	r, err := client.Ask(ctx, c.timeout, c.Telemetry.ListCounters, &op25bv1.ListCountersRequest{Switches: o.switches, Rules: o.rules, Interfaces: o.interfaces})
+	r, err := client.Ask(ctx, c.timeout, c.Telemetry.ListCounters, q)
 	if err != nil {
 		return err
 	}
-	if err := o.askOwners(ctx, c, r); err != nil {
+	if err := o.askOwners(ctx, c, r, q.Since); err != nil {
 		return err
 	}
 	if err := c.view.Counters(r); err != nil {
@@ -80,14 +96,14 @@ func notCurrent(s *op25bv1.SwitchCounters) bool {
 
 // askOwners replaces each switch of another controller in an answer by the answer of that controller. All owners are asked at the same
 // time.
-func (o *countersOptions) askOwners(ctx context.Context, c *console, r *op25bv1.ListCountersResponse) error {
+func (o *countersOptions) askOwners(ctx context.Context, c *console, r *op25bv1.ListCountersResponse, since *durationpb.Duration) error {
 	answers := make(map[string]*op25bv1.SwitchCounters)
 	var mu sync.Mutex // guards answers
 	var asking sync.WaitGroup
 	owners := ownersOf(r.Switches)
 	for _, owner := range owners {
 		asking.Go(func() {
-			got := o.askOwner(ctx, c, owner)
+			got := o.askOwner(ctx, c, owner, since)
 			mu.Lock()
 			defer mu.Unlock()
 			for _, s := range got {
@@ -142,12 +158,12 @@ func ownersOf(all []*op25bv1.SwitchCounters) []owner {
 }
 
 // askOwner returns the counters of the switches that a controller owns. If it cannot be asked, each switch has the reason.
-func (o *countersOptions) askOwner(ctx context.Context, c *console, w owner) []*op25bv1.SwitchCounters {
+func (o *countersOptions) askOwner(ctx context.Context, c *console, w owner, since *durationpb.Duration) []*op25bv1.SwitchCounters {
 	other, err := w.dial(o.client.Config)
 	if err == nil {
 		defer other.Close()
 		var r *op25bv1.ListCountersResponse
-		r, err = client.Ask(ctx, c.timeout, other.Telemetry.ListCounters, &op25bv1.ListCountersRequest{Switches: w.names(), Rules: o.rules})
+		r, err = client.Ask(ctx, c.timeout, other.Telemetry.ListCounters, &op25bv1.ListCountersRequest{Switches: w.names(), Rules: o.rules, Since: since})
 		if err == nil {
 			err = w.is(r.Controller)
 		}

@@ -27,6 +27,7 @@ import (
 	"op25b/internal/store"
 	"op25b/internal/strict"
 	"op25b/internal/telemetry"
+	"op25b/internal/telemetry/history"
 	"op25b/internal/tlsfiles"
 	"op25b/internal/tlsfiles/expiry"
 )
@@ -49,6 +50,7 @@ type serveOptions struct {
 	port25    abuse.Config
 	webhook   abuse.WebhookConfig
 	record    string
+	history   controller.History
 	providers string
 	files     []string
 	ifEmpty   bool
@@ -106,6 +108,8 @@ On SIGTERM or an interrupt, serve gives up its switches, which keep their state,
 	f.IntVar(&o.port25.KeyDays, "offenders-key-days", abuse.DefaultKeyDays, "days after which the key of the pseudonyms is replaced, 1 to 366")
 	f.StringVar(&o.webhook.URL, "offenders-webhook", "", "https URL that receives a signed message when lines become bot-like; requires --offenders-webhook-key")
 	f.StringVar(&o.webhook.KeyFile, "offenders-webhook-key", "", "file with the key of the messages' signatures (HMAC-SHA256)")
+	f.StringVar(&o.history.File, "history", "", "file with the history of the counters, for op25b counters --since; by default history.db in --data-dir, and none with --etcd")
+	f.StringVar(&o.history.Prometheus, "prometheus", "", "URL of a Prometheus server that scrapes all controllers, and has the history of the counters instead")
 	f.StringVar(&o.record, "record", "", "directory for recordings of the P4Runtime session of each switch, for op25b replay")
 	f.StringVar(&o.providers, "providers", "", "YAML file with mail providers, for op25b check --mail; by default the built-in directory")
 	addFiles(cmd, &o.files)
@@ -130,6 +134,9 @@ On SIGTERM or an interrupt, serve gives up its switches, which keep their state,
 		}
 		if err := o.advertised(); err != nil {
 			return err
+		}
+		if o.history.File != "" && o.history.Prometheus != "" {
+			return fmt.Errorf("--history %s and --prometheus: give only one of them", o.history.File)
 		}
 		return runServe(cmd.Context(), o, log)
 	}
@@ -194,6 +201,9 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	if err != nil {
 		return err
 	}
+	if config.Dir != "" && o.history == (controller.History{}) {
+		o.history.File = filepath.Join(config.Dir, "history.db")
+	}
 	directory, err := loadProviders(o.providers)
 	if err != nil {
 		return err
@@ -212,12 +222,16 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	page.Addr = o.web
 	c, err := controller.Open(ctx, controller.Config{
 		Name: o.name, Store: config, Clock: clock.System(), Skew: o.skew, Listening: o.listening, Advertise: o.advertise, Auth: access,
-		MaxDocuments: int64(o.documents), AuditEvery: o.audit, Providers: directory, Recorder: records.Of, First: first, Logger: log,
+		MaxDocuments: int64(o.documents), AuditEvery: o.audit, Providers: directory, History: o.history, Recorder: records.Of, First: first, Logger: log,
 		Telemetry: telemetry.Config{Interval: o.sample}, GNMI: o.gnmi, Port25: o.port25, Certificates: certificates, Web: page, WebHosts: o.webHosts,
 	})
 	switch {
 	case errors.Is(err, clock.ErrBound):
 		return fmt.Errorf("--max-clock-skew: %w", err)
+	case errors.Is(err, history.ErrConfig) && o.history.Prometheus != "":
+		return fmt.Errorf("--prometheus: %w", err)
+	case errors.Is(err, history.ErrConfig), errors.Is(err, history.ErrInUse):
+		return fmt.Errorf("--history: %w", err)
 	case err != nil:
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 	"op25b/internal/intent"
 	"op25b/internal/plan"
 	"op25b/internal/store"
+	"op25b/internal/telemetry/history"
 	op25bv1 "op25b/proto/op25b/v1"
 	"op25b/proto/op25b/v1/op25bv1connect"
 )
@@ -70,7 +71,9 @@ type Deps struct {
 	Counters Counters
 	// Lines answers the questions of AbuseService. If Lines is nil, AbuseService returns CodeUnimplemented.
 	Lines Lines
-	Auth  Auth
+	// History has what the switches counted before. If History is nil, calls that ask for it return CodeFailedPrecondition.
+	History history.History
+	Auth    Auth
 	// Name is the name of this controller.
 	Name string
 	// Clock decides which dates are in force. If Clock is nil, Now decides.

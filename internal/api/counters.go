@@ -47,8 +47,6 @@ type telemetryService struct{ *server }
 
 var _ op25bv1connect.TelemetryServiceHandler = telemetryService{}
 
-var errNoHistory = connect.NewError(connect.CodeFailedPrecondition, errors.New("this controller keeps no history of counters"))
-
 var errNoCounters = connect.NewError(connect.CodeUnimplemented, errors.New("this controller does not collect counters"))
 
 // ListCounters lists the counters of switches.
@@ -58,9 +56,6 @@ func (s telemetryService) ListCounters(ctx context.Context, req *connect.Request
 	}
 	if err := checkCounterNames(req.Msg); err != nil {
 		return nil, err
-	}
-	if req.Msg.Since != nil {
-		return nil, errNoHistory
 	}
 	in, err := s.currentOrNone(ctx)
 	if err != nil {
@@ -81,7 +76,13 @@ func (s telemetryService) ListCounters(ctx context.Context, req *connect.Request
 	if n := found.rows(); n > maxRows {
 		return nil, tooManyRows(n, maxRows)
 	}
-	return connect.NewResponse(&op25bv1.ListCountersResponse{Controller: s.Name, Switches: found.messages(), UtcOffset: offsetOf(in)}), nil
+	all := found.messages()
+	if req.Msg.Since != nil {
+		if err := s.addHistory(ctx, found, all, req.Msg); err != nil {
+			return nil, err
+		}
+	}
+	return connect.NewResponse(&op25bv1.ListCountersResponse{Controller: s.Name, Switches: all, UtcOffset: offsetOf(in)}), nil
 }
 
 func tooManyRows(n, most int) error {

@@ -19,6 +19,7 @@ import (
 	"op25b/internal/policy"
 	"op25b/internal/store"
 	"op25b/internal/strict"
+	"op25b/internal/telemetry/history"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -83,6 +84,9 @@ var meanings = []struct {
 	{check.ErrNoPhase, connect.CodeFailedPrecondition},
 	{abuse.ErrUnknownID, connect.CodeNotFound},
 	{mailbox.ErrAddress, connect.CodeInvalidArgument},
+	{history.ErrQuery, connect.CodeInvalidArgument},
+	{history.ErrBound, connect.CodeResourceExhausted},
+	{history.ErrPrometheus, connect.CodeUnavailable},
 	{context.Canceled, connect.CodeCanceled},
 	{store.ErrNoQuorum, connect.CodeUnavailable}, // must precede context.DeadlineExceeded, which ErrNoQuorum may wrap
 	{store.ErrRestoring, connect.CodeUnavailable},

@@ -29,6 +29,7 @@ import (
 	"op25b/internal/strict"
 	"op25b/internal/tally"
 	"op25b/internal/telemetry"
+	"op25b/internal/telemetry/history"
 	"op25b/internal/tlsfiles/expiry"
 	"op25b/internal/web"
 )
@@ -63,6 +64,8 @@ type Config struct {
 	Telemetry telemetry.Config
 	// Port25 configures the watch on lines that use port 25. The controller sets the fields Dir, Book, Counters, Now, Metrics and Logger.
 	Port25 abuse.Config
+	// History configures the history of counters.
+	History History
 	// Providers is the directory of mail providers. If it is nil, all providers are unknown.
 	Providers *mailbox.Directory
 	// Recorder returns the recorder for the session with a switch, or nil if the session is not recorded. The function itself may be
@@ -85,6 +88,8 @@ type Controller struct {
 	web      net.Listener // nil if the page is not served
 	gnmi     *gnmiServer  // nil if the northbound gNMI is not served
 	metrics  *prometheus.Registry
+	history  history.History // nil if there is none
+	recorded *history.Store  // nil if this controller keeps no history
 }
 
 // Open opens the listener and the store. It returns clock.ErrBound if Skew is out of range, or the error of api.Listen or store.Open.
@@ -116,6 +121,9 @@ func Open(ctx context.Context, cfg Config) (_ *Controller, err error) {
 	cfg.Store.Logger = c.log
 	if c.store, err = store.Open(ctx, cfg.Store); err != nil {
 		return nil, errors.Join(err, c.listener.Close(), c.gnmi.Close(), c.closeWeb())
+	}
+	if err := c.openHistory(); err != nil {
+		return nil, errors.Join(err, c.Close())
 	}
 	c.book = intent.NewBookOf(c.store, c.clock)
 	return c, nil
@@ -155,6 +163,11 @@ func (c *Controller) Close() error {
 	_ = c.listener.Close() // Run may have closed the listeners already
 	_ = c.gnmi.Close()
 	_ = c.closeWeb()
+	if c.recorded != nil {
+		if err := c.recorded.Close(); err != nil {
+			c.log.Error("the history of counters was not closed", zap.Error(err))
+		}
+	}
 	return c.store.Close()
 }
 
@@ -206,7 +219,7 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 		MaxFiles: c.cfg.MaxDocuments,
 		Name:     c.cfg.Name, Clock: c.clock, Store: c.store, Book: c.book, Switches: api.FleetSwitches(c.store, c.cfg.Name), Plan: planner,
 		Auth: c.cfg.Auth, Logger: c.log, Metrics: c.metrics, MoreMetrics: []exposition.Writer{counters.WriteMetrics}, Stopping: ctx,
-		Counters: counters, Lines: port25,
+		Counters: counters, History: c.history, Lines: port25,
 		Check: desk.New(desk.Options{Directory: c.cfg.Providers, Resolver: net.DefaultResolver, Now: c.clock.Dates}),
 	})
 	advertise := c.cfg.Advertise
@@ -257,6 +270,9 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	work.Go(func() error { return fleet.Run(ctx, switches) })
 	work.Go(func() error { counters.Run(ctx); return nil })
 	work.Go(func() error { port25.Run(ctx); return nil })
+	if c.recorded != nil {
+		work.Go(func() error { recordHistory(ctx, c.recorded, counters); return nil })
+	}
 	if later {
 		work.Go(func() error { return c.applyIfEmpty(ctx) })
 	}

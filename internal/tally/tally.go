@@ -185,10 +185,8 @@ func (t *Tally) foldLocked(name string, d *device, also func(telemetry.View)) bo
 			t.sums[k.SequenceID] = t.sums[k.SequenceID].Plus(n)
 		}
 		for rule, n := range t.sums {
-			if t.onLegs[rule] {
-				continue
-			}
-			if added := since(d.entries, rule, n); added != (telemetry.Count{}) {
+			// What the entries counted while the rule had legs is in the totals already, and must not be added when the legs vanish.
+			if added := since(d.entries, rule, n); added != (telemetry.Count{}) && !t.onLegs[rule] {
 				t.addLocked(d, Key{Rule: t.names.rule(rule), Phase: d.phase}, added)
 			}
 		}

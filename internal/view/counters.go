@@ -46,6 +46,9 @@ func (t *table) counters(z zone, c *op25bv1.SwitchCounters) string {
 	if n := c.RulesLeftOut; n > 0 && c.Counted == nil {
 		text += fmt.Sprintf("  ... and %s of rules; --rule selects rules\n", prose.Count(n, "row"))
 	}
+	if c.Counted != nil {
+		return text // the counters of interfaces are not of that time
+	}
 	if len(c.Interfaces) > 0 {
 		text += t.interfaces(c.Interfaces)
 	}
