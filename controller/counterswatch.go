@@ -62,10 +62,7 @@ func (w *countersWatch) take(ctx context.Context, r *op25bv1.WatchCountersRespon
 	for _, name := range r.Gone {
 		delete(w.elsewhere, name)
 	}
-	var names []string
-	for _, name := range slices.Sorted(maps.Keys(w.elsewhere)) {
-		names = append(names, name)
-	}
+	names := slices.Sorted(maps.Keys(w.elsewhere))
 	left := maps.Clone(w.owners)
 	var all []*op25bv1.SwitchCounters
 	for _, name := range names {

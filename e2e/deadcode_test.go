@@ -14,9 +14,8 @@ var deadcodeFlag = flag.Bool("deadcode", false, "run TestDeadCode, which analyse
 var unreached = map[string]string{
 	"examples/examples.go: LibmoMobile":   "tests of plans and of examples load the second example",
 	"internal/p4rt/entryread.go: EntryOf": "tests read single messages; the product reads answers as they arrive",
-	"internal/p4rt/flow.go":               "as internal/pipeline/flow.go and linemail.go, whose messages it makes",
-	"internal/pipeline/flow.go":           "the telemetry collector will read mail flows; tests do on both switches",
-	"internal/pipeline/linemail.go":       "the telemetry collector will read the counters of lines; tests do on both switches",
+	"internal/p4rt/flow.go":               "tests read the counters of lines over P4Runtime, to compare them with gNMI",
+	"internal/pipeline/linemail.go":       "as internal/p4rt/flow.go, whose messages it reads",
 	"internal/wire/dataplane/":            "tests plug hosts into bmv2 with the client of the packet service",
 }
 

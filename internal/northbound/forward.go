@@ -130,10 +130,8 @@ func (s *Service) forwardSubscribe(ctx context.Context, at home, in *inbound) er
 		return nil
 	case asked != nil && status.Code(err) == codes.Canceled:
 		return asked
-	case err != nil:
-		return forwarded(err, at)
 	}
-	return nil
+	return forwarded(err, at) // passAnswers only ends with an error
 }
 
 // passRequests sends the caller's messages to the owner until the caller closes its side.

@@ -143,7 +143,9 @@ func (b *builder) addRules(st *State) {
 	for i := range st.Rules {
 		r := &st.Rules[i]
 		rules[r.SequenceID] = r
-		b.sums[r.SequenceID] = b.sums[r.SequenceID] // an entry without packets is served too
+		if _, counted := b.sums[r.SequenceID]; !counted {
+			b.sums[r.SequenceID] = Tally{} // an entry without packets is served too
+		}
 	}
 	b.open("acl-entries")
 	for _, id := range slices.Sorted(maps.Keys(b.sums)) {

@@ -22,9 +22,8 @@ import (
 // collecting runs a collector, whose targets are at the places with their names, until the test ends it.
 type collecting struct {
 	*Collector
-	t       *testing.T
-	changed chan struct{}
-	end     func()
+	t   *testing.T
+	end func()
 }
 
 func collect(t *testing.T, interval time.Duration, p *place) *collecting {

@@ -320,7 +320,7 @@ func TestFormsOfOneMessage(t *testing.T) {
 			var updates []*gpb.Update
 			names := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c]", `d\`}), 1, 3, rapid.ID).Draw(rt, "interfaces")
 			for _, name := range names {
-				for i, leaf := range CounterNames() {
+				for i, leaf := range counterNames {
 					if rapid.Bool().Draw(rt, "counter") {
 						updates = append(updates, &gpb.Update{Path: below2("interfaces", "interface", "name", name, "state", "counters", leaf), Val: number(uint64(round*100 + i))})
 					}

@@ -30,7 +30,7 @@ func usual(t testing.TB, interfaces, rules int, step uint64, whole bool) (messag
 	for i := range interfaces {
 		name := map[string]string{"name": fmt.Sprint("access-", i)}
 		var counters []*gpb.Path
-		for _, c := range CounterNames() {
+		for _, c := range counterNames {
 			counters = append(counters, steps("state", "counters", c))
 		}
 		add(&gpb.Path{Elem: []*gpb.PathElem{{Name: "interfaces"}, {Name: "interface", Key: name}}}, counters...)

@@ -54,7 +54,7 @@ func TestSubscriptionThatStops(t *testing.T) {
 		_, st, _ := p.c.Read("edge-1")
 		last := st.Updated
 		p.proxy.Disturb(gnmifault.Faults{Mute: true})
-		time.Sleep(last.Add(p.c.cfg.staleAfter() + 1).Sub(time.Now()))
+		time.Sleep(time.Until(last.Add(p.c.cfg.staleAfter() + 1)))
 		if _, st, _ = p.c.Read("edge-1"); st.State != Stale || !st.Updated.Equal(last) {
 			t.Errorf("%+v, want stale since the sample of %v", st, last)
 		}

@@ -10,9 +10,6 @@ var counterNames = [...]string{
 // numCounters is the number of interface counters.
 const numCounters = len(counterNames)
 
-// CounterNames returns the names of the interface counters in the order of Interface.Counters.
-func CounterNames() []string { return counterNames[:] }
-
 // The positions of the interface counters in Interface.Counters.
 const (
 	InPkts = iota
@@ -76,7 +73,7 @@ type Interface struct {
 	Oper       string // "UP", "DOWN" or another value of the model; empty if not reported
 	Admin      string // likewise
 	LastChange time.Time
-	// Counters is in the order of CounterNames. Reported tells which of them the target reports.
+	// Counters is in the order of the constants InPkts to Transitions. Reported tells which of them the target reports.
 	Counters [numCounters]uint64
 	Reported [numCounters]bool
 	ACL      []ACLCount // ordered by key

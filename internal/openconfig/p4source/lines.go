@@ -15,8 +15,8 @@ func (l *LineLayout) LinesOf(cell func(index int64) openconfig.Tally) []openconf
 	for id := range l.Lines() {
 		first := id << l.OutcomeBits
 		line := openconfig.Line{
-			ID: uint32(id), Passed: cell(first | outcomePassed), Monitored: cell(first | outcomeMonitored),
-			Stopped: cell(first | outcomeStopped), Unsolicited: cell(first | outcomeUnsolicited),
+			ID: uint32(id), Passed: cell(first + outcomePassed), Monitored: cell(first + outcomeMonitored),
+			Stopped: cell(first + outcomeStopped), Unsolicited: cell(first + outcomeUnsolicited),
 		}
 		if line.Passed.Packets|line.Monitored.Packets|line.Stopped.Packets|line.Unsolicited.Packets != 0 {
 			met = append(met, line)
