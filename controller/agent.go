@@ -120,6 +120,9 @@ func runAgent(ctx context.Context, o agentOptions, log *zap.Logger) error {
 	followed := make(chan struct{})
 	go func() {
 		defer close(followed)
+		// Learn now whether the switch has a program: the counters of a program that is pushed later begin then, and boot-time is known. An
+		// error is ignored, because the first subscriber gets it.
+		_, _ = source.Snapshot(following, 0)
 		if err := source.Follow(following); err != nil {
 			log.Warn("interface-transitions are no longer counted", zap.Error(err))
 		}

@@ -16,6 +16,9 @@ import (
 	"op25b/internal/softswitch"
 )
 
+// demoPage is the address of the NOC's page while op25b demo --keep runs.
+const demoPage = "127.0.0.1:2580"
+
 func newDemo() *cobra.Command {
 	var output outputFormat
 	var keep bool
@@ -40,7 +43,7 @@ and AFTR.`,
 	}
 	addOutput(cmd, &output)
 	cmd.Flags().Var(&lines, "lines", "access form of the subscribers' lines")
-	cmd.Flags().BoolVar(&keep, "keep", false, "keep everything running until interrupted, so that op25b status and the other commands reach it")
+	cmd.Flags().BoolVar(&keep, "keep", false, "keep everything running until interrupted, with the NOC's page, so that op25b status and the other commands reach it")
 	return cmd
 }
 
@@ -52,9 +55,9 @@ func runDemo(ctx context.Context, output outputFormat, keep bool, lines demo.Lin
 	}
 	sw := &bundle.Inventory.Switches[0]
 	var addrs softswitch.Addrs
-	listen := ""
+	listen, page := "", ""
 	if keep { // the default addresses of the other commands
-		listen = client.DefaultServer
+		listen, page = client.DefaultServer, demoPage
 		addrs = softswitch.Addrs{P4Runtime: sw.P4Runtime, GNMI: sw.GNMI}
 	}
 	rig, err := demo.NewEmbedded(sw, addrs, nil)
@@ -69,13 +72,13 @@ func runDemo(ctx context.Context, output outputFormat, keep bool, lines demo.Lin
 		write = demo.WriteJSON
 	}
 	report, err := demo.Play(ctx, demo.Options{
-		Files: files, Switch: sw.Name, Lines: lines, Rig: rig.Rig, Listen: listen, Progress: progress,
+		Files: files, Switch: sw.Name, Lines: lines, Rig: rig.Rig, Listen: listen, Web: page, Progress: progress,
 		Show: func(ctx context.Context, r *demo.Report) error {
 			done()
 			if err := write(out, r); err != nil || !keep {
 				return err
 			}
-			fmt.Fprintf(errOut, "The last phase stays in force. API %s, its clock in 2006; P4Runtime %s, device %d; gNMI %s. Interrupt to end.\n", listen, rig.P4Runtime, rig.DeviceID, rig.GNMI)
+			fmt.Fprintf(errOut, "The last phase stays in force. Page http://%s/; API %s, its clock in 2006; P4Runtime %s, device %d; gNMI %s. Interrupt to end.\n", page, listen, rig.P4Runtime, rig.DeviceID, rig.GNMI)
 			<-ctx.Done()
 			return nil
 		},

@@ -154,6 +154,9 @@ func startAgent(t *testing.T, p4runtime string, sw *policy.Switch, links agent.L
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := source.Snapshot(t.Context(), 0); err != nil { // as op25b agent does at its start
+		t.Fatal(err)
+	}
 	server, err := openconfig.NewServer(source, openconfig.Options{})
 	if err != nil {
 		t.Fatal(err)

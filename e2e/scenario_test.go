@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -53,14 +54,20 @@ func play(t *testing.T, sw *policy.Switch, lines demo.Lines, rig demo.Rig) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	asked := &forecasts{made: map[[2]string][]string{}}
-	api := freeAddr(t)
+	api, north, file := freeAddr(t), freeAddr(t), filepath.Join(t.TempDir(), "history.db")
 	report, err := demo.Play(ctx, demo.Options{
-		Files: examples.SpinNet2006(), Switch: sw.Name, Lines: lines, Rig: rig, Listen: api, After: asked.after,
-		Show: func(ctx context.Context, r *demo.Report) error { return checkMetrics(ctx, api, rig.GNMI, r) },
+		Files: examples.SpinNet2006(), Switch: sw.Name, Lines: lines, Rig: rig, Listen: api, GNMI: north, History: file, After: asked.after,
+		Show: func(ctx context.Context, r *demo.Report) error {
+			if err := checkMetrics(ctx, api, rig.GNMI, r); err != nil {
+				return err
+			}
+			return checkViews(t, ctx, sw.Name, api, rig.GNMI, north, r)
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	checkHistory(t, file, report)
 	if !report.OK() {
 		demo.WriteTable(os.Stderr, report)
 		t.Fatal("not what the policy says")

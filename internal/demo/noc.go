@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +13,6 @@ import (
 	"op25b/internal/clock"
 	"op25b/internal/controller"
 	"op25b/internal/intent"
-
 	"op25b/internal/strict"
 	op25bv1 "op25b/proto/op25b/v1"
 )
@@ -36,12 +36,9 @@ type noc struct {
 	ended chan error // receives the error from Controller.Run
 }
 
-// openNOC starts a controller whose clock initially shows the time begins. The API listens on addr. If addr is empty, it listens on
-// any free port of 127.0.0.1.
-func openNOC(ctx context.Context, addr string, begins time.Time) (_ *noc, err error) {
-	if addr == "" {
-		addr = "127.0.0.1:0"
-	}
+// openNOC starts a controller whose clock initially shows the time begins. It listens on the addresses of the options.
+func openNOC(ctx context.Context, o Options, begins time.Time) (_ *noc, err error) {
+	addr := cmp.Or(o.Listen, "127.0.0.1:0")
 	shift := time.Until(begins)
 	n := &noc{now: func() time.Time { return time.Now().Add(shift) }}
 	defer func() {
@@ -54,6 +51,7 @@ func openNOC(ctx context.Context, addr string, begins time.Time) (_ *noc, err er
 	}
 	config := controller.Config{
 		Name: "demo", Clock: clock.Source{Wall: n.now}, Listening: api.Listening{Addr: addr}, MaxDocuments: api.MaxFiles,
+		GNMI: controller.GNMI{Addr: o.GNMI}, Web: api.Listening{Addr: o.Web}, History: controller.History{File: o.History},
 	}
 	config.Store.Dir, config.Store.Now = n.dir, n.now
 	if n.controller, err = controller.Open(ctx, config); err != nil {

@@ -38,6 +38,10 @@ type Options struct {
 	Rig    Rig
 	// Listen is the address (host:port) of the controller's API. If it is empty, the API listens on any free port of 127.0.0.1.
 	Listen string
+	// GNMI and Web are the addresses (host:port) of the controller's northbound gNMI and of the NOC's page. If one is empty, it is not served.
+	GNMI, Web string
+	// History is the file for the history of counters. If it is empty, no history is kept.
+	History string
 	// Progress, if not nil, is called with a short description of each step. It is called from several goroutines, but never concurrently.
 	Progress func(text string)
 	// Show, if not nil, is called with the report while the controller and the hosts are still running. Play returns its error.
@@ -67,7 +71,7 @@ func Play(ctx context.Context, o Options) (*Report, error) {
 	}
 	defer p.close()
 	p.tell("starting the controller")
-	if p.noc, err = openNOC(ctx, o.Listen, p.policy.Begins(&p.policy.Phases[0])); err != nil {
+	if p.noc, err = openNOC(ctx, o, p.policy.Begins(&p.policy.Phases[0])); err != nil {
 		return nil, err
 	}
 	if p.counters, err = newReadings(ctx, o.Rig.GNMI); err != nil {

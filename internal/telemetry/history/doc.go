@@ -8,7 +8,8 @@
 //
 // Record takes totals, and a store counts the difference to the last total of each key. It keeps the last totals in the same file and the same
 // transaction as the counts. A controller that is killed at any moment therefore neither loses nor doubles a packet. After a restart of the
-// controller, the first record counts what the switch counted meanwhile. A store never shows more than was counted, as long as a total counts
+// controller, the first record counts what the switch counted meanwhile. The first record of a switch is the base of the next one, unless the
+// switch began to count in the two minutes before. A store never shows more than was counted, as long as a total counts
 // from its boot-time on.
 //
 // A total must be the value that the switch reports, since the boot-time that it reports. A sum that goes on over a restart of the switch must

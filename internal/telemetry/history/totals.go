@@ -106,7 +106,8 @@ type change struct {
 
 // advance works out what one record of a switch changes. fresh means that the switch was not known before; room is how many names may be added.
 //
-//   - A fresh switch begins at its totals: nothing is counted.
+//   - A fresh switch begins at its totals: nothing is counted, because it is not known when it was counted. If the switch began to count at
+//     most gap seconds ago, its totals count in full.
 //   - A counter that a known switch reports for the first time counts in full.
 //   - A total counts by its difference to the last one. A total that fell counts nothing, and is the base of the next difference.
 //   - After a restart of the switch, which the boot-time tells, a total counts in full.
@@ -123,7 +124,11 @@ func (s *switchState) advance(at int64, boot uint64, samples []sample, fresh boo
 	if boot != 0 {
 		next.boot = boot
 	}
-	if since := at - s.last; !fresh && since > 0 && since <= gap {
+	last := s.last
+	if began := int64(boot / 1e9); fresh && boot != 0 && at-began >= 0 && at-began <= gap {
+		fresh, last = false, began
+	}
+	if since := at - last; !fresh && since > 0 && since <= gap {
 		c.counts.covered = uint64(since)
 	}
 	next.last = at

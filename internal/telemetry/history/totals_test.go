@@ -22,6 +22,9 @@ func TestRecordCountsDifferences(t *testing.T) {
 		want  uint64
 	}{
 		"a switch begins at its totals":         {[]step{{1000, boot}}, 0},
+		"unless it began two minutes ago":       {[]step{{1000, t0.Add(-2 * time.Minute)}, {1002, t0.Add(-2 * time.Minute)}}, 1002},
+		"and not earlier":                       {[]step{{1000, t0.Add(-2*time.Minute - time.Second)}, {1002, t0.Add(-2*time.Minute - time.Second)}}, 2},
+		"nor after the record":                  {[]step{{1000, t0.Add(time.Minute)}}, 0},
 		"the difference counts":                 {[]step{{1000, boot}, {1007, boot}, {1007, boot}, {1010, boot}}, 10},
 		"a fall counts nothing":                 {[]step{{1000, boot}, {400, boot}}, 0},
 		"and is the base of the next":           {[]step{{1000, boot}, {400, boot}, {405, boot}}, 5},
