@@ -47,6 +47,7 @@ func exported(t *testing.T) map[string][]string {
 	defer sw.Close()
 	cfg := config(t)
 	cfg.First, cfg.Telemetry = examples.SpinNet2006(), telemetry.Config{Interval: time.Second}
+	cfg.History.File = filepath.Join(t.TempDir(), "history.db")
 	inventory := bytes.Replace(cfg.First[0].Data, []byte("127.0.0.1:9559"), []byte(services.Addrs.P4Runtime), 1)
 	cfg.First[0].Data = bytes.Replace(inventory, []byte("127.0.0.1:9339"), []byte(services.Addrs.GNMI), 1)
 	c, err := Open(t.Context(), cfg)
