@@ -10,15 +10,15 @@ type RuleAction struct {
 	Action policy.Action
 }
 
-// acting keeps the actions of a switch's rules while neither the intent nor the phases change.
+// acting caches the actions of a switch's rules. The cache is valid until the intent or the phases change.
 type acting struct {
 	of      *names
 	phases  string
 	actions []RuleAction
 }
 
-// actionsLocked returns the action of each rule in the phases in force, in the order of the rules' numbers. It returns nil while it is not
-// known which phases are in force. If a rule has different actions for different line groups, the strictest counts.
+// actionsLocked returns the action of each rule in the phases in force, ordered by rule number. It returns nil while the phases in force
+// are not known. If a rule has different actions for different line groups, actionsLocked returns the strictest one.
 func (t *Tally) actionsLocked(name string, d *device) []RuleAction {
 	if d.acting.of == t.names && d.acting.phases == d.phase {
 		return d.acting.actions
@@ -33,7 +33,7 @@ func (t *Tally) actionsLocked(name string, d *device) []RuleAction {
 	}
 	rules, err := t.names.intent.Meanings(name, in)
 	if err != nil {
-		return nil // the documents no longer have the phase, and the switch is about to leave it
+		return nil // the documents no longer contain the phase, and the switch will leave it soon
 	}
 	for _, r := range rules {
 		d.acting.actions = append(d.acting.actions, RuleAction{r.Name, r.Action})

@@ -8,8 +8,8 @@ import (
 	"op25b/internal/telemetry"
 )
 
-// maxSeries is the largest number of series of rules that a scrape exports for one switch. A policy of 12 phases with 20 rules on 4 legs
-// has 960. The totals of the highest rule ids are left out, and counted as left out.
+// maxSeries is the largest number of rule series that a scrape exports for one switch. A policy of 12 phases with 20 rules on 4 legs has
+// 960. Above the limit, the totals with the highest rule ids are left out, and their number is exported.
 const maxSeries = 1024
 
 // families are the exported metrics. No label has the name of a line, an address or a subscriber.
@@ -56,12 +56,13 @@ func newFamilies() *families {
 	}
 }
 
-// WriteMetrics writes the metrics of the switches that this controller owns, as an exposition.Writer. A switch without an owner here has no
-// series. A scrape of a thousand switches has half a million series, so WriteMetrics copies no values, and holds no lock while it writes.
+// WriteMetrics writes the metrics of the switches that this controller owns, in the text format of exposition.Writer. It writes no series
+// for other switches. A scrape of a thousand switches has half a million series, so WriteMetrics copies no values and holds no lock while
+// it writes.
 func (t *Tally) WriteMetrics(w io.Writer) error {
 	f, page := newFamilies(), exposition.NewPage(w)
 	owned := t.fold()
-	// A family has the samples of all switches (text format, version 0.0.4).
+	// A family contains the samples of all switches (text format, version 0.0.4).
 	write := func(f *exposition.Family, sample func(s *telemetry.Status)) {
 		page.Begin(f)
 		for i := range owned {
@@ -131,7 +132,7 @@ func (t *Tally) fold() []telemetry.Status {
 	}
 	var owned []telemetry.Status
 	for _, name := range names.order {
-		t.mu.Lock() // for each switch, so that the followers of the fleet need not wait long
+		t.mu.Lock() // The lock is taken for each switch separately, so that the followers of the fleet do not wait long.
 		if d := t.switches[name]; d != nil {
 			t.foldLocked(name, d, nil)
 			owned = append(owned, t.statusLocked(name))
@@ -141,7 +142,7 @@ func (t *Tally) fold() []telemetry.Status {
 	return owned
 }
 
-// eachTotal calls visit for the totals of a switch that are exported, and returns the number of those that are left out.
+// eachTotal calls visit for each total of a switch that is exported, and returns the number of totals that are left out.
 func (t *Tally) eachTotal(name string, visit func(Key, telemetry.Count)) (leftOut int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -33,7 +33,8 @@ func newNames(in *intent.Intent) *names {
 	return n
 }
 
-// rule returns the name of a rule. A rule without a name, which only a foreign entry can have, is called by its number.
+// rule returns the name of a rule. Only a foreign entry can have a rule without a name; rule returns the number of such
+// a rule.
 func (n *names) rule(id uint32) string {
 	if name, known := n.rules[id]; known {
 		return name
@@ -41,7 +42,7 @@ func (n *names) rule(id uint32) string {
 	return fmt.Sprintf("rule %d", id)
 }
 
-// number returns the id of a rule; unknown rules come last.
+// number returns the id of a rule. An unknown rule gets a number that sorts last.
 func (n *names) number(rule string) uint32 {
 	if id, known := n.numbers[rule]; known {
 		return id
@@ -57,7 +58,7 @@ func (n *names) compare(a, b Key) int {
 	return cmp.Or(cmp.Compare(a.Leg, b.Leg), cmp.Compare(a.Phase, b.Phase))
 }
 
-// scheduled returns the status of a switch of the inventory that the collector takes over in a moment.
+// scheduled returns the status of a switch that is in the inventory but that the collector has not taken over yet.
 func (n *names) scheduled(name string) telemetry.Status {
 	return telemetry.Status{Switch: name, Addr: n.switches[name].GNMI, State: telemetry.Disconnected, Reason: telemetry.ReasonScheduled}
 }

@@ -8,38 +8,39 @@ import (
 )
 
 const (
-	// rateWindow is the longest time over which a rate is measured, unless two sample intervals are longer.
+	// rateWindow is the longest time over which a rate is measured. Two sample intervals replace it if they are longer.
 	rateWindow = time.Minute
-	// pointsPerWindow bounds the earlier values that are kept of a switch. With 50 interfaces and 200 totals, a point has 7 KB.
+	// pointsPerWindow limits the number of earlier values that are kept for each switch. With 50 interfaces and 200 totals, a point takes
+	// 7 KB.
 	pointsPerWindow = 4
-	// bootJitter is the variation of the boot-time of targets that compute it from an uptime.
+	// bootJitter is the tolerated variation of a boot-time, because some targets compute it from an uptime.
 	bootJitter = time.Second
 )
 
 // numCounters is the number of counters of an interface.
 const numCounters = len(telemetry.Interface{}.Counters)
 
-// A point has the values of an earlier sample.
+// A point holds the values of an earlier sample.
 type point struct {
 	at, boot   time.Time
-	taken      time.Time         // when the point was remembered, by the host's clock
-	keys       []Key             // of totals; shared between points
-	totals     []telemetry.Count // in the order of keys
+	taken      time.Time         // the time at which the point was recorded, by the host's clock
+	keys       []Key             // the keys of the totals; points share this slice
+	totals     []telemetry.Count // the totals, in the order of keys
 	interfaces []reported
 	counters   [][numCounters]uint64
 }
 
-// reported is an interface, and which of its counters the switch reports.
+// reported identifies an interface and the counters that the switch reports for it.
 type reported struct {
 	name     string
 	counters [numCounters]bool
 }
 
-// measure sets the rates of a sample if there are earlier values, and remembers its values. A rate is measured over at most window, and
-// over no less than least.
+// measure sets the rates of a sample if there are earlier values, and remembers the sample's values. A rate is measured over at least
+// least and at most window.
 //
-// Values from before a restart of the switch or a change of its interfaces are forgotten. A rate would otherwise show packets as new that
-// were counted at another time.
+// measure forgets values from before a restart of the switch or a change of its interfaces. Otherwise, packets that were counted long ago
+// would appear in a rate as new ones.
 func (d *sampling) measure(s *Sample, window, least time.Duration) {
 	now := d.point(s)
 	if n := len(d.points); n > 0 {
@@ -70,7 +71,7 @@ func (d *sampling) every(window time.Duration) time.Duration {
 	return window / pointsPerWindow
 }
 
-// point returns the values of a sample. Their time is the arrival of the newest counters of an interface.
+// point returns the values of a sample. The time of the point is the arrival of the newest interface counters.
 func (d *sampling) point(s *Sample) point {
 	p := point{
 		boot: s.Boot, totals: make([]telemetry.Count, 0, len(s.Totals)),
@@ -102,7 +103,7 @@ func (d *sampling) point(s *Sample) point {
 	return p
 }
 
-// rate sets the rates of a sample from earlier values. A total that the earlier values lack was 0.
+// rate sets the rates of a sample relative to the earlier values in base. A total that is missing from base is taken as 0.
 func (d *sampling) rate(s *Sample, base *point, over time.Duration) {
 	s.RatesOver = over
 	perSecond := func(now, then uint64) float64 {

@@ -8,16 +8,16 @@ import (
 	"op25b/internal/telemetry"
 )
 
-// A Reported is a counter of a rule as a switch reports it. It begins anew when the switch restarts.
+// A Reported is a rule's counter as a switch reports it. It starts from 0 again when the switch restarts.
 type Reported struct {
-	// Key is the name under which the counter counts now. Counter identifies the counter on the switch, whose phase may change.
+	// Key is the name under which packets are counted now. Counter identifies the counter on the switch; its phase may change.
 	Key
 	Counter string
 	telemetry.Count
 }
 
-// Reported returns the counters of rules that a switch reported last, when the switch began to count, and whether the values are current. It
-// returns nothing for a switch that this controller does not own.
+// Reported returns the rule counters that a switch last reported, the time at which the switch began to count, and whether the values are
+// current. It returns nothing for a switch that this controller does not own.
 func (t *Tally) Reported(name string) (all []Reported, boot time.Time, current bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -34,7 +34,7 @@ func (t *Tally) Reported(name string) (all []Reported, boot time.Time, current b
 		onLegs[l.Rule] = true
 		all = append(all, Reported{Key{t.names.rule(l.Rule), strings.ToLower(l.Leg), d.phases[l.Epoch]}, fmt.Sprint("leg ", l.Epoch, l.Leg, l.Rule), l.Count})
 	}
-	whole := false // a rule whose counts of legs are on their way must not be taken for one without legs
+	whole := false // While the leg counts of a rule are still arriving, the rule must not be taken for one without legs.
 	t.collector.View(name, func(v telemetry.View) { whole = v.Whole() })
 	if !whole {
 		return all, r.Boot, st.State == telemetry.Synced

@@ -9,51 +9,51 @@ import (
 	"op25b/internal/telemetry"
 )
 
-// maxSettle limits the wait for the rest of a sample, which arrives in many messages.
+// maxSettle limits the wait for the rest of a sample, because a sample arrives in many messages.
 const maxSettle = time.Second
 
-// A Sample has the counters of one switch at one moment. It is not modified after it was taken.
+// A Sample has the counters of one switch at one moment. It is immutable.
 type Sample struct {
 	Status telemetry.Status
-	Boot   time.Time // when the switch began to count; zero if it does not report that
-	Number uint64    // the number of the sample; later samples, of any switch, have greater ones
-	// Totals is in the order of the rules' numbers, and Interfaces is ordered by name.
+	Boot   time.Time // the time at which the switch began to count; zero if the switch does not report it
+	Number uint64    // the number of the sample; it increases with every sample of any switch
+	// Totals is ordered by rule number, and Interfaces by name.
 	Totals     []SampledTotal
 	Interfaces []SampledInterface
-	// RatesOver is the time over which the rates were measured. If it is 0, no rate is known.
+	// RatesOver is the time over which the rates were measured; 0 means that no rate is known.
 	RatesOver time.Duration
 }
 
-// A SampledTotal is a total, with its rates per second.
+// A SampledTotal is a total with its rates per second.
 type SampledTotal struct {
 	Total
 	PacketRate, OctetRate float64
 }
 
-// A SampledInterface has the counters of an interface, with their rates per second. Its field ACL is empty.
+// A SampledInterface has an interface's counters with their rates per second. Its field ACL is empty.
 type SampledInterface struct {
 	telemetry.Interface
 	Rates [numCounters]float64
 }
 
-// News are two channels. Changed is closed when a sample of any switch has been taken. Turned is closed when the state of a collection, the
-// state of an interface, the ownership of a switch or the intent has changed.
+// News holds two channels. Changed is closed when a sample of any switch is taken. Turned is closed when the state of a collection, the
+// state of an interface, the ownership of a switch or the intent changes.
 type News struct{ Changed, Turned chan struct{} }
 
 func newNews() News { return News{make(chan struct{}), make(chan struct{})} }
 
 // sampling is the part of a device that the sampler uses.
 type sampling struct {
-	due    time.Time // when the next sample is taken; zero if there is no news
-	stale  time.Time // when the values become stale unless there is news; zero if they are not current
-	turned bool      // the news are not only values of counters
+	due    time.Time // when the next sample is due; zero if there is no news
+	stale  time.Time // when the values become stale without further news; zero if they are not current
+	turned bool      // more than counter values has changed
 	number uint64    // the number of the newest sample; 0 if there is none
-	sample *Sample   // the newest sample; nil if nobody has asked for it
-	idle   bool      // nobody asks for samples, so that fewer points are kept
+	sample *Sample   // the newest sample; nil until a caller requests it
+	idle   bool      // no caller requests samples, so fewer points are kept
 	points []point   // earlier values, oldest first
 }
 
-// News returns the channels that the next sample closes.
+// News returns the channels that are closed at the next sample or change.
 func (t *Tally) News() News {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -70,8 +70,8 @@ func (t *Tally) announceLocked(turned bool) {
 	t.next.Changed = make(chan struct{})
 }
 
-// Samples returns the newest sample of each named switch, or of all owned switches if there are no names, in the order of the inventory.
-// Switches that this controller does not own are left out.
+// Samples returns the newest sample of each named switch, or of all owned switches if no name is given, in the order of the inventory. It
+// leaves out switches that this controller does not own.
 func (t *Tally) Samples(only ...string) []*Sample {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -100,10 +100,9 @@ func (t *Tally) Samples(only ...string) []*Sample {
 // Interval returns the sample interval.
 func (t *Tally) Interval() time.Duration { return t.interval }
 
-// sample takes samples until ctx ends. A sample is taken a moment after the first message of a target, and when values become stale.
+// sample takes samples until ctx ends. It takes a sample shortly after a target's first message, and when values become stale.
 //
-// A thousand switches send thousands of messages a second, so the sampler looks for news at most eight times in the time that a sample
-// settles.
+// A thousand switches send thousands of messages a second. The sampler therefore looks for news at most eight times per settle time.
 func (t *Tally) sample(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -124,7 +123,7 @@ func (t *Tally) sample(ctx context.Context) {
 	}
 }
 
-// pause waits, and reports false if ctx ended first.
+// pause waits for d. It returns false if ctx ended first.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -136,10 +135,10 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// settle is how long after the first message of a target a sample is taken.
+// settle returns the time between a target's first message and the sample.
 func (t *Tally) settle() time.Duration { return min(t.interval/10, maxSettle) }
 
-// sampleDue takes the samples that are due, and returns the time at which the next one is due.
+// sampleDue takes the samples that are due, and returns when the next one is due.
 func (t *Tally) sampleDue(now time.Time) (next time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -173,7 +172,7 @@ func (t *Tally) sampleDue(now time.Time) (next time.Time) {
 // passed reports whether a time has come. The zero time never comes.
 func passed(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
 
-// earlier returns the earlier of two times. The zero time is no time.
+// earlier returns the earlier of two times. It ignores a zero time.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
@@ -181,11 +180,11 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// idleAfter is how long after the newest call of Samples the sampler keeps fewer earlier values.
+// idleAfter is the time without a call of Samples after which the sampler keeps fewer earlier values.
 const idleAfter = 5 * time.Minute
 
-// sampleLocked takes a sample of a switch of the inventory. The sample itself is made when somebody asks for it, because those of a thousand
-// switches have 30 MB. Only the earlier values for rates are kept.
+// sampleLocked takes a sample of a switch of the inventory. It stores only the earlier values for the rates. The Sample itself is built on
+// request, because the samples of a thousand switches take 30 MB.
 func (t *Tally) sampleLocked(name string, d *device, now time.Time) {
 	st := t.statusLocked(name)
 	t.number++
@@ -205,10 +204,10 @@ func (t *Tally) sampleLocked(name string, d *device, now time.Time) {
 	}
 }
 
-// window is the longest time over which a rate is measured.
+// window returns the longest time over which a rate is measured.
 func (t *Tally) window() time.Duration { return max(rateWindow, 2*t.interval) }
 
-// makeLocked returns the sample of a switch of the inventory.
+// makeLocked builds the sample of a switch of the inventory.
 func (t *Tally) makeLocked(name string, d *device, now time.Time) *Sample {
 	s := &Sample{Status: t.statusLocked(name), Number: d.number}
 	t.foldLocked(name, d, func(v telemetry.View) {

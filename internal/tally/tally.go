@@ -1,7 +1,7 @@
-// Package tally gives the counters of the switches their names: which rule, on which leg, in which phase.
+// Package tally names the counters of the switches by rule, leg and phase.
 //
-// A switch reports numbers. A Tally follows the intent, which has the names of the numbers, and the ownership of switches: it collects from
-// the switches that this controller owns. It keeps totals since it first read a switch, and no history.
+// A switch reports numbers. A Tally takes the names for these numbers from the intent. It also follows the ownership of switches, and collects
+// only from those that this controller owns. A Tally keeps totals from its first reading of a switch on, and no history.
 package tally
 
 import (
@@ -20,7 +20,7 @@ import (
 	"op25b/internal/tlsfiles/expiry"
 )
 
-// A Book has the intent; see intent.Book.
+// A Book provides the intent; see intent.Book.
 type Book interface {
 	Watch(ctx context.Context, after uint64) <-chan intent.Update
 }
@@ -31,7 +31,7 @@ var _ Book = (*intent.Book)(nil)
 type Config struct {
 	Telemetry telemetry.Config
 	Book      Book
-	// Certificates exports when the certificates of the gNMI connections end; nil means that it is not exported.
+	// Certificates exports the end dates of the certificates of the gNMI connections; nil disables the export.
 	Certificates *expiry.Certificates
 	// Logger may be nil.
 	Logger *zap.Logger
@@ -50,20 +50,21 @@ type Tally struct {
 	names    *names
 	switches map[string]*device // the switches that this controller owns
 	number   uint64             // the number of the newest sample
-	asked    time.Time          // the newest call of Samples
-	next     News               // the channels that the next sample closes
-	// onLegs and sums are the memory of foldLocked: the rules that have legs, and the counts of the entries by rule.
+	asked    time.Time          // the time of the newest call of Samples
+	next     News               // the channels that are closed at the next sample or change
+	// onLegs and sums are scratch memory of foldLocked. onLegs contains the rules that have legs, and sums the counts of the ACL entries by
+	// rule.
 	onLegs map[uint32]bool
 	sums   map[uint32]telemetry.Count
 }
 
-// A Key identifies a total of a switch. Leg is empty if the switch does not report legs, and for the rules that are decided before a leg is
-// known. Phase is empty if it is not known which phase was in force.
+// A Key identifies a total of a switch. Leg is empty if the switch does not report legs, or if the rule is decided before the leg is known.
+// Phase is empty if the phase in force is not known.
 type Key struct {
 	Rule, Leg, Phase string
 }
 
-// A Total is the number of packets and octets that a rule matched.
+// A Total has the packets and octets that a rule matched.
 type Total struct {
 	Key
 	telemetry.Count
@@ -71,17 +72,17 @@ type Total struct {
 
 // A device is the state of one switch.
 type device struct {
-	phases    map[uint8]string // the phases in force by the epoch of their rules
+	phases    map[uint8]string // the phases in force, by the epoch of their rules
 	phase     string           // the phases in force now
-	totals    []Total          // in the order of orderedBy; a map would take three times as much memory
+	totals    []Total          // ordered by orderedBy; a map would take three times as much memory
 	orderedBy *names
-	legs      map[telemetry.LegKey]telemetry.Count // the collector's counts that totals contain
-	entries   map[uint32]telemetry.Count           // likewise, by rule id, of rules that are on no leg
+	legs      map[telemetry.LegKey]telemetry.Count // the collector's counts that are already in totals
+	entries   map[uint32]telemetry.Count           // the counts of rules without a leg that are already in totals, by rule id
 	acting    acting
 	sampling
 }
 
-// New returns a tally. It returns telemetry.ErrConfig.
+// New returns a Tally. It returns telemetry.ErrConfig if the configuration of the collector is invalid.
 func New(cfg Config) (*Tally, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
@@ -105,7 +106,7 @@ func (t *Tally) Run(ctx context.Context) {
 	collecting.Go(func() { t.sample(ctx) })
 	for update := range t.cfg.Book.Watch(ctx, 0) {
 		if update.Intent == nil || update.Intent.Bundle == nil {
-			continue // the names of the previous revision stay
+			continue // the names of the previous revision remain in use
 		}
 		t.mu.Lock()
 		t.names = newNames(update.Intent)
@@ -116,8 +117,8 @@ func (t *Tally) Run(ctx context.Context) {
 	collecting.Wait()
 }
 
-// Follow takes the state of a switch: whether this controller owns it, and the phases that are in force on it with the epoch of their
-// rules; phases is empty if no phase is in force or it is not known. The order of the calls for one switch is the order of its states.
+// Follow records whether this controller owns a switch, and which phases are in force on it with the epoch of their rules. phases is empty if
+// no phase is in force or if the phases are not known. The calls for one switch must be made in the order of its states.
 func (t *Tally) Follow(name string, owned bool, epoch uint8, phases string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -142,7 +143,7 @@ func (t *Tally) Follow(name string, owned bool, epoch uint8, phases string) {
 	if phases == "" || d.phase == phases && d.phases[epoch] == phases {
 		return
 	}
-	t.foldLocked(name, d, nil) // what was counted so far belongs to the phases that were in force
+	t.foldLocked(name, d, nil) // packets counted so far belong to the phases that were in force
 	d.phases[epoch], d.phase = phases, phases
 }
 
@@ -160,8 +161,8 @@ func (t *Tally) retargetLocked() {
 	t.collector.Set(targets)
 }
 
-// foldLocked adds what the collector has counted since the last call to the totals. It calls also, which may be nil, with the same values.
-// It returns false if the collector does not have the switch yet.
+// foldLocked adds to the totals what the collector has counted since the last call. It calls also, which may be nil, with the same values. It
+// returns false if the collector does not have the switch yet.
 func (t *Tally) foldLocked(name string, d *device, also func(telemetry.View)) bool {
 	if t.names == nil {
 		return false
@@ -171,10 +172,10 @@ func (t *Tally) foldLocked(name string, d *device, also func(telemetry.View)) bo
 		for k, n := range v.Legs() {
 			t.onLegs[k.Rule] = true
 			if added := since(d.legs, k, n); added != (telemetry.Count{}) {
-				t.addLocked(d, Key{t.names.rule(k.Rule), strings.ToLower(k.Leg), d.phases[k.Epoch]}, added) // as policies write legs
+				t.addLocked(d, Key{t.names.rule(k.Rule), strings.ToLower(k.Leg), d.phases[k.Epoch]}, added) // in lower case, as policies write legs
 			}
 		}
-		if !v.Whole() { // a rule whose counts of legs are on their way must not be taken for one without legs
+		if !v.Whole() { // While the leg counts of a rule are still arriving, the rule must not be taken for one without legs.
 			if also != nil {
 				also(v)
 			}
@@ -185,7 +186,8 @@ func (t *Tally) foldLocked(name string, d *device, also func(telemetry.View)) bo
 			t.sums[k.SequenceID] = t.sums[k.SequenceID].Plus(n)
 		}
 		for rule, n := range t.sums {
-			// What the entries counted while the rule had legs is in the totals already, and must not be added when the legs vanish.
+			// The packets that the entries counted while the rule had legs are already in the totals. They must not be added when the legs
+			// vanish.
 			if added := since(d.entries, rule, n); added != (telemetry.Count{}) && !t.onLegs[rule] {
 				t.addLocked(d, Key{Rule: t.names.rule(rule), Phase: d.phase}, added)
 			}
@@ -196,8 +198,8 @@ func (t *Tally) foldLocked(name string, d *device, also func(telemetry.View)) bo
 	})
 }
 
-// since returns the difference to the last count, and stores the count. A count that fell belongs to a reading that began anew. What it has of
-// new packets is not known.
+// since returns the difference between n and the last count, and stores n. It returns nothing for a count that fell, because the reading began
+// anew and the number of new packets is not known.
 func since[K comparable](last map[K]telemetry.Count, k K, n telemetry.Count) telemetry.Count {
 	was := last[k]
 	last[k] = n
@@ -216,7 +218,7 @@ func (t *Tally) addLocked(d *device, k Key, n telemetry.Count) {
 	d.totals[at].Count = d.totals[at].Plus(n)
 }
 
-// totalsLocked returns the totals of a switch in the order of the rules' numbers. The caller must not keep them.
+// totalsLocked returns the totals of a switch, ordered by rule number. The caller must not retain them.
 func (t *Tally) totalsLocked(d *device) []Total {
 	if d.orderedBy != t.names {
 		d.orderedBy = t.names
@@ -228,15 +230,15 @@ func (t *Tally) totalsLocked(d *device) []Total {
 // A Switch has the counters of one switch, and the state of their collection.
 type Switch struct {
 	Status telemetry.Status
-	// Reading is a copy of the values. Totals has the packets and octets by rule, leg and phase, in the order of the rules' numbers.
+	// Reading is a copy of the values. Totals has the packets and octets by rule, leg and phase, ordered by rule number.
 	Reading *telemetry.Reading
 	Totals  []Total
 	// Actions has the actions of the rules in the phases in force.
 	Actions []RuleAction
 }
 
-// Read returns the counters of the named switches, or of all owned switches if there are no names, in the order of the inventory. Switches
-// that this controller does not own are left out.
+// Read returns the counters of the named switches, or of all owned switches if no name is given, in the order of the inventory. It leaves out
+// switches that this controller does not own.
 func (t *Tally) Read(only ...string) []Switch {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -257,19 +259,19 @@ func (t *Tally) Read(only ...string) []Switch {
 	return all
 }
 
-// Raw returns the values that a switch reported last, with the status of their collection. It returns false for a switch that is not
-// collected here.
+// Raw returns the values that a switch last reported, and the status of their collection. It returns false for a switch from which this
+// controller does not collect.
 func (t *Tally) Raw(name string) (*telemetry.Reading, telemetry.Status, bool) {
 	return t.collector.Raw(name)
 }
 
-// Status returns the status of a switch's collection. It returns false for a switch that is not collected here.
+// Status returns the status of a switch's collection. It returns false for a switch from which this controller does not collect.
 func (t *Tally) Status(name string) (telemetry.Status, bool) { return t.collector.Status(name) }
 
-// Quiet is how old the newest values may be before they must not be served as present ones.
+// Quiet returns the age above which values must not be served as current.
 func (t *Tally) Quiet() time.Duration { return t.collector.Quiet() }
 
-// readLocked adds what the collector has counted to the totals, and returns the values and the status of a switch of the inventory.
+// readLocked adds the collector's newest counts to the totals, and returns the values and the status of a switch of the inventory.
 func (t *Tally) readLocked(name string, d *device) (*telemetry.Reading, telemetry.Status) {
 	r, st := &telemetry.Reading{}, t.statusLocked(name)
 	t.foldLocked(name, d, func(v telemetry.View) { r = v.Reading() })
@@ -281,10 +283,10 @@ func (t *Tally) statusLocked(name string) telemetry.Status {
 	if st, there := t.collector.Status(name); there {
 		return st
 	}
-	return t.names.scheduled(name) // the collector takes the target over in a moment
+	return t.names.scheduled(name) // the collector will take the target over in a moment
 }
 
-// Watch calls changed as telemetry.Collector.Watch does.
+// Watch calls changed under the same conditions as telemetry.Collector.Watch.
 func (t *Tally) Watch(name string, changed func()) (stop func(), ok bool) {
 	return t.collector.Watch(name, changed)
 }
@@ -299,7 +301,7 @@ func (t *Tally) Rules() map[uint32]string {
 	return maps.Clone(t.names.rules)
 }
 
-// Lines returns the counters of a switch's lines. It returns nil if the counters are not current; an empty result means that no line has any
+// Lines returns the counters of a switch's lines. It returns nil if the counters are not current. An empty result means that no line has a
 // count yet.
 func (t *Tally) Lines(name string) []telemetry.LineCount {
 	r, st, there := t.collector.Read(name)

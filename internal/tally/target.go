@@ -13,7 +13,8 @@ import (
 	"op25b/internal/tlsfiles/expiry"
 )
 
-// target returns the gNMI target of a switch. gNMI uses the TLS files of the switch's P4Runtime connection.
+// target returns the gNMI target of a switch. gNMI uses the same TLS files as the switch's P4Runtime
+// connection.
 func (t *Tally) target(sw *policy.Switch) telemetry.Target {
 	target := telemetry.Target{Switch: sw.Name, Addr: sw.GNMI, Key: fmt.Sprint(sw.TLS)}
 	if !sw.TLS.Used() {
@@ -21,7 +22,7 @@ func (t *Tally) target(sw *policy.Switch) telemetry.Target {
 		return target
 	}
 	ends := t.cfg.Certificates.Of(expiry.GNMI, sw.Name)
-	target.Key += fmt.Sprintf(" %p", ends) // a switch that was lost and taken back has new ends, which only a new connection provides
+	target.Key += fmt.Sprintf(" %p", ends) // A switch that was lost and taken back has new certificate ends, which only a new connection provides.
 	name := sw.TLS.ServerName
 	if host, _, err := net.SplitHostPort(sw.GNMI); name == "" && err == nil {
 		name = host // crypto/tls does not pass an IP address to the verification

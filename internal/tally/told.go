@@ -4,13 +4,14 @@ import "sync"
 
 // told collects the notifications of the collector until the sampler takes them.
 type told struct {
-	kick chan struct{} // has room for one token: names is not empty
+	kick chan struct{} // has room for one token, which means that names is not empty
 
 	mu    sync.Mutex // guards names
 	names map[string]bool
 }
 
-// tell implements telemetry.Config.OnUpdate. It must not take Tally.mu, because the collector calls it with a lock that Tally.Read needs.
+// tell implements telemetry.Config.OnUpdate. It must not lock Tally.mu, because the collector calls it while it holds a lock that
+// Tally.Read needs.
 func (t *told) tell(name string, changed bool) {
 	t.mu.Lock()
 	if t.names == nil {
@@ -24,7 +25,7 @@ func (t *told) tell(name string, changed bool) {
 	}
 }
 
-// take returns the names of the switches that have news, and whether anything but a counter has changed.
+// take returns the switches that have news by name, and whether more than a counter has changed.
 func (t *told) take() map[string]bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

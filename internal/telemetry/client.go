@@ -18,31 +18,32 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// DefaultCallTimeout is the timeout of a request, including connecting. A distant switch answers within a second, and three SYNs take
-// seven seconds.
+// DefaultCallTimeout is the timeout of a request, including the time to connect. A distant switch answers within a second, and three SYNs
+// take seven seconds.
 const DefaultCallTimeout = 10 * time.Second
 
-// maxMessage is the largest accepted message, in bytes. Some targets of other vendors send all values in one message.
+// maxMessage is the largest message that is accepted, in bytes. Some vendors' targets send all values in one message.
 const maxMessage = 64 << 20
 
-// window is how many bytes a target may send before they are read. gRPC would otherwise raise the window of a fast target to 16 MiB. At a
-// distance of 50 ms, a target can still send 2.6 MB a second. A switch of 64 interfaces with 16 rules has a sample of 0.4 MB.
+// window is the number of bytes that a target may send before they are read. Otherwise, gRPC would raise the window of a fast target to
+// 16 MiB. With a round trip of 50 ms, a target can still send 2.6 MB a second. A sample of a switch with 64 interfaces and 16 rules takes
+// 0.4 MB.
 const window = 128 << 10
 
 // Options configure the connection to a target. The zero value means plaintext and the defaults.
 type Options struct {
-	// Target is the target in the prefix of requests, which a gNMI proxy requires; empty means no target.
+	// Target is the target name in the prefix of requests. A gNMI proxy requires it. If it is empty, requests have no target name.
 	Target string
 	// Credentials secure the connection; nil means plaintext.
 	Credentials credentials.TransportCredentials
-	// DialOptions are added to the connection's own.
+	// DialOptions are added to the options that the package sets itself.
 	DialOptions []grpc.DialOption
-	// CallTimeout is the timeout of a request; DefaultCallTimeout if it is not positive.
+	// CallTimeout is the timeout of a request. DefaultCallTimeout is used if it is not positive.
 	CallTimeout time.Duration
-	// Now returns the arrival time of values; time.Now if nil. It does not affect timers.
+	// Now returns the time at which values arrive; nil means time.Now. Timers do not use it.
 	Now func() time.Time
 
-	pool mem.BufferPool // of messages; a new one if nil
+	pool mem.BufferPool // the pool for messages; nil means a new pool
 }
 
 // A Client reads one gNMI target. Its methods may be called from several goroutines.
@@ -59,14 +60,14 @@ type Client struct {
 // An offer is the relevant part of a target's Capabilities.
 type offer struct {
 	encoding   gpb.Encoding
-	models     []string // nil if the target lists no models; it may have any
+	models     []string // nil if the target lists no models, and may therefore have any
 	sampleOnly bool     // the target has refused ON_CHANGE
 }
 
 // has reports whether the target may have a model.
 func (o offer) has(model string) bool { return o.models == nil || slices.Contains(o.models, model) }
 
-// lists reports whether the target says that it has a model.
+// lists reports whether the target lists a model.
 func (o offer) lists(model string) bool { return slices.Contains(o.models, model) }
 
 // NewClient returns a client of the target at addr (host:port) without connecting to it.
@@ -91,7 +92,7 @@ func NewClient(addr string, opts Options) (*Client, error) {
 	return c, nil
 }
 
-// Dial returns a client of a target that has answered and supports a known encoding.
+// Dial returns a client of the target at addr. The target must answer and must support a known encoding.
 func Dial(ctx context.Context, addr string, opts Options) (*Client, error) {
 	c, err := NewClient(addr, opts)
 	if err != nil {
@@ -123,8 +124,8 @@ func (c *Client) connect() (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
-// connection returns the connection. It replaces a failed connection, because gRPC would return the old error until the end of gRPC's
-// backoff, and a session has its own backoff.
+// connection returns the connection, and replaces it if it has failed. gRPC would return the old error until its backoff ends, but a
+// session has a backoff of its own.
 func (c *Client) connection() (*grpc.ClientConn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -181,13 +182,14 @@ func (c *Client) offer(ctx context.Context) (offer, error) {
 	return c.capabilities(ctx)
 }
 
-// Once reads all counters. It returns ErrNotSynced if the answer may be incomplete, ErrNoEncoding, ErrTooMuch, or an error of gRPC.
+// Once reads all counters. It returns ErrNotSynced if the answer may be incomplete, ErrNoEncoding if there is no common encoding,
+// ErrTooMuch if the target reports too many values, or an error of gRPC.
 func (c *Client) Once(ctx context.Context) (*Reading, error) {
 	o, err := c.offer(ctx)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx) // ends the call on every return
+	ctx, cancel := context.WithCancel(ctx) // the cancel function ends the call on every return
 	defer cancel()
 	list := &gpb.SubscriptionList{Mode: gpb.SubscriptionList_ONCE, Encoding: o.encoding, Prefix: c.prefix()}
 	for _, s := range subscriptions(o, 0, 0) {
@@ -219,7 +221,7 @@ func (c *Client) Once(ctx context.Context) (*Reading, error) {
 	}
 }
 
-// subscribe opens a Subscribe call. Its messages are received as frames.
+// subscribe opens a Subscribe call, whose messages are received as frames.
 func (c *Client) subscribe(ctx context.Context, list *gpb.SubscriptionList) (grpc.ClientStream, error) {
 	conn, err := c.connection()
 	if err != nil {

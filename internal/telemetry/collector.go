@@ -15,34 +15,35 @@ import (
 
 // The defaults of a Config.
 const (
-	// DefaultInterval is how often counters are sampled. Six values a minute are the usual resolution of an interface graph.
+	// DefaultInterval is the sample interval of counters. Six values a minute are the usual resolution of an interface graph.
 	DefaultInterval = 10 * time.Second
-	// DefaultLineInterval is how often the counters of lines are sampled. A switch with 8,192 active lines sends 65,536 values at once.
+	// DefaultLineInterval is the sample interval of line counters. A switch with 8,192 active lines sends 65,536 values at once.
 	DefaultLineInterval = time.Minute
-	// DefaultMinBackoff and DefaultMaxBackoff bound the pause before the next attempt. The pause doubles: 1, 2, 4, ... 60 s. A thousand
+	// DefaultMinBackoff and DefaultMaxBackoff limit the pause before the next attempt. The pause doubles from 1 s to 60 s. A thousand
 	// unreachable switches cause 17 attempts a second.
 	DefaultMinBackoff = time.Second
 	DefaultMaxBackoff = time.Minute
-	// DefaultSilence is the shortest time without a message after which a session is probed. Servers built on gRPC's C core disconnect
-	// clients that send keepalive pings more often than every five minutes, so pings are not used.
+	// DefaultSilence is the shortest time without a message after which a session is probed. The collector sends no keepalive pings, because
+	// servers built on gRPC's C core disconnect clients that send pings more often than every five minutes.
 	DefaultSilence = 30 * time.Second
-	// spread is the pause between the first attempts to targets that were added together, on average. The samples of a fleet are then
-	// spread too.
+	// spread is the average pause between the first attempts to targets that were added together. It also spreads the samples of a fleet
+	// over time.
 	spread = 10 * time.Millisecond
 )
 
 // A Config configures a Collector. The zero value is usable.
 type Config struct {
-	// Interval and LineInterval are the sample intervals. A switch of op25b accepts a second or more.
+	// Interval and LineInterval are the sample intervals of counters and of line counters. A switch of op25b accepts intervals of at least a
+	// second.
 	Interval, LineInterval time.Duration
-	// CallTimeout, MinBackoff, MaxBackoff and Silence replace DefaultCallTimeout, DefaultMinBackoff and so on if they are not 0.
+	// CallTimeout, MinBackoff, MaxBackoff and Silence replace the corresponding defaults if they are not 0.
 	CallTimeout, MinBackoff, MaxBackoff, Silence time.Duration
 	// DialOptions are added to the options of each connection.
 	DialOptions []grpc.DialOption
-	// Now returns the arrival time of values; time.Now if nil. It does not affect timers.
+	// Now returns the time at which values arrive; nil means time.Now. Timers do not use it.
 	Now func() time.Time
-	// OnUpdate, if not nil, is called after each message of a target, and after each change of its state. changed is false if only values of
-	// counters are new. OnUpdate must neither block nor call the collector.
+	// OnUpdate, if not nil, is called after each message of a target and after each change of the target's state. changed is false if only
+	// counter values are new. OnUpdate must neither block nor call the collector.
 	OnUpdate func(name string, changed bool)
 	// Logger may be nil.
 	Logger *zap.Logger
@@ -78,20 +79,20 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// staleAfter is how long after the newest message the values are stale: two samples are overdue.
+// staleAfter returns the time without a message after which values are stale. Two samples are then overdue.
 func (c Config) staleAfter() time.Duration { return 5 * c.Interval / 2 }
 
-// quiet is the longest time without a message in a session: three samples, or Silence if that is longer.
+// quiet returns the longest time without a message in a session, which is three sample intervals, but at least Silence.
 func (c Config) quiet() time.Duration { return max(3*c.Interval, c.Silence) }
 
-// syncWithin is the longest time from the subscription to the sync response. A target that is silent all the time is given up before.
+// syncWithin returns the longest time from the subscription to the sync response. A session without any message ends earlier.
 func (c Config) syncWithin() time.Duration { return 4 * c.quiet() }
 
 // A Collector keeps a subscription to each of its targets. Its methods may be called from several goroutines.
 type Collector struct {
 	cfg    Config
 	tables *tables
-	kick   chan struct{} // has room for one token: wanted has changed
+	kick   chan struct{} // has room for one token, which means that wanted has changed
 
 	// mu guards everything below.
 	mu      sync.Mutex
@@ -99,7 +100,7 @@ type Collector struct {
 	targets map[string]*target
 }
 
-// New returns a collector without targets. It returns ErrConfig, naming the field and its value.
+// New returns a collector without targets. It returns an error that wraps ErrConfig and names the field and its value if cfg is invalid.
 func New(cfg Config) (*Collector, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -110,8 +111,8 @@ func New(cfg Config) (*Collector, error) {
 	}, nil
 }
 
-// Set replaces the targets. The sessions of targets that stay the same go on. The values of a target stay while its name stays, even if it
-// gets another address.
+// Set replaces the targets. It does not interrupt the sessions of unchanged targets. A target whose name stays the same keeps its values,
+// even if its address changes.
 func (c *Collector) Set(targets []Target) {
 	c.mu.Lock()
 	c.wanted = slices.Clone(targets)
@@ -122,13 +123,13 @@ func (c *Collector) Set(targets []Target) {
 	}
 }
 
-// Run collects until ctx ends. It returns when all sessions have ended.
+// Run collects until ctx ends, and returns when all sessions have ended.
 func (c *Collector) Run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	var sessions sync.WaitGroup
 	defer sessions.Wait()
 	defer cancel()
-	running := make(map[string]func()) // ends the session and waits for its end, by switch
+	running := make(map[string]func()) // functions that end a switch's session and wait for the end, by switch
 	for {
 		select {
 		case <-ctx.Done():
@@ -160,7 +161,7 @@ func (c *Collector) Run(ctx context.Context) {
 	}
 }
 
-// adopt makes the wanted targets the targets. It returns those that need a new session, and the names of those that are gone.
+// adopt replaces the current targets by the wanted ones. It returns the targets that need a new session, and the names of the removed ones.
 func (c *Collector) adopt() (fresh []*target, gone []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -236,7 +237,7 @@ func (c *Collector) Read(name string) (*Reading, Status, bool) {
 	return t.series.reading(), st, true
 }
 
-// Raw is like Read, but returns the values that the target reported last, instead of totals that never decrease. It leaves out the lines.
+// Raw is like Read, but returns the values that the target last reported, instead of totals that never decrease. It omits the lines.
 func (c *Collector) Raw(name string) (*Reading, Status, bool) {
 	t := c.target(name)
 	if t == nil {
@@ -257,12 +258,12 @@ func (c *Collector) Status(name string) (Status, bool) {
 	return t.status(), true
 }
 
-// Quiet is the time without a message after which a session is probed, and after which values are too old to be served.
+// Quiet returns the time without a message after which a session is probed. Values that are older must not be served as current.
 func (c *Collector) Quiet() time.Duration { return c.cfg.quiet() }
 
-// Watch calls changed when the state of a target, the state of one of its interfaces, or the set of its counters changes, until the
-// returned function is called. It calls changed once at the start. changed must not block. Watch returns false for a switch that is not a
-// target. A watch ends with its target, after a last call.
+// Watch calls changed once at the start, and again whenever the target's state, the state of an interface or the set of counters changes.
+// The calls end when stop is called. changed must not block. Watch returns false for a switch that is not a target. When the target is
+// removed, changed is called for the last time.
 func (c *Collector) Watch(name string, changed func()) (stop func(), ok bool) {
 	t := c.target(name)
 	if t == nil {

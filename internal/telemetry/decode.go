@@ -8,18 +8,18 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// A decoder reads the encoded messages of one session into a series. Decoding to Go messages first would take most of the time of a
-// collector, so the decoder reads the usual messages from their bytes: notifications without deletes, with numbers as PROTO values. All
-// others are decoded to Go messages. The usual messages cause no allocation.
+// A decoder reads the encoded messages of one session into a series. Decoding every message to Go messages would take most of a
+// collector's time. The decoder therefore parses the usual messages directly: notifications without deletes, whose values are PROTO
+// numbers. It decodes all other messages to Go messages. The usual messages cause no allocation.
 type decoder struct {
 	series *series
 	tables *tables
 
-	learned  int         // forms that this target has added
-	lastHead *form[head] // the newest known head
-	lastLeaf *form[leaf] // the newest known leaf of an interface
-	lastPort int         // the position of the newest port
-	route    route       // the path in progress
+	learned  int         // the number of forms that this target has added
+	lastHead *form[head] // the most recent known head
+	lastLeaf *form[leaf] // the most recent known leaf of an interface
+	lastPort int         // the position of the most recent port
+	route    route       // the path that is being parsed
 }
 
 func newDecoder(s *series, t *tables) *decoder { return &decoder{series: s, tables: t} }
@@ -43,9 +43,9 @@ const (
 	valueASCII  = 12
 )
 
-// message reads one encoded SubscribeResponse that arrived at the time now, in nanoseconds since 1970. It reports whether the message is
-// the sync response. It returns ErrMessage or ErrTooMuch. A value that cannot be read is counted and skipped, so that the other values of
-// the target are still read.
+// message reads one encoded SubscribeResponse. now is its arrival time in nanoseconds since 1970. message reports whether the response is
+// the sync response. It returns ErrMessage for an invalid message and ErrTooMuch for too many values. It counts and skips a value that
+// cannot be read, and continues with the target's other values.
 func (d *decoder) message(b []byte, now int64) (sync bool, err error) {
 	for len(b) > 0 {
 		num, typ, value, n := field(b)
@@ -99,7 +99,8 @@ func (d *decoder) notification(b []byte, now int64) error {
 	return nil
 }
 
-// headOf returns the interface that a path begins with, and the number of elements up to it; 0 if it begins with no interface.
+// headOf returns the interface at the beginning of a path, and the number of path elements up to it. The number is 0 if the path does not
+// begin with an interface.
 func headOf(path []elem) (h head, size int) {
 	switch {
 	case len(path) >= 2 && is(path[:2], "interfaces", "interface"):
@@ -110,7 +111,7 @@ func headOf(path []elem) (h head, size int) {
 	return head{}, 0
 }
 
-// learn remembers a head, which has an interface with a name.
+// learn remembers the encoded form of a head whose interface has a name.
 func (d *decoder) learn(encoded []byte, h head) {
 	if d.learned < maxFormsOfTarget && d.tables.heads.learn(encoded, h) {
 		d.learned++
@@ -130,13 +131,13 @@ func (d *decoder) position(name string) int {
 	return d.lastPort
 }
 
-// A notice is the part of a notification that its updates share.
+// A notice is the part of a notification that all its updates share.
 type notice struct {
 	d       *decoder
 	at, now int64
 	prefix  []byte           // the encoded prefix
-	above   int              // the number of elements of the prefix in d.route
-	divided bool             // paths are divided after their interface, because the prefix has no element
+	above   int              // the number of path elements of the prefix in d.route
+	divided bool             // the prefix has no elements, so paths are split after their interface
 	forms   *formTable[leaf] // nil if the prefix does not end with an interface
 	port    int              // the position of that interface
 	hint    int              // the likely position of the next ACL entry
@@ -161,7 +162,7 @@ func (c *notice) begin() error {
 	c.above = len(d.route.elems)
 	c.divided = c.above == 0
 	h, size := headOf(d.route.elems)
-	if size == 0 || size < c.above || h.port == "" { // without a name, every update is rejected with its whole path
+	if size == 0 || size < c.above || h.port == "" { // Without a name, every update is rejected with its full path.
 		return nil
 	}
 	d.learn(c.prefix, h)
@@ -169,7 +170,7 @@ func (c *notice) begin() error {
 	return nil
 }
 
-// enter makes an interface the one of the following leaves.
+// enter makes h the interface of the leaves that follow.
 func (c *notice) enter(h head) {
 	forms := c.d.tables.interfaces
 	if h.acl {
@@ -212,8 +213,8 @@ func (c *notice) update(b []byte) error {
 	return c.leaf(path, v)
 }
 
-// split divides an encoded path after its interface, and returns the rest. It returns false and the whole path if the path does not begin
-// with an interface that has a name, or if its elements are not its first fields.
+// split splits an encoded path after its interface, and returns the rest. It returns the whole path and false if the path does not begin
+// with a named interface, or if the path elements are not its first fields.
 func (c *notice) split(path []byte) (rest []byte, ok bool) {
 	d := c.d
 	if f := d.lastHead; f != nil {
@@ -250,7 +251,7 @@ func (c *notice) split(path []byte) (rest []byte, ok bool) {
 	return path, false
 }
 
-// leaf stores the value of a leaf of the interface. text is the encoded path behind the interface.
+// leaf stores the value of a leaf of the interface. text is the encoded part of the path after the interface.
 func (c *notice) leaf(text []byte, v scalar) error {
 	var l leaf
 	if f := c.forms.look(text, c.d.lastLeaf); f != nil {
@@ -285,7 +286,7 @@ func (c *notice) leaf(text []byte, v scalar) error {
 	return nil
 }
 
-// path returns the whole path of a leaf of the interface.
+// path returns the full path of a leaf of the interface.
 func (c *notice) path(text []byte) ([]elem, error) {
 	name := []byte(c.d.series.ports[c.port].name)
 	r := route{elems: []elem{{name: []byte("interfaces")}, {name: []byte("interface"), keys: []key{{[]byte("name"), name}}}}}
@@ -298,7 +299,7 @@ func (c *notice) path(text []byte) ([]elem, error) {
 	return r.elems, nil
 }
 
-// whole stores the value of a leaf by its path behind the prefix, which does not end with an interface.
+// whole stores the value of a leaf. encoded is the leaf's path after the prefix, which does not end with an interface.
 func (c *notice) whole(encoded []byte, v scalar) error {
 	r := &c.d.route
 	r.elems = r.elems[:c.above]
@@ -335,7 +336,7 @@ func (c *notice) slow(b []byte) error {
 	return nil
 }
 
-// slow decodes a notification to a Go message. Deletes come first (gNMI specification 2.1).
+// slow decodes a notification to a Go message. Deletes are applied first (gNMI specification 2.1).
 func (d *decoder) slow(b []byte, now int64) error {
 	var n gpb.Notification
 	if err := proto.Unmarshal(b, &n); err != nil {
@@ -384,7 +385,7 @@ func (d *decoder) reject(path []elem, err error) {
 	d.series.reject(func() string { return pathText(path) + ": " + err.Error() })
 }
 
-// plainValue returns the value of an encoded gnmi.TypedValue with a number or a text. It returns false for any other value.
+// plainValue returns the value of an encoded gnmi.TypedValue that is a number or a text. It returns false for any other value.
 func plainValue(b []byte) (scalar, bool) {
 	num, typ, n := protowire.ConsumeTag(b)
 	if n < 0 {
@@ -401,7 +402,7 @@ func plainValue(b []byte) (scalar, bool) {
 	return scalar{}, false
 }
 
-// intern returns a text. The usual states of interfaces and the legs are not allocated again.
+// intern converts b to a string. It does not allocate for legs and for the usual interface states.
 func intern(b []byte) string {
 	for _, known := range [...]string{"UP", "DOWN", "ANY", "UP_DST", "DOWN_SRC", "DOWN_DST", "UP_SRC"} {
 		if known == string(b) {

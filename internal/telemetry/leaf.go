@@ -8,7 +8,7 @@ import (
 	"strconv"
 )
 
-// A leafKind tells which value of a series a leaf is.
+// A leafKind specifies which value of a series a leaf contains.
 type leafKind uint8
 
 const (
@@ -28,17 +28,17 @@ const (
 	leafSoftware
 )
 
-// A leaf is the meaning of a path, without the interface.
+// A leaf is the meaning of a path without its interface.
 type leaf struct {
 	kind   leafKind
-	octets bool   // a leafACL, leafLeg or leafLine counts bytes, not packets
-	n      uint32 // the position of a leafCounter, or the number of the ACLKey of a leafACL
+	octets bool   // a leafACL, leafLeg or leafLine counts octets instead of packets
+	n      uint32 // the position of a leafCounter, or the number of a leafACL's ACLKey
 }
 
-// A meaning is what a whole path means.
+// A meaning is the meaning of a whole path.
 type meaning struct {
 	leaf
-	port    string // the interface of an interface's leaf
+	port    string // the name of the interface, if the leaf belongs to one
 	leg     LegKey
 	line    uint32
 	outcome Outcome
@@ -49,8 +49,8 @@ func (l leaf) ofInterface() bool { return l.kind >= leafCounter && l.kind <= lea
 
 var errNoInterface = errors.New("no interface name")
 
-// resolve returns the meaning of a path; leafIgnored for a path that is not collected. It returns an error if a key of a collected path is
-// missing or invalid.
+// resolve returns the meaning of a path, which is leafIgnored if the path is not collected. It returns an error if a key of a collected path
+// is missing or invalid.
 func resolve(path []elem, entries *entryTable) (meaning, error) {
 	if len(path) == 0 {
 		return meaning{}, nil
@@ -84,7 +84,7 @@ func systemLeaf(name []byte) leafKind {
 	return leafIgnored
 }
 
-// stateLeaf returns the kind of a leaf of the state of an interface.
+// stateLeaf returns the kind of a leaf in an interface's state.
 func stateLeaf(name []byte) leafKind {
 	switch string(name) {
 	case "oper-status":
@@ -124,7 +124,7 @@ func resolveInterface(path []elem) (p meaning, err error) {
 	return p, nil
 }
 
-// countLeaf reports whether a name is that of a counter of packets or octets with this prefix.
+// countLeaf reports whether a name is prefix followed by the name of a counter of packets or octets.
 func countLeaf(name []byte, prefix string) (octets, ok bool) {
 	rest, ok := bytes.CutPrefix(name, []byte(prefix))
 	octets = string(rest) == "-octets"
@@ -185,7 +185,7 @@ func resolveSet(path []elem) (p meaning, err error) {
 	return p, nil
 }
 
-// is reports whether a path has these names; "*" stands for any name.
+// is reports whether a path has these names; "*" matches any name.
 func is(path []elem, names ...string) bool {
 	if len(path) != len(names) {
 		return false
@@ -198,7 +198,7 @@ func is(path []elem, names ...string) bool {
 	return true
 }
 
-// number returns the value of a key as a number.
+// number parses the value of a key as a number.
 func (e *elem) number(key string, bits int) (uint64, error) {
 	text := e.key(key)
 	n, err := strconv.ParseUint(string(text), 10, bits)
@@ -208,8 +208,8 @@ func (e *elem) number(key string, bits int) (uint64, error) {
 	return n, nil
 }
 
-// put stores the value of a leaf that arrived in a notification with the timestamp at, at the time seen; both are in nanoseconds since
-// 1970. It returns an error for a value that is not one of the leaf.
+// put stores the value of a leaf from a notification with the timestamp at, which arrived at the time seen. Both times are in nanoseconds
+// since 1970. put returns an error for a value that is invalid for the leaf.
 func (s *series) put(p *meaning, v scalar, at, seen int64) error {
 	if p.ofInterface() {
 		_, err := s.putPort(s.port(p.port), p.leaf, v, at, seen, 0)
@@ -249,7 +249,7 @@ func (s *series) put(p *meaning, v scalar, at, seen int64) error {
 	return nil
 }
 
-// putPort stores the value of a leaf of an interface. It returns the likely position of the next ACL entry.
+// putPort stores the value of a leaf of an interface, and returns the likely position of the next ACL entry.
 func (s *series) putPort(i int, l leaf, v scalar, at, seen int64, hint int) (int, error) {
 	p := &s.ports[i]
 	switch l.kind {
@@ -301,7 +301,7 @@ func (s *series) putPort(i int, l leaf, v scalar, at, seen int64, hint int) (int
 	return hint, nil
 }
 
-// newer reports whether values with the timestamp at, which arrive at the time seen, are not older than the values that were stored last, and
+// newer reports whether values with the timestamp at, which arrive at the time seen, are at least as new as the stored values. If so, it
 // remembers the times.
 func (s *series) newer(last *mark, at, seen int64) bool {
 	if at < last.at && seen-last.seen < int64(maxReorder) {

@@ -10,13 +10,13 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Bounds of a path from a target. No collected path has more than 9 elements or 3 keys in one.
+// These are the bounds of a path from a target. No collected path has more than 9 elements, or more than 3 keys in an element.
 const (
 	maxElems = 32
 	maxKeys  = 8
 )
 
-// An elem is one element of a path, with names that are not qualified by a module. It may share memory with the message that it is from.
+// An elem is one element of a path. Its names are not qualified by a module. It may share memory with the message that contained it.
 type elem struct {
 	name []byte
 	keys []key
@@ -48,10 +48,10 @@ const (
 	entryText = 2
 )
 
-// A route is a path whose memory is reused. Its elements share memory with the messages that they are from.
+// A route is a path whose memory is reused. Its elements share memory with the messages that contained them.
 type route struct {
 	elems []elem
-	keys  []key // of all elements
+	keys  []key // the keys of all elements
 }
 
 func (r *route) reset() { r.elems, r.keys = r.elems[:0], r.keys[:0] }
@@ -65,7 +65,7 @@ func (r *route) add(b []byte) error {
 		}
 		b = b[n:]
 		if num != pathElem || typ != protowire.BytesType {
-			continue // origin, target, and the deprecated field element
+			continue // the fields origin and target, and the deprecated field element
 		}
 		if err := r.addElem(value); err != nil {
 			return err
@@ -126,8 +126,7 @@ func parseKey(b []byte) (k key, err error) {
 	return k, nil
 }
 
-// field returns the next field of an encoded message; the content of value is meaningful for the BytesType only. n is negative for an
-// invalid encoding.
+// field returns the next field of an encoded message. value is only set for the BytesType. n is negative for an invalid encoding.
 func field(b []byte) (num protowire.Number, typ protowire.Type, value []byte, n int) {
 	num, typ, n = protowire.ConsumeTag(b)
 	if n < 0 {
@@ -177,8 +176,8 @@ func steps(names ...string) *gpb.Path {
 	return p
 }
 
-// pathText formats a path in the usual notation: /interfaces/interface[name=access-1]. In the value of a key, a closing bracket and a
-// backslash are escaped with a backslash.
+// pathText formats a path in the usual notation, such as /interfaces/interface[name=access-1]. A closing bracket or a backslash in the
+// value of a key is escaped with a backslash.
 func pathText(path []elem) string {
 	if len(path) == 0 {
 		return "/"

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// A port holds the values of one interface. A fleet has millions of its counters, so it keeps the rests of cells apart: they are zero
-// until a counter falls, and then allocated.
+// A port holds the values of one interface. A fleet has millions of interface counters, so a port stores the rests of cells separately.
+// They are zero, and not allocated, until a counter falls.
 type port struct {
 	name          string
 	session       uint32 // the last session that reported the interface
@@ -14,13 +14,13 @@ type port struct {
 	oper, admin   string
 	lastChange    uint64
 	counters      [numCounters]uint64 // cell.raw
-	known         uint16              // cell.known, a bit for each counter
-	doubted       uint16              // the counter began anew if its next value is smaller, a bit for each counter
+	known         uint16              // cell.known, one bit per counter
+	doubted       uint16              // one bit per counter: the counter began anew if its next value is smaller
 	lastClear     uint64
 	rests         *[numCounters]rest
 	acl           []aclCell  // ordered by entry
-	aclRests      []pairRest // of each element of acl; nil if all are zero
-	// The times of the newest interface counters, ACL counters and states.
+	aclRests      []pairRest // the rests of the elements of acl; nil if all are zero
+	// These are the times of the newest interface counters, ACL counters, operational state and administrative state.
 	countersAt, aclAt, operAt, adminAt mark
 }
 
@@ -30,7 +30,7 @@ type pairRest struct{ packets, octets rest }
 // An aclCell holds the counters of one ACL entry on one interface.
 type aclCell struct {
 	entry           uint32 // the number of the ACLKey in the entryTable
-	known           uint8  // cell.known: 1 of packets, 2 of octets
+	known           uint8  // cell.known; bit 1 is for packets, bit 2 for octets
 	packets, octets uint64 // cell.raw
 }
 
@@ -89,7 +89,7 @@ func (p *port) putEntry(at int, e pair) {
 	p.aclRests[at] = rests
 }
 
-// find returns the position of an ACL entry, which is inserted if necessary. hint is its likely position.
+// find returns the position of an ACL entry, and inserts the entry if necessary. hint is the likely position.
 func (p *port) find(entry uint32, hint int) (at int, isNew bool) {
 	if hint < len(p.acl) && p.acl[hint].entry == entry {
 		return hint, false
@@ -105,7 +105,7 @@ func (p *port) find(entry uint32, hint int) (at int, isNew bool) {
 	return at, true
 }
 
-// eachCounter calls do for the cell of every interface counter.
+// eachCounter calls do for the cell of each interface counter.
 func (p *port) eachCounter(do func(*cell)) {
 	for i := range p.counters {
 		c := p.counter(i)
@@ -114,8 +114,8 @@ func (p *port) eachCounter(do func(*cell)) {
 	}
 }
 
-// doubt makes the next values of the interface counters show whether the counters began anew. late tells that values after that time have
-// already arrived: a counter that has fallen then began anew.
+// doubt lets the next value of each interface counter show whether the counter began anew. late means that values after the restart have
+// already arrived; a counter that has fallen then began anew.
 func (p *port) doubt(late bool) {
 	if !late {
 		p.doubted = 1<<numCounters - 1
@@ -124,7 +124,7 @@ func (p *port) doubt(late bool) {
 	p.eachCounter((*cell).restarted)
 }
 
-// eachACL calls do for the cells of every ACL entry.
+// eachACL calls do for the cells of each ACL entry.
 func (p *port) eachACL(do func(*cell)) {
 	for at := range p.acl {
 		e := p.entry(at)
@@ -133,7 +133,7 @@ func (p *port) eachACL(do func(*cell)) {
 	}
 }
 
-// raw returns the values as the target reports them now.
+// raw returns the values that the target reports now.
 func (p *port) raw(entries *entryTable) Interface {
 	in := p.reading(entries)
 	in.ACL = in.ACL[:0]

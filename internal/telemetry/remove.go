@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// remove forgets the values at and below a path that the target has deleted. The path may omit keys or have wildcards. Totals stay, except
-// those of an interface that is deleted with all its values.
+// remove forgets the values at or below a path that the target has deleted. The path may omit keys or contain wildcards. Totals are kept,
+// unless an interface is deleted with all its values.
 func (s *series) remove(path []elem) {
 	for i := len(s.ports) - 1; i >= 0; i-- {
 		if s.ports[i].remove(path, s.entries, s.hasBoot) {
@@ -32,7 +32,7 @@ func (s *series) remove(path []elem) {
 	}
 }
 
-// remove forgets the values of a port at and below a deleted path. It reports whether the port has no known value left.
+// remove forgets a port's values at or below a deleted path. It reports whether the port has no known value left.
 func (p *port) remove(path []elem, entries *entryTable, hasBoot bool) (empty bool) {
 	state := append(named("interfaces"), keyed("interface", "name", p.name), elem{name: []byte("state")})
 	for leaf, clearIt := range map[string]func(){
@@ -72,7 +72,8 @@ func (p *port) remove(path []elem, entries *entryTable, hasBoot bool) (empty boo
 	return !live && p.oper == "" && p.admin == "" && p.number == 0 && p.index == 0 && p.lastChange == 0
 }
 
-// covers reports whether a leaf or list entry is at or below a deleted path. An element of at without keys has unknown keys, which match all.
+// covers reports whether a leaf or list entry is at or below a deleted path. The keys of an element of at without keys are unknown, and match
+// any keys.
 func covers(deleted, at []elem) bool {
 	if len(deleted) > len(at) {
 		return false
@@ -106,7 +107,7 @@ func named(names string) []elem {
 	return slices.Clip(out)
 }
 
-// keyed returns a path element with keys, which are given as names and values.
+// keyed returns a path element with keys. The keys are given as alternating names and values.
 func keyed(name string, keys ...string) elem {
 	e := elem{name: []byte(name)}
 	for i := 0; i < len(keys); i += 2 {

@@ -9,14 +9,14 @@ import (
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 )
 
-// A scalar is the value of one leaf, in any form that a target may send.
+// A scalar is the value of one leaf, in any form that a target may send it.
 type scalar struct {
 	text     string
 	number   uint64
 	isNumber bool
 }
 
-// uint returns a number. RFC 7951 encodes some numbers as strings.
+// uint returns the value as a number. RFC 7951 encodes some numbers as strings.
 func (s scalar) uint(bits int) (uint64, error) {
 	n := s.number
 	var err error
@@ -35,12 +35,12 @@ func (s scalar) String() string {
 	if s.isNumber {
 		return strconv.FormatUint(s.number, 10)
 	}
-	const most = 64 // bytes of a text from a target
+	const most = 64 // the longest part of a target's text that is repeated, in bytes
 	return fmt.Sprintf("%.*q", most, s.text)
 }
 
-// scalars calls visit for each leaf of an update, which is a scalar or a JSON subtree. Leaf-lists, nulls, booleans and fractions are
-// skipped, because no leaf that this package reads has such a value.
+// scalars calls visit for each leaf of an update, whose value is a scalar or a JSON subtree. It skips leaf-lists, nulls, booleans
+// and fractions, because no collected leaf has such a value.
 func scalars(path []elem, v *gpb.TypedValue, visit func([]elem, scalar)) error {
 	switch t := v.GetValue().(type) {
 	case *gpb.TypedValue_UintVal:
@@ -65,7 +65,7 @@ func scalars(path []elem, v *gpb.TypedValue, visit func([]elem, scalar)) error {
 
 func jsonScalars(path []elem, raw []byte, visit func([]elem, scalar)) error {
 	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber() // a float64 has only 53 bits for an integer
+	d.UseNumber() // a float64 represents integers only up to 53 bits
 	var v any
 	if err := d.Decode(&v); err != nil {
 		return fmt.Errorf("JSON: %w", err)
@@ -97,7 +97,7 @@ func walkJSON(path []elem, v any, visit func([]elem, scalar)) {
 	}
 }
 
-// keysOf returns the keys of a list entry: the members whose names are keys of the lists that this package reads.
+// keysOf returns the keys of a list entry, which are the members whose names are keys in the collected lists.
 func keysOf(entry map[string]any) []key {
 	var keys []key
 	for name, v := range entry {

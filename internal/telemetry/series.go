@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// maxValues limits the interfaces, ACL entries, lines and legs of one target, and so its memory. A switch with 510 ports, 64 counting rules
-// on each, 16,383 lines and 1,024 verdict entries has 50,557.
+// maxValues limits the number of interfaces, ACL entries, lines and legs of one target, and so its memory. A switch with 510 ports, 64
+// counting rules on each, 16,383 lines and 1,024 verdict entries has 50,557 of them.
 const maxValues = 1 << 18
 
-// maxReorder is how long a value that is older than the one before it is taken for one that was overtaken, by the collector's clock. After
-// that time the target's clock was set back.
+// maxReorder is the longest time, by the collector's clock, for which a value with an older timestamp is treated as late. After that time,
+// the collector assumes that the target's clock was set back.
 const maxReorder = 2 * time.Minute
 
-// A mark is the target's time of the newest values, and the collector's time of their arrival, in nanoseconds since 1970.
+// A mark has the target's timestamp of the newest values and their arrival time by the collector's clock, in nanoseconds since 1970.
 type mark struct{ at, seen int64 }
 
 // A series holds the newest values of one target. It is not safe for concurrent use.
@@ -30,24 +30,24 @@ type series struct {
 	ports              []port
 	legs               map[LegKey]*pair
 	lines              map[uint32]*[numOutcomes]pair
-	gone               map[string]port // interfaces that were removed, whose counters may go on
-	goneValues         int             // the interfaces and ACL entries in gone
+	gone               map[string]port // removed interfaces, whose counters may continue
+	goneValues         int             // the number of interfaces and ACL entries in gone
 	bootAt             mark
 	legsAt, linesAt    mark
 
-	session  uint32 // the number of the present session
-	counted  bool   // the present session has reported counters
-	whole    bool   // a session was synced
-	booted   bool   // the present session has reported a boot-time
-	hasBoot  bool   // the target reports a boot-time: it did so in the last session that was synced, or in the present one
-	changes  int    // changes of anything but a counter
-	values   int    // interfaces, ACL entries, legs and lines
+	session  uint32 // the number of the current session
+	counted  bool   // the current session has reported counters
+	whole    bool   // at least one session was synced
+	booted   bool   // the current session has reported a boot-time
+	hasBoot  bool   // the target reported a boot-time in the current session or in the last synced session
+	changes  int    // the number of changes of anything but a counter
+	values   int    // the number of interfaces, ACL entries, legs and lines
 	rejected int
-	first    string // the first rejected value
-	late     int    // notifications that were older than the values they had
+	first    string // a description of the first rejected value
+	late     int    // the number of notifications that were older than the stored values
 }
 
-// A pair holds the cells of a counter that counts packets and bytes.
+// A pair holds the cells of a counter of packets and octets.
 type pair struct{ packets, octets cell }
 
 func (p *pair) count() Count { return Count{p.packets.total(), p.octets.total()} }
@@ -68,17 +68,17 @@ func newSeries(entries *entryTable) *series {
 	}
 }
 
-// begin starts a session. Until its sync, the values of the previous session remain.
+// begin starts a session. The values of the previous session are kept until the new session is synced.
 func (s *series) begin() {
 	s.session++
 	s.counted, s.booted = false, false
 }
 
-// synced removes the interfaces that the present session has not reported.
+// synced removes the interfaces that the current session has not reported.
 func (s *series) synced() {
 	s.whole = true
 	if s.hasBoot && !s.booted {
-		s.hasBoot = false // from now on, a value that falls is that of a counter that began anew
+		s.hasBoot = false // from now on, a value that falls means that the counter began anew
 		s.each(func(c *cell) { c.debt = 0 })
 	}
 	for i := len(s.ports) - 1; i >= 0; i-- {
@@ -88,7 +88,8 @@ func (s *series) synced() {
 	}
 }
 
-// removePort removes an interface with its values. The bases of its counters are kept, so that nothing is counted twice if it comes back.
+// removePort removes an interface with its values. It keeps the bases of the counters, so that nothing is counted twice if the interface
+// comes back.
 func (s *series) removePort(i int) {
 	size := 1 + len(s.ports[i].acl)
 	if s.goneValues += size; s.goneValues > maxValues {
@@ -108,7 +109,7 @@ func (s *series) removePort(i int) {
 	}
 }
 
-// port returns the position of an interface, which is created if necessary. The position changes when an interface is removed.
+// port returns the position of an interface, and creates the interface if necessary. Positions change when an interface is removed.
 func (s *series) port(name string) int {
 	i, known := s.index[name]
 	if !known {
@@ -117,7 +118,7 @@ func (s *series) port(name string) int {
 		if was {
 			delete(s.gone, name)
 			s.goneValues -= 1 + len(p.acl)
-			p.oper, p.admin, p.number, p.index, p.lastChange = "", "", 0, 0, 0 // the interface may be another one
+			p.oper, p.admin, p.number, p.index, p.lastChange = "", "", 0, 0, 0 // the interface with this name may be a different one
 		}
 		p.name = name
 		s.ports = append(s.ports, p)
@@ -129,13 +130,15 @@ func (s *series) port(name string) int {
 	return i
 }
 
-// setBoot takes a boot-time from a notification with the timestamp at. If it differs from the last one by more than a second, the counters
-// began anew. Some targets compute their boot-time from an uptime, so that it varies by less.
+// setBoot records a boot-time from a notification with the timestamp at. If the boot-time differs from the last one by more than a second,
+// the counters began anew. Smaller differences are ignored, because some targets compute the boot-time from an uptime.
 //
-// The first boot-time after counters is that of a restart too: an agent that was started beside a running switch knows none before.
+// A boot-time that arrives after counters without one also means a restart. An agent that was started beside a running switch has no
+// boot-time until the switch restarts.
 //
-// Values that the target had before the boot-time are late from now on. If values of the new counters have already arrived, the restart is
-// a late one. The counters of interfaces need not begin anew: those of the kernel outlast the switch, and those of a switch its program.
+// Values with timestamps before the boot-time count as late from now on. If values of the new counters have already arrived, the restart
+// was noticed late. The interface counters need not begin anew, because kernel counters continue over a restart of the switch, and hardware
+// counters over a restart of its program.
 func (s *series) setBoot(ns uint64, at int64) {
 	const jitter = uint64(time.Second)
 	was := s.boot
@@ -164,7 +167,7 @@ func (s *series) setBoot(ns uint64, at int64) {
 	s.eachLine(restart(&s.linesAt))
 }
 
-// eachPort calls do for all interfaces, including those that were removed.
+// eachPort calls do for each interface, including the removed ones.
 func (s *series) eachPort(do func(*port)) {
 	for i := range s.ports {
 		do(&s.ports[i])
@@ -189,14 +192,14 @@ func (s *series) eachLine(do func(*cell)) {
 	}
 }
 
-// each calls do for every cell.
+// each calls do for each cell.
 func (s *series) each(do func(*cell)) {
 	s.eachPort(func(p *port) { p.eachCounter(do); p.eachACL(do) })
 	s.eachLeg(do)
 	s.eachLine(do)
 }
 
-// setLeg takes a value of a rule on a leg.
+// setLeg stores a value of a rule on a leg.
 func (s *series) setLeg(k LegKey, octets bool, v uint64) {
 	l := s.legs[k]
 	if l == nil {
@@ -205,10 +208,10 @@ func (s *series) setLeg(k LegKey, octets bool, v uint64) {
 		s.values++
 		s.changes++
 	}
-	l.of(octets).set(v, false) // the counter of an entry that is installed again begins anew
+	l.of(octets).set(v, false) // the counter of a reinstalled entry begins anew
 }
 
-// setLine takes a value of a line.
+// setLine stores a value of a line.
 func (s *series) setLine(line uint32, o Outcome, octets bool, v uint64) {
 	l := s.lines[line]
 	if l == nil {
@@ -220,7 +223,7 @@ func (s *series) setLine(line uint32, o Outcome, octets bool, v uint64) {
 	l[o].of(octets).set(v, s.hasBoot)
 }
 
-// full returns ErrTooMuch if there are more values than a switch has.
+// full returns ErrTooMuch if there are more values than any switch can have.
 func (s *series) full() error {
 	if s.values > maxValues {
 		return fmt.Errorf("%w: more than %d", ErrTooMuch, maxValues)
@@ -228,7 +231,7 @@ func (s *series) full() error {
 	return nil
 }
 
-// reject counts a value that could not be read. describe is called for the first one.
+// reject counts a value that could not be read. It calls describe only for the first one.
 func (s *series) reject(describe func() string) {
 	if s.rejected == 0 {
 		s.first = describe()
@@ -236,7 +239,7 @@ func (s *series) reject(describe func() string) {
 	s.rejected++
 }
 
-// raw returns a copy of the values as the target reports them now. Values that it no longer reports are left out.
+// raw returns a copy of the values that the target reports now. It omits values that the target no longer reports.
 func (s *series) raw() *Reading {
 	r := &Reading{
 		Hostname: s.hostname, Software: s.software, Boot: instant(s.boot), Rejected: s.rejected, FirstRejected: s.first,
@@ -281,7 +284,7 @@ func compareLegs(a, b LegKey) int {
 	return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Leg, b.Leg))
 }
 
-// instant converts nanoseconds since 1970; 0 is the zero time.
+// instant converts nanoseconds since 1970 to a time; 0 becomes the zero time.
 func instant(ns uint64) time.Time {
 	if ns == 0 {
 		return time.Time{}
@@ -289,7 +292,7 @@ func instant(ns uint64) time.Time {
 	return time.Unix(0, int64(ns))
 }
 
-// setCounter takes the value of an interface counter.
+// setCounter stores the value of an interface counter.
 func (s *series) setCounter(i, counter int, v uint64) {
 	p := &s.ports[i]
 	c := p.counter(counter)
@@ -303,8 +306,8 @@ func (s *series) setCounter(i, counter int, v uint64) {
 	p.putCounter(counter, c)
 }
 
-// setACL takes a value of an ACL entry. hint is the likely position of the entry in the port. The result is the likely position of the next
-// value's entry.
+// setACL stores a value of an ACL entry. hint is the likely position of the entry in the port. setACL returns the likely position of the
+// entry of the next value.
 func (s *series) setACL(i int, entry uint32, octets bool, v uint64, hint int) int {
 	p := &s.ports[i]
 	at, isNew := p.find(entry, hint)

@@ -12,13 +12,13 @@ import (
 // A State is the state of the subscription to a target.
 type State uint8
 
-// The states. Only in Synced are the values current.
+// These are the states. The values are current only in Synced.
 const (
-	Disconnected State = iota + 1 // no session; Retry is the time of the next attempt
-	Connecting                    // the target's capabilities are requested
+	Disconnected State = iota + 1 // there is no session; Retry is the time of the next attempt
+	Connecting                    // the collector has requested the target's capabilities
 	Connected                     // the target sends its first values, which replace those of the previous session
-	Synced                        // all values were received once, and updates follow
-	Stale                         // the session lasts, but samples are overdue
+	Synced                        // all values have been received once, and updates follow
+	Stale                         // the session is open, but samples are overdue
 )
 
 var stateNames = [...]string{"", "disconnected", "connecting", "connected", "synced", "stale"}
@@ -26,19 +26,19 @@ var stateNames = [...]string{"", "disconnected", "connecting", "connected", "syn
 // String returns the name that the API, the metrics and the commands use.
 func (s State) String() string { return stateNames[s] }
 
-// A Reason tells why a target is in its state.
+// A Reason explains why a target is in its state.
 type Reason uint8
 
 // The reasons.
 const (
-	ReasonNone        Reason = iota // of Connected and Synced
+	ReasonNone        Reason = iota // the reason in Connected and Synced
 	ReasonScheduled                 // the first attempt is scheduled
 	ReasonDialing                   // an attempt is in progress
 	ReasonUnreachable               // the target cannot be reached
-	ReasonRefused                   // the target refuses the call, such as for a missing client certificate
-	ReasonUnsupported               // the target has no gNMI, or no common encoding
+	ReasonRefused                   // the target refuses the call, for example because the client certificate is missing
+	ReasonUnsupported               // the target has no gNMI server, or no common encoding
 	ReasonEnded                     // the target ended the subscription
-	ReasonSilent                    // samples or the sync response were due and did not arrive
+	ReasonSilent                    // samples or the sync response are overdue
 	ReasonInvalid                   // the target sent a message that is invalid or too large
 	ReasonTLS                       // the files of the connection cannot be used
 )
@@ -50,7 +50,7 @@ var reasonNames = [...]string{
 // String returns the name that the API, the metrics and the commands use.
 func (r Reason) String() string { return reasonNames[r] }
 
-// reasonOf returns the reason for the end of a session.
+// reasonOf returns the reason that corresponds to the error that ended a session.
 func reasonOf(err error) Reason {
 	switch {
 	case errors.Is(err, ErrSilent), errors.Is(err, ErrNoSync):
@@ -71,8 +71,8 @@ func reasonOf(err error) Reason {
 	return ReasonEnded
 }
 
-// tooLarge reports whether gRPC refused a message of the target for its size. gRPC has no other mark of it than the text, and the code is also
-// that of a target that refuses a call.
+// tooLarge reports whether gRPC refused a message of the target because of its size. Only the text of the error shows this, because a target
+// that refuses a call causes the same code.
 func tooLarge(err error) bool {
 	return status.Code(err) == codes.ResourceExhausted && strings.Contains(err.Error(), "received message larger than max")
 }
@@ -82,11 +82,11 @@ type Status struct {
 	Switch, Addr string
 	State        State
 	Reason       Reason
-	Err          error     // the error behind the reason; nil if there is none
+	Err          error     // the error that caused the reason; nil if there is none
 	Since        time.Time // when the state began
-	Retry        time.Time // the time of the next attempt, if Disconnected
-	Updated      time.Time // when the newest message arrived; zero if none did
-	StaleAt      time.Time // when the values become stale unless a message arrives, or became stale; zero in other states
-	Rejected     int       // values that could not be read
-	Late         int       // values that were older than the value they should replace
+	Retry        time.Time // the time of the next attempt; only set if Disconnected
+	Updated      time.Time // when the newest message arrived; zero if none has arrived
+	StaleAt      time.Time // when the values become or became stale without another message; zero in other states
+	Rejected     int       // the number of values that could not be read
+	Late         int       // the number of values that were older than the stored value
 }

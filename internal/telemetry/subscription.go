@@ -6,15 +6,15 @@ import (
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 )
 
-// heartbeats is how many intervals of lines pass between two reports of what has not changed. With a heartbeat every ten minutes, 65,536
-// values of lines are 109 a second.
+// heartbeats is the number of line intervals between two reports of unchanged values. With a heartbeat every ten minutes, 65,536 line values
+// are 109 values a second.
 const heartbeats = 10
 
-// subscriptions returns the subscriptions of a STREAM to a target: counters are sampled at the interval, and states are reported on change.
-// Lines have an interval of their own, at which only those that changed are sent. A change is sent once, so what was lost on its way is sent
-// again with the heartbeat.
+// subscriptions returns the subscriptions of a STREAM request to a target. Counters are sampled at interval, and states are reported on
+// change. Line counters are sampled at their own interval, lines, and only changed values are sent. A change is sent once, so a lost update
+// is repeated only with the heartbeat.
 //
-// The counters of ACL entries are named one by one, because a third of the leaves of their state never change.
+// The counters of ACL entries are listed individually, because a third of the leaves in their state never change.
 func subscriptions(o offer, interval, lines time.Duration) []*gpb.Subscription {
 	sample := func(p *gpb.Path) *gpb.Subscription {
 		return &gpb.Subscription{Path: p, Mode: gpb.SubscriptionMode_SAMPLE, SampleInterval: uint64(interval)}
@@ -30,7 +30,8 @@ func subscriptions(o offer, interval, lines time.Duration) []*gpb.Subscription {
 	}
 	var list []*gpb.Subscription
 	if o.lists("openconfig-system") {
-		// A restart must be known before the counters that began anew, so the boot-time is a part of each sample, and its first one.
+		// The collector must learn of a restart before it receives the new counters. The boot-time is therefore part of each sample, and
+		// comes first.
 		list = append(list, sample(steps("system", "state", "boot-time")), state(steps("system", "state", "hostname")),
 			state(steps("system", "state", "software-version")))
 	}

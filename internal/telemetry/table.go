@@ -7,20 +7,20 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// Bounds of the tables that all targets of a collector share.
+// These are the bounds of the tables that all targets of a collector share.
 const (
-	// maxForms limits the known forms of a table. A path of an ACL entry has two keys, which a target may send in either order. A thousand
-	// switches of 64 interfaces, all with different names, have 128,000 heads, of which half are not remembered and are parsed each time.
+	// maxForms limits the number of forms in a table. A path of an ACL entry has two keys, which a target may send in either order. A
+	// thousand switches of 64 interfaces, all with different names, have 128,000 heads. Half of them do not fit, and are parsed each time.
 	maxForms = 1 << 16
-	// maxFormsOfTarget limits the forms that one target may add, so that no target fills the table.
+	// maxFormsOfTarget limits the number of forms that one target may add, so that no target fills the table alone.
 	maxFormsOfTarget = 1 << 12
-	// maxACLKeys limits the known ACL entries. A switch has at most 256 rules.
+	// maxACLKeys limits the number of known ACL entries. A switch has at most 256 rules.
 	maxACLKeys = 1 << 14
 	// maxForm is the longest form that is remembered, in bytes.
 	maxForm = 512
 )
 
-// An entryTable numbers the ACLKeys of all targets, because most switches have the same ones.
+// An entryTable numbers the ACLKeys of all targets, because most switches have the same keys.
 type entryTable struct {
 	mu      sync.RWMutex // guards everything below
 	numbers map[ACLKey]uint32
@@ -29,7 +29,7 @@ type entryTable struct {
 
 func newEntryTable() *entryTable { return &entryTable{numbers: make(map[ACLKey]uint32)} }
 
-// number returns the number of a key, or false if there is no room for another key.
+// number returns the number of a key, or false if the table has no room for another key.
 func (t *entryTable) number(k ACLKey) (uint32, bool) {
 	t.mu.RLock()
 	n, known := t.numbers[k]
@@ -57,11 +57,11 @@ func (t *entryTable) key(n uint32) ACLKey {
 	return t.keys[n]
 }
 
-// tables are what the targets of a collector share.
+// tables holds the tables that all targets of a collector share.
 type tables struct {
 	entries *entryTable
-	// heads has the interfaces by the encoded part of a path up to them. interfaces and acls have the leaves of an interface by the encoded
-	// part of a path behind it.
+	// heads maps the encoded part of a path up to the interface to that interface. interfaces and acls map the encoded part after the
+	// interface to a leaf.
 	heads            *formTable[head]
 	interfaces, acls *formTable[leaf]
 	pool             mem.BufferPool // of messages
@@ -77,25 +77,25 @@ type head struct {
 	acl  bool
 }
 
-// A formTable maps the encoded form of a part of a path to its meaning. All targets share it, because the same paths arrive in every
-// message. Only complete and known paths are remembered.
+// A formTable maps encoded parts of paths to their meanings. All targets share it, because every message contains the same paths. It
+// contains only complete and known paths.
 type formTable[T any] struct {
 	mu    sync.RWMutex // guards forms
 	forms map[string]*form[T]
 }
 
-// A form is one encoded form.
+// A form is one encoded part of a path with its meaning.
 type form[T any] struct {
 	text    string
 	meaning T
-	// next is the form that followed last. Targets send the same paths in the same order, so next is usually the form that follows again.
-	// Comparing it is cheaper than a look-up, and takes no lock.
+	// next is the form that followed this form most recently. Targets send paths in the same order each time, so next usually follows
+	// again. Comparing with next is cheaper than a look-up, and needs no lock.
 	next atomic.Pointer[form[T]]
 }
 
 func newFormTable[T any]() *formTable[T] { return &formTable[T]{forms: make(map[string]*form[T])} }
 
-// look returns a form, or nil if it is not known. after is the form that came before, or nil. look does not allocate.
+// look returns the form of a text, or nil if it is not known. after is the preceding form, or nil. look does not allocate.
 func (t *formTable[T]) look(text []byte, after *form[T]) *form[T] {
 	if after != nil {
 		if next := after.next.Load(); next != nil && next.text == string(text) {
@@ -111,7 +111,7 @@ func (t *formTable[T]) look(text []byte, after *form[T]) *form[T] {
 	return f
 }
 
-// learn remembers a form if there is room, and reports whether it did.
+// learn remembers a form if there is room for it, and reports whether there was.
 func (t *formTable[T]) learn(text []byte, meaning T) bool {
 	if len(text) > maxForm {
 		return false

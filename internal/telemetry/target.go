@@ -16,17 +16,17 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// A Target is a switch to collect from.
+// A Target is a switch from which counters are collected.
 type Target struct {
-	Switch string // the name in the inventory
-	Addr   string // host:port of its gNMI server
-	// Credentials returns the credentials of a connection, nil for plaintext. It is called before each attempt. It may be nil.
+	Switch string // the name of the switch in the inventory
+	Addr   string // the host:port of the switch's gNMI server
+	// Credentials returns the credentials of a connection, or nil for plaintext. It is called before each attempt. The field may be nil.
 	Credentials func() (credentials.TransportCredentials, error)
-	// Key identifies the configuration of the connection. If it changes, or Addr does, the collector connects again.
+	// Key identifies the configuration of the connection. The collector reconnects if Key or Addr changes.
 	Key string
 }
 
-// A target is the subscription to one switch, with the values that it has received.
+// A target is the subscription to one switch, with the received values.
 type target struct {
 	Target
 	c   *Collector
@@ -43,10 +43,10 @@ type target struct {
 	retry    time.Time
 	updated  time.Time
 	watchers *watchers
-	changes  int // series.changes when the watchers were last called
+	changes  int // the value of series.changes when the watchers were last called
 }
 
-// run subscribes until ctx ends, and retries without end.
+// run subscribes to the target until ctx ends. It retries without a limit.
 func (t *target) run(ctx context.Context, delay time.Duration) {
 	t.enter(Disconnected, ReasonScheduled, nil, delay)
 	backoff := t.c.cfg.MinBackoff
@@ -72,7 +72,7 @@ func (t *target) run(ctx context.Context, delay time.Duration) {
 	}
 }
 
-// pause waits, and reports false if ctx ended first.
+// pause waits for d. It returns false if ctx ended first.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -84,7 +84,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// jittered shortens a pause by up to a fifth, so that the sessions of a fleet that failed together do not reconnect together.
+// jittered shortens a pause by up to a fifth, so that sessions that failed together do not reconnect together.
 func jittered(d time.Duration) time.Duration { return d - time.Duration(rand.Int64N(int64(d)/5+1)) }
 
 func (t *target) enter(s State, r Reason, err error, wait time.Duration) {
@@ -99,7 +99,7 @@ func (t *target) enter(s State, r Reason, err error, wait time.Duration) {
 
 var errCredentials = errors.New("credentials")
 
-// session makes one attempt: it connects, subscribes, and takes values until there is an error. synced reports whether the first values
+// session makes one attempt. It connects, subscribes, and receives values until an error occurs. synced reports whether the first values
 // were complete.
 func (t *target) session(ctx context.Context) (synced bool, err error) {
 	t.enter(Connecting, ReasonDialing, nil, 0)
@@ -127,7 +127,7 @@ func (t *target) session(ctx context.Context) (synced bool, err error) {
 	return synced, err
 }
 
-// stream takes values until there is an error.
+// stream receives values until an error occurs.
 func (t *target) stream(ctx context.Context, client *Client, o offer) (synced bool, err error) {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
@@ -185,7 +185,7 @@ func (t *target) stream(ctx context.Context, client *Client, o offer) (synced bo
 	}
 }
 
-// take takes a message, and reports whether it is the sync response.
+// take processes a message, and reports whether it is the sync response.
 func (t *target) take(b []byte) (sync bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -206,7 +206,7 @@ func (t *target) take(b []byte) (sync bool, err error) {
 }
 
 // probe handles a silence. If samples are due, the subscription has failed, even if the target answers other requests. If there is nothing
-// to sample, probe requests the target's capabilities.
+// to sample, probe requests the target's capabilities to test the connection.
 func (t *target) probe(ctx context.Context, client *Client, quiet time.Duration) error {
 	t.mu.Lock()
 	due := t.state != Synced || len(t.series.ports) > 0
@@ -218,7 +218,7 @@ func (t *target) probe(ctx context.Context, client *Client, quiet time.Duration)
 	return err
 }
 
-// notifyLocked calls OnUpdate, and calls the watchers if the state or anything but a counter has changed.
+// notifyLocked calls OnUpdate. It also calls the watchers if more than counter values has changed.
 func (t *target) notifyLocked(changed bool) {
 	changed = changed || t.changes != t.series.changes
 	if told := t.c.cfg.OnUpdate; told != nil {
@@ -231,7 +231,7 @@ func (t *target) notifyLocked(changed bool) {
 	t.watchers.call()
 }
 
-// status returns the present state. A target is Stale if two samples are overdue.
+// status returns the current status. A target is Stale if two samples are overdue.
 func (t *target) status() Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()

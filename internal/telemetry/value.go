@@ -2,7 +2,7 @@ package telemetry
 
 import "time"
 
-// counterNames are the interface counters that are collected, by their names in openconfig-interfaces.
+// counterNames are the collected interface counters, by their names in openconfig-interfaces.
 var counterNames = [...]string{
 	"in-pkts", "in-octets", "in-discards", "in-errors", "out-pkts", "out-octets", "out-discards", "out-errors", "interface-transitions",
 }
@@ -10,7 +10,7 @@ var counterNames = [...]string{
 // numCounters is the number of interface counters.
 const numCounters = len(counterNames)
 
-// The positions of the interface counters in Interface.Counters.
+// These are the positions of the interface counters in Interface.Counters.
 const (
 	InPkts = iota
 	InOctets
@@ -26,7 +26,7 @@ const (
 // An Outcome is the fate of a line's mail traffic, as the augmentation op25b-filter reports it.
 type Outcome int
 
-// The outcomes, in the order of LineCount. Unsolicited counts the SYN-ACKs from port 25 that answer no SYN of the line.
+// These are the outcomes, in the order of LineCount. Unsolicited counts the SYN-ACKs from port 25 that answer no SYN of the line.
 const (
 	Passed Outcome = iota
 	Monitored
@@ -40,7 +40,7 @@ var outcomeNames = [numOutcomes]string{"passed", "monitored", "stopped", "unsoli
 // String returns the prefix of the leaf names in the module op25b-filter.
 func (o Outcome) String() string { return outcomeNames[o] }
 
-// A Count is a number of packets and their bytes.
+// A Count is a number of packets and their octets.
 type Count struct{ Packets, Octets uint64 }
 
 // Plus returns the sum of two counts.
@@ -48,15 +48,15 @@ func (c Count) Plus(d Count) Count { return Count{c.Packets + d.Packets, c.Octet
 
 // A Reading is a copy of the values of one target.
 //
-// Counts begin at the first value that the target reported and never decrease. While the target does not restart, they equal the values
-// that it reports.
+// The counts begin at the target's first reported values and never decrease. While the target does not restart, they equal the reported
+// values.
 type Reading struct {
-	// Hostname, Software and Boot are the leaves of /system/state; empty or zero if the target does not report them. Boot is when the
-	// counters began.
+	// Hostname, Software and Boot are leaves of /system/state. They are empty or zero if the target does not report them. Boot is the
+	// time at which the counters began.
 	Hostname, Software string
 	Boot               time.Time
 	Interfaces         []Interface // ordered by name
-	// Legs has the counts of the rules by epoch and leg, and Lines the counts of lines, ordered by key.
+	// Legs has the counts of the rules by epoch and leg. Lines has the counts of the lines. Both are ordered by key.
 	Legs  []LegCount
 	Lines []LineCount
 	// Rejected is the number of values of known leaves that could not be read, such as a counter of "many". FirstRejected describes the
@@ -65,19 +65,20 @@ type Reading struct {
 	FirstRejected string
 }
 
-// An Interface has the state and the counters that a target reports for one interface.
+// An Interface has the state and the counters of one interface, as the target reports them.
 type Interface struct {
 	Name       string
-	Port       uint32 // the P4Runtime port, state/id; 0 if not reported
+	Port       uint32 // the P4Runtime port from state/id; 0 if not reported
 	IfIndex    uint32 // 0 if not reported
 	Oper       string // "UP", "DOWN" or another value of the model; empty if not reported
 	Admin      string // likewise
 	LastChange time.Time
-	// Counters is in the order of the constants InPkts to Transitions. Reported tells which of them the target reports.
+	// Counters is in the order of the constants InPkts to Transitions. Reported is true for those that the target reports.
 	Counters [numCounters]uint64
 	Reported [numCounters]bool
 	ACL      []ACLCount // ordered by key
-	// At is the target's time of the newest counters, and Seen the collector's time of their arrival; zero if there are none.
+	// At is the target's timestamp of the newest counters, and Seen is their arrival time by the collector's clock. Both are zero if
+	// there are no counters.
 	At, Seen time.Time
 }
 
@@ -94,7 +95,7 @@ type ACLCount struct {
 	Count
 }
 
-// A LegKey identifies the counts of a rule on a leg while an epoch was in force.
+// A LegKey identifies the counts of a rule on a leg in an epoch.
 type LegKey struct {
 	Epoch uint8
 	Leg   string // ANY, UP_DST, DOWN_SRC, DOWN_DST or UP_SRC
@@ -113,7 +114,7 @@ type LineCount struct {
 	Outcomes [numOutcomes]Count
 }
 
-// Interface returns the interface with a name, or nil.
+// Interface returns the interface with the given name, or nil if there is none.
 func (r *Reading) Interface(name string) *Interface {
 	for i := range r.Interfaces {
 		if r.Interfaces[i].Name == name {
@@ -123,7 +124,7 @@ func (r *Reading) Interface(name string) *Interface {
 	return nil
 }
 
-// Entry returns the counts of an entry of the named set on the interface. The type of the set is ignored.
+// Entry returns the counts of an entry of the named set on the interface. It ignores the type of the set.
 func (in *Interface) Entry(set string, sequenceID uint32) (Count, bool) {
 	for _, e := range in.ACL {
 		if e.Set == set && e.SequenceID == sequenceID {

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// A View reads the values of a target in place. A copy of the values of a thousand switches would take 100 MB.
+// A View reads the values of a target in place, because a copy of the values of a thousand switches would take 100 MB.
 type View struct{ s *series }
 
-// View calls read with the values of a target. They do not change during the call, and the View must not be used afterwards. read must not
-// block, because the messages of the target wait for its end. View returns false for a switch that is not a target.
+// View calls read with the values of a target. The values do not change during the call, and the View must not be used after it. read must not
+// block, because it delays the processing of the target's messages. View returns false for a switch that is not a target.
 func (c *Collector) View(name string, read func(View)) bool {
 	t := c.target(name)
 	if t == nil {
@@ -24,14 +24,13 @@ func (c *Collector) View(name string, read func(View)) bool {
 // Reading returns a copy of all values.
 func (v View) Reading() *Reading { return v.s.reading() }
 
-// Boot returns when the counters began; zero if the target does not report it.
+// Boot returns the time at which the counters began, or the zero time if the target does not report it.
 func (v View) Boot() time.Time { return instant(v.s.boot) }
 
 // Size returns the number of interfaces.
 func (v View) Size() int { return len(v.s.ports) }
 
-// Interfaces returns copies of the interfaces without their ACL entries. The order of the interfaces is that in which the target reported
-// them first.
+// Interfaces returns copies of the interfaces without their ACL entries, in the order in which the target first reported them.
 func (v View) Interfaces() iter.Seq[Interface] {
 	return func(yield func(Interface) bool) {
 		for i := range v.s.ports {
@@ -53,10 +52,11 @@ func (v View) Legs() iter.Seq2[LegKey, Count] {
 	}
 }
 
-// Entries returns the counts of the ACL entries, summed over the interfaces, in no order. The sums have what interfaces counted that are gone.
+// Entries returns the counts of the ACL entries, summed over the interfaces, in no order. The sums include the counts of interfaces that have
+// been removed.
 func (v View) Entries() iter.Seq2[ACLKey, Count] {
 	return func(yield func(ACLKey, Count) bool) {
-		var room [256]sum // on the stack; a switch has at most 256 rules
+		var room [256]sum // allocated on the stack; a switch has at most 256 rules
 		sums := room[:0]
 		add := func(p *port) {
 			for at := range p.acl {
@@ -82,12 +82,12 @@ func (v View) Entries() iter.Seq2[ACLKey, Count] {
 	}
 }
 
-// legsOver is how old the counts of legs must be, compared with those of ACL entries, before the target is taken for one that reports no legs
+// legsOver is how much older than the counts of the ACL entries the counts of the legs must be before the target is assumed to report no legs
 // any more.
 const legsOver = time.Minute
 
-// Whole reports whether the counts of legs are as new as those of the ACL entries. Within a sample, the entries can be new, and the legs of
-// the same packets still on their way.
+// Whole reports whether the counts of legs are as new as the counts of the ACL entries. Within a sample, the counts of the entries can arrive
+// before those of the legs.
 func (v View) Whole() bool {
 	if len(v.s.legs) == 0 {
 		return v.s.whole
@@ -100,14 +100,14 @@ func (v View) Whole() bool {
 	return behind <= 0 || behind > int64(legsOver)
 }
 
-// A sum is the count of an entry, if an interface has any.
+// A sum is the count of an entry over all interfaces. any is false if no interface has the entry.
 type sum struct {
 	count Count
 	any   bool
 }
 
-// Counter returns the values of an interface counter by the names of the interfaces that report it. counter is a position in
-// Interface.Counters. The order of the interfaces is that in which the target reported them first.
+// Counter returns the values of an interface counter, by interface name, for the interfaces that report it. counter is a position in
+// Interface.Counters. The interfaces are in the order in which the target first reported them.
 func (v View) Counter(counter int) iter.Seq2[string, uint64] {
 	return func(yield func(string, uint64) bool) {
 		for i := range v.s.ports {

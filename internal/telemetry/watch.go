@@ -2,7 +2,7 @@ package telemetry
 
 import "sync"
 
-// watchers holds functions to call on each change. The zero value is ready to use.
+// watchers holds the functions that are called on each change. The zero value is ready to use.
 type watchers struct {
 	mu  sync.Mutex // guards set
 	set map[*func()]struct{}

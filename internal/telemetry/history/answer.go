@@ -9,12 +9,12 @@ import (
 	"strconv"
 )
 
-// maxText is how much of an error of Prometheus is repeated.
+// maxText is the longest error text from Prometheus that is repeated, in bytes.
 const maxText = 400
 
-// refusal returns what Prometheus said when it refused a request.
+// refusal returns an error with Prometheus' reason for refusing a request.
 func refusal(status string, body io.Reader) error {
-	b, _ := io.ReadAll(io.LimitReader(body, 64<<10)) // what there is says enough
+	b, _ := io.ReadAll(io.LimitReader(body, 64<<10)) // a part of the body is enough for the message
 	var said struct{ ErrorType, Error string }
 	if json.Unmarshal(b, &said) == nil && said.Error != "" {
 		return fmt.Errorf("%s: %s: %s", status, said.ErrorType, shorten(said.Error))
@@ -32,7 +32,7 @@ func shorten(s string) string {
 	return s
 }
 
-// read reads an answer to query_range one series at a time, so that the bounds hold while it is read.
+// read reads an answer to query_range one series at a time, so that the bounds are checked while it is read.
 //
 // The answer is {"status":"success","data":{"resultType":"matrix","result":[{"metric":{...},"values":[[1.5,"2"],...]},...]}}.
 func (a answer) read(r io.Reader, sp span, octets bool) error {
@@ -71,7 +71,7 @@ func (a answer) read(r io.Reader, sp span, octets bool) error {
 	return err
 }
 
-// add adds a series.
+// add adds a series to the answer.
 func (a answer) add(s *matrix, octets bool, values *int) error {
 	k := Key{s.Metric["switch"], s.Metric["rule"], s.Metric["leg"], s.Metric["phase"]}
 	if a[k] == nil {
@@ -94,14 +94,14 @@ func (a answer) add(s *matrix, octets bool, values *int) error {
 	return nil
 }
 
-// A matrix is a series in the answer.
+// A matrix is one series of the answer.
 type matrix struct {
 	sp     span
 	Metric map[string]string
 	Values []value
 }
 
-// A value is a pair of a number, the time in seconds, and a string, the value.
+// A value is a pair in Prometheus' JSON: the time in seconds as a number, and the value as a string.
 type value struct{ time, value float64 }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -134,7 +134,7 @@ func object(d *json.Decoder, member func(name string) error) error {
 		if err != nil {
 			return err
 		}
-		name, _ := t.(string) // a decoder returns only strings as names
+		name, _ := t.(string) // the decoder returns member names as strings only
 		if err := member(name); err != nil {
 			return err
 		}

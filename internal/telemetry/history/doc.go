@@ -1,38 +1,39 @@
-// Package history keeps what the rules of each switch matched: packets and octets over minutes, days and years.
+// Package history keeps the packets and octets that the rules of each switch matched, by minute, by 10 minutes and by day.
 //
-// A History answers queries. A Store keeps the counts in a file of its own, and is for one controller. A Prometheus asks a Prometheus server,
-// which scrapes all controllers: where there is one, its data are the truth. A Store is not a general time-series database. It knows names of
-// switches, rules, legs and phases, and never a line, an address or a subscriber.
+// A History answers queries. There are two implementations. A Store keeps the counts of one controller in a file of its own. A Prometheus
+// queries a Prometheus server, which scrapes all controllers and is then the authoritative source. A Store is not a general time-series
+// database. It contains the names of switches, rules, legs and phases, and never a line, an address or a subscriber.
 //
 // # What a store counts
 //
-// Record takes totals, and a store counts the difference to the last total of each key. It keeps the last totals in the same file and the same
-// transaction as the counts. A controller that is killed at any moment therefore neither loses nor doubles a packet. After a restart of the
-// controller, the first record counts what the switch counted meanwhile. The first record of a switch is the base of the next one, unless the
-// switch began to count in the two minutes before. A store never shows more than was counted, as long as a total counts
-// from its boot-time on.
+// Record receives totals, and a store counts the difference from the last total of each key. The store writes the last totals in the same file
+// and the same transaction as the counts. A controller that is killed at any moment therefore neither loses nor doubles a packet. After a
+// restart of the controller, the first record counts the packets that the switch counted in the meantime. The first record of a switch is only
+// a base for the next one, unless the switch began to count in the two minutes before. A store never shows more packets than were counted,
+// provided that each total counts from its boot-time on.
 //
-// A total must be the value that the switch reports, since the boot-time that it reports. A sum that goes on over a restart of the switch must
-// be recorded without a boot-time. A total names the counter of the switch if names move between counters: the counter of a rule counts under
-// one phase today and under another one tomorrow. Each controller has its own store: after a take-over, two of them contain the switch.
+// A total must be the value that the switch reports, counted since the boot-time that the switch reports. A sum that continues over a restart
+// of the switch must be recorded without a boot-time. If names move between counters, a total must identify the counter of the switch. For
+// example, a rule's counter counts under one phase today and under another phase tomorrow. Each controller has its own store, so after a
+// take-over the data of a switch are in two stores.
 //
 // # Resolutions
 //
-// A minute is kept for 7 days, 10 minutes for 90 days, and a day in UTC for 5 years of 366 days. A period is computed once from the finer
-// periods, when it is complete. Until then, queries add up the finer periods. A record of a minute that is rolled up already, because the
-// clock was set back, is added to all levels.
+// Minutes are kept for 7 days, periods of 10 minutes for 90 days, and days in UTC for 5 years of 366 days. A longer period is computed once
+// from the finer periods, when it is complete. Until then, queries add up the finer periods. If the clock was set back, a record may belong to
+// a minute that is already rolled up. Such a record is added to all levels.
 //
 // A record removes at most four periods of each level, so that a wrong clock cannot remove much.
 //
 // # Coverage
 //
-// A store also counts for how many seconds a switch was recorded. Two records that are more than 2 minutes apart cover nothing: the time
-// between is a gap, and the packets of the gap are counted where it ended.
+// A store also counts the seconds for which a switch was recorded. The time between two records counts only if they are at most 2 minutes
+// apart. A longer time is a gap, and the packets of a gap are counted where the gap ended.
 //
 // # The file
 //
-// The file is a bbolt database with pages of 16 KiB. Numbers in keys are big-endian uint32. A uvarint is the encoding of package
-// encoding/binary. A text is its length as a uvarint, and its bytes.
+// The file is a bbolt database with pages of 16 KiB. Numbers in keys are big-endian uint32. Uvarints are encoded as in package encoding/binary.
+// A text is encoded as its length, a uvarint, followed by its bytes.
 //
 //	meta      "format"         uvarint: 1
 //	          "nextSwitch"     uvarint: the id of the next new switch; ids are never used again
@@ -47,26 +48,27 @@
 //	10m       minute, switch   previous id, packets, octets (uvarints). The minute is the first one of the period, counted from 1970.
 //	1d        minute, switch
 //
-// One value holds one switch and one period. A query of a single switch then reads only its values, and one of all switches reads on without
-// seeks.
+// One value contains the counts of one switch in one period. A query of a single switch therefore reads only that switch's values, and a query
+// of all switches reads sequentially.
 //
-// A file that is damaged or of a later format is renamed to PATH.damaged-TIME or PATH.later-TIME, and a new file is begun. Before bbolt opens
-// a file, its pages are checked: a branch that leads back to itself would end the process. Contents have no checksum: a changed bit in a
-// value can show a wrong count.
+// A file that is damaged or has a later format is renamed to PATH.damaged-TIME or PATH.later-TIME, and a new file is created. The pages of a
+// file are checked before bbolt opens it, because a branch that leads back to itself would end the process. The contents have no checksum, so a
+// changed bit in a value can lead to a wrong count.
 //
 // # Figures
 //
-// Measured with 1,000 switches of 20 keys, of which three quarters count in a minute, on two busy cores:
+// The following was measured on two busy cores, with 1,000 switches of 20 keys, three quarters of which count in a minute:
 //
 //	go test -run xxx -bench 'Record|Bare' -benchtime 1500x ./internal/telemetry/history
 //	go test -run xxx -bench Range ./internal/telemetry/history
 //
 // The results:
 //
-//   - A record takes 20 ms of CPU time, with roll-up and expiry. bbolt alone needs 2 ms to write the same bytes.
+//   - A record takes 20 ms of CPU time, including roll-up and expiry. bbolt alone needs 2 ms to write the same bytes.
 //   - A record writes 656 kB (0.94 GB a day). bbolt alone writes 595 kB for the same keys and values.
-//   - A minute takes 99 kB, a period of 10 minutes 154 kB, and a day 199 kB. The file grows by 166 MB a day for the first week, then by 22 MB a
-//     day for 90 days, and holds 3.4 GB after five years. A fleet of ten switches takes a hundredth of that.
-//   - A query of a day of minutes of one switch takes 13 ms, and one of 20,000 series with 72 points 1.4 s. A record waits for queries.
+//   - A minute takes 99 kB, a period of 10 minutes 154 kB, and a day 199 kB. The file grows by 166 MB a day in the first week, and then by 22
+//     MB a day for 90 days. After five years, it has 3.4 GB. A fleet of ten switches takes a hundredth of that.
+//   - A query of one switch for a day in minutes takes 13 ms. A query of 20,000 series with 72 points takes 1.4 s. A record waits until running
+//     queries have ended.
 //   - A file of 187 MB opens in 0.1 s.
 package history

@@ -7,10 +7,10 @@ import (
 	"math"
 )
 
-// formatVersion is the version of the file that this package reads and writes.
+// formatVersion is the version of the file format that this package reads and writes.
 const formatVersion = 1
 
-// The buckets beside those of the levels, and the keys in bucket meta.
+// These are the buckets other than those of the levels, and the keys in the bucket meta.
 var (
 	bucketMeta     = []byte("meta")
 	bucketSwitches = []byte("switches")
@@ -18,13 +18,14 @@ var (
 	bucketCounters = []byte("counters")
 
 	metaFormat     = []byte("format")     // uvarint
-	metaNextSwitch = []byte("nextSwitch") // uvarint: ids are never used again
-	metaRolled     = []byte("rolled")     // uvarints: the minute before which all is rolled up, per level from tens on
+	metaNextSwitch = []byte("nextSwitch") // a uvarint; the ids of removed switches are not used again
+	metaRolled     = []byte("rolled")     // uvarints: for each level from tens on, the minute up to which everything is rolled up
 )
 
 var errValue = errors.New("invalid encoding")
 
-// periodKey returns the key of a period and a switch. Periods are ordered by time first: a record appends, and expiry deletes at the front.
+// periodKey returns the key of a period of a switch. Keys are ordered by time first, so that records append and expiry deletes at the
+// front.
 func periodKey(start, sw uint32) []byte {
 	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(make([]byte, 0, 8), start), sw)
 }
@@ -39,20 +40,20 @@ func splitKey(k []byte) (start, sw uint32, err error) {
 	return binary.BigEndian.Uint32(k), binary.BigEndian.Uint32(k[4:]), nil
 }
 
-// A count is what one counter counted in a period.
+// A count is the packets and octets of one key in a period.
 type count struct {
-	id              uint32 // of the key, in its switch
+	id              uint32 // the id of the key within its switch
 	packets, octets uint64
 }
 
-// A period contains the counts of one switch in one period: those that are not 0, ordered by id.
+// A period contains the counts of one switch in one period. It has no zero counts, and is ordered by id.
 type period struct {
 	covered uint64 // seconds
 	counts  []count
 }
 
-// append adds the encoding of p to b: covered, then for each count the difference to the previous id, the packets and the octets, all as
-// uvarints. The typical count takes 1, 1 to 3 and 2 to 4 bytes.
+// append appends the encoding of p to b. The encoding is covered, followed by the difference from the previous id, the packets and the
+// octets of each count, all as uvarints. These three take 1, 1 to 3 and 2 to 4 bytes in a typical count.
 func (p *period) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, p.covered)
 	last := uint32(0)
@@ -65,7 +66,7 @@ func (p *period) append(b []byte) []byte {
 	return b
 }
 
-// decode replaces p by the period that b encodes. It reuses the memory of p.
+// decode sets p to the period that b encodes. It reuses the memory of p.
 func (p *period) decode(b []byte) error {
 	p.counts = p.counts[:0]
 	r := reader{b: b}
@@ -78,7 +79,7 @@ func (p *period) decode(b []byte) error {
 	return r.err
 }
 
-// add adds the counts of o to p. spare is memory for the result; the memory of p before is returned for the next call.
+// add adds the counts of o to p. It uses spare as memory for the result, and returns the previous memory of p for the next call.
 func (p *period) add(o *period, spare []count) []count {
 	p.covered = sum(p.covered, o.covered)
 	a, b, out := p.counts, o.counts, spare[:0]
@@ -98,7 +99,7 @@ func (p *period) add(o *period, spare []count) []count {
 	return was
 }
 
-// sum adds without wrapping around.
+// sum returns a+b, or the largest value if the sum overflows.
 func sum(a, b uint64) uint64 {
 	if a > math.MaxUint64-b {
 		return math.MaxUint64
@@ -106,9 +107,10 @@ func sum(a, b uint64) uint64 {
 	return a + b
 }
 
-// appendSwitch encodes the state of a switch: its name, the boot in nanoseconds, the time of the last record in seconds, its keys and its
-// counters. For both there are the next id and their number. A key is the difference to the previous id, and the age of its last total in
-// seconds; a counter also has its last total. An age is a varint, and negative after the clock was set back.
+// appendSwitch encodes the state of a switch: its name, its boot-time in nanoseconds, the time of the last record in seconds, its keys and
+// its counters. The keys and the counters each begin with the next id and their number. A key is encoded as the difference from the
+// previous id and the age of its last total in seconds. A counter also has its last total. An age is a varint, because it is negative after
+// the clock was set back.
 func appendSwitch(b []byte, s *switchState) []byte {
 	b = appendString(b, s.name)
 	b = binary.AppendUvarint(b, s.boot)
@@ -136,7 +138,7 @@ func appendSwitch(b []byte, s *switchState) []byte {
 	return b
 }
 
-// decodeSwitch decodes the state of a switch. Its keys and counters have no names yet.
+// decodeSwitch decodes the state of a switch. The names of its keys and counters are stored elsewhere and are not set yet.
 func decodeSwitch(b []byte) (*switchState, error) {
 	r := reader{b: b}
 	s := &switchState{name: r.string(), boot: r.uvarint(), last: r.seconds()}
@@ -149,7 +151,7 @@ func decodeSwitch(b []byte) (*switchState, error) {
 	return s, r.end()
 }
 
-// ids reads the next id and a number of ids, and calls each for each of them to read what follows it.
+// ids reads the next id and a list of ids. It calls each for every id, and each reads the data that follow the id.
 func (r *reader) ids(each func(id uint32)) (next uint32) {
 	next = r.uint32()
 	id := uint64(0)
@@ -163,7 +165,7 @@ func (r *reader) ids(each func(id uint32)) (next uint32) {
 	return next
 }
 
-// appendKey encodes a key of the dictionary: the time of its first record, its rule, leg and phase.
+// appendKey encodes a key of the dictionary: the time of its first record, its rule, its leg and its phase.
 func appendKey(b []byte, k *keyState) []byte {
 	return appendName(binary.AppendUvarint(b, uint64(k.first)), k.name)
 }
@@ -174,7 +176,7 @@ func decodeKey(b []byte, k *keyState) error {
 	return r.end()
 }
 
-// appendCounter encodes what identifies a counter.
+// appendCounter encodes the identity of a counter.
 func appendCounter(b []byte, c *counterState) []byte {
 	return appendName(appendString(b, c.name.counter), c.name.key)
 }
@@ -191,7 +193,7 @@ func appendName(b []byte, n keyName) []byte {
 
 func (r *reader) name() keyName { return keyName{r.string(), r.string(), r.string()} }
 
-// end returns the error of the reader. Bytes that are left are one.
+// end returns the reader's error. It is also an error if bytes are left.
 func (r *reader) end() error {
 	if r.more() {
 		r.fail("number of bytes too many:", uint64(len(r.b)))
@@ -237,7 +239,7 @@ func (r *reader) uint32() uint32 {
 	return uint32(v)
 }
 
-// age reads a difference of two times.
+// age reads a time difference.
 func (r *reader) age() int64 {
 	v, n := binary.Varint(r.b)
 	if n <= 0 || max(v, -v) > maxMinute*60 || v == math.MinInt64 {
@@ -248,7 +250,7 @@ func (r *reader) age() int64 {
 	return v
 }
 
-// seconds reads a time since 1970.
+// seconds reads a time in seconds since 1970.
 func (r *reader) seconds() int64 {
 	v := r.uvarint()
 	if v > maxMinute*60 {
@@ -258,7 +260,7 @@ func (r *reader) seconds() int64 {
 	return int64(v)
 }
 
-// nextID reads the difference to the previous id.
+// nextID reads the difference from the previous id, and returns the id.
 func (r *reader) nextID(id uint64) uint64 {
 	d := r.uvarint()
 	if d == 0 || d > math.MaxUint32-id {

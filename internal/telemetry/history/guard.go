@@ -11,8 +11,8 @@ import (
 	berrors "go.etcd.io/bbolt/errors"
 )
 
-// guard calls f, which uses bbolt. bbolt trusts the pages of its file: on damaged pages it panics, or reads outside of the mapped file. Both
-// become ErrDamaged.
+// guard calls f, which uses bbolt. bbolt trusts the pages of its file. On damaged pages, it panics or reads outside the mapped file. guard
+// returns ErrDamaged in both cases.
 func guard(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -35,13 +35,13 @@ func (s *Store) update(f func(*bolt.Tx) error) error {
 	return guard(func() error { return s.db.Update(f) })
 }
 
-// openBolt opens the file of a database. If bbolt panics on it, the file is closed, and so unlocked.
+// openBolt opens the file of a database. If bbolt panics, openBolt closes the file, which also releases its lock.
 func openBolt(path string) (db *bolt.DB, err error) {
 	var file *os.File
 	err = guard(func() (err error) {
 		db, err = bolt.Open(path, 0o600, &bolt.Options{
-			Timeout: time.Millisecond, // it tries once
-			// A map of free pages stays fast in a file with many of them.
+			Timeout: time.Millisecond, // bbolt tries to lock the file only once
+			// A map of free pages stays fast in a file with many free pages.
 			FreelistType: bolt.FreelistMapType,
 			PageSize:     pageSize,
 			OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {

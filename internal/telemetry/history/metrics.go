@@ -2,7 +2,7 @@ package history
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Metrics contains the metrics of a store. A nil *Metrics counts nothing.
+// Metrics contains the metrics of a store. A nil *Metrics is valid and records nothing.
 type Metrics struct {
 	writeErrors  prometheus.Counter
 	setAside     *prometheus.CounterVec

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// The levels of the store, from fine to coarse. Each length divides the next one.
+// These are the levels of the store, from fine to coarse. The length of each level divides the length of the next one.
 const (
 	minutes = iota
 	tens
@@ -15,8 +15,8 @@ const (
 
 // A level is a resolution at which counts are kept.
 type level struct {
-	bucket string // the name of its bucket in the file
-	length uint32 // of a period, in minutes
+	bucket string // the name of the level's bucket in the file
+	length uint32 // the length of a period, in minutes
 	keep   uint32 // how long a period is kept after its end, in minutes
 }
 
@@ -32,7 +32,7 @@ var levels = [numLevels]level{
 	days:    {"1d", day, 5 * 366 * day},
 }
 
-// steps are the steps that a query without a step may get, in minutes. From an hour on, they do not read minutes.
+// steps are the steps that Range may choose for a query without a step, in minutes. Steps of an hour or more do not read minutes.
 var steps = [...]uint32{1, 2, 5, 10, 20, 30, hour, 2 * hour, 3 * hour, 6 * hour, 12 * hour, day, 2 * day, 7 * day, 14 * day, 30 * day}
 
 // levelOf returns the coarsest level whose periods fit into a step.
@@ -45,7 +45,8 @@ func levelOf(step uint32) int {
 	return minutes
 }
 
-// A span is a validated range: the points begin at from, from+step, ... and end at to. All are minutes since 1970.
+// A span is a validated range. Its points begin at from, from+step and so on, and the last point ends at to. All times are minutes since
+// 1970.
 type span struct{ from, to, step uint32 }
 
 func (s span) points() int { return int((s.to - s.from) / s.step) }
@@ -56,10 +57,10 @@ func (s span) length() time.Duration { return time.Duration(s.step) * time.Minut
 
 func instant(minute uint32) time.Time { return time.Unix(int64(minute)*60, 0).UTC() }
 
-// maxMinute is the last minute that a history can hold, in the year 5051. Sums with the longest step do not overflow.
+// maxMinute is the last minute that a history can contain, in the year 5051. Adding the longest step to it does not overflow.
 const maxMinute = 1_620_000_000
 
-// check returns ErrQuery or ErrBound for a query that is invalid by itself.
+// check returns ErrQuery for an invalid query, and ErrBound for a query that is too large regardless of the data.
 func (q Query) check() error {
 	for _, f := range []struct {
 		name string
@@ -87,8 +88,8 @@ func (q Query) check() error {
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// plan returns the span of a valid query. expired reports whether a level no longer has the data of a minute; series returns how many series
-// a span has.
+// plan returns the span of a valid query. expired reports whether a level no longer has the data of a minute. series returns the number of
+// series in a span.
 func (q Query) plan(expired func(level int, minute uint32) bool, series func(span) int) (span, error) {
 	if step := uint32(q.Step / time.Minute); step != 0 {
 		s := q.span(step)
@@ -104,7 +105,7 @@ func (q Query) plan(expired func(level int, minute uint32) bool, series func(spa
 		if !expired(levelOf(step), s.from) {
 			return s, nil
 		}
-		fitting = s // only the coarsest level has any of the data
+		fitting = s // only the coarsest level has data of this time
 	}
 	if fitting.step != 0 {
 		return fitting, nil
@@ -123,7 +124,7 @@ func (q Query) span(step uint32) span {
 
 func floor(minute, step uint32) uint32 { return minute - minute%step }
 
-// fits returns ErrBound, naming the bound, for a span that is too long for a number of series.
+// fits returns an error that wraps ErrBound and names the bound if the span is too long for the number of series.
 func (s span) fits(series int) error {
 	switch n := s.points(); {
 	case n > MaxPoints:

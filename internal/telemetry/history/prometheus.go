@@ -18,23 +18,23 @@ import (
 
 // The defaults of a PrometheusConfig.
 const (
-	// DefaultPrometheusTimeout limits a query with both of its requests. Prometheus itself stops after 2 minutes.
+	// DefaultPrometheusTimeout limits the time of a query, which sends two requests. Prometheus itself stops a request after 2 minutes.
 	DefaultPrometheusTimeout = 30 * time.Second
-	// DefaultPrometheusBytes is the largest answer to a request. A value takes 20 to 35 bytes: MaxValues of them fit.
+	// DefaultPrometheusBytes is the size of the largest answer to a request. A value takes 20 to 35 bytes, so MaxValues values fit.
 	DefaultPrometheusBytes = 80 << 20
 )
 
-// The metrics that a Prometheus reads. They have the labels switch, rule, leg and phase.
+// These are the metrics that a Prometheus reads. They have the labels switch, rule, leg and phase.
 const (
 	packetsMetric = "op25b_rule_packets_total"
 	octetsMetric  = "op25b_rule_octets_total"
 )
 
-// A PrometheusConfig configures a Prometheus.
+// A PrometheusConfig configures a Prometheus history.
 type PrometheusConfig struct {
-	// URL is the address of the server, for example http://prometheus:9090, with the prefix of its paths if it has one.
+	// URL is the address of the server, for example http://prometheus:9090. It includes the prefix of the server's paths, if any.
 	URL string
-	// Client sends the requests, and may add credentials; http.DefaultClient if nil.
+	// Client sends the requests, and may add credentials; nil means http.DefaultClient.
 	Client *http.Client
 	// Timeout and MaxBytes replace DefaultPrometheusTimeout and DefaultPrometheusBytes if they are not 0.
 	Timeout  time.Duration
@@ -43,16 +43,16 @@ type PrometheusConfig struct {
 
 // A Prometheus is a history that is kept by a Prometheus server, which scrapes all controllers.
 //
-// Its points are Prometheus's increase of the sum over all instances. increase extrapolates to the whole step, so that counts are estimates.
-// A point needs two scrapes in its step. The series of a counter that nobody exports any more ends.
+// A point is the result of Prometheus' function increase for the sum over all instances. increase extrapolates to the whole step, so the
+// counts are estimates. A point needs two scrapes in its step. A series ends when no controller exports the counter any more.
 type Prometheus struct {
 	cfg PrometheusConfig
-	url *url.URL // of the request
+	url *url.URL // the URL of the request
 }
 
 var _ History = (*Prometheus)(nil)
 
-// NewPrometheus returns a history. It sends no request. It returns ErrConfig for an invalid configuration.
+// NewPrometheus returns a history without sending a request. It returns ErrConfig for an invalid configuration.
 func NewPrometheus(cfg PrometheusConfig) (*Prometheus, error) {
 	u, err := url.Parse(cfg.URL)
 	if err != nil {
@@ -70,8 +70,8 @@ func NewPrometheus(cfg PrometheusConfig) (*Prometheus, error) {
 	return &Prometheus{cfg: cfg, url: u.JoinPath("api/v1/query_range")}, nil
 }
 
-// Range implements History. Without a step, it asks for the finest one with at most MaxPoints points. The bounds on series and points hold for
-// the answer.
+// Range implements History. If the query has no step, Range selects the finest step that has at most MaxPoints points. The bounds on series
+// and points are checked while the answer is read.
 func (p *Prometheus) Range(ctx context.Context, q Query) (*Result, error) {
 	if err := q.check(); err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func (p *Prometheus) Range(ctx context.Context, q Query) (*Result, error) {
 	return all.result(sp), nil
 }
 
-// expression returns the query for a metric in the language of Prometheus.
+// expression returns the PromQL query for a metric.
 func expression(metric string, q Query, sp span) string {
 	var matchers []string
 	for _, m := range []struct {
@@ -109,7 +109,7 @@ func expression(metric string, q Query, sp span) string {
 	return fmt.Sprintf("sum by (switch, rule, leg, phase) (increase(%s{%s}[%dm]))", metric, strings.Join(matchers, ","), sp.step)
 }
 
-// escapeRegexp escapes what has a meaning in a regular expression of Prometheus.
+// escapeRegexp escapes the special characters of Prometheus' regular expressions.
 func escapeRegexp(s string) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -121,9 +121,9 @@ func escapeRegexp(s string) string {
 	return b.String()
 }
 
-// ask sends a request, and adds the answer to all.
+// ask sends a request and adds the response to all.
 func (p *Prometheus) ask(ctx context.Context, expr string, sp span, all answer, octets bool) error {
-	// The value at a time counts the step before it: the first point is asked for at its end.
+	// The value at a time covers the step before it, so the first point is requested at its end.
 	form := url.Values{
 		"query": {expr},
 		"start": {strconv.FormatInt(sp.start(1).Unix(), 10)},
@@ -145,7 +145,7 @@ func (p *Prometheus) ask(ctx context.Context, expr string, sp span, all answer, 
 		}
 		var ue *url.Error
 		if errors.As(err, &ue) {
-			err = ue.Err // ue repeats the URL
+			err = ue.Err // ue repeats the URL, which may contain a password
 		}
 		return p.failed(err)
 	}
@@ -167,7 +167,7 @@ func (p *Prometheus) failed(err error) error {
 	return fmt.Errorf("%w %s: %w", ErrPrometheus, p.url.Redacted(), err)
 }
 
-// A limited reader fails after a number of bytes.
+// A limited reader fails after a given number of bytes.
 type limited struct {
 	r         io.Reader
 	left, max int64
@@ -182,10 +182,10 @@ func (l *limited) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// An answer collects points by key and number.
+// An answer collects points by key and by their number in the span.
 type answer map[Key]map[int]*Point
 
-// result returns the series ordered by key.
+// result returns the series, ordered by key.
 func (a answer) result(sp span) *Result {
 	res := &Result{From: sp.start(0), To: sp.start(sp.points()), Step: sp.length()}
 	for _, k := range slices.SortedFunc(maps.Keys(a), compareKeys) {
@@ -201,7 +201,7 @@ func (a answer) result(sp span) *Result {
 	return res
 }
 
-// set sets a count of a point. A value that is not a number is no value.
+// set sets the packets or octets of a point. It ignores NaN.
 func (a answer) set(k Key, i int, sp span, octets bool, v float64) {
 	if math.IsNaN(v) {
 		return

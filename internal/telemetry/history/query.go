@@ -12,7 +12,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// Range implements History. The times of a query are those of the clock of the controller that recorded.
+// Range implements History. The times in a query refer to the clock of the controller that recorded the
+// counts.
 func (s *Store) Range(ctx context.Context, q Query) (*Result, error) {
 	if err := q.check(); err != nil {
 		return nil, err
@@ -57,19 +58,19 @@ func (s *Store) query(ctx context.Context, q Query) (*Result, error) {
 	return &Result{From: sp.start(0), To: sp.start(sp.points()), Step: sp.length(), Series: sel.series()}, nil
 }
 
-// A selection is the switches and keys that a query selects, and what is read of them.
+// A selection contains the switches and keys that a query selects, and the data that were read for them.
 type selection struct {
 	span
 	switches []selected // ordered by id
-	all      bool       // the switches are all switches
+	all      bool       // all switches of the store are selected
 }
 
-// A selected is a selected switch.
+// A selected is one switch of a selection.
 type selected struct {
 	*switchState
 	keys    []int             // positions of the selected keys, ordered by id
-	slots   map[uint32][]sum2 // by id of a key; nil slices have no traffic yet
-	covered []uint64          // seconds, by point
+	slots   map[uint32][]sum2 // by key id; a nil slice means that there is no traffic yet
+	covered []uint64          // the recorded seconds of each point
 }
 
 // A sum2 is the count of a point.
@@ -106,12 +107,12 @@ func setOf(names []string) map[string]bool {
 	return m
 }
 
-// lives reports whether a key was known at any time of a span.
+// lives reports whether a key was known at some time in a span.
 func (k *keyState) lives(s span) bool {
 	return k.first < int64(s.to)*60 && k.seen >= int64(s.from)*60
 }
 
-// count returns how many series a span has.
+// count returns the number of series in a span.
 func (sel *selection) count(s span) int {
 	n := 0
 	for i := range sel.switches {
@@ -125,7 +126,7 @@ func (sel *selection) count(s span) int {
 	return n
 }
 
-// allot makes room for the points of a span.
+// allot allocates memory for the points of a span.
 func (sel *selection) allot(s span) {
 	sel.span = s
 	sel.switches = slices.DeleteFunc(sel.switches, func(x selected) bool {
@@ -142,7 +143,8 @@ func (sel *selection) allot(s span) {
 	}
 }
 
-// read reads the span. What is not rolled up to the level of the step is read from the finer levels.
+// read reads the span. Periods that are not rolled up to the level of the step yet are read from the
+// finer levels.
 func (sel *selection) read(ctx context.Context, tx *bolt.Tx, rolled [numLevels]uint32) error {
 	from := sel.from
 	for l := levelOf(sel.step); l >= minutes; l-- {
@@ -162,7 +164,7 @@ func (sel *selection) read(ctx context.Context, tx *bolt.Tx, rolled [numLevels]u
 	return nil
 }
 
-// readLevel reads the periods of a level. If few switches are selected, it seeks each of them.
+// readLevel reads the periods of a level. If few switches are selected, it seeks to each of them.
 func (sel *selection) readLevel(ctx context.Context, c *bolt.Cursor, from, until uint32) error {
 	if len(sel.switches) == 0 {
 		return nil
@@ -223,7 +225,7 @@ func (x *selected) add(p *period, point, points int) {
 	}
 }
 
-// series returns what was read, ordered by key.
+// series returns the data that were read, ordered by key.
 func (sel *selection) series() []Series {
 	var out []Series
 	for i := range sel.switches {
@@ -242,7 +244,7 @@ func (sel *selection) series() []Series {
 	return out
 }
 
-// pointsOf returns the points at which a key is known, and those with traffic.
+// pointsOf returns the points at which a key was known, and all points with traffic.
 func (sel *selection) pointsOf(x *selected, k *keyState) []Point {
 	slot := x.slots[k.id]
 	known := func(i int) bool {

@@ -11,16 +11,16 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// fill is how full a page of periods becomes before it is split. Most are written in the order of their keys.
+// fill is the fraction of a page that is used before the page is split. Most periods are written in the order of their keys.
 const fill = 0.95
 
-// Record takes the totals of switches at a time. A caller records the totals of all counters of the switches that it owns once a minute, best
-// in the middle of a minute: a call that is a few seconds early or late then falls into the same minute.
+// Record stores the totals of switches at a time. A controller should record the totals of all counters of its switches once a minute,
+// preferably in the middle of a minute. A call that is a few seconds early or late then still belongs to the same minute.
 //
-// The differences to the last totals are counted in the minute of at. Switches may be recorded in several calls.
+// The differences from the last totals are counted in the minute that contains at. The switches may be recorded in several calls.
 //
-// A failed record is already counted and logged, so that a caller may ignore the error. Nothing is lost: the next record counts the difference
-// to the last record that did not fail.
+// Record counts and logs its own failures, so a caller may ignore the error. A failure loses nothing, because the next record counts the
+// difference from the last successful record.
 func (s *Store) Record(at time.Time, totals []Total) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -29,7 +29,7 @@ func (s *Store) Record(at time.Time, totals []Total) error {
 	}
 	err := s.recordLocked(at, totals)
 	if reasonOf(err) != "" {
-		// The totals begin anew in a new file, which therefore knows nothing of the last minute.
+		// The new file is empty. The totals therefore start again, and the packets of the last minute are not counted.
 		if err = s.setAsideLocked("damaged", err); err == nil {
 			err = s.recordLocked(at, totals)
 		}
@@ -126,11 +126,11 @@ func writeMeta(tx *bolt.Tx, next, wasNext uint32, rolled, wasRolled [numLevels]u
 	return errors.Join(errs[:]...)
 }
 
-// write writes the changes. A minute that is rolled up already is added to the coarser levels too.
+// write writes the changes. The counts of a minute that is already rolled up are also added to the coarser levels.
 func write(tx *bolt.Tx, minute uint32, rolled [numLevels]uint32, changes []change) error {
 	keys, counters, states := tx.Bucket(bucketKeys), tx.Bucket(bucketCounters), tx.Bucket(bucketSwitches)
 	states.FillPercent = fill
-	var arena []byte // bbolt needs the values until the end of the transaction
+	var arena []byte // bbolt keeps references to the values until the transaction ends
 	for i := range changes {
 		c := &changes[i]
 		if err := remove(c.next.id, keys, c.droppedKeys, counters, c.droppedCounters); err != nil {

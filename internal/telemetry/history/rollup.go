@@ -7,15 +7,16 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// expireBatch is how many periods of each level a record removes at most. One a minute is enough; the rest catches up after an outage. A clock
-// that was wrong for some minutes cannot remove years.
+// expireBatch is the largest number of periods of each level that one record removes. One period per minute is enough; the others let a store
+// catch up after an outage. The limit also prevents a clock that is wrong for some minutes from removing years of data.
 const expireBatch = 4
 
-// maxGone is how many switches are removed at the end of a day at most.
+// maxGone is the largest number of switches that are removed at the end of a day.
 const maxGone = 100
 
-// rollUp adds up the periods of each level that are complete at a minute, to the periods of the next level. rolled is how far that was done
-// before; the result is how far it is done now. A query reads what is not rolled up from the finer level.
+// rollUp adds up the periods of each level that are complete at a minute, and stores the sums in the next level. rolled is the minute up to
+// which each level was rolled up before, and the result is the new value. Queries read periods that are not rolled up yet from the finer
+// level.
 func rollUp(tx *bolt.Tx, rolled [numLevels]uint32, minute uint32) ([numLevels]uint32, error) {
 	for l := tens; l < numLevels; l++ {
 		until := floor(minute, levels[l].length)
@@ -33,7 +34,7 @@ func rollUp(tx *bolt.Tx, rolled [numLevels]uint32, minute uint32) ([numLevels]ui
 func rollUpLevel(tx *bolt.Tx, l int, from, until uint32) error {
 	target := tx.Bucket([]byte(levels[l].bucket))
 	sums := make(map[uint32]*period) // by switch
-	var start uint32                 // of the sums
+	var start uint32                 // the start of the period that is being summed
 	var spare []count
 	flush := func() error {
 		for _, sw := range slices.Sorted(maps.Keys(sums)) {
@@ -73,7 +74,7 @@ func rollUpLevel(tx *bolt.Tx, l int, from, until uint32) error {
 	return flush()
 }
 
-// expire removes periods that are older than their level keeps them, at most expireBatch of each level. What is not rolled up stays.
+// expire removes the periods whose retention time has passed, at most expireBatch of each level. It keeps periods that are not rolled up yet.
 func expire(tx *bolt.Tx, rolled [numLevels]uint32, minute uint32) error {
 	for l, level := range levels {
 		limit := minute - min(minute, level.keep)
@@ -111,7 +112,7 @@ func expire(tx *bolt.Tx, rolled [numLevels]uint32, minute uint32) error {
 	return nil
 }
 
-// expireSwitchesLocked removes switches of which nothing is kept any more. It returns them.
+// expireSwitchesLocked removes the switches of which no data are left, and returns them.
 func (s *Store) expireSwitchesLocked(tx *bolt.Tx, at int64, changes []change) ([]*switchState, error) {
 	present := make(map[string]bool, len(changes))
 	for i := range changes {

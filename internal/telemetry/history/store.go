@@ -19,14 +19,16 @@ const pageSize = 16 << 10
 // logEvery is the shortest time between two log lines about failed writes.
 const logEvery = time.Minute
 
-// closeTimeout is how long a close may take. No transaction is open then: only a lock that a panic left locked makes it wait.
+// closeTimeout limits the time that a close may take. No transaction is open at that time, so only a lock that a panic left locked can delay the
+// close.
 const closeTimeout = 5 * time.Second
 
 // A Config configures a Store.
 type Config struct {
 	// Path is the name of the file. Its directory is created if necessary.
 	Path string
-	// Now returns the time for the names of files that are set aside, for expiry in queries, and between log lines; time.Now if nil.
+	// Now returns the current time, which is used in the names of files that are set aside, for expiry in queries, and to limit log lines; nil
+	// means time.Now.
 	Now func() time.Time
 	// Logger and Metrics may be nil.
 	Logger  *zap.Logger
@@ -35,28 +37,28 @@ type Config struct {
 
 // A Store is a history in a file. Its methods may be called from several goroutines.
 //
-// A store outlives its file: if the file cannot be opened or written, records fail, and each record tries again. A file that is damaged, or of a
-// later version, is renamed, and a new one is begun.
+// A store remains usable without its file. If the file cannot be opened or written, records fail, and each record tries again. A file that is
+// damaged or has a later version is renamed, and a new file is created.
 type Store struct {
 	cfg Config
 
 	// mu guards everything below. Queries hold it for reading.
 	mu       sync.RWMutex
 	closed   bool
-	db       *bolt.DB // nil while the file could not be opened
-	openErr  error    // why db is nil
+	db       *bolt.DB // nil while the file cannot be opened
+	openErr  error    // the reason why db is nil
 	switches map[string]*switchState
-	names    int               // of keys and counters
+	names    int               // the number of keys and counters
 	next     uint32            // the id of the next new switch
-	rolled   [numLevels]uint32 // by level: the minute before which all of the finer level is rolled up
-	logged   time.Time         // when a failed write was last logged
-	failed   int               // writes that failed since then
+	rolled   [numLevels]uint32 // for each level, the minute up to which the finer level is rolled up
+	logged   time.Time         // the time at which a failed write was last logged
+	failed   int               // the number of writes that have failed since then
 }
 
 var _ History = (*Store)(nil)
 
-// Open opens a history, which is created if the file does not exist. It returns ErrConfig for an invalid configuration, and ErrInUse if another
-// process has the file open. Other errors are logged and counted, and the store tries again with each record.
+// Open opens a history. It creates the file if it does not exist. Open returns ErrConfig for an invalid configuration, and ErrInUse if another
+// process has the file open. It logs and counts other errors, and the store tries to open the file again with each record.
 func Open(cfg Config) (*Store, error) {
 	if cfg.Path == "" {
 		return nil, fmt.Errorf("%w: Path is empty: it must be the name of a file", ErrConfig)
@@ -104,7 +106,7 @@ func (s *Store) closeLocked() error {
 	}
 }
 
-// openLocked opens the file, and sets it aside first if that is necessary.
+// openLocked opens the file. It first sets the file aside if necessary.
 func (s *Store) openLocked() error {
 	err := s.tryOpenLocked()
 	if reason := reasonOf(err); reason != "" {
@@ -116,7 +118,7 @@ func (s *Store) openLocked() error {
 	return err
 }
 
-// reasonOf returns why a file has to be set aside, or "".
+// reasonOf returns the reason for setting a file aside, or "" if there is none.
 func reasonOf(err error) string {
 	switch {
 	case errors.Is(err, ErrDamaged):
@@ -140,15 +142,15 @@ func (s *Store) tryOpenLocked() error {
 	}
 	s.db = db
 	if err := s.loadLocked(); err != nil {
-		_ = s.closeLocked() // err says more
+		_ = s.closeLocked() // err is the more useful error
 		return fmt.Errorf("%s: %w", s.cfg.Path, err)
 	}
 	return nil
 }
 
-// setAsideLocked renames the file. It never replaces a file.
+// setAsideLocked renames the file. It never overwrites another file.
 func (s *Store) setAsideLocked(reason string, why error) error {
-	_ = s.closeLocked() // the file is given up
+	_ = s.closeLocked() // the file is not used any more
 	base := fmt.Sprintf("%s.%s-%s", s.cfg.Path, reason, s.cfg.Now().UTC().Format("20060102T150405Z"))
 	to := base
 	for i := 2; ; i++ {
@@ -165,7 +167,7 @@ func (s *Store) setAsideLocked(reason string, why error) error {
 	return nil
 }
 
-// failedLocked counts a failed write. It logs once in logEvery.
+// failedLocked counts a failed write. It logs at most one failure per logEvery.
 func (s *Store) failedLocked(err error) {
 	s.cfg.Metrics.writeFailed()
 	s.failed++
@@ -177,7 +179,7 @@ func (s *Store) failedLocked(err error) {
 	s.logged, s.failed = now, 0
 }
 
-// loadLocked reads the state of all switches. A new file gets its buckets.
+// loadLocked reads the states of all switches. It creates the buckets of a new file.
 func (s *Store) loadLocked() error {
 	isNew := false
 	err := s.view(func(tx *bolt.Tx) error {
@@ -248,7 +250,7 @@ func (s *Store) readLocked(tx *bolt.Tx) error {
 	return nil
 }
 
-// readSwitches reads the states of all switches, with their keys and counters. names is the number of both.
+// readSwitches reads the states of all switches with their keys and counters. names is the number of keys and counters.
 func readSwitches(tx *bolt.Tx, next uint32) (switches map[string]*switchState, names int, err error) {
 	states, keys, counters := tx.Bucket(bucketSwitches), tx.Bucket(bucketKeys), tx.Bucket(bucketCounters)
 	if states == nil || keys == nil || counters == nil {

@@ -11,27 +11,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The file format of bbolt, version 2: pages with a header of 16 bytes, in the byte order of the machine.
+// This is the file format of bbolt, version 2. A page has a header of 16 bytes in the byte order of the machine.
 const (
 	pageHeader  = 16 // id uint64, flags uint16, count uint16, overflow uint32
-	element     = 16 // of a branch: pos, ksize uint32, id uint64; of a leaf: flags, pos, ksize, vsize uint32
-	metaSum     = 56 // bytes of a meta before its checksum
+	element     = 16 // in a branch: pos, ksize uint32, id uint64; in a leaf: flags, pos, ksize, vsize uint32
+	metaSum     = 56 // the number of bytes of a meta page's content before the checksum
 	flagBranch  = 0x01
 	flagLeaf    = 0x02
 	flagFree    = 0x10
-	flagBucket  = 0x01 // of a leaf's element
+	flagBucket  = 0x01 // a flag of a leaf element
 	boltMagic   = 0xED0CDAED
 	boltVersion = 2
 	noFreelist  = 1<<64 - 1
 	maxPageSize = 64 << 10
-	maxPage     = 1 << 30 // bytes of a page with its overflow
+	maxPage     = 1 << 30 // the largest size of a page with its overflow, in bytes
 )
 
-// checkFile checks the structure of a file before bbolt opens it. It returns ErrInUse if the file is in use, and ErrDamaged.
+// checkFile checks the structure of a file before bbolt opens it. It returns ErrInUse if another process has the file open, and ErrDamaged if
+// the structure is invalid.
 //
-// bbolt follows page numbers without a check. A branch that leads back to itself would overflow the stack, which cannot be recovered from. This
-// check reads the meta pages, the list of free pages, all branches, and the headers of all leaves: every page is reached once, and lies in the
-// file. It does not read the contents of leaves; guard and the decoder find damage there.
+// bbolt follows page numbers without a check. A branch that leads back to itself would overflow the stack, and Go cannot recover from that.
+// checkFile reads the meta pages, the list of free pages, all branches, and the headers of all leaves. Every page must lie in the file and must
+// be reached only once. checkFile does not read the contents of leaves. guard and the decoder detect damage there.
 func checkFile(path string) error {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -62,8 +63,8 @@ func checkFile(path string) error {
 // A structure walks the pages of a file.
 type structure struct {
 	r    io.ReaderAt
-	size uint64 // of a page
-	end  uint64 // pages from here on are not in use
+	size uint64 // the page size
+	end  uint64 // the first page id that is not in use
 	used []uint64
 }
 
@@ -85,12 +86,12 @@ func checkStructure(r io.ReaderAt, size int64) error {
 	return s.walk(root, true)
 }
 
-// readMeta reads the newer one of the two meta pages, or the valid one.
+// readMeta reads the valid meta page, or the newer one if both are valid.
 func readMeta(r io.ReaderAt, size int64) (root, free uint64, s *structure, err error) {
 	le := binary.LittleEndian
 	var newest uint64
 	for i := range 17 {
-		// Page 0 is at the start. Page 1 is at a distance of one page, whose size is a power of two.
+		// Page 0 is at the start of the file. Page 1 follows at a distance of one page, and the page size is a power of two.
 		at := int64(0)
 		if i > 0 {
 			at = 512 << i
@@ -128,7 +129,7 @@ func readMeta(r io.ReaderAt, size int64) (root, free uint64, s *structure, err e
 // A pageHead is the header of a page.
 type pageHead struct {
 	flags, count uint16
-	bytes        uint64 // of the page with its overflow
+	bytes        uint64 // the size of the page with its overflow
 }
 
 // head reads the header of a page, and marks the page and its overflow as used.
@@ -162,7 +163,7 @@ func (s *structure) mark(p uint64) error {
 	return nil
 }
 
-// body reads a page without its header, after a check that n elements fit.
+// body reads a page without its header, after checking that n elements fit.
 func (s *structure) body(id uint64, h pageHead, n, size uint64) ([]byte, error) {
 	if h.bytes > maxPage || n > (h.bytes-pageHeader)/size {
 		return nil, damaged("page %d: %d elements in %d bytes", id, n, h.bytes)
@@ -186,7 +187,7 @@ func (s *structure) freelist(id uint64) error {
 	if err != nil {
 		return err
 	}
-	if n == 0xFFFF { // the number is the first element
+	if n == 0xFFFF { // the first element holds the number
 		if n = binary.LittleEndian.Uint64(b); n > uint64(len(b))/8-1 {
 			return damaged("page %d: %d free pages in %d bytes", id, n, len(b))
 		}
@@ -206,7 +207,7 @@ func (s *structure) freelist(id uint64) error {
 
 // walk checks a tree. The leaves of the root tree contain buckets, whose trees are checked too.
 func (s *structure) walk(id uint64, isRoot bool) error {
-	// The stack is a slice: the number of pages bounds it, not the stack of the goroutine.
+	// The stack is a slice, so the number of pages limits it, and not the size of the goroutine's stack.
 	for todo := []uint64{id}; len(todo) > 0; {
 		id, todo = todo[len(todo)-1], todo[:len(todo)-1]
 		h, err := s.head(id)
@@ -258,7 +259,7 @@ func (s *structure) buckets(id uint64, h pageHead) error {
 			}
 			continue
 		}
-		// A small bucket is a leaf in the value itself.
+		// The value of a small bucket contains the leaf itself.
 		page := v[16:]
 		if len(page) < pageHeader || le.Uint16(page[8:]) != flagLeaf || uint64(le.Uint16(page[10:]))*element > uint64(len(page)-pageHeader) {
 			return damaged("page %d: element %d is not a valid bucket", id, i)

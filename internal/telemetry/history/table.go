@@ -5,18 +5,18 @@ import (
 	"math"
 )
 
-// A table holds the states of keys or of counters of a switch, ordered by id.
+// A table holds the states of a switch's keys or counters, ordered by id.
 type table[N comparable, S any] struct {
 	all    []S
-	byName map[N]int // positions in all
-	next   uint32    // the id of the next new state; the encoding needs ids from 1 on
-	shared bool      // byName belongs to the previous table too
+	byName map[N]int // the positions in all
+	next   uint32    // the id of the next new state; ids start at 1, as the encoding requires
+	shared bool      // byName is shared with the previous table
 }
 
 // full reports whether there is no room for another state.
 func (t *table[N, S]) full() bool { return len(t.all) >= maxSwitchNames || t.next == math.MaxUint32 }
 
-// add adds a state, whose id must be next, and returns its position.
+// add adds a state and returns its position. The id of the state must be next.
 func (t *table[N, S]) add(name N, s S) int {
 	if t.shared {
 		t.byName, t.shared = maps.Clone(t.byName), false
@@ -31,8 +31,8 @@ func (t *table[N, S]) add(name N, s S) int {
 	return at
 }
 
-// copyWithout makes t independent of the table that it was copied from, without the states that are old. It returns their ids. old gets a state
-// and for how many seconds a state is kept.
+// copyWithout makes t independent of the table that it was copied from, removes the states that are old, and returns their ids. It calls old
+// with a state and the number of seconds for which states are kept.
 func (t *table[N, S]) copyWithout(old func(s *S, keep int64) (id uint32, is bool)) (dropped []uint32) {
 	t.next = max(1, t.next)
 	t.shared = true

@@ -6,59 +6,61 @@ import (
 	"time"
 )
 
-// A Total is a counter of a switch as the switch reports it.
+// A Total is the value of a counter as the switch reports it.
 type Total struct {
-	// Key is the name under which the counter counts now.
+	// Key is the name under which packets are counted now.
 	Key Key
-	// Counter identifies the counter on the switch if Key does not, for example by the number of a rule. A counter whose Key changes goes on:
-	// what it counted before stays under the old Key. Several counters may have the same Key. If Counter is empty, Key identifies the
-	// counter. A caller must not change between the two.
+	// Counter identifies the counter on the switch, for example by the number of a rule, if Key does not identify it. When the Key of a counter
+	// changes, the counter continues, and its earlier packets stay under the old Key. Several counters may have the same Key. If Counter is
+	// empty, Key identifies the counter. A caller must not switch between an empty and a non-empty Counter.
 	Counter         string
 	Packets, Octets uint64
-	// Boot is when the switch began to count, or zero if that is not known. Packets and Octets must count from Boot on: a sum that continues
-	// over a restart, together with the new Boot, would be counted twice.
+	// Boot is the time at which the switch began to count, or zero if it is not known. Packets and Octets must count from Boot on. A sum that
+	// continues over a restart must not be combined with the new Boot, because it would be counted twice.
 	Boot time.Time
 }
 
 // The bounds of what a store records.
 const (
-	// maxName is the largest number of bytes of a name. Names of the intent are shorter.
+	// maxName is the length of the longest name that is recorded, in bytes. Names in the intent are shorter.
 	maxName = 256
-	// maxSwitchNames is the largest number of keys of a switch, and of its counters: 16 times the rules and legs of two phases.
+	// maxSwitchNames is the largest number of keys of a switch, and also the largest number of its counters. It is 16 times the number of rules
+	// and legs in two phases.
 	maxSwitchNames = 4096
-	// maxStored is the largest number of keys and counters of a store, ten times those of 1,000 switches with 20 each. They take about 80 MB of
-	// memory.
+	// maxStored is the largest number of keys and counters in a store. It is ten times the number for 1,000 switches with 20 each. They take
+	// about 80 MB of memory.
 	maxStored = 400_000
 )
 
 const (
-	// gap is the longest time between two records in seconds that counts as covered.
+	// gap is the longest time between two records that counts as recorded, in seconds.
 	gap = 120
-	// jitter is the largest difference of two values of the same boot-time, in nanoseconds. Some switches compute it from an uptime.
+	// jitter is the largest difference between two values of the same boot-time, in nanoseconds. Some switches compute the boot-time from an
+	// uptime.
 	jitter = uint64(time.Second)
-	// keepName is how long a key or counter is known after its last total, in seconds. No data are older.
+	// keepName is the time for which a key or counter is kept after its last total, in seconds. All data are younger.
 	keepName = 5 * 366 * day * 60
-	// keepFull is how long it is known if the switch has maxSwitchNames of them.
+	// keepFull replaces keepName if the switch has maxSwitchNames keys or counters.
 	keepFull = day * 60
 )
 
 // A keyName is a Key without its switch.
 type keyName struct{ rule, leg, phase string }
 
-// A keyState is what is known of a key.
+// A keyState is the state of a key.
 type keyState struct {
 	id          uint32
 	name        keyName
 	first, seen int64 // the times of the first and the last total, in seconds
 }
 
-// A counterName identifies a counter of a switch: by Counter, or by its key.
+// A counterName identifies a counter of a switch, either by Counter or by its key.
 type counterName struct {
 	counter string
 	key     keyName
 }
 
-// A counterState is what is known of a counter.
+// A counterState is the state of a counter.
 type counterState struct {
 	id              uint32
 	name            counterName
@@ -66,7 +68,7 @@ type counterState struct {
 	packets, octets uint64 // the last total
 }
 
-// A switchState is what is known of a switch. It is not changed once it is in a store; advance returns the next one.
+// A switchState is the state of a switch. It is immutable once it is in a store; advance returns the next state.
 type switchState struct {
 	id       uint32
 	name     string
@@ -76,7 +78,7 @@ type switchState struct {
 	counters table[counterName, counterState]
 }
 
-// names returns how many names the state has.
+// names returns the number of names in the state.
 func (s *switchState) names() int { return len(s.keys.all) + len(s.counters.all) }
 
 // A sample is a total of one switch.
@@ -93,24 +95,26 @@ func (x *sample) counterName() counterName {
 	return counterName{key: x.name}
 }
 
-// A change is what a record does to a switch.
+// A change is the effect of a record on a switch.
 type change struct {
 	next                         *switchState
 	counts                       period
-	named                        []int    // positions of keys that are new, or known from an earlier time now
+	named                        []int    // positions of keys that are new, or whose first record is now earlier
 	counters                     []int    // positions of new counters
 	droppedKeys, droppedCounters []uint32 // ids
-	grown                        int      // by how much the number of names grew
+	grown                        int      // the increase in the number of names
 	refused                      int      // samples with new names for which there was no room
 }
 
-// advance works out what one record of a switch changes. fresh means that the switch was not known before; room is how many names may be added.
+// advance returns the changes that one record makes to a switch. fresh means that the switch was not known before. room is the number of names
+// that may be added.
 //
-//   - A fresh switch begins at its totals: nothing is counted, because it is not known when it was counted. If the switch began to count at
-//     most gap seconds ago, its totals count in full.
-//   - A counter that a known switch reports for the first time counts in full.
-//   - A total counts by its difference to the last one. A total that fell counts nothing, and is the base of the next difference.
-//   - After a restart of the switch, which the boot-time tells, a total counts in full.
+//   - The first totals of a fresh switch are only a base, because the time at which the packets were counted is not known. If the switch began
+//     to count at most gap seconds ago, its totals are counted in full.
+//   - A counter that a known switch reports for the first time is counted in full.
+//   - For any other counter, the difference from the last total is counted. A total that fell adds nothing, and is the base of the next
+//     difference.
+//   - After a restart of the switch, which a new boot-time indicates, a total is counted in full.
 //
 // The samples of equal counters are added up.
 func (s *switchState) advance(at int64, boot uint64, samples []sample, fresh bool, room int) change {
@@ -191,7 +195,7 @@ func (s *switchState) advance(at int64, boot uint64, samples []sample, fresh boo
 	return c
 }
 
-// difference returns by how much a total grew.
+// difference returns the increase of a total, or 0 if the total fell.
 func difference(last, now uint64) uint64 {
 	if now < last {
 		return 0
@@ -199,15 +203,15 @@ func difference(last, now uint64) uint64 {
 	return now - last
 }
 
-// A batch is the samples of one switch in a record.
+// A batch contains the samples of one switch in a record.
 type batch struct {
 	name    string
 	boot    uint64
 	samples []sample
 }
 
-// batches groups totals by switch. If the totals of a switch have several boot-times, those of older boots are ignored. refused counts totals
-// whose names are too long.
+// batches groups totals by switch. If the totals of a switch have several boot-times, only those with the newest boot-time are used. refused is
+// the number of totals whose names are too long.
 func batches(totals []Total) (all []batch, refused int) {
 	index := make(map[string]int)
 	at := -1 // the batch of the previous total
@@ -240,7 +244,7 @@ func batches(totals []Total) (all []batch, refused int) {
 	return all, refused
 }
 
-// nanoseconds returns a boot-time in nanoseconds since 1970, or 0 for one that cannot be represented.
+// nanoseconds returns a boot-time in nanoseconds since 1970, or 0 if it cannot be represented.
 func nanoseconds(t time.Time) uint64 {
 	if t.Unix() < 0 || t.Unix() > math.MaxInt64/int64(time.Second)-1 {
 		return 0
