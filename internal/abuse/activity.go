@@ -10,20 +10,21 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// A kind is a kind of traffic that a rule decides alike: the service, the class of the server and the leg, in the numbers of the switches.
+// A kind identifies traffic that a rule treats alike. It consists of the service, the server's class and the leg, as the switches number
+// them.
 type kind struct {
 	service pipeline.Service
 	remote  pipeline.Class
 	leg     pipeline.Leg
 }
 
-// A use records that a line sent mail of one kind. It tells one server from several, and is all that is kept of a line whose group is not
-// watched.
+// A use records that a line sent mail of one kind. It distinguishes a line with one server from a line with several. If the line's group
+// is not watched, nothing else is stored about the line.
 type use struct {
-	last    int32  // the last day
-	several int32  // the last day on which there was a second server; 0 if there was none
+	last    int32  // the last day with an attempt
+	several int32  // the last day on which a second server was seen; 0 if there was none
 	server  uint64 // the keyed hash of one server
-	seen    int32  // the last day of that server
+	seen    int32  // the last day on which that server was seen
 }
 
 // add records an attempt to reach a server.
@@ -43,24 +44,24 @@ func (u *use) add(today int32, server uint64) {
 // 1.04/sqrt(1024) = 3.3 %. Up to some hundred servers, the estimate is nearly exact.
 const precision = 10
 
-// A day is the activity of a watched line on one day of the policy's time zone.
+// A day is the activity of a watched line on one day in the policy's time zone.
 type day struct {
-	number                          int32  // the days since 1970-01-01
-	attempts                        uint64 // mail flows that open a connection
-	monitored, stopped, unsolicited uint64 // packets; unsolicited is the number of SYN-ACKs without a SYN
-	hours                           uint32 // bit 0 is the hour that begins at midnight
+	number                          int32  // the number of days since 1970-01-01
+	attempts                        uint64 // the number of mail flows that open a connection
+	monitored, stopped, unsolicited uint64 // the numbers of packets; unsolicited counts SYN-ACKs without a SYN
+	hours                           uint32 // the hours with attempts; bit 0 is the hour that begins at midnight
 	servers                         *hyperloglog.Sketch
 }
 
 // A line is the activity of one line.
 type line struct {
 	uses  map[kind]use
-	days  []day // in order; only of watched lines
+	days  []day // ordered by number; only for watched lines
 	class Class
-	since time.Time // when the line got its class
+	since time.Time // when the line entered its class
 }
 
-// today returns the day with a number, which must not be before the last one.
+// today returns the day with the given number, which must not be before the last day.
 func (l *line) today(number int32) *day {
 	if n := len(l.days); n == 0 || l.days[n-1].number < number {
 		l.days = append(l.days, day{number: number})
@@ -68,7 +69,7 @@ func (l *line) today(number int32) *day {
 	return &l.days[len(l.days)-1]
 }
 
-// expire removes what is too old, and reports whether nothing is left.
+// expire removes expired records, and reports whether nothing is left.
 func (l *line) expire(today int32, days int) bool {
 	for k, u := range l.uses {
 		if today-u.last >= UseDays {
@@ -85,7 +86,7 @@ func (l *line) expire(today int32, days int) bool {
 	return len(l.uses) == 0 && len(l.days) == 0
 }
 
-// counts returns the number of servers that a day's attempts went to.
+// counts returns the estimated number of servers that the line tried to reach on a day.
 func (d *day) counts() uint64 {
 	if d.servers == nil {
 		return 0
@@ -114,7 +115,7 @@ func (l *line) features(today int32) Features {
 	return f
 }
 
-// dayOf returns the number of the day and the hour at a time in a time zone.
+// dayOf returns the number of the day and the hour in a time zone.
 func dayOf(t time.Time, zone *time.Location) (number int32, hour int) {
 	t = t.In(zone)
 	_, offset := t.Zone()
@@ -128,12 +129,12 @@ func floorDiv(a, b int64) int64 {
 	return a / b
 }
 
-// A Use is what is known of a line's mail of one kind in the last UseDays days.
+// A Use describes a line's mail of one kind in the last UseDays days.
 type Use struct {
 	Service pipeline.Service
 	Remote  pipeline.Class
 	Leg     pipeline.Leg
-	Several bool // whether there was more than one server
+	Several bool // the line tried to reach more than one server
 }
 
 // recent returns the uses of the last UseDays days, in a fixed order.

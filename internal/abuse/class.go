@@ -5,45 +5,48 @@ import (
 	"math/bits"
 )
 
-// The windows of activity.
+// These are the windows in which activity counts.
 const (
-	// UseDays is how many days a line counts as a user of port 25 after its last attempt. A week includes a weekend, so that a mail program
-	// that is used only at work, or only at home, is seen.
+	// UseDays is the number of days after the last attempt for which a line counts as a user of port 25. A week includes a weekend. It
+	// therefore covers a mail program that is used only at work or only at home.
 	UseDays = 7
-	// ClassDays is the number of days that decide the class of a line. One day with a full sketch is enough to call a line bot-like, and it
-	// keeps this class for a week after its last active day.
+	// ClassDays is the number of days that determine the class of a line. One day with a full sketch is enough for the class bot-like. The
+	// line keeps this class for a week after its last active day.
 	ClassDays = 7
 )
 
-// The thresholds of the classes. A line enters a class at one threshold and leaves it at a lower one, so that a line near a threshold does
-// not change back and forth. The number of servers is that of the busiest day, of which the switch reports each at most every 67 seconds.
+// These are the thresholds of the classes. A line enters a class at one threshold and leaves it at a lower one, so that a line near a
+// threshold does not change back and forth. The number of servers is the number on the busiest day. A switch reports each server at most
+// once every 67 seconds.
 const (
-	// BotServers and BotServersLeave: a mail program has 1 to 3 servers, and a small office that delivers its own mail reaches some dozen
-	// servers a day. A bot that tries one server a second for a minute has reached 50.
+	// BotServers and BotServersLeave are numbers of servers. A mail program has 1 to 3 servers, and a small office that delivers its own
+	// mail reaches some dozen servers a day. A bot that tries one server a second reaches 50 within a minute.
 	BotServers, BotServersLeave = 50, 25
-	// BotUnsolicited and BotUnsolicitedLeave: answers from port 25 to a line that sent no SYN are a sign that another host sends in the
-	// line's name. A few may come from a switch that was restarted between the SYN and the answer: five connections for a household.
+	// BotUnsolicited and BotUnsolicitedLeave are numbers of answers from port 25 to a line that sent no SYN. Such answers are a sign that
+	// another host uses the line's address. Five answers are tolerated, because a switch that restarts between the SYN and the answer
+	// causes some too.
 	BotUnsolicited, BotUnsolicitedLeave = 20, 5
-	// ServerServers and ServerServersLeave, ServerDays and ServerDaysLeave: a mail server reaches more servers than a mail program, day
-	// after day. An office that sends 20 mails a day to different domains has 8 servers within hours.
+	// ServerServers and ServerServersLeave are numbers of servers, and ServerDays and ServerDaysLeave are numbers of days. A mail server
+	// reaches more servers than a mail program, on several days. An office that sends 20 mails a day to different domains reaches 8 servers
+	// within hours.
 	ServerServers, ServerServersLeave = 8, 4
 	ServerDays, ServerDaysLeave       = 3, 2
-	// ClientServers and ClientServersLeave: a mail program with accounts at three providers has 3 servers. A server with two addresses
-	// counts twice.
+	// ClientServers and ClientServersLeave are numbers of servers. A mail program with accounts at three providers has 3 servers. A server
+	// with two addresses counts twice.
 	ClientServers, ClientServersLeave = 3, 5
-	// ClientAttempts: a single attempt may be a port scan.
+	// ClientAttempts is the least number of attempts. A single attempt may be a port scan.
 	ClientAttempts = 2
 )
 
-// A Class is what a line's use of port 25 looks like.
+// A Class describes what a line's use of port 25 looks like.
 type Class uint8
 
 // The classes.
 const (
-	Unclassified        Class = iota // too little activity, or neither of the others
-	MisconfiguredClient              // a mail program that should use the ISP's relay or a submission port
+	Unclassified        Class = iota // the line has too little activity, or belongs to no other class
+	MisconfiguredClient              // a mail program that should use the ISP's relay or the submission port
 	OwnServer                        // a mail server behind the line
-	BotLike                          // an infected device, or another host that sends in the line's name
+	BotLike                          // an infected device, or another host that uses the line's address
 	numClasses
 )
 
@@ -52,7 +55,7 @@ var classNames = [numClasses]string{"unclassified", "misconfigured client", "own
 // String returns the name that the API, the metrics and the commands use.
 func (c Class) String() string { return classNames[c] }
 
-// ParseClass returns the class with a name, or false.
+// ParseClass returns the class with the given name, or false if there is none.
 func ParseClass(name string) (Class, bool) {
 	for c, n := range classNames {
 		if n == name {
@@ -64,15 +67,15 @@ func ParseClass(name string) (Class, bool) {
 
 // Features summarise the activity of a line in the last ClassDays days.
 type Features struct {
-	Attempts           uint64 // connections that the line tried to open and that a rule monitored or stopped
+	Attempts           uint64 // the number of connections that the line tried to open and that a rule monitored or stopped
 	Monitored, Stopped uint64 // packets
-	Servers            uint64 // distinct servers on the busiest day
-	Unsolicited        uint64 // answers from port 25 without a SYN, on the busiest day
-	Days               int    // days with attempts
+	Servers            uint64 // the number of different servers on the busiest day
+	Unsolicited        uint64 // the number of answers from port 25 without a SYN on the busiest day
+	Days               int    // the number of days with attempts
 	Hours              uint32 // the hours of the day with attempts; bit 0 is the hour that begins at midnight
 }
 
-// bot reports whether the features are those of a bot; stay applies the lower thresholds.
+// bot reports whether the features are those of a bot. If stay is true, it applies the lower thresholds.
 func (f Features) bot(stay bool) bool {
 	if stay {
 		return f.Servers >= BotServersLeave || f.Unsolicited >= BotUnsolicitedLeave
@@ -107,7 +110,8 @@ func (f Features) is(c Class, stay bool) bool {
 	return false
 }
 
-// Classify returns the class of a line that had a class before. A bot's thresholds decide first, then the previous class, then the others.
+// Classify returns the new class of a line whose previous class is was. It checks the thresholds of a bot first, then whether the previous
+// class still applies, and then the other classes.
 func Classify(was Class, f Features) Class {
 	if f.bot(false) || f.is(was, true) {
 		if f.bot(false) {

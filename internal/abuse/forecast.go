@@ -12,30 +12,31 @@ import (
 	"op25b/internal/policy"
 )
 
-// MaxForecastLines is the number of pseudonyms in a forecast. The counts of a forecast are complete even if it has more lines.
+// MaxForecastLines is the largest number of pseudonyms in a forecast. The counts of a forecast are complete even if it has more lines.
 const MaxForecastLines = 10_000
 
-// A Forecast tells whom a phase would stop.
+// A Forecast shows which lines a phase would newly stop.
 type Forecast struct {
 	Phase string
-	// Rows has a row for each switch and line group with lines that are newly affected.
+	// Rows has a row for each switch and line group with newly affected lines.
 	Rows []ForecastRow
-	// Lines has the newly affected lines that used port 25. More is the number of lines beyond MaxForecastLines.
+	// Lines has the newly affected lines that used port 25, at most MaxForecastLines. More is the number of lines that were left out.
 	Lines []ForecastLine
 	More  int
 	// Missing lists the switches of the scope that this controller does not own, or on which no phase is in force.
 	Missing []string
-	// Incomplete is set if some active lines were not recorded because there were too many.
+	// Incomplete is true if some active lines were not recorded because there were too many.
 	Incomplete bool
 }
 
 // A ForecastRow counts the lines of one switch and line group.
 type ForecastRow struct {
 	Switch, Group string
-	// Since is when this controller began to watch the switch. Before UseDays days have passed, Used is too low.
+	// Since is the time at which this controller began to watch the switch. Used is too low until UseDays days have passed.
 	Since time.Time
-	// Affected lines can reach servers on port 25 now that the phase would stop. Used lines have tried that in the last UseDays days: with
-	// OneServer, as a mail program does, or Several. BotLike lines are also in one of these two; only watched groups have them.
+	// Affected is the number of lines that can now reach servers on port 25 that the phase would stop. Used is the number of these lines
+	// that tried it in the last UseDays days. It is the sum of OneServer, the lines with one server, as a mail program has, and Several.
+	// BotLike lines are also counted in OneServer or Several; only watched groups have them.
 	Affected, Used, OneServer, Several, BotLike int
 }
 
@@ -47,8 +48,8 @@ type ForecastLine struct {
 	Class         Class
 }
 
-// Forecast tells which lines a phase would newly stop if it were activated for a scope now. It returns policy.ErrInvalid for an
-// unknown phase, line group or switch, and intent.ErrBroken.
+// Forecast returns the lines that a phase would newly stop if it were activated for a scope now. It returns policy.ErrInvalid for an
+// unknown phase, line group or switch, and intent.ErrBroken if the documents are broken.
 func (l *Ledger) Forecast(in *intent.Intent, phase string, scope policy.Scope, now time.Time) (*Forecast, error) {
 	if err := in.Broken(); err != nil {
 		return nil, err
@@ -123,20 +124,20 @@ func (l *Ledger) switchLocked(f *Forecast, in *intent.Intent, sw *policy.Switch,
 			f.More++
 		}
 	}
-	for _, g := range in.Bundle.Policy.LineGroups { // in the order of the policy
+	for _, g := range in.Bundle.Policy.LineGroups { // rows are in the order of the policy
 		if row := rows[g.Name]; row != nil {
 			f.Rows = append(f.Rows, *row)
 		}
 	}
 }
 
-// ofKinds reports whether any of the uses is of one of the kinds, and whether these uses had several servers.
+// ofKinds reports whether any of the uses belongs to one of the kinds, and whether these uses had several servers.
 func ofKinds(uses []Use, kinds map[kind]bool) (used, several bool) {
 	type class struct {
 		service pipeline.Service
 		remote  pipeline.Class
 	}
-	classes := make(map[class]bool) // a server is in one class; the two legs of a connection have the same server
+	classes := make(map[class]bool) // Each server is in one class, and both legs of a connection have the same server.
 	for _, u := range uses {
 		if kinds[kind{u.Service, u.Remote, u.Leg}] {
 			classes[class{u.Service, u.Remote}] = true
@@ -150,9 +151,9 @@ func ofKinds(uses []Use, kinds map[kind]bool) (used, several bool) {
 type turn struct {
 	in      *intent.Intent
 	was, is []ruling
-	kinds   []kind // of port 25
+	kinds   []kind // the kinds of traffic to port 25
 	exempt  map[string]bool
-	all     []netip.Prefix // that are exempt on every switch
+	all     []netip.Prefix // the prefixes that are exempt on every switch
 	made    map[turnKey]map[kind]bool
 }
 
@@ -187,7 +188,7 @@ func newTurn(in *intent.Intent, switchName string, was, is policy.InForce, now t
 			t.all = append(t.all, e.Prefix)
 		}
 	}
-	remotes := []pipeline.Class{0} // servers in no class
+	remotes := []pipeline.Class{0} // class 0 contains the servers that are in no class
 	for i := range p.Remotes {
 		remotes = append(remotes, pipeline.Class(in.Numbers.Remotes[p.Remotes[i].Name].Number))
 	}
@@ -201,7 +202,7 @@ func newTurn(in *intent.Intent, switchName string, was, is policy.InForce, now t
 	return t, nil
 }
 
-// rulings returns the entries of the table verdict for the phases in force, those that decide first at the front.
+// rulings returns the entries of the table verdict for the phases in force, in the order in which they decide.
 func rulings(in *intent.Intent, switchName string, phases policy.InForce) ([]ruling, error) {
 	rules, err := in.Rules(switchName, phases)
 	if err != nil {
@@ -215,7 +216,7 @@ func rulings(in *intent.Intent, switchName string, phases policy.InForce) ([]rul
 	return all, nil
 }
 
-// stops returns the kinds of traffic that pass now from or to a line and are stopped after the turn.
+// stops returns the kinds of a line's traffic that pass now and are stopped after the turn.
 func (t *turn) stops(l *policy.Line) map[kind]bool {
 	key := turnKey{pipeline.LineGroup(t.in.Numbers.LineGroups[l.Group].Number), t.isExempt(l)}
 	if made, there := t.made[key]; there {
@@ -238,8 +239,8 @@ func (t *turn) isExempt(l *policy.Line) bool {
 	})
 }
 
-// stopped reports whether the entries stop a kind of traffic: the first that matches drops or rejects it, or none matches and the pipeline
-// fails closed on the legs of the usual block.
+// stopped reports whether the entries stop a kind of traffic. Traffic is stopped if the first matching entry drops or rejects it. It is
+// also stopped if no entry matches and the pipeline fails closed on the legs of the usual block.
 func stopped(entries []ruling, of turnKey, k kind) bool {
 	subscriber := pipeline.Class(0)
 	if of.exempt {

@@ -10,19 +10,19 @@ import (
 	"op25b/internal/policy"
 )
 
-// A known line is a line of the inventory under the present key.
+// A knownLine is a line of the inventory with its ID under the current key.
 type knownLine struct {
 	id      ID
 	watched bool
 }
 
-// An index has the lines and remote classes of one revision of the intent. It is in memory only.
+// An index has the lines and remote classes of one revision of the intent. It exists in memory only.
 type index struct {
 	in      *intent.Intent
 	zone    *time.Location
 	watched map[string]bool // the line groups that opted in
 	remotes *remotes
-	lines   map[string]map[pipeline.LineIndex]knownLine // by switch; made when it is first needed
+	lines   map[string]map[pipeline.LineIndex]knownLine // by switch; built when it is first needed
 }
 
 func newIndex(in *intent.Intent) *index {
@@ -36,7 +36,7 @@ func newIndex(in *intent.Intent) *index {
 	return x
 }
 
-// of returns the lines of a switch by their index.
+// of returns the lines of a switch by their line index.
 func (x *index) of(k *key, switchName string) map[pipeline.LineIndex]knownLine {
 	if lines, made := x.lines[switchName]; made {
 		return lines
@@ -61,10 +61,11 @@ func (x *index) each(switchName string, do func(*policy.Line)) {
 	}
 }
 
-// remotes finds the class of a server, as the tables remote_v4 and remote_v6 do. After that, the address is not needed any more.
+// remotes finds the class of a server in the same way as the tables remote_v4 and remote_v6. The address is not needed after
+// that.
 type remotes struct {
 	classes map[netip.Prefix]pipeline.Class
-	v4, v6  []int // the lengths of the prefixes, the longest first
+	v4, v6  []int // the prefix lengths, longest first
 }
 
 func newRemotes(in *intent.Intent) *remotes {
@@ -88,7 +89,7 @@ func newRemotes(in *intent.Intent) *remotes {
 	return r
 }
 
-// class returns the class of an address; 0 if it is in no class.
+// class returns the class of an address, or 0 if it is in no class.
 func (r *remotes) class(a netip.Addr) pipeline.Class {
 	lengths := r.v6
 	if a.Is4() {

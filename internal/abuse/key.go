@@ -17,14 +17,14 @@ import (
 	"time"
 )
 
-// An ID is the pseudonym of a line: the first 64 bits of a keyed hash of its switch and name. Among a million lines, two have the same ID
-// with a probability of 1 in 37 million.
+// An ID is the pseudonym of a line, which is the first 64 bits of a keyed hash of the line's switch and name. The probability that two of a
+// million lines have the same ID is 1 in 37 million.
 type ID uint64
 
 // String returns 16 hexadecimal digits.
 func (id ID) String() string { return fmt.Sprintf("%016x", uint64(id)) }
 
-// ParseID reads an ID as String writes it.
+// ParseID parses an ID in the form that String returns.
 func ParseID(text string) (ID, error) {
 	n, err := strconv.ParseUint(text, 16, 64)
 	if err != nil || len(text) != 16 {
@@ -33,10 +33,10 @@ func ParseID(text string) (ID, error) {
 	return ID(n), nil
 }
 
-// keySize is the size of a key in bytes. It is the size of the hash (RFC 2104 section 3).
+// keySize is the size of a key in bytes, which equals the size of the hash (RFC 2104 section 3).
 const keySize = sha256.Size
 
-// A key turns names and addresses into pseudonyms.
+// A key converts names and addresses to pseudonyms.
 type key struct {
 	secret  [keySize]byte
 	created time.Time
@@ -48,7 +48,7 @@ func newKey(now time.Time) key {
 	return k
 }
 
-// hash returns the first 64 bits of HMAC-SHA256 over a kind and the parts, each with its length.
+// hash returns the first 64 bits of HMAC-SHA256 over a kind and the parts. Each is preceded by its length.
 func (k *key) hash(kind string, parts ...[]byte) uint64 {
 	h := hmac.New(sha256.New, k.secret[:])
 	h.Write([]byte(kind))
@@ -64,8 +64,8 @@ func (k *key) line(switchName, name string) ID {
 	return ID(k.hash("line", []byte(switchName), []byte(name)))
 }
 
-// server returns a hash of a server for one line. The hashes of a server for two lines differ, so that lines cannot be compared by their
-// servers. The result is never 0.
+// server returns the hash of a server for one line. The same server has different hashes for different lines, so that lines cannot be
+// compared by their servers. The result is never 0.
 func (k *key) server(line ID, addr netip.Addr) uint64 {
 	b := addr.As16()
 	return max(1, k.hash("server", binary.BigEndian.AppendUint64(nil, uint64(line)), b[:]))
@@ -76,20 +76,20 @@ func (k *key) fingerprint() string {
 	return hex.EncodeToString(binary.BigEndian.AppendUint64(nil, k.hash("key")))
 }
 
-// A keyFile is the form of a key in its file.
+// A keyFile is the content of a key's file.
 type keyFile struct {
 	Created time.Time `json:"created"`
 	Secret  []byte    `json:"secret"`
 }
 
-// maxKeyFile is the maximum size of the file of a key. The file has about 100 bytes.
+// maxKeyFile is the largest size of a key's file. The file has about 100 bytes.
 const maxKeyFile = 1 << 10
 
-// errNoKey means that there is no key yet.
+// errNoKey means that no key exists yet.
 var errNoKey = errors.New("there is none")
 
-// readKey reads a key. It returns errNoKey if there is none, and ErrKey if the key must not be used any more: its file is damaged, or other
-// users of the host can read it.
+// readKey reads a key. It returns errNoKey if the file does not exist. It returns ErrKey if the key must not be used any more, because the
+// file is damaged or other users of the host can read it.
 func readKey(path string) (key, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -113,8 +113,8 @@ func readKey(path string) (key, error) {
 	return key{[keySize]byte(f.Secret), f.Created}, nil
 }
 
-// writeKey replaces the file of a key. The previous key is overwritten before its file is removed. On a file system that never overwrites
-// in place, an old copy may survive in free blocks.
+// writeKey replaces a key's file. It overwrites the previous key before it removes the file. On a file system that never overwrites in
+// place, an old copy may survive in free blocks.
 func writeKey(path string, k key) error {
 	b, err := json.Marshal(keyFile{k.created, k.secret[:]})
 	if err != nil {
@@ -127,7 +127,7 @@ func writeKey(path string, k key) error {
 	return nil
 }
 
-// overwrite fills a file with zeros, as far as it can.
+// overwrite fills a file with zeros, on a best-effort basis.
 func overwrite(path string) {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
@@ -140,9 +140,9 @@ func overwrite(path string) {
 	}
 }
 
-// replaceFile writes a file that only its owner can read. After a crash, the file has the old content or the new one.
+// replaceFile writes a file that only its owner can read. After a crash, the file has either the old or the new content.
 func replaceFile(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // with mode 0600
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // CreateTemp uses mode 0600
 	if err != nil {
 		return err
 	}

@@ -18,31 +18,33 @@ import (
 
 // The defaults of a Config.
 const (
-	// DefaultDays is how many days the activity of a watched line is kept. Two weeks let the abuse desk follow a line after its class
-	// changed, and are far below the six months that are accepted for connection logs.
+	// DefaultDays is the number of days for which the activity of a watched line is kept. In two weeks, the abuse desk can follow a line
+	// after its class has changed. Connection logs are accepted for six months, which is far longer.
 	DefaultDays = 14
-	// DefaultKeyDays is how many days a key is used. It is longer than DefaultDays, so that most records expire before their key does.
+	// DefaultKeyDays is the number of days for which a key is used. It is longer than DefaultDays, so that most records expire before their
+	// key does.
 	DefaultKeyDays = 30
-	// DefaultEvery is how often counters are read, classes are decided and the snapshot is written. The collector samples the counters of
-	// lines every minute.
+	// DefaultEvery is the interval at which counters are read, classes are decided and the snapshot is written. The collector samples the
+	// counters of lines every minute.
 	DefaultEvery = time.Minute
-	// DefaultQueue is the limit on mail flows that wait, in bytes. It has room for 50,000 flows. A switch reports at most 2,560 a second.
+	// DefaultQueue is the size of the queue of mail flows, in bytes. It has room for 50,000 flows. A switch reports at most 2,560 a second.
 	DefaultQueue = 4 << 20
-	// MaxDays and MaxKeyDays bound the settings.
+	// MaxDays and MaxKeyDays are the largest values of Config.Days and Config.KeyDays.
 	MaxDays, MaxKeyDays = 60, 366
 )
 
-// The limits on what is kept.
+// These constants limit what is kept.
 const (
-	// maxLines is the number of active lines, each of 300 bytes or more: 40 MB. Only lines that a rule monitored or stopped are active.
+	// maxLines is the largest number of active lines. A line takes 300 bytes or more, which is 40 MB in total. Only lines that a rule
+	// monitored or stopped are active.
 	maxLines = 1 << 17
-	// maxSketches is the number of days with servers, of at most 2 kB: 32 MB.
+	// maxSketches is the largest number of days with a sketch of servers. A sketch takes at most 2 kB, which is 32 MB in total.
 	maxSketches = 1 << 14
-	// maxKinds is the number of kinds of traffic of a line. A policy has a few classes of servers and at most four legs.
+	// maxKinds is the largest number of kinds of traffic of a line. A policy has a few classes of servers and at most four legs.
 	maxKinds = 16
 )
 
-// A LineCount has the counters of one line: packets that a rule monitored or stopped, and answers without a SYN.
+// A LineCount has the counters of one line: the packets that a rule monitored or stopped, and the answers without a SYN.
 type LineCount struct {
 	Line                            pipeline.LineIndex
 	Monitored, Stopped, Unsolicited uint64
@@ -50,7 +52,7 @@ type LineCount struct {
 
 // A Config configures a Ledger.
 type Config struct {
-	// Dir is the directory of the key and the snapshot. If it is empty, both are kept in memory only.
+	// Dir is the directory of the key and the snapshot. If Dir is empty, they are kept in memory only.
 	Dir string
 	// Book provides the names of lines.
 	Book *intent.Book
@@ -59,14 +61,14 @@ type Config struct {
 	// Every and QueueBytes replace DefaultEvery and DefaultQueue if they are not 0.
 	Every      time.Duration
 	QueueBytes int
-	// Counters returns the counters of a switch's lines, which only grow, or nil if they are not current. The function may be nil.
+	// Counters returns the counters of a switch's lines, which never decrease, or nil if they are not current. The field may be nil.
 	Counters func(switchName string) []LineCount
-	// Webhook receives a message for every line that becomes bot-like. It may be nil.
+	// Webhook receives a message about each line that becomes bot-like. It may be nil.
 	Webhook *Webhook
-	// Now is the wall clock; nil means time.Now.
+	// Now returns the wall-clock time; nil means time.Now.
 	Now     func() time.Time
 	Metrics *Metrics
-	// Logger may be nil. It receives no pseudonym.
+	// Logger may be nil. Log messages contain no pseudonyms.
 	Logger *zap.Logger
 }
 
@@ -113,17 +115,17 @@ type Ledger struct {
 	mu       sync.Mutex
 	key      key
 	lines    map[ID]*line
-	began    map[string]time.Time // when this controller began to watch a switch that it owns
+	began    map[string]time.Time // the time at which this controller began to watch each switch that it owns
 	counted  map[string]map[pipeline.LineIndex]LineCount
 	index    *index               // nil until the first revision
-	loaded   map[string]time.Time // began of the last snapshot, by the pseudonym of the switch
+	loaded   map[string]time.Time // the field began of the last snapshot, by the pseudonym of the switch
 	sketches int
-	leftOut  bool // whether a line was not recorded because there were too many
-	changed  bool // whether the snapshot is out of date
+	leftOut  bool // a line was not recorded because there were too many
+	changed  bool // the snapshot is out of date
 }
 
-// New opens the key and the snapshot in the directory. A key or a snapshot that cannot be used is replaced, and the loss is logged: it must
-// not keep the controller from its work. New returns ErrConfig, ErrKey or ErrSnapshot if the directory cannot be written.
+// New opens the key and the snapshot in the directory. It replaces a key or a snapshot that cannot be used, and logs the loss, so that the
+// controller can start. New returns ErrConfig for an invalid Config, and ErrKey or ErrSnapshot if the directory is not writable.
 func New(cfg Config) (*Ledger, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -159,7 +161,7 @@ func New(cfg Config) (*Ledger, error) {
 func (l *Ledger) keyPath() string      { return filepath.Join(l.cfg.Dir, "key") }
 func (l *Ledger) snapshotPath() string { return filepath.Join(l.cfg.Dir, "activity") }
 
-// OnFlows takes the mail flows of a switch. It never blocks; if the queue is full, the flows are dropped and counted.
+// OnFlows queues the mail flows of a switch. It never blocks. If the queue is full, it drops and counts the flows.
 func (l *Ledger) OnFlows(switchName string, flows []pipeline.MailFlow) {
 	if !l.queue.offer(l.cfg.Now(), switchName, flows) {
 		l.cfg.Metrics.dropped(dropQueue, len(flows))
@@ -173,7 +175,7 @@ func (l *Ledger) Follow(switchName string, owned bool) {
 	_, followed := l.began[switchName]
 	switch {
 	case owned && !followed:
-		at, before := l.loaded[l.switchID(switchName)] // this controller owned the switch before it was restarted
+		at, before := l.loaded[l.switchID(switchName)] // this controller already owned the switch before its own restart
 		if !before {
 			at = l.cfg.Now()
 		}
@@ -187,10 +189,10 @@ func (l *Ledger) Follow(switchName string, owned bool) {
 	}
 }
 
-// drainLocked records the flows that wait.
+// drainLocked records the queued flows.
 func (l *Ledger) drainLocked() {
 	if l.index == nil {
-		return // the names come with the first revision
+		return // the names are not known before the first revision
 	}
 	for _, b := range l.queue.take() {
 		for _, f := range b.flows {
@@ -199,7 +201,7 @@ func (l *Ledger) drainLocked() {
 	}
 }
 
-// lineLocked returns the record of a line, or nil if there are too many.
+// lineLocked returns the record of a line, or nil if there are too many lines.
 func (l *Ledger) lineLocked(id ID) *line {
 	if r, there := l.lines[id]; there {
 		return r
@@ -252,13 +254,13 @@ func (l *Ledger) recordLocked(at time.Time, switchName string, f pipeline.MailFl
 			l.cfg.Metrics.dropped(dropSketches, 1)
 			return
 		}
-		d.servers, _ = hyperloglog.NewSketch(precision, true) // fails only for another precision
+		d.servers, _ = hyperloglog.NewSketch(precision, true) // NewSketch fails only for an invalid precision
 		l.sketches++
 	}
 	d.servers.InsertHash(server)
 }
 
-// countLocked adds what the counters of watched lines have grown by. The first reading of a switch is only the base of the next.
+// countLocked adds the increases of the counters of watched lines. The first reading of a switch is only a base for the next reading.
 func (l *Ledger) countLocked() {
 	if l.cfg.Counters == nil || l.index == nil {
 		return

@@ -2,17 +2,18 @@ package abuse
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// The reasons for which something is not recorded.
+// These are the reasons why data are not recorded.
 const (
 	dropQueue    = "queue"    // the queue of mail flows was full
-	dropUnnamed  = "unnamed"  // the flow belongs to no line of the inventory
+	dropUnnamed  = "unnamed"  // the flow belongs to a line that is not in the inventory
 	dropLines    = "lines"    // there are already maxLines active lines
 	dropSketches = "sketches" // there are already maxSketches days with servers
 	dropKinds    = "kinds"    // the line already has maxKinds kinds of traffic
-	dropWebhook  = "webhook"  // the queue of messages was full, or a receiver refused a message for too long
+	dropWebhook  = "webhook"  // the queue of messages was full, or the receiver did not accept a message in time
 )
 
-// Metrics are the metrics of a Ledger. No label has a pseudonym. Methods of a nil *Metrics do nothing.
+// Metrics contains the metrics of a Ledger. No label contains a pseudonym. A nil *Metrics is valid and
+// records nothing.
 type Metrics struct {
 	drops   *prometheus.CounterVec
 	lines   prometheus.Gauge

@@ -10,14 +10,14 @@ import (
 	"op25b/internal/policy"
 )
 
-// MaxResolve is the number of pseudonyms that one call resolves. Resolving all lines at once would be a list of customers.
+// MaxResolve is the largest number of pseudonyms that one call resolves. A call that resolved all lines would return a list of customers.
 const MaxResolve = 100
 
 // An Offender is a watched line with activity.
 type Offender struct {
 	ID      ID
 	Class   Class
-	Since   time.Time // when the line got its class; zero for Unclassified
+	Since   time.Time // when the line entered its class; zero for Unclassified
 	Reasons []string
 	Features
 }
@@ -27,8 +27,8 @@ func offenderOf(id ID, r *line, today int32) Offender {
 	return Offender{ID: id, Class: r.class, Since: r.since, Reasons: Reasons(r.class, f), Features: f}
 }
 
-// Offenders returns the watched lines of a class that were active in the last ClassDays days, or all of them if classes is empty: the worst
-// class first, then the most servers and attempts.
+// Offenders returns the watched lines in the given classes, or in all classes if none is given, that were active in the last ClassDays
+// days. The lines are ordered by class, worst first, and then by the number of servers and attempts, highest first.
 func (l *Ledger) Offenders(classes ...Class) []Offender {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -68,17 +68,17 @@ func (l *Ledger) Watched() []string {
 	return all
 }
 
-// Days returns how many days the activity of a watched line is kept.
+// Days returns the number of days for which the activity of a watched line is kept.
 func (l *Ledger) Days() int { return l.cfg.Days }
 
-// A Resolved is the line behind a pseudonym.
+// A Resolved identifies the line behind a pseudonym.
 type Resolved struct {
 	ID                  ID
 	Switch, Line, Group string
 }
 
-// Resolve returns the lines behind pseudonyms, in their order. It returns ErrUnknownID for a pseudonym that no line of an owned switch has,
-// and ErrConfig for more than MaxResolve. The caller must have recorded who asks and why.
+// Resolve returns the lines behind pseudonyms, in the same order. It returns ErrUnknownID if a pseudonym belongs to no line of an owned
+// switch, and ErrConfig for more than MaxResolve pseudonyms. Before the call, the caller must have recorded who requests the names and why.
 func (l *Ledger) Resolve(ids []ID) ([]Resolved, error) {
 	if len(ids) > MaxResolve {
 		return nil, fmt.Errorf("%w: %d pseudonyms: must be at most %d", ErrConfig, len(ids), MaxResolve)

@@ -9,10 +9,10 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// flowSize is the size of a flow in the queue: its fields, and the two addresses behind them.
+// flowSize is the size of a flow in the queue, including its two addresses.
 const flowSize = int(unsafe.Sizeof(pipeline.MailFlow{}))
 
-// A batch is a list of mail flows of one switch, with the time at which they arrived.
+// A batch is a list of mail flows of one switch and their arrival time.
 type batch struct {
 	at         time.Time
 	switchName string
@@ -23,10 +23,11 @@ func (b batch) bytes() int {
 	return int(unsafe.Sizeof(b)) + len(b.switchName) + len(b.flows)*flowSize
 }
 
-// A queue passes mail flows from the sessions to the ledger. It is bounded in bytes, and never blocks a session.
+// A queue passes mail flows from the sessions to the ledger. Its size in bytes is limited, and it never blocks a
+// session.
 type queue struct {
 	most int           // the limit in bytes
-	wake chan struct{} // has room for one token: there is a batch
+	wake chan struct{} // has room for one token, which means that a batch is waiting
 
 	// mu guards everything below.
 	mu      sync.Mutex

@@ -11,7 +11,7 @@ import (
 	"op25b/internal/policy"
 )
 
-// Run records flows and counters until ctx ends, and writes the last snapshot.
+// Run records flows and counters until ctx ends, and then writes a last snapshot.
 func (l *Ledger) Run(ctx context.Context) {
 	var sending sync.WaitGroup
 	if l.cfg.Webhook != nil {
@@ -35,7 +35,7 @@ func (l *Ledger) Run(ctx context.Context) {
 				updates = nil
 			case u.Intent != nil && u.Intent.Bundle != nil:
 				l.mu.Lock()
-				l.drainLocked() // with the names under which the flows were reported
+				l.drainLocked() // before the names change, because the flows were reported under the old names
 				l.index = newIndex(u.Intent)
 				l.drainLocked()
 				l.unwatchLocked()
@@ -51,7 +51,7 @@ func (l *Ledger) Run(ctx context.Context) {
 	}
 }
 
-// tick reads counters, removes what is too old, decides classes, replaces an old key and writes the snapshot.
+// tick reads the counters, removes expired records, decides the classes, replaces an old key and writes the snapshot.
 func (l *Ledger) tick() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -117,7 +117,7 @@ func (l *Ledger) classifyLocked() {
 	}
 }
 
-// unwatchLocked forgets the activity of lines whose group is not watched any more, or that have moved to such a group.
+// unwatchLocked removes the detailed activity of lines whose group is not watched any more, or that have moved to such a group.
 func (l *Ledger) unwatchLocked() {
 	for switchName := range l.began {
 		l.index.each(switchName, func(line *policy.Line) {
@@ -132,8 +132,8 @@ func (l *Ledger) unwatchLocked() {
 	}
 }
 
-// rotateLocked replaces the key. The records of the lines in the inventory get their new IDs, and the previous key is destroyed. The hashes of
-// servers cannot be computed anew, so that a server may count twice on this day.
+// rotateLocked replaces the key. The records of the lines in the inventory get new IDs, and the previous key is destroyed. The hashes of
+// servers cannot be recomputed, so a server may count twice on this day.
 func (l *Ledger) rotateLocked() {
 	if l.index == nil {
 		return

@@ -17,20 +17,20 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// The limits on a snapshot when it is read.
+// These constants limit the snapshot that is read.
 const (
-	// maxSnapshot is the size of the file: maxLines lines of 1 kB, and maxSketches sketches of 3 kB in base64.
+	// maxSnapshot is the largest size of the file. It has room for maxLines lines of 1 kB and maxSketches sketches of 3 kB in base64.
 	maxSnapshot = 256 << 20
-	// maxEntry is the size of one line's entry: MaxDays days of 3 kB.
+	// maxEntry is the largest size of one line's entry. It has room for MaxDays days of 3 kB.
 	maxEntry = 256 << 10
 )
 
-// A snapshot is a file of JSON values, one a line: a header, and an entry for each line.
+// A snapshot is a file with one JSON value per line: a header, followed by an entry for each access line.
 type snapshotHeader struct {
 	Version int `json:"version"`
-	// Key is the fingerprint of the key of all IDs.
+	// Key is the fingerprint of the key with which all IDs were computed.
 	Key string `json:"key"`
-	// Began is when the controller began to watch a switch, by the ID of the switch.
+	// Began is the time at which the controller began to watch each switch, by the switch's ID.
 	Began map[string]time.Time `json:"began"`
 }
 
@@ -64,7 +64,7 @@ type snapshotDay struct {
 	Servers     []byte `json:"servers,omitempty"`
 }
 
-// saveLocked writes the snapshot if it is out of date. A failure is logged: the activity stays in memory.
+// saveLocked writes the snapshot if it is out of date. It only logs a failure, because the activity stays in memory.
 func (l *Ledger) saveLocked() {
 	if l.cfg.Dir == "" || !l.changed {
 		return
@@ -121,7 +121,8 @@ func (l *Ledger) erase() error {
 	return nil
 }
 
-// load reads the snapshot, if there is one. If it is damaged or belongs to another key, load returns ErrSnapshot and the ledger is empty.
+// load reads the snapshot if it exists. If the snapshot is damaged or belongs to another key, load returns ErrSnapshot and leaves the
+// ledger empty.
 func (l *Ledger) load() error {
 	f, err := os.Open(l.snapshotPath())
 	if errors.Is(err, fs.ErrNotExist) {

@@ -22,26 +22,26 @@ import (
 	"op25b/internal/tlsfiles"
 )
 
-// The headers of a message.
+// These are the headers of a message.
 const (
-	// TimestampHeader has the time of the attempt in seconds since 1970. A receiver should refuse a message that is older than five minutes.
+	// TimestampHeader has the time of the attempt in seconds since 1970. A receiver should refuse messages that are older than five minutes.
 	TimestampHeader = "Op25b-Timestamp"
-	// SignatureHeader has "sha256=" and HMAC-SHA256 in hexadecimal over the timestamp, a full stop and the body.
+	// SignatureHeader has "sha256=" followed by the HMAC-SHA256, in hexadecimal, of the timestamp, a full stop and the body.
 	SignatureHeader = "Op25b-Signature"
 )
 
-// The limits of a webhook.
+// These are the limits of a webhook.
 const (
-	// maxMessages is the number of messages that wait. At one message a minute, they are those of the last four hours.
+	// maxMessages is the length of the queue of messages. At one message a minute, the queue has the messages of the last four hours.
 	maxMessages = 256
-	// maxNews is the number of lines in a message: 300 bytes each.
+	// maxNews is the largest number of lines in a message. Each takes 300 bytes.
 	maxNews = 1000
-	// maxWebhookKey and minWebhookKey bound the key's file. 16 bytes are 128 bits.
+	// minWebhookKey and maxWebhookKey limit the size of the key's file, in bytes. 16 bytes are 128 bits.
 	minWebhookKey, maxWebhookKey = 16, 4 << 10
-	// webhookWithin is the limit on one attempt.
+	// webhookWithin is the time limit of one attempt.
 	webhookWithin = 10 * time.Second
-	// minRetry and maxRetry bound the pause before the next attempt: 1, 2, 4, ... 300 s. maxAttempts is the number of attempts: a receiver
-	// may be away for an hour.
+	// minRetry and maxRetry limit the pause before the next attempt, which doubles from 1 s to 300 s. maxAttempts is the number of attempts,
+	// so that a receiver may be unreachable for an hour.
 	minRetry, maxRetry = time.Second, 5 * time.Minute
 	maxAttempts        = 20
 )
@@ -49,25 +49,25 @@ const (
 // A WebhookConfig configures a Webhook.
 type WebhookConfig struct {
 	URL string
-	// KeyFile has the key of the signature. Spaces around it are ignored.
+	// KeyFile is the file with the key of the signature. Spaces around the key are ignored.
 	KeyFile string
 	// Controller is the name of the controller in the messages.
 	Controller string
 }
 
-// A Webhook sends a signed message when lines become bot-like. A message has pseudonyms only.
+// A Webhook sends a signed message when lines become bot-like. A message contains pseudonyms, but no names.
 type Webhook struct {
 	cfg    WebhookConfig
 	key    []byte
 	client *http.Client
 	after  func(time.Duration) <-chan time.Time // time.After, except in tests
-	wake   chan struct{}                        // has room for one token: there is a message
+	wake   chan struct{}                        // has room for one token, which means that a message is waiting
 
 	mu    sync.Mutex // guards queue
 	queue [][]byte
 }
 
-// NewWebhook returns a webhook. It returns ErrWebhook if the URL is neither https nor on this host, or if the key cannot be used.
+// NewWebhook returns a webhook. It returns ErrWebhook if the URL is neither https nor on this host, or if the key is unusable.
 func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 	u, err := url.Parse(cfg.URL)
 	switch {
@@ -89,7 +89,7 @@ func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 		return nil, fmt.Errorf("%w: key %s has %d bytes: must have %d to %d", ErrWebhook, cfg.KeyFile, len(key), minWebhookKey, maxWebhookKey)
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.Proxy = nil // a proxy of the process's environment must not read the messages
+	transport.Proxy = nil // a proxy from the process's environment must not see the messages
 	return &Webhook{
 		cfg: cfg, key: key, after: time.After, wake: make(chan struct{}, 1),
 		client: &http.Client{
@@ -107,7 +107,7 @@ type Message struct {
 	Lines      []News    `json:"lines"`
 }
 
-// A News is a line that has become bot-like.
+// A News describes a line that has become bot-like.
 type News struct {
 	ID          string    `json:"id"`
 	Class       string    `json:"class"`
@@ -120,7 +120,7 @@ type News struct {
 	Hours       []int     `json:"hours"`
 }
 
-// HoursOf lists the hours of a Features.Hours.
+// HoursOf returns the hours in a Features.Hours bitmap.
 func HoursOf(bitmap uint32) []int {
 	all := []int{}
 	for h := range 24 {
@@ -131,7 +131,7 @@ func HoursOf(bitmap uint32) []int {
 	return all
 }
 
-// offer queues messages about lines. It returns the number of messages that were dropped for lack of room: the newest are kept.
+// offer queues messages about lines. If the queue is full, it drops the oldest messages, and returns their number.
 func (w *Webhook) offer(now time.Time, lines []Offender) (dropped int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -144,7 +144,7 @@ func (w *Webhook) offer(now time.Time, lines []Offender) (dropped int) {
 			})
 		}
 		lines = lines[n:]
-		body, _ := json.Marshal(m) // never fails: the message has numbers, times and texts
+		body, _ := json.Marshal(m) // never fails, because the message has only numbers, times and texts
 		if w.queue = append(w.queue, body); len(w.queue) > maxMessages {
 			w.queue = w.queue[1:]
 			dropped++
@@ -186,7 +186,7 @@ func (w *Webhook) run(ctx context.Context, metrics *Metrics, log *zap.Logger) {
 	}
 }
 
-// deliver sends a message until the receiver accepts it, or refuses it for good.
+// deliver sends a message until the receiver accepts it or refuses it permanently.
 func (w *Webhook) deliver(ctx context.Context, body []byte, metrics *Metrics) error {
 	pause := minRetry
 	for attempt := 1; ; attempt++ {
@@ -204,7 +204,7 @@ func (w *Webhook) deliver(ctx context.Context, body []byte, metrics *Metrics) er
 	}
 }
 
-// errRefused means that another attempt would be refused too.
+// errRefused means that the receiver would refuse every further attempt.
 var errRefused = errors.New("the receiver refuses the message")
 
 func (w *Webhook) post(ctx context.Context, body []byte) error {
@@ -218,13 +218,13 @@ func (w *Webhook) post(ctx context.Context, body []byte) error {
 	r.Header.Set(SignatureHeader, Sign(w.key, at, body))
 	answer, err := w.client.Do(r)
 	if failed := (*url.Error)(nil); errors.As(err, &failed) {
-		err = failed.Err // without the URL, which may have a token
+		err = failed.Err // without the URL, which may contain a token
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrWebhook, err)
 	}
 	defer answer.Body.Close()
-	_, _ = io.CopyN(io.Discard, answer.Body, 4<<10) // so that the connection can be used again
+	_, _ = io.CopyN(io.Discard, answer.Body, 4<<10) // the body is read so that the connection can be reused
 	switch code := answer.StatusCode; {
 	case code/100 == 2:
 		return nil

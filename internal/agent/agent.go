@@ -1,10 +1,10 @@
-// Package agent serves gNMI for a switch without a gNMI server, such as bmv2's simple_switch_grpc. It runs on the host of the switch. It
-// reads the P4 counters over P4Runtime, without taking part in the arbitration, and the interface counters from the kernel.
+// Package agent serves gNMI for a switch without a gNMI server, such as bmv2's simple_switch_grpc. It runs on the switch's host. It reads
+// the P4 counters over P4Runtime without taking part in the arbitration, and the interface counters from the kernel.
 //
 // The agent writes nothing to the switch and depends on no P4 name: annotations in the P4Info mark the counters (see p4source.Find).
 //
-// The counters of the switch begin, for boot-time, when the agent first reaches the program, when the program changes, or when a counter has
-// gone down. A restart after which every counter is at least as high again is not noticed.
+// The agent reports a new boot-time when it first reaches the program, when the program changes, or when a counter has decreased. It does
+// not notice a restart after which every counter is at least as high as before.
 package agent
 
 import (
@@ -23,13 +23,13 @@ import (
 
 // A Reader is the part of a P4Runtime client that the agent uses; p4rt.Reader implements it.
 type Reader interface {
-	// PipelineCookie returns the cookie of the running pipeline, and false if there is none.
+	// PipelineCookie returns the cookie of the running pipeline, or false if no pipeline is running.
 	PipelineCookie(ctx context.Context) (uint64, bool, error)
 	GetP4Info(ctx context.Context) (*configv1.P4Info, error)
 	Read(ctx context.Context, entities ...*p4v1.Entity) ([]*p4v1.Entity, error)
 }
 
-// A Source is an openconfig.Source over P4Runtime. After any client has pushed a new pipeline, the next Snapshot uses the counters of that
+// A Source is an openconfig.Source over P4Runtime. After a client has pushed a new pipeline, the next Snapshot uses the counters of that
 // pipeline.
 type Source struct {
 	*p4source.Source // provides Watch
@@ -39,7 +39,7 @@ type Source struct {
 
 	mu      sync.Mutex // guards everything below
 	asked   bool       // the layout has been set
-	running bool       // the layout belongs to the pipeline with this cookie; otherwise there is no pipeline
+	running bool       // the layout belongs to the pipeline with this cookie; if false, no pipeline is running
 	cookie  uint64
 }
 
@@ -49,9 +49,9 @@ var _ openconfig.Source = (*Source)(nil)
 type Config struct {
 	// Ports maps P4Runtime ports to interface names.
 	Ports map[uint32]string
-	// Links may be nil if the kernel knows no interface.
+	// Links may be nil if the kernel has none of the interfaces.
 	Links p4source.Links
-	// Hostname is the name of the host, and Version the version of the agent. Empty means unknown.
+	// Hostname is the name of the host, and Version is the version of the agent. An empty string means unknown.
 	Hostname, Version string
 	// Logger may be nil.
 	Logger *zap.Logger
@@ -74,11 +74,11 @@ func New(reader Reader, cfg Config) (*Source, error) {
 	return &Source{Source: inner, reader: reader, log: cfg.Logger}, nil
 }
 
-// maxReadings bounds the readings of one Snapshot. Another pipeline would have to be pushed during each of them.
+// maxReadings limits the readings of one Snapshot. A Snapshot only fails if another pipeline is pushed during each of them.
 const maxReadings = 3
 
 // Snapshot requests the cookie of the running pipeline, reads the P4Info if the cookie has changed, and then reads the counters. If the
-// pipeline has changed meanwhile, it begins again, because some of the values may be from before.
+// pipeline has changed in the meantime, Snapshot begins again, because some of the values may belong to the previous pipeline.
 func (s *Source) Snapshot(ctx context.Context, parts openconfig.Parts) (*openconfig.State, error) {
 	if _, err := s.follow(ctx); err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func (s *Source) Snapshot(ctx context.Context, parts openconfig.Parts) (*opencon
 	}
 }
 
-// follow reports whether another pipeline runs than at the last call.
+// follow reports whether the pipeline has changed since the last call.
 func (s *Source) follow(ctx context.Context) (changed bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,7 +122,7 @@ func (s *Source) follow(ctx context.Context) (changed bool, err error) {
 		return false, err
 	}
 	boot := time.Now()
-	if !s.asked { // the pipeline may have run and counted for long
+	if !s.asked { // the pipeline may have run and counted for a long time
 		boot = time.Time{}
 	}
 	if err := s.SetLayout(layout, boot); err != nil {

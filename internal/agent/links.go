@@ -13,7 +13,7 @@ type Links map[string]bool
 
 var _ p4source.Links = Links{}
 
-// Link returns the kernel's state of an interface.
+// Link returns the kernel's state and counters of an interface.
 func (l Links) Link(ctx context.Context, name string) (p4source.Link, bool, error) {
 	if !l[name] {
 		return p4source.Link{Oper: openconfig.OperUp}, true, nil
@@ -21,7 +21,7 @@ func (l Links) Link(ctx context.Context, name string) (p4source.Link, bool, erro
 	return p4source.Kernel{}.Link(ctx, name)
 }
 
-// Watch calls changed at the start and for every change of a link in the kernel.
+// Watch calls changed at the start and after every change of a link in the kernel.
 func (l Links) Watch(ctx context.Context, changed func()) error {
 	return p4source.Kernel{}.Watch(ctx, changed)
 }

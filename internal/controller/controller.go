@@ -39,7 +39,7 @@ type Config struct {
 	// Name is the name of this controller. It must be unique among the controllers that share a store.
 	Name  string
 	Store store.Config
-	// Clock is the source of the time. Skew is the maximum difference from the clocks of other controllers at which dates are put in
+	// Clock is the source of the time. Skew is the largest difference from the clocks of other controllers at which dates are put in
 	// force.
 	Clock clock.Source
 	Skew  time.Duration
@@ -53,8 +53,8 @@ type Config struct {
 	// MaxDocuments is the limit on the total size of the documents in one request, in bytes.
 	MaxDocuments int64
 	AuditEvery   time.Duration
-	// Certificates exports when the certificates of the controller and its switches end. The caller may have added the certificates of
-	// Store. If it is nil, the controller creates one.
+	// Certificates exports the end dates of the certificates of the controller and its switches. The caller may have added the store's
+	// certificates. If Certificates is nil, the controller creates it.
 	Certificates *expiry.Certificates
 	// Web configures the listener of the NOC's page; an empty Addr means that the page is not served. WebHosts are the host names under
 	// which the page may be requested.
@@ -77,7 +77,7 @@ type Config struct {
 	Logger *zap.Logger
 }
 
-// A Controller is a controller whose listener and store are open.
+// A Controller is one controller. Its listener and its store are open.
 type Controller struct {
 	cfg      Config
 	log      *zap.Logger
@@ -88,11 +88,12 @@ type Controller struct {
 	web      net.Listener // nil if the page is not served
 	gnmi     *gnmiServer  // nil if the northbound gNMI is not served
 	metrics  *prometheus.Registry
-	history  history.History // nil if there is none
+	history  history.History // nil if no history is configured
 	recorded *history.Store  // nil if this controller keeps no history
 }
 
-// Open opens the listener and the store. It returns clock.ErrBound if Skew is out of range, or the error of api.Listen or store.Open.
+// Open opens the listener and the store. It returns clock.ErrBound if Skew is out of range, and otherwise the error of api.Listen or
+// store.Open.
 func Open(ctx context.Context, cfg Config) (_ *Controller, err error) {
 	c := &Controller{cfg: cfg, log: cfg.Logger, metrics: prometheus.NewRegistry()}
 	if c.log == nil {

@@ -14,7 +14,7 @@ import (
 // fullPause is the pause between two attempts to store the first documents while the store is full.
 const fullPause = 10 * time.Second
 
-// applyIfEmpty calls applyFirst again until the store has a quorum and enough room.
+// applyIfEmpty calls applyFirst repeatedly until the store has a quorum and enough room.
 func (c *Controller) applyIfEmpty(ctx context.Context) error {
 	for {
 		err := c.applyFirst(ctx)

@@ -21,22 +21,21 @@ import (
 	"op25b/p4src"
 )
 
-// A GNMI configures the northbound gNMI of a controller. Its TLS files, and the rules for plain text, are those of the API.
+// A GNMI configures the northbound gNMI of a controller. It uses the TLS files of the API, and the same rules for plain text.
 type GNMI struct {
 	// Addr is the address to listen on, as host:port. If it is empty, the northbound gNMI is not served.
 	Addr string
-	// Advertise is the address at which the other controllers forward calls to this one; it defaults to the address of the listener.
+	// Advertise is the address to which other controllers forward calls for this controller. It defaults to the address of the listener.
 	Advertise string
-	// CA is the PEM file with the CAs that the gNMI certificates of the other controllers are verified against. If it is empty, the system's
-	// CAs are used.
+	// CA is a PEM file with the CAs that issued the gNMI certificates of the other controllers. If it is empty, the system's CAs are used.
 	CA string
 }
 
-// Limits of the northbound gNMI. A collector may have a connection and a stream for each of 1,000 switches.
+// These are the limits of the northbound gNMI. A collector may have a connection and a stream for each of 1,000 switches.
 const (
 	gnmiConnections = 1200
 	gnmiCalls       = 4096
-	// gnmiMessage and gnmiElements bound a request. They are the bounds of a switch's gNMI.
+	// gnmiMessage and gnmiElements limit a request. They equal the limits of a switch's gNMI.
 	gnmiMessage  = 1 << 20
 	gnmiElements = 20_000
 )
@@ -52,7 +51,7 @@ type gnmiServer struct {
 	log      *zap.Logger
 }
 
-// listenGNMI opens the listener of the northbound gNMI. It returns nil if there is none to serve.
+// listenGNMI opens the listener of the northbound gNMI. It returns nil if the northbound gNMI is not served.
 func listenGNMI(cfg Config) (_ *gnmiServer, err error) {
 	if cfg.GNMI.Addr == "" {
 		return nil, nil
@@ -67,7 +66,7 @@ func listenGNMI(cfg Config) (_ *gnmiServer, err error) {
 		g.peers = func(host string) (*tls.Config, error) {
 			return tlsfiles.Client(tlsfiles.Files{CA: cfg.GNMI.CA, ServerName: host, OnError: cfg.Listening.OnError, Ends: ends})
 		}
-		if _, err := g.peers("localhost"); err != nil { // a bad file is an error now, not at the first forwarded call
+		if _, err := g.peers("localhost"); err != nil { // report a bad file now instead of at the first forwarded call
 			return nil, fmt.Errorf("--gnmi-ca: %w", err)
 		}
 	}
@@ -77,7 +76,7 @@ func listenGNMI(cfg Config) (_ *gnmiServer, err error) {
 	return g, nil
 }
 
-// Close closes the listener. It may be called for nil.
+// Close closes the listener. The receiver may be nil.
 func (g *gnmiServer) Close() error {
 	if g == nil {
 		return nil
@@ -88,7 +87,7 @@ func (g *gnmiServer) Close() error {
 // advertise returns the address at which other controllers reach the server.
 func (g *gnmiServer) advertise() string { return cmp.Or(g.cfg.Advertise, g.listener.Addr().String()) }
 
-// service returns the service of a controller. handler is the API, whose callers and roles the service has too.
+// service returns the gNMI service of a controller. handler is the API, whose callers and roles apply to the service too.
 func (g *gnmiServer) service(c *Controller, handler http.Handler, counters *tally.Tally) (*northbound.Service, error) {
 	layout, err := p4source.Find(p4src.P4Info())
 	if err != nil {
@@ -119,7 +118,7 @@ func (g *gnmiServer) serve(ctx context.Context, north *northbound.Service) error
 	stop := context.AfterFunc(ctx, server.Close)
 	defer stop()
 	server.Serve(g.listener)
-	server.Close() // waits for the handlers
+	server.Close() // Close waits for the handlers
 	if ctx.Err() == nil {
 		return fmt.Errorf("the northbound gNMI on %s has failed: see the line above", g.listener.Addr())
 	}

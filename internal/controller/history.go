@@ -19,7 +19,8 @@ type History struct {
 // recordEvery is the pause between two records of counters, which is the finest resolution of a history.
 const recordEvery = time.Minute
 
-// openHistory opens the history that c is configured with. It returns history.ErrConfig or history.ErrInUse.
+// openHistory opens the configured history. It returns history.ErrConfig for an invalid configuration, and history.ErrInUse if another process
+// has the file open.
 func (c *Controller) openHistory() (err error) {
 	switch {
 	case c.cfg.History.Prometheus != "":
@@ -31,11 +32,12 @@ func (c *Controller) openHistory() (err error) {
 	return err
 }
 
-// recordHistory records the counters of the owned switches until ctx ends, in the middle of each minute and at the end. It also records a switch
-// when its values become current, because its history begins with its first record, and when they no longer are. The history logs its
-// errors, which do not end the controller: nothing is lost, because the next record counts from the last one that was stored.
+// recordHistory records the counters of the owned switches until ctx ends. It records all switches in the middle of each minute and at the end.
+// It also records a switch when the switch's values become current, because the history of a switch begins with its first record, and when the
+// values are no longer current. The history logs its own errors, which do not stop the controller. They lose nothing, because the next record
+// counts from the last stored record.
 func recordHistory(ctx context.Context, h *history.Store, counters *tally.Tally) {
-	var current map[string]bool // the switches whose values were current at the last record
+	var current map[string]bool // the switches whose values were current at the previous record
 	take := func(all bool) {
 		totals, now := reported(counters, func(name string, is bool) bool { return all && is || is != current[name] })
 		if current = now; len(totals) > 0 {
@@ -59,7 +61,7 @@ func recordHistory(ctx context.Context, h *history.Store, counters *tally.Tally)
 	}
 }
 
-// untilRecord returns the time until the middle of a minute.
+// untilRecord returns the time until the next middle of a minute.
 func untilRecord(now time.Time) time.Duration {
 	next := now.Truncate(recordEvery).Add(recordEvery / 2)
 	if !next.After(now) {
@@ -68,12 +70,12 @@ func untilRecord(now time.Time) time.Duration {
 	return next.Sub(now)
 }
 
-// reported returns the counters of the wanted owned switches, and the names of all owned switches whose values are current.
+// reported returns the counters of the owned switches that wanted selects, and the names of all owned switches whose values are current.
 func reported(counters *tally.Tally, wanted func(name string, current bool) bool) (all []history.Total, current map[string]bool) {
 	current = make(map[string]bool)
 	for _, name := range counters.Owned() {
 		of, boot, is := counters.Reported(name)
-		if is = is && len(of) > 0; is { // a new switch has no counters of rules until its rules are written
+		if is = is && len(of) > 0; is { // a new switch has no rule counters until its rules are written
 			current[name] = true
 		}
 		if !wanted(name, is) {

@@ -1,7 +1,7 @@
 // Package exposition serves metrics to Prometheus in its text format, version 0.0.4.
 //
-// A prometheus.Registry collects all series in memory before it writes the first one. That is right for the metrics of a process, but the
-// interfaces of a thousand switches have half a million series. They are written while they are read instead.
+// A prometheus.Registry collects all series in memory before it writes the first one. This suits the metrics of a process, but the
+// interfaces of a thousand switches have half a million series. This package therefore writes such series while it reads them.
 package exposition
 
 import (
@@ -17,17 +17,17 @@ import (
 )
 
 const (
-	// maxAtOnce limits the pages that are written at the same time. Two Prometheus servers and a person are three.
+	// maxAtOnce limits the number of pages that are written at the same time. Two Prometheus servers and one person need three.
 	maxAtOnce = 4
-	// within is the longest time for which a page is written. Prometheus waits for ten seconds unless it is configured otherwise.
+	// within is the time limit for writing a page. By default, Prometheus waits for ten seconds.
 	within = time.Minute
 )
 
-// A Writer writes families of metrics in the text format. No other Writer and no registry of the same page has these families.
+// A Writer writes families of metrics in the text format. No other Writer or registry of the same page may write the same families.
 type Writer func(w io.Writer) error
 
-// Handler serves the metrics of a registry, and then those of the Writers. If an error occurs after the beginning of the page, Handler
-// breaks the connection, so that Prometheus does not take a part of the page for the whole.
+// Handler serves the metrics of a registry, followed by the metrics of the Writers. If an error occurs after the page has begun, Handler
+// breaks the connection, so that Prometheus does not mistake a part of the page for the whole.
 func Handler(g prometheus.Gatherer, more ...Writer) http.Handler {
 	running := make(chan struct{}, maxAtOnce)
 	zippers := sync.Pool{New: func() any {

@@ -10,8 +10,8 @@ import (
 // A Family is a family of metrics with the same labels.
 type Family struct {
 	Name, Help string
-	Gauge      bool     // it is a counter otherwise
-	Labels     []string // the names of the labels, of which the first is the same for all samples of a Page.Group
+	Gauge      bool     // true for a gauge, false for a counter
+	Labels     []string // the label names; the first label has the same value for all samples of a Page.Group
 }
 
 // A Page writes families. After an error, it writes nothing more. The zero value is not usable; see NewPage.
@@ -26,7 +26,7 @@ type Page struct {
 // NewPage returns a page that writes to w.
 func NewPage(w io.Writer) *Page { return &Page{w: w} }
 
-// flushAt is the number of bytes after which a page writes.
+// flushAt is the number of buffered bytes from which Flush writes.
 const flushAt = 1 << 15
 
 // Begin begins a family. Its samples follow.
@@ -39,19 +39,19 @@ func (p *Page) Begin(f *Family) {
 	p.buf = append(p.buf, "# HELP "+f.Name+" "+strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(f.Help)+"\n# TYPE "+f.Name+" "+kind+"\n"...)
 }
 
-// Group gives the value of the first label of the following samples.
+// Group sets the value of the first label for the samples that follow.
 func (p *Page) Group(value string) {
 	p.start = append(append(p.start[:0], p.family.Name...), '{')
 	p.start = appendLabel(p.start, p.family.Labels[0], value)
 }
 
-// Uint adds a sample with the values of the other labels.
+// Uint adds a sample. labels are the values of the remaining labels.
 func (p *Page) Uint(n uint64, labels ...string) {
 	p.labels(labels)
 	p.buf = append(strconv.AppendUint(p.buf, n, 10), '\n')
 }
 
-// Float adds a sample with the values of the other labels.
+// Float adds a sample. labels are the values of the remaining labels.
 func (p *Page) Float(n float64, labels ...string) {
 	p.labels(labels)
 	p.buf = append(strconv.AppendFloat(p.buf, n, 'g', -1, 64), '\n')
@@ -83,8 +83,8 @@ func appendLabel(b []byte, name, value string) []byte {
 	return append(b, '"')
 }
 
-// Flush writes the samples if there are many, and returns the first error. It is not called while values are locked, because the reader of
-// the page may be slow.
+// Flush writes the buffered samples if there are many, and returns the first error. The caller must not hold a lock on the values, because
+// the reader of the page may be slow.
 func (p *Page) Flush() error {
 	if len(p.buf) >= flushAt {
 		return p.End()

@@ -2,7 +2,7 @@ package northbound
 
 import "errors"
 
-// Errors of a call. They reach the caller as UNAVAILABLE.
+// These are the errors of a call. The caller receives them as UNAVAILABLE.
 var (
 	// ErrNotCurrent means that the switch's counters are not collected at the moment, or are too old.
 	ErrNotCurrent = errors.New("the counters are not current")

@@ -19,23 +19,24 @@ import (
 	"op25b/internal/tlsfiles"
 )
 
-// Bounds of forwarded calls.
+// These are the limits of forwarded calls.
 const (
-	// maxForwardedGet is the largest forwarded answer to a Get, in bytes: 400,000 leaves (openconfig.MaxLeaves) of 160 bytes.
+	// maxForwardedGet is the size of the largest forwarded answer to a Get, in bytes. It has room for 400,000 leaves (openconfig.MaxLeaves)
+	// of 160 bytes.
 	maxForwardedGet = 64 << 20
-	// maxForwardedUpdate is the largest forwarded message of a subscription, in bytes. The owner sends at most 512 changes in a message, of
-	// 200 bytes each.
+	// maxForwardedUpdate is the size of the largest forwarded message of a subscription, in bytes. The owner sends at most 512 changes of
+	// 200 bytes in a message.
 	maxForwardedUpdate = 4 << 20
-	// getsAtOnce is the number of forwarded Gets in progress, and so bounds their memory. Other Gets wait.
+	// getsAtOnce is the largest number of forwarded Gets in progress, which limits their memory. Other Gets wait.
 	getsAtOnce = 4
 	// connectWithin is the time within which the owner must accept the connection.
 	connectWithin = 10 * time.Second
 )
 
-// A frame is a message that passes through without being decoded: all its fields are unknown, and are kept as they are.
+// A frame is a message that is forwarded without being decoded. All its fields are unknown fields, which are preserved.
 type frame = emptypb.Empty
 
-// outgoing returns the context of a forwarded call. It returns a gRPC status if the call must not be forwarded.
+// outgoing returns the context of a forwarded call, or a gRPC status if the call must not be forwarded.
 func (s *Service) outgoing(ctx context.Context, at home) (context.Context, error) {
 	if by := forwardedBy(ctx); by != "" {
 		return nil, status.Errorf(codes.Unavailable, "%.64q has forwarded the call to %s, but the switch is now owned by %s at %s, call again",
@@ -63,7 +64,7 @@ func (s *Service) outgoing(ctx context.Context, at home) (context.Context, error
 	return metadata.NewOutgoingContext(ctx, md), nil
 }
 
-// forwarded returns an error of a forwarded call with the owner in its message.
+// forwarded adds the owner to the message of a forwarded call's error.
 func forwarded(err error, at home) error {
 	st := status.Convert(err)
 	return status.Error(st.Code(), fmt.Sprintf("forwarded to %s at %s: %s", at.owner, at.addrs.GNMI, st.Message()))
@@ -91,11 +92,11 @@ func (s *Service) forwardGet(ctx context.Context, at home, req *gpb.GetRequest) 
 		return nil, forwarded(err, at)
 	}
 	out := &gpb.GetResponse{}
-	out.ProtoReflect().SetUnknown(answer.ProtoReflect().GetUnknown()) // encodes to the same bytes
+	out.ProtoReflect().SetUnknown(answer.ProtoReflect().GetUnknown()) // the unknown fields encode to the same bytes
 	return out, nil
 }
 
-// forwardSubscribe forwards a subscription. It ends when one of the two sides or ctx ends.
+// forwardSubscribe forwards a subscription. It returns when the caller's or the owner's side ends, or when ctx ends.
 func (s *Service) forwardSubscribe(ctx context.Context, at home, in *inbound) error {
 	ctx, err := s.outgoing(ctx, at)
 	if err != nil {
@@ -107,14 +108,14 @@ func (s *Service) forwardSubscribe(ctx context.Context, at home, in *inbound) er
 	}
 	defer release()
 	ctx, cancel := context.WithCancel(ctx)
-	in.ctx = ctx // its Recv returns when the owner has ended the stream
+	in.ctx = ctx // so that Recv returns when the owner has ended the stream
 	out, err := conn.NewStream(ctx, &grpc.StreamDesc{StreamName: "Subscribe", ServerStreams: true, ClientStreams: true},
 		gpb.GNMI_Subscribe_FullMethodName, grpc.MaxCallRecvMsgSize(maxForwardedUpdate))
 	if err != nil {
 		cancel()
 		return forwarded(err, at)
 	}
-	requests := make(chan error, 1) // the reason why the caller's messages have ended: nil if the caller closed its side
+	requests := make(chan error, 1) // the reason why the caller's messages ended; nil if the caller closed its side
 	go func() {
 		err := passRequests(in, out)
 		if err != nil {
@@ -131,7 +132,7 @@ func (s *Service) forwardSubscribe(ctx context.Context, at home, in *inbound) er
 	case asked != nil && status.Code(err) == codes.Canceled:
 		return asked
 	}
-	return forwarded(err, at) // passAnswers only ends with an error
+	return forwarded(err, at) // passAnswers always returns an error
 }
 
 // passRequests sends the caller's messages to the owner until the caller closes its side.
@@ -153,7 +154,7 @@ func passRequests(in *inbound, out grpc.ClientStream) error {
 	}
 }
 
-// passAnswers sends the owner's messages to the caller. It holds one message at a time, so that a slow caller slows the owner.
+// passAnswers sends the owner's messages to the caller. It holds one message at a time, so a slow caller slows down the owner.
 func passAnswers(in *inbound, out grpc.ClientStream) error {
 	for {
 		var answer frame

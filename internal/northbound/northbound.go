@@ -17,12 +17,12 @@ import (
 	"op25b/internal/telemetry"
 )
 
-// Counters are the counters that this controller collects. *tally.Tally implements Counters.
+// Counters provides the counters that this controller collects. *tally.Tally implements Counters.
 type Counters interface {
 	Raw(name string) (*telemetry.Reading, telemetry.Status, bool)
 	Status(name string) (telemetry.Status, bool)
 	Watch(name string, changed func()) (stop func(), ok bool)
-	// Quiet is how old the newest values may be before a running subscription ends.
+	// Quiet returns the age of the newest values at which a running subscription ends.
 	Quiet() time.Duration
 }
 
@@ -35,13 +35,13 @@ type Config struct {
 	Gate     *api.Gate
 	// ACLSet is the name of the pipeline's ACL set.
 	ACLSet string
-	// PeerTLS returns the TLS configuration for a connection to another controller. It is nil if the gNMI of this controller is plain text;
-	// calls are then forwarded in plain text, and only to controllers whose gNMI is plain text too. A controller with TLS never forwards a
+	// PeerTLS returns the TLS configuration for a connection to another controller. It is nil if this controller's gNMI is plain text.
+	// Calls are then forwarded in plain text, and only to controllers whose gNMI is also plain text. A controller with TLS never forwards a
 	// token in plain text.
 	PeerTLS func(host string) (*tls.Config, error)
-	// Insecure allows plain text to controllers on other hosts.
+	// Insecure allows plain-text connections to controllers on other hosts.
 	Insecure bool
-	// Options configures the gNMI server. The zero value is usable.
+	// Options are the options of the gNMI server. The zero value is usable.
 	Options openconfig.Options
 	// Logger may be nil.
 	Logger *zap.Logger
@@ -60,7 +60,7 @@ type Service struct {
 	switches map[string]*device
 	owners   map[string]store.Holding
 	members  map[string]fleet.Addresses
-	moved    chan struct{} // closed and replaced when a switch may have another owner
+	moved    chan struct{} // closed and replaced when the owner of a switch may have changed
 }
 
 // A device is a switch that this controller owns.
@@ -68,7 +68,7 @@ type device struct {
 	phases   string // the phases in force
 	watchers map[*func()]struct{}
 	rules    []openconfig.Rule
-	ruledBy  *intent.Intent // the revision that rules are from; nil if they have to be computed
+	ruledBy  *intent.Intent // the revision from which rules was computed; nil if rules must be computed
 }
 
 // New returns a service. It returns openconfig.ErrOptions if Options is invalid.
@@ -98,7 +98,7 @@ func (s *Service) Run(ctx context.Context) {
 		case u, ok := <-intents:
 			if !ok {
 				intents = nil
-			} else if u.Intent != nil && u.Intent.Bundle != nil { // otherwise the previous revision stays
+			} else if u.Intent != nil && u.Intent.Bundle != nil { // without a valid revision, the previous one stays in use
 				s.setIntent(u.Intent)
 			}
 		case all, ok := <-owners:
@@ -133,7 +133,7 @@ func (s *Service) Run(ctx context.Context) {
 	}
 }
 
-// place makes a change with mu locked, and wakes the streams if it returns true.
+// place calls change with mu locked, and wakes the streams if change returns true.
 func (s *Service) place(change func() bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,7 +143,7 @@ func (s *Service) place(change func() bool) {
 	}
 }
 
-// setIntent replaces the revision. The descriptions of rules may change, so the subscribers of all switches are told.
+// setIntent replaces the revision. It notifies the subscribers of all switches, because the descriptions of rules may change.
 func (s *Service) setIntent(in *intent.Intent) {
 	names := make(map[uint32]string)
 	for name, id := range in.Numbers.RuleIDs() {
@@ -158,7 +158,7 @@ func (s *Service) setIntent(in *intent.Intent) {
 	})
 }
 
-// Follow takes the state of a switch. The order of the calls for one switch is the order of its states.
+// Follow records the state of a switch. The calls for one switch must be made in the order of its states.
 func (s *Service) Follow(st fleet.Status) {
 	s.place(func() bool {
 		d := s.switches[st.Switch]
@@ -179,7 +179,7 @@ func (s *Service) Follow(st fleet.Status) {
 	})
 }
 
-// tell calls the watchers. They do not block.
+// tell calls the watchers, which do not block.
 func (d *device) tell() {
 	for w := range d.watchers {
 		(*w)()

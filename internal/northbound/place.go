@@ -14,12 +14,12 @@ import (
 	"op25b/internal/openconfig"
 )
 
-// targets are the switches of the inventory.
+// targets provides the switches of the inventory as gNMI targets.
 type targets struct{ s *Service }
 
 var _ openconfig.Targets = targets{}
 
-// Source returns the Source of a switch that this controller owns and whose counters are current.
+// Source returns the Source of a switch. This controller must own the switch, and the counters must be current.
 func (t targets) Source(_ context.Context, target string) (openconfig.Source, error) {
 	if _, err := t.s.where(target); err != nil {
 		return nil, err
@@ -47,11 +47,12 @@ func (t targets) Names(context.Context) []string {
 
 // A home is the controller that serves a switch.
 type home struct {
-	owner string // empty if it is this controller
+	owner string // the name of the owner; empty if it is this controller
 	addrs fleet.Addresses
 }
 
-// where returns the controller that serves a switch. It returns openconfig.ErrNoTarget or ErrNoOwner.
+// where returns the controller that serves a switch. It returns openconfig.ErrNoTarget if the switch is not in the inventory, and
+// ErrNoOwner if no controller can serve it.
 func (s *Service) where(name string) (home, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,11 +80,11 @@ func (s *Service) where(name string) (home, error) {
 	return home{h.Holder, addrs}, nil
 }
 
-// settleWithin is how long a stream that has lost its owner waits for the next one, so that its last message names that owner.
+// settleWithin is the time for which a stream that has lost its owner waits for the next owner, so that the stream's last message can
+// name the new owner.
 const settleWithin = 3 * time.Second
 
-// awaitMove waits until a switch is no longer served where it was, and returns the reason as a gRPC status. It returns nil when ctx ends
-// first.
+// awaitMove waits until a switch is no longer served at was, and returns the reason as a gRPC status. It returns nil if ctx ends first.
 func (s *Service) awaitMove(ctx context.Context, name string, was home) error {
 	var late <-chan time.Time // set while the switch has no owner
 	over := false

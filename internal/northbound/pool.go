@@ -16,10 +16,10 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// callsPerConnection is the number of forwarded calls on a connection. An op25b server accepts 100 streams on each.
+// callsPerConnection is the largest number of forwarded calls on a connection. An op25b server accepts 100 streams per connection.
 const callsPerConnection = 64
 
-// A pool holds the connections to other controllers. A connection is closed with the last call on it.
+// A pool holds the connections to other controllers. A connection is closed when its last call ends.
 type pool struct {
 	tls  func(host string) (*tls.Config, error) // nil for plain text
 	gets chan struct{}                          // contains a token for each forwarded Get in progress
@@ -28,7 +28,7 @@ type pool struct {
 	conns map[string][]*shared
 }
 
-// A shared is a connection with at least one call.
+// A shared is a connection that is used by at least one call.
 type shared struct {
 	conn  *grpc.ClientConn
 	calls int
@@ -38,8 +38,7 @@ func newPool(secure func(host string) (*tls.Config, error)) *pool {
 	return &pool{tls: secure, gets: make(chan struct{}, getsAtOnce), conns: make(map[string][]*shared)}
 }
 
-// take returns a connection to the gNMI of another controller, and a function that must be called at the end of the call. The error is a gRPC
-// status.
+// take returns a connection to another controller's gNMI. The caller must call release at the end of its call. The error is a gRPC status.
 func (p *pool) take(addr string) (conn *grpc.ClientConn, release func(), err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -13,10 +13,10 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Register registers the service with a gRPC server, whose calls Gate.Admit must have admitted.
+// Register registers the service with a gRPC server. The server must pass its calls through Gate.Admit first.
 func (s *Service) Register(r grpc.ServiceRegistrar) { gpb.RegisterGNMIServer(r, server{s: s}) }
 
-// A server serves the calls of gNMI.
+// A server implements the gNMI service.
 type server struct {
 	gpb.UnimplementedGNMIServer
 	s *Service
@@ -33,7 +33,7 @@ func (v server) Capabilities(ctx context.Context, req *gpb.CapabilityRequest) (a
 	return answer, err
 }
 
-// Set refuses every request: the switches are written by the policy alone.
+// Set refuses every request, because only the policy writes to the switches.
 func (v server) Set(ctx context.Context, _ *gpb.SetRequest) (answer *gpb.SetResponse, err error) {
 	err = v.s.cfg.Gate.Call(ctx, gpb.GNMI_Set_FullMethodName, func(context.Context) error {
 		return status.Error(codes.Unimplemented, "Set is not supported: op25b serve only reports the state of the switches over gNMI; change the policy with op25b apply")
@@ -41,12 +41,12 @@ func (v server) Set(ctx context.Context, _ *gpb.SetRequest) (answer *gpb.SetResp
 	return answer, err
 }
 
-// Get answers from the values of this controller, or forwards the request to the owner of the switch.
+// Get answers from this controller's values, or forwards the request to the switch's owner.
 func (v server) Get(ctx context.Context, req *gpb.GetRequest) (answer *gpb.GetResponse, err error) {
 	err = v.s.cfg.Gate.Call(ctx, gpb.GNMI_Get_FullMethodName, func(ctx context.Context) (err error) {
 		at, err := v.s.where(req.GetPrefix().GetTarget())
 		if err != nil || at.owner == "" {
-			answer, err = v.s.gnmi.Get(ctx, req) // the server describes an error of where
+			answer, err = v.s.gnmi.Get(ctx, req) // s.gnmi describes the error of where
 			return err
 		}
 		answer, err = v.s.forwardGet(ctx, at, req)
@@ -55,8 +55,8 @@ func (v server) Get(ctx context.Context, req *gpb.GetRequest) (answer *gpb.GetRe
 	return answer, err
 }
 
-// Subscribe serves a subscription from the values of this controller, or forwards it to the owner of the switch. The stream ends when the
-// switch gets another owner.
+// Subscribe serves a subscription from this controller's values, or forwards it to the switch's owner. The stream ends when the owner
+// changes.
 func (v server) Subscribe(stream gpb.GNMI_SubscribeServer) error {
 	return v.s.cfg.Gate.Stream(stream.Context(), gpb.GNMI_Subscribe_FullMethodName, func(ctx context.Context) error {
 		in := &inbound{GNMI_SubscribeServer: stream, ctx: ctx}
@@ -71,7 +71,7 @@ func (v server) Subscribe(stream gpb.GNMI_SubscribeServer) error {
 		name := first.GetSubscribe().GetPrefix().GetTarget()
 		at, err := v.s.where(name)
 		if err != nil {
-			return v.s.gnmi.Subscribe(in) // the server describes the error
+			return v.s.gnmi.Subscribe(in) // s.gnmi describes the error
 		}
 		return v.s.subscribe(ctx, in, name, at)
 	})
@@ -94,7 +94,7 @@ func (s *Service) subscribe(ctx context.Context, in *inbound, name string, at ho
 		err = s.forwardSubscribe(ctx, at, in)
 	}
 	if now, lost := s.where(name); err != nil && ctx.Err() == nil && (lost != nil || now != at) {
-		select { // the call failed because the switch moves, so its last message names the new owner
+		select { // The call failed because the owner of the switch changes, so its last message names the new owner.
 		case <-watching:
 		case <-time.After(2 * settleWithin): // the switch is back
 		}
@@ -108,7 +108,7 @@ func (s *Service) subscribe(ctx context.Context, in *inbound, name string, at ho
 	return err
 }
 
-// An inbound is the stream of a caller. Its context may end before the call's, and Recv then returns.
+// An inbound is a caller's stream. Its context may end before the call, and Recv then returns.
 type inbound struct {
 	gpb.GNMI_SubscribeServer
 	ctx   context.Context
@@ -118,7 +118,7 @@ type inbound struct {
 // Context returns the context of the call's handler.
 func (in *inbound) Context() context.Context { return in.ctx }
 
-// Recv returns the next message of the caller. A Recv that waits when the context ends leaves a goroutine that ends with the call.
+// Recv returns the caller's next message. If the context ends while Recv waits, a goroutine remains until the call ends.
 func (in *inbound) Recv() (*gpb.SubscribeRequest, error) {
 	if first := in.first; first != nil {
 		in.first = nil
@@ -141,10 +141,10 @@ func (in *inbound) Recv() (*gpb.SubscribeRequest, error) {
 	}
 }
 
-// forwardedKey is the metadata that names the controller that has forwarded a call. A forwarded call is never forwarded again.
+// forwardedKey is the metadata key for the name of the controller that forwarded a call. A forwarded call is not forwarded again.
 const forwardedKey = "op25b-forwarded-by"
 
-// forwardedBy returns the controller that has forwarded a call, or "".
+// forwardedBy returns the name of the controller that forwarded a call, or "" if none did.
 func forwardedBy(ctx context.Context) string {
 	md, _ := metadata.FromIncomingContext(ctx)
 	if names := md.Get(forwardedKey); len(names) > 0 {

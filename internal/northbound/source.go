@@ -21,11 +21,12 @@ type source struct {
 
 var _ openconfig.Source = source{}
 
-// recheck is how often a Snapshot that waits for current values looks again. The collector reports no resumption of overdue samples.
+// recheck is the interval at which a waiting Snapshot checks for current values, because the collector does not report that overdue samples
+// have resumed.
 const recheck = 500 * time.Millisecond
 
-// Snapshot returns the values that the switch reported last. While they are not current, it waits for new ones, because old values must not
-// be served as if they were new. It returns ErrNotCurrent when the newest values are older than Counters.Quiet.
+// Snapshot returns the values that the switch last reported. While they are not current, it waits for new values, because old values must not
+// be served as new. It returns ErrNotCurrent when the newest values are older than Counters.Quiet.
 func (src source) Snapshot(ctx context.Context, parts openconfig.Parts) (*openconfig.State, error) {
 	for {
 		reading, st, there := src.s.cfg.Counters.Raw(src.name)
@@ -46,7 +47,7 @@ func (src source) Snapshot(ctx context.Context, parts openconfig.Parts) (*openco
 	}
 }
 
-// notCurrent returns an error with the state, its reason and the age of the values, or nil if the values are current.
+// notCurrent returns an error with the state, its reason and the age of the values. It returns nil if the values are current.
 func notCurrent(st telemetry.Status, there bool) error {
 	if !there {
 		return fmt.Errorf("%w: their collection has not begun: try again in a few seconds", ErrNotCurrent)
@@ -93,7 +94,7 @@ func (src source) Watch(ctx context.Context, changed func()) error {
 	return nil
 }
 
-// state converts a reading. It leaves out the lines of the switch: their counters are personal data.
+// state converts a reading. It leaves out the switch's lines, because their counters are personal data.
 func (src source) state(r *telemetry.Reading, parts openconfig.Parts) *openconfig.State {
 	st := &openconfig.State{ACLSet: src.s.cfg.ACLSet}
 	if r.Hostname != "" || r.Software != "" || !r.Boot.IsZero() {
@@ -147,7 +148,7 @@ func interfaceOf(in *telemetry.Interface, set string, parts openconfig.Parts) op
 	return out
 }
 
-// legsOf converts the counts by leg. It leaves out legs that the module op25b-filter does not have.
+// legsOf converts the counts by leg. It leaves out legs that are not defined in the module op25b-filter.
 func legsOf(counts []telemetry.LegCount) []openconfig.LegEntry {
 	var all []openconfig.LegEntry
 	for _, c := range counts {
@@ -165,7 +166,7 @@ func legsOf(counts []telemetry.LegCount) []openconfig.LegEntry {
 	return all
 }
 
-// rules describes the rules that are in force on the switch, and those that counted packets there in earlier phases, ordered by id.
+// rules describes the rules that are in force on the switch, and the rules that counted packets there in earlier phases, ordered by id.
 func (src source) rules(interfaces []openconfig.Interface) []openconfig.Rule {
 	s := src.s
 	s.mu.Lock()
@@ -187,8 +188,8 @@ func (src source) rules(interfaces []openconfig.Interface) []openconfig.Rule {
 	return rules
 }
 
-// inForceLocked describes the rules that are in force on a switch. The result is empty while it is not known which phases are in force. The
-// caller may append to it and sort it.
+// inForceLocked describes the rules that are in force on a switch. The result is empty while the phases in force are not known. The caller may
+// append to the result and sort it.
 func (s *Service) inForceLocked(name string) []openconfig.Rule {
 	d := s.switches[name]
 	if d == nil || s.intent == nil || d.phases == "" {
@@ -200,7 +201,7 @@ func (s *Service) inForceLocked(name string) []openconfig.Rule {
 	return slices.Clone(d.rules)
 }
 
-// describe returns nil if the documents no longer have one of the phases, so that the switch is about to leave it.
+// describe returns nil if the documents no longer contain one of the phases, because the switch will leave that phase soon.
 func describe(in *intent.Intent, name, inForce string) []openconfig.Rule {
 	phases, err := policy.ParseInForce(inForce)
 	if err != nil {
@@ -218,8 +219,8 @@ func describe(in *intent.Intent, name, inForce string) []openconfig.Rule {
 	return rules
 }
 
-// actionOf returns the action of an ACL entry, and the policy's word for it. openconfig-acl has neither monitor nor limit, whose packets pass,
-// at least in part.
+// actionOf returns the action of an ACL entry, and the policy's word for the action. openconfig-acl has no action for monitor or limit, whose
+// packets pass at least in part.
 func actionOf(a policy.Action) (action openconfig.Action, does string) {
 	switch a {
 	case policy.Drop:

@@ -10,17 +10,17 @@ import (
 	"op25b/proto/op25b/v1/op25bv1connect"
 )
 
-// An inProcess calls the API's handler for a person: with the address and the certificate of the person's connection, and with the token of
-// the sign-in.
+// An inProcess calls the API's handler on behalf of a person. The call has the address and the certificate of the person's connection, and
+// the token of the sign-in.
 type inProcess struct {
 	api    http.Handler
-	person *http.Request // nil for the site itself
+	person *http.Request // nil for the site's own calls
 	token  string
 }
 
 var _ http.RoundTripper = (*inProcess)(nil)
 
-// RoundTrip calls the handler. The body of the answer is piped, so that streams arrive as they are sent.
+// RoundTrip calls the handler. The response body is piped, so that streams arrive as they are sent.
 func (t *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	call := r.Clone(r.Context())
 	call.RequestURI = r.URL.RequestURI()
@@ -58,7 +58,7 @@ func (t *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// An answer is the ResponseWriter of a call.
+// An answer is the ResponseWriter of an in-process call.
 type answer struct {
 	header, sent http.Header
 	code         int
@@ -89,21 +89,21 @@ func (a *answer) Write(b []byte) (int, error) {
 	return a.out.Write(b)
 }
 
-// Flush does nothing, because each write arrives at once.
+// Flush only sends the header if necessary, because each write arrives at once.
 func (a *answer) Flush() { a.begin(http.StatusOK) }
 
-// clients are the clients of the API for one person.
+// clients contains the API clients for one person.
 type clients struct {
 	fleet  op25bv1connect.FleetServiceClient
 	phase  op25bv1connect.PhaseServiceClient
 	intent op25bv1connect.IntentServiceClient
 	check  op25bv1connect.CheckServiceClient
 	audit  op25bv1connect.AuditServiceClient
-	// telemetry answers for the switches that this controller owns.
+	// telemetry serves the counters of the switches that this controller owns.
 	telemetry op25bv1connect.TelemetryServiceClient
 }
 
-// maxAnswer is the largest answer of the API that a page takes, in bytes.
+// maxAnswer is the size of the largest API response that a page accepts, in bytes.
 const maxAnswer = 32 << 20
 
 func newClients(t *inProcess) clients {

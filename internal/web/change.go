@@ -18,7 +18,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// changeData has the preview of an activation or a rollback, with the question of op25b phase.
+// changeData has the preview of an activation or a rollback, and the question that op25b phase asks.
 type changeData struct {
 	base
 	Phase            string // empty for a rollback
@@ -31,7 +31,7 @@ type changeData struct {
 	Problem          string
 }
 
-// fields returns the items of a list that a person has typed.
+// fields splits a list that a person has typed into its items.
 func fields(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' || r == '、' || r == '　' })
 }
@@ -66,8 +66,8 @@ func (s *Site) showPreview(v *visit, d changeData, code int) error {
 	return nil
 }
 
-// change makes the activation or rollback that a preview has shown, and then shows the overview, which follows the switches. The API refuses
-// it if something has changed since the preview.
+// change performs the activation or rollback that a preview has shown, and then shows the overview, which follows the switches. The API
+// refuses the change if something has changed since the preview.
 func (s *Site) change(v *visit) error {
 	if !v.session.allows(v.r) {
 		return connect.NewError(connect.CodePermissionDenied, errOldForm)

@@ -18,33 +18,34 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// The pace of open pages.
+// These constants limit the pace and the number of open pages.
 const (
-	// renderGap is the shortest time between two renderings. A change is on the page within a second, and a thousand changes at once are
-	// rendered once.
+	// renderGap is the shortest time between two renderings. A change appears on the page within a second, and a thousand simultaneous
+	// changes are rendered once.
 	renderGap = 250 * time.Millisecond
-	// beatEvery is how often an open page hears that nothing has changed, so that it can tell silence from a lost connection.
+	// beatEvery is the interval at which an open page receives a sign of life, so that the page can distinguish silence from a lost
+	// connection.
 	beatEvery = 5 * time.Second
-	// maxOpen limits the open pages.
+	// maxOpen is the largest number of open pages.
 	maxOpen = 2000
-	// watchAgain is the pause before the switches are watched again after an error.
+	// watchAgain is the pause after an error before the site watches the switches again.
 	watchAgain = time.Second
 )
 
-// A fragment is a part of the overview that changes by itself. Its HTML is an element with the id of the fragment.
+// A fragment is a part of the overview that is updated while the page is open. Its HTML is an element with the fragment's id.
 type fragment struct {
 	html   string
-	number uint64 // the change that made it
+	number uint64 // the number of the change that produced the fragment
 }
 
-// live renders the fragments of the overview once for all open pages. It keeps no queue for a page: a page that wakes gets the fragments
-// that are newer than the last change that it has.
+// live renders the fragments of the overview once for all open pages. It keeps no queue for a page. A page that wakes up gets the fragments
+// that are newer than the last change that it received.
 type live struct {
 	site  *Site
 	start string // identifies this process in the ids of events
 
 	mu        sync.Mutex                     // guards everything below
-	number    uint64                         // of the last change
+	number    uint64                         // the number of the last change
 	fragments map[string]map[string]fragment // by language and id
 	changed   chan struct{}                  // closed by the next change
 	open      int
@@ -121,7 +122,7 @@ func (l *live) watch(ctx context.Context, c clients) error {
 	}
 }
 
-// merge applies a message of a watch to the switches, which stay in order.
+// merge applies a watch message to the switches, and keeps their order.
 func merge(all []*op25bv1.SwitchStatus, m *op25bv1.WatchSwitchesResponse) []*op25bv1.SwitchStatus {
 	at := make(map[string]int, len(all))
 	for i, s := range all {
@@ -148,7 +149,7 @@ func merge(all []*op25bv1.SwitchStatus, m *op25bv1.WatchSwitchesResponse) []*op2
 	return kept
 }
 
-// render renders the fragments, and wakes the open pages if one of them has changed.
+// render renders the fragments, and wakes the open pages if a fragment has changed.
 func (l *live) render(all []*op25bv1.SwitchStatus, revision uint64) {
 	now := l.site.cfg.Now()
 	l.mu.Lock()
@@ -188,7 +189,7 @@ func (l *live) render(all []*op25bv1.SwitchStatus, revision uint64) {
 	}
 }
 
-// since returns the fragments that are newer than a change, the number of the last change, and a channel that the next change closes.
+// since returns the fragments that are newer than a change, the number of the last change, and a channel that is closed at the next change.
 func (l *live) since(lang string, number uint64) (newer map[string]string, last uint64, changed <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -210,7 +211,7 @@ func (l *live) snapshot() string {
 
 func (l *live) id(number uint64) string { return fmt.Sprintf("%s.%d", l.start, number) }
 
-// enter counts an open page, and reports false if there are too many.
+// enter counts an open page. It returns false if too many pages are open.
 func (l *live) enter() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -227,8 +228,8 @@ func (l *live) leave() {
 	l.open--
 }
 
-// events sends the changed fragments of the overview as server-sent events (HTML Living Standard, section 9.2). Each event has an id; a page
-// that connects again gets what it missed, or is told to load again if this is another process.
+// events sends the changed fragments of the overview as server-sent events (HTML Living Standard, section 9.2). Each event has an id. A page
+// that reconnects gets the fragments that it missed. If the id belongs to another process, the page is asked to reload.
 func (s *Site) events(w http.ResponseWriter, r *http.Request) {
 	x := s.sessions.find(r)
 	if caller, err := s.identify(r, x); err != nil || !caller.Role.May(auth.Viewer) {
@@ -267,7 +268,7 @@ func (s *Site) events(w http.ResponseWriter, r *http.Request) {
 		newer, last, changed := s.live.since(lang, number)
 		for id, html := range newer {
 			data, _ := json.Marshal(map[string]string{"id": id, "html": html})
-			if send(s.live.id(number), "fragment", string(data)) != nil { // a page that is cut off here gets them all again
+			if send(s.live.id(number), "fragment", string(data)) != nil { // a page that is disconnected here gets all fragments again
 				return
 			}
 		}

@@ -15,51 +15,51 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// maxAttention is how many switches that need attention the overview lists.
+// maxAttention is the largest number of switches that the overview lists as needing attention.
 const maxAttention = 50
 
 // A cell is one switch in the grid of the overview.
 type cell struct {
 	ID, Name string
 	Mark     string // a letter for the state
-	Class    string // the state's class of colours: good, busy, bad or unknown
+	Class    string // the state's colour class: good, busy, bad or unknown
 	State    string
 	Reason   string
 }
 
-// An overview has what the first page shows.
+// An overviewData has the content of the first page.
 type overviewData struct {
 	base
 	Query    string
 	Filter   string
 	Revision uint64
-	Good     int // switches that are what the intent says
+	Good     int // the number of switches that are as the intent specifies
 	All      int
 	Percent  string
 	Cells    []cell
-	Hidden   int // switches that the filter hides
+	Hidden   int // the number of switches that the filter hides
 	Worst    []attention
 	More     int
 	Dates    []date
 	Notices  []string
 	Seen     time.Time
-	Snapshot string // the last change that the page has: see live
+	Snapshot string // the id of the last change that the page contains; see live
 }
 
-// An attention is a switch that is not as it should be.
+// An attention is a switch that needs attention.
 type attention struct {
 	Name, Class, State, Reason, Revision, Owner string
 	Since                                       time.Time
 }
 
-// A date is the next change that happens by itself.
+// A date is the next change that takes effect by itself.
 type date struct {
 	At    time.Time
 	Phase string
 	Text  string
 }
 
-// severity orders states, the worst first.
+// severity returns the rank of a switch's state; the worst state comes first.
 func severity(s *op25bv1.SwitchStatus) int {
 	switch {
 	case s.State == op25bv1.SwitchState_SWITCH_STATE_FAILED:
@@ -76,7 +76,8 @@ func severity(s *op25bv1.SwitchStatus) int {
 
 var severityClass = [...]string{"bad", "unknown", "bad", "busy", "good"}
 
-// marks are the letters of the grid by severity, so that colour is never the only sign (WCAG 2.2, 1.4.1).
+// severityMark has the letters of the grid by severity, so that colour is never the only sign (WCAG 2.2,
+// 1.4.1).
 var severityMark = [...]string{"!", "?", "×", "…", "✓"}
 
 func (b base) cellOf(s *op25bv1.SwitchStatus) cell {
@@ -87,7 +88,7 @@ func (b base) cellOf(s *op25bv1.SwitchStatus) cell {
 	}
 }
 
-// fill computes the overview of the switches.
+// fill computes the overview from the switches.
 func (d *overviewData) fill(all []*op25bv1.SwitchStatus, revision uint64) {
 	d.Revision, d.All = revision, len(all)
 	var worst []*op25bv1.SwitchStatus
@@ -126,7 +127,7 @@ func (d *overviewData) hides(s *op25bv1.SwitchStatus) bool {
 	return d.Filter == "attention" && s.Converged
 }
 
-// percent returns a share, rounded down, so that 100 % is never shown while a switch is missing.
+// percent returns a percentage, rounded down, so that it reaches 100 % only if no switch is missing.
 func percent(part, all int) string {
 	if all == 0 {
 		return "-"
@@ -162,10 +163,10 @@ func (s *Site) overview(v *visit) error {
 	return nil
 }
 
-// pageWithin is the time limit for the answers that a page needs.
+// pageWithin is the time limit for the API responses that a page needs.
 const pageWithin = 10 * time.Second
 
-// zone returns the zone of a policy's UTC offset, such as +09:00.
+// zone returns the time zone for a policy's UTC offset, such as +09:00.
 func zone(offset string) *time.Location {
 	t, err := time.Parse("-07:00", offset)
 	if err != nil {

@@ -29,7 +29,7 @@ type switchData struct {
 	Class, Why           string
 	Since, Seen, Audited string
 	Tables               []tableRow
-	Counters             *countersData // nil if they cannot be asked for
+	Counters             *countersData // nil if the counters are not available
 }
 
 // countersData has the counters of a switch.
@@ -70,7 +70,8 @@ func (s *Site) switchPage(v *visit) error {
 	return nil
 }
 
-// counters returns the counters of a switch. Without them the rest of the page is still of use.
+// counters returns the counters of a switch, or nil if they are not available. The rest of the page is
+// useful without them.
 func (v *visit) counters(ctx context.Context, name string) *countersData {
 	r, err := v.telemetry.ListCounters(ctx, connect.NewRequest(&op25bv1.ListCountersRequest{Switches: []string{name}}))
 	if err != nil || len(r.Msg.Switches) == 0 {
@@ -95,7 +96,7 @@ func (v *visit) counters(ctx context.Context, name string) *countersData {
 	return d
 }
 
-// inZone makes the page show times in the zone of the policy.
+// inZone makes the page show times in the policy's time zone.
 func (v *visit) inZone(ctx context.Context) error {
 	r, err := v.phase.ListPhases(ctx, connect.NewRequest(&op25bv1.ListPhasesRequest{}))
 	if connect.CodeOf(err) == connect.CodeFailedPrecondition { // there is no policy yet
@@ -122,7 +123,7 @@ type programmeData struct {
 	Phases   []phaseData
 }
 
-// programme shows the phases and what their rules stop.
+// programme shows the phases and the traffic that their rules stop.
 func (s *Site) programme(v *visit) error {
 	ctx, cancel := context.WithTimeout(v.r.Context(), pageWithin)
 	defer cancel()
@@ -233,7 +234,8 @@ type checkData struct {
 	Problem, Text                    string
 }
 
-// checkPage shows the form of the support desk, and after a question its answer in the words of op25b check.
+// checkPage shows the support desk's form. After a question, it also shows the answer in the words of op25b
+// check.
 func (s *Site) checkPage(v *visit) error {
 	v.Title, v.Section = v.T("check"), "check"
 	d := checkData{base: v.base}
@@ -259,7 +261,7 @@ func (s *Site) checkPage(v *visit) error {
 
 var errOldForm = errors.New("the form is too old: load the page again")
 
-// answer asks the pipeline and renders its answer.
+// answer sends the question to the pipeline and renders the answer.
 func (v *visit) answer(ctx context.Context, d checkData) (string, error) {
 	bad := func(format string, args ...any) (string, error) {
 		return "", connect.NewError(connect.CodeInvalidArgument, fmt.Errorf(format, args...))

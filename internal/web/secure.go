@@ -11,14 +11,14 @@ import (
 	"strings"
 )
 
-// policy is the Content-Security-Policy (CSP level 3): everything is from this site, and no script or style stands in a page.
+// policy is the Content-Security-Policy (CSP level 3). Everything must come from this site, and pages contain no inline script or style.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// maxForm is the largest form, in bytes.
+// maxForm is the size of the largest form, in bytes.
 const maxForm = 64 << 10
 
-// secured adds the security headers to every answer. It refuses requests for other hosts, and requests from pages of other sites that could
-// change something.
+// secured adds the security headers to every response. It refuses requests for other hosts. It also refuses requests from other sites'
+// pages if the requests could change something.
 func secured(known func(host string) bool, next http.Handler) http.Handler {
 	origin := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -45,8 +45,8 @@ func secured(known func(host string) bool, next http.Handler) http.Handler {
 	})
 }
 
-// hosts returns a function that reports whether a Host header names this site: an IP address, localhost, or one of the given names. An IP
-// address cannot be made to point elsewhere by DNS.
+// hosts returns a function that reports whether a Host header names this site. It accepts IP addresses, localhost and the given names. IP
+// addresses are safe, because DNS cannot redirect them.
 func hosts(names []string) func(string) bool {
 	known := map[string]bool{"localhost": true}
 	for _, n := range names {
@@ -65,7 +65,7 @@ func hosts(names []string) func(string) bool {
 
 func extension(name string) string { return path.Ext(name) }
 
-// assetVersion identifies the embedded assets in their addresses.
+// assetVersion identifies the version of the embedded assets in their URLs.
 var assetVersion = func() string {
 	sum := sha256.New()
 	_ = fs.WalkDir(assetFiles, ".", func(name string, d fs.DirEntry, err error) error {

@@ -8,24 +8,25 @@ import (
 	"time"
 )
 
-// The bounds of sign-ins.
+// These are the limits of sign-ins.
 const (
-	// maxSessions limits the sign-ins at once. The one that was used least recently is signed out for a new one.
+	// maxSessions is the largest number of concurrent sign-ins. A new sign-in above the limit signs out the least recently used one.
 	maxSessions = 1024
-	// idleFor is how long a sign-in lasts without a request, and lastsFor how long it lasts at most: a shift, and a day.
+	// idleFor is the time without a request after which a sign-in ends, which is a shift. lastsFor is the longest duration of a sign-in,
+	// which is a day.
 	idleFor  = 8 * time.Hour
 	lastsFor = 24 * time.Hour
 )
 
-// A session is the sign-in of one person in one browser. Callers that a client certificate or the loopback address identifies have a session
-// without a token, for its csrf value.
+// A session is the sign-in of one person in one browser. A caller who is identified by a client certificate or the loopback address has a
+// session without a token, because forms need its csrf value.
 type session struct {
-	token       string // the bearer token that every call of the API carries; empty if the connection identifies the caller
+	token       string // the bearer token of the person's API calls; empty if the connection identifies the caller
 	csrf        string // the value that every form must repeat
 	begun, used time.Time
 }
 
-// sessions holds the sign-ins by the value of their cookie.
+// sessions holds the sign-ins by their cookie values.
 type sessions struct {
 	now func() time.Time
 
@@ -37,7 +38,7 @@ func newSessions(now func() time.Time) *sessions {
 	return &sessions{now: now, all: make(map[string]*session)}
 }
 
-// begin returns a new session and its id. Each sign-in has a new id, so that nobody can prepare one for somebody else.
+// begin returns a new session and its id. Each sign-in has a new id, so that nobody can prepare a session for somebody else.
 func (s *sessions) begin(token string) (id string, new *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,7 +66,7 @@ func (x *session) over(now time.Time) bool {
 	return now.Sub(x.used) > idleFor || now.Sub(x.begun) > lastsFor
 }
 
-// find returns the session of a request, or nil.
+// find returns the session of a request, or nil if there is none.
 func (s *sessions) find(r *http.Request) *session {
 	cookie, err := r.Cookie(cookieName(r))
 	if err != nil {
@@ -91,7 +92,7 @@ func (s *sessions) end(r *http.Request) {
 	}
 }
 
-// cookieName returns the name of the session's cookie. A cookie with the prefix __Host- can only be set by this host over TLS (RFC 6265bis
+// cookieName returns the name of the session cookie. A cookie with the prefix __Host- can only be set by this host over TLS (RFC 6265bis
 // section 4.1.3.2).
 func cookieName(r *http.Request) string {
 	if r.TLS != nil {

@@ -9,10 +9,11 @@ import (
 	"op25b/internal/auth"
 )
 
-// languageCookie has the person's language. It is the only cookie that a script could read, and it says nothing else.
+// languageCookie contains the person's language. It is the only cookie that scripts can read.
 const languageCookie = "op25b-language"
 
-// languageOf returns the language of a request: the chosen one, or the first of the browser's that there is.
+// languageOf returns the language of a request. This is the language that the person has chosen, or the first
+// supported language of the browser.
 func languageOf(r *http.Request) string {
 	if cookie, err := r.Cookie(languageCookie); err == nil && (cookie.Value == "ja" || cookie.Value == "en") {
 		return cookie.Value

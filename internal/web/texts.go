@@ -7,7 +7,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// texts are the texts of the page in English and Japanese, by key.
+// texts contains the page's texts in English and Japanese, by key.
 var texts = map[string][2]string{
 	"site":             {"op25b", "op25b"},
 	"skip":             {"Skip to the content", "本文へ移動"},
@@ -124,7 +124,8 @@ var texts = map[string][2]string{
 	"controller":       {"controller %s", "コントローラー %s"},
 }
 
-// T returns a text in the page's language. A key without a text is a defect, which a test finds.
+// T returns a text in the page's language. A missing key is a programming error, which a test
+// detects.
 func (b base) T(key string, args ...any) string {
 	t, known := texts[key]
 	if !known {

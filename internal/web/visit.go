@@ -16,7 +16,7 @@ import (
 	"op25b/internal/auth"
 )
 
-// A visit is one request for a page by a person who has the role viewer at least.
+// A visit is one request for a page by a person who has at least the role viewer.
 type visit struct {
 	site    *Site
 	w       http.ResponseWriter
@@ -27,21 +27,21 @@ type visit struct {
 	base
 }
 
-// base has what the frame of every page shows.
+// base has the data that the frame of every page shows.
 type base struct {
 	Lang    string
 	Path    string // the path and query of the page
-	Section string // the entry of the menu
+	Section string // the selected menu entry
 	Title   string
-	Version string // of the assets
+	Version string // the version of the assets
 	Who     string
 	Role    string
 	CSRF    string
-	Name    string // of the controller
+	Name    string // the name of the controller
 	Wall    bool
 	Now     time.Time
 	Zone    *time.Location
-	Live    bool // the page has fragments that change
+	Live    bool // the page has fragments that are updated
 }
 
 var errNoPage = errors.New("there is no such page")
@@ -55,7 +55,7 @@ func (s *Site) page(show func(*visit) error) http.Handler {
 			http.Redirect(w, r, "/signin?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
 			return
 		}
-		if x == nil { // the connection identifies the caller; the session is for the csrf value of forms
+		if x == nil { // the connection identifies the caller; forms need the session's csrf value
 			var id string
 			id, x = s.sessions.begin("")
 			setCookie(w, r, id, lastsFor)
@@ -85,7 +85,7 @@ func (s *Site) identify(r *http.Request, x *session) (auth.Caller, error) {
 
 func (s *Site) base(r *http.Request) base {
 	at := r.URL.RequestURI()
-	switch r.URL.Path { // a page that answers a form cannot be loaded again by a link
+	switch r.URL.Path { // a page that is the response to a form cannot be reloaded by a link
 	case "/preview", "/change":
 		at = "/programme"
 	}
@@ -95,7 +95,7 @@ func (s *Site) base(r *http.Request) base {
 	}
 }
 
-// fail shows an error as a page, with the status that its code means.
+// fail shows an error as a page, with the HTTP status for its code.
 func (v *visit) fail(err error) {
 	code := http.StatusInternalServerError
 	switch connect.CodeOf(err) {
@@ -126,7 +126,8 @@ func (v *visit) fail(err error) {
 	}{v.base, text})
 }
 
-// render writes a page. It renders before it writes, so that a fault never leaves half a page.
+// render writes a page. It renders the whole page before it writes, so that an error never leaves
+// half a page.
 func (v *visit) render(code int, name string, data any) { v.site.render(v.w, code, name, data) }
 
 func (s *Site) render(w http.ResponseWriter, code int, name string, data any) {
@@ -141,12 +142,12 @@ func (s *Site) render(w http.ResponseWriter, code int, name string, data any) {
 	_, _ = b.WriteTo(w)
 }
 
-// functions are the functions of templates.
+// functions returns the template functions.
 func functions() template.FuncMap {
 	return template.FuncMap{"lower": strings.ToLower}
 }
 
-// At formats a time in the zone of the policy.
+// At formats a time in the policy's time zone.
 func (b base) At(t time.Time) string {
 	if t.IsZero() || t.Unix() == 0 {
 		return "-"
@@ -157,7 +158,8 @@ func (b base) At(t time.Time) string {
 // Stamp formats a time for the attribute datetime.
 func (b base) Stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// local returns the path of a redirect within this site. Any other address becomes the first page.
+// local returns the path of a redirect within this site. It replaces any other address by the first
+// page.
 func local(next string) string {
 	u, err := url.Parse(next)
 	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.ContainsAny(next, "\\\r\n") {

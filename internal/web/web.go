@@ -1,9 +1,10 @@
-// Package web serves the NOC's page: what the switches do, and what needs attention.
+// Package web serves the NOC's page, which shows what the switches do and what needs attention.
 //
-// The page is a client of the API in the same process, with the credentials of the person who looks at it: roles, bounds and audit records
-// are those of the API. HTML is rendered here; a small script replaces what has changed, and the page works without it.
+// The page is a client of the API in the same process, and uses the credentials of the person who views it. The API's roles, limits and
+// audit records therefore apply. The HTML is rendered on the server. A small script replaces the parts that have changed, and the page also
+// works without the script.
 //
-// The page makes no decision about a switch and holds no state but sign-ins.
+// The package makes no decision about a switch, and its only state is the sign-ins.
 package web
 
 import (
@@ -26,7 +27,7 @@ var templateFiles embed.FS
 //go:embed assets
 var assetFiles embed.FS
 
-// ErrConfig is returned by New for a Config that cannot work.
+// ErrConfig is returned by New for an invalid Config.
 var ErrConfig = errors.New("invalid configuration of the page")
 
 // A Config configures a Site.
@@ -35,14 +36,15 @@ type Config struct {
 	API http.Handler
 	// Identify returns the caller of a request, or an error that wraps auth.ErrUnknown.
 	Identify func(*http.Request) (auth.Caller, error)
-	// Watch returns a context whose calls of the API have the role viewer and no person behind them. The site watches the switches with it.
+	// Watch returns a context for the site's own API calls, which have the role viewer and belong to no person. The site uses it to watch
+	// the switches.
 	Watch func(context.Context) context.Context
-	// Hosts are the host names under which the page may be requested, beside the addresses of this host. A page from another site could
-	// otherwise reach it by a name that resolves to it.
+	// Hosts are the host names under which the page may be requested, in addition to the addresses of this host. The list is needed because
+	// a page from another site could otherwise reach this page by a name that resolves to its address.
 	Hosts []string
 	// Name is the name of this controller.
 	Name string
-	// Now returns the time; time.Now if nil.
+	// Now returns the current time; nil means time.Now.
 	Now func() time.Time
 	// Logger may be nil.
 	Logger *zap.Logger
@@ -59,7 +61,7 @@ type Site struct {
 
 var _ http.Handler = (*Site)(nil)
 
-// New returns a site. It returns ErrConfig if the API or Identify is missing.
+// New returns a site. It returns ErrConfig if API or Identify is missing.
 func New(cfg Config) (*Site, error) {
 	if cfg.API == nil || cfg.Identify == nil {
 		return nil, fmt.Errorf("%w: no API", ErrConfig)
@@ -109,7 +111,7 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.Ser
 // Run watches the switches for open pages until ctx ends.
 func (s *Site) Run(ctx context.Context) { s.live.run(ctx) }
 
-// asset serves an embedded file. Its address has the hash of all files, so that a browser may keep it.
+// asset serves an embedded file. The URL contains the hash of all files, so a browser may cache the file.
 func (s *Site) asset(w http.ResponseWriter, r *http.Request) {
 	data, err := assetFiles.ReadFile("assets/" + r.PathValue("file"))
 	if err != nil {

@@ -1,6 +1,6 @@
 // Package expiry exports the times at which a controller's certificates end.
 //
-// The metric has a label for the use of the certificate and one for the switch. No label has a path or a name from a certificate.
+// The metric has a label for the use of the certificate and a label for the switch. No label contains a path or a name from a certificate.
 package expiry
 
 import (
@@ -13,7 +13,8 @@ import (
 	"op25b/internal/tlsfiles"
 )
 
-// The services whose certificates are watched. The value of the label use is the service with -server, -client or -ca, such as gnmi-ca.
+// These are the services whose certificates are watched. The value of the label use is the service followed by -server, -client or -ca, such as
+// gnmi-ca.
 const (
 	API       = "api"
 	Etcd      = "etcd"
@@ -25,8 +26,8 @@ const (
 // A key identifies a connection or listener. name is the name of the switch, and is empty for API, Etcd and Peer.
 type key struct{ service, name string }
 
-// Certificates has the certificates that a controller uses, and those that the switches present. A nil *Certificates watches nothing. Its
-// methods may be called from several goroutines.
+// Certificates has the certificates that a controller uses, and the certificates that the switches present. A nil *Certificates is valid and
+// watches nothing. Its methods may be called from several goroutines.
 type Certificates struct {
 	desc *prometheus.Desc
 
@@ -45,8 +46,8 @@ func New() *Certificates {
 	}
 }
 
-// Of returns the ends for a service of a switch, to be set in tlsfiles.Files. The switch's name is empty for API, Etcd and Peer. Of returns the
-// same value at each call until Remove is called.
+// Of returns the Ends for a service of a switch, for use in tlsfiles.Files. The switch's name is empty for API, Etcd and Peer. Of returns the
+// same value until Remove is called.
 func (c *Certificates) Of(service, switchName string) *tlsfiles.Ends {
 	if c == nil {
 		return nil
@@ -60,7 +61,7 @@ func (c *Certificates) Of(service, switchName string) *tlsfiles.Ends {
 	return c.ends[k]
 }
 
-// Remove removes the series of a service of a switch.
+// Remove removes the series of a switch's service.
 func (c *Certificates) Remove(service, switchName string) {
 	if c == nil {
 		return
@@ -73,7 +74,7 @@ func (c *Certificates) Remove(service, switchName string) {
 // Describe sends the description of the metric.
 func (c *Certificates) Describe(out chan<- *prometheus.Desc) { out <- c.desc }
 
-// Collect sends the metric of every certificate. It reads files that have changed.
+// Collect sends the metric of every certificate. It reads files again that have changed.
 func (c *Certificates) Collect(out chan<- prometheus.Metric) {
 	c.mu.Lock()
 	all := maps.Clone(c.ends)
