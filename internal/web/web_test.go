@@ -24,7 +24,13 @@ import (
 	"op25b/internal/store"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if base := os.Getenv(readersEnv); base != "" {
+		readers(base)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // site runs a controller with the worked example, whose switches cannot be reached, and returns the address of its page.
 func site(t *testing.T, change func(*controller.Config)) string {

@@ -1,0 +1,98 @@
+package web_test
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+
+	"op25b/internal/auth"
+	"op25b/internal/web"
+	op25bv1 "op25b/proto/op25b/v1"
+	"op25b/proto/op25b/v1/op25bv1connect"
+)
+
+// A fakeAPI is an API with given answers, behind the real in-process transport. Tests use it only for what no real controller can show in a
+// test: 1,000 switches, a forecast of lines that used port 25, and counts of a whole day.
+type fakeAPI struct {
+	op25bv1connect.UnimplementedFleetServiceHandler
+	op25bv1connect.UnimplementedPhaseServiceHandler
+	op25bv1connect.UnimplementedTelemetryServiceHandler
+	op25bv1connect.UnimplementedAbuseServiceHandler
+
+	list    *op25bv1.ListSwitchesResponse
+	phases  *op25bv1.ListPhasesResponse
+	changes chan *op25bv1.SwitchStatus // sent to watchers; nil if nothing changes
+	now     func() time.Time           // of the page; nil for time.Now
+
+	mu      sync.Mutex // guards watched and the switches in list
+	watched chan struct{}
+}
+
+// siteOf returns a site whose visitors are administrators on this host.
+func siteOf(t testing.TB, f *fakeAPI) *web.Site {
+	t.Helper()
+	f.watched = make(chan struct{})
+	mux := http.NewServeMux()
+	mux.Handle(op25bv1connect.NewFleetServiceHandler(f))
+	mux.Handle(op25bv1connect.NewPhaseServiceHandler(f))
+	mux.Handle(op25bv1connect.NewTelemetryServiceHandler(f))
+	mux.Handle(op25bv1connect.NewAbuseServiceHandler(f))
+	site, err := web.New(web.Config{
+		API: mux, Name: "noc-1", Now: f.now, Identify: func(*http.Request) (auth.Caller, error) { return auth.Caller{Who: "local", Role: auth.Admin}, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return site
+}
+
+func (f *fakeAPI) ListSwitches(context.Context, *connect.Request[op25bv1.ListSwitchesRequest]) (*connect.Response[op25bv1.ListSwitchesResponse], error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return connect.NewResponse(f.list), nil
+}
+
+func (f *fakeAPI) WatchSwitches(ctx context.Context, _ *connect.Request[op25bv1.WatchSwitchesRequest], out *connect.ServerStream[op25bv1.WatchSwitchesResponse]) error {
+	f.mu.Lock()
+	err := out.Send(&op25bv1.WatchSwitchesResponse{Revision: f.list.Revision, Switches: f.list.Switches})
+	close(f.watched)
+	f.mu.Unlock()
+	for err == nil {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case s := <-f.changes:
+			err = out.Send(&op25bv1.WatchSwitchesResponse{Revision: f.list.Revision, Switches: []*op25bv1.SwitchStatus{s}})
+		}
+	}
+	return err
+}
+
+// awaitWatch waits until the site follows the switches.
+func (f *fakeAPI) awaitWatch(t testing.TB) {
+	t.Helper()
+	select {
+	case <-f.watched:
+	case <-t.Context().Done():
+		t.Fatal("the site does not follow the switches")
+	}
+}
+
+// change makes a switch unreachable, with a detail.
+func (f *fakeAPI) change(i int, detail string) {
+	f.mu.Lock()
+	s := proto.CloneOf(f.list.Switches[i])
+	f.mu.Unlock()
+	s.State, s.Reason = op25bv1.SwitchState_SWITCH_STATE_DISCONNECTED, op25bv1.SwitchReason_SWITCH_REASON_UNREACHABLE
+	s.Converged, s.Detail = false, detail
+	f.changes <- s
+}
+
+func (f *fakeAPI) ListPhases(context.Context, *connect.Request[op25bv1.ListPhasesRequest]) (*connect.Response[op25bv1.ListPhasesResponse], error) {
+	return connect.NewResponse(f.phases), nil
+}
