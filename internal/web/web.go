@@ -99,9 +99,11 @@ func New(cfg Config) (*Site, error) {
 	} {
 		mux.Handle(pattern, s.page(page))
 	}
-	mux.HandleFunc("GET /events", s.events)
 	mux.Handle("/", s.page(func(v *visit) error { return errNoPage }))
-	s.handler = secured(hosts(cfg.Hosts), mux)
+	all := http.NewServeMux()
+	all.HandleFunc("GET /events", s.events)
+	all.Handle("/", compressed(mux))
+	s.handler = secured(hosts(cfg.Hosts), all)
 	return s, nil
 }
 
