@@ -5,7 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"html/template"
+	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,6 +38,7 @@ const (
 // A fragment is a part of the overview that is updated while the page is open. Its HTML is an element with the fragment's id.
 type fragment struct {
 	html   string
+	cell   cell   // of a fragment that is a cell
 	number uint64 // the number of the change that produced the fragment
 }
 
@@ -46,16 +50,17 @@ type live struct {
 
 	mu        sync.Mutex                     // guards everything below
 	number    uint64                         // the number of the last change
+	shown     map[string]overviewData        // by language, what headline and attention show
 	fragments map[string]map[string]fragment // by language and id
+	events    map[string]string              // by language, the events that lead from the change before to the last one
 	changed   chan struct{}                  // closed by the next change
 	open      int
-	zone      *time.Location
 }
 
 func newLive(s *Site) *live {
 	return &live{
 		site: s, start: strconv.FormatInt(time.Now().UnixNano(), 36), fragments: map[string]map[string]fragment{"en": {}, "ja": {}},
-		changed: make(chan struct{}), zone: time.UTC,
+		shown: make(map[string]overviewData), events: make(map[string]string), changed: make(chan struct{}),
 	}
 }
 
@@ -103,7 +108,7 @@ func (l *live) watch(ctx context.Context, c clients) error {
 	defer func() { cancel(); <-ended }()
 	var all []*op25bv1.SwitchStatus
 	var due <-chan time.Time
-	revision := uint64(0)
+	revision, zoneOf, in := uint64(0), uint64(0), time.UTC
 	for {
 		select {
 		case <-ctx.Done():
@@ -117,9 +122,23 @@ func (l *live) watch(ctx context.Context, c clients) error {
 			}
 		case <-due:
 			due = nil
-			l.render(all, revision)
+			if revision != zoneOf { // a policy may have another zone
+				in, zoneOf = zoneNow(ctx, c), revision
+			}
+			l.render(all, revision, in)
 		}
 	}
+}
+
+// zoneNow returns the zone of the policy, or UTC if it cannot be asked for.
+func zoneNow(ctx context.Context, c clients) *time.Location {
+	ctx, cancel := context.WithTimeout(ctx, pageWithin)
+	defer cancel()
+	r, err := c.phase.ListPhases(ctx, connect.NewRequest(&op25bv1.ListPhasesRequest{}))
+	if err != nil {
+		return time.UTC
+	}
+	return zone(r.Msg.UtcOffset)
 }
 
 // merge applies a watch message to the switches, and keeps their order.
@@ -150,56 +169,114 @@ func merge(all []*op25bv1.SwitchStatus, m *op25bv1.WatchSwitchesResponse) []*op2
 }
 
 // render renders the fragments, and wakes the open pages if a fragment has changed.
-func (l *live) render(all []*op25bv1.SwitchStatus, revision uint64) {
+func (l *live) render(all []*op25bv1.SwitchStatus, revision uint64, in *time.Location) {
 	now := l.site.cfg.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	next := l.number + 1
 	changed := false
 	for lang, fragments := range l.fragments {
-		d := overviewData{base: base{Lang: lang, Now: now, Zone: l.zone}, Seen: now}
+		d := overviewData{base: base{Lang: lang, Now: now, Zone: in}, Seen: now}
 		d.fill(all, revision)
-		put := func(id, template string, data any) {
-			var b bytes.Buffer
-			if err := l.site.templates.ExecuteTemplate(&b, template, data); err != nil {
-				l.site.cfg.Logger.Error("fragment not rendered; this is a defect in op25b", zap.String("fragment", id), zap.Error(err))
-				return
-			}
-			if html := b.String(); fragments[id].html != html {
-				fragments[id], changed = fragment{html, next}, true
+		l.shown[lang] = d
+		for _, id := range []string{"headline", "attention"} {
+			if html := l.site.fragment(id, d); fragments[id].html != html {
+				fragments[id], changed = fragment{html: html, number: next}, true
 			}
 		}
-		put("headline", "headline", d)
-		put("attention", "attention", d)
 		there := make(map[string]bool, len(d.Cells))
 		for _, c := range d.Cells {
 			there[c.ID] = true
-			put(c.ID, "cell", c)
+			if f := fragments[c.ID]; f.html == "" || f.cell != c { // most cells are as they were
+				fragments[c.ID], changed = fragment{l.site.fragment("cell", c), c, next}, true
+			}
 		}
 		for id, f := range fragments { // an empty fragment removes the cell from open pages
 			if strings.HasPrefix(id, "cell-") && !there[id] && f.html != "" {
-				fragments[id], changed = fragment{"", next}, true
+				fragments[id], changed = fragment{number: next}, true
 			}
 		}
 	}
 	if changed {
 		l.number = next
+		for lang := range l.fragments {
+			l.events[lang] = l.eventsLocked(lang, next-1)
+		}
 		close(l.changed)
 		l.changed = make(chan struct{})
 	}
 }
 
-// since returns the fragments that are newer than a change, the number of the last change, and a channel that is closed at the next change.
-func (l *live) since(lang string, number uint64) (newer map[string]string, last uint64, changed <-chan struct{}) {
+// fragment renders a named template of the overview.
+func (s *Site) fragment(name string, data any) string {
+	var b bytes.Buffer
+	if err := s.templates.ExecuteTemplate(&b, name, data); err != nil {
+		s.cfg.Logger.Error("fragment not rendered; this is a defect in op25b", zap.String("fragment", name), zap.Error(err))
+		return ""
+	}
+	return b.String()
+}
+
+// draw renders the cells and the attention list of a page. What open pages have already is not rendered again.
+func (l *live) draw(d *overviewData) {
+	html := make([]string, len(d.Cells))
+	attention := ""
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	newer = make(map[string]string)
-	for id, f := range l.fragments[lang] {
-		if f.number > number {
-			newer[id] = f.html
+	for i, c := range d.Cells {
+		if f := l.fragments[d.Lang][c.ID]; f.cell == c {
+			html[i] = f.html
 		}
 	}
-	return newer, l.number, l.changed
+	if was, drawn := l.shown[d.Lang]; drawn && was.More == d.More && was.Zone.String() == d.Zone.String() && slices.Equal(was.Worst, d.Worst) {
+		attention = l.fragments[d.Lang]["attention"].html
+	}
+	l.mu.Unlock()
+	for i, c := range d.Cells {
+		if html[i] == "" {
+			html[i] = l.site.fragment("cell", c)
+		}
+	}
+	if attention == "" {
+		attention = l.site.fragment("attention", d)
+	}
+	// Templates have escaped all names in them.
+	d.Grid, d.Attention = template.HTML(strings.Join(html, "")), template.HTML(attention)
+}
+
+// eventsLocked returns the fragments that are newer than a change as events. Their id is that of the change, so that a page that is disconnected
+// between them gets all of them again.
+func (l *live) eventsLocked(lang string, number uint64) string {
+	var b strings.Builder
+	for id, f := range l.fragments[lang] {
+		if f.number > number {
+			var data strings.Builder
+			text := json.NewEncoder(&data)
+			text.SetEscapeHTML(false)                                    // an event is no part of a page, and escapes would triple the size of tags
+			_ = text.Encode(map[string]string{"id": id, "html": f.html}) // strings can always be encoded
+			b.WriteString(event(l.id(number), "fragment", strings.TrimSuffix(data.String(), "\n")))
+		}
+	}
+	return b.String()
+}
+
+// event returns an event in the format of the HTML Living Standard, section 9.2.6.
+func event(id, name, data string) string {
+	return "id: " + id + "\nevent: " + name + "\ndata: " + data + "\n\n"
+}
+
+// since returns the events of the fragments that are newer than a change, the number of the last change, and a channel that is closed at
+// the next change. Pages that have the change before get the events that were encoded once for all of them.
+func (l *live) since(lang string, number uint64) (events string, last uint64, changed <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case number >= l.number:
+	case number == l.number-1:
+		events = l.events[lang]
+	default:
+		events = l.eventsLocked(lang, number)
+	}
+	return events, l.number, l.changed
 }
 
 // snapshot returns the id of the last change.
@@ -244,12 +321,10 @@ func (s *Site) events(w http.ResponseWriter, r *http.Request) {
 	out := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no")
-	send := func(id, event, data string) error {
+	send := func(events string) error {
 		_ = out.SetWriteDeadline(time.Now().Add(2 * beatEvery))
-		if _, err := fmt.Fprintf(w, "id: %s\nevent: %s\ndata: %s\n\n", id, event, data); err != nil {
-			return err
-		}
-		return nil
+		_, err := io.WriteString(w, events)
+		return err
 	}
 	from := r.Header.Get("Last-Event-ID")
 	if from == "" {
@@ -258,22 +333,17 @@ func (s *Site) events(w http.ResponseWriter, r *http.Request) {
 	start, last, _ := strings.Cut(from, ".")
 	number, err := strconv.ParseUint(last, 10, 64)
 	if start != s.live.start || err != nil {
-		_ = send(s.live.id(0), "reload", "{}")
+		_ = send(event(s.live.id(0), "reload", "{}"))
 		return
 	}
 	beat := time.NewTicker(beatEvery)
 	defer beat.Stop()
 	lang := languageOf(r)
 	for {
-		newer, last, changed := s.live.since(lang, number)
-		for id, html := range newer {
-			data, _ := json.Marshal(map[string]string{"id": id, "html": html})
-			if send(s.live.id(number), "fragment", string(data)) != nil { // a page that is disconnected here gets all fragments again
-				return
-			}
-		}
+		events, last, changed := s.live.since(lang, number)
 		number = last
-		if send(s.live.id(number), "beat", `{"at":"`+s.cfg.Now().UTC().Format(time.RFC3339)+`"}`) != nil || out.Flush() != nil {
+		beatNow := event(s.live.id(number), "beat", `{"at":"`+s.cfg.Now().UTC().Format(time.RFC3339)+`"}`)
+		if send(events) != nil || send(beatNow) != nil || out.Flush() != nil {
 			return
 		}
 		select {

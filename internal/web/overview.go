@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"html/template"
 	"net/http"
 	"slices"
 	"strings"
@@ -44,6 +45,8 @@ type overviewData struct {
 	Notices  []string
 	Seen     time.Time
 	Snapshot string // the id of the last change that the page contains; see live
+	// Grid and Attention are Cells and Worst as HTML.
+	Grid, Attention template.HTML
 }
 
 // An attention is a switch that needs attention.
@@ -159,6 +162,7 @@ func (s *Site) overview(v *visit) error {
 		}
 	}
 	d.fill(fleet.Msg.Switches, fleet.Msg.Revision)
+	s.live.draw(&d)
 	v.render(http.StatusOK, "overview.html", d)
 	return nil
 }

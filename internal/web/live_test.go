@@ -1,0 +1,63 @@
+package web_test
+
+import (
+	"bufio"
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// TestDrawnOnce verifies that a page is the same whether its parts are rendered for it or were rendered for open pages before, and that open
+// pages get times in the zone of the policy.
+func TestDrawnOnce(t *testing.T) {
+	at := time.Date(2006, 12, 1, 15, 30, 0, 0, time.UTC)
+	f := &fakeAPI{
+		now:    func() time.Time { return at },
+		phases: &op25bv1.ListPhasesResponse{Revision: 1, UtcOffset: "+09:00"},
+		list: &op25bv1.ListSwitchesResponse{Revision: 1, Switches: []*op25bv1.SwitchStatus{
+			{Switch: "edge-1", State: op25bv1.SwitchState_SWITCH_STATE_CONVERGED, Converged: true, Revision: 1, Wanted: 1, Since: timestamppb.New(at)},
+			{Switch: "edge-2", State: op25bv1.SwitchState_SWITCH_STATE_DISCONNECTED, Detail: "<b>refused</b>", Wanted: 1, Since: timestamppb.New(at)},
+		}},
+	}
+	site := siteOf(t, f)
+	server := httptest.NewServer(site)
+	defer server.Close()
+	b := newBrowser(t, server.URL)
+	once := regexp.MustCompile(`(name="csrf" value|from)="?=?[^"]+"`)
+	_, first := b.get("/")
+	from := regexp.MustCompile(`data-events="([^"]+)"`).FindStringSubmatch(first)[1]
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); site.Run(ctx) }()
+	defer func() { stop(); <-ended }()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+from, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := b.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	events := bufio.NewScanner(res.Body)
+	seen := ""
+	for events.Scan() && !strings.Contains(seen, `"id":"attention"`) {
+		seen += events.Text() + "\n"
+	}
+	for _, want := range []string{"2006-12-02 00:30:00 &#43;0900", "&lt;b&gt;refused"} {
+		if !strings.Contains(seen, want) || !strings.Contains(first, want) {
+			t.Errorf("no %s in the page:\n%s\nor in its events:\n%s", want, first, seen)
+		}
+	}
+	if _, second := b.get("/"); once.ReplaceAllString(first, "") != once.ReplaceAllString(second, "") {
+		t.Errorf("rendered for the page:\n%s\nand before:\n%s", first, second)
+	}
+}
