@@ -94,8 +94,7 @@ func notCurrent(s *op25bv1.SwitchCounters) bool {
 	return s.State != op25bv1.CollectionState_COLLECTION_STATE_SYNCED
 }
 
-// askOwners replaces each switch of another controller in an answer by the answer of that controller. All owners are asked at the same
-// time.
+// askOwners replaces each switch of another controller in an answer by that controller's answer. It queries all owners concurrently.
 func (o *countersOptions) askOwners(ctx context.Context, c *console, r *op25bv1.ListCountersResponse, since *durationpb.Duration) error {
 	answers := make(map[string]*op25bv1.SwitchCounters)
 	var mu sync.Mutex // guards answers
@@ -157,7 +156,8 @@ func ownersOf(all []*op25bv1.SwitchCounters) []owner {
 	return owners
 }
 
-// askOwner returns the counters of the switches that a controller owns. If it cannot be asked, each switch has the reason.
+// askOwner returns the counters of the switches that a controller owns. If the controller cannot be queried, each switch has the
+// reason.
 func (o *countersOptions) askOwner(ctx context.Context, c *console, w owner, since *durationpb.Duration) []*op25bv1.SwitchCounters {
 	other, err := w.dial(o.client.Config)
 	if err == nil {
@@ -174,7 +174,7 @@ func (o *countersOptions) askOwner(ctx context.Context, c *console, w owner, sin
 	return w.notAsked(err)
 }
 
-// dial returns a client of an owner, with the caller's own credentials.
+// dial returns a client of an owner. The client has the credentials of the command's caller.
 func (w owner) dial(config client.Config) (*client.Client, error) {
 	if w.addr == "" {
 		return nil, fmt.Errorf("controller %s is not present", w.name)
@@ -182,7 +182,7 @@ func (w owner) dial(config client.Config) (*client.Client, error) {
 	return client.New(config.At(w.addr))
 }
 
-// is returns an error if another controller has answered at the owner's address.
+// is returns an error if another controller answered at the owner's address.
 func (w owner) is(controller string) error {
 	if controller == w.name {
 		return nil
@@ -190,7 +190,7 @@ func (w owner) is(controller string) error {
 	return fmt.Errorf("controller %s answers at %s; start %s with --advertise, and an address that leads to it", controller, w.addr, w.name)
 }
 
-// notAsked returns the owner's switches with the reason why it could not be asked.
+// notAsked returns the owner's switches with the reason why the owner could not be queried.
 func (w owner) notAsked(err error) []*op25bv1.SwitchCounters {
 	detail := explain(err).Message
 	if unreachable := new(client.Unreachable); errors.As(err, &unreachable) {
@@ -202,8 +202,8 @@ func (w owner) notAsked(err error) []*op25bv1.SwitchCounters {
 	return w.switches
 }
 
-// selected removes the interfaces that are not wanted. The owners are asked for all interfaces, because an owner refuses the name of an
-// interface that only a switch of another owner has.
+// selected removes the unwanted interfaces. The owners are queried for all interfaces, because an owner refuses the name of an
+// interface that only another owner's switch has.
 func (o *countersOptions) selected(all []*op25bv1.SwitchCounters) []*op25bv1.SwitchCounters {
 	if len(o.interfaces) == 0 {
 		return all
@@ -215,7 +215,7 @@ func (o *countersOptions) selected(all []*op25bv1.SwitchCounters) []*op25bv1.Swi
 	return all
 }
 
-// unknownInterface returns an error for a wanted interface that none of the switches has, if all of them have values.
+// unknownInterface returns an error for a wanted interface that no switch has. It returns nil if a switch has no values.
 func (o *countersOptions) unknownInterface(all []*op25bv1.SwitchCounters) error {
 	has := make(map[string]bool)
 	for _, s := range all {

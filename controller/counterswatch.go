@@ -12,14 +12,14 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// ownerPause is the pause before an owner that could not be asked is asked again.
+// ownerPause is the pause before an owner that could not be queried is queried again.
 const ownerPause = 5 * time.Second
 
 // A countersWatch shows the changes of counters. It watches the controller at --server and the owners of the other switches.
 type countersWatch struct {
 	o        *countersOptions
 	c        *console
-	fail     context.CancelCauseFunc // ends the command
+	fail     context.CancelCauseFunc // ends the command with an error
 	watching sync.WaitGroup
 
 	mu        sync.Mutex // guards everything below, and c.view
@@ -27,13 +27,13 @@ type countersWatch struct {
 	owners    map[string]ownerWatch // by name
 }
 
-// An ownerWatch is the watch of one owner. key has its address and switches.
+// An ownerWatch is the watch of one owner. key identifies the owner's address and switches.
 type ownerWatch struct {
 	key string
 	end context.CancelFunc
 }
 
-// watchCounters shows changes until ctx ends.
+// watchCounters shows the changes of counters until ctx ends.
 func watchCounters(ctx context.Context, o countersOptions, c *console) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	w := &countersWatch{o: &o, c: c, fail: fail, elsewhere: make(map[string]*op25bv1.SwitchCounters), owners: make(map[string]ownerWatch)}
@@ -47,7 +47,7 @@ func watchCounters(ctx context.Context, o countersOptions, c *console) error {
 	return err
 }
 
-// take shows a message of the controller at --server, and watches the owners of the switches that it does not own.
+// take shows a message of the controller at --server, and watches the owners of the other switches.
 func (w *countersWatch) take(ctx context.Context, r *op25bv1.WatchCountersResponse) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -95,7 +95,7 @@ func (w *countersWatch) showLocked(r *op25bv1.WatchCountersResponse) error {
 	return w.c.view.CounterChanges(r)
 }
 
-// show shows switches of an owner, unless its watch has ended.
+// show shows an owner's switches, unless the watch of the owner has ended.
 func (w *countersWatch) show(ctx context.Context, r *op25bv1.WatchCountersResponse) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -109,7 +109,7 @@ func (w *countersWatch) show(ctx context.Context, r *op25bv1.WatchCountersRespon
 	return err
 }
 
-// follow watches an owner until ctx ends. While the owner cannot be asked, its switches are shown with the reason.
+// follow watches an owner until ctx ends. While the owner cannot be queried, its switches are shown with the reason.
 func (w *countersWatch) follow(ctx context.Context, other owner) {
 	for {
 		err := w.watchOwner(ctx, other)
@@ -127,7 +127,7 @@ func (w *countersWatch) follow(ctx context.Context, other owner) {
 	}
 }
 
-// watchOwner shows the messages of an owner until they end.
+// watchOwner shows an owner's messages until the stream ends.
 func (w *countersWatch) watchOwner(ctx context.Context, other owner) error {
 	at, err := other.dial(w.o.client.Config)
 	if err != nil {
@@ -139,9 +139,9 @@ func (w *countersWatch) watchOwner(ctx context.Context, other owner) error {
 		if err := other.is(r.Controller); err != nil {
 			return err
 		}
-		r.Gone = nil // the controller at --server reports which switches are gone
+		r.Gone = nil // the controller at --server reports the removed switches
 		r.Switches = slices.DeleteFunc(w.o.selected(r.Switches), func(s *op25bv1.SwitchCounters) bool {
-			return s.State == op25bv1.CollectionState_COLLECTION_STATE_ELSEWHERE // the switch has moved, which that controller reports too
+			return s.State == op25bv1.CollectionState_COLLECTION_STATE_ELSEWHERE // the switch has moved, which the controller at --server also reports
 		})
 		return w.show(ctx, r)
 	})

@@ -20,7 +20,8 @@ type nameOptions struct {
 	csv    bool
 }
 
-// maxNames is the number of lines whose names one command shows. Each hundred are one audited call.
+// maxNames is the largest number of lines whose names one command shows. Each audited call resolves
+// a hundred.
 const maxNames = 1000
 
 func newForecast() *cobra.Command {
@@ -82,7 +83,7 @@ why.`,
 	return cmd
 }
 
-// forecast asks one controller, and resolves the lines of its answer if resolve is set.
+// forecast queries one controller. If resolve is set, it also resolves the lines of the answer.
 func (c *console) forecast(ctx context.Context, to *client.Client, q *op25bv1.ForecastRequest, resolve bool, reason string) (*op25bv1.ForecastResponse, *op25bv1.ResolveLinesResponse, error) {
 	r, err := client.Ask(ctx, c.timeout, to.Abuse.Forecast, q)
 	if err != nil || !resolve {
@@ -96,7 +97,7 @@ func (c *console) forecast(ctx context.Context, to *client.Client, q *op25bv1.Fo
 	return r, named, err
 }
 
-// forecastOf asks the owner of other switches, with the caller's own credentials.
+// forecastOf queries the owner of other switches, with the credentials of the command's caller.
 func (c *console) forecastOf(ctx context.Context, config client.Config, w *op25bv1.ForecastOwner, q *op25bv1.ForecastRequest, resolve bool, reason string) (*op25bv1.ForecastResponse, *op25bv1.ResolveLinesResponse, error) {
 	if w.Address == "" {
 		return nil, nil, errors.New("it is not present")
@@ -113,7 +114,7 @@ func (c *console) forecastOf(ctx context.Context, config client.Config, w *op25b
 	return r, named, err
 }
 
-// merge adds the answer of another controller to a forecast.
+// merge adds another controller's answer to a forecast.
 func merge(r *op25bv1.ForecastResponse, named *op25bv1.ResolveLinesResponse, more *op25bv1.ForecastResponse, names *op25bv1.ResolveLinesResponse) {
 	r.Rows = append(r.Rows, more.Rows...)
 	r.Lines, r.More, r.Incomplete = append(r.Lines, more.Lines...), r.More+more.More, r.Incomplete || more.Incomplete
@@ -126,9 +127,9 @@ func merge(r *op25bv1.ForecastResponse, named *op25bv1.ResolveLinesResponse, mor
 	}
 }
 
-// resolve returns the names of lines. It makes a call for each hundred.
+// resolve returns the names of lines. It makes one call per hundred lines.
 func (c *console) resolve(ctx context.Context, to *client.Client, ids []string, reason string) (*op25bv1.ResolveLinesResponse, error) {
-	const together = 100 // the limit of the API
+	const together = 100 // the API's limit for one call
 	if len(ids) > maxNames {
 		return nil, fmt.Errorf("--resolve: %d lines use port 25; must be at most %d: limit them with --groups or --switches", len(ids), maxNames)
 	}

@@ -22,11 +22,11 @@ import (
 	"op25b/proto/op25b/v1/op25bv1connect"
 )
 
-// Lines answers the questions about lines that use port 25, for the switches that this controller owns.
+// Lines provides the activity of lines on port 25, for the switches that this controller owns.
 type Lines interface {
 	Forecast(in *intent.Intent, phase string, scope policy.Scope, now time.Time) (*abuse.Forecast, error)
 	Offenders(classes ...abuse.Class) []abuse.Offender
-	// Watched returns the line groups that opted in, and Days how long the activity of their lines is kept.
+	// Watched returns the line groups that opted in. Days returns the number of days for which the activity of their lines is kept.
 	Watched() []string
 	Days() int
 	Resolve(ids []abuse.ID) ([]abuse.Resolved, error)
@@ -39,7 +39,7 @@ type abuseService struct{ *server }
 
 var _ op25bv1connect.AbuseServiceHandler = abuseService{}
 
-// served returns an error if this controller keeps no activity of lines.
+// served returns an error if this controller does not record the activity of lines.
 func (s abuseService) served() error {
 	if s.Deps.Lines == nil {
 		return connect.NewError(connect.CodeUnimplemented, errors.New("this controller does not serve AbuseService"))
@@ -133,7 +133,7 @@ func (s abuseService) ListOffenders(ctx context.Context, req *connect.Request[op
 		}
 		classes = append(classes, c)
 	}
-	in, _ := s.currentOrNone(ctx) // only for the time zone
+	in, _ := s.currentOrNone(ctx) // the intent is only used for the time zone
 	all := s.Lines.Offenders(classes...)
 	answer := &op25bv1.ListOffendersResponse{
 		Total: uint32(len(all)), Watched: s.Lines.Watched(), Days: uint32(s.Lines.Days()), Controller: s.Name, UtcOffset: offsetOf(in),
@@ -154,8 +154,8 @@ func (s abuseService) ListOffenders(ctx context.Context, req *connect.Request[op
 	return connect.NewResponse(answer), nil
 }
 
-// ResolveLines returns the names of lines. It writes the audit record first, so that no name is returned without one. The record has the
-// pseudonyms, and no name.
+// ResolveLines returns the names of lines. It writes the audit record first, so that no name is returned without a record. The record
+// contains the pseudonyms, but no names.
 func (s abuseService) ResolveLines(ctx context.Context, req *connect.Request[op25bv1.ResolveLinesRequest]) (*connect.Response[op25bv1.ResolveLinesResponse], error) {
 	if err := checkReason(req.Msg.Reason); err != nil {
 		return nil, err
@@ -192,7 +192,7 @@ func (s abuseService) ResolveLines(ctx context.Context, req *connect.Request[op2
 	return connect.NewResponse(answer), nil
 }
 
-// ForgetLines destroys the recorded activity of lines and the key of its pseudonyms.
+// ForgetLines destroys the recorded activity of lines and the key of the pseudonyms.
 func (s abuseService) ForgetLines(ctx context.Context, req *connect.Request[op25bv1.ForgetLinesRequest]) (*connect.Response[op25bv1.ForgetLinesResponse], error) {
 	if err := checkReason(req.Msg.Reason); err != nil {
 		return nil, err

@@ -17,7 +17,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// The bounds of ListCountersRequest.since. A history counts by the minute, and keeps five years.
+// These are the limits of ListCountersRequest.since. A history counts by the minute, and keeps five years.
 const (
 	minSince = time.Minute
 	maxSince = 5 * 366 * 24 * time.Hour
@@ -26,7 +26,7 @@ const (
 var errNoHistory = connect.NewError(connect.CodeFailedPrecondition, errors.New(
 	"this controller keeps no history of counters; start it with --history or --prometheus"))
 
-// addHistory adds to the messages of owned switches what their rules counted since the time of the request.
+// addHistory adds to the messages of owned switches the packets that their rules have counted in the requested time.
 func (s telemetryService) addHistory(ctx context.Context, f *foundCounters, all []*op25bv1.SwitchCounters, q *op25bv1.ListCountersRequest) error {
 	since := q.Since.AsDuration()
 	switch {
@@ -74,8 +74,8 @@ func (s telemetryService) addHistory(ctx context.Context, f *foundCounters, all 
 	return nil
 }
 
-// addSeries adds the counts of a series. All counters of a switch are recorded together, so the one that was recorded longest tells for
-// how long the switch was.
+// addSeries adds the counts of a series. All counters of a switch are recorded together, so the counter with the longest recorded time
+// shows for how long the switch was recorded.
 func addSeries(c *op25bv1.CountedSince, s *history.Series) {
 	n := &op25bv1.RuleCounters{Rule: s.Key.Rule, Leg: strings.ToLower(s.Key.Leg), Phase: s.Key.Phase}
 	var recorded time.Duration

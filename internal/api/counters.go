@@ -18,11 +18,11 @@ import (
 	"op25b/proto/op25b/v1/op25bv1connect"
 )
 
-// Counters has the counters of the switches that this controller owns. It is implemented by *tally.Tally.
+// Counters provides the counters of the switches that this controller owns. *tally.Tally implements Counters.
 type Counters interface {
-	// Samples returns the newest sample of each named switch, or of all owned switches if there are no names.
+	// Samples returns the newest sample of each named switch, or of all owned switches if no name is given.
 	Samples(only ...string) []*tally.Sample
-	// News returns the channels that the next sample closes.
+	// News returns the channels that are closed at the next sample or change.
 	News() tally.News
 	// Interval returns the sample interval.
 	Interval() time.Duration
@@ -30,16 +30,17 @@ type Counters interface {
 
 var _ Counters = (*tally.Tally)(nil)
 
-// Limits on the rules and interfaces in an answer of TelemetryService.
+// These are the limits on the number of rules and interfaces in an answer of TelemetryService.
 const (
-	// maxRows is the limit of an answer. 1,000 switches with 200 totals and 50 interfaces have 250,000 rows, which take 25 MB.
+	// maxRows is the limit for an answer. 1,000 switches with 200 totals and 50 interfaces have 250,000 rows, which take 25 MB.
 	maxRows = 1 << 18
-	// maxWatchRows is the limit of a message of WatchCounters. maxCounterWatches streams hold at most as many messages.
+	// maxWatchRows is the limit for a message of WatchCounters. There are at most maxCounterWatches streams, and each holds at most one
+	// message.
 	maxWatchRows = 1 << 16
-	// maxRowsOfSwitch is the limit for the rules, and for the interfaces, of one switch. A policy of 12 phases with 20 rules on 4 legs has
-	// 960 totals.
+	// maxRowsOfSwitch is the limit for the rules of one switch, and also for its interfaces. A policy of 12 phases with 20 rules on 4 legs
+	// has 960 totals.
 	maxRowsOfSwitch = 1024
-	// turnedPause is the shortest pause between two messages of WatchCounters if the state of a collection has changed.
+	// turnedPause is the shortest pause between two messages of WatchCounters when the state of a collection has changed.
 	turnedPause = time.Second
 )
 
@@ -90,7 +91,7 @@ func tooManyRows(n, most int) error {
 		"the answer would have %d rules and interfaces, more than %d: name fewer switches, rules or interfaces", n, most))
 }
 
-// WatchCounters sends the counters of switches, and then the counters of the switches that changed.
+// WatchCounters first sends the counters of all switches, and then the counters of the switches that change.
 func (s telemetryService) WatchCounters(ctx context.Context, req *connect.Request[op25bv1.WatchCountersRequest], out *connect.ServerStream[op25bv1.WatchCountersResponse]) error {
 	if s.Counters == nil {
 		return errNoCounters
@@ -169,14 +170,14 @@ func (s telemetryService) WatchCounters(ctx context.Context, req *connect.Reques
 	}
 }
 
-// A pace decides when the next message of a stream is sent.
+// A pace determines when the next message of a stream is sent.
 type pace struct {
-	sent time.Time // when the last message was sent
-	wake time.Time // when the next one is sent; zero if there is no news
+	sent time.Time // the time of the last message
+	wake time.Time // the planned time of the next message; zero if there is no news
 }
 
-// look is called for news that are to be sent after a pause since the last message. It returns the time, and whether it is sooner than the
-// time that was planned.
+// look plans a message that must be sent no earlier than pause after the last message. It returns the planned time, and whether that time
+// is sooner than the previous plan.
 func (p *pace) look(pause time.Duration) (at time.Time, sooner bool) {
 	if at = p.sent.Add(pause); !p.wake.IsZero() && !at.Before(p.wake) {
 		return p.wake, false
@@ -185,14 +186,14 @@ func (p *pace) look(pause time.Duration) (at time.Time, sooner bool) {
 	return at, true
 }
 
-// A counterWatcher remembers which counters were sent to a caller, by their hashes.
+// A counterWatcher remembers the counters that were sent to a caller, by their hashes.
 type counterWatcher struct {
 	told  map[string][sha256.Size]byte
 	begun bool
 }
 
-// news returns the counters that the caller has not received yet, or nil if there are none. The first result is never nil. Counters are
-// the same if only the age of the values differs.
+// news returns the counters that the caller has not received yet, or nil if there are none. The first result is never nil. Counters that
+// differ only in the age of their values count as equal.
 func (w *counterWatcher) news(all []*op25bv1.SwitchCounters) *op25bv1.WatchCountersResponse {
 	answer := &op25bv1.WatchCountersResponse{}
 	there := make(map[string]bool, len(all))

@@ -17,7 +17,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Limits on the names in a request of TelemetryService.
+// These are the limits on the number of names in a request of TelemetryService.
 const (
 	maxNamedSwitches   = 1024
 	maxNamedRules      = 256 // a rule id has 8 bits
@@ -38,20 +38,20 @@ func checkCounterNames(q *op25bv1.ListCountersRequest) error {
 	return nil
 }
 
-// foundCounters are the switches that a request selects, with the samples of those that this controller owns.
+// foundCounters contains the switches that a request selects, with the samples of the switches that this controller owns.
 type foundCounters struct {
 	in         *intent.Intent
 	self       string
 	switches   []foundSwitch
-	rules      map[string]bool // nil means all
-	interfaces map[string]bool // nil means all
+	rules      map[string]bool // nil selects all rules
+	interfaces map[string]bool // nil selects all interfaces
 }
 
 type foundSwitch struct {
 	*policy.Switch
 	sample *tally.Sample // nil if this controller does not own the switch
 	owner  string        // empty if there is no owner
-	addr   string        // the owner's API
+	addr   string        // the address of the owner's API
 }
 
 // counters returns the switches of the inventory that a request selects.
@@ -95,7 +95,7 @@ func inventoryOf(in *intent.Intent) []*policy.Switch {
 	return all
 }
 
-// setOf returns a set of names, or nil if there are none.
+// setOf returns the set of the names, or nil if there are no names.
 func setOf(names []string) map[string]bool {
 	if len(names) == 0 {
 		return nil
@@ -107,8 +107,8 @@ func setOf(names []string) map[string]bool {
 	return set
 }
 
-// unknown returns an error if a request names a switch, a rule or an interface that does not exist. Only its owner knows all interfaces of
-// a switch, so names of interfaces are not checked if another controller owns one of the selected switches.
+// unknown returns an error if a request names a switch, a rule or an interface that does not exist. Only the owner of a switch has the
+// names of all its interfaces. The names of interfaces are therefore not checked if another controller owns one of the selected switches.
 func (f *foundCounters) unknown(q *op25bv1.ListCountersRequest) error {
 	switches := make(map[string]bool)
 	var order []string
@@ -137,7 +137,7 @@ func (f *foundCounters) unknown(q *op25bv1.ListCountersRequest) error {
 			continue
 		}
 		for i := range sw.sample.Totals {
-			rules[sw.sample.Totals[i].Rule] = true // rules without a name have their number
+			rules[sw.sample.Totals[i].Rule] = true // a rule without a name is listed by its number
 		}
 		for i := range sw.sample.Interfaces {
 			interfaces[sw.sample.Interfaces[i].Name] = true
@@ -187,7 +187,7 @@ func (f *foundCounters) links(s *tally.Sample) []tally.SampledInterface {
 	return slices.DeleteFunc(slices.Clone(s.Interfaces), func(in tally.SampledInterface) bool { return !f.interfaces[in.Name] })
 }
 
-// messages returns the answer.
+// messages returns the switches of the answer.
 func (f *foundCounters) messages() []*op25bv1.SwitchCounters {
 	all := make([]*op25bv1.SwitchCounters, len(f.switches))
 	for i := range f.switches {
@@ -208,7 +208,7 @@ func (f *foundCounters) messages() []*op25bv1.SwitchCounters {
 	return all
 }
 
-// listedNames returns a list of at most 10 names for an error message.
+// listedNames returns at most 10 names as a list for an error message.
 func listedNames(names []string) string {
 	const most = 10
 	text := cmp.Or(strings.Join(names[:min(most, len(names))], ", "), "none")

@@ -14,20 +14,20 @@ import (
 	"op25b/internal/auth"
 )
 
-// A Gate admits the callers of the northbound gNMI, which has a port of its own, as the API admits its callers: by the same credentials and
-// roles, and with the same limits, log lines, metrics and audit records.
+// A Gate admits the callers of the northbound gNMI, which has its own port. The same credentials, roles, limits, log lines, metrics and
+// audit records apply as for the API.
 type Gate struct{ door *door }
 
-// GateOf returns the Gate of a handler that New returned. It panics for another handler.
+// GateOf returns the Gate of a handler that New returned. It panics for any other handler.
 func GateOf(h http.Handler) *Gate { return &Gate{h.(*door)} }
 
 type authorizationKey struct{}
 
-// Admit admits the caller of a gRPC request by its header alone. It returns the context of the call, or a gRPC status after it has logged,
-// counted and recorded the refusal.
+// Admit admits the caller of a gRPC request, based on the request's header alone. It returns the context of the call. If Admit refuses the
+// caller, it logs, counts and records the refusal, and returns a gRPC status.
 //
-// gNMI clients send a name and a password as metadata (gNMI authentication specification). The password is then the bearer token, and the
-// name is ignored.
+// gNMI clients send a name and a password as metadata (gNMI authentication specification). Admit uses the password as the bearer token, and
+// ignores the name.
 func (g *Gate) Admit(r *http.Request) (context.Context, error) {
 	d, path := g.door, r.URL.Path
 	refuse := func(kind refusalKind, err error) (context.Context, error) {
@@ -59,8 +59,8 @@ func (g *Gate) Admit(r *http.Request) (context.Context, error) {
 	return context.WithValue(ctx, authorizationKey{}, header.Get("Authorization")), nil
 }
 
-// Caller returns the identity of an admitted caller, and the Authorization header with which it can be forwarded to another controller. The
-// header is empty for a caller that was admitted without a token.
+// Caller returns the identity of an admitted caller, and the Authorization header for forwarding the call to another controller. The header
+// is empty if the caller was admitted without a token.
 func (g *Gate) Caller(ctx context.Context) (id auth.Caller, authorization string) {
 	id = caller(ctx)
 	if id.By == auth.ByToken {
@@ -69,8 +69,8 @@ func (g *Gate) Caller(ctx context.Context) (id auth.Caller, authorization string
 	return id, authorization
 }
 
-// Call runs the handler of an admitted call, and logs and counts the call when it ends. It ends the context of handle when the call exceeds
-// its time limit. It returns the handler's error as a gRPC status, or INTERNAL after a panic.
+// Call runs the handler of an admitted call, and logs and counts the call when it ends. It cancels the context of handle when the call
+// exceeds its time limit. It returns the handler's error as a gRPC status, or INTERNAL after a panic.
 func (g *Gate) Call(ctx context.Context, procedure string, handle func(ctx context.Context) error) (err error) {
 	defer func(began time.Time) {
 		c, _ := ctx.Value(connectionKey{}).(connection)
@@ -90,7 +90,8 @@ func (g *Gate) Call(ctx context.Context, procedure string, handle func(ctx conte
 	return handle(ctx)
 }
 
-// Stream is like Call, but for a stream. It also ends the context of handle, and returns the reason, when the caller is no longer admitted.
+// Stream is like Call, but for a stream. It also cancels the context of handle when the caller is no longer admitted, and then returns the
+// reason.
 func (g *Gate) Stream(ctx context.Context, procedure string, handle func(ctx context.Context) error) error {
 	return g.Call(ctx, procedure, func(ctx context.Context) error {
 		g.door.onlooker.streams.Inc()
@@ -112,7 +113,7 @@ func (g *Gate) Stream(ctx context.Context, procedure string, handle func(ctx con
 	})
 }
 
-// statusOf returns an error of the API as a gRPC status. The codes of the two have the same numbers.
+// statusOf converts an error of the API to a gRPC status. Both use the same numbers for codes.
 func statusOf(err error) error {
 	var e *connect.Error
 	if errors.As(err, &e) {
@@ -121,7 +122,7 @@ func statusOf(err error) error {
 	return err
 }
 
-// connectOf returns a gRPC status as an error of the API.
+// connectOf converts a gRPC status to an error of the API.
 func connectOf(err error) error {
 	var e *connect.Error
 	if err == nil || errors.As(err, &e) {

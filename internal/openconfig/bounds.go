@@ -6,26 +6,26 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Bounds of a request, and of the memory used for all subscribers.
+// These constants limit a request, and the memory that all subscribers use.
 const (
-	// MaxPaths is the largest number of paths in a Get, or of subscriptions in a Subscribe. It allows two for each of 510 ports.
+	// MaxPaths is the largest number of paths in a Get, or of subscriptions in a Subscribe. It allows two paths for each of 510 ports.
 	MaxPaths = 1024
-	// MaxElems is the largest number of elements of a path with its prefix. The path of the deepest served leaf has 10 elements.
+	// MaxElems is the largest number of elements in a path, including its prefix. The path of the deepest served leaf has 10 elements.
 	MaxElems = 32
-	// MaxKeys is the largest number of keys of a path element. No list has more than two.
+	// MaxKeys is the largest number of keys in a path element. No served list has more than two.
 	MaxKeys = 8
-	// MaxDeep is the largest number of "..." in a path: each occurrence multiplies the ways in which a node can be reached.
+	// MaxDeep is the largest number of "..." elements in a path, because each one multiplies the ways in which a node can be reached.
 	MaxDeep = 2
-	// MaxLeaves is the largest number of leaves of one Get, or of one answer to a ONCE or POLL subscription. 510 ports with 20 counting
-	// rules each have 38,000 leaves. A leaf takes about 200 bytes in an answer.
+	// MaxLeaves is the largest number of leaves in the answer to a Get, or in one answer to a ONCE or POLL subscription. 510 ports with 20
+	// counting rules each have 38,000 leaves. A leaf takes about 200 bytes in an answer.
 	MaxLeaves = 400_000
-	// MaxTracked is the largest number of leaves of all STREAM subscriptions. A leaf takes up to 34 bytes in a subscription: a reference, 9
-	// bytes of which subscribers with equal subscriptions share, and the value that was sent last, 9 bytes for a counter and 25 for a leaf
-	// that changes rarely. SAMPLE without suppress_redundant remembers no values.
+	// MaxTracked is the largest number of leaves in all STREAM subscriptions. A leaf takes up to 34 bytes in a subscription. They consist
+	// of a reference, of which 9 bytes are shared by equal subscriptions, and the value that was last sent. That value takes 9 bytes for a
+	// counter, and 25 for a leaf that changes rarely. SAMPLE without suppress_redundant stores no values.
 	MaxTracked = 5_000_000
 )
 
-// checkPath checks the bounds of a path before it is parsed.
+// checkPath checks a path against the limits before it is parsed.
 func checkPath(prefix, path *gpb.Path) error {
 	elems, deep := 0, 0
 	for _, p := range []*gpb.Path{prefix, path} {
@@ -70,8 +70,8 @@ func count(n int, at *node) (int, error) {
 	return n, nil
 }
 
-// track adds the leaves of a plan to the total of all subscribers, and returns their number. was is the number that track returned for the
-// plan before. It returns RESOURCE_EXHAUSTED if the plan has grown and the total exceeds MaxTracked.
+// track adds the leaves of a plan to the total of all subscribers, and returns the number of the plan's leaves. was is the result of the
+// previous call for the plan. track returns RESOURCE_EXHAUSTED if the plan has grown and the total exceeds MaxTracked.
 func (s *Server) track(p *plan, was int) (int, error) {
 	n := p.leaves()
 	if all := s.tracked.Add(int64(n - was)); all > MaxTracked && n > was {

@@ -7,27 +7,27 @@ import (
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 )
 
-// A builder makes readings of States. It compares each State with the shape of the one before, and creates only the nodes that are new. So a
-// reading of an unchanged tree allocates little more than its values. A builder belongs to one goroutine at a time.
+// A builder converts States to readings. It compares each State with the shape of the previous one, and creates only the new nodes. A
+// reading of an unchanged tree therefore allocates little more than its values. A builder must not be used by several goroutines at a time.
 type builder struct {
 	shape                  *shape
-	freeNumbers, freeTexts []int32 // slots of leaves that are gone
+	freeNumbers, freeTexts []int32 // the slots of leaves that have vanished
 	sums                   map[uint32]Tally
 
-	// The reading in progress.
+	// numbers and texts are the values of the reading in progress.
 	numbers []uint64
 	texts   []string
 	stack   []frame
 }
 
-// A frame is a node while its children are added.
+// A frame is a node whose children are being added.
 type frame struct {
-	node    *node // the node, as it was in the shape before, or a new one
-	known   bool  // the node is from the shape before
-	next    int   // how many children of a known node have been passed
-	changed bool  // the children are those in out, no longer the first of node
+	node    *node // the node of the previous shape, or a new node
+	known   bool  // the node belongs to the previous shape
+	next    int   // the number of children of a known node that have been processed
+	changed bool  // the children have changed, and are now in out
 	out     []*node
-	index   map[string]int // children of a known node by name and keys, once one of them was not where it used to be
+	index   map[string]int // the children of a known node by name and keys; built when a child is not at its previous position
 }
 
 func newBuilder(root *schema) *builder {
@@ -35,7 +35,7 @@ func newBuilder(root *schema) *builder {
 	return &builder{shape: &shape{root: top}}
 }
 
-// read returns the reading of a State. A leaf whose value is unknown is left out.
+// read returns the reading of a State. It leaves out leaves whose values are unknown.
 func (b *builder) read(st *State, at time.Time) *reading {
 	b.numbers, b.texts = make([]uint64, len(b.shape.numbers)), make([]string, len(b.shape.texts))
 	b.stack = append(b.stack[:0], frame{node: b.shape.root, known: true})
@@ -49,7 +49,7 @@ func (b *builder) read(st *State, at time.Time) *reading {
 	return r
 }
 
-// renew makes the shape of a new root, and frees the slots of the leaves that are gone.
+// renew creates the shape of a new root, and frees the slots of leaves that have vanished.
 func (b *builder) renew(root *node) {
 	s := &shape{root: root, numbers: make([]*node, len(b.numbers)), texts: make([]*node, len(b.texts))}
 	root.walk(func(n *node) bool {
@@ -75,7 +75,7 @@ func (b *builder) renew(root *node) {
 	b.shape = s
 }
 
-// open adds a container or a list entry to the node on top of the stack, and puts it there. close must follow.
+// open adds a container or a list entry to the node on top of the stack, and pushes it onto the stack. The caller must call close.
 func (b *builder) open(name string, keys ...key) {
 	parent := &b.stack[len(b.stack)-1]
 	if c := parent.find(name, keys); c != nil {
@@ -118,7 +118,7 @@ func (b *builder) result(f *frame) *node {
 		return f.node
 	case !f.changed && f.next == len(f.node.children):
 		return f.node
-	case !f.changed: // the last children are gone
+	case !f.changed: // the last children have vanished
 		f.out = f.node.children[:f.next:f.next]
 	}
 	n := *f.node
@@ -136,7 +136,7 @@ func (b *builder) number(name string, v uint64) {
 	b.numbers[leaf.slot] = v
 }
 
-// leaf returns the leaf with this name below the node on top of the stack.
+// leaf returns the leaf with the given name below the node on top of the stack.
 func (b *builder) leaf(name string) *node {
 	parent := &b.stack[len(b.stack)-1]
 	if c := parent.find(name, nil); c != nil {
@@ -159,7 +159,7 @@ func (b *builder) leaf(name string) *node {
 	return c
 }
 
-// slot returns a free slot, or the next one.
+// slot returns a free slot, or next if there is none.
 func slot(free []int32, next int) (int32, []int32) {
 	if n := len(free); n > 0 {
 		return free[n-1], free[:n-1]
@@ -167,7 +167,8 @@ func slot(free []int32, next int) (int32, []int32) {
 	return int32(next), free
 }
 
-// find returns the child of the shape before with this name and these keys, or nil. The caller calls passed with the child as it becomes.
+// find returns the child of the previous shape with the given name and keys, or nil. The caller must then call passed with the resulting
+// child.
 func (f *frame) find(name string, keys []key) *node {
 	if !f.known {
 		return nil
@@ -177,7 +178,7 @@ func (f *frame) find(name string, keys []key) *node {
 		f.next++
 		return children[f.next-1]
 	}
-	// The child is new, or it used to be elsewhere.
+	// The child is new, or it was at another position before.
 	f.change(f.next)
 	if f.index == nil {
 		f.index = make(map[string]int, len(children))
@@ -193,7 +194,7 @@ func (f *frame) find(name string, keys []key) *node {
 	return children[i]
 }
 
-// passed adds a child. same means that it is the known child that find has returned.
+// passed adds a child. same means that the child is the known one that find returned.
 func (f *frame) passed(c *node, same bool) {
 	if f.known && !f.changed {
 		if same {
@@ -204,7 +205,7 @@ func (f *frame) passed(c *node, same bool) {
 	f.out = append(f.out, c)
 }
 
-// change makes out the children of f, beginning with the first n that have been passed.
+// change makes out the list of children of f. It begins with the first n children, which have been processed.
 func (f *frame) change(n int) {
 	if !f.changed {
 		f.changed, f.out = true, append([]*node(nil), f.node.children[:n]...)

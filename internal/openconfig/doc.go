@@ -1,11 +1,12 @@
-// Package openconfig is a gNMI server (gNMI specification, OpenConfig reference) for switches' counters: openconfig-interfaces,
-// openconfig-acl, openconfig-system and the module op25b-filter (docs/yang), over any Source, or over one Source for each of several targets.
+// Package openconfig is a gNMI server (gNMI specification, OpenConfig reference) for the counters of switches. It serves
+// openconfig-interfaces, openconfig-acl, openconfig-system and the module op25b-filter (docs/yang). The data come from one Source, or from
+// one Source per target.
 //
-// The server handles OpenConfig paths and gNMI subscriptions. It depends on no P4 program, does not support Set and keeps no time series.
-// Values are read from the Source when an answer is due. So a slow subscriber gets the newest values instead of queued old ones, and needs
-// no queue in memory.
+// The server handles OpenConfig paths and gNMI subscriptions. It depends on no P4 program, does not support Set and keeps no time series. It
+// reads values from the Source when an answer is due. A slow subscriber therefore gets the newest values instead of queued old ones, and
+// needs no queue in memory.
 //
-// The served leaves, of what a Source knows:
+// These leaves are served if the Source provides their values:
 //
 //	/interfaces/interface[name]/state/{name, ifindex, admin-status, oper-status, last-change, id}
 //	/interfaces/interface[name]/state/counters/{in,out}-{octets, pkts, discards, errors}

@@ -23,7 +23,7 @@ func checkEncoding(e gpb.Encoding) error {
 	return status.Errorf(codes.Unimplemented, "encoding %v is not supported; supported: JSON_IETF, JSON, PROTO", e)
 }
 
-// leafValue encodes one leaf: a scalar for PROTO (gNMI specification 2.2.3), a JSON scalar for the two JSON encodings.
+// leafValue encodes one leaf as a scalar for PROTO (gNMI specification 2.2.3), or as a JSON scalar for the two JSON encodings.
 func leafValue(n *node, r *reading, e gpb.Encoding) *gpb.TypedValue {
 	switch e {
 	case gpb.Encoding_JSON_IETF:
@@ -37,8 +37,8 @@ func leafValue(n *node, r *reading, e gpb.Encoding) *gpb.TypedValue {
 	return &gpb.TypedValue{Value: &gpb.TypedValue_StringVal{StringVal: r.text(n)}}
 }
 
-// treeValue encodes the subtree at n in one of the JSON encodings, with the leaves for which keep returns true. It returns nil if there are
-// no such leaves.
+// treeValue encodes the subtree at n in one of the JSON encodings. The result contains the leaves for which keep returns true. It is nil if
+// there are no such leaves.
 func treeValue(n *node, r *reading, e gpb.Encoding, keep func(*schema) bool) *gpb.TypedValue {
 	ietf := e == gpb.Encoding_JSON_IETF
 	if !holds(n, keep) {
@@ -51,7 +51,7 @@ func treeValue(n *node, r *reading, e gpb.Encoding, keep func(*schema) bool) *gp
 	return &gpb.TypedValue{Value: &gpb.TypedValue_JsonVal{JsonVal: b}}
 }
 
-// holds reports whether there is a leaf at or below n for which keep returns true. The key leaf of a list entry does not count.
+// holds reports whether keep returns true for a leaf at or below n. The key leaf of a list entry does not count.
 func holds(n *node, keep func(*schema) bool) bool {
 	if n.schema.leaf() {
 		return keep(n.schema)
@@ -64,7 +64,7 @@ func holds(n *node, keep func(*schema) bool) bool {
 	return false
 }
 
-// appendNode appends the JSON value of n. In JSON_IETF, the name of a member is qualified with its module if its parent is of another
+// appendNode appends the JSON value of n. In JSON_IETF, a member's name is qualified with its module if its parent belongs to another
 // module (RFC 7951 section 4). The members of the topmost object are therefore always qualified.
 func appendNode(b []byte, n *node, r *reading, module string, ietf bool, keep func(*schema) bool) []byte {
 	if n.schema.leaf() {
@@ -74,7 +74,7 @@ func appendNode(b []byte, n *node, r *reading, module string, ietf bool, keep fu
 	first := true
 	for i := 0; i < len(n.children); {
 		c := n.children[i]
-		// The entries of a list are adjacent and form one member.
+		// The entries of a list are adjacent, and together form one member.
 		end := i + 1
 		for c.schema.list() && end < len(n.children) && n.children[end].schema == c.schema {
 			end++
@@ -152,7 +152,7 @@ func appendLeaf(b []byte, n *node, r *reading, ietf bool) []byte {
 
 func appendString(b []byte, s string) []byte {
 	quoted, err := json.Marshal(s)
-	if err != nil { // a string always marshals
+	if err != nil { // marshalling a string never fails
 		panic(err)
 	}
 	return append(b, quoted...)

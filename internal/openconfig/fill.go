@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// aclType is the identity of openconfig-acl for a set that matches on more than one layer: the pipeline's rules match IPv4, IPv6 and the
+// aclType is the identity in openconfig-acl for a set that matches on more than one layer. The pipeline's rules match IPv4, IPv6 and the
 // VLAN tags of the line.
 const aclType = "ACL_MIXED"
 
-// addState adds the leaves of a State. It leaves out a value that is unknown.
+// addState adds the leaves of a State. It leaves out unknown values.
 func (b *builder) addState(st *State) {
 	b.open("interfaces")
 	for i := range st.Interfaces {
@@ -61,7 +61,7 @@ func (b *builder) addInterface(in *Interface) {
 	if !in.LastChange.IsZero() {
 		b.number("last-change", uint64(in.LastChange.UnixNano()))
 	}
-	const lowest, highest = 1, 4294967039 // the range of openconfig-p4rt's id: P4Runtime reserves the ports above, and 0
+	const lowest, highest = 1, 4294967039 // the range of openconfig-p4rt's id; P4Runtime reserves 0 and the ports above the range
 	if in.Port >= lowest && in.Port <= highest {
 		b.number("id", uint64(in.Port))
 	}
@@ -126,7 +126,7 @@ func (b *builder) addACL(st *State) {
 	b.close()
 }
 
-// addRules adds the entries that are described or have counted, in the order of their sequence ids. Their counters are the sums over the
+// addRules adds the entries that are described or have counted packets, ordered by sequence id. Their counters are the sums over the
 // interfaces.
 func (b *builder) addRules(st *State) {
 	if b.sums == nil {
@@ -144,7 +144,7 @@ func (b *builder) addRules(st *State) {
 		r := &st.Rules[i]
 		rules[r.SequenceID] = r
 		if _, counted := b.sums[r.SequenceID]; !counted {
-			b.sums[r.SequenceID] = Tally{} // an entry without packets is served too
+			b.sums[r.SequenceID] = Tally{} // an entry without packets is also served
 		}
 	}
 	b.open("acl-entries")
@@ -156,7 +156,7 @@ func (b *builder) addRules(st *State) {
 	b.close()
 }
 
-// addRule adds one entry of the set. r is nil if it is not described.
+// addRule adds one entry of the set. r is nil if the entry is not described.
 func (b *builder) addRule(id uint32, r *Rule, sum Tally) {
 	if r != nil {
 		b.open("config")
@@ -210,7 +210,7 @@ func (b *builder) addLines(lines []Line) {
 	b.close()
 }
 
-// addLegs adds the entries of the legs that module op25b-filter names.
+// addLegs adds the entries whose legs are defined in the module op25b-filter.
 func (b *builder) addLegs(entries []LegEntry) {
 	if len(entries) == 0 {
 		return

@@ -9,34 +9,34 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// shareWithin is how old the reading may be that a sample is sent from. So ten readings a second serve any number of subscribers. The time of
-// a notification is that of its reading.
+// shareWithin is the largest age of a reading from which a sample is sent. Ten readings a second therefore serve any number of subscribers. A
+// notification has the timestamp of its reading.
 const shareWithin = 100 * time.Millisecond
 
-// A hub is what the calls for one Source share: its latest readings. It exists while there are such calls.
+// A hub holds the latest readings of one Source, which the calls for this Source share. It exists while there are such calls.
 type hub struct {
 	source   Source
 	now      func() time.Time
-	families [AllParts + 1]family // by the parts of the State: readings of other parts have other nodes
+	families [AllParts + 1]family // by the parts of the State, because readings of other parts have other nodes
 	calls    int                  // guarded by Server.mu
 }
 
-// A family is the readings of the same parts.
+// A family contains the readings of the same parts.
 type family struct {
 	mu      sync.Mutex // guards everything below
 	builder *builder   // used by the flight in progress
-	started int        // number of flights so far
-	flight  *flight    // the last flight, in progress or ended; nil before the first
+	started int        // the number of flights so far
+	flight  *flight    // the latest flight, which may have ended; nil before the first flight
 }
 
-// A flight is one call of Snapshot, for all calls that wait for it.
+// A flight is one call of Snapshot for all calls that wait for its result.
 type flight struct {
 	number int
 	start  time.Time
-	done   chan struct{} // closed when the rest is set
+	done   chan struct{} // closed when the fields below are set
 	r      *reading
 	err    error
-	gone   bool // the caller that carried out the flight went away
+	gone   bool // the context of the caller that ran the flight ended
 }
 
 func (f *flight) ended() bool {
@@ -48,7 +48,7 @@ func (f *flight) ended() bool {
 	}
 }
 
-// enter returns the hub of a source. leave must be called at the end of the call.
+// enter returns the hub of a source. The caller must call leave at the end of its call.
 func (s *Server) enter(source Source) (h *hub, leave func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,8 +70,8 @@ func (s *Server) enter(source Source) (h *hub, leave func()) {
 	}
 }
 
-// read returns a reading that began after the call of read, or at most age before it. Calls that want one at the same time share it. The
-// first of them carries it out, and the others wait.
+// read returns a reading that began after the call of read, or at most age before it. Simultaneous callers share a reading. The first caller
+// runs it, and the others wait.
 func (h *hub) read(ctx context.Context, parts Parts, age time.Duration) (*reading, error) {
 	f := &h.families[parts]
 	f.mu.Lock()

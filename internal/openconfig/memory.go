@@ -1,9 +1,9 @@
 package openconfig
 
-// A memory holds the values that were sent of the leaves of a selection, in the same order.
+// A memory holds the values that were last sent for the leaves of a selection, in the same order.
 type memory struct {
 	known   []bool
-	numbers []uint64 // the value of a number, or the position of a text in texts
+	numbers []uint64 // a numeric value, or the position of a text in texts
 	texts   []string
 }
 
@@ -30,7 +30,7 @@ func (m *memory) set(i int, leaf *node, r *reading) {
 	m.texts[m.numbers[i]] = r.text(leaf)
 }
 
-// equal reports whether leaf i has the value that was sent.
+// equal reports whether the value of leaf i equals the value that was last sent.
 func (m *memory) equal(i int, leaf *node, r *reading) bool {
 	if leaf.schema.typ.numeric() {
 		return m.numbers[i] == r.number(leaf)
@@ -38,10 +38,11 @@ func (m *memory) equal(i int, leaf *node, r *reading) bool {
 	return m.texts[m.numbers[i]] == r.text(leaf)
 }
 
-// moved returns the memory of the selection now, with the values of the leaves that were in the selection before.
+// moved returns a memory for the selection now. It keeps the values of the leaves that were also in the selection
+// before.
 func (m *memory) moved(before, now *selection) memory {
 	out := newMemory(now)
-	same := 0 // most leaves are where they were
+	same := 0 // most leaves keep their positions
 	for same < len(before.leaves) && same < len(now.leaves) && before.leaves[same] == now.leaves[same] {
 		out.take(same, now.leaves[same], m, same)
 		same++
@@ -58,7 +59,7 @@ func (m *memory) moved(before, now *selection) memory {
 	return out
 }
 
-// take copies the value of a leaf, which is leaf from of another memory.
+// take copies the value of leaf from in another memory to leaf i.
 func (m *memory) take(i int, leaf *node, other *memory, from int) {
 	m.known[i] = other.known[from]
 	if leaf.schema.typ.numeric() {

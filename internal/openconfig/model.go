@@ -9,7 +9,7 @@ func newSchema() *schema {
 	return root
 }
 
-// finish makes the path elements of s and all nodes below it.
+// finish creates the path elements of s and of all nodes below it.
 func (s *schema) finish() {
 	if !s.list() {
 		s.elem = &gpb.PathElem{Name: s.name}
@@ -47,7 +47,7 @@ func interfacesModel() *schema {
 					leaf(m, "out-octets", typeCounter64), leaf(m, "out-pkts", typeCounter64),
 					leaf(m, "out-discards", typeCounter64), leaf(m, "out-errors", typeCounter64),
 					leaf(m, "last-clear", typeUint64),
-					leaf(m, "interface-transitions", typeUint64)))))) // changes only with oper-status, so it is reported on change
+					leaf(m, "interface-transitions", typeUint64)))))) // it changes only with oper-status, so changes are reported
 }
 
 func aclModel() *schema {
@@ -123,7 +123,7 @@ func list(module, name string, keys []*schema, children ...*schema) *schema {
 	return s
 }
 
-// keys returns the key leaf of a list. A list with several keys appends them.
+// keys returns the key leaf of a list. For a list with several keys, the results are appended.
 func keys(module, name string, typ leafType) []*schema {
 	return []*schema{{name: name, module: module, typ: typ, key: true}}
 }
@@ -140,13 +140,13 @@ func config(module, name string, typ leafType) *schema {
 	return &schema{name: name, module: module, typ: typ, config: true}
 }
 
-// of returns s as a part of the State.
+// of marks s as belonging to a part of the State, and returns s.
 func of(part Parts, s *schema) *schema {
 	s.part = part
 	return s
 }
 
-// grouped makes the path of s the prefix of the notifications with its leaves.
+// grouped makes the path of s the prefix of the notifications with its leaves, and returns s.
 func grouped(s *schema) *schema {
 	s.group = true
 	return s

@@ -10,24 +10,24 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// anyDepth is the path element for any number of levels, including none (gNMI path conventions).
+// anyDepth is the path element that matches any number of levels, including none (gNMI path conventions).
 const anyDepth = "..."
 
-// A pattern is a path of a request, checked against the schema. It selects nodes of a data tree.
+// A pattern is a path of a request that has been checked against the schema. It selects nodes of a data tree.
 type pattern struct {
 	elems  []*gpb.PathElem
-	text   string  // path as requested, for messages
-	leaves leafSet // sets of the leaves that the path can select
-	parts  Parts   // parts of the State that they come from
+	text   string  // the path as requested, for error messages
+	leaves leafSet // the sets of leaves that the path can select
+	parts  Parts   // the parts of the State that contain these leaves
 	deep   bool    // contains anyDepth
-	wild   bool    // may select any number of nodes, including none
+	wild   bool    // the path may select any number of nodes, including none
 }
 
 // parsePath joins the prefix of a request with one of its paths, and checks the result against the schema.
 //
-// Names may have their module ("openconfig-acl:acl"). A list without keys or with the key "*" means all its entries, "*" any one element
-// and "..." any number of elements. The error is a status: INVALID_ARGUMENT for an invalid path, UNIMPLEMENTED for a path that is not
-// served (gNMI specification 3.3.4 and 3.5.2.4).
+// Names may be qualified by their module ("openconfig-acl:acl"). A list without keys or with the key "*" selects all its entries, "*"
+// matches any one element, and "..." matches any number of elements. The error is a gRPC status. It is INVALID_ARGUMENT for an invalid
+// path and UNIMPLEMENTED for a path that is not served (gNMI specification 3.3.4 and 3.5.2.4).
 func parsePath(root *schema, prefix, path *gpb.Path) (*pattern, error) {
 	if err := checkPath(prefix, path); err != nil {
 		return nil, err
@@ -108,15 +108,15 @@ func localNames(e *gpb.PathElem) *gpb.PathElem {
 // A check matches a path against the schema.
 type check struct {
 	elems   []*gpb.PathElem
-	matched leafSet // leaves of all schema nodes that the path selects
-	parts   Parts   // parts of the State that these leaves come from
-	keyless bool    // a list occurred without all its keys
-	depth   int     // largest number of elements that matched
-	at      *schema // schema node at depth
+	matched leafSet // the leaves of all schema nodes that the path selects
+	parts   Parts   // the parts of the State that contain these leaves
+	keyless bool    // a list occurs without all its keys
+	depth   int     // the largest number of elements that matched
+	at      *schema // the schema node at depth
 	badKey  string  // a requested key that the node at depth does not have
 }
 
-// descend matches the elements from depth on below s. above holds the parts of the nodes above s.
+// descend matches the elements from depth on against the nodes below s. above holds the parts of the nodes above s.
 func (c *check) descend(s *schema, depth int, above Parts) {
 	above |= s.part
 	if c.at == nil || depth > c.depth {
@@ -174,7 +174,7 @@ func (c *check) refusal(text string) error {
 	}
 }
 
-// find returns the topmost nodes of a tree that p selects: none of them is below another one.
+// find returns the topmost nodes of a tree that p selects. None of them is below another one.
 func (p *pattern) find(tree *node) []*node {
 	var found []*node
 	search(tree, p.elems, &found)

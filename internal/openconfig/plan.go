@@ -8,37 +8,38 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// A plan holds a STREAM subscriber's subscriptions and the values sent to it. It does not wait or read: it returns when the next reading is
-// due, and what to send after a reading. A plan belongs to one goroutine.
+// A plan holds the subscriptions of a STREAM subscriber and the values that were sent. A plan neither waits nor reads. It computes when the
+// next reading is due, and what to send after a reading. A plan belongs to one goroutine.
 //
-// A plan is level-based: after any number of changes or intervals, the subscriber gets the difference between the values that were sent
-// last and the current values.
+// A plan is level-based. After any number of changes or intervals, the subscriber gets the difference between the values that were last sent
+// and the current values.
 type plan struct {
 	watches []*watch
-	parts   Parts  // parts of the State that the subscriptions select
-	shape   *shape // of the last reading; the selections are in it
+	parts   Parts  // the parts of the State that the subscriptions select
+	shape   *shape // the shape of the last reading, to which the selections belong
 }
 
-// A watch is a subscription, or a part of a subscription whose leaves are delivered in the same way.
+// A watch is a subscription, or the part of a subscription whose leaves are delivered in the same way.
 type watch struct {
 	picker
-	// told makes the watch due when the Source reports a change. sample is the interval after which the watch is due; 0 means never.
-	// heartbeat is the interval after which all values are sent; 0 means never.
+	// told makes the watch due when the Source reports a change. sample is the interval at which the watch is due; 0 means never. heartbeat
+	// is the interval at which all values are sent; 0 means never.
 	told      bool
 	sample    time.Duration
 	heartbeat time.Duration
-	// changesOnly restricts a sample to values that differ from the values sent before. A watch that a change makes due has it.
+	// changesOnly restricts a sample to values that differ from the values that were last sent. It is set for every watch that a change
+	// makes due.
 	changesOnly bool
 
 	nextSample, nextBeat time.Time
-	chosen               *selection // in the plan's shape
-	sent                 memory     // what was sent of these leaves, if changesOnly
+	chosen               *selection // the selected leaves in the plan's shape
+	sent                 memory     // the values that were last sent; only used if changesOnly is set
 }
 
-// A delta holds the changes that a reading causes for a subscriber.
+// A delta holds the changes that a subscriber must receive after a reading.
 type delta struct {
 	deletes map[string][]*gpb.PathElem // by path
-	updates [][]*node                  // never modified: some are the leaves of a selection
+	updates [][]*node                  // never modified, because some of the slices belong to a selection
 }
 
 // newPlan checks the subscriptions of a STREAM list and returns their plan.
@@ -66,9 +67,9 @@ func newPlan(root *schema, list *gpb.SubscriptionList, opts Options) (*plan, err
 	return p, nil
 }
 
-// watchesOf splits one subscription into watches, by gNMI specification 3.5.1.5.2. The Source does not report changes of counters. So for
-// counters, ON_CHANGE is a sample that sends only changed values. ON_CHANGE and TARGET_DEFINED have a watch for state leaves and another
-// one for counters. A running time changes all the time, and is never a change.
+// watchesOf splits one subscription into watches, according to gNMI specification 3.5.1.5.2. The Source does not report changes of counters,
+// so ON_CHANGE for counters is a sample that sends only changed values. ON_CHANGE and TARGET_DEFINED have one watch for state leaves and
+// another one for counters. A clock leaf changes all the time, so its changes are not reported.
 func watchesOf(pat *pattern, sub *gpb.Subscription, opts Options) ([]*watch, error) {
 	heartbeat, err := interval("heartbeat_interval", sub.GetHeartbeatInterval(), pat, opts.MinSample)
 	if err != nil {
@@ -86,7 +87,7 @@ func watchesOf(pat *pattern, sub *gpb.Subscription, opts Options) ([]*watch, err
 		}
 		return []*watch{{picker: picker{pattern: pat, set: allLeaves}, sample: sample, heartbeat: heartbeat, changesOnly: sub.GetSuppressRedundant()}}, nil
 	case gpb.SubscriptionMode_ON_CHANGE:
-		state.set |= clockLeaves // sent at the start and with a heartbeat
+		state.set |= clockLeaves // clock leaves are sent at the start and with each heartbeat
 		counters := &watch{
 			picker: picker{pattern: pat, set: counterLeaves}, told: true, changesOnly: true,
 			sample: opts.CounterInterval, heartbeat: heartbeat,
@@ -119,7 +120,7 @@ func covering(all ...*watch) []*watch {
 	return kept
 }
 
-// interval checks an interval of a request, in nanoseconds. 0 stays 0. Intervals that are too small or longer than 292 years are refused.
+// interval checks an interval of a request, in nanoseconds. 0 stays 0. interval refuses values that are too small or longer than 292 years.
 func interval(name string, ns uint64, pat *pattern, least time.Duration) (time.Duration, error) {
 	d := time.Duration(ns)
 	if ns != 0 && (d < least) {
@@ -139,7 +140,7 @@ func (p *plan) told() bool {
 	return false
 }
 
-// leaves returns the number of leaves of all subscriptions.
+// leaves returns the number of leaves in all subscriptions.
 func (p *plan) leaves() int {
 	n := 0
 	for _, w := range p.watches {
@@ -148,9 +149,9 @@ func (p *plan) leaves() int {
 	return n
 }
 
-// start processes the first reading. It returns all values or, with updatesOnly, only remembers them as sent.
+// start processes the first reading. It returns all values. With updatesOnly, it returns none, and only remembers the values as sent.
 //
-// It returns an error if there are more than MaxLeaves values.
+// start returns an error if there are more than MaxLeaves values.
 func (p *plan) start(r *reading, now time.Time, updatesOnly bool) (delta, error) {
 	p.shape = r.shape
 	for _, w := range p.watches {
@@ -173,7 +174,7 @@ func (p *plan) start(r *reading, now time.Time, updatesOnly bool) (delta, error)
 	return d, nil
 }
 
-// next returns when the next reading is due if no change is reported. It returns false if no reading is due.
+// next returns the time at which the next reading is due if no change is reported. It returns false if no reading is due.
 func (p *plan) next() (time.Time, bool) {
 	var at time.Time
 	some := false
@@ -193,8 +194,8 @@ func (p *plan) next() (time.Time, bool) {
 	return at, some
 }
 
-// take returns the delta of a reading for the watches that are due at now, or that a change has made due. Deletes are found for all watches,
-// so that none of them misses a node that comes back before it is due.
+// take returns the delta of a reading for the watches that are due at now or because of a change. Deletes are determined for all watches, so
+// that no watch misses a node that vanishes and comes back before the watch is due.
 func (p *plan) take(r *reading, now time.Time, told bool) delta {
 	var d delta
 	if r.shape != p.shape {
@@ -219,12 +220,12 @@ func (p *plan) take(r *reading, now time.Time, told bool) delta {
 	return d
 }
 
-// after returns the first tick later than now. Missed ticks are skipped, because their values can no longer be read.
+// after returns the first tick later than now. It skips missed ticks, because their values can no longer be read.
 func after(tick time.Time, every time.Duration, now time.Time) time.Time {
 	return tick.Add((now.Sub(tick)/every + 1) * every)
 }
 
-// collect adds the changed values of w to d, or all its values if everything is set, and remembers them as sent. A running time counts as
+// collect adds the changed values of w to d, or all its values if everything is set, and remembers them as sent. A clock leaf counts as
 // changed only if a sample is due.
 func (w *watch) collect(r *reading, everything, due bool, d *delta) {
 	leaves := w.chosen.leaves
@@ -255,7 +256,7 @@ func (d *delta) add(leaves []*node) {
 	}
 }
 
-// follow moves w to another shape: it adds to d the deletes of vanished nodes, and keeps what was sent of the others.
+// follow moves w to another shape. It adds the deletes of vanished nodes to d, and keeps the sent values of the other nodes.
 func (w *watch) follow(s *shape, d *delta) {
 	was := w.chosen
 	w.chosen = w.in(s)
@@ -269,8 +270,8 @@ func (w *watch) follow(s *shape, d *delta) {
 	}
 }
 
-// forget adds the delete of a vanished leaf. For a vanished subtree, only the topmost node within the subscription is deleted: the first one
-// that is missing, at or below depth.
+// forget adds the delete of a vanished leaf. For a vanished subtree, it adds only the topmost node within the subscription, which is the
+// first missing node at or below depth.
 func (d *delta) forget(s *shape, leaf *node, depth int) {
 	path := leaf.path()
 	for at := leaf.place; at.up != nil && len(at.path) >= depth && !s.holds(at); at = at.up {

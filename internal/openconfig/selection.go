@@ -2,26 +2,27 @@ package openconfig
 
 import "slices"
 
-// A selection is the leaves that one subscription has in one shape, in the order of the tree. Subscribers with equal subscriptions share it.
+// A selection contains the leaves of one shape that a subscription selects, in the order of the tree. Equal subscriptions share a selection.
 type selection struct {
 	leaves []*node
 	depths []uint8 // for each leaf, the depth of the selected node at or above it
 }
 
-// Bounds of the selections that one shape remembers: their number, and their leaves of 9 bytes each. Selections beyond them are not shared.
+// These constants limit the number of selections that one shape stores, and the number of their leaves, which take 9 bytes each. Selections
+// above the limits are not shared.
 const (
 	maxSelections = 64
 	maxSelected   = 1_000_000
 )
 
-// A picker selects leaves: those that a pattern covers, of a set, and of the client's models.
+// A picker selects the leaves that match a pattern, a leafSet and the client's models.
 type picker struct {
 	pattern *pattern
 	set     leafSet
 	models  modelSet
 }
 
-// in returns the selection in a shape.
+// in returns the picker's selection in a shape.
 func (p *picker) in(s *shape) *selection {
 	id := string(rune(p.set)) + p.models.text + p.pattern.text
 	s.mu.Lock()

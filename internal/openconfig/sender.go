@@ -10,14 +10,14 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// maxUpdates is the largest number of changes in one message: all counters of an interface in most cases. 128 changes have less than 16 KiB
-// if they share a prefix, and gRPC keeps small buffers for them.
+// maxUpdates is the largest number of changes in one message, which is enough for all counters of an interface in most cases. 128 changes
+// with a common prefix have less than 16 KiB, for which gRPC has small buffers.
 const maxUpdates = 128
 
-// A sender writes to one subscriber.
+// A sender sends notifications to one subscriber.
 //
-// Every notification has the updates of one group, and the path of the group as its prefix. Deletes come in notifications of their own, with
-// complete paths, before the updates.
+// A notification has the updates of one group, and the group's path as its prefix. Deletes are sent before the updates, in separate
+// notifications with complete paths.
 type sender struct {
 	stream   gpb.GNMI_SubscribeServer
 	encoding gpb.Encoding
@@ -25,13 +25,13 @@ type sender struct {
 	response gpb.SubscribeResponse
 }
 
-// buffers hold the bytes of messages while they are sent.
+// buffers contains buffers for the bytes of messages that are being sent.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// room is the space before a notification for its header: a tag and a length.
+// room is the space before a notification for the header, which consists of a tag and a length.
 const room = 1 + 10
 
-// send sends d with the values of r, in messages of at most maxUpdates changes. Nothing is sent for an empty d.
+// send sends d with the values of r, in messages of at most maxUpdates changes. It sends nothing if d is empty.
 func (o *sender) send(d delta, r *reading) error {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
@@ -68,14 +68,14 @@ func (o *sender) send(d delta, r *reading) error {
 	return o.flush(&n)
 }
 
-// A message is a notification that is being encoded, after the room for its header.
+// A message is a notification that is being encoded. It starts with room for the header.
 type message struct {
 	b     []byte
 	group *group
 	count int
 }
 
-// begin writes the timestamp and the prefix.
+// begin appends the timestamp and the prefix.
 func (o *sender) begin(n *message, g *group, at time.Time) {
 	n.group = g
 	n.b = protowire.AppendTag(n.b[:room], fieldTimestamp, protowire.VarintType)
@@ -106,10 +106,9 @@ func (o *sender) begin(n *message, g *group, at time.Time) {
 	}
 }
 
-// flush sends the message if it has any change.
+// flush sends the message if it contains a change.
 //
-// The bytes are set as unknown fields of an empty message, so that any gRPC server sends them as they are. Send has copied them when it
-// returns.
+// The bytes are set as unknown fields of an empty message, so that any gRPC server sends them unchanged. Send copies them before it returns.
 func (o *sender) flush(n *message) error {
 	if n.count == 0 {
 		return nil

@@ -21,13 +21,13 @@ import (
 
 // The defaults of Options.
 const (
-	// DefaultMinSample bounds the cost of one subscriber: the whole state is read and sent at most once a second.
+	// DefaultMinSample limits the cost of one subscriber. The whole state is read and sent at most once a second.
 	DefaultMinSample = time.Second
 	// DefaultCounterInterval is the sample interval of counters if the subscription does not set one. Six values a minute are the usual
 	// resolution of an interface graph.
 	DefaultCounterInterval = 10 * time.Second
-	// DefaultChangeGap is the shortest time between two readings caused by changes. A burst of a hundred changes causes two readings, and
-	// the first change is still reported at once.
+	// DefaultChangeGap is the shortest time between two readings that are caused by changes. A burst of a hundred changes causes two
+	// readings, and the first change is still reported at once.
 	DefaultChangeGap = 50 * time.Millisecond
 )
 
@@ -39,23 +39,23 @@ type Options struct {
 	CounterInterval time.Duration
 	// ChangeGap is the shortest time between two readings that Source.Watch causes.
 	ChangeGap time.Duration
-	// Now returns the timestamps of notifications. It does not affect timers.
+	// Now returns the time for the timestamps of notifications. Timers do not use it.
 	Now func() time.Time
 	// Logger may be nil.
 	Logger *zap.Logger
 }
 
-// A Server serves gNMI from one Source, or from several that the prefix of a request chooses from. Register it with gpb.RegisterGNMIServer;
-// it has no goroutine outside its calls.
+// A Server serves gNMI from one Source, or from several Sources, one of which the prefix of a request selects. Register it with
+// gpb.RegisterGNMIServer. It has no goroutines outside its calls.
 type Server struct {
 	gpb.UnimplementedGNMIServer
-	only    Source  // nil if there are targets
+	only    Source  // nil for a server of several targets
 	targets Targets // nil for a server of one Source
 	opts    Options
 	schema  *schema
 	log     *zap.Logger
 
-	tracked atomic.Int64 // leaves of STREAM subscriptions
+	tracked atomic.Int64 // the number of leaves in STREAM subscriptions
 
 	mu   sync.Mutex // guards everything below
 	hubs map[Source]*hub
@@ -63,7 +63,7 @@ type Server struct {
 
 var _ gpb.GNMIServer = (*Server)(nil)
 
-// NewServer returns a server of one source, whatever target a request names. It returns ErrOptions if an interval is negative, or if
+// NewServer returns a server of one source, which ignores the target of a request. It returns ErrOptions if an interval is negative, or if
 // source is nil or not comparable.
 func NewServer(source Source, opts Options) (*Server, error) {
 	if source == nil {
@@ -75,8 +75,8 @@ func NewServer(source Source, opts Options) (*Server, error) {
 	return newServer(source, nil, opts)
 }
 
-// NewTargetServer returns a server of several targets. Every request must name one of them in its prefix, and every notification has that
-// name in its prefix. It returns ErrOptions if an interval is negative or targets is nil.
+// NewTargetServer returns a server of several targets. The prefix of every request must name a target, and the prefix of every notification
+// has the same name. NewTargetServer returns ErrOptions if an interval is negative or targets is nil.
 func NewTargetServer(targets Targets, opts Options) (*Server, error) {
 	if targets == nil {
 		return nil, fmt.Errorf("%w: no targets", ErrOptions)
@@ -110,7 +110,7 @@ func newServer(only Source, targets Targets, opts Options) (*Server, error) {
 	return &Server{only: only, targets: targets, opts: opts, schema: newSchema(), log: opts.Logger, hubs: make(map[Source]*hub)}, nil
 }
 
-// models returns the modules of the served leaves, with the versions of the published modules that they follow.
+// models returns the modules of the served leaves. Their versions are those of the published modules.
 func models() []*gpb.ModelData {
 	const by = "OpenConfig working group"
 	return []*gpb.ModelData{
@@ -118,7 +118,7 @@ func models() []*gpb.ModelData {
 		{Name: modACL, Organization: by, Version: "1.3.3"},
 		{Name: modP4RT, Organization: by, Version: "1.0.0"},
 		{Name: modSystem, Organization: by, Version: "3.1.0"},
-		{Name: modFilter, Organization: "op25b", Version: "2026-11-29"}, // its revision: only OpenConfig's modules have a version
+		{Name: modFilter, Organization: "op25b", Version: "2026-11-29"}, // this is the revision, because only OpenConfig's modules have a version
 	}
 }
 
@@ -129,13 +129,13 @@ func (s *Server) Capabilities(context.Context, *gpb.CapabilityRequest) (*gpb.Cap
 	return &gpb.CapabilityResponse{SupportedModels: models(), SupportedEncodings: encodings(), GNMIVersion: version}, nil
 }
 
-// Set returns UNIMPLEMENTED: the switch is configured over P4Runtime only.
+// Set returns UNIMPLEMENTED, because the switch is configured over P4Runtime only.
 func (s *Server) Set(context.Context, *gpb.SetRequest) (*gpb.SetResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "Set is not supported: this target only reports state; its tables are written over P4Runtime")
 }
 
-// Get reads the paths of the request from one snapshot and returns one notification for each path (gNMI specification 3.3). A notification
-// has one update for each selected node in the JSON encodings, and one for each leaf in PROTO.
+// Get reads the paths of the request from one snapshot, and returns one notification for each path (gNMI specification 3.3). In the JSON
+// encodings, a notification has one update for each selected node. In PROTO, it has one update for each leaf.
 func (s *Server) Get(ctx context.Context, req *gpb.GetRequest) (*gpb.GetResponse, error) {
 	if err := checkEncoding(req.GetEncoding()); err != nil {
 		return nil, err
@@ -215,7 +215,7 @@ func getUpdates(n *node, r *reading, e gpb.Encoding, keep func(*schema) bool) []
 	return updates
 }
 
-// keepLeaves returns the filter of the request's data type and models (gNMI specification 3.3.1 and 2.6).
+// keepLeaves returns the filter for the request's data type and models (gNMI specification 3.3.1 and 2.6).
 func keepLeaves(req *gpb.GetRequest) (func(*schema) bool, error) {
 	wanted, err := modelsOf(req.GetUseModels())
 	if err != nil {
@@ -236,10 +236,10 @@ func keepLeaves(req *gpb.GetRequest) (func(*schema) bool, error) {
 	}
 }
 
-// A modelSet is the models that a client asks for. The zero value is all models.
+// A modelSet is the set of models that a client requests. The zero value contains all models.
 type modelSet struct {
 	names map[string]bool
-	text  string // the names, to compare sets
+	text  string // the names, for comparing sets
 }
 
 func (m modelSet) has(leaf *schema) bool { return m.names == nil || m.names[leaf.module] }
@@ -259,15 +259,15 @@ func modelsOf(use []*gpb.ModelData) (modelSet, error) {
 	return m, nil
 }
 
-// isModel reports whether a client's model is a served one. Name, organization and version identify a model (gNMI specification 2.6.1); an
-// organization or version that the client omits matches any.
+// isModel reports whether a requested model is the served one. A model is identified by name, organization and version (gNMI specification
+// 2.6.1). If the client omits the organization or the version, any value matches.
 func isModel(asked, served *gpb.ModelData) bool {
 	return asked.GetName() == served.Name &&
 		(asked.GetOrganization() == "" || asked.GetOrganization() == served.Organization) &&
 		(asked.GetVersion() == "" || asked.GetVersion() == served.Version)
 }
 
-// mostText is the largest number of characters of a text from a client in a message.
+// mostText is the largest number of characters of a client's text that a message repeats.
 const mostText = 64
 
 // modelText formats a model as name, organization and version.
@@ -282,7 +282,7 @@ func modelText(m *gpb.ModelData) string {
 	return text
 }
 
-// modelTexts lists the models that are served, with an organization after the last of its models.
+// modelTexts lists the served models, with the organization after the last of its models.
 func modelTexts(all []*gpb.ModelData) string {
 	texts := make([]string, len(all))
 	for i, m := range all {
@@ -294,9 +294,10 @@ func modelTexts(all []*gpb.ModelData) string {
 	return strings.Join(texts, ", ")
 }
 
-// echo returns the prefix of a response: the target and origin of the request, or nil if it has neither. Paths in responses are complete.
+// echo returns the prefix of a response, which has the request's target and origin. It returns nil if the request has neither. Paths in
+// responses are complete.
 func echo(prefix, path *gpb.Path) *gpb.Path {
-	origin := prefix.GetOrigin() + path.GetOrigin() // checkForm lets only one of them be set
+	origin := prefix.GetOrigin() + path.GetOrigin() // checkForm ensures that at most one of them is set
 	if prefix.GetTarget() == "" && origin == "" {
 		return nil
 	}

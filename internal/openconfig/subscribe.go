@@ -65,7 +65,8 @@ func (s *Server) once(stream gpb.GNMI_SubscribeServer, h *hub, list *gpb.Subscri
 	return h.answer(stream.Context(), pickers, list.GetUpdatesOnly(), out)
 }
 
-// poll sends all selected values and the sync response, first at once and then after each poll message, until the client closes its side.
+// poll sends all selected values and the sync response. It does so at once, and again after each poll message, until the client closes its
+// side.
 func (s *Server) poll(stream gpb.GNMI_SubscribeServer, h *hub, list *gpb.SubscriptionList, out *sender) error {
 	pickers, err := s.pickers(list)
 	if err != nil {
@@ -104,7 +105,7 @@ func (s *Server) pickers(list *gpb.SubscriptionList) ([]*picker, error) {
 	return pickers, nil
 }
 
-// answer sends the values of one reading and the sync response, or with updatesOnly only the sync response.
+// answer sends the values of one reading and the sync response. With updatesOnly, it sends only the sync response.
 func (h *hub) answer(ctx context.Context, pickers []*picker, updatesOnly bool, out *sender) error {
 	if updatesOnly {
 		return out.sync()
@@ -132,7 +133,7 @@ func (h *hub) answer(ctx context.Context, pickers []*picker, updatesOnly bool, o
 	return out.sync()
 }
 
-// stream serves a STREAM subscription: it reads when a sample is due or a change is reported, and sends the plan's delta. While a send
+// stream serves a STREAM subscription. It reads when a sample is due or a change is reported, and sends the plan's delta. While a send
 // waits for a slow client, nothing is read or queued.
 func (s *Server) stream(stream gpb.GNMI_SubscribeServer, h *hub, list *gpb.SubscriptionList, out *sender) error {
 	plan, err := newPlan(s.schema, list, s.opts)
@@ -140,7 +141,7 @@ func (s *Server) stream(stream gpb.GNMI_SubscribeServer, h *hub, list *gpb.Subsc
 		return err
 	}
 	ctx, cancel := context.WithCancel(stream.Context())
-	var watching chan error // nil, and never ready, if no watch needs changes
+	var watching chan error // if no watch needs changes, the channel is nil and never ready
 	changed := make(chan struct{}, 1)
 	if plan.told() {
 		// Watch begins before the first reading, so that no later change is missed.
@@ -149,7 +150,7 @@ func (s *Server) stream(stream gpb.GNMI_SubscribeServer, h *hub, list *gpb.Subsc
 			watching <- h.source.Watch(ctx, func() {
 				select {
 				case changed <- struct{}{}:
-				default: // a change is pending already; its reading will include this change
+				default: // a change is already pending, and its reading will include this change
 				}
 			})
 			close(watching)
@@ -161,7 +162,7 @@ func (s *Server) stream(stream gpb.GNMI_SubscribeServer, h *hub, list *gpb.Subsc
 	}
 	defer cancel()
 	refused := make(chan error, 1)
-	// Recv returns at the latest after the handler, since gRPC then ends the stream's context.
+	// Recv returns when the handler has returned, at the latest, because gRPC then ends the stream's context.
 	go func() { refused <- refuseMore(stream) }()
 
 	r, err := h.read(ctx, plan.parts, 0)
@@ -194,7 +195,7 @@ func (s *Server) follow(
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	gapUntil := time.Now() // no change causes a reading before this time
-	pending := false       // a change was reported and has not been read yet
+	pending := false       // a change was reported that has not been read yet
 	for {
 		wake, due := plan.next()
 		if pending && (!due || gapUntil.Before(wake)) {
@@ -248,8 +249,8 @@ func (s *Server) follow(
 	}
 }
 
-// refuseMore returns an error if a STREAM subscriber sends another message. It returns nil if the client closes its side, as grpcurl does;
-// the client then stays subscribed.
+// refuseMore returns an error if a STREAM subscriber sends another message. It returns nil if the client closes its side, as grpcurl does.
+// The client then stays subscribed.
 func refuseMore(stream gpb.GNMI_SubscribeServer) error {
 	_, err := stream.Recv()
 	switch {

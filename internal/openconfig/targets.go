@@ -13,21 +13,22 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Targets are the switches of a server of several. The methods are called from many goroutines at once.
+// Targets provides the switches of a server with several targets. The methods are called from many goroutines at once.
 type Targets interface {
 	// Source returns the Source of the target that the prefix of a request names. It returns ErrNoTarget if there is no such target, or if
-	// the caller in ctx may not know it. Any other error that is not a gRPC status becomes UNAVAILABLE.
+	// the caller in ctx must not learn of it. Any other error that is not a gRPC status becomes UNAVAILABLE.
 	//
-	// Calls share the readings of equal Sources, so a target has the same Source at every call. The dynamic type must be comparable.
+	// Calls share the readings of equal Sources. Source must therefore return the same Source for a target at every call. The dynamic type
+	// of the Source must be comparable.
 	Source(ctx context.Context, target string) (Source, error)
-	// Names returns the targets that the caller may name, for messages.
+	// Names returns the targets that the caller may name, for error messages.
 	Names(ctx context.Context) []string
 }
 
 // source returns the Source of a request's target (gNMI specification 2.2.2.1).
 func (s *Server) source(ctx context.Context, prefix *gpb.Path) (Source, error) {
 	if s.targets == nil {
-		return s.only, nil // the client chooses the name of the only target
+		return s.only, nil // the client may choose any name for the only target
 	}
 	name := prefix.GetTarget()
 	switch name {

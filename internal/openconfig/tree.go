@@ -10,11 +10,11 @@ import (
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 )
 
-// A reading is the values of one Snapshot. It is never modified, so any number of subscribers share it.
+// A reading contains the values of one Snapshot. It is immutable, so any number of subscribers can share it.
 type reading struct {
 	shape   *shape
-	numbers []uint64 // by the slot of a leaf whose value is a number
-	texts   []string // by the slot of any other leaf
+	numbers []uint64 // the numeric values, by the slot of the leaf
+	texts   []string // all other values, by the slot of the leaf
 	at      time.Time
 }
 
@@ -24,46 +24,46 @@ func (r *reading) text(leaf *node) string { return r.texts[leaf.slot] }
 // number returns the value of a leaf that is a number.
 func (r *reading) number(leaf *node) uint64 { return r.numbers[leaf.slot] }
 
-// A shape is the data tree without its values. It is never modified. Two readings with the same nodes have the same shape, and a reading with
-// other nodes has a new shape, which shares all subtrees that did not change. A leaf that is still there is the same node.
+// A shape is the data tree without its values. It is immutable. Two readings with the same nodes have the same shape. A reading with other
+// nodes has a new shape, which shares all unchanged subtrees with the previous one. A leaf that still exists is the same node.
 type shape struct {
 	root           *node
-	numbers, texts []*node // the leaves by slot; nil where a slot is free
+	numbers, texts []*node // the leaves by slot; nil for a free slot
 
 	once   sync.Once
 	places map[*place]bool // built by holds
 
 	mu        sync.Mutex // guards everything below
 	selecting map[string]*selection
-	selected  int // leaves of selecting
+	selected  int // the number of leaves in selecting
 }
 
-// A node is one node of a shape. A list has one node for each entry, with the list's schema.
+// A node is one node of a shape. A list has one node per entry, with the list's schema.
 type node struct {
 	schema   *schema
-	keys     []key // keys of a list entry, in the order of the schema
+	keys     []key // the keys of a list entry, in the order of the schema
 	elem     *gpb.PathElem
-	place    *place // where the node and its siblings are
-	inner    *place // where the children are; nil for a leaf
+	place    *place // the place of the node and its siblings
+	inner    *place // the place of the children; nil for a leaf
 	children []*node
-	slot     int32 // of a leaf: where readings have its value
+	slot     int32 // the position of a leaf's value in readings
 }
 
-// A place is the position of the children of one node. It has the part of their paths that they share, also as a part of a message.
+// A place is the position of the children of one node. It holds the part of their paths that they share, also in encoded form.
 type place struct {
 	up    *place          // the place of the node itself; nil for the root
-	path  []*gpb.PathElem // from the root to the node
-	group *group          // the prefix of messages with leaves of this place
+	path  []*gpb.PathElem // the path from the root to the node
+	group *group          // the prefix of messages that contain leaves of this place
 	rel   []byte          // the encoded elements from the end of the prefix to the node
 }
 
-// A group is the prefix of notifications: an interface, or a container outside of interfaces.
+// A group is the prefix of notifications, which is an interface or a container outside of interfaces.
 type group struct {
 	elems []*gpb.PathElem
 	wire  []byte // the encoded elements
 }
 
-// A key is the value of a key of a list entry. A number is formatted only when a node is created.
+// A key is the value of one key of a list entry. A numeric key is formatted only when a node is created.
 type key struct {
 	text    string
 	number  uint32
@@ -81,7 +81,7 @@ func (k key) String() string {
 	return k.text
 }
 
-// is reports whether n is the child with this name and these keys.
+// is reports whether n is the child with the given name and keys.
 func (n *node) is(name string, keys []key) bool {
 	return n.schema.name == name && slices.Equal(n.keys, keys)
 }
@@ -94,7 +94,7 @@ func (n *node) path() []*gpb.PathElem {
 	return append(n.place.path[:len(n.place.path):len(n.place.path)], n.elem)
 }
 
-// has reports whether a leaf of an older shape is still there.
+// has reports whether a leaf of an older shape still exists.
 func (s *shape) has(leaf *node) bool {
 	of := s.texts
 	if leaf.schema.typ.numeric() {
@@ -103,7 +103,7 @@ func (s *shape) has(leaf *node) bool {
 	return int(leaf.slot) < len(of) && of[leaf.slot] == leaf
 }
 
-// holds reports whether the node with these children is still there.
+// holds reports whether the node whose children are at inner still exists.
 func (s *shape) holds(inner *place) bool {
 	s.once.Do(func() {
 		s.places = make(map[*place]bool)
@@ -127,7 +127,7 @@ func (n *node) walk(visit func(*node) bool) {
 	}
 }
 
-// eachLeaf calls visit for the leaves at and below n that are in set. The key leaves of lists repeat the path, so a key leaf is visited
+// eachLeaf calls visit for the leaves at and below n that are in set. The key leaves of lists only repeat the path, so a key leaf is visited
 // only if it is n itself.
 func (n *node) eachLeaf(set leafSet, visit func(*node)) {
 	n.walk(func(c *node) bool {
@@ -138,7 +138,7 @@ func (n *node) eachLeaf(set leafSet, visit func(*node)) {
 	})
 }
 
-// writeKey appends one [key=value] of a path's text. A closing bracket and a backslash in a value are escaped, so that only equal paths
+// writeKey appends one [key=value] to the text of a path. It escapes closing brackets and backslashes in the value, so that only equal paths
 // have the same text.
 func writeKey(b *strings.Builder, key, val string) {
 	b.WriteByte('[')

@@ -8,8 +8,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// The field numbers of gnmi.proto that messages are built of. Messages are put together from encoded paths, because encoding each path for
-// each subscriber is most of the cost of a notification.
+// These are the field numbers of gnmi.proto from which messages are built. Messages are assembled from encoded paths, because encoding
+// each path for each subscriber would be most of the cost of a notification.
 const (
 	fieldPathOrigin = 2
 	fieldPathElem   = 3
@@ -42,7 +42,7 @@ func appendText(b []byte, field protowire.Number, v string) []byte {
 	return protowire.AppendString(protowire.AppendTag(b, field, protowire.BytesType), v)
 }
 
-// appendElem appends an element of a path, as a field of Path. Keys are ordered by name, so equal paths are equal bytes.
+// appendElem appends a path element as a field of Path. Keys are ordered by name, so equal paths have equal encodings.
 func appendElem(b []byte, e *gpb.PathElem) []byte {
 	elem := appendText(nil, fieldElemName, e.GetName())
 	for _, k := range slices.Sorted(maps.Keys(e.GetKey())) {
@@ -51,10 +51,10 @@ func appendElem(b []byte, e *gpb.PathElem) []byte {
 	return appendBytes(b, fieldPathElem, elem)
 }
 
-// sizeBytes returns the size of a field with one byte of tag and n bytes of content.
+// sizeBytes returns the size of a field that has a tag of one byte and n bytes of content.
 func sizeBytes(n int) int { return 1 + protowire.SizeBytes(n) }
 
-// appendUpdate appends the update of a leaf, as a field of Notification. Its path is relative to the prefix of its group.
+// appendUpdate appends the update of a leaf as a field of Notification. The path is relative to the prefix of the leaf's group.
 func appendUpdate(b []byte, leaf *node, r *reading, e gpb.Encoding) []byte {
 	rel, own := leaf.place.rel, leaf.schema.wire
 	path := len(rel) + len(own)
@@ -83,7 +83,7 @@ func appendUpdate(b []byte, leaf *node, r *reading, e gpb.Encoding) []byte {
 	return appendBytes(b, field, text)
 }
 
-// appendPath begins an update of size bytes, with its path.
+// appendPath appends the beginning of an update of size bytes, up to the end of its path.
 func appendPath(b []byte, size, path int, rel, own []byte) []byte {
 	b = protowire.AppendTag(b, fieldUpdate, protowire.BytesType)
 	b = protowire.AppendVarint(b, uint64(size))
@@ -93,7 +93,7 @@ func appendPath(b []byte, size, path int, rel, own []byte) []byte {
 	return append(b, own...)
 }
 
-// appendDelete appends a deleted path, as a field of Notification.
+// appendDelete appends a deleted path as a field of Notification.
 func appendDelete(b []byte, path []*gpb.PathElem) []byte {
 	var elems []byte
 	for _, e := range path {

@@ -12,8 +12,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Forecast shows the lines that a phase would newly stop. named has the names of the lines that used port 25; it is nil if the caller did not
-// ask for them.
+// Forecast shows the lines that a phase would newly stop. named has the names of the lines that used port 25. It is nil if the caller did not
+// request them.
 func (t *table) Forecast(r *op25bv1.ForecastResponse, named *op25bv1.ResolveLinesResponse) error {
 	text := wrapped("", forecastLine(r), 4)
 	if len(r.Rows) > 0 {
@@ -43,7 +43,7 @@ func (t *table) Forecast(r *op25bv1.ForecastResponse, named *op25bv1.ResolveLine
 	return err
 }
 
-// Outlook shows a forecast in one sentence, unless the phase newly stops no line.
+// Outlook shows a forecast in one sentence. It shows nothing if the phase newly stops no line.
 func (t *table) Outlook(r *op25bv1.ForecastResponse) error {
 	if len(r.Rows) == 0 && len(r.Missing) == 0 {
 		return nil
@@ -52,7 +52,7 @@ func (t *table) Outlook(r *op25bv1.ForecastResponse) error {
 	return err
 }
 
-// forecastLine is a forecast in one sentence.
+// forecastLine renders a forecast in one sentence.
 func forecastLine(r *op25bv1.ForecastResponse) string {
 	var affected, used, one, bots uint32
 	for _, row := range r.Rows {
@@ -72,7 +72,7 @@ func forecastLine(r *op25bv1.ForecastResponse) string {
 	return text + "."
 }
 
-// forecastNotes tells what a forecast does not include.
+// forecastNotes describes what a forecast does not include.
 func forecastNotes(r *op25bv1.ForecastResponse) string {
 	text := ""
 	if len(r.Missing) > 0 {
@@ -165,7 +165,8 @@ func (t *table) Forgotten(r *op25bv1.ForgetLinesResponse) error {
 	return err
 }
 
-// ForecastCSV writes a forecast as CSV (RFC 4180): a row for each switch and line group, or with named a row for each line that used port 25.
+// ForecastCSV writes a forecast as CSV (RFC 4180). It writes a row for each switch and line group. If named is not nil, it writes a row for
+// each line that used port 25 instead.
 func ForecastCSV(w io.Writer, r *op25bv1.ForecastResponse, named *op25bv1.ResolveLinesResponse) error {
 	number := func(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
 	if named == nil {
@@ -212,7 +213,8 @@ func OffendersCSV(w io.Writer, r *op25bv1.ListOffendersResponse) error {
 	return writeCSV(w, rows)
 }
 
-// writeCSV writes rows. A spreadsheet runs a cell that begins with a sign as a formula, so such a cell gets an apostrophe.
+// writeCSV writes rows. A spreadsheet evaluates a cell that begins with a sign as a formula, so writeCSV puts an apostrophe before such a
+// cell.
 func writeCSV(w io.Writer, rows [][]string) error {
 	out := csv.NewWriter(w)
 	for _, row := range rows {

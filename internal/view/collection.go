@@ -31,8 +31,8 @@ var collectionReasons = map[op25bv1.CollectionReason]string{
 	op25bv1.CollectionReason_COLLECTION_REASON_OWNER_NOT_ASKED: "its controller cannot be asked",
 }
 
-// collectionText returns the text for a state, and collectionReason the text for a reason. For a value that this version does not
-// recognise, they return its number.
+// collectionText returns the text for a state, and collectionReason returns the text for a reason. For a value that this version
+// does not recognise, they return its number.
 func collectionText(s op25bv1.CollectionState) string {
 	if text, ok := collectionNames[s]; ok {
 		return text

@@ -73,8 +73,8 @@ func State(lang string, s op25bv1.SwitchState) string {
 	return stateText(s)
 }
 
-// Why returns the reason for a switch's state in a language, "en" or "ja", with its details, which are in English. It is empty for a
-// converged switch.
+// Why returns the reason for a switch's state in a language, "en" or "ja". The details are always in English. Why returns an empty string
+// for a converged switch.
 func Why(lang string, s *op25bv1.SwitchStatus) string {
 	text, ok := reasonTextsJa[s.GetReason()]
 	if lang != "ja" || !ok || s.Converged || s.State == op25bv1.SwitchState_SWITCH_STATE_CONVERGED {
@@ -111,8 +111,8 @@ var collectionReasonsJa = map[op25bv1.CollectionReason]string{
 	op25bv1.CollectionReason_COLLECTION_REASON_OWNER_NOT_ASKED: "担当のコントローラーに問い合わせできません",
 }
 
-// Collection returns the state of the collection of a switch's counters in a language, "en" or "ja", with its reason unless the values are
-// current.
+// Collection returns the state of the collection of a switch's counters in a language, "en" or "ja". It includes the reason unless the
+// values are current.
 func Collection(lang string, c *op25bv1.SwitchCounters) string {
 	state, reason := collectionText(c.State), collectionReason(c.Reason)
 	if lang == "ja" {
@@ -129,5 +129,5 @@ func Collection(lang string, c *op25bv1.SwitchCounters) string {
 	return state + ": " + strings.TrimSuffix(reason+": "+c.Detail, ": ")
 }
 
-// Rate formats a number per second, or returns an empty string if it is not known.
+// Rate formats a number per second. It returns an empty string if the number is not known.
 func Rate(r *float64) string { return rate(r) }

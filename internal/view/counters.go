@@ -9,7 +9,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Counters shows for each switch the state of its collection, and then the counters of rules and interfaces.
+// Counters shows the state of the collection of each switch, followed by the counters of rules and interfaces.
 func (t *table) Counters(r *op25bv1.ListCountersResponse) error {
 	var b strings.Builder
 	for i, c := range r.Switches {
@@ -47,7 +47,7 @@ func (t *table) counters(z zone, c *op25bv1.SwitchCounters) string {
 		text += fmt.Sprintf("  ... and %s of rules; --rule selects rules\n", prose.Count(n, "row"))
 	}
 	if c.Counted != nil {
-		return text // the counters of interfaces are not of that time
+		return text // the history has no counters of interfaces
 	}
 	if len(c.Interfaces) > 0 {
 		text += t.interfaces(c.Interfaces)
@@ -58,7 +58,7 @@ func (t *table) counters(z zone, c *op25bv1.SwitchCounters) string {
 	return text
 }
 
-// countedSince renders the counts of a time.
+// countedSince renders the counts from the history.
 func (t *table) countedSince(z zone, c *op25bv1.CountedSince) string {
 	text := "from " + z.moment(c.From) + " to " + z.moment(c.To)
 	if recorded, whole := c.Recorded.AsDuration(), c.To.AsTime().Sub(c.From.AsTime()); recorded < whole {
@@ -89,7 +89,7 @@ func (t *table) rules(all []*op25bv1.RuleCounters, rates bool) string {
 	return g.text(t, "  ")
 }
 
-// interfaces renders the counters of interfaces, a row for each way.
+// interfaces renders the counters of interfaces, with one row per direction.
 func (t *table) interfaces(all []*op25bv1.InterfaceCounters) string {
 	g := grid{head: []string{"INTERFACE", "STATE", "WAY", "PACKETS", "OCTETS", "PACKETS/S", "DISCARDS", "ERRORS"}, shrink: []int{0}}
 	for _, in := range all {
@@ -100,7 +100,7 @@ func (t *table) interfaces(all []*op25bv1.InterfaceCounters) string {
 	return g.text(t, "  ")
 }
 
-// collection renders the state of a collection. If the values are not current, their age is named after the reason.
+// collection renders the state of a collection. If the values are not current, their age follows the reason.
 func (t *table) collection(c *op25bv1.SwitchCounters) string {
 	text := collectionText(c.State)
 	if current(c) {
@@ -123,7 +123,7 @@ func (t *table) collection(c *op25bv1.SwitchCounters) string {
 	return plain(text)
 }
 
-// number renders a counter that a switch may not report.
+// number renders a counter, which is nil if the switch does not report it.
 func number(n *uint64) string {
 	if n == nil {
 		return ""
@@ -131,7 +131,7 @@ func number(n *uint64) string {
 	return fmt.Sprint(*n)
 }
 
-// rate renders a number per second with one decimal place, or without decimal places from 10 on.
+// rate renders a number per second with one decimal place, or without decimal places if it is 10 or more.
 func rate(r *float64) string {
 	switch {
 	case r == nil:
@@ -146,8 +146,8 @@ func rate(r *float64) string {
 	return fmt.Sprintf("%.0f", *r)
 }
 
-// CounterChanges shows the counters of each switch when it is first reported. Later, it shows one line for each total that has changed, and
-// for each switch and interface whose state has changed.
+// CounterChanges shows all counters of a switch when it is first reported. After that, it shows one line for each total that has changed,
+// and for each switch and interface whose state has changed.
 func (t *table) CounterChanges(r *op25bv1.WatchCountersResponse) error {
 	now := t.opts.Now().In(t.opts.Location).Format("15:04:05")
 	var b strings.Builder
@@ -170,7 +170,7 @@ func (t *table) CounterChanges(r *op25bv1.WatchCountersResponse) error {
 	return err
 }
 
-// changes renders what has changed since the last message about a switch, and remembers it.
+// changes renders the changes since the last message about a switch, and remembers the new values.
 func (t *table) changes(c *op25bv1.SwitchCounters) (lines []string) {
 	changed := func(key, text string) {
 		if t.shown[key] != text {

@@ -2,7 +2,7 @@ package main
 
 import "strconv"
 
-// The grid of a dashboard is 24 columns wide. Numbers are 4 columns wide, all other panels 12.
+// The grid of a dashboard is 24 columns wide. Number panels are 4 columns wide, and all other panels are 12 columns wide.
 const (
 	columns      = 24
 	numberWidth  = 4
@@ -11,14 +11,14 @@ const (
 	graphHeight  = 8
 )
 
-// Colours of thresholds.
+// These are the colours of thresholds.
 const (
 	green  = "green"
 	orange = "orange"
 	red    = "red"
 )
 
-// A drawing is how a graph draws its series.
+// A drawing specifies how a graph draws its series.
 type drawing string
 
 const (
@@ -27,7 +27,7 @@ const (
 	percent drawing = "percent"
 )
 
-// place returns the panels with ids and places, from left to right and from top to bottom.
+// place returns the panels with their ids and positions, from left to right and from top to bottom.
 func place(all []panel) []panel {
 	placed := make([]panel, len(all))
 	x, y, height := 0, 0, 0
@@ -47,7 +47,8 @@ func row(title string) panel {
 	return panel{Type: "row", Title: title, GridPos: gridPos{H: 1, W: columns}, Collapsed: &collapsed, Panels: &[]panel{}}
 }
 
-// number returns a panel with one present value. colours has a colour, and then pairs of a number and the colour from that number on.
+// number returns a panel with one current value. colours has the base colour, followed by pairs of a threshold and the colour from
+// that threshold on.
 func number(title, description, unit, expr string, colours ...any) panel {
 	t := &thresholds{Mode: "absolute"}
 	for i, c := range colours {
@@ -76,7 +77,7 @@ func number(title, description, unit, expr string, colours ...any) panel {
 	}
 }
 
-// graph returns a graph over time. more has further pairs of an expression and its legend.
+// graph returns a graph over time. more contains further expressions, each followed by its legend.
 func graph(title, description, unit, expr, legend string, draw drawing, more ...string) panel {
 	fill := 0
 	if draw != plain {
@@ -98,7 +99,7 @@ func graph(title, description, unit, expr, legend string, draw drawing, more ...
 	return p
 }
 
-// table returns a table with a row for each present series: its labels and its value.
+// table returns a table with a row for each current series, which has the labels and the value.
 func table(title, description, unit, expr string) panel {
 	return panel{
 		Type: "table", Title: title, Description: description, Datasource: &source, GridPos: gridPos{H: graphHeight, W: graphWidth},
@@ -109,7 +110,7 @@ func table(title, description, unit, expr string) panel {
 	}
 }
 
-// timeline returns a band for each series that shows when it was 1.
+// timeline returns a panel with a band for each series, which shows when the value was 1.
 func timeline(title, description, expr, legend string) panel {
 	states := map[string]result{}
 	for i, r := range []result{{Text: "not current", Color: red}, {Text: "current", Color: green}} {
@@ -129,7 +130,7 @@ func timeline(title, description, expr, legend string) panel {
 	}
 }
 
-// described returns the options for a legend below a graph, and for a tooltip with all series.
+// described returns the options for a legend below a graph and for a tooltip with all series.
 func described() map[string]any {
 	return map[string]any{
 		"legend":  map[string]any{"displayMode": "list", "placement": "bottom", "showLegend": true, "calcs": []string{}},

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestDashboardIsCurrent verifies that go generate was run after the last change.
+// TestDashboardIsCurrent verifies that go generate was run after the last change of the panels.
 func TestDashboardIsCurrent(t *testing.T) {
 	want, err := render(panels())
 	if err != nil {
@@ -18,7 +18,7 @@ func TestDashboardIsCurrent(t *testing.T) {
 	}
 }
 
-// TestPanels verifies that every panel with a query has the variables of the dashboard, and that no panel covers another.
+// TestPanels verifies that every query uses the dashboard's variables, and that no panel covers another one.
 func TestPanels(t *testing.T) {
 	taken := map[[2]int]string{}
 	for _, p := range place(panels()) {
@@ -40,7 +40,7 @@ func TestPanels(t *testing.T) {
 			if q.Datasource == nil || q.Expr == "" || q.Instant == q.Range {
 				t.Errorf("%q: %+v", p.Title, q)
 			}
-			// A query of switches uses the variable, unless its answer has no switches.
+			// A query about switches uses the variable, unless its result has no label for the switch.
 			ofSwitches := strings.Contains(q.Expr, "switch:") || strings.Contains(q.Expr, "op25b_rule_") || strings.Contains(q.Expr, "op25b_interface_")
 			if ofSwitches && !strings.Contains(q.Expr, `switch=~"$switch`) {
 				t.Errorf("%q: %s does not select switches", p.Title, q.Expr)

@@ -1,6 +1,7 @@
 // Command dashboard writes the Grafana dashboard of op25b.
 //
-// The dashboard reads the recording rules of op25b.records.yml. It has a variable for the Prometheus data source and one for the switches.
+// The dashboard uses the recording rules in op25b.records.yml. It has one variable for the Prometheus data source and one for the
+// switches.
 package main
 
 import (
@@ -27,7 +28,7 @@ func main() {
 	}
 }
 
-// render returns the dashboard as JSON, with a line for each value, so that a change is readable in a diff.
+// render returns the dashboard as JSON with one value per line, so that a diff is readable.
 func render(all []panel) ([]byte, error) {
 	d := dashboard{
 		UID: "op25b", Title: "op25b", Description: "What the switches of op25b stop and pass, and the state of their collection.",

@@ -1,6 +1,6 @@
 package main
 
-// The part of Grafana's dashboard model (schema version 39) that the dashboard uses.
+// This file has the part of Grafana's dashboard model (schema version 39) that the dashboard uses.
 
 type dashboard struct {
 	UID           string     `json:"uid"`
@@ -21,7 +21,8 @@ type span struct {
 	To   string `json:"to"`
 }
 
-// A templating is a list of variables. A dashboard's annotations have the same form, and are empty.
+// A templating is a list of variables. A dashboard's annotations have the same form, and are empty
+// here.
 type templating struct {
 	List []variable `json:"list"`
 }
@@ -39,7 +40,7 @@ type variable struct {
 	AllValue   string      `json:"allValue,omitempty"`
 }
 
-// Values of variable.Refresh and variable.Sort.
+// These are values of variable.Refresh and variable.Sort.
 const (
 	onTimeRange  = 2
 	alphabetical = 1

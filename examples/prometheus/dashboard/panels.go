@@ -1,13 +1,13 @@
 package main
 
-// The actions of a rule whose packets do not pass, and the actions whose packets pass. Packets above the rate of a rule with the action
-// limit are dropped, and count in the same rule.
+// These are the actions of rules whose packets are stopped, and of rules whose packets pass. A rule with the action limit drops the
+// packets above its rate, and counts them together with the others.
 const (
 	stopped = `action=~"drop|reject"`
 	passed  = `action=~"permit|monitor|limit"`
 )
 
-// byAction returns the rate of packets of the selected switches with an action, summed by labels.
+// byAction returns an expression for the packet rate of the selected switches with an action, summed by labels.
 func byAction(labels, action string) string {
 	return "sum by (" + labels + ") (switch_rule_leg_action:op25b_rule_packets:rate5m{switch=~\"$switch\"," + action + "})"
 }

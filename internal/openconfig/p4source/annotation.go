@@ -10,7 +10,7 @@ import (
 	p4configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
 )
 
-// An annotated is an object of a P4Info with the annotation that was searched for.
+// An annotated is an object of a P4Info that has a given annotation.
 type annotated struct {
 	kind, name string
 	text       string // the annotation
@@ -18,12 +18,12 @@ type annotated struct {
 	direct     *p4configv1.DirectCounter
 }
 
-// fail returns ErrAnnotation with the object and its annotation.
+// fail returns an error that wraps ErrAnnotation and names the object and its annotation.
 func (a *annotated) fail(err error) error {
 	return fmt.Errorf("%w: %s %q: %s: %w", ErrAnnotation, a.kind, a.name, a.text, err)
 }
 
-// find returns the counter with an annotation, or nil. It returns ErrAnnotation if two counters have it.
+// find returns the counter with an annotation, or nil if there is none. It returns ErrAnnotation if two counters have the annotation.
 func find(info *p4configv1.P4Info, annotation string) (*annotated, error) {
 	var all []*annotated
 	add := func(a annotated, p *p4configv1.Preamble) {
@@ -51,7 +51,7 @@ func find(info *p4configv1.P4Info, annotation string) (*annotated, error) {
 	}
 }
 
-// isAnnotation reports whether a text is an annotation, well formed or not. @openconfig_acl_other is not @openconfig_acl.
+// isAnnotation reports whether a text is the given annotation, well formed or not. @openconfig_acl_other is not @openconfig_acl.
 func isAnnotation(text, annotation string) bool {
 	rest, ok := strings.CutPrefix(text, annotation)
 	return ok && (rest == "" || !isWord(rest[0]))
@@ -61,7 +61,7 @@ func isWord(c byte) bool {
 	return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// counts returns an error unless the counter is indexed, or direct, as wanted, and counts packets and bytes.
+// counts returns an error unless the counter counts packets and bytes, and is indexed or direct as required.
 func (a *annotated) counts(indexed bool) error {
 	spec := a.indexed.GetSpec()
 	if !indexed {
@@ -78,8 +78,8 @@ func (a *annotated) counts(indexed bool) error {
 	return nil
 }
 
-// settings parses the annotation: each of the settings once, in any order, with spaces anywhere but in a value. form is the whole annotation,
-// for messages.
+// settings parses the annotation. Each setting must occur once. The order is arbitrary, and spaces are allowed outside of values. form is the
+// full form of the annotation, for error messages.
 func (a *annotated) settings(form string, names ...string) (map[string]string, error) {
 	begin, body, _ := strings.Cut(a.text, "(")
 	word, _, _ := strings.Cut(form, "(")
@@ -114,7 +114,7 @@ func (a *annotated) settings(form string, names ...string) (map[string]string, e
 	return set, nil
 }
 
-// bits parses a setting that is a number of bits.
+// bits parses a setting whose value is a number of bits.
 func (a *annotated) bits(name, val string, least, most uint64) (int, error) {
 	n, err := strconv.ParseUint(val, 10, 8)
 	if err != nil || n < least || n > most {

@@ -11,8 +11,8 @@ import (
 	"op25b/internal/wire"
 )
 
-// Kernel implements Links for interfaces of this Linux machine, by rtnetlink. Frames that the kernel receives on an interface enter the
-// switch that the interface belongs to.
+// Kernel implements Links for interfaces of this Linux machine over rtnetlink. A frame that the kernel receives on an interface enters
+// the switch to which the interface belongs.
 type Kernel struct{}
 
 var _ Links = Kernel{}
@@ -38,7 +38,7 @@ func (Kernel) Link(_ context.Context, name string) (Link, bool, error) {
 	return l, true, nil
 }
 
-// Watch calls changed at the start and for every link that is added, removed or changes state.
+// Watch calls changed at the start and whenever a link is added, removed or changes state.
 func (Kernel) Watch(ctx context.Context, changed func()) error {
 	updates := make(chan netlink.LinkUpdate)
 	done := make(chan struct{})
@@ -57,7 +57,7 @@ func (Kernel) Watch(ctx context.Context, changed func()) error {
 	}
 	defer func() {
 		close(done)
-		for range updates { // the subscription's goroutine may be sending one; it closes the channel at its end
+		for range updates { // the subscription's goroutine may be sending an update; it closes the channel when it ends
 		}
 	}()
 	changed()

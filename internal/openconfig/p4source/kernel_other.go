@@ -7,7 +7,8 @@ import (
 	"errors"
 )
 
-// Kernel implements Links for interfaces of a Linux machine. Elsewhere its methods return errors.
+// Kernel implements Links for interfaces of a Linux machine. On other systems, its methods return
+// errors.
 type Kernel struct{}
 
 var _ Links = Kernel{}

@@ -7,30 +7,30 @@ import (
 	p4configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
 )
 
-// The annotations that mark the counters, with their settings.
+// These are the annotations that mark the counters, with their settings.
 const (
 	aclForm   = `@openconfig_acl("set=NAME,rule_bits=N")`
 	linesForm = `@op25b_lines("outcome_bits=N")`
 	legsForm  = `@op25b_legs("epoch=FIELD,leg=FIELD,rule=PARAMETER")`
 )
 
-// A Layout describes the marked counters of a program. A nil part means that the program has no such counter.
+// A Layout describes the marked counters of a program. A field is nil if the program has no such counter.
 type Layout struct {
-	Program string // name and version of the program; empty if the P4Info has none
+	Program string // the name and version of the program; empty if the P4Info has none
 	ACL     *ACLLayout
 	Lines   *LineLayout
 	Legs    *LegLayout
 }
 
-// Find finds the counters that a program marks by annotations in its P4Info:
+// Find returns the layout of the counters that a program marks by annotations in its P4Info:
 //
-//   - @openconfig_acl("set=NAME,rule_bits=N") at a counter with the index (ingress port << N) | rule id: the ACL counters;
-//   - @op25b_lines("outcome_bits=N") at a counter with the index (line << N) | outcome: the counters of lines;
-//   - @op25b_legs("epoch=FIELD,leg=FIELD,rule=PARAMETER") at a direct counter. FIELD is the name of a match field of its table, and PARAMETER
-//     is the name of a parameter of the table's actions: the counters of legs.
+//   - @openconfig_acl("set=NAME,rule_bits=N") marks the ACL counters. Their index is (ingress port << N) | rule id.
+//   - @op25b_lines("outcome_bits=N") marks the counters of lines. Their index is (line << N) | outcome.
+//   - @op25b_legs("epoch=FIELD,leg=FIELD,rule=PARAMETER") marks a direct counter, which counts by leg. FIELD is the name of a match field of
+//     its table, and PARAMETER is the name of a parameter of the table's actions.
 //
-// Each counter must count packets and bytes. Find returns ErrAnnotation, naming counter and annotation, if an annotation does not parse, does
-// not fit its counter, or occurs twice.
+// Each counter must count packets and bytes. Find returns ErrAnnotation if an annotation does not parse, does not fit its counter, or occurs
+// twice. The message names the counter and the annotation.
 func Find(info *p4configv1.P4Info) (Layout, error) {
 	pkg := info.GetPkgInfo()
 	l := Layout{Program: strings.TrimSpace(pkg.GetName() + " " + pkg.GetVersion())}
@@ -47,7 +47,7 @@ func Find(info *p4configv1.P4Info) (Layout, error) {
 	return l, nil
 }
 
-// Version returns the software version of a target: that of its own software, and that of the program.
+// Version returns the software version of a target, which consists of its own software version and the program's version.
 func (l *Layout) Version(own string) string {
 	switch {
 	case own == "":
@@ -59,28 +59,28 @@ func (l *Layout) Version(own string) string {
 	}
 }
 
-// maxRuleBits limits the cells of one port, which are read in one request.
+// maxRuleBits limits the number of cells of one port, which are read in one request.
 const maxRuleBits = 16
 
-// An ACLLayout describes the P4 counter that holds the ACL counters, and the cells of ports and rules in it.
+// An ACLLayout describes the P4 counter with the ACL counters, and the arrangement of its cells by port and rule.
 type ACLLayout struct {
 	CounterID   uint32
 	CounterName string // for messages
 	Set         string // the set-name of openconfig-acl
-	RuleBits    int    // width of the rule id, the low bits of the index; 1 to 16
+	RuleBits    int    // the width of the rule id, which is the low bits of the index; 1 to 16
 	Size        int64  // cells
 }
 
 // Rules returns the number of cells of one port.
 func (l *ACLLayout) Rules() int64 { return 1 << l.RuleBits }
 
-// Ports returns the number of ports whose cells are all in the counter. Ports are numbered from 0.
+// Ports returns the number of ports whose cells are completely in the counter. Ports are numbered from 0.
 func (l *ACLLayout) Ports() int64 { return l.Size >> l.RuleBits }
 
-// Index returns the cell of a rule on a port.
+// Index returns the index of the cell for a rule on a port.
 func (l *ACLLayout) Index(port, rule uint32) int64 { return int64(port)<<l.RuleBits | int64(rule) }
 
-// Split returns the port and rule of a cell.
+// Split returns the port and the rule of the cell at an index.
 func (l *ACLLayout) Split(index int64) (port, rule uint32) {
 	return uint32(index >> l.RuleBits), uint32(index & (l.Rules() - 1))
 }
@@ -111,15 +111,15 @@ func findACL(info *p4configv1.P4Info) (*ACLLayout, error) {
 	return &ACLLayout{CounterID: c.GetPreamble().GetId(), CounterName: a.name, Set: set["set"], RuleBits: bits, Size: c.GetSize()}, nil
 }
 
-// A LineLayout describes the P4 counter that holds the counters of lines by outcome.
+// A LineLayout describes the P4 counter with the counters of lines by outcome.
 type LineLayout struct {
 	CounterID   uint32
 	CounterName string
-	OutcomeBits int   // width of the outcome, the low bits of the index; 2 to 8
+	OutcomeBits int   // the width of the outcome, which is the low bits of the index; 2 to 8
 	Size        int64 // cells
 }
 
-// The outcomes that are served; a cell of another outcome is ignored.
+// These are the outcomes that are served. Cells of other outcomes are ignored.
 const (
 	outcomePassed = iota
 	outcomeMonitored
@@ -154,8 +154,8 @@ func findLines(info *p4configv1.P4Info) (*LineLayout, error) {
 	return &LineLayout{CounterID: c.GetPreamble().GetId(), CounterName: a.name, OutcomeBits: bits, Size: c.GetSize()}, nil
 }
 
-// maxLineCells bounds the cells that are read in one request: 262,144 lines of 4 outcomes. bmv2 sends 65,536 cells in one message of about
-// 2 MB.
+// maxLineCells is the largest number of cells that are read in one request. It allows 262,144 lines with 4 outcomes. bmv2 sends 65,536 cells
+// in one message of about 2 MB.
 const maxLineCells = 1 << 20
 
 // A LegLayout describes the table whose entries count by rule set, leg and rule.
@@ -163,9 +163,9 @@ type LegLayout struct {
 	TableID     uint32
 	TableName   string
 	CounterName string
-	Size        int64 // entries of the table
+	Size        int64 // the number of entries in the table
 	Epoch, Leg  Field
-	Rule        map[uint32]Param // by action id, of the actions that have the parameter
+	Rule        map[uint32]Param // the parameter of each action that has it, by action id
 }
 
 // A Field is a match field of the table.
@@ -234,7 +234,7 @@ func findLegs(info *p4configv1.P4Info) (*LegLayout, error) {
 	return l, nil
 }
 
-// fieldOf returns the match field with a name, one of the kinds, and at most 8 bits.
+// fieldOf returns the match field with the given name. The field must be of one of the kinds and must have at most 8 bits.
 func fieldOf(t *p4configv1.Table, name string, kinds []p4configv1.MatchField_MatchType) (Field, error) {
 	var names []string
 	for _, f := range t.GetMatchFields() {

@@ -23,8 +23,8 @@ type legKey struct {
 	rule  uint32
 }
 
-// Add adds an entry with these values, in big-endian bytes. leg is nil if the entry matches every leg. An entry with a value that is too
-// large is left out.
+// Add adds an entry with these values, in big-endian bytes. leg is nil if the entry matches every leg. Add ignores an entry with a value that
+// is too large.
 func (s *LegSum) Add(epoch, leg, rule []byte, t openconfig.Tally) {
 	e, l, r := number(epoch), number(leg), number(rule)
 	if e > 255 || l > 255 || r > 1<<32-1 {
@@ -38,7 +38,7 @@ func (s *LegSum) Add(epoch, leg, rule []byte, t openconfig.Tally) {
 	s.sums[k] = openconfig.Tally{Packets: was.Packets + t.Packets, Octets: was.Octets + t.Octets}
 }
 
-// Entries returns the sums by epoch, leg and rule.
+// Entries returns the sums, ordered by epoch, leg and rule.
 func (s *LegSum) Entries() []openconfig.LegEntry {
 	var all []openconfig.LegEntry
 	for k, t := range s.sums {
@@ -50,7 +50,7 @@ func (s *LegSum) Entries() []openconfig.LegEntry {
 	return all
 }
 
-// number returns a big-endian number, or the largest number if it has more than 64 bits.
+// number returns the value of a big-endian number, or the largest uint64 if the number has more than 64 bits.
 func number(b []byte) (n uint64) {
 	for _, c := range b {
 		if n>>56 != 0 {
@@ -61,8 +61,8 @@ func number(b []byte) (n uint64) {
 	return n
 }
 
-// readLegs reads the entries of the table and their counters in one request. bmv2 answers a request for the counters of one table, but not one
-// for those of all tables. An entry that was written or removed meanwhile may be left out.
+// readLegs reads the table's entries and their counters in one request. bmv2 supports a request for the counters of one table, but not for
+// those of all tables. An entry that is written or removed during the request may be left out.
 func (s *Source) readLegs(ctx context.Context, layout *LegLayout) ([]openconfig.LegEntry, error) {
 	of := func() *p4v1.TableEntry { return &p4v1.TableEntry{TableId: layout.TableID} }
 	answer, err := s.read(ctx, []*p4v1.Entity{
@@ -118,12 +118,12 @@ func (s *Source) readLegs(ctx context.Context, layout *LegLayout) ([]openconfig.
 	return sum.Entries(), nil
 }
 
-// entryText identifies an entry of a table: its matches in the order of their fields, and its priority.
+// entryText identifies a table entry by its matches, in the order of their fields, and its priority.
 func entryText(e *p4v1.TableEntry) string {
 	key := &p4v1.TableEntry{Priority: e.GetPriority(), Match: slices.Clone(e.GetMatch())}
 	slices.SortFunc(key.Match, func(a, b *p4v1.FieldMatch) int { return cmp.Compare(a.GetFieldId(), b.GetFieldId()) })
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(key)
-	if err != nil { // a message that was received always marshals
+	if err != nil { // marshalling a received message never fails
 		panic(err)
 	}
 	return string(b)

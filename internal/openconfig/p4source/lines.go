@@ -9,7 +9,8 @@ import (
 	"op25b/internal/openconfig"
 )
 
-// LinesOf returns the lines that have counted anything. cell returns the packets and octets of a cell.
+// LinesOf returns the lines whose counters are not all zero. cell returns the packets and octets of a
+// cell.
 func (l *LineLayout) LinesOf(cell func(index int64) openconfig.Tally) []openconfig.Line {
 	var met []openconfig.Line
 	for id := range l.Lines() {
@@ -25,7 +26,7 @@ func (l *LineLayout) LinesOf(cell func(index int64) openconfig.Tally) []openconf
 	return met
 }
 
-// readLines reads all cells of the lines in one request.
+// readLines reads the cells of all lines in one request.
 func (s *Source) readLines(ctx context.Context, layout *LineLayout) ([]openconfig.Line, error) {
 	answer, err := s.read(ctx, []*p4v1.Entity{{Entity: &p4v1.Entity_CounterEntry{CounterEntry: &p4v1.CounterEntry{CounterId: layout.CounterID}}}})
 	if err != nil {

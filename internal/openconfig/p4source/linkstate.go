@@ -5,7 +5,7 @@ import (
 	"op25b/internal/wire"
 )
 
-// LinkOf converts the state of an interface to OpenConfig's. The Link has no counters.
+// LinkOf converts an interface's state to the states of OpenConfig. The Link has no counters.
 func LinkOf(s wire.LinkState) Link {
 	l := Link{Index: s.Index, Admin: openconfig.AdminDown}
 	switch s.Oper {

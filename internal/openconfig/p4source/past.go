@@ -10,12 +10,13 @@ import (
 // A linkPast is the recorded history of an interface.
 type linkPast struct {
 	oper           openconfig.OperStatus
-	index          uint32    // last known index
-	changed, clear time.Time // when oper changed, and when another interface replaced this one; zero if not observed
-	transitions    uint64    // changes of oper to UP or from UP
+	index          uint32    // the last known index
+	changed, clear time.Time // the times when oper changed and when another interface replaced this one; zero if not observed
+	transitions    uint64    // the number of changes of oper to or from UP
 }
 
-// seen compares a link with the recorded one, and returns its history. An interface that is created anew has another index.
+// seen compares a link with the recorded state, and returns the interface's history. An interface that was created anew has a different
+// index.
 func (s *Source) seen(name string, l Link) (past linkPast, following bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -38,8 +39,8 @@ func (s *Source) seen(name string, l Link) (past linkPast, following bool) {
 	return past, s.following
 }
 
-// Follow counts the transitions of the interfaces until ctx ends. Snapshots have them from its start on. A link that goes down and up again
-// before it is looked at counts as unchanged. Follow returns nil at the end of ctx, or the error of Links.
+// Follow counts the interfaces' transitions until ctx ends. Snapshots contain the number of transitions once Follow has started. Follow
+// does not notice a link that goes down and up again before the link is read. Follow returns nil when ctx ends, or the error of Links.
 func (s *Source) Follow(ctx context.Context) error {
 	if s.links == nil {
 		<-ctx.Done()
@@ -71,7 +72,7 @@ func (s *Source) Follow(ctx context.Context) error {
 			return err
 		case <-changed:
 			for _, p := range s.ports {
-				// An error is ignored, because the next Snapshot has it.
+				// The error is ignored, because the next Snapshot returns it.
 				_, _ = s.readLink(ctx, p)
 			}
 		}

@@ -1,8 +1,8 @@
-// Package p4source implements the Source of the gNMI server for a switch that only supports P4Runtime. It reads the counters of ACL entries,
+// Package p4source implements the gNMI server's Source for a switch that only supports P4Runtime. It reads the counters of ACL entries,
 // lines and legs from the P4 counters that the program has marked, and interface counters from a Links.
 //
-// The package finds the counters by annotations in the P4Info (see Find), and so depends on no P4 name. It opens no connection: the
-// caller passes a function that reads. It writes nothing, so it needs no arbitration.
+// The package finds the counters by annotations in the P4Info (see Find), and so depends on no P4 name. It opens no connection itself,
+// because the caller provides the function that reads. It writes nothing, so it does not take part in the arbitration.
 package p4source
 
 import (
@@ -18,48 +18,48 @@ import (
 	"op25b/internal/openconfig"
 )
 
-// DefaultRescan is how often a watched source reads the counters to find new ACL entries, because P4Runtime does not report changes of
-// counters.
+// DefaultRescan is the interval at which a watched source reads the counters to find new ACL entries, because P4Runtime does not report
+// changes of counters.
 const DefaultRescan = 10 * time.Second
 
-// A ReadFunc sends one P4Runtime Read with these entities and returns the entities of all its responses.
+// A ReadFunc sends one P4Runtime Read request with these entities, and returns the entities of all its responses.
 type ReadFunc func(ctx context.Context, entities []*p4v1.Entity) ([]*p4v1.Entity, error)
 
 // A Link is the state of the interface behind a port.
 type Link struct {
-	Index    uint32 // the kernel's index, 0 for none
+	Index    uint32 // the kernel's index; 0 if there is none
 	Oper     openconfig.OperStatus
 	Admin    openconfig.AdminStatus        // empty if unknown
 	Counters *openconfig.InterfaceCounters // nil if frames are not counted
 }
 
-// Links returns the state of the interfaces behind the ports. Kernel implements it for Linux interfaces.
+// Links provides the state of the interfaces behind the ports. Kernel implements it for Linux interfaces.
 type Links interface {
-	// Link returns the state of the interface with this name. If there is no such interface, ok is false, and the interface is served as
-	// not present, without counters.
+	// Link returns the state of the interface with the given name. If there is no such interface, ok is false, and the interface is served
+	// as not present, without counters.
 	Link(ctx context.Context, name string) (l Link, ok bool, err error)
-	// Watch calls changed when a link is added or removed or changes state, until ctx ends.
+	// Watch calls changed whenever a link is added, removed or changes state, until ctx ends.
 	Watch(ctx context.Context, changed func()) error
 }
 
-// Config configures a Source.
+// A Config configures a Source.
 type Config struct {
 	// Ports maps P4Runtime ports to interface names.
 	Ports map[uint32]string
 	// Read reads counter cells.
 	Read ReadFunc
-	// Links may be nil. Then every interface is served as up and without interface counters.
+	// Links provides the state of the interfaces. If it is nil, every interface is served as up and without interface counters.
 	Links Links
-	// Hostname and Version are the name of the host and the version of the software that serves the switch; empty if unknown.
+	// Hostname is the name of the host that serves the switch, and Version is the version of its software. They are empty if unknown.
 	Hostname, Version string
-	// Rescan is how often a watched source reads by itself; DefaultRescan if 0.
+	// Rescan is the interval at which a watched source reads by itself; 0 means DefaultRescan.
 	Rescan time.Duration
 }
 
-// A Source is an openconfig.Source over P4Runtime. It serves no ACL before SetLayout.
+// A Source is an openconfig.Source over P4Runtime. It serves no ACL until SetLayout is called.
 //
-// A Snapshot with PartACL reads 2^rule_bits cells for each port. PartLines reads all cells of the lines: the 65,536 cells of op25b.p4 are a
-// message of about 2 MB from bmv2. PartLegs reads the table with its counters, at most twice its size in entities.
+// A Snapshot with PartACL reads 2^rule_bits cells for each port. PartLines reads the cells of all lines. For op25b.p4 these are 65,536
+// cells, which bmv2 sends in a message of about 2 MB. PartLegs reads the table with its counters, at most twice its size in entities.
 type Source struct {
 	ports             []port // ordered by number
 	read              ReadFunc
@@ -67,18 +67,18 @@ type Source struct {
 	hostname, version string
 	rescan            time.Duration
 
-	reading sync.Mutex // held while counters are read: readings are in order, so a counter that has gone down has restarted
+	reading sync.Mutex // held while counters are read, so that readings are in order and a counter that has decreased has restarted
 
 	// mu guards everything below.
 	mu        sync.Mutex
 	layout    Layout
-	boot      time.Time       // when the counters began, as far as is known; zero before the first layout
-	met       map[cell]uint64 // packets of the entries served before, which are served even after their counter was reset
-	lines     uint64          // packets of all lines in the last reading
-	following bool            // Follow counts the changes of links
+	boot      time.Time       // the time at which the counters began, if known; zero before the first layout
+	met       map[cell]uint64 // the packets of the entries that have been served; such entries are served even after a reset of their counter
+	lines     uint64          // the packets of all lines in the last reading
+	following bool            // Follow is running, and counts the changes of links
 	watchers  map[*func()]struct{}
-	readAt    time.Time           // start of the last Snapshot with PartACL
-	pasts     map[string]linkPast // history of each interface, by name
+	readAt    time.Time           // the start of the last Snapshot with PartACL
+	pasts     map[string]linkPast // the history of each interface, by name
 }
 
 var _ openconfig.Source = (*Source)(nil)
@@ -90,7 +90,7 @@ type port struct {
 
 type cell struct{ port, rule uint32 }
 
-// New returns a source. It returns ErrConfig, naming the port, for a name that is empty or in use twice.
+// New returns a source. It returns an error that wraps ErrConfig and names the port if an interface name is empty or used twice.
 func New(cfg Config) (*Source, error) {
 	if cfg.Read == nil {
 		return nil, fmt.Errorf("%w: no read function", ErrConfig)
@@ -120,8 +120,8 @@ func New(cfg Config) (*Source, error) {
 	return s, nil
 }
 
-// SetLayout sets the layout of the running program's counters. boot is when they began, and zero if that is not known. It returns ErrConfig,
-// and changes nothing, if a port's cells are beyond the ACL counter.
+// SetLayout sets the layout of the running program's counters. boot is the time at which they began, or zero if it is not known. If a port's
+// cells are outside the ACL counter, SetLayout returns ErrConfig and changes nothing.
 func (s *Source) SetLayout(l Layout, boot time.Time) error {
 	if l.ACL != nil {
 		for _, p := range s.ports {
@@ -140,10 +140,10 @@ func (s *Source) SetLayout(l Layout, boot time.Time) error {
 	return nil
 }
 
-// maxReadings bounds the readings of one Snapshot. The counters would have to begin anew during each of them.
+// maxReadings limits the readings of one Snapshot. A Snapshot needs that many only if the counters begin anew during each reading.
 const maxReadings = 3
 
-// Snapshot reads the links, one Read of the cells of every port for PartACL, one Read for PartLines and one for PartLegs.
+// Snapshot reads the links. It also sends one Read for each port if PartACL is requested, one for PartLines and one for PartLegs.
 func (s *Source) Snapshot(ctx context.Context, parts openconfig.Parts) (*openconfig.State, error) {
 	if parts != 0 {
 		s.reading.Lock()
@@ -157,14 +157,14 @@ func (s *Source) Snapshot(ctx context.Context, parts openconfig.Parts) (*opencon
 		if err != nil {
 			return nil, err
 		}
-		// If the counters began anew during the reading, some of its values may be from before.
+		// If the counters began anew during the reading, some of its values may be from before the restart.
 		if st.System.BootTime.Equal(boot) || n == maxReadings {
 			return st, nil
 		}
 	}
 }
 
-// readOnce carries out one reading.
+// readOnce performs one reading.
 func (s *Source) readOnce(ctx context.Context, parts openconfig.Parts) (*openconfig.State, error) {
 	s.mu.Lock()
 	layout := s.layout
@@ -251,8 +251,8 @@ func (s *Source) readLink(ctx context.Context, p port) (openconfig.Interface, er
 	return in, nil
 }
 
-// readPort reads the cells of one port. An entry is served once its rule has counted a packet. fresh reports whether an entry is served for
-// the first time.
+// readPort reads the cells of one port. An entry is served once its rule has counted a packet. fresh reports whether an entry is in a result
+// for the first time.
 func (s *Source) readPort(ctx context.Context, layout *ACLLayout, p port) (acl []openconfig.ACLEntry, fresh bool, err error) {
 	rules := uint32(layout.Rules())
 	entities := make([]*p4v1.Entity, 0, rules)
@@ -306,8 +306,8 @@ func (s *Source) readPort(ctx context.Context, layout *ACLLayout, p port) (acl [
 	return acl, fresh, nil
 }
 
-// Watch reports changes of links, a new layout, and new entries that any reading has found. It reads every Rescan itself unless there was
-// another reading, so that new entries are found without other readers.
+// Watch calls changed after changes of links, after a new layout, and when any reading has found new entries. If nobody else has read for
+// Rescan, Watch reads the counters itself to find new entries.
 func (s *Source) Watch(ctx context.Context, changed func()) error {
 	s.mu.Lock()
 	s.watchers[&changed] = struct{}{}
@@ -320,7 +320,7 @@ func (s *Source) Watch(ctx context.Context, changed func()) error {
 	changed()
 
 	ctx, cancel := context.WithCancel(ctx)
-	var links chan error // nil, and never ready, without links
+	var links chan error // without links, the channel is nil and never ready
 	if s.links != nil {
 		links = make(chan error, 1)
 		go func() { links <- s.links.Watch(ctx, changed); close(links) }()
@@ -343,10 +343,10 @@ func (s *Source) Watch(ctx context.Context, changed func()) error {
 			return fmt.Errorf("watching links: %w", err)
 		case <-rescan.C:
 			s.mu.Lock()
-			recent := time.Since(s.readAt) < s.rescan // a subscriber or another watcher has read recently
+			recent := time.Since(s.readAt) < s.rescan // another reader has read recently
 			s.mu.Unlock()
 			if !recent {
-				// Snapshot notifies the watchers of new entries. An error is ignored, because the next reader gets it.
+				// Snapshot notifies the watchers of new entries. The error is ignored, because the next reader gets it.
 				_, _ = s.Snapshot(ctx, openconfig.PartACL)
 			}
 		}

@@ -25,22 +25,22 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// The state of the collection of a switch's counters. Only in the state SYNCED are the values current.
+// The state of the collection of a switch's counters. The values are current only in the state SYNCED.
 type CollectionState int32
 
 const (
 	CollectionState_COLLECTION_STATE_UNSPECIFIED CollectionState = 0
 	// There is no gNMI session. SwitchCounters.retry is the time of the next attempt.
 	CollectionState_COLLECTION_STATE_DISCONNECTED CollectionState = 1
-	// The capabilities of the switch are requested.
+	// The controller has requested the switch's capabilities.
 	CollectionState_COLLECTION_STATE_CONNECTING CollectionState = 2
 	// The switch sends its first values.
 	CollectionState_COLLECTION_STATE_CONNECTED CollectionState = 3
-	// All values were received once, and updates follow.
+	// All values have been received once, and updates follow.
 	CollectionState_COLLECTION_STATE_SYNCED CollectionState = 4
-	// The session lasts, but samples are overdue.
+	// The session is open, but samples are overdue.
 	CollectionState_COLLECTION_STATE_STALE CollectionState = 5
-	// Another controller owns the switch and collects its counters: see owner and owner_address.
+	// Another controller owns the switch and collects its counters. See owner and owner_address.
 	CollectionState_COLLECTION_STATE_ELSEWHERE CollectionState = 6
 	// No controller owns the switch, so no controller collects its counters.
 	CollectionState_COLLECTION_STATE_NOT_OWNED CollectionState = 7
@@ -110,20 +110,20 @@ const (
 	CollectionReason_COLLECTION_REASON_UNREACHABLE CollectionReason = 3
 	// The switch refuses the call, for example because the controller has no client certificate.
 	CollectionReason_COLLECTION_REASON_REFUSED CollectionReason = 4
-	// The switch has no gNMI, or no common encoding.
+	// The switch has no gNMI server, or no common encoding.
 	CollectionReason_COLLECTION_REASON_UNSUPPORTED CollectionReason = 5
 	// The switch ended the subscription.
 	CollectionReason_COLLECTION_REASON_ENDED CollectionReason = 6
-	// Samples were due and did not arrive.
+	// Samples are overdue.
 	CollectionReason_COLLECTION_REASON_SILENT CollectionReason = 7
 	// The switch sent a message that is invalid or too large.
 	CollectionReason_COLLECTION_REASON_INVALID CollectionReason = 8
 	// The TLS files of the connection cannot be used.
 	CollectionReason_COLLECTION_REASON_TLS CollectionReason = 9
-	// Reasons 20 to 22 occur in the states ELSEWHERE and NOT_OWNED. OTHER_OWNER means that another controller answers for the switch.
+	// Reasons 20 to 22 occur in the states ELSEWHERE and NOT_OWNED. OTHER_OWNER means that another controller reports the switch's counters.
 	CollectionReason_COLLECTION_REASON_OTHER_OWNER CollectionReason = 20
 	CollectionReason_COLLECTION_REASON_NO_OWNER    CollectionReason = 21
-	// The owner could not be asked; the detail has the error. Commands set this reason, never a controller.
+	// The owner could not be queried; the detail has the error. Only commands set this reason.
 	CollectionReason_COLLECTION_REASON_OWNER_NOT_ASKED CollectionReason = 22
 )
 
@@ -190,8 +190,8 @@ func (CollectionReason) EnumDescriptor() ([]byte, []int) {
 
 // The counters of one switch.
 //
-// Counts begin with the values that the switch had when its owner first read it, and never decrease while the owner stays the same, even if the
-// switch restarts. What the switch had counted before belongs to the phase that was in force at the first read.
+// Counts begin with the values that the switch had when its owner first read it. They never decrease while the owner stays the same, even if
+// the switch restarts. Packets that were counted before the first read are assigned to the phase that was then in force.
 type SwitchCounters struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Switch string                 `protobuf:"bytes,1,opt,name=switch,proto3" json:"switch,omitempty"`
@@ -214,8 +214,8 @@ type SwitchCounters struct {
 	// The number of values that could not be read, and of values that were older than the values before them.
 	RejectedValues uint64 `protobuf:"varint,12,opt,name=rejected_values,json=rejectedValues,proto3" json:"rejected_values,omitempty"`
 	LateValues     uint64 `protobuf:"varint,13,opt,name=late_values,json=lateValues,proto3" json:"late_values,omitempty"`
-	// The counts of rules that matched a packet, by rule, leg and phase, in the order of the rules' numbers. At most 1,024 are listed, and
-	// rules_left_out is the number of the others.
+	// The counts of rules that matched a packet, by rule, leg and phase, ordered by rule number. At most 1,024 are listed, and rules_left_out is
+	// the number of the others.
 	Rules        []*RuleCounters `protobuf:"bytes,20,rep,name=rules,proto3" json:"rules,omitempty"`
 	RulesLeftOut uint32          `protobuf:"varint,21,opt,name=rules_left_out,json=rulesLeftOut,proto3" json:"rules_left_out,omitempty"`
 	// The counters of interfaces, ordered by name. At most 1,024 are listed, and interfaces_left_out is the number of the others.
@@ -223,7 +223,7 @@ type SwitchCounters struct {
 	InterfacesLeftOut uint32               `protobuf:"varint,23,opt,name=interfaces_left_out,json=interfacesLeftOut,proto3" json:"interfaces_left_out,omitempty"`
 	// The time over which the rates of this switch were measured, at most about a minute; absent if no rate is known.
 	RatesOver *durationpb.Duration `protobuf:"bytes,24,opt,name=rates_over,json=ratesOver,proto3" json:"rates_over,omitempty"`
-	// What the rules counted in the time that ListCountersRequest.since names; absent if the request has none.
+	// The counts of the rules in the time that ListCountersRequest.since specifies; absent if since is not set.
 	Counted       *CountedSince `protobuf:"bytes,30,opt,name=counted,proto3" json:"counted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -392,14 +392,14 @@ func (x *SwitchCounters) GetCounted() *CountedSince {
 	return nil
 }
 
-// What the rules of a switch counted in a time, from the history of the controller that answers.
+// The packets that the rules of a switch counted in a period, from the history of the controller that answers.
 type CountedSince struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	From  *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
 	To    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
-	// How much of that time was recorded. What was counted in the rest may be missing.
+	// The part of that period that was recorded. Packets in the rest of the period may be missing.
 	Recorded *durationpb.Duration `protobuf:"bytes,3,opt,name=recorded,proto3" json:"recorded,omitempty"`
-	// Without rates, in the order of SwitchCounters.rules. Rules that counted nothing are left out.
+	// The counts without rates, in the order of SwitchCounters.rules. Rules without packets are left out.
 	Rules         []*RuleCounters `protobuf:"bytes,4,rep,name=rules,proto3" json:"rules,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -559,7 +559,8 @@ func (x *RuleCounters) GetOctetsPerSecond() float64 {
 	return 0
 }
 
-// The state and the counters of an interface. A counter is absent if the switch does not report it, and a rate until two samples are known.
+// The state and the counters of an interface. A counter is absent if the switch does not report it. A rate is absent until two samples are
+// known.
 type InterfaceCounters struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Interface string                 `protobuf:"bytes,1,opt,name=interface,proto3" json:"interface,omitempty"`
@@ -728,13 +729,14 @@ func (x *InterfaceCounters) GetOutOctetsPerSecond() float64 {
 
 type ListCountersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The names of the switches, rules and interfaces to list; empty means all. At most 1,024 switches, 256 rules and 1,024 interfaces. Returns
-	// NOT_FOUND with the known names for an unknown name. Names of interfaces are not checked while another controller owns one of the switches.
+	// The names of the switches, rules and interfaces to list; empty means all. At most 1,024 switches, 256 rules and 1,024 interfaces are
+	// allowed. Returns NOT_FOUND with the known names for an unknown name. Names of interfaces are not checked if another controller owns one of
+	// the switches.
 	Switches   []string `protobuf:"bytes,1,rep,name=switches,proto3" json:"switches,omitempty"`
 	Rules      []string `protobuf:"bytes,2,rep,name=rules,proto3" json:"rules,omitempty"`
 	Interfaces []string `protobuf:"bytes,3,rep,name=interfaces,proto3" json:"interfaces,omitempty"`
-	// Adds SwitchCounters.counted for the time from now back; at least a minute, at most 5 years. Returns FAILED_PRECONDITION if the controller
-	// keeps no history.
+	// Adds SwitchCounters.counted for this period before now, which must be at least a minute and at most 5 years. Returns FAILED_PRECONDITION if
+	// the controller keeps no history.
 	Since         *durationpb.Duration `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -29,13 +29,13 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Reports what the switches count. A controller collects the counters of the switches that it owns, and reports for each other switch which
-// controller owns it. Callers ask that controller themselves. All calls require the role viewer.
+// Reports the counters of the switches. A controller collects the counters of the switches that it owns. For every other switch, it reports the
+// owner, which callers must query themselves. All calls require the role viewer.
 type TelemetryServiceClient interface {
-	// Lists the counters of the switches of the current inventory, in its order.
+	// Lists the counters of the switches in the current inventory, in the order of the inventory.
 	ListCounters(ctx context.Context, in *ListCountersRequest, opts ...grpc.CallOption) (*ListCountersResponse, error)
-	// Sends the counters of all switches, and then the counters of switches that changed, until the caller disconnects. A message is sent at most
-	// once a sample interval, or after a second if the state of a collection has changed.
+	// Sends the counters of all switches, and then the counters of switches that have changed, until the caller disconnects. At most one message
+	// is sent per sample interval. If the state of a collection has changed, a message is sent after at most a second.
 	WatchCounters(ctx context.Context, in *WatchCountersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchCountersResponse], error)
 }
 
@@ -80,13 +80,13 @@ type TelemetryService_WatchCountersClient = grpc.ServerStreamingClient[WatchCoun
 // All implementations must embed UnimplementedTelemetryServiceServer
 // for forward compatibility.
 //
-// Reports what the switches count. A controller collects the counters of the switches that it owns, and reports for each other switch which
-// controller owns it. Callers ask that controller themselves. All calls require the role viewer.
+// Reports the counters of the switches. A controller collects the counters of the switches that it owns. For every other switch, it reports the
+// owner, which callers must query themselves. All calls require the role viewer.
 type TelemetryServiceServer interface {
-	// Lists the counters of the switches of the current inventory, in its order.
+	// Lists the counters of the switches in the current inventory, in the order of the inventory.
 	ListCounters(context.Context, *ListCountersRequest) (*ListCountersResponse, error)
-	// Sends the counters of all switches, and then the counters of switches that changed, until the caller disconnects. A message is sent at most
-	// once a sample interval, or after a second if the state of a collection has changed.
+	// Sends the counters of all switches, and then the counters of switches that have changed, until the caller disconnects. At most one message
+	// is sent per sample interval. If the state of a collection has changed, a message is sent after at most a second.
 	WatchCounters(*WatchCountersRequest, grpc.ServerStreamingServer[WatchCountersResponse]) error
 	mustEmbedUnimplementedTelemetryServiceServer()
 }

@@ -45,10 +45,10 @@ const (
 
 // TelemetryServiceClient is a client for the op25b.v1.TelemetryService service.
 type TelemetryServiceClient interface {
-	// Lists the counters of the switches of the current inventory, in its order.
+	// Lists the counters of the switches in the current inventory, in the order of the inventory.
 	ListCounters(context.Context, *connect.Request[v1.ListCountersRequest]) (*connect.Response[v1.ListCountersResponse], error)
-	// Sends the counters of all switches, and then the counters of switches that changed, until the caller disconnects. A message is sent at most
-	// once a sample interval, or after a second if the state of a collection has changed.
+	// Sends the counters of all switches, and then the counters of switches that have changed, until the caller disconnects. At most one message
+	// is sent per sample interval. If the state of a collection has changed, a message is sent after at most a second.
 	WatchCounters(context.Context, *connect.Request[v1.WatchCountersRequest]) (*connect.ServerStreamForClient[v1.WatchCountersResponse], error)
 }
 
@@ -96,10 +96,10 @@ func (c *telemetryServiceClient) WatchCounters(ctx context.Context, req *connect
 
 // TelemetryServiceHandler is an implementation of the op25b.v1.TelemetryService service.
 type TelemetryServiceHandler interface {
-	// Lists the counters of the switches of the current inventory, in its order.
+	// Lists the counters of the switches in the current inventory, in the order of the inventory.
 	ListCounters(context.Context, *connect.Request[v1.ListCountersRequest]) (*connect.Response[v1.ListCountersResponse], error)
-	// Sends the counters of all switches, and then the counters of switches that changed, until the caller disconnects. A message is sent at most
-	// once a sample interval, or after a second if the state of a collection has changed.
+	// Sends the counters of all switches, and then the counters of switches that have changed, until the caller disconnects. At most one message
+	// is sent per sample interval. If the state of a collection has changed, a message is sent after at most a second.
 	WatchCounters(context.Context, *connect.Request[v1.WatchCountersRequest], *connect.ServerStream[v1.WatchCountersResponse]) error
 }
 
