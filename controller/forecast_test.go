@@ -9,7 +9,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// The answers of two controllers become one forecast. A switch on which no phase has begun stays missing.
+// TestMergeForecasts verifies that the answers of two controllers become one forecast, and that a switch
+// on which no phase is in force is still listed as missing.
 func TestMergeForecasts(t *testing.T) {
 	r := &op25bv1.ForecastResponse{
 		Phase: "closed", Controller: "noc-1", More: 1,

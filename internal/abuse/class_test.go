@@ -68,7 +68,7 @@ func drawFeatures(t *rapid.T) Features {
 	}
 }
 
-// The same features never change a class twice.
+// TestClassifyIsIdempotent verifies that the same features never change a class twice.
 func TestClassifyIsIdempotent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := drawFeatures(t)
@@ -79,15 +79,15 @@ func TestClassifyIsIdempotent(t *testing.T) {
 	})
 }
 
-// A line whose activity varies within a band that is narrower than the distance between the thresholds does not flap: once it has seen the
-// whole band, its class never changes again.
+// TestClassDoesNotFlap verifies that a class is stable if the activity of a line varies within a band that is narrower than the distance
+// between the thresholds. Once the line has seen the whole band, its class never changes again.
 func TestClassDoesNotFlap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		base := drawFeatures(t)
 		base.Attempts += ClientAttempts
 		base.Days = max(base.Days, 0)
 		var band []Features
-		for _, more := range []uint64{0, 1, 2} { // the narrowest distance is that of a mail program: 3 and 5 servers
+		for _, more := range []uint64{0, 1, 2} { // The narrowest distance is that between the thresholds of a mail program, 3 and 5 servers.
 			f := base
 			f.Servers += more
 			band = append(band, f)

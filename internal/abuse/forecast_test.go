@@ -37,7 +37,8 @@ func (b *bench) names(f *Forecast) []string {
 
 const carrier, provider = "203.0.113.25", "203.0.113.129"
 
-// A forecast counts the lines that a phase newly stops, and those that used what it stops.
+// TestForecast verifies that a forecast counts the lines that a phase newly stops, and the lines
+// among them that recently sent such traffic.
 func TestForecast(t *testing.T) {
 	b := newBench(t, Config{})
 	b.tries("adsl-home", provider, provider)
@@ -70,7 +71,8 @@ func TestForecast(t *testing.T) {
 	}
 }
 
-// A week after its last attempt, a line is no user of port 25.
+// TestForecastForgetsAfterAWeek verifies that a line no longer counts as a user of port 25 a week
+// after its last attempt.
 func TestForecastForgetsAfterAWeek(t *testing.T) {
 	b := newBench(t, Config{})
 	b.tries("mobile-sim", provider)
@@ -82,7 +84,8 @@ func TestForecastForgetsAfterAWeek(t *testing.T) {
 	}
 }
 
-// A scope limits a forecast, and a switch of another controller is missing.
+// TestForecastScope verifies that a scope limits a forecast, and that a switch of another
+// controller is listed as missing.
 func TestForecastScope(t *testing.T) {
 	b := newBench(t, Config{})
 	b.tries("mobile-sim", provider)
@@ -109,7 +112,8 @@ func TestForecastScope(t *testing.T) {
 	}
 }
 
-// Before the first phase, nothing is known of a switch.
+// TestForecastBeforeTheFirstPhase verifies that a switch without a phase in force is listed as
+// missing.
 func TestForecastBeforeTheFirstPhase(t *testing.T) {
 	b := newBench(t, Config{})
 	b.now = time.Date(2006, 5, 1, 0, 0, 0, 0, time.UTC)

@@ -19,7 +19,8 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// The activity of a watched line: attempts, servers, hours in the policy's time zone, and its class with reasons.
+// TestWatchedLine verifies the recorded activity of a watched line: its attempts, its servers, the hours in the policy's time zone,
+// and its class with the reasons.
 func TestWatchedLine(t *testing.T) {
 	b := newBench(t, Config{})
 	b.tries("adsl-bot", many(60)...)
@@ -45,8 +46,8 @@ func TestWatchedLine(t *testing.T) {
 	}
 }
 
-// Of a line whose group is not watched, only the uses of the forecast are kept. When a group is not watched any more, its activity is
-// forgotten at once.
+// TestGroupsThatDidNotOptIn verifies that only the uses for the forecast are kept for a line whose group is not watched. When a group
+// is no longer watched, its activity is removed at once.
 func TestGroupsThatDidNotOptIn(t *testing.T) {
 	b := newBench(t, Config{})
 	b.tries("mobile-sim", many(60)...)
@@ -66,7 +67,8 @@ func TestGroupsThatDidNotOptIn(t *testing.T) {
 	}
 }
 
-// Unnamed lines and frames without a service leave no record, and an answer is no attempt.
+// TestFlowsThatAreNoAttempts verifies that unnamed lines and frames without a service leave no record, and that an answer is not an
+// attempt.
 func TestFlowsThatAreNoAttempts(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	b := newBench(t, Config{Metrics: NewMetrics(registry)})
@@ -74,7 +76,7 @@ func TestFlowsThatAreNoAttempts(t *testing.T) {
 	mx := netip.MustParseAddr("203.0.113.129")
 	b.OnFlows(edge, []pipeline.MailFlow{
 		{Line: 0, Leg: pipeline.UpDst, Service: smtp, Remote: mx},
-		{Line: b.numbers["mobile-sim"], Remote: mx},                                                    // a spoofed packet of a line that is not watched
+		{Line: b.numbers["mobile-sim"], Remote: mx},                                                    // a spoofed packet from a line that is not watched
 		{Line: b.numbers["adsl-home"], Leg: pipeline.DownSrc, Service: smtp, SYNACK: true, Remote: mx}, // an answer
 	})
 	if all := b.Offenders(); len(all) != 0 {
@@ -88,7 +90,7 @@ func TestFlowsThatAreNoAttempts(t *testing.T) {
 	}
 }
 
-// The counters of watched lines are added up from the second reading on.
+// TestLineCounters verifies that the counters of watched lines are added up from the second reading on.
 func TestLineCounters(t *testing.T) {
 	var counts []LineCount
 	b := newBench(t, Config{Counters: func(string) []LineCount { return counts }})
@@ -116,7 +118,7 @@ func TestLineCounters(t *testing.T) {
 	}
 }
 
-// What is too old is gone, from memory and from the file.
+// TestExpiry verifies that expired records are removed from memory and from the file.
 func TestExpiry(t *testing.T) {
 	b := newBench(t, Config{Dir: t.TempDir(), Days: 10})
 	b.tries("adsl-home", "203.0.113.129", "203.0.113.130")
@@ -137,7 +139,7 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
-// The activity survives a restart, and only the owner can read the files.
+// TestRestart verifies that the activity survives a restart, and that only the owner can read the files.
 func TestRestart(t *testing.T) {
 	b := newBench(t, Config{Dir: filepath.Join(t.TempDir(), "port25")})
 	b.tries("adsl-bot", many(60)...)
@@ -166,7 +168,8 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// A key that cannot be used is replaced, and a snapshot that cannot be used is forgotten. Neither keeps the ledger from opening.
+// TestFilesThatCannotBeUsed verifies that an unusable key is replaced, and that an unusable snapshot is discarded. In both cases the
+// ledger opens.
 func TestFilesThatCannotBeUsed(t *testing.T) {
 	for _, c := range []struct {
 		name, file string
@@ -228,7 +231,7 @@ func TestReadKey(t *testing.T) {
 	wantError(t, err, ErrKey, path, "damaged", "a secret of 32 bytes")
 }
 
-// An old key is replaced. The records stay with their lines under other IDs, and the old key is in no file.
+// TestRotation verifies that an old key is replaced. The lines keep their records under new IDs, and no file contains the old key.
 func TestRotation(t *testing.T) {
 	b := newBench(t, Config{Dir: t.TempDir(), KeyDays: 3})
 	b.tries("adsl-bot", many(60)...)
@@ -244,7 +247,7 @@ func TestRotation(t *testing.T) {
 	if !there || bot.Class != BotLike || bot.Attempts != 60 {
 		t.Errorf("%+v", bot)
 	}
-	b.tries("adsl-home", "203.0.113.129") // the same server under another hash
+	b.tries("adsl-home", "203.0.113.129") // the same server has a different hash under the new key
 	if f := b.forecast("all-destinations"); f.Rows[0].OneServer != 1 || f.Rows[0].Several != 1 {
 		t.Errorf("%+v, want one line with one server", f.Rows)
 	}
@@ -326,7 +329,7 @@ func TestConfigErrors(t *testing.T) {
 	wantError(t, err, ErrKey, file)
 }
 
-// A flood of flows takes bounded memory, and what does not fit is counted.
+// TestQueueIsBounded verifies that a flood of flows takes a limited amount of memory, and that dropped flows are counted.
 func TestQueueIsBounded(t *testing.T) {
 	const room = 10_000
 	b := newBench(t, Config{QueueBytes: room, Metrics: NewMetrics(prometheus.NewRegistry())})
@@ -349,7 +352,7 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 }
 
-// Run takes names from the book and flows from the queue, and writes the snapshot when it ends.
+// TestRun verifies that Run takes the names from the book and the flows from the queue, and that it writes the snapshot when it ends.
 func TestRun(t *testing.T) {
 	b := newBench(t, Config{Dir: t.TempDir()})
 	l, err := New(b.cfg)
@@ -375,7 +378,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// A use tells one server from several within a window of a week, whatever the order of attempts.
+// TestUse verifies that a use distinguishes one server from several within a week, regardless of the order of the attempts.
 func TestUse(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var u use

@@ -26,7 +26,7 @@ func within(t testing.TB) context.Context {
 	return ctx
 }
 
-// A bench is a ledger with the worked example, whose line group adsl is watched, and a clock that the test sets.
+// A bench is a ledger for the worked example, with a clock that the test sets. The line group adsl is watched.
 type bench struct {
 	t    *testing.T
 	book *intent.Book
@@ -39,10 +39,10 @@ type bench struct {
 
 const edge = "edge-1"
 
-// begins is in the phase "before", which monitors. It is 09:00 in the policy's time zone.
+// begins is a time in the phase "before", which monitors. It is 09:00 in the policy's time zone.
 var begins = time.Date(2006, 5, 20, 0, 0, 0, 0, time.UTC)
 
-// watching returns the worked example with the watched line groups.
+// watching returns the worked example in which the given line groups are watched.
 func watching(groups ...string) []strict.File {
 	files := examples.SpinNet2006()
 	for i := range files {
@@ -91,7 +91,7 @@ func (b *bench) apply(files []strict.File) {
 	}
 }
 
-// name gives the ledger the names of the newest revision, as Run does.
+// name gives the ledger the names of the newest revision, in the same way as Run.
 func (b *bench) name() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -111,7 +111,7 @@ func (b *bench) open() {
 	b.name()
 }
 
-// tries sends the mail flow of a SYN to port 25, as the phase "before" reports it.
+// tries sends the mail flows of SYNs to port 25, as a switch in the phase "before" reports them.
 func (b *bench) tries(name string, servers ...string) {
 	b.t.Helper()
 	line, there := b.numbers[name]
@@ -129,7 +129,7 @@ func (b *bench) tries(name string, servers ...string) {
 // id returns the pseudonym of a line.
 func (b *bench) id(name string) ID { return b.key.line(edge, name) }
 
-// offender returns the record of a line in Offenders.
+// offender returns the line's entry in Offenders.
 func (b *bench) offender(name string) (Offender, bool) {
 	for _, o := range b.Offenders() {
 		if o.ID == b.id(name) {

@@ -61,8 +61,8 @@ func TestNewWebhookErrors(t *testing.T) {
 	}
 }
 
-// A line that becomes bot-like is reported once, in a message whose signature the receiver can verify, even if the receiver fails at first.
-// The message has the pseudonym, and no name.
+// TestWebhookReportsBots verifies that a line that becomes bot-like is reported once, even if the receiver fails at first. The receiver can
+// verify the signature of the message. The message contains the pseudonym, but no name.
 func TestWebhookReportsBots(t *testing.T) {
 	type request struct {
 		header http.Header
@@ -128,7 +128,7 @@ func TestWebhookReportsBots(t *testing.T) {
 	}
 }
 
-// The value of the signature is that of another implementation: printf '1148083200.{}' | openssl dgst -sha256 -hmac key.
+// TestSign compares the signature with the result of another implementation: printf '1148083200.{}' | openssl dgst -sha256 -hmac key.
 func TestSign(t *testing.T) {
 	const want = "sha256=38bf2814410c45226212710f27eb567efeb39804cf4945e44e96163516f83331"
 	if got := Sign([]byte("key"), "1148083200", []byte("{}")); got != want {
@@ -136,7 +136,8 @@ func TestSign(t *testing.T) {
 	}
 }
 
-// A receiver that refuses a message gets no further attempt, and one that never answers is given up.
+// TestWebhookGivesUp verifies that there are no further attempts after a receiver has refused a message, and that a receiver that never
+// answers is given up.
 func TestWebhookGivesUp(t *testing.T) {
 	for _, c := range []struct {
 		code, attempts int
@@ -162,7 +163,7 @@ func TestWebhookGivesUp(t *testing.T) {
 	}
 }
 
-// The queue keeps the newest messages.
+// TestWebhookQueueIsBounded verifies that a full queue keeps the newest messages.
 func TestWebhookQueueIsBounded(t *testing.T) {
 	w := newHook(t, "https://abuse.isp.example")
 	dropped := 0

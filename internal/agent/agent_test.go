@@ -16,8 +16,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// After a switch got its pipeline, the agent serves the same counters as the switch's own gNMI. The switch is the embedded one, over real
-// P4Runtime.
+// TestFollowsThePipeline verifies that the agent serves the same counters as the switch's own gNMI after the switch has received its
+// pipeline. The test runs the embedded switch and real P4Runtime.
 func TestFollowsThePipeline(t *testing.T) {
 	sw, err := softswitch.New(softswitch.Options{DeviceID: 1})
 	if err != nil {
@@ -77,7 +77,7 @@ func TestFollowsThePipeline(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []openconfig.ACLEntry{{SequenceID: 1, MatchedPackets: 1, MatchedOctets: 60}}
-	for len(snapshot(t, sw.Source()).Interfaces[0].ACL) == 0 { // until the switch has seen it
+	for len(snapshot(t, sw.Source()).Interfaces[0].ACL) == 0 { // wait until the switch has counted the segment
 	}
 	for name, s := range map[string]openconfig.Source{"switch": sw.Source(), "agent": source} {
 		if got := snapshot(t, s).Interfaces[0].ACL; !slices.Equal(got, want) {
@@ -99,10 +99,11 @@ func smtpSegment() []byte {
 	f := append([]byte{2, 0, 0, 0, 2, 1, 2, 0, 0, 0, 1, 1, 8, 0}, // Ethernet, IPv4
 		0x45, 0, 0, 40, 0, 1, 0x40, 0, 64, 6, 0, 0, 192, 0, 2, 11, 203, 0, 113, 25)
 	f = append(f, 0xc0, 0, 0, 25, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 0xff, 0xff, 0, 0, 0, 0)
-	return append(f, make([]byte, 60-len(f))...) // padded to Ethernet's least
+	return append(f, make([]byte, 60-len(f))...) // padded to the minimum length of an Ethernet frame
 }
 
-// An agent that starts beside a switch that has counted does not know when the counters began. It knows it once they begin anew.
+// TestBootTimeOfARunningSwitch verifies that an agent reports no boot-time if it starts beside a switch that has already counted. It
+// reports one once the counters begin anew.
 func TestBootTimeOfARunningSwitch(t *testing.T) {
 	sw, err := softswitch.New(softswitch.Options{DeviceID: 1})
 	if err != nil {
@@ -138,7 +139,7 @@ func TestBootTimeOfARunningSwitch(t *testing.T) {
 	if err := far.Send(smtpSegment()); err != nil {
 		t.Fatal(err)
 	}
-	for len(snapshot(t, sw.Source()).Interfaces[0].ACL) == 0 { // until the switch has counted it
+	for len(snapshot(t, sw.Source()).Interfaces[0].ACL) == 0 { // wait until the switch has counted the segment
 	}
 	reader, err := p4rt.DialReader(t.Context(), config)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// A forecast and the list of offenders have pseudonyms only. A name is returned with an audit record that has no name, and not without a
-// reason. After the activity was forgotten, a pseudonym has no name.
+// TestAbuse verifies that a forecast and the list of offenders contain pseudonyms only. A name is returned only with a reason and an
+// audit record, and the record has no name. After the activity was destroyed, a pseudonym can no longer be resolved.
 func TestAbuse(t *testing.T) {
 	var ledger *abuse.Ledger
 	w := newWorld(t, func(d *Deps) {
@@ -47,7 +47,7 @@ func TestAbuse(t *testing.T) {
 	}
 	ledger.OnFlows("edge-1", flows)
 	var list *op25bv1.ListOffendersResponse
-	for len(list.GetOffenders()) == 0 { // the ledger takes the names from the book
+	for len(list.GetOffenders()) == 0 { // wait until the ledger has taken the names from the book
 		if list, err = c.ListOffenders(ctx, &op25bv1.ListOffendersRequest{Classes: []string{"bot-like"}}); err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +93,7 @@ func TestAbuse(t *testing.T) {
 		t.Errorf("%+v, %v", records, err)
 	}
 
-	// A switch of another controller is missing, with its owner. A controller that is not present has no address.
+	// A switch of another controller is listed as missing, with its owner. A controller that is not present has no address.
 	ledger.Follow("edge-1", false)
 	w.switches.tell(&op25bv1.SwitchStatus{Switch: "edge-1", Owner: "noc-2", Ownership: op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_OWNED})
 	f, err = c.Forecast(ctx, &op25bv1.ForecastRequest{Phase: "all-destinations"})
@@ -115,7 +115,7 @@ func TestAbuse(t *testing.T) {
 	}
 }
 
-// A controller without activity of lines says so.
+// TestAbuseNotServed verifies the error of a controller that does not record the activity of lines.
 func TestAbuseNotServed(t *testing.T) {
 	c := op25bv1.NewAbuseServiceClient(newWorld(t, nil).dial())
 	if _, err := c.Forecast(within(t), &op25bv1.ForecastRequest{}); status.Code(err) != codes.Unimplemented {

@@ -17,7 +17,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// ownedSwitch is a Counters with one owned switch.
+// ownedSwitch implements Counters with one owned switch.
 type ownedSwitch struct{ name string }
 
 func (o ownedSwitch) Samples(...string) []*tally.Sample {
@@ -27,7 +27,8 @@ func (o ownedSwitch) Samples(...string) []*tally.Sample {
 func (ownedSwitch) News() tally.News        { return tally.News{} }
 func (ownedSwitch) Interval() time.Duration { return time.Minute }
 
-// An answer has what a real history counted in the time of the request, in the order of the rules.
+// TestCountersSince verifies that an answer has the counts of a real history in the requested time,
+// in the order of the rules.
 func TestCountersSince(t *testing.T) {
 	h, err := history.Open(history.Config{Path: filepath.Join(t.TempDir(), "history.db")})
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// An edge is a switch whose counters of rules a test sets.
+// An edge is a switch whose rule counters a test sets.
 type edge struct {
 	mu      sync.Mutex
 	rules   map[uint32]uint64 // packets by rule id
@@ -181,7 +181,7 @@ func TestCounters(t *testing.T) {
 		t.Errorf("selected: %v", c)
 	}
 
-	// The stream sends what changes, and nothing while nothing changes.
+	// The stream sends only changes.
 	e.set(map[uint32]uint64{2: 30, 5: 14, 200: 1})
 	c = received(func(c *op25bv1.SwitchCounters) bool { return len(c.Rules) == 3 })
 	if got, want := sayOf(c), []string{"relay//before 30 1800", "smtp-carrier//before 14 840", "rule 200//before 1 60"}; !slices.Equal(got, want) {
@@ -198,7 +198,7 @@ func TestCounters(t *testing.T) {
 	}
 }
 
-// Errors name what is unknown, and what is known.
+// TestCountersErrors verifies that errors list the unknown names and the known names.
 func TestCountersErrors(t *testing.T) {
 	e := &edge{rules: map[uint32]uint64{2: 30}}
 	_, counters, api := newCounting(t, e)

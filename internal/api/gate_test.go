@@ -45,7 +45,8 @@ func gnmiRequest(t *testing.T, call string, header ...string) *http.Request {
 	return r
 }
 
-// A Gate has the API's authentication: a token in either form, and the same refusals. Each refusal is counted, and that of Set is recorded.
+// TestGate verifies that a Gate authenticates callers as the API does. It accepts a token in either form, and refuses the same callers.
+// Each refusal is counted, and a refusal of Set is also recorded.
 func TestGate(t *testing.T) {
 	w, g, _, tokens := gateOf(t)
 	viewer := tokens["viewer"]
@@ -96,7 +97,7 @@ func TestGate(t *testing.T) {
 	}
 }
 
-// Without an access file, programs on this host are admitted, and no others.
+// TestGateOnThisHost verifies that without an access file, only programs on this host are admitted.
 func TestGateOnThisHost(t *testing.T) {
 	var g *Gate
 	newWorld(t, func(d *Deps) { g = GateOf(New(Deps{Store: d.Store, Book: d.Book, Switches: d.Switches, Now: d.Now})) })
@@ -114,7 +115,7 @@ func TestGateOnThisHost(t *testing.T) {
 	}
 }
 
-// A stream ends when its caller loses the token. A panic is an error, and each call is counted.
+// TestGateStream verifies that a stream ends when its caller loses the token. A panic is an error, and each call is counted.
 func TestGateStream(t *testing.T) {
 	_, g, file, tokens := gateOf(t)
 	ctx, err := g.Admit(gnmiRequest(t, "Subscribe", "Password", tokens["viewer"]))

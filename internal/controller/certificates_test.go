@@ -21,8 +21,8 @@ import (
 	"op25b/internal/tlsfiles/tlstest"
 )
 
-// A controller exports when its own certificate, its client certificate and CA for a switch, and the switch's certificate end. The series of
-// a switch vanish with the switch.
+// TestCertificateEnds verifies that a controller exports the end dates of its own certificate, its client certificate and CA for a switch,
+// and the switch's certificate. The series of a switch vanish with the switch.
 func TestCertificateEnds(t *testing.T) {
 	us := tlstest.New(t)
 	day := time.Now().UTC().Truncate(24 * time.Hour)
@@ -106,7 +106,7 @@ func put(t *testing.T, c *Controller, files []strict.File) {
 	}
 }
 
-// await waits until the series of the certificates are as wanted.
+// await waits until the series of the certificates equal want.
 func await(t *testing.T, c *Controller, want []string) {
 	t.Helper()
 	var got []string
@@ -133,7 +133,7 @@ func await(t *testing.T, c *Controller, want []string) {
 		if slices.Equal(got, want) {
 			return
 		}
-		time.Sleep(10 * time.Millisecond) // a scrape is not announced
+		time.Sleep(10 * time.Millisecond) // poll, because no event announces the values of a scrape
 	}
 	t.Errorf("got %q\nwant %q", got, want)
 }

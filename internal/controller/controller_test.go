@@ -30,8 +30,8 @@ func config(t *testing.T) Config {
 	}
 }
 
-// The first documents are stored before any caller is served, and only when the controller starts
-// for the first time.
+// TestFirstDocuments verifies that the first documents are stored before any caller is served, and
+// only when the controller starts for the first time.
 func TestFirstDocuments(t *testing.T) {
 	c := config(t)
 	c.First = examples.SpinNet2006()
@@ -59,7 +59,8 @@ func TestFirstDocuments(t *testing.T) {
 	}
 }
 
-// If Open fails, it leaves nothing open, so the address and the data directory can be used again.
+// TestOpenFails verifies that a failed Open leaves nothing open, so that the address and the data
+// directory can be used again.
 func TestOpenFails(t *testing.T) {
 	c := config(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -96,7 +97,8 @@ func TestOpenFails(t *testing.T) {
 	}
 }
 
-// The northbound gNMI listens at once, serves after the start, and ends with the controller.
+// TestGNMI verifies that the northbound gNMI listens at once, serves after the start, and ends with
+// the controller.
 func TestGNMI(t *testing.T) {
 	c := config(t)
 	if opened, err := Open(t.Context(), c); err != nil || opened.GNMIAddr() != nil {

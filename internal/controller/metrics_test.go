@@ -28,11 +28,11 @@ import (
 	bmv1 "op25b/proto/bm/v1"
 )
 
-// described matches the description of a metric; its parts are the name and the labels.
+// described matches the description of a metric. Its submatches are the name and the labels.
 var described = regexp.MustCompile(`^Desc\{fqName: "(\w+)", .*variableLabels: \{([\w,]*)\}\}$`)
 
-// exported returns the labels of every metric of a running controller, by name: of those that are registered, and of those that its page
-// /metrics has for a switch with traffic. The series of a histogram have the names that Prometheus sees.
+// exported returns the labels of every metric of a running controller, by metric name. These are the registered metrics, and the metrics
+// on the page /metrics for a switch with traffic. The series of a histogram have the names that Prometheus uses.
 func exported(t *testing.T) map[string][]string {
 	t.Helper()
 	sw, err := softswitch.New(softswitch.Options{DeviceID: 1})
@@ -58,7 +58,7 @@ func exported(t *testing.T) map[string][]string {
 	ended := make(chan error, 1)
 	go func() { ended <- c.Run(ctx) }()
 	all := map[string][]string{}
-	for deadline := time.Now().Add(30 * time.Second); all["op25b_rule_packets_total"] == nil; time.Sleep(100 * time.Millisecond) { // a scrape is not announced
+	for deadline := time.Now().Add(30 * time.Second); all["op25b_rule_packets_total"] == nil; time.Sleep(100 * time.Millisecond) { // poll, because no event announces the values of a scrape
 		if time.Now().After(deadline) {
 			t.Fatalf("no rule counts a packet: %v", all)
 		}
@@ -84,7 +84,7 @@ func exported(t *testing.T) map[string][]string {
 	return all
 }
 
-// series matches a series of a page; its parts are the name and the labels.
+// series matches a series on a page. Its submatches are the name and the labels.
 var series = regexp.MustCompile(`(?m)^(\w+)(?:\{(.*)\})? \S+$`)
 
 // scrape adds the metrics of a page to all.
@@ -108,7 +108,7 @@ func scrape(t *testing.T, url string, all map[string][]string) {
 	}
 }
 
-// send sends the first frame of a mail connection to a port of a switch. Before the switch has its program, it drops the frame.
+// send sends the first frame of a mail connection to a port of a switch. The switch drops the frame until it has its program.
 func send(t *testing.T, dataplane string) {
 	t.Helper()
 	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: net.IP{192, 0, 2, 11}, DstIP: net.IP{203, 0, 113, 25}}
@@ -146,7 +146,8 @@ var (
 	recorded  = regexp.MustCompile(`\b[a-z_]+:op25b_\w+:\w+\b`)
 )
 
-// uses returns the faults of a text that uses metrics: metrics and labels that are not exported, and recorded series without a rule.
+// uses returns the errors in a text that uses metrics. It reports metrics and labels that are not exported, and recorded series without
+// a recording rule.
 func uses(text string, all map[string][]string, records []string) []string {
 	var faults []string
 	for _, name := range recorded.FindAllString(text, -1) {

@@ -16,7 +16,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// frames writes a family with labels that must be escaped, on more than one write.
+// frames writes a family with labels that must be escaped. It needs more than one write.
 func frames(w io.Writer) error {
 	p := NewPage(w)
 	p.Begin(&Family{Name: "frames_total", Help: "Frames\nand \\.", Labels: []string{"switch", "interface"}})
@@ -74,7 +74,8 @@ func get(t *testing.T, url, encoding string) (*http.Response, string, error) {
 	return res, string(page), err
 }
 
-// The page has the registry's metrics before the written ones, with and without compression, and Prometheus's parser reads it.
+// TestPage verifies that the page has the registry's metrics before the Writers' metrics, with and without compression, and
+// that Prometheus' parser accepts it.
 func TestPage(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	own := prometheus.NewGauge(prometheus.GaugeOpts{Name: "own", Help: "Own."})
@@ -109,11 +110,11 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// A page that cannot be written as a whole is an error for the client.
+// TestBrokenPage verifies that a page that cannot be written completely is an error for the client.
 func TestBrokenPage(t *testing.T) {
 	broken := errors.New("broken")
 	late := func(w io.Writer) error {
-		_, err := w.Write(make([]byte, 1<<20)) // more than any buffer between, so that the answer has begun
+		_, err := w.Write(make([]byte, 1<<20)) // more than all buffers on the way, so that the response has begun
 		return errors.Join(err, broken)
 	}
 	for _, encoding := range []string{"", "gzip"} {
@@ -141,7 +142,7 @@ func (failed) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.NewInvalidMetric(prometheus.NewDesc("failed", "Failed.", nil, nil), errors.New("failed"))
 }
 
-// At most maxAtOnce pages are written at the same time.
+// TestTooManyAtOnce verifies that at most maxAtOnce pages are written at the same time.
 func TestTooManyAtOnce(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
 	s := serve(t, prometheus.NewRegistry(), func(io.Writer) error {
@@ -176,7 +177,7 @@ func TestTooManyAtOnce(t *testing.T) {
 	}
 }
 
-// A sample is written without an allocation.
+// TestSamplesAllocateNothing verifies that writing a sample causes no allocation.
 func TestSamplesAllocateNothing(t *testing.T) {
 	p := NewPage(io.Discard)
 	f := &Family{Name: "frames_total", Labels: []string{"switch", "interface", "direction"}}

@@ -15,7 +15,7 @@ import (
 	"op25b/internal/tlsfiles/tlstest"
 )
 
-// secured returns two controllers with TLS and an access file, of which the first owns the switch, and a viewer's token.
+// secured returns two controllers with TLS and an access file, and a viewer's token. The first controller owns the switch.
 func secured(t *testing.T) (c *cluster, one, two *node, token string) {
 	t.Helper()
 	c = newCluster(t)
@@ -42,7 +42,8 @@ func withToken(ctx context.Context, token string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
 }
 
-// A controller that does not own the switch forwards Get and Subscribe to the owner, with the caller's token in either form.
+// TestForward verifies that a controller that does not own the switch forwards Get and Subscribe to the owner. The caller's
+// token may have either form.
 func TestForward(t *testing.T) {
 	c, one, two, token := secured(t)
 	direct, via := secureClient(t, c, one, false), secureClient(t, c, two, false)
@@ -68,7 +69,7 @@ func TestForward(t *testing.T) {
 	if err := failure(stream); status.Code(err) != codes.Canceled {
 		t.Errorf("a canceled stream ended with %v", err)
 	}
-	// The connection to the owner is closed with its last call.
+	// The connection to the owner is closed when its last call ends.
 	two.until(func() bool {
 		two.service.peers.mu.Lock()
 		defer two.service.peers.mu.Unlock()
@@ -81,7 +82,8 @@ func TestForward(t *testing.T) {
 	}
 }
 
-// Strangers, callers with a certificate alone, and forwarded calls are not forwarded.
+// TestNotForwarded verifies that calls of strangers, calls of callers with only a certificate, and calls that were already
+// forwarded are not forwarded.
 func TestNotForwarded(t *testing.T) {
 	c, one, two, token := secured(t)
 	via := secureClient(t, c, two, false)
@@ -111,7 +113,7 @@ func TestNotForwarded(t *testing.T) {
 	}
 }
 
-// A controller with TLS forwards no token to a controller without, and the other way round.
+// TestNoTokenInPlainText verifies that a controller with TLS forwards no token to a controller without TLS, and vice versa.
 func TestNoTokenInPlainText(t *testing.T) {
 	c, one, two, token := secured(t)
 	two.service.mu.Lock()
@@ -125,7 +127,8 @@ func TestNoTokenInPlainText(t *testing.T) {
 	}
 }
 
-// When the switch gets another owner, streams end with its name and address, on both controllers.
+// TestTakeOver verifies that streams on both controllers end with the new owner's name and address when the switch gets
+// another owner.
 func TestTakeOver(t *testing.T) {
 	c, one, two, token := secured(t)
 	ctx := withToken(within(t), token)
@@ -169,7 +172,8 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
-// When the owner ends, a forwarded stream ends, and later calls say who served the switch.
+// TestOwnerEnds verifies that a forwarded stream ends with the owner, and that the errors of later calls name the last
+// owner.
 func TestOwnerEnds(t *testing.T) {
 	c, one, two, token := secured(t)
 	ctx := withToken(within(t), token)

@@ -63,7 +63,7 @@ type edge struct {
 	state   openconfig.State
 	changed map[*func()]struct{}
 	server  *grpc.Server
-	hung    bool // readings wait for the end of their calls
+	hung    bool // readings wait until their calls end
 }
 
 func (e *edge) Snapshot(ctx context.Context, _ openconfig.Parts) (*openconfig.State, error) {
@@ -104,7 +104,7 @@ func (e *edge) set(st openconfig.State) {
 	}
 }
 
-// counted is a switch that came up at a time and has counted packets of rule 6.
+// counted returns the state of a switch that started at boot and has counted packets of rule 6.
 func counted(boot time.Time, packets uint64) openconfig.State {
 	up := uint64(1)
 	return openconfig.State{
@@ -146,7 +146,7 @@ func (e *edge) start(t testing.TB, addr string) {
 
 func (e *edge) stop() { e.server.Stop() }
 
-// A node is a controller's northbound gNMI with its own store client and collector. The test decides what it owns.
+// A node is a controller's northbound gNMI with its own store client and collector. The test decides which switch it owns.
 type node struct {
 	t        testing.TB
 	name     string
@@ -157,7 +157,7 @@ type node struct {
 	service  *Service
 	presence *store.Presence
 	own      *store.Ownership
-	end      func() // ends the service without a word to the others
+	end      func() // ends the service without notifying the other controllers
 }
 
 // A cluster is an etcd, a switch and its documents.
@@ -168,13 +168,13 @@ type cluster struct {
 	auth api.Auth
 }
 
-// every is the sample interval of the collectors. Values are stale after two and a half of them, also on a loaded machine.
+// every is the sample interval of the collectors. Values are stale after two and a half intervals, also on a loaded machine.
 const every = 200 * time.Millisecond
 
 // often is the sample interval of subscribers, and the pause between the collectors' attempts.
 const often = 20 * time.Millisecond
 
-// quiet is how old values may get: long enough for a loaded machine.
+// quiet is the largest age of values. It is long enough for a loaded machine.
 const quiet = 2 * time.Second
 
 func newCluster(t testing.TB) *cluster {
@@ -237,7 +237,7 @@ func (c *cluster) apply(t testing.TB, n *node) {
 	must(n.book.Put(within(t), proposal, intent.By{Who: "test", Reason: "test"}))(t)
 }
 
-// take makes the node the owner of edge-1, on which phases are in force, and waits until its counters are current.
+// take makes the node the owner of edge-1 with the given phases in force, and waits until its counters are current.
 func (n *node) take(phases string) {
 	n.t.Helper()
 	n.own = must(n.store.Own(within(n.t), "switch", "edge-1", n.name))(n.t)
@@ -248,7 +248,7 @@ func (n *node) take(phases string) {
 	})
 }
 
-// follow tells the node what is in force on its switch.
+// follow sets the phases in force on the node's switch.
 func (n *node) follow(phases string) {
 	st := fleet.Status{Switch: "edge-1", Ownership: fleet.Owned, Running: 1, InForce: phases}
 	n.tally.Follow(st.Switch, true, st.Running, st.InForce)
@@ -275,7 +275,7 @@ func (n *node) until(condition func() bool) {
 	}
 }
 
-// knows waits until the node knows that another node serves edge-1.
+// knows waits until the node has learned that another node serves edge-1.
 func (n *node) knows(owner *node) {
 	n.t.Helper()
 	n.until(func() bool { at, err := n.service.where("edge-1"); return err == nil && at.owner == owner.name })
@@ -333,7 +333,7 @@ func subscribe(ctx context.Context, t testing.TB, c gpb.GNMIClient, target strin
 	}
 }
 
-// sampled is a subscription to the packets of the rules on all interfaces.
+// sampled returns a subscription to the packets of the rules on all interfaces.
 func sampled(t testing.TB) *gpb.Subscription {
 	return &gpb.Subscription{
 		Path: parsed(t, "/acl/interfaces/interface/ingress-acl-sets/ingress-acl-set/acl-entries/acl-entry/state/matched-packets"),
@@ -350,7 +350,7 @@ func failure(stream gpb.GNMI_SubscribeClient) error {
 	}
 }
 
-// accessOf writes an access file with a viewer's token and, for role none, a certificate without a role. It returns the settings and the token.
+// accessOf writes an access file with a viewer's token and, for the role none, a certificate. It returns the settings and the token.
 func accessOf(t testing.TB) (api.Auth, string) {
 	t.Helper()
 	secret, entry, err := auth.NewToken("collector", auth.Viewer, "")

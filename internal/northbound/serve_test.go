@@ -24,7 +24,8 @@ func alone(t *testing.T) (*cluster, *node, gpb.GNMIClient) {
 	return c, n, client(t, n.addr, nil)
 }
 
-// A collector reads the same numbers here and from the switch, also after a restart of the switch, when totals would differ.
+// TestSameNumbersAsTheSwitch verifies that a collector reads the same numbers here and from the switch. This also applies after a restart
+// of the switch, when totals would differ.
 func TestSameNumbersAsTheSwitch(t *testing.T) {
 	c, n, north := alone(t)
 	direct := client(t, c.edge.addr, nil)
@@ -43,11 +44,12 @@ func TestSameNumbersAsTheSwitch(t *testing.T) {
 		}
 	}
 	compare()
-	c.edge.set(counted(time.Unix(2e9, 0), 3)) // restarted: 5 packets were counted before
+	c.edge.set(counted(time.Unix(2e9, 0), 3)) // the switch has restarted, and had counted 5 packets before
 	compare()
 }
 
-// The entries of the ACL set have names, meanings and actions. A monitored rule is accepted, and its description says monitor.
+// TestRules verifies that the entries of the ACL set have names, meanings and actions. A monitored rule has the action accept, and its
+// description contains monitor.
 func TestRules(t *testing.T) {
 	_, n, north := alone(t)
 	entries := func() map[string][2]string {
@@ -92,7 +94,7 @@ func TestRules(t *testing.T) {
 			t.Errorf("%s: %q, want %q of %q", name, got[name], want, got)
 		}
 	}
-	// The description follows the phase in force, and a subscriber to it is told.
+	// The description follows the phase in force, and its subscribers are notified.
 	stream, _, err := subscribe(within(t), t, north, "edge-1", &gpb.Subscription{
 		Path: parsed(t, "/acl/acl-sets/acl-set/acl-entries/acl-entry[sequence-id=6]/actions/state/forwarding-action"), Mode: gpb.SubscriptionMode_ON_CHANGE,
 	})
@@ -108,7 +110,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// All modes of Subscribe work by target, and Set is refused with a reason.
+// TestModes verifies that all modes of Subscribe work for a target, and that Set is refused with a reason.
 func TestModes(t *testing.T) {
 	c, _, north := alone(t)
 	caps := must(north.Capabilities(within(t), &gpb.CapabilityRequest{}))(t)
@@ -159,7 +161,8 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// While the values are not current, nothing is answered. A running subscription survives a short interruption, and ends after a long one.
+// TestNotCurrent verifies that requests are not answered while the values are not current. A running subscription survives a short
+// interruption, and ends after a long one.
 func TestNotCurrent(t *testing.T) {
 	c, n, north := alone(t)
 	stream, first, err := subscribe(within(t), t, north, "edge-1", sampled(t))
@@ -196,7 +199,7 @@ func TestNotCurrent(t *testing.T) {
 	}
 }
 
-// Values of a switch that hangs are stale, although its session lasts.
+// TestStale verifies that the values of a switch that hangs become stale while its session is still open.
 func TestStale(t *testing.T) {
 	c, n, north := alone(t)
 	stream, _, err := subscribe(within(t), t, north, "edge-1", sampled(t))
@@ -216,17 +219,17 @@ func TestStale(t *testing.T) {
 	}
 }
 
-// A rule that counted in an earlier phase keeps its name, and has no action.
+// TestRuleOfAnEarlierPhase verifies that a rule that counted in an earlier phase keeps its name, and has no action.
 func TestRuleOfAnEarlierPhase(t *testing.T) {
 	_, n, north := alone(t)
-	n.follow("mail-elsewhere") // a phase that the documents do not have, so that no rule of theirs is in force
+	n.follow("mail-elsewhere") // a phase that is not in the documents, so that none of their rules is in force
 	n.until(func() bool {
 		text, err := get(within(t), t, north, "edge-1", "/acl/acl-sets/acl-set/acl-entries/acl-entry[sequence-id=6]")
 		return err == nil && strings.Contains(text, `"description":"smtp-all (not in the phases in force)"`) && !strings.Contains(text, "forwarding-action")
 	})
 }
 
-// A counter that the switch does not report is not served as 0.
+// TestOnlyWhatTheSwitchReports verifies that a counter that the switch does not report is omitted instead of served as 0.
 func TestOnlyWhatTheSwitchReports(t *testing.T) {
 	c, n, north := alone(t)
 	st := counted(time.Unix(2e9, 0), 3)

@@ -24,7 +24,7 @@ import (
 	"op25b/internal/telemetry"
 )
 
-// A fixed book has one intent for ever.
+// fixed is a book with one intent that never changes.
 type fixed struct{ in *intent.Intent }
 
 func (f fixed) Watch(ctx context.Context, _ uint64) <-chan intent.Update {
@@ -34,18 +34,18 @@ func (f fixed) Watch(ctx context.Context, _ uint64) <-chan intent.Update {
 	return updates
 }
 
-// A ledger is a switch with a boot-time that counts the packets of rules, per interface and, for some rules, per leg.
+// A ledger is a switch with a boot-time. It counts the packets of rules by interface, and for some rules by leg.
 type ledger struct {
 	mu      sync.Mutex // guards everything below
 	boot    time.Time
 	acl     map[string]map[uint32]uint64 // by interface and rule
 	legs    map[telemetry.LegKey]uint64
 	plugged map[string]bool
-	sent    map[uint32]uint64 // all packets ever, by rule
+	sent    map[uint32]uint64 // all packets that were ever sent, by rule
 	changed func()
 }
 
-// The rules of a ledger. Those of legs are on every leg, and the others on none.
+// These are the rules of a ledger. A rule with legs counts on every leg, and the other rules on none.
 var (
 	ledgerPorts = []string{"access-1", "access-2"}
 	plainRules  = []uint32{1, 2}
@@ -128,19 +128,19 @@ func (l *ledger) Watch(ctx context.Context, changed func()) error {
 	return nil
 }
 
-// A bench is a tally, a proxy and a ledger, in this order, in one bubble of synctest.
+// A bench is a tally that reads a ledger through a proxy. All three run in one bubble of synctest.
 type bench struct {
 	l       *ledger
 	proxy   *gnmifault.Proxy
 	tally   *Tally
 	shown   map[Key]telemetry.Count
-	missing map[uint32]uint64 // what restarts have cost, by rule
+	missing map[uint32]uint64 // the packets that were lost in restarts, by rule
 	end     func()
 }
 
 const benchInterval = 2 * time.Second
 
-// ledgerIntent returns an intent that has the switch of a bench and names its rules.
+// ledgerIntent returns an intent with the switch of a bench and the names of its rules.
 func ledgerIntent() *intent.Intent {
 	in := &intent.Intent{
 		Bundle:  &policy.Bundle{Inventory: &policy.Inventory{Switches: []policy.Switch{{Name: "edge-1", GNMI: "passthrough:///front"}}}},
@@ -198,7 +198,7 @@ func newBench(t *testing.T, in *intent.Intent, f gnmifault.Faults) *bench {
 	return b
 }
 
-// check compares the totals with what was sent: none falls, and the totals of a rule never exceed its packets.
+// check compares the totals with the packets that were sent. No total may fall, and the totals of a rule must not exceed its packets.
 func (b *bench) check() error {
 	synctest.Wait()
 	for _, s := range b.tally.Read("edge-1") {
@@ -254,7 +254,7 @@ func (b *bench) settle() error {
 	return nil
 }
 
-// drawBenchStep draws a step.
+// drawBenchStep draws a step of the property test.
 func drawBenchStep(t *rapid.T) (string, func(*bench) error) {
 	switch rapid.IntRange(0, 7).Draw(t, "step") {
 	case 0, 1, 2:
@@ -294,8 +294,8 @@ func drawBenchStep(t *rapid.T) (string, func(*bench) error) {
 	}
 }
 
-// The totals by rule, leg and phase never fall, never exceed what was sent, and are complete after the faults, except for the packets between
-// the last sample and a restart.
+// TestTotalsUnderFaults verifies that the totals by rule, leg and phase neither fall nor exceed the packets that were sent. After the faults
+// they are complete, except for the packets between the last sample and a restart.
 func TestTotalsUnderFaults(t *testing.T) {
 	in := ledgerIntent()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -327,7 +327,8 @@ func TestTotalsUnderFaults(t *testing.T) {
 	})
 }
 
-// A rule on legs is not taken for one without legs while the counts of its legs are on their way.
+// TestReadingInTheMiddleOfASample verifies that a rule on legs is not taken for one without legs while the counts of its legs are still
+// arriving.
 func TestReadingInTheMiddleOfASample(t *testing.T) {
 	for stop := 1; stop < 20; stop++ {
 		synctest.Test(t, func(t *testing.T) {

@@ -12,7 +12,8 @@ import (
 
 var began = time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
 
-// sampled returns a sample of a switch with one interface, seconds after began. The interface and the rule relay have counted n packets.
+// sampled returns a sample of a switch with one interface, taken seconds after began. The interface and the rule relay have counted n
+// packets.
 func sampled(seconds int, boot time.Time, n uint64) *Sample {
 	s := &Sample{
 		Boot: boot, Interfaces: []SampledInterface{{Interface: telemetry.Interface{Name: "access-1", Seen: began.Add(time.Duration(seconds) * time.Second)}}},
@@ -55,8 +56,8 @@ func TestRates(t *testing.T) {
 	}
 }
 
-// The counters of an interface that appears may have counted for long, so no rate is measured across its appearance. A rule that appears
-// has begun at 0.
+// TestRatesOfNewKeys verifies that no rate is measured across the appearance of an interface, because its counters may have counted for
+// a long time. A rule that appears began at 0.
 func TestRatesOfNewKeys(t *testing.T) {
 	var d sampling
 	d.measure(sampled(0, began, 10), time.Minute, time.Second)
@@ -77,7 +78,7 @@ func TestRatesOfNewKeys(t *testing.T) {
 	}
 }
 
-// No rate is greater than the greatest rate between two samples, and the number of points is bounded.
+// TestRatesAreBounded verifies that no rate exceeds the greatest rate between two samples, and that the number of points is limited.
 func TestRatesAreBounded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var d sampling

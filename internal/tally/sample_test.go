@@ -7,7 +7,8 @@ import (
 	"op25b/internal/telemetry"
 )
 
-// await waits until a sample of edge-1 meets the condition. It looks only when it is notified.
+// await waits until a sample of edge-1 meets the condition. It checks the condition only after a
+// notification.
 func await(t *testing.T, tally *Tally, condition func(*Sample) bool) *Sample {
 	t.Helper()
 	for {
@@ -25,7 +26,8 @@ func await(t *testing.T, tally *Tally, condition func(*Sample) bool) *Sample {
 	}
 }
 
-// Samples are announced, have the totals by name, and get rates. A change of state is announced as such.
+// TestSamples verifies that samples are announced, have the totals by name, and get rates. A change of
+// state is announced as such.
 func TestSamples(t *testing.T) {
 	e := &edge{rules: map[uint32]uint64{2: 30}}
 	tally := begin(t, e)
@@ -55,13 +57,14 @@ func TestSamples(t *testing.T) {
 	}
 }
 
-// A switch that stops sending gets a sample in the state stale, although no message arrives.
+// TestStaleIsAnnounced verifies that a switch that stops sending gets a sample in the state stale,
+// although no message arrives.
 func TestStaleIsAnnounced(t *testing.T) {
 	e := &edge{rules: map[uint32]uint64{2: 30}}
 	tally := begin(t, e)
 	tally.Follow("edge-1", true, 1, "before")
 	await(t, tally, func(s *Sample) bool { return s.Status.State == telemetry.Synced })
-	e.mu.Lock() // no snapshot can be taken
+	e.mu.Lock() // while the lock is held, the switch cannot take a snapshot
 	defer e.mu.Unlock()
 	await(t, tally, func(s *Sample) bool {
 		return s.Status.State == telemetry.Stale && s.Status.Reason == telemetry.ReasonSilent

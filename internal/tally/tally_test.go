@@ -59,7 +59,8 @@ func (e *edge) Watch(ctx context.Context, changed func()) error {
 	return nil
 }
 
-// set replaces the counters. At least one rule must be new, so that the subscribers hear of the change.
+// set replaces the counters. At least one rule must be new, so that the subscribers are notified of the
+// change.
 func (e *edge) set(rules map[uint32]uint64) {
 	e.mu.Lock()
 	e.rules = rules
@@ -70,7 +71,7 @@ func (e *edge) set(rules map[uint32]uint64) {
 	}
 }
 
-// begin runs a tally on the worked example, with the switch edge-1 as e.
+// begin runs a tally on the worked example, in which e is the switch edge-1.
 func begin(t *testing.T, e *edge) *Tally {
 	t.Helper()
 	server, err := openconfig.NewServer(e, openconfig.Options{MinSample: time.Millisecond})
@@ -115,7 +116,7 @@ func begin(t *testing.T, e *edge) *Tally {
 	return tally
 }
 
-// until reads the switch at each of its changes and samples until the condition holds.
+// until reads the switch after each of its changes and samples until the condition is met.
 func until(t *testing.T, tally *Tally, condition func(Switch) bool) Switch {
 	t.Helper()
 	for t.Context().Err() == nil {
@@ -124,12 +125,12 @@ func until(t *testing.T, tally *Tally, condition func(Switch) bool) Switch {
 				return s
 			}
 		}
-		time.Sleep(time.Millisecond) // samples are not announced
+		time.Sleep(time.Millisecond) // poll, because samples are not announced here
 	}
 	return Switch{}
 }
 
-// written parses the metrics as Prometheus does.
+// written returns a gatherer that parses the metrics as Prometheus does.
 func written(tally *Tally) prometheus.Gatherer {
 	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
 		var page bytes.Buffer
@@ -161,7 +162,8 @@ func counts(s Switch) map[Key]uint64 {
 	return all
 }
 
-// Counters have the names of the policy, and what is counted belongs to the phase that was in force.
+// TestNamesAndPhases verifies that counters have the names of the policy, and that packets are assigned
+// to the phase that was in force.
 func TestNamesAndPhases(t *testing.T) {
 	e := &edge{rules: map[uint32]uint64{1: 4, 2: 30, 5: 10}} // fail-closed, relay, smtp-carrier
 	tally := begin(t, e)
@@ -225,7 +227,7 @@ op25b_telemetry_up{switch="edge-1"} 1
 		t.Errorf("%v, %v", problems, err)
 	}
 
-	// A switch that is lost takes its series with it.
+	// The series of a switch vanish when the controller loses the switch.
 	tally.Follow("edge-1", false, 0, "")
 	if n, err := testutil.GatherAndCount(written(tally)); err != nil || n != 0 {
 		t.Errorf("%d series of a switch that is not owned, %v", n, err)

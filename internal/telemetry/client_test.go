@@ -53,7 +53,8 @@ func TestOnce(t *testing.T) {
 	}
 }
 
-// A target of another vendor: JSON_IETF only, subtrees and leaves, modules in names or not, prefixes, one wrong value.
+// TestForeignTarget reads a target of another vendor. The target supports only JSON_IETF, and sends subtrees and
+// leaves, names with and without modules, prefixes, and one invalid value.
 func TestForeignTarget(t *testing.T) {
 	ietf := func(s string) *gpb.TypedValue {
 		return &gpb.TypedValue{Value: &gpb.TypedValue_JsonIetfVal{JsonIetfVal: []byte(s)}}
@@ -134,13 +135,14 @@ func TestOnceRefusals(t *testing.T) {
 			}
 		})
 	}
-	stub := &gpb.UnimplementedGNMIServer{} // as bmv2 is
+	stub := &gpb.UnimplementedGNMIServer{} // bmv2 behaves in the same way
 	if _, err := Dial(t.Context(), listen(t, stub), Options{}); status.Code(err) != codes.Unimplemented {
 		t.Errorf("a stub of a server: %v", err)
 	}
 }
 
-// A target that was away is reached at the next call, not after gRPC's own backoff.
+// TestOnceAfterAnOutage verifies that a target that was unreachable is reached at the next call, without waiting for
+// gRPC's own backoff.
 func TestOnceAfterAnOutage(t *testing.T) {
 	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 	"op25b/internal/openconfig"
 )
 
-// collecting runs a collector, whose targets are at the places with their names, until the test ends it.
+// collecting runs a collector until the test ends. Each target has the name of a place, at which its server runs.
 type collecting struct {
 	*Collector
 	t   *testing.T
@@ -43,7 +43,7 @@ func collect(t *testing.T, interval time.Duration, p *place) *collecting {
 
 func edge(name string) Target { return Target{Switch: name, Addr: "passthrough:///" + name} }
 
-// until waits for changes of the target until the condition holds, and returns the reading.
+// until waits for changes of the target until the condition is met, and returns the reading.
 func (c *collecting) until(name string, condition func(*Reading, Status) bool) (*Reading, Status) {
 	c.t.Helper()
 	changed := make(chan struct{}, 1)
@@ -55,7 +55,7 @@ func (c *collecting) until(name string, condition func(*Reading, Status) bool) (
 			default:
 			}
 		}); !ok {
-			time.Sleep(time.Millisecond) // of the fake clock: Set takes effect in Run
+			time.Sleep(time.Millisecond) // on the fake clock; Set takes effect in Run
 		}
 	}
 	defer stop()
@@ -98,14 +98,14 @@ func TestCollector(t *testing.T) {
 			t.Errorf("the first reading has changed: %+v", r)
 		}
 
-		// The target stops: its values stay, and grow old.
+		// The target stops. Its values are kept and become older.
 		stop()
 		r, st = c.until("edge-1", in(Disconnected))
 		if st.Err == nil || !st.Retry.After(st.Since) || st.Reason == ReasonNone || r.Interface("a").Counters[InPkts] != 2 {
 			t.Errorf("disconnected without a reason, a time or values: %+v, %+v", st, r)
 		}
 
-		// It comes back with one interface less, after an outage in which it counted.
+		// The target comes back with one interface less. It counted during the outage.
 		src.set(linkOf("a", 1, 7))
 		stop = p.serve(newServer(t, src))
 		r, _ = c.until("edge-1", in(Synced))
@@ -117,7 +117,7 @@ func TestCollector(t *testing.T) {
 	})
 }
 
-// An interface that is removed leaves the reading at once.
+// TestCollectorSeesDeletes verifies that an interface that is removed leaves the reading at once.
 func TestCollectorSeesDeletes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := newSource(linkOf("a", 1, 1), linkOf("b", 2, 10))
@@ -133,7 +133,8 @@ func TestCollectorSeesDeletes(t *testing.T) {
 	})
 }
 
-// A target leaves with its values and its session; the other targets' sessions go on. A target with another address keeps its totals.
+// TestCollectorFollowsItsTargets verifies that the values and the session of a removed target vanish, while the sessions of the other
+// targets continue. A target whose address changes keeps its totals.
 func TestCollectorFollowsItsTargets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := newSource(linkOf("a", 1, 5))
@@ -154,7 +155,7 @@ func TestCollectorFollowsItsTargets(t *testing.T) {
 		if _, st, _ := c.Read("edge-2"); !st.Since.Equal(kept.Since) || st.State != Synced {
 			t.Errorf("edge-2 was disturbed: %+v, before %+v", st, kept)
 		}
-		src.set(linkOf("a", 1, 3)) // another switch, with counters of its own
+		src.set(linkOf("a", 1, 3)) // another switch, which has its own counters
 		c.Set([]Target{{Switch: "edge-2", Addr: "passthrough:///elsewhere"}})
 		r, _ := c.until("edge-2", func(_ *Reading, st Status) bool { return st.State == Synced && strings.HasSuffix(st.Addr, "elsewhere") })
 		if n := r.Interface("a").Counters[InPkts]; n != 5 {
@@ -165,7 +166,7 @@ func TestCollectorFollowsItsTargets(t *testing.T) {
 	})
 }
 
-// The pauses double from the shortest to the longest, less up to a fifth.
+// TestBackoff verifies that the pauses double from the shortest to the longest, and are shortened by up to a fifth.
 func TestBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := collect(t, time.Second, &place{})
@@ -189,8 +190,8 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
-// A subscription that has silently died is stale at first, and is then made again. A target without an interface may be silent, and is
-// probed.
+// TestSilence verifies that a subscription that dies silently becomes stale and is then replaced. A target without an interface may be
+// silent, and is probed.
 func TestSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := 0
@@ -241,7 +242,8 @@ func TestSilence(t *testing.T) {
 	})
 }
 
-// A target that refuses ON_CHANGE gets a subscription to samples of everything, and only of the models that it has.
+// TestSampleOnlyTarget verifies that a target that refuses ON_CHANGE gets a subscription that samples everything. The subscription
+// contains only the models that the target has.
 func TestSampleOnlyTarget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &foreign{encodings: []gpb.Encoding{gpb.Encoding_PROTO}, models: []string{"openconfig-interfaces"}}
@@ -270,7 +272,7 @@ func TestSampleOnlyTarget(t *testing.T) {
 	})
 }
 
-// Each way in which a target fails has its reason.
+// TestReasons verifies the reason for each way in which a target can fail.
 func TestReasons(t *testing.T) {
 	proto := []gpb.Encoding{gpb.Encoding_PROTO}
 	for want, f := range map[Reason]*foreign{
@@ -333,7 +335,7 @@ func TestConfigErrors(t *testing.T) {
 	}
 }
 
-// A thousand targets that come together are spread over the interval.
+// TestTargetsAreSpread verifies that a thousand targets that are added together are spread over the interval.
 func TestTargetsAreSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := collect(t, 10*time.Second, &place{})

@@ -22,7 +22,7 @@ func TestCell(t *testing.T) {
 		"a restart that was seen late":            {[]uint64{100, 5, restart, 8}, 108},
 		"two restarts":                            {[]uint64{100, restart, 7, restart, 3}, 110},
 		"a restart without a value":               {[]uint64{100, restart, restart, 3}, 103},
-		"a wrap":                                  {[]uint64{math.MaxUint64 - 9, 10}, 10}, // 20 more, modulo 2^64
+		"a wrap":                                  {[]uint64{math.MaxUint64 - 9, 10}, 10}, // the counter grew by 20, modulo 2^64
 		"deleted and there again":                 {[]uint64{100, forget, 100, 103}, 103},
 		"deleted and there again with less":       {[]uint64{100, forget, 2, 3}, 101},
 		"the first value after a start, a delete": {[]uint64{forget, 4}, 4},
@@ -45,7 +45,8 @@ func TestCell(t *testing.T) {
 	}
 }
 
-// A target with a boot-time tells its restarts, so a value that falls is an old or a wrong one.
+// TestCellWithBootTime verifies that a value that falls is treated as old or wrong if the target has a boot-time, because such a target
+// reports its restarts.
 func TestCellWithBootTime(t *testing.T) {
 	const restart, restarted, forget = math.MaxUint64 - 1, math.MaxUint64 - 2, math.MaxUint64 - 3
 	for name, tc := range map[string]struct {
@@ -57,14 +58,14 @@ func TestCellWithBootTime(t *testing.T) {
 		"a counter that is 0 for once":                  {[]uint64{100, 0, 100}, 100},
 		"a restart after a wrong value":                 {[]uint64{100, 90, restart, 7}, 107},
 		"a restart that is known late":                  {[]uint64{100, 5, restarted, 8}, 108},
-		"a restart that is known too late":              {[]uint64{100, 150, restarted, 160}, 160}, // 260 were counted
+		"a restart that is known too late":              {[]uint64{100, 150, restarted, 160}, 160}, // 260 packets were counted
 		"deleted and there again with more":             {[]uint64{100, forget, 103}, 103},
 		"deleted and there again with less":             {[]uint64{100, forget, 2, 103}, 103},
 		"deleted after a restart":                       {[]uint64{100, restart, forget, 3}, 103},
 		"deleted before a restart":                      {[]uint64{100, forget, restart, 3}, 103},
 		"deleted before a restart that is known late":   {[]uint64{100, forget, restarted, 3}, 103},
 		"a restart, known late, before the first value": {[]uint64{restarted, 4}, 4},
-		"a wrap": {[]uint64{math.MaxUint64 - 9, 10}, 10}, // 20 more, modulo 2^64
+		"a wrap": {[]uint64{math.MaxUint64 - 9, 10}, 10}, // the counter grew by 20, modulo 2^64
 	} {
 		var c cell
 		for _, v := range tc.steps {
@@ -85,9 +86,9 @@ func TestCellWithBootTime(t *testing.T) {
 	}
 }
 
-// A switch counts packets, restarts, and loses or clears counters; the collector samples it. The total never falls and never exceeds the
-// number of packets that the switch has forwarded. If every restart is seen between two samples, nothing is lost except what was counted
-// between the last sample and the restart.
+// TestCellNeverFallsOrSpikes simulates a switch that counts packets, restarts, and loses or clears counters, while the collector samples
+// it. The total must never fall or exceed the number of packets that the switch has forwarded. If every restart is seen between two
+// samples, only the packets between the last sample and the restart are lost.
 func TestCellNeverFallsOrSpikes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var c cell

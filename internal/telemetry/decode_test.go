@@ -58,7 +58,7 @@ func update(t *testing.T, path string, v *gpb.TypedValue) *gpb.Update {
 	return &gpb.Update{Path: mustPath(t, path), Val: v}
 }
 
-// filled has the interfaces a and b, each with its state, a counter and two ACL entries.
+// filled returns a recorder with the interfaces a and b. Each has its state, a counter and two ACL entries.
 func filled(t *testing.T) *recorder {
 	t.Helper()
 	r := newRecorder(t)
@@ -85,7 +85,7 @@ func TestDeletes(t *testing.T) {
 	}
 	for name, tc := range map[string]struct {
 		deletes []string
-		left    func(a *Interface) bool // of a; b stays whole
+		left    func(a *Interface) bool // checks what is left of a; b must be unchanged
 	}{
 		"an interface": {[]string{"/interfaces/interface[name=a]"}, func(a *Interface) bool {
 			return a.Oper == "" && a.Port == 0 && a.IfIndex == 0 && len(a.ACL) == 2
@@ -128,7 +128,7 @@ func TestDeletes(t *testing.T) {
 	}
 }
 
-// A deleted counter that returns adds nothing to its total, unless it belongs to a new entry of a table.
+// TestDeletedCounterReturns verifies that a deleted counter that returns adds nothing to its total, unless it belongs to a new table entry.
 func TestDeletedCounterReturns(t *testing.T) {
 	r := filled(t)
 	leg := "/acl/acl-sets/acl-set[name=s][type=ACL_MIXED]/leg-entries/leg-entry[epoch=3][leg=UP_DST][sequence-id=5]"
@@ -231,7 +231,7 @@ func TestInvalidMessages(t *testing.T) {
 	}
 }
 
-// Values that are older than the stored ones are ignored and counted, by group of values.
+// TestOutOfOrder verifies that values that are older than the stored ones are ignored and counted, separately for each group of values.
 func TestOutOfOrder(t *testing.T) {
 	r := newRecorder(t)
 	at := func(ts int64, pkts, matched uint64) {
@@ -250,7 +250,7 @@ func TestOutOfOrder(t *testing.T) {
 		t.Errorf("%d frames, %d packets, %d late; want 310, 160 and 2", got.Counters[InPkts], e.Packets, r.series.late)
 	}
 
-	// Another session may begin with old values. If the target's clock was set back, the values are taken after maxReorder.
+	// Another session may begin with old values. If the target's clock was set back, the values are accepted after maxReorder.
 	r.series.begin()
 	for _, tc := range []struct {
 		second int64
@@ -265,8 +265,8 @@ func TestOutOfOrder(t *testing.T) {
 	}
 }
 
-// A boot-time that changes by more than a second restarts the counters; a smaller change does not. The counters of an interface begin anew only
-// if they have fallen.
+// TestBootTime verifies that the counters restart if the boot-time changes by more than a second, and not if it changes by less. The counters
+// of an interface begin anew only if they have fallen.
 func TestBootTime(t *testing.T) {
 	r := filled(t)
 	boot := func(ns uint64) {
@@ -303,7 +303,7 @@ func TestBootTime(t *testing.T) {
 		t.Errorf("boot-time %v", got)
 	}
 
-	// An agent that was started beside a running switch reports a boot-time at the first restart that it sees.
+	// An agent that was started beside a running switch reports a boot-time only after the first restart that it notices.
 	r = filled(t)
 	count(10)
 	boot(1e18)
@@ -312,7 +312,8 @@ func TestBootTime(t *testing.T) {
 	}
 }
 
-// The fast decoder and the decoder of Go messages agree, however the target divides paths, orders keys and names modules.
+// TestFormsOfOneMessage verifies that the fast decoder and the decoder to Go messages give the same result, however the target splits paths,
+// orders keys and writes module names.
 func TestFormsOfOneMessage(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		forms, slow := newRecorder(rt), newRecorder(rt)
@@ -355,7 +356,7 @@ func TestFormsOfOneMessage(t *testing.T) {
 	})
 }
 
-// below2 returns a path of names, of which the second has a key unless its name is empty.
+// below2 returns a path with the given names. Its second element has a key, unless the name of the key is empty.
 func below2(first, second, key, value string, rest ...string) *gpb.Path {
 	e := &gpb.PathElem{Name: second}
 	if key != "" {
@@ -368,7 +369,7 @@ func below2(first, second, key, value string, rest ...string) *gpb.Path {
 	return p
 }
 
-// Any bytes from a target give values or an error; nothing panics, and the bounds hold.
+// FuzzMessage verifies that any bytes from a target result in values or an error. Nothing may panic, and the limits must hold.
 func FuzzMessage(f *testing.F) {
 	for _, n := range []*gpb.Notification{
 		{Timestamp: 1, Prefix: below2("interfaces", "interface", "name", "a"), Update: []*gpb.Update{{Path: below2("state", "counters", "", "", "in-pkts"), Val: number(1)}}},

@@ -9,8 +9,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// usual returns the messages of a sample in the forms of our servers: each interface has a prefix, the legs have one, and whole says that
-// paths are whole instead. Counters are those of the given step.
+// usual returns the messages of a sample as this project's servers send them. Each interface has a prefix, and the legs share one. If
+// whole is true, the messages have full paths instead. The counters have the values of the given step.
 func usual(t testing.TB, interfaces, rules int, step uint64, whole bool) (messages [][]byte, leaves int) {
 	t.Helper()
 	add := func(prefix *gpb.Path, below ...*gpb.Path) {
@@ -59,7 +59,8 @@ func usual(t testing.TB, interfaces, rules int, step uint64, whole bool) (messag
 	return messages, leaves
 }
 
-// Samples of interfaces, ACL entries and legs that are known are decoded without an allocation, in both forms.
+// TestUsualMessagesAllocateNothing verifies that samples of known interfaces, ACL entries and legs are decoded without an allocation, in
+// both forms.
 func TestUsualMessagesAllocateNothing(t *testing.T) {
 	for name, whole := range map[string]bool{"prefixes": false, "whole paths": true} {
 		r := newRecorder(t)

@@ -20,28 +20,28 @@ import (
 	"op25b/e2e/gnmifault"
 )
 
-// A faultPath is a collector, a proxy and a machine, in this order. All of them run in one bubble of synctest.
+// A faultPath is a collector that reads a machine through a proxy. All of them run in one bubble of synctest.
 type faultPath struct {
 	t       *testing.T
 	m       *machine
 	proxy   *gnmifault.Proxy
 	c       *collecting
 	machine *place
-	stop    func()            // ends the server of the machine; nil while there is none
-	shown   map[string]uint64 // the last totals
-	missing map[string]uint64 // what restarts have cost
+	stop    func()            // ends the machine's server; nil if no server is running
+	shown   map[string]uint64 // the totals at the last check
+	missing map[string]uint64 // the packets that were lost in restarts
 	hasBoot bool              // the machine reports its boot-time
 	lossy   bool              // more than missing may be lost
 	end     func()
 }
 
-// The intervals of the collector of a faultPath.
+// These are the intervals of a faultPath's collector.
 const (
 	faultInterval = 2 * time.Second
 	faultBackoff  = 4 * time.Second
-	// again is how often the proxy tries to reach the machine.
+	// again is the interval at which the proxy tries to reach the machine.
 	again = 100 * time.Millisecond
-	// bootGap is more than the difference between two boot-times that are taken for the same one.
+	// bootGap is the smallest difference at which two boot-times count as different.
 	bootGap = 1001 * time.Millisecond
 )
 
@@ -95,7 +95,7 @@ func (p *faultPath) halt() {
 	}
 }
 
-// check compares the totals with what was sent. They never fall, and never exceed it.
+// check compares the totals with the packets that were sent. The totals must neither fall nor exceed them.
 func (p *faultPath) check() error {
 	synctest.Wait()
 	r, _, there := p.c.Read("edge-1")
@@ -120,8 +120,9 @@ func (p *faultPath) check() error {
 // all stands for an unknown number of lost packets.
 const all = math.MaxInt64
 
-// restart restarts the counters of the machine. What is lost is what was counted after the last sample. If the machine has no boot-time, what
-// was counted before the next one is lost too. Of an interface whose counters grew beyond the old ones in that time, all of it is lost.
+// restart restarts the machine's counters. The packets after the last sample are lost. If the machine has no boot-time, the packets before
+// the next sample are lost too. If an interface's counters grow above the old values in that time, all packets of that time are lost for this
+// interface.
 func (p *faultPath) restart(interfaces bool) {
 	for counter, n := range p.m.reallySent() {
 		switch {
@@ -135,7 +136,8 @@ func (p *faultPath) restart(interfaces bool) {
 	p.m.restart(interfaces)
 }
 
-// plug removes an interface of the machine, or brings it back. If the machine has no boot-time, what was counted meanwhile is lost.
+// plug removes an interface of the machine, or brings it back. If the machine has no boot-time, the packets that were counted in the meantime
+// are lost.
 func (p *faultPath) plug(name string, there bool) {
 	p.lossy = p.lossy || !p.hasBoot
 	p.m.plug(name, there)
@@ -147,7 +149,7 @@ func (p *faultPath) settle() error {
 	p.m.plug("a", true)
 	p.m.plug("b", true)
 	p.proxy.Disturb(gnmifault.Faults{})
-	for range 75 { // until times in the future have no effect any more
+	for range 75 { // until timestamps in the future have no effect any more
 		time.Sleep(faultInterval)
 		if err := p.check(); err != nil {
 			return err
@@ -166,7 +168,7 @@ func (p *faultPath) settle() error {
 	return nil
 }
 
-// A faultStep is a step of the property test. It returns an error of check.
+// A faultStep is a step of the property test. It returns the error of check.
 type faultStep struct {
 	name string
 	do   func(p *faultPath) error
@@ -189,10 +191,10 @@ func drawFaultStep(t *rapid.T, hasBoot, restarts bool) faultStep {
 			Merge: rapid.Bool().Draw(t, "merge"), NoSync: rapid.Bool().Draw(t, "no sync"),
 			NoOnChange: rapid.Bool().Draw(t, "no on change"), Mute: rapid.IntRange(0, 5).Draw(t, "mute") == 0,
 		}
-		if !restarts { // a time in the future hides what came after a restart, and what came before it
+		if !restarts { // a timestamp in the future hides values from before and after a restart
 			f.Ahead = every("ahead")
 		}
-		if !restarts && hasBoot { // otherwise a value that falls may be that of a counter that began anew
+		if !restarts && hasBoot { // in other cases, a value that falls may mean that the counter began anew
 			f.Lower = every("lower")
 		}
 		if rapid.IntRange(0, 5).Draw(t, "garbage") == 0 {
@@ -242,8 +244,8 @@ func drawFaultStep(t *rapid.T, hasBoot, restarts bool) faultStep {
 	}
 }
 
-// Whatever happens between a switch and the collector, the totals never fall, never exceed what was sent, and are complete afterwards, except
-// for the packets between the last sample and a restart.
+// TestTotalsUnderFaults verifies that no fault between a switch and the collector makes a total fall or exceed the packets that were sent.
+// After the faults the totals are complete, except for the packets between the last sample and a restart.
 func TestTotalsUnderFaults(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		n, restarts := rapid.IntRange(1, 25).Draw(rt, "steps"), rapid.Bool().Draw(rt, "restarts")

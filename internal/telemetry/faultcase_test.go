@@ -9,12 +9,12 @@ import (
 	"op25b/e2e/gnmifault"
 )
 
-// Each fault that ends a session has its reason, and the session goes on after the fault.
+// TestFaultsThatEndASession verifies the reason for each fault that ends a session, and that a new session begins after the fault.
 func TestFaultsThatEndASession(t *testing.T) {
 	for name, tc := range map[string]struct {
 		faults gnmifault.Faults
 		reason Reason
-		err    error // nil for any
+		err    error // nil means any error
 	}{
 		"garbage":           {gnmifault.Faults{Garbage: []byte{0xff}}, ReasonInvalid, ErrMessage},
 		"a message of 64MB": {gnmifault.Faults{Pad: maxMessage}, ReasonInvalid, nil},
@@ -43,7 +43,8 @@ func TestFaultsThatEndASession(t *testing.T) {
 	}
 }
 
-// A subscription that stops in the middle, without an end, is stale after two samples and a half, and is made anew after Config.Silence.
+// TestSubscriptionThatStops verifies that a subscription that stops without ending becomes stale after two and a half samples, and is
+// replaced after Config.Silence.
 func TestSubscriptionThatStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newFaultPath(t, true)
@@ -68,7 +69,7 @@ func TestSubscriptionThatStops(t *testing.T) {
 	})
 }
 
-// A huge message, with all values of the target and a megabyte that nothing is known of, is read.
+// TestHugeMessage verifies that a huge message is read. It contains all values of the target and a megabyte of an unknown field.
 func TestHugeMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newFaultPath(t, true)
@@ -85,7 +86,7 @@ func TestHugeMessage(t *testing.T) {
 	})
 }
 
-// The state of an interface that was overtaken by a newer one is ignored.
+// TestStateOutOfOrder verifies that an interface state is ignored if a newer one has overtaken it.
 func TestStateOutOfOrder(t *testing.T) {
 	r := newRecorder(t)
 	for _, tc := range []struct {
@@ -99,7 +100,7 @@ func TestStateOutOfOrder(t *testing.T) {
 	}
 }
 
-// A boot-time that is older than the one before it, and was repeated, does not restart the counters.
+// TestBootTimeOutOfOrder verifies that a repeated boot-time that is older than the current one does not restart the counters.
 func TestBootTimeOutOfOrder(t *testing.T) {
 	r := newRecorder(t)
 	at := time.Unix(1e9, 0).UnixNano()

@@ -12,7 +12,8 @@ import (
 	"op25b/internal/openconfig"
 )
 
-// A machine is a switch that counts packets. It restarts, and gets new programs. It knows what was really sent, which no restart changes.
+// A machine is a switch that counts packets. It can restart and load new programs. It also records the packets that were really sent,
+// which no restart changes.
 type machine struct {
 	mu        sync.Mutex // guards everything below
 	boot      time.Time  // zero if the switch reports no boot-time
@@ -23,13 +24,13 @@ type machine struct {
 	changed   func()
 }
 
-// octetsOf is the size of each packet that a machine counts. The name of its counter of octets ends with octets.
+// octetsOf is the size of each packet that a machine counts. The name of an octet counter ends with octets.
 const (
 	octetsOf = 60
 	octets   = " octets"
 )
 
-// The counters of a machine, as readCounts names them.
+// machineCounters are the counters of a machine, with the names that readCounts uses.
 var machineCounters = []string{"in-pkts a", "in-pkts b", "acl a 3", "acl a 4", "acl b 3", "leg 1 UP_DST 5", "leg 2 DOWN_SRC 5", "line 7 stopped", "line 8 passed"}
 
 func newMachine(hasBoot bool) *machine {
@@ -48,7 +49,8 @@ func (m *machine) count(counter string, packets uint64) {
 	m.sent[counter+octets] += packets * octetsOf
 }
 
-// restart sets the counters of a program to 0, as a new program does. The start of the switch also sets those of its interfaces to 0.
+// restart sets the program's counters to 0, as a new program does. If interfaces is true, it also sets the interfaces' counters to 0, as
+// a start of the switch does.
 func (m *machine) restart(interfaces bool) {
 	m.mu.Lock()
 	maps.DeleteFunc(m.counts, func(counter string, _ uint64) bool { return interfaces || !ofInterface(counter) })
@@ -69,7 +71,7 @@ func (m *machine) recreate(name string) {
 	m.counts["in-pkts "+name], m.created[name] = 0, time.Now()
 }
 
-// ofInterface reports whether a counter belongs to an interface, and not to the program.
+// ofInterface reports whether a counter belongs to an interface instead of the program.
 func ofInterface(counter string) bool { return strings.HasPrefix(counter, "in-pkts") }
 
 // plug makes an interface appear or disappear.
@@ -155,7 +157,7 @@ func readCounts(r *Reading) map[string]uint64 {
 	return all
 }
 
-// compareCounts returns a counter of a for which ok is false.
+// compareCounts returns a counter in a for which ok returns false.
 func compareCounts(a, b map[string]uint64, ok func(a, b uint64) bool) (counter string, found bool) {
 	for _, name := range slices.Sorted(maps.Keys(a)) {
 		if !ok(a[name], b[name]) {

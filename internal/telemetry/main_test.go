@@ -27,7 +27,7 @@ type place struct {
 	lis *bufconn.Listener
 }
 
-// serve starts a server at the place, and returns the function that ends it.
+// serve starts a server at the place, and returns a function that stops it.
 func (p *place) serve(s gpb.GNMIServer) (stop func()) {
 	lis := bufconn.Listen(1 << 16)
 	p.mu.Lock()
@@ -38,7 +38,7 @@ func (p *place) serve(s gpb.GNMIServer) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = g.Serve(lis) // it ends with Stop
+		_ = g.Serve(lis) // Serve returns after Stop
 	}()
 	return func() {
 		p.mu.Lock()
@@ -49,7 +49,7 @@ func (p *place) serve(s gpb.GNMIServer) (stop func()) {
 	}
 }
 
-// dial is the option with which clients connect to the place.
+// dial returns the dial option with which clients connect to the place.
 func (p *place) dial() grpc.DialOption {
 	return grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 		p.mu.Lock()
@@ -144,7 +144,7 @@ func newServer(t *testing.T, src openconfig.Source) *openconfig.Server {
 
 var stamp = time.Unix(1159660800, 5) // 2006-10-01 00:00:00.000000005 UTC
 
-// A foreign target is another vendor's gNMI server: it returns the answers that a test sets.
+// foreign is another vendor's gNMI server, which returns the answers that a test sets.
 type foreign struct {
 	gpb.UnimplementedGNMIServer
 	encodings []gpb.Encoding

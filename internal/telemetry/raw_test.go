@@ -8,7 +8,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// After a restart of the switch, Raw returns the values that the switch reports, and Read returns totals.
+// TestRaw verifies that after a restart of the switch, Raw returns the values that the switch reports,
+// and Read returns totals.
 func TestRaw(t *testing.T) {
 	tables := newTables()
 	s := newSeries(tables.entries)

@@ -38,7 +38,8 @@ var (
 	forgotten = &op25bv1.ForgetLinesResponse{Lines: 1204, Record: 13, Controller: "noc-1"}
 )
 
-// A CSV has a fixed head, and no cell that a spreadsheet would run as a formula.
+// TestCSV verifies that a CSV file has a fixed header, and no cell that a spreadsheet would
+// evaluate as a formula.
 func TestCSV(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -68,7 +69,8 @@ cb78c15a846424c8,bot-like,2026-11-21T00:00:00Z,8123,640,3,2,"0-3, 9, 22-23",2400
 	}
 }
 
-// The forecast of a command that asked for names shows them, as a table and as JSON.
+// TestForecastWithNames verifies that a forecast shows the names if the command requested them, as
+// a table and as JSON.
 func TestForecastWithNames(t *testing.T) {
 	var table, json bytes.Buffer
 	if err := Table(&table, options()).Forecast(forecast, resolvedLines); err != nil || !strings.Contains(table.String(), "adsl-home") || !strings.Contains(table.String(), "Audit record 12") {

@@ -68,7 +68,8 @@ func sinceOf() *op25bv1.ListCountersResponse {
 	return &op25bv1.ListCountersResponse{Controller: "noc-1", UtcOffset: "+09:00", Switches: []*op25bv1.SwitchCounters{some, none}}
 }
 
-// counted returns the messages of a watch: of two controllers, with changes of counters and states.
+// counted returns the messages of a watch. They are from two controllers, and contain changes of
+// counters and states.
 func counted() []*op25bv1.WatchCountersResponse {
 	first, later, lost := syncedOf(1200), syncedOf(1230), lostOf()
 	first.Rules, first.RulesLeftOut = first.Rules[2:], 0
@@ -86,7 +87,7 @@ func counted() []*op25bv1.WatchCountersResponse {
 	}
 }
 
-// Every state and every reason of a collection has a text.
+// TestWordsOfCollections verifies that every state and every reason of a collection has a text.
 func TestWordsOfCollections(t *testing.T) {
 	for n, name := range op25bv1.CollectionState_name {
 		if collectionNames[op25bv1.CollectionState(n)] == "" {

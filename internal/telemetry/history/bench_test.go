@@ -13,14 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The fleet of the benchmarks.
+// These constants describe the fleet of the benchmarks.
 const (
 	benchSwitches = 1000
 	benchKeys     = 20
 )
 
-// A traffic generates the totals of a fleet. In a minute, three quarters of the counters count: most of them tens to thousands of packets, of
-// 40 to 1,500 octets.
+// A traffic generates the totals of a fleet. Three quarters of the counters count in each minute, most of them tens to thousands of packets
+// of 40 to 1,500 octets.
 type traffic struct {
 	r      *rand.Rand
 	totals []Total
@@ -62,7 +62,7 @@ func cpu(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkRecord records 1,000 switches with 20 keys; an operation is a minute. Run it with -benchtime 1500x for a day.
+// BenchmarkRecord records 1,000 switches with 20 keys. One operation is a minute. Run it with -benchtime 1500x for a day.
 func BenchmarkRecord(b *testing.B) {
 	f := newFixture(b).open()
 	tr := newTraffic(benchSwitches)
@@ -96,14 +96,14 @@ func BenchmarkRecord(b *testing.B) {
 	}
 }
 
-// report reports the CPU time, and how many bytes an operation wrote.
+// report reports the CPU time, and the number of bytes that an operation wrote.
 func report(b *testing.B, db *bolt.DB, used time.Duration) {
 	st := db.Stats().TxStats
 	b.ReportMetric(used.Seconds()*1000/float64(b.N), "cpu-ms/op")
 	b.ReportMetric(float64(st.GetPageAlloc())/1e3/float64(b.N), "written-kB/op")
 }
 
-// levelSize returns how many periods a level has, and the bytes of their keys and values.
+// levelSize returns the number of periods in a level, and the size of their keys and values in bytes.
 func levelSize(b *testing.B, db *bolt.DB, l int) (periods int, size float64) {
 	err := db.View(func(tx *bolt.Tx) error {
 		last := uint32(0)
@@ -122,7 +122,7 @@ func levelSize(b *testing.B, db *bolt.DB, l int) (periods int, size float64) {
 	return periods, size
 }
 
-// BenchmarkBareWrite writes the same keys and values as BenchmarkRecord does in a minute, with bbolt alone. It is the floor.
+// BenchmarkBareWrite writes the keys and values of one minute of BenchmarkRecord with bbolt alone. It is the lower bound.
 func BenchmarkBareWrite(b *testing.B) {
 	f := newFixture(b).open()
 	tr := newTraffic(benchSwitches)
@@ -186,7 +186,7 @@ func BenchmarkBareWrite(b *testing.B) {
 	report(b, db, used)
 }
 
-// BenchmarkRange queries a fleet of 1,000 switches after a day. OP25B_HISTORY names a file to keep between runs.
+// BenchmarkRange queries a fleet of 1,000 switches after a day. OP25B_HISTORY is the path of a file that is kept between runs.
 func BenchmarkRange(b *testing.B) {
 	f := newFixture(b)
 	if path := os.Getenv("OP25B_HISTORY"); path != "" {

@@ -16,10 +16,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// childEnv makes a child process of the test binary.
+// childEnv is the environment variable that makes the test binary run as a child process.
 const childEnv = "OP25B_HISTORY_CHILD"
 
-// runChild does the work of a child process.
+// runChild runs the work of a child process, and reports whether this process is one.
 func runChild() bool {
 	path := os.Getenv(childEnv)
 	if path == "" {
@@ -32,7 +32,8 @@ func runChild() bool {
 	return true
 }
 
-// child records totals without end, and prints each when it is recorded. With a limit on the size of files, it tests that.
+// child records totals without end, and prints each total when it is recorded. If a limit on the size of files is set, it tests the limit
+// instead.
 func child(path string) error {
 	s, err := Open(Config{Path: path, Now: func() time.Time { return t0 }})
 	if err != nil {
@@ -58,7 +59,7 @@ func crowd(n uint64) []Total {
 	return all
 }
 
-// outgrow lets files grow by only a MiB, and runs full.
+// outgrow limits the growth of files to a MiB, and calls full.
 func outgrow(s *Store, path string) error {
 	signal.Ignore(syscall.SIGXFSZ)
 	fi, err := os.Stat(path)
@@ -79,7 +80,7 @@ func outgrow(s *Store, path string) error {
 	return s.Close()
 }
 
-// full records until writes fail, makes room, and verifies that nothing was lost or doubled.
+// full records until writes fail, makes room, and verifies that no packet was lost or doubled.
 func full(s *Store, want string, makeRoom func() error) error {
 	refused := func(err error) bool { return err != nil && strings.Contains(err.Error(), want) } // bbolt keeps only the text of some errors
 	n := uint64(1)
@@ -127,7 +128,7 @@ func command(t *testing.T, path string, env ...string) *exec.Cmd {
 	return cmd
 }
 
-// A controller that is killed during a write neither loses nor doubles a packet that it had recorded.
+// TestKill verifies that a controller that is killed during a write neither loses nor doubles a recorded packet.
 func TestKill(t *testing.T) {
 	f := newFixture(t)
 	last := uint64(0)
@@ -158,7 +159,7 @@ func TestKill(t *testing.T) {
 				break
 			}
 		}
-		_ = cmd.Wait() // it was killed
+		_ = cmd.Wait() // the process was killed
 
 		f.open()
 		if aside := f.aside(); len(aside) != 0 {
@@ -170,7 +171,8 @@ func TestKill(t *testing.T) {
 			if _, err := fmt.Sscanf(k.Switch, "edge-%d", &i); err != nil {
 				t.Fatal(err)
 			}
-			// The first total of the first round is the base. A total that falls adds nothing, so that a round that begins at 1 adds its own.
+			// The first total of the first round is the base. A total that falls adds nothing, so a later round, which begins at 1, adds only
+			// its own packets.
 			recorded := n/(i+1) - last
 			want := confirmed - 1
 			if recorded != want && recorded != want+1 || n%(i+1) != 0 {
@@ -185,7 +187,8 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// A limit on the size of files fails records, and loses nothing once the limit is gone.
+// TestFileTooLarge verifies that records fail while a limit on the size of files is reached, and that nothing is lost once the limit is
+// removed.
 func TestFileTooLarge(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.db")
 	out, err := command(t, path, childEnv+"_LIMIT=1").CombinedOutput()
@@ -194,7 +197,7 @@ func TestFileTooLarge(t *testing.T) {
 	}
 }
 
-// A full disk does the same.
+// TestFullDisk verifies the same for a full disk.
 func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=2m"); err != nil {

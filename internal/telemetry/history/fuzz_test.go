@@ -28,7 +28,7 @@ func sampleFile(t testing.TB) []byte {
 	return readFile(t, f.path)
 }
 
-// use opens a file that may be damaged, and uses all of it. Only a panic or a hang is an error.
+// use opens a file that may be damaged, and reads all its data. Only a panic or a hang is an error.
 func use(t testing.TB, file []byte) {
 	t.Helper()
 	dir, err := os.MkdirTemp(t.TempDir(), "")
@@ -110,7 +110,8 @@ func TestDamagedFiles(t *testing.T) {
 	}
 }
 
-// A branch that leads to itself is found before bbolt follows it.
+// TestBranchThatLeadsToItself verifies that a branch that leads back to itself is detected before bbolt
+// follows it.
 func TestBranchThatLeadsToItself(t *testing.T) {
 	good := sampleFile(t)
 	found := 0
@@ -180,7 +181,7 @@ func FuzzKey(f *testing.F) {
 	})
 }
 
-// The sum of two periods contains the counts of both.
+// TestPeriodsAdd verifies that the sum of two periods contains the counts of both.
 func TestPeriodsAdd(t *testing.T) {
 	draw := func(t *rapid.T) (period, map[uint32]uint64) {
 		p, m := period{covered: rapid.Uint64Range(0, 120).Draw(t, "covered")}, make(map[uint32]uint64)

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// t0 is the start of a day in UTC, and so of a period of each level.
+// t0 is the start of a day in UTC, and so of a period on each level.
 var t0 = time.Date(2006, 10, 1, 0, 0, 0, 0, time.UTC)
 
 // A clock is a clock that the test sets.
@@ -66,7 +66,7 @@ func newFixture(t testing.TB) *fixture {
 	return f
 }
 
-// open opens the store, after a close if it is open.
+// open opens the store. If the store is open, it is closed first.
 func (f *fixture) open() *fixture {
 	f.t.Helper()
 	f.close()
@@ -89,7 +89,7 @@ func (f *fixture) close() {
 	f.Store = nil
 }
 
-// record records totals, and sets the clock to the time.
+// record sets the clock to a time, and records totals.
 func (f *fixture) record(at time.Time, totals ...Total) {
 	f.t.Helper()
 	f.clock.set(at)
@@ -134,7 +134,7 @@ func total(k Key, packets uint64, boot ...time.Time) Total {
 	return t
 }
 
-// aside returns the files beside the history.
+// aside returns the other files in the directory of the history.
 func (f *fixture) aside() []string {
 	f.t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(f.path))

@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// answers serves answers, and returns a history that asks for them.
+// answers starts a server with the handler h, and returns a history that queries it.
 func answers(t *testing.T, cfg PrometheusConfig, h http.HandlerFunc) (*Prometheus, string) {
 	t.Helper()
 	srv := httptest.NewServer(h)

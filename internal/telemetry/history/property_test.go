@@ -8,18 +8,18 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A model is a switch that counts, restarts, and clears counters.
+// A model is a switch that counts, restarts and clears counters.
 type model struct {
 	boot    time.Time
 	keys    []Key
 	counter map[Key]uint64 // since boot
-	sampled map[Key]uint64 // counter at the last record
-	counted map[Key]uint64 // since the first record
-	lost    map[Key]uint64 // counted after the last record before a restart
-	phase   int            // the phase in force, if counters have numbers
+	sampled map[Key]uint64 // the counters at the last record
+	counted map[Key]uint64 // the packets since the first record
+	lost    map[Key]uint64 // the packets between the last record and a restart
+	phase   int            // the phase in force; only used if numbers is true
 	numbers bool           // totals identify their counters by numbers
 	cleared bool
-	known   bool // to the history
+	known   bool // the history has a record of the switch
 }
 
 func (m *model) totals() []Total {
@@ -34,7 +34,7 @@ func (m *model) totals() []Total {
 	return all
 }
 
-// byRule adds up the phases.
+// byRule sums the packets over the phases.
 func byRule(sums map[Key]uint64) map[Key]uint64 {
 	rules := make(map[Key]uint64)
 	for k, n := range sums {
@@ -44,9 +44,10 @@ func byRule(sums map[Key]uint64) map[Key]uint64 {
 	return rules
 }
 
-// Switches count, restart and clear counters, and the controller records, restarts, has gaps and a clock that jumps. The history never shows
-// more than was counted, though a counter that is identified by a number counts under another phase from time to time. Without cleared counters it shows all, except what a restart of a switch destroyed before it was read. All three
-// resolutions agree.
+// TestHistoryShowsWhatWasCounted runs switches that count, restart and clear counters, and a controller that records, restarts, has gaps and a clock
+// that jumps. A counter that is identified by a number sometimes changes its phase. The history must never show more packets than were counted. If no
+// counter is cleared, it must show all packets, except those that a restart of a switch destroyed before they were read. All three resolutions must
+// agree.
 func TestHistoryShowsWhatWasCounted(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		f := newFixture(t).open()
@@ -104,7 +105,7 @@ func TestHistoryShowsWhatWasCounted(t *testing.T) {
 				}
 			}
 		}
-		// Every day is complete now, and rolled up.
+		// Every day is now complete and rolled up.
 		end := t0.Add(80 * 24 * time.Hour)
 		f.record(end)
 		from, to := t0.Add(-5*24*time.Hour), end

@@ -13,7 +13,8 @@ import (
 
 const stepDay = 24 * time.Hour
 
-// A point without packets is no traffic, and a missing point is not known.
+// TestCoverage verifies that a point without packets means no traffic, and that a missing point means
+// an unknown time.
 func TestCoverage(t *testing.T) {
 	f := newFixture(t).open()
 	half := 30 * time.Second // records in the middle of a minute
@@ -122,7 +123,8 @@ func TestQueryErrors(t *testing.T) {
 	}
 }
 
-// Without a step, a query gets the finest one that is within the bounds and for which there are data.
+// TestAutomaticStep verifies that a query without a step gets the finest step that is within the
+// bounds and for which data exist.
 func TestAutomaticStep(t *testing.T) {
 	f := newFixture(t).open()
 	f.record(t0, total(keyA, 1))
@@ -149,7 +151,8 @@ func TestAutomaticStep(t *testing.T) {
 			t.Errorf("%s: step %v, want %v", name, got, tc.want)
 		}
 	}
-	// With many series, the step is longer: 2 million points of 1,500 series are 1,333 points each.
+	// With many series the step is longer, because 2 million points allow only 1,333 points for each
+	// of 1,500 series.
 	f = newFixture(t).open()
 	var all []Total
 	for i := range 1500 {
@@ -161,7 +164,7 @@ func TestAutomaticStep(t *testing.T) {
 	}
 }
 
-// A range is extended to whole steps in UTC.
+// TestRangeIsExtended verifies that a range is extended to whole steps in UTC.
 func TestRangeIsExtended(t *testing.T) {
 	f := newFixture(t).open()
 	tokyo := time.FixedZone("JST", 9*60*60)
@@ -182,7 +185,8 @@ func TestRangeIsExtended(t *testing.T) {
 	}
 }
 
-// Each level keeps its periods for its time, and removes them in batches.
+// TestExpiry verifies that each level keeps its periods for its retention time, and removes them in
+// batches.
 func TestExpiry(t *testing.T) {
 	f := newFixture(t).open()
 	packets := uint64(0)
@@ -203,12 +207,12 @@ func TestExpiry(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		after time.Duration
-		want  string // packets by minutes, 10 minutes, and days
+		want  string // the packets by minutes, by 10 minutes and by days
 	}{
 		{30*time.Minute + 1, "300 300 300"},
 		{7 * stepDay, "300 300 300"},
-		{7*stepDay + 5*time.Minute, "260 300 300"}, // minutes 0 to 4 are older than 7 days; a batch is 4 of those with data: 1 to 4
-		{8 * stepDay, "220 300 300"},               // 4 more, though all are old
+		{7*stepDay + 5*time.Minute, "260 300 300"}, // minutes 0 to 4 are older than 7 days, and the first batch has the 4 with data, 1 to 4
+		{8 * stepDay, "220 300 300"},               // 4 more minutes, although all are old
 		{89 * stepDay, "180 300 300"},
 		{91 * stepDay, "140 0 300"}, // four periods of 10 minutes
 		{5*366*stepDay + stepDay, "100 0 0"},
@@ -220,7 +224,7 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
-// A switch of which nothing is kept is forgotten.
+// TestUnknownSwitchesExpire verifies that a switch is removed when none of its data is left.
 func TestUnknownSwitchesExpire(t *testing.T) {
 	f := newFixture(t).open()
 	f.record(t0, total(keyA, 1), total(keyC, 1))

@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// prometheusBinary is where the Debian package installs the server.
+// prometheusBinary is the path at which the Debian package installs the server.
 const prometheusBinary = "/usr/bin/prometheus"
 
 // startPrometheus starts a real server that scrapes targets, and returns its URL.
@@ -73,14 +73,14 @@ func incomplete(s Series) bool {
 	return slices.ContainsFunc(s.Points, func(p Point) bool { return p.Packets == 0 || p.Octets == 0 })
 }
 
-// TestRealPrometheus lets a real Prometheus scrape two controllers. One owned edge-1 for the first ten minutes, and the other one after
-// that. The samples have times in the past, so that the test does not have to wait for minutes.
+// TestRealPrometheus lets a real Prometheus scrape two controllers. One owned edge-1 for the first ten minutes, and the other owned it
+// after that. The samples have timestamps in the past, so that the test does not have to wait for minutes.
 func TestRealPrometheus(t *testing.T) {
 	begin := time.Now().UTC().Truncate(time.Minute).Add(-30 * time.Minute)
 	strange := Key{Switch: `edge "1"\{}`, Rule: `a\b|c.*`, Leg: "UP_DST", Phase: `phase "2"`}
 	plain := Key{Switch: "edge-1", Rule: "block-25"}
 	escape := func(s string) string { return fmt.Sprintf("%q", s) }
-	// controller returns a server that exports samples of every 15 seconds: packets counts from the first to the last minute.
+	// controller returns a server that exports a sample for every 15 seconds. Its counters grow from the first to the last minute.
 	controller := func(from, to int, perSample map[Key]uint64) string {
 		var b bytes.Buffer
 		for _, m := range []struct {
@@ -115,7 +115,8 @@ func TestRealPrometheus(t *testing.T) {
 	q := Query{From: begin.Add(2 * time.Minute), To: begin.Add(9 * time.Minute), Step: time.Minute, Switches: []string{strange.Switch, plain.Switch}}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	// await asks until the answer has two series: the server scrapes one controller after the other, also between two requests.
+	// await repeats a query until the answer has two series, because the server scrapes the controllers one after the other, also
+	// between two requests.
 	await := func(q Query) *Result {
 		for {
 			if ready(client, server) {
@@ -160,7 +161,8 @@ func TestRealPrometheus(t *testing.T) {
 			total += p.Packets
 		}
 		counted := map[Key]uint64{strange: 3 * 80, plain: 10 * 80}[s.Key]
-		// Steps are whole tens of minutes, and the data are not: what the first samples of a step count is extrapolated.
+		// Steps are multiples of ten minutes, but the data do not begin at one. The counts before the first samples of a step are
+		// extrapolated.
 		if total < counted*9/10 || total > counted*11/10 {
 			t.Errorf("%v: %d packets in %v, want about %d", s.Key, total, s.Points, counted)
 		}
@@ -169,7 +171,7 @@ func TestRealPrometheus(t *testing.T) {
 		t.Errorf("%d series, want 2", len(got.Series))
 	}
 
-	// A wrong prefix is reported with what the server said.
+	// The error for a wrong prefix contains the server's message.
 	old, err := NewPrometheus(PrometheusConfig{URL: server + "/other", Client: client})
 	if err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// observed makes the fixture count metrics and keep its log.
+// observed makes the fixture keep its metrics and its log.
 func (f *fixture) observed() *observer.ObservedLogs {
 	core, logs := observer.New(zap.InfoLevel)
 	f.log, f.m = zap.New(core), NewMetrics(f.reg)
@@ -71,7 +71,8 @@ func TestRecordRefusesImpossibleTimes(t *testing.T) {
 	}
 }
 
-// A controller that restarts counts what the switch counted meanwhile.
+// TestReopen verifies that a controller that restarts counts the packets that the switch counted in the
+// meantime.
 func TestReopen(t *testing.T) {
 	f := newFixture(t).open()
 	boot := t0.Add(-time.Hour)
@@ -85,7 +86,7 @@ func TestReopen(t *testing.T) {
 	}
 }
 
-// corrupt makes a damaged or foreign file of a history.
+// corrupt modifies a history's file, so that it is damaged or foreign.
 func corrupt(t *testing.T, path string, how func(tx *bolt.Tx) error) {
 	t.Helper()
 	db, err := bolt.Open(path, 0o600, nil)
@@ -103,7 +104,7 @@ func corrupt(t *testing.T, path string, how func(tx *bolt.Tx) error) {
 func TestUnreadableFilesAreSetAside(t *testing.T) {
 	for name, tc := range map[string]struct {
 		spoil func(path string)
-		want  string // of the log
+		want  string // the text of the log line
 	}{
 		"later": {func(path string) {
 			corrupt(t, path, func(tx *bolt.Tx) error {
@@ -139,7 +140,7 @@ func TestUnreadableFilesAreSetAside(t *testing.T) {
 			f.close()
 			tc.spoil(f.path)
 			spoiled := readFile(t, f.path)
-			for range 2 { // the second time there is a file of that name
+			for range 2 { // the second time, a file of that name already exists
 				f.clock.set(t0.Add(2 * time.Minute))
 				f.open()
 				f.record(t0.Add(2*time.Minute), total(keyA, 300))
@@ -186,7 +187,7 @@ func writeFile(t testing.TB, path string, b []byte) {
 	}
 }
 
-// A value that is damaged is found when it is read: by a query, or by a record.
+// TestDamageWhileOpen verifies that a damaged value is detected when a query or a record reads it.
 func TestDamageWhileOpen(t *testing.T) {
 	for _, by := range []string{"query", "record"} {
 		f := newFixture(t)
@@ -221,7 +222,8 @@ func TestDamageWhileOpen(t *testing.T) {
 	}
 }
 
-// A history that cannot be opened fails each record, logs once a minute, and works as soon as it can be opened.
+// TestUnwritableDirectory verifies that each record fails while the history cannot be opened, that one log line
+// a minute is written, and that the history works as soon as it can be opened.
 func TestUnwritableDirectory(t *testing.T) {
 	f := newFixture(t)
 	logs := f.observed()
@@ -260,7 +262,7 @@ func TestUnwritableDirectory(t *testing.T) {
 	}
 }
 
-// Records, queries and the end may come from several goroutines.
+// TestConcurrentUse verifies that Record, Range and Close may be called from several goroutines.
 func TestConcurrentUse(t *testing.T) {
 	f := newFixture(t).open()
 	f.record(t0, crowd(0)...)

@@ -51,7 +51,7 @@ func TestKeysThatComeAndGo(t *testing.T) {
 	f := newFixture(t).open()
 	boot := t0.Add(-time.Hour)
 	f.record(t0, total(keyA, 100, boot))
-	f.record(t0.Add(time.Minute), total(keyA, 100, boot), total(keyB, 7, boot)) // a new key of a known switch counts in full
+	f.record(t0.Add(time.Minute), total(keyA, 100, boot), total(keyB, 7, boot)) // a new key of a known switch is counted in full
 	f.record(t0.Add(2*time.Minute), total(keyA, 100, boot))
 	f.open()
 	f.record(t0.Add(3*time.Minute), total(keyA, 100, boot), total(keyB, 9, boot)) // its last total is still known
@@ -61,7 +61,7 @@ func TestKeysThatComeAndGo(t *testing.T) {
 	}
 }
 
-// A key that is absent over a restart counts from 0.
+// TestRestartWhileAKeyIsAbsent verifies that a key that is absent during a restart counts from 0.
 func TestRestartWhileAKeyIsAbsent(t *testing.T) {
 	f := newFixture(t).open()
 	boot, reboot := t0.Add(-time.Hour), t0.Add(time.Minute)
@@ -74,7 +74,8 @@ func TestRestartWhileAKeyIsAbsent(t *testing.T) {
 	}
 }
 
-// A counter that is identified by a number goes on under another key, also after the controller restarts.
+// TestCounterThatChangesItsKey verifies that a counter that is identified by a number continues under
+// another key, also after a restart of the controller.
 func TestCounterThatChangesItsKey(t *testing.T) {
 	f := newFixture(t).open()
 	monitor, block := keyA, keyA
@@ -88,7 +89,7 @@ func TestCounterThatChangesItsKey(t *testing.T) {
 	f.record(t0.Add(time.Minute), numbered("rule 7", monitor, 1010), numbered("rule 8", monitor, 503))
 	f.open()
 	f.record(t0.Add(2*time.Minute), numbered("rule 7", block, 1012), numbered("rule 8", monitor, 503))
-	f.record(t0.Add(3*time.Minute), numbered("rule 7", block, 1017), numbered("rule 9", block, 4)) // a new counter counts in full
+	f.record(t0.Add(3*time.Minute), numbered("rule 7", block, 1017), numbered("rule 9", block, 4)) // a new counter is counted in full
 	want := map[Key]uint64{monitor: 13, block: 11}
 	if d := cmp.Diff(want, f.sums(t0, t0.Add(time.Hour), time.Hour)); d != "" {
 		t.Error(d)
@@ -104,7 +105,8 @@ func TestEqualKeysAreAddedUp(t *testing.T) {
 	}
 }
 
-// Totals of the boot before the newest one in a record are those from before the restart.
+// TestTotalsOfAnOlderBootAreIgnored verifies that totals with an older boot-time than others in the same
+// record are ignored, because they are from before the restart.
 func TestTotalsOfAnOlderBootAreIgnored(t *testing.T) {
 	boot, reboot := t0.Add(-time.Hour), t0.Add(time.Second)
 	for _, order := range [][]Total{
@@ -135,7 +137,8 @@ func TestBoundsOfNames(t *testing.T) {
 	if got := f.metric("op25b_history_totals_refused_total"); got != 2 {
 		t.Errorf("%v totals refused, want 2", got)
 	}
-	// A day after they were last reported, old keys make room. Those that are still reported stay.
+	// A day after their last report, old keys make room for new ones. Keys that are still reported are
+	// kept.
 	f.record(t0.Add(25*time.Hour), all[1:]...)
 	f.record(t0.Add(25*time.Hour+time.Minute), append(all[1:], total(keyA, 5))...)
 	if got := f.metric("op25b_history_totals_refused_total"); got != 2 {

@@ -12,7 +12,8 @@ import (
 	"op25b/internal/tlsfiles/tlstest"
 )
 
-// The series follow the certificates of their connections, and vanish with their switch.
+// TestSeries verifies that the series follow the certificates of their connections, and vanish with
+// their switch.
 func TestSeries(t *testing.T) {
 	us := tlstest.New(t)
 	all := New()
