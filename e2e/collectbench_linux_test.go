@@ -18,17 +18,18 @@ import (
 	"time"
 )
 
-// The intervals of the benchmark, as in the product's defaults and in the usual configuration of Prometheus.
+// These are the intervals of the benchmark. They equal op25b's defaults and the usual configuration of Prometheus.
 const (
 	collectInterval = 10 * time.Second
 	scrapeInterval  = 15 * time.Second
 )
 
-// BenchmarkCollect measures the collector with its /metrics on switches that are sampled every 10 s and scraped every 15 s. The floor receives
-// the same messages and ignores them. With 100 switches, gnmic is the peer. With OP25B_LONG=1, there are 1,000 switches too.
+// BenchmarkCollect measures the collector with its /metrics. The switches are sampled every 10 s, and the page is scraped every 15 s. The
+// floor, a process that receives the same messages and ignores them, is the lower bound. With 100 switches, gnmic is measured for comparison.
+// OP25B_LONG=1 adds a run with 1,000 switches.
 //
-// CPU and memory are those of the process, as the kernel counts them. Times of the wall are not measured, because other programs share the
-// cores. OP25B_COLLECT_PROFILE names a directory for CPU and heap profiles of the collector and the floor.
+// The kernel counts the CPU time and memory of the process. Wall time is not measured, because other programs share the cores.
+// OP25B_COLLECT_PROFILE is a directory for CPU and heap profiles of the collector and the floor.
 func BenchmarkCollect(b *testing.B) {
 	b.Run("100x64x16", func(b *testing.B) { benchmarkCollect(b, 100, true) })
 	b.Run("1000x64x16", func(b *testing.B) {
@@ -54,7 +55,7 @@ func benchmarkCollect(b *testing.B, switches int, withPeer bool) {
 		ours.stop(b)
 
 		bare := startCollectChild(b, floorChild, &collectConfig{Addrs: load.ready.Targets, Interval: collectInterval, List: list})
-		time.Sleep(collectInterval + 5*time.Second) // until all have subscribed
+		time.Sleep(collectInterval + 5*time.Second) // wait until all switches have a subscription
 		floor := bare.measure(b, load, "floor", window, "")
 		bare.stop(b)
 
@@ -102,7 +103,7 @@ func startCollectChild(b *testing.B, kind string, c *collectConfig) *collectProc
 		b.Fatal(err)
 	}
 	p := &collectProcess{cmd: cmd, pid: cmd.Process.Pid}
-	b.Cleanup(func() { _ = cmd.Process.Kill() }) // for a benchmark that fails
+	b.Cleanup(func() { _ = cmd.Process.Kill() }) // in case the benchmark fails
 	line, err := bufio.NewReader(out).ReadBytes('\n')
 	if err == nil {
 		err = json.Unmarshal(line, &p.ready)
@@ -118,10 +119,10 @@ func (p *collectProcess) stop(b *testing.B) {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		b.Fatal(err)
 	}
-	_ = p.cmd.Wait() // the status of a process that was told to end means nothing
+	_ = p.cmd.Wait() // the exit status of a stopped process has no meaning
 }
 
-// waitUp waits until a collector's switches are all up.
+// waitUp waits until all switches of a collector are up.
 func (p *collectProcess) waitUp(b *testing.B, switches int) {
 	b.Helper()
 	for began := time.Now(); ; time.Sleep(time.Second) {
@@ -142,18 +143,18 @@ func (p *collectProcess) waitUp(b *testing.B, switches int) {
 	}
 }
 
-// A usage is what a process used in a window.
+// A usage contains the resources that a process used in a window.
 type usage struct {
-	cores float64 // CPU seconds a second
+	cores float64 // CPU seconds per second
 	peak  float64 // the largest resident memory, in MB
 }
 
-// measure measures a process for a window, while path is scraped.
+// measure measures a process for a window, while the page at path is scraped.
 func (p *collectProcess) measure(b *testing.B, load *collectProcess, name string, window time.Duration, path string) usage {
 	b.Helper()
 	var ignored loadStats
 	readJSON(b, "http://"+load.ready.HTTP+"/stats", &ignored)
-	// The peak is that of the window, so that the memory of the first seconds does not count.
+	// Reset the peak, so that the memory of the first seconds does not count.
 	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.pid), []byte("5"), 0); err != nil {
 		b.Logf("the peak of the memory is that since the start: %v", err)
 	}
@@ -191,7 +192,7 @@ func (p *collectProcess) measure(b *testing.B, load *collectProcess, name string
 	return u
 }
 
-// profile begins a CPU profile. The returned function ends it, and writes it and a heap profile.
+// profile starts a CPU profile. The returned function stops it, and writes the CPU profile and a heap profile.
 func (p *collectProcess) profile(b *testing.B, name string, window time.Duration) (end func()) {
 	b.Helper()
 	dir := os.Getenv("OP25B_COLLECT_PROFILE")
@@ -210,7 +211,7 @@ func (p *collectProcess) profile(b *testing.B, name string, window time.Duration
 	}
 }
 
-// seriesIn counts the series of a page of metrics.
+// seriesIn returns the number of series on a page of metrics.
 func seriesIn(page []byte) int {
 	n := 0
 	for line := range bytes.Lines(page) {
@@ -228,7 +229,7 @@ func cpuOf(b *testing.B, pid int) time.Duration {
 	if err != nil {
 		b.Fatal(err)
 	}
-	const utime, hertz = 11, 100 // field 14 of proc(5), counted after the name; its unit is USER_HZ, which is 100 on all machines
+	const utime, hertz = 11, 100 // utime is the index, after the name, of field 14 of proc(5). Its unit is USER_HZ, which is 100 on all machines.
 	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 	ticks := 0
 	for _, f := range fields[utime : utime+2] {
@@ -261,7 +262,7 @@ func residentMB(b *testing.B, pid int, field string) float64 {
 	return 0
 }
 
-// fetch reads a page.
+// fetch returns the page at a URL.
 func fetch(tb testing.TB, url string) []byte {
 	res, err := http.Get(url)
 	if err != nil {

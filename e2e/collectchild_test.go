@@ -26,7 +26,7 @@ import (
 	"op25b/internal/telemetry"
 )
 
-// A collectConfig configures a process of the benchmark of the collector.
+// A collectConfig configures a process of the collector's benchmark.
 type collectConfig struct {
 	Targets           int `json:",omitempty"` // of a load
 	Interfaces, Rules int
@@ -46,7 +46,7 @@ func (c *collectConfig) run(ctx context.Context, kind string) error {
 	}
 }
 
-// theIntent is an intent that never changes.
+// theIntent is a book with one intent that never changes.
 type theIntent struct{ in *intent.Intent }
 
 func (i theIntent) Watch(ctx context.Context, _ uint64) <-chan intent.Update {
@@ -56,7 +56,7 @@ func (i theIntent) Watch(ctx context.Context, _ uint64) <-chan intent.Update {
 	return updates
 }
 
-// collect runs what a controller runs to collect from the targets, and serves /metrics.
+// collect runs the parts of a controller that collect from the targets, and serves /metrics.
 func (c *collectConfig) collect(ctx context.Context) error {
 	in := &intent.Intent{Bundle: &policy.Bundle{Inventory: &policy.Inventory{}}, Numbers: &compile.Numbers{Rules: compile.Given{}}}
 	for rule := range c.Rules {
@@ -73,7 +73,7 @@ func (c *collectConfig) collect(ctx context.Context) error {
 	defer running.Wait()
 	running.Go(func() { t.Run(ctx) })
 	for i := range in.Bundle.Inventory.Switches {
-		t.Follow(in.Bundle.Inventory.Switches[i].Name, true, 1, "phase 2") // no phase of documents, which there are none of
+		t.Follow(in.Bundle.Inventory.Switches[i].Name, true, 1, "phase 2") // the phase has no documents, because there are none
 	}
 	mux := profiled()
 	mux.Handle("/metrics", exposition.Handler(prometheus.NewRegistry(), t.WriteMetrics))
@@ -95,7 +95,7 @@ func profiled() *http.ServeMux {
 	return mux
 }
 
-// A lateReport tells how long after their time the newest values of each interface arrived.
+// A lateReport contains the delays with which the newest values of the interfaces arrived.
 type lateReport struct{ Values, P50, P99, Max time.Duration }
 
 // lateness reads every switch once, spread over an interval.
@@ -118,7 +118,7 @@ func lateness(t *tally.Tally, switches []policy.Switch, interval time.Duration) 
 	return lateReport{time.Duration(len(late)), percentile(late, 50), percentile(late, 99), late[len(late)-1]}
 }
 
-// floor receives the same messages as a collector, and ignores them.
+// floor receives the same messages as a collector and ignores them.
 func (c *collectConfig) floor(ctx context.Context) error {
 	var list gpb.SubscriptionList
 	if err := proto.Unmarshal(c.List, &list); err != nil {
@@ -131,7 +131,7 @@ func (c *collectConfig) floor(ctx context.Context) error {
 	for i, addr := range c.Addrs {
 		reading.Go(func() {
 			select {
-			case <-time.After(c.Interval * time.Duration(i) / time.Duration(len(c.Addrs))): // the samples are spread as a collector spreads them
+			case <-time.After(c.Interval * time.Duration(i) / time.Duration(len(c.Addrs))): // the samples are spread in the same way as a collector spreads them
 			case <-ctx.Done():
 				return
 			}

@@ -21,23 +21,23 @@ import (
 	"op25b/internal/openconfig"
 )
 
-// A gnmiLoad serves many gNMI targets that cost little CPU. It records the messages that the real server sends for a list of subscriptions,
-// once for each different list. For each sample it copies these messages, and writes new counters and a new time into the copies.
+// A gnmiLoad serves many gNMI targets with little CPU time. For each different list of subscriptions, it records once the messages that the
+// real server sends. For each sample, it copies these messages, and writes new counters and a new time into the copies.
 type gnmiLoad struct {
 	gpb.UnimplementedGNMIServer
 	state func(k uint64) *openconfig.State
 
-	targets atomic.Uint64 // numbers the subscribers
+	targets atomic.Uint64 // the number of subscribers so far
 
 	// mu guards everything below.
 	mu      sync.Mutex
-	records map[string]*recording // by the encoded list
-	list    []byte                // the newest list
-	late    []time.Duration       // of each sample: when it was sent, after it was due
-	bytes   int                   // of all samples
+	records map[string]*recording // by the encoded list of subscriptions
+	list    []byte                // the newest list of subscriptions, encoded
+	late    []time.Duration       // the delay of each sample after it was due
+	bytes   int                   // the bytes of all samples
 }
 
-// loadStats is what the load reports of the samples since it was last asked.
+// loadStats contains the load's statistics since the previous query.
 type loadStats struct {
 	Samples, Bytes  int
 	LateP99, LateMx time.Duration
@@ -65,7 +65,7 @@ func percentile(sorted []time.Duration, p int) time.Duration {
 	return sorted[(len(sorted)-1)*p/100]
 }
 
-// Capabilities are those of the real server.
+// Capabilities returns the capabilities of the real server.
 func (l *gnmiLoad) Capabilities(ctx context.Context, req *gpb.CapabilityRequest) (*gpb.CapabilityResponse, error) {
 	s, err := openconfig.NewServer(still{l.state(0)}, openconfig.Options{})
 	if err != nil {
@@ -93,7 +93,7 @@ func (l *gnmiLoad) recordingOf(list *gpb.SubscriptionList) (*recording, error) {
 	return r, err
 }
 
-// Subscribe serves a STREAM with samples and without changes.
+// Subscribe serves a STREAM subscription that has samples, but no changes.
 func (l *gnmiLoad) Subscribe(stream gpb.GNMI_SubscribeServer) error {
 	req, err := stream.Recv()
 	if err != nil {
@@ -151,9 +151,9 @@ func send(stream grpc.ServerStream, messages []template, k uint64, at time.Time)
 	return nil
 }
 
-// A loadReady is the first line that a child of the benchmark prints.
+// A loadReady is the first line of output of a child process of the benchmark.
 type loadReady struct {
-	HTTP    string   // the address of its HTTP server
+	HTTP    string   // the address of the child's HTTP server
 	Targets []string `json:",omitempty"`
 }
 
@@ -183,7 +183,7 @@ func (l *gnmiLoad) run(ctx context.Context, n int) error {
 	return serveChild(ctx, mux, ready)
 }
 
-// serveChild serves HTTP until ctx ends. It first prints where.
+// serveChild prints ready with the address, and serves HTTP until ctx ends.
 func serveChild(ctx context.Context, h http.Handler, ready loadReady) error {
 	lis, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -201,7 +201,7 @@ func serveChild(ctx context.Context, h http.Handler, ready loadReady) error {
 	return nil
 }
 
-// A bytesCodec passes on encoded messages, and encodes and decodes others.
+// A bytesCodec passes encoded messages through, and encodes and decodes other messages.
 type bytesCodec struct{}
 
 func (bytesCodec) Name() string { return "proto" }
@@ -222,7 +222,7 @@ func (bytesCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	case *[]byte:
 		*v = append((*v)[:0], data.Materialize()...)
 		return nil
-	case *int: // only the length is wanted
+	case *int: // the receiver needs only the length
 		*v = data.Len()
 		return nil
 	case proto.Message:

@@ -15,8 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// startGNMIC starts gnmic with the same subscriptions as the collector, and with its Prometheus output. It returns false if gnmic is not
-// installed.
+// startGNMIC starts gnmic with the collector's subscriptions and with Prometheus output. It returns false if gnmic is not installed.
 func startGNMIC(b *testing.B, targets []string, list []byte) (*collectProcess, bool) {
 	b.Helper()
 	binary, err := exec.LookPath("gnmic")
@@ -24,7 +23,7 @@ func startGNMIC(b *testing.B, targets []string, list []byte) (*collectProcess, b
 		b.Log("gnmic is not measured, because it is not installed: go install github.com/openconfig/gnmic@latest")
 		return nil, false
 	}
-	lis, err := net.Listen("tcp", "127.0.0.1:0") // gnmic does not report the port of :0
+	lis, err := net.Listen("tcp", "127.0.0.1:0") // reserve a port, because gnmic does not report the port of :0
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -47,7 +46,7 @@ func startGNMIC(b *testing.B, targets []string, list []byte) (*collectProcess, b
 	return &collectProcess{cmd: cmd, pid: cmd.Process.Pid, ready: loadReady{HTTP: addr}}, true
 }
 
-// gnmicConfig returns a configuration with one Subscribe call for a target, as the collector makes it.
+// gnmicConfig returns a configuration with one Subscribe call per target, as the collector makes it.
 func gnmicConfig(targets []string, encoded []byte, addr string) ([]byte, error) {
 	var list gpb.SubscriptionList
 	if err := proto.Unmarshal(encoded, &list); err != nil {
@@ -72,7 +71,7 @@ func gnmicConfig(targets []string, encoded []byte, addr string) ([]byte, error) 
 	for i, t := range targets {
 		addresses[fmt.Sprintf("edge-%d", i+1)] = map[string]any{"address": t}
 	}
-	return json.Marshal(map[string]any{ // JSON is YAML too
+	return json.Marshal(map[string]any{ // JSON is valid YAML
 		"insecure": true, "encoding": "proto",
 		"targets":       addresses,
 		"subscriptions": map[string]any{"counters": map[string]any{"mode": "stream", "stream-subscriptions": subscriptions}},

@@ -19,8 +19,8 @@ import (
 	"op25b/internal/openconfig"
 )
 
-// The counters of a loaded switch begin at leastCounter or above, and stay below 2^42. So their encoded length stays the same, and no other
-// number of the state but times is as large.
+// leastCounter is the smallest value of a counter of a loaded switch. The counters stay below 2^42, so their encoded length never changes.
+// No other number in the state is as large, except for times.
 const leastCounter = 1 << 30
 
 // counterAt returns the value at step k of a counter that begins at base.
@@ -60,9 +60,9 @@ func loadedState(interfaces, rules int) func(k uint64) *openconfig.State {
 	}
 }
 
-// A recording has the messages of a list of subscriptions.
+// A recording contains the messages for a list of subscriptions.
 type recording struct {
-	first   []template // until the sync response, inclusive
+	first   []template // the messages up to and including the sync response
 	samples []sampled  // the messages of each sample interval
 }
 
@@ -72,10 +72,10 @@ type sampled struct {
 	bytes    int
 }
 
-// A template is an encoded SubscribeResponse with the places of its time and its counters.
+// A template is an encoded SubscribeResponse with the positions of its timestamp and its counters.
 type template struct {
 	encoded  []byte
-	time     int // where the timestamp begins; 0 if there is none
+	time     int // the position of the timestamp; 0 if there is none
 	counters []place
 }
 
@@ -98,7 +98,7 @@ func (t *template) fill(pool mem.BufferPool, k uint64, at time.Time) mem.Buffer 
 	return mem.NewBuffer(buf, pool)
 }
 
-// putVarint writes a number whose encoding has the given length.
+// putVarint writes a number as a varint of the given length.
 func putVarint(b []byte, v uint64, size int) {
 	for i := range size - 1 {
 		b[i] = byte(v>>(7*i)) | 0x80
@@ -106,7 +106,7 @@ func putVarint(b []byte, v uint64, size int) {
 	b[size-1] = byte(v >> (7 * (size - 1)))
 }
 
-// recordServer returns what the real server sends for a STREAM of a switch.
+// recordServer returns the messages that the real server sends for a STREAM subscription to a switch.
 func recordServer(st *openconfig.State, list *gpb.SubscriptionList) (*recording, error) {
 	if list.GetMode() != gpb.SubscriptionList_STREAM || list.GetEncoding() != gpb.Encoding_PROTO {
 		return nil, fmt.Errorf("a %v in %v: the load serves STREAM in PROTO only", list.GetMode(), list.GetEncoding())
@@ -147,9 +147,9 @@ func recordServer(st *openconfig.State, list *gpb.SubscriptionList) (*recording,
 	return r, nil
 }
 
-// untilSync returns the messages of the real server up to its sync response, inclusive.
+// untilSync returns the messages of the real server up to and including the sync response.
 func untilSync(st *openconfig.State, list *gpb.SubscriptionList) (messages []template, err error) {
-	// The load decides about intervals. The real server only makes the first messages.
+	// The load determines the intervals. The real server only produces the first messages.
 	list = proto.CloneOf(list)
 	err = withServer(st, list, func(stream grpc.ClientStream) error {
 		for {
@@ -170,7 +170,7 @@ func untilSync(st *openconfig.State, list *gpb.SubscriptionList) (messages []tem
 	return messages, err
 }
 
-// withServer calls read with a subscription to a real server of a state.
+// withServer subscribes to a real server that has a state, and calls read with the stream.
 func withServer(st *openconfig.State, list *gpb.SubscriptionList, read func(grpc.ClientStream) error) error {
 	s, err := openconfig.NewServer(still{st}, openconfig.Options{MinSample: time.Millisecond})
 	if err != nil {
@@ -207,7 +207,7 @@ func subscribeBytes(ctx context.Context, conn *grpc.ClientConn, list *gpb.Subscr
 	return read(stream)
 }
 
-// newTemplate finds the time and the counters of an encoded SubscribeResponse. It reports whether the message is the sync response.
+// newTemplate finds the timestamp and the counters in an encoded SubscribeResponse. It reports whether the message is the sync response.
 func newTemplate(b []byte) (t template, sync bool, err error) {
 	t.encoded = slices.Clone(b)
 	var res gpb.SubscribeResponse
@@ -232,7 +232,7 @@ func newTemplate(b []byte) (t template, sync bool, err error) {
 				}
 				fields(value, at, func(num protowire.Number, _ []byte, at int) {
 					v, size := protowire.ConsumeVarint(b[at:])
-					if num == 3 && size >= 5 && size <= 6 { // times have 9 bytes, and other numbers are small
+					if num == 3 && size >= 5 && size <= 6 { // timestamps have 9 bytes, and other numbers are small
 						t.counters = append(t.counters, place{at, size, v})
 					}
 				})
@@ -250,8 +250,8 @@ func newTemplate(b []byte) (t template, sync bool, err error) {
 	return t, false, err
 }
 
-// fields calls visit for the fields of a valid encoded message that begins at the position at. visit gets the position of the value, and the
-// content of the value if it is bytes.
+// fields calls visit for each field of a valid encoded message that begins at the position at. visit receives the position of the value, and
+// its content if the value is bytes.
 func fields(b []byte, at int, visit func(num protowire.Number, value []byte, at int)) {
 	for len(b) > 0 {
 		num, typ, tag := protowire.ConsumeTag(b)

@@ -13,8 +13,8 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 )
 
-// TestTheLoadSendsWhatTheServerSends verifies that the load of the benchmark sends the messages that the real server sends for the same state:
-// the first values, the sync response, and samples.
+// TestTheLoadSendsWhatTheServerSends verifies that the benchmark's load sends the same messages as the real server for the same state. It
+// compares the first values, the sync response and samples.
 func TestTheLoadSendsWhatTheServerSends(t *testing.T) {
 	const every = 5 * time.Millisecond
 	sample := func(names ...string) *gpb.Subscription {
@@ -57,7 +57,7 @@ func TestTheLoadSendsWhatTheServerSends(t *testing.T) {
 			t.Fatal(err)
 		}
 		for k := range uint64(1 + samples) {
-			// The real server sends a sample of a state that does not change.
+			// The real server sends samples of a state that does not change.
 			var want [1 + samples][]*gpb.SubscribeResponse
 			err := withServer(state(1000*target+k), list, func(s grpc.ClientStream) (err error) { want, err = bursts(s); return err })
 			if err != nil {
@@ -67,7 +67,7 @@ func TestTheLoadSendsWhatTheServerSends(t *testing.T) {
 			for _, m := range want[k] {
 				updates += len(m.GetUpdate().GetUpdate())
 			}
-			sampled := 3*8 + 3*2*2 + 4*2 // counters of interfaces, entries and legs
+			sampled := 3*8 + 3*2*2 + 4*2 // the counters of interfaces, entries and legs
 			if k == 0 && updates != sampled+3+3+1 || k > 0 && updates != sampled {
 				t.Errorf("the real server sent %d values in burst %d, want %d, at first with 7 states", updates, k, sampled)
 			}
@@ -85,7 +85,7 @@ func TestTheLoadSendsWhatTheServerSends(t *testing.T) {
 	}
 }
 
-// bursts returns the messages until the sync response, and those of the next samples, which differ in their time.
+// bursts returns the messages up to the sync response, and the messages of the next samples, which have different timestamps.
 func bursts(stream grpc.ClientStream) (all [3][]*gpb.SubscribeResponse, err error) {
 	at := int64(0)
 	for burst := 0; ; {

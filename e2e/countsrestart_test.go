@@ -24,10 +24,10 @@ type countsPlant struct {
 	api                     string
 	sw, agent               *running
 	controller              *served
-	host                    wire.Link // nil until the switch that runs has got frames
+	host                    wire.Link // nil until the running switch has received frames
 
 	mu    sync.Mutex // guards everything below
-	sent  uint64     // frames that the rule smtp-all drops
+	sent  uint64     // the number of frames sent that the rule smtp-all drops
 	shown uint64     // the controller's total of that rule
 	wrong error
 }
@@ -58,7 +58,7 @@ func newCountsPlant(t *testing.T, bmv2 string) *countsPlant {
 	return p
 }
 
-// A running is a process. ended is closed after its end.
+// A running is a process that was started. ended is closed when the process has ended.
 type running struct {
 	cmd   *exec.Cmd
 	ended chan struct{}
@@ -66,7 +66,7 @@ type running struct {
 
 // kill kills the process and waits for its end.
 func (r *running) kill() {
-	_ = r.cmd.Process.Kill() // it may have ended
+	_ = r.cmd.Process.Kill() // the process may have ended already
 	<-r.ended
 }
 
@@ -107,7 +107,7 @@ func attached() []string {
 		"-i 11@dataplane:core-relay -i 12@dataplane:core-carrier -i 13@dataplane:core-provider")
 }
 
-// startAgent starts the agent, which ends at once while its switch does not answer.
+// startAgent starts the agent repeatedly, because the agent ends at once while its switch does not answer.
 func (p *countsPlant) startAgent() {
 	p.t.Helper()
 	if p.bmv2 == "" {
@@ -129,7 +129,7 @@ func (p *countsPlant) startAgent() {
 	})
 }
 
-// converged waits until the controller says, after a line of its log, that the switch is converged.
+// converged waits until the controller logs that the switch is converged, after the given line of its log.
 func (p *countsPlant) converged(after int) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
@@ -139,7 +139,7 @@ func (p *countsPlant) converged(after int) {
 	}
 }
 
-// watch reads the metrics all the time. The total of the rule must never fall, nor exceed what was sent.
+// watch reads the metrics continuously. The total of the rule must neither fall nor exceed the number of frames sent.
 func (p *countsPlant) watch() {
 	ctx, cancel := context.WithCancel(p.t.Context())
 	var watching sync.WaitGroup
@@ -173,7 +173,7 @@ func (p *countsPlant) see(total uint64) {
 // send sends frames that the rule drops.
 func (p *countsPlant) send(frames int) {
 	p.t.Helper()
-	if p.host == nil { // a switch accepts one client
+	if p.host == nil { // the switch accepts only one client
 		client := dialPackets(p.t, p.frames, 1, 1, 11)
 		p.t.Cleanup(func() { _ = client.Close() })
 		host, err := client.Port(1, "host")
@@ -193,7 +193,7 @@ func (p *countsPlant) send(frames int) {
 	}
 }
 
-// complete waits until the total equals what was sent.
+// complete waits until the total equals the number of frames sent.
 func (p *countsPlant) complete(when string) {
 	p.t.Helper()
 	var shown, sent uint64
@@ -218,8 +218,9 @@ func (p *countsPlant) complete(when string) {
 	}
 }
 
-// TestCountsOverRestarts kills and starts the parts between the packets and /metrics. The total of a rule never falls, never exceeds what was
-// sent, and is complete afterwards. Before each kill of the switch, the controller has a sample of all packets.
+// TestCountsOverRestarts kills and restarts the parts between the packets and /metrics. The total of a rule must never fall, must never
+// exceed the number of frames sent, and must be complete afterwards. Before each kill of the switch, the test waits until the controller has
+// a sample of all packets.
 func TestCountsOverRestarts(t *testing.T) {
 	t.Run("embedded", func(t *testing.T) {
 		wants(t, "embedded", "")
@@ -243,9 +244,9 @@ func overRestarts(p *countsPlant) {
 		p.send(2)
 		p.complete("a while after a start of the agent")
 	}
-	frames := []int{4, 40} // fewer, and more, than the switch had counted before
+	frames := []int{4, 40} // fewer frames, and then more, than the switch had counted before
 	if p.bmv2 != "" {
-		frames = []int{4, 3} // the agent sees a restart by a counter that has fallen
+		frames = []int{4, 3} // fewer frames both times, because the agent detects a restart by a counter that has fallen
 	}
 	for _, frames := range frames {
 		from := p.controller.said.end()
@@ -257,7 +258,7 @@ func overRestarts(p *countsPlant) {
 		p.send(1)
 		p.complete("and one more")
 	}
-	if p.bmv2 != "" { // both together: the new agent does not know when the counters began
+	if p.bmv2 != "" { // both restart together, so the new agent does not know when the counters began
 		p.agent.kill()
 		from := p.controller.said.end()
 		p.sw.kill()

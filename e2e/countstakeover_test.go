@@ -19,7 +19,7 @@ import (
 	"op25b/internal/store/storetest"
 )
 
-// collectors watches the controllers that may collect from one switch, and adds the totals of a rule over those that live.
+// collectors watches the controllers that may collect from one switch, and sums the totals of a rule over the running controllers.
 type collectors struct {
 	mu      sync.Mutex // guards everything below
 	apis    []string
@@ -29,7 +29,7 @@ type collectors struct {
 	overlap time.Duration // the longest time during which the switch had two subscriptions
 }
 
-// look reads the metrics of all controllers once. Those of a controller that is dead are gone with it.
+// look reads the metrics of all controllers once. A dead controller adds nothing to the sum.
 func (c *collectors) look(ctx context.Context) {
 	c.mu.Lock()
 	apis := c.apis
@@ -48,7 +48,7 @@ func (c *collectors) look(ctx context.Context) {
 	c.sum = sum
 }
 
-// is waits until the sum equals what was sent, and returns the time that it took.
+// is waits until the sum equals the number of frames sent, and returns how long that took.
 func (c *collectors) is(t *testing.T, when string) time.Duration {
 	t.Helper()
 	began := time.Now()
@@ -63,9 +63,9 @@ func (c *collectors) is(t *testing.T, when string) time.Duration {
 	return time.Since(began)
 }
 
-// TestCountsOverTakeOver kills the owner of a switch that counts all the time. The other controller has the counters within the time of the
-// lease and an interval. The sum over the living controllers never exceeds what was sent. When the first one is back and takes the switch
-// again, the switch is not collected by both.
+// TestCountsOverTakeOver kills the owner of a switch that counts continuously. The other controller must have the counters within the time
+// of the lease and a sample interval. The sum over the running controllers must never exceed the number of frames sent. When the first
+// controller is back and takes the switch again, the two must not both collect from it.
 func TestCountsOverTakeOver(t *testing.T) {
 	p := newGNMIPlant(t)
 	inventory, err := os.ReadFile(filepath.Join(p.dir, "inventory.yaml"))
@@ -146,7 +146,7 @@ func TestCountsOverTakeOver(t *testing.T) {
 	c.is(t, "the counts of the other controller")
 	took := time.Since(killed)
 	start(0)
-	for range 12 { // while the switch may go back to the first controller
+	for range 12 { // meanwhile, the switch may go back to the first controller
 		send(1)
 		c.is(t, "the counts beside the first controller")
 	}

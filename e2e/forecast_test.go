@@ -12,14 +12,14 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// forecasts are the forecasts of the later phases that a controller made after each phase of a demo: the names of the lines that use what the
-// phase would newly stop.
+// forecasts contains the forecasts of the later phases that a controller made after each phase of a demo. A forecast is the list of lines
+// that use what the phase would newly stop.
 type forecasts struct {
-	made map[[2]string][]string // by the phase in force and the phase of the forecast
+	made map[[2]string][]string // by the phase in force and the forecast phase
 }
 
-// after makes the forecasts of all later phases. The last mail flows may still be on their way, so it asks until the lines are those whose
-// mails the phase monitored, and at most for 10 s.
+// after requests the forecasts of all later phases. Because the last mail flows may still be on their way, it repeats the requests for at
+// most 10 s, until the lines are those whose mails the phase monitored.
 func (f *forecasts) after(ctx context.Context, now *demo.Phase, c *client.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -42,7 +42,7 @@ func (f *forecasts) after(ctx context.Context, now *demo.Phase, c *client.Client
 	return nil
 }
 
-// monitored returns the lines with a mail that the phase in force monitored and that another phase should stop, by the rules of 2006.
+// monitored returns the lines with a mail that the phase in force monitored and that a later phase must stop, according to the rules of 2006.
 func monitored(p *demo.Phase, later string) []string {
 	return linesOf(p, func(a demo.Attempt) bool {
 		return a.Action == "monitor" && (later == "all-destinations" || a.To == "carrier-mx")
@@ -83,8 +83,8 @@ func forecastOf(ctx context.Context, c *client.Client, phase string) ([]string, 
 	return names, err
 }
 
-// check compares each forecast with what happened: the lines with a mail that was delivered in the phase in which the forecast was made, and
-// blocked in the phase of the forecast.
+// check compares each forecast with the outcome. The forecast must contain the lines with a mail that was delivered in the phase in which the
+// forecast was made, and blocked in the forecast phase.
 func (f *forecasts) check(t *testing.T, report *demo.Report) {
 	t.Helper()
 	compared := 0

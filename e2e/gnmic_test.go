@@ -19,7 +19,7 @@ import (
 	"op25b/internal/wire"
 )
 
-// gnmicTarget returns gnmic's client, connected to a gNMI server.
+// gnmicTarget returns gnmic's client, which is connected to a gNMI server.
 func gnmicTarget(t *testing.T, addr string) *target.Target {
 	t.Helper()
 	tg, err := api.NewTarget(api.Name("edge-1"), api.Address(addr), api.Insecure(true), api.Timeout(10*time.Second))
@@ -95,7 +95,7 @@ func TestGNMIC(t *testing.T) {
 		}
 	}
 
-	// The switch's own source and an agent's, over P4Runtime, have the same counters.
+	// The switch's own source and the source of an agent over P4Runtime must have the same counters.
 	overP4Runtime, err := agent.New(session, agent.Config{Ports: map[uint32]string{accessPort: "access-1"}})
 	if err != nil {
 		t.Fatal(err)
@@ -145,7 +145,7 @@ func TestGNMIC(t *testing.T) {
 	}
 }
 
-// only returns the value of the single update in notifications. It fails the test if there is not exactly one update.
+// only returns the value of the only update in notifications. It fails the test if there is not exactly one update.
 func only(t *testing.T, notifications []*gnmi.Notification) *gnmi.TypedValue {
 	t.Helper()
 	var updates []*gnmi.Update

@@ -26,13 +26,13 @@ import (
 	"op25b/internal/wire"
 )
 
-// A gnmiPlant is an embedded switch with one host, and the documents of the worked example with the addresses of the switch.
+// A gnmiPlant is an embedded switch with one host. Its documents are those of the worked example, with the addresses of the switch.
 type gnmiPlant struct {
 	t    *testing.T
 	dir  string
 	host wire.Link
-	plug func() // attaches port 2, access-2
-	sent uint64 // frames that the rule smtp-all drops
+	plug func() // attaches port 2, which is access-2
+	sent uint64 // the number of frames sent that the rule smtp-all drops
 }
 
 func newGNMIPlant(t *testing.T) *gnmiPlant {
@@ -72,7 +72,7 @@ func newGNMIPlant(t *testing.T) *gnmiPlant {
 	return p
 }
 
-// send sends frames to a foreign mail server, which the phase in force drops under the rule smtp-all.
+// send sends frames to a foreign mail server. The phase in force drops them under the rule smtp-all.
 func (p *gnmiPlant) send(frames int) {
 	p.t.Helper()
 	drop := segment(p.t, v4(192<<24|2<<8|11), v4(203<<24|113<<8|129), 25)
@@ -120,7 +120,7 @@ func (p *gnmiPlant) serve(args ...string) *served {
 	return s
 }
 
-// eventually calls a function until it returns true.
+// eventually calls done until it returns true.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -139,7 +139,7 @@ const (
 	operPath    = "/interfaces/interface[name=access-1]/state/oper-status"
 )
 
-// TestGNMICBinary reads a controller's northbound gNMI with the program gnmic, in all encodings and modes, over TLS with a token.
+// TestGNMICBinary reads a controller's northbound gNMI with the program gnmic, over TLS with a token. It uses all encodings and modes.
 func TestGNMICBinary(t *testing.T) {
 	gnmic, err := exec.LookPath("gnmic")
 	if err != nil {
@@ -157,8 +157,8 @@ func TestGNMICBinary(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := p.serve("--name", "noc-1", "--data-dir", filepath.Join(t.TempDir(), "data"), "--access", access, "--tls-cert", files.Cert, "--tls-key", files.Key)
-	var then func() // run calls then after gnmic has printed the state of the first port, if run waits for a text; nil means nothing to call
-	// run returns what gnmic prints until it ends, or until it has printed the text until.
+	var then func() // if run waits for a text, it calls then after gnmic has printed the state of the first port; nil means no call
+	// run returns the output of gnmic. It waits until gnmic ends, or until gnmic has printed the text until.
 	run := func(until string, args ...string) (string, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
@@ -232,8 +232,8 @@ func TestGNMICBinary(t *testing.T) {
 	}
 }
 
-// TestNorthboundTakeOver kills the owner of a switch. The other controller, which forwarded until then, serves the switch within the time of
-// the lease, and no packet is counted twice or lost.
+// TestNorthboundTakeOver kills the owner of a switch. The other controller, which has forwarded calls until then, must serve the switch
+// within the time of the lease. No packet may be counted twice or lost.
 func TestNorthboundTakeOver(t *testing.T) {
 	p := newGNMIPlant(t)
 	etcd := storetest.Start(t).Endpoint()
@@ -305,7 +305,7 @@ func TestNorthboundTakeOver(t *testing.T) {
 	eventually(t, "10 packets", counted(10))
 }
 
-// canceled returns a context that has ended.
+// canceled returns a context that is already cancelled.
 func canceled() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

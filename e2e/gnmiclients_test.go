@@ -15,7 +15,8 @@ import (
 	"op25b/internal/wire"
 )
 
-// foreignClient returns the path of a program, or skips the test with a line that tells where to get it.
+// foreignClient returns the path of a program. If the program is not installed, it skips the test with a line that states where to
+// get the program.
 func foreignClient(t *testing.T, name, from string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -26,7 +27,8 @@ func foreignClient(t *testing.T, name, from string) string {
 	return path
 }
 
-// countedServers returns the gNMI servers of a switch that has dropped three frames under rule 5: its own, and that of an agent.
+// countedServers returns the addresses of the gNMI servers of a switch and of its agent. The switch has dropped three frames under
+// rule 5.
 func countedServers(t *testing.T) map[string]string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -67,16 +69,17 @@ func countedServers(t *testing.T) map[string]string {
 	return map[string]string{"switch": services.Addrs.GNMI, "agent": agent}
 }
 
-// A clientCase is a call of a foreign client, and the texts that its output must have at some time.
+// A clientCase is a call of a foreign client, and the texts that its output must contain.
 type clientCase struct {
 	name, args string
 	want       []string
 }
 
-// plainValues removes what gnmi_cli writes around a value that came in the encoding JSON.
+// plainValues removes the text that gnmi_cli writes around a value in the encoding JSON.
 var plainValues = strings.NewReplacer("{Deprecated TypedValue_JsonVal ", "", "}", "")
 
-// run calls the client until its output has all texts, or the client ends. The last text may be there several times, as "3x text".
+// run runs the client until its output contains all texts, or until the client ends. "3x text" as the last text means that it must
+// occur three times.
 func (c clientCase) run(t *testing.T, program string, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -120,7 +123,7 @@ func (c clientCase) run(t *testing.T, program string, args ...string) {
 	}
 }
 
-// The paths of the counters that a countedServers has.
+// These are the paths of the counters of countedServers.
 const (
 	setPath   = "/acl/acl-sets/acl-set[name=op25b][type=ACL_MIXED]"
 	entryPath = "/acl/interfaces/interface[id=access-1]/ingress-acl-sets/ingress-acl-set[set-name=op25b][type=ACL_MIXED]/acl-entries/acl-entry[sequence-id=5]/state/matched-packets"
@@ -161,7 +164,7 @@ func TestGNMICOfSwitchAndAgent(t *testing.T) {
 		for _, c := range gnmicCases {
 			t.Run(server+"/"+c.name, func(t *testing.T) {
 				args := []string{"-a", addr, "--insecure"}
-				if c.args != "capabilities" { // which gnmic does not print in the flat format
+				if c.args != "capabilities" { // gnmic does not print capabilities in the flat format
 					args = append(args, "--format", "flat")
 				}
 				c.run(t, gnmic, args...)

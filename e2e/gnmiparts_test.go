@@ -9,11 +9,11 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// TestGNMIParts compares the counters of lines and legs, as a gNMI server reads them over P4Runtime, with the packets that were sent.
+// TestGNMIParts compares the counters of lines and legs that a gNMI server reads over P4Runtime with the packets that were sent.
 func TestGNMIParts(t *testing.T) {
 	state := filtering(0, 0, 1)
 	byLeg := pipeline.Exactly(pipeline.UpDst)
-	// Two entries of one rule and leg, and rule 5 for every leg.
+	// There are two entries of one rule and leg, and rule 5 for every leg.
 	state.Verdicts[pipeline.VerdictKey{Service: pipeline.Exactly[pipeline.Service](smtp), Leg: byLeg, RemoteClass: pipeline.Exactly[pipeline.Class](relayClass), Priority: 6}] = pipeline.Verdict{Action: pipeline.Drop, Rule: 6}
 	state.Verdicts[pipeline.VerdictKey{Service: pipeline.Exactly[pipeline.Service](smtp), Leg: byLeg, Priority: 5}] = pipeline.Verdict{Action: pipeline.Drop, Rule: 6}
 	onEveryTarget(t, state, func(t *testing.T, d *device) {

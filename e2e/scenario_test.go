@@ -15,7 +15,7 @@ import (
 	"op25b/internal/softswitch"
 )
 
-// targetFlag selects the switch that the scenario runs on. By default, the scenario runs on all switches that are available.
+// targetFlag selects the switch on which the scenario runs. By default, the scenario runs on all available switches.
 var targetFlag = flag.String("target", "", "embedded or bmv2: run the scenario on this switch only, and fail if it is not there")
 
 // wants decides whether to run a test on a target. If reason is not empty, the target is not available. The test is then skipped with one

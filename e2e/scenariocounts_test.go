@@ -45,7 +45,7 @@ func labelOf(m *dto.Metric, name string) string {
 	return ""
 }
 
-// sumBy adds the series of a metric by one of their labels.
+// sumBy sums the series of a metric by one of their labels.
 func sumBy(f *dto.MetricFamily, label string) map[string]uint64 {
 	sums := map[string]uint64{}
 	for _, m := range f.GetMetric() {
@@ -54,8 +54,8 @@ func sumBy(f *dto.MetricFamily, label string) map[string]uint64 {
 	return sums
 }
 
-// checkMetrics compares the metrics of a controller with the frames of a report: those of each rule, and those of each interface, which the
-// switch also reports to a gNMI client that reads it once. It waits for the sample that has them all.
+// checkMetrics compares a controller's metrics with the frames of a report, by rule and by interface. The switch also reports the interface
+// counters to a gNMI client that reads them once. checkMetrics waits for the sample that contains all frames.
 func checkMetrics(ctx context.Context, addr, gnmi string, report *demo.Report) error {
 	packets, octets := map[string]uint64{}, map[string]uint64{}
 	for _, p := range report.Phases {

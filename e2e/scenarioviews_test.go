@@ -21,7 +21,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// sentBy returns the frames of a report by rule.
+// sentBy returns the frames in a report by rule.
 func sentBy(report *demo.Report) map[string]telemetry.Count {
 	sent := map[string]telemetry.Count{}
 	for _, p := range report.Phases {
@@ -34,8 +34,8 @@ func sentBy(report *demo.Report) map[string]telemetry.Count {
 	return sent
 }
 
-// checkViews compares the frames of a report with what op25b counters shows, and with what gnmic's client reads from the switch and from the
-// controller.
+// checkViews compares the frames of a report with the output of op25b counters, and with the values that gnmic's client reads from the
+// switch and from the controller.
 func checkViews(t *testing.T, ctx context.Context, name, addr, gnmiAddr, north string, report *demo.Report) error {
 	want := sentBy(report)
 	c, err := client.New(client.Config{Server: addr})
@@ -68,7 +68,7 @@ func checkViews(t *testing.T, ctx context.Context, name, addr, gnmiAddr, north s
 	return nil
 }
 
-// gnmicRules reads the counters of the rules of the worked example with gnmic's client, by name.
+// gnmicRules reads the counters of the worked example's rules, by name, with gnmic's client.
 func gnmicRules(t *testing.T, ctx context.Context, target, addr string) (map[string]telemetry.Count, error) {
 	bundle, err := policy.Load(examples.SpinNet2006())
 	if err != nil {
@@ -116,7 +116,7 @@ func gnmicRules(t *testing.T, ctx context.Context, target, addr string) (map[str
 	return rules, nil
 }
 
-// checkHistory compares the frames of a report with the history that the controller has left in a file.
+// checkHistory compares the frames of a report with the history that the controller left in a file.
 func checkHistory(t *testing.T, file string, report *demo.Report) {
 	t.Helper()
 	h, err := history.Open(history.Config{Path: file})

@@ -41,12 +41,12 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// A leak is something that a controller wrote or sent, with its place.
+// A leak is a text that a controller wrote or sent, with the place where it was found.
 type leak struct {
 	place   string
 	content []byte
-	// store marks the files of etcd. They contain the documents, and so the names of lines. Random bytes occur in them, so that four raw
-	// bytes of an IPv4 address can occur by chance.
+	// store is true for the files of etcd. They contain the documents, and so the names of lines. They also contain random bytes, in which the
+	// four raw bytes of an IPv4 address can occur by chance.
 	store bool
 }
 
@@ -68,14 +68,14 @@ func (b *safeBuffer) bytes() []byte {
 	return bytes.Clone(b.b.Bytes())
 }
 
-// traffic are the addresses of the packets that a test sends. None of them is in a document.
+// traffic contains the addresses in the packets that a test sends. None of them is in a document.
 type traffic struct{ servers, subscribers []netip.Addr }
 
 func (a traffic) all() []netip.Addr {
 	return append(append([]netip.Addr(nil), a.servers...), a.subscribers...)
 }
 
-// forms returns the forms in which an address could be stored: as text, in hexadecimal, as a decimal number, and as raw bytes.
+// forms returns the forms in which an address could be stored: as text, in hexadecimal, as a decimal number and as raw bytes.
 func forms(a netip.Addr, raw bool) [][]byte {
 	b := a.AsSlice()
 	all := [][]byte{[]byte(a.String()), []byte(a.StringExpanded()), []byte(hex.EncodeToString(b)), []byte(strings.ToUpper(hex.EncodeToString(b)))}
@@ -105,14 +105,14 @@ func syn6(t *testing.T, from, to pipeline.MAC, src, dst netip.Addr) []byte {
 	return b.Bytes()
 }
 
-// TestI8Secrecy verifies that what subscribers send stays secret. A controller with every recording function runs a rollout on a switch with
-// real packets: a line looks infected, a webhook reports it, a phase stops it, and an operator resolves its name. Afterwards no address of a
-// packet is in any file of the data directory (the store, the key and the activity), in the recording of the session with the switch, in the
-// log at level debug, in the metrics, in an answer of the API, in a text for people, or in a message of the webhook.
+// TestI8Secrecy verifies that the traffic of subscribers stays secret. A controller with every recording function runs a rollout on a switch
+// with real packets. A line looks infected, a webhook reports it, a phase stops it, and an operator resolves its name. After that, no address
+// of a packet may be in any file of the data directory (the store, the key and the activity), in the recording of the session with the switch,
+// in the log at level debug, in the metrics, in an answer of the API, in a text for people, or in a message of the webhook.
 //
-// The names of lines, and the addresses of lines and servers in the documents, are configuration: the store and the recording contain them.
-// The packets therefore use other addresses. In all places but these two and the answer of ResolveLines, no name of a line may occur. An index
-// of a line is a small number, for which no file can be searched; the format of the activity has none.
+// The names of lines, and the addresses of lines and servers in the documents, are configuration, which the store and the recording contain.
+// The packets therefore use other addresses. The name of a line may occur only in the store, in the recording and in the answer of
+// ResolveLines. The index of a line is a small number, for which files cannot be searched. The format of the activity does not contain it.
 func TestI8Secrecy(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -161,7 +161,7 @@ func TestI8Secrecy(t *testing.T) {
 			went.servers = append(went.servers, a)
 		}
 	}
-	// attack sends SYNs to 60 servers, of which 5 over IPv6, and answers that nobody asked for.
+	// attack sends SYNs to 60 servers, 5 of which have IPv6 addresses, and unsolicited answers.
 	attack := func(first string) {
 		a := netip.MustParseAddr(first)
 		for i := range 55 {
@@ -198,12 +198,12 @@ func TestI8Secrecy(t *testing.T) {
 		r, err := client.Ask(ctx, 0, n.Fleet.ListSwitches, &op25bv1.ListSwitchesRequest{})
 		return err == nil && len(r.Switches) == 1 && r.Switches[0].Converged
 	})
-	await("the switch reports mail flows", func() bool { // the subscription follows the convergence
+	await("the switch reports mail flows", func() bool { // the switch's subscription begins after convergence
 		attack("198.18.20.1")
 		return strings.Contains(string(scraped(t, n.addr)), "op25b_fleet_mail_flows_total 0\n") == false
 	})
 	var list *op25bv1.ListOffendersResponse
-	await("the line is bot-like and counted", func() bool { // the first reading of the counters is the base of the next
+	await("the line is bot-like and counted", func() bool { // the first reading of the counters is only a base for the next reading
 		attack("198.18.31.1")
 		list, err = client.Ask(ctx, 0, n.Abuse.ListOffenders, &op25bv1.ListOffendersRequest{Classes: []string{"bot-like"}})
 		if err != nil {
@@ -261,7 +261,7 @@ func TestI8Secrecy(t *testing.T) {
 	search(t, leaks, went)
 }
 
-// search reports every place with an address of a packet or, outside the documents, a name of a line.
+// search reports every place that contains an address of a packet or, outside the documents, a name of a line.
 func search(t *testing.T, leaks []leak, went traffic) {
 	t.Helper()
 	places := make(map[string]bool)
@@ -285,7 +285,7 @@ func search(t *testing.T, leaks []leak, went traffic) {
 			}
 		}
 	}
-	// The search finds what is there: an address of the documents in the store, as text, and in the recording, as raw bytes.
+	// Verify that the search works. It must find an address of the documents as text in the store, and as raw bytes in the recording.
 	for place, form := range map[string][]byte{"etcd/": []byte("203.0.113.0/26"), "records/": {203, 0, 113, 0}} {
 		if !slices.ContainsFunc(leaks, func(l leak) bool { return strings.HasPrefix(l.place, place) && bytes.Contains(l.content, form) }) {
 			t.Errorf("%s has no address of the documents: the search does not see what is stored", place)
@@ -337,14 +337,14 @@ func scraped(t *testing.T, addr string) []byte {
 	return b
 }
 
-// A watched is a controller that watches the lines of the worked example, and its client.
+// A watchedController is a controller that watches the lines of the worked example, with its client.
 type watchedController struct {
 	*client.Client
 	addr string
-	end  func() // stops the controller, and waits for its end
+	end  func() // stops the controller, and waits until it has ended
 }
 
-// startWatched starts a controller in the phase "before". Its files, and the recordings of its sessions, are below dir.
+// startWatched starts a controller in the phase "before". It keeps its files and the recordings of its sessions below dir.
 func startWatched(t *testing.T, dir string, log io.Writer, hook string, addrs softswitch.Addrs) *watchedController {
 	t.Helper()
 	docs := examples.SpinNet2006()

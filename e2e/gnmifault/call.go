@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// kept is how many notifications a call keeps for Faults.Replay.
+// kept is the number of notifications that a call keeps for Faults.Replay.
 const kept = 8
 
 // A call is one Subscribe call through the proxy.
@@ -20,13 +20,13 @@ type call struct {
 	down gpb.GNMI_SubscribeServer
 
 	notifications int
-	earlier       []*gpb.Notification // the newest ones
-	swapped       *gpb.Notification   // to be sent after the next message
-	merged        *gpb.Notification   // the values before the sync response
+	earlier       []*gpb.Notification // the newest notifications that were sent
+	swapped       *gpb.Notification   // a notification to be sent after the next message
+	merged        *gpb.Notification   // the collected values before the sync response
 	synced        bool
 }
 
-// pass sends a message of the server to the client, with the present faults.
+// pass applies the current faults to a message of the server, and sends it to the client.
 func (c *call) pass(ctx context.Context, r *gpb.SubscribeResponse) error {
 	f, err := c.p.now(ctx, c.notifications)
 	if err != nil {
@@ -78,7 +78,7 @@ func (c *call) pass(ctx context.Context, r *gpb.SubscribeResponse) error {
 	return nil
 }
 
-// sync sends the sync response, after all values before it.
+// sync sends the sync response after all values that came before it.
 func (c *call) sync(f Faults, r *gpb.SubscribeResponse) error {
 	c.synced = true
 	for _, n := range []*gpb.Notification{c.merged, c.swapped} {
@@ -96,7 +96,7 @@ func (c *call) sync(f Faults, r *gpb.SubscribeResponse) error {
 	return c.send(f, r)
 }
 
-// merge adds a notification to the one that holds the values before the sync response.
+// merge adds a notification to the notification with the values before the sync response.
 func (c *call) merge(n *gpb.Notification) {
 	if c.merged == nil {
 		c.merged = &gpb.Notification{Timestamp: n.GetTimestamp()}
@@ -106,13 +106,13 @@ func (c *call) merge(n *gpb.Notification) {
 	}
 }
 
-// whole returns a path without a prefix.
+// whole joins a prefix and a path.
 func whole(prefix, path *gpb.Path) *gpb.Path {
 	return &gpb.Path{Target: prefix.GetTarget(), Origin: prefix.GetOrigin(), Elem: slices.Concat(prefix.GetElem(), path.GetElem())}
 }
 
-// lower returns a copy of a notification in which every counter has half of its value. The counters of legs stay as they are, because they
-// really fall when an entry of a switch is removed.
+// lower returns a copy of a notification in which every counter has half of its value. The counters of legs are unchanged, because they
+// may really fall when an entry of a switch is removed.
 func lower(n *gpb.Notification) *gpb.Notification {
 	n = proto.CloneOf(n)
 	n.Delete = nil

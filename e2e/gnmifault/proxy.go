@@ -1,4 +1,4 @@
-// Package gnmifault is a gNMI proxy for tests of gNMI clients. It passes the calls of clients on to a server, and disturbs the answers.
+// Package gnmifault is a gNMI proxy for tests of gNMI clients. It forwards the calls of clients to a server, and disturbs the answers.
 package gnmifault
 
 import (
@@ -17,24 +17,25 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Faults are the disturbances of a Proxy. The zero value disturbs nothing. A number n means every nth notification of a call; 0 means none.
+// Faults are the disturbances of a Proxy. The zero value disturbs nothing. A number n applies a fault to every nth notification of a call;
+// 0 disables it.
 type Faults struct {
 	Swap   int // the notification is sent after the next message
 	Repeat int // the notification is sent twice
-	Replay int // the notification is followed by one of the earlier ones, with the old values and the old timestamp
+	Replay int // the notification is followed by an earlier one, with the old values and the old timestamp
 	Lower  int // the notification is preceded by a copy in which every counter has half of its value
 	Ahead  int // the notification is preceded by a copy with a timestamp in the next century
 
-	Merge      bool   // all values before the sync response come in one notification
+	Merge      bool   // all values before the sync response are sent in one notification
 	NoSync     bool   // the sync response is dropped
 	NoOnChange bool   // a subscription to changes is refused
-	Stop       int    // nothing follows so many notifications of a call until the fault ends; 0 means no stop
-	Mute       bool   // calls are accepted, and nothing is answered until the fault ends
-	Garbage    []byte // these bytes are sent in the place of each message
-	Pad        int    // so many bytes of an unknown field are added to each message
+	Stop       int    // after this number of notifications, a call sends nothing until the fault ends; 0 means no stop
+	Mute       bool   // calls are accepted, but not answered until the fault ends
+	Garbage    []byte // these bytes replace each message
+	Pad        int    // the number of bytes of an unknown field that are added to each message
 }
 
-// A Proxy is a gNMI server in front of another one. Serve it with a server of NewServer.
+// A Proxy is a gNMI server in front of another gNMI server. Serve it with the result of NewServer.
 type Proxy struct {
 	gpb.UnimplementedGNMIServer
 	upstream gpb.GNMIClient
@@ -59,7 +60,7 @@ func (p *Proxy) NewServer() *grpc.Server {
 	return s
 }
 
-// Disturb replaces the faults. It affects the messages that follow in all calls.
+// Disturb replaces the faults. The new faults apply to the next messages of all calls.
 func (p *Proxy) Disturb(f Faults) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -86,7 +87,8 @@ func (p *Proxy) Calls() int {
 
 var errCut = status.Error(codes.Unavailable, "the connection was cut")
 
-// now returns the present faults. While the proxy is mute, or stops a call after so many notifications, it waits.
+// now returns the current faults. It waits while the proxy is mute, or while the fault Stop applies to a call with this number of
+// notifications.
 func (p *Proxy) now(ctx context.Context, notifications int) (Faults, error) {
 	for {
 		p.mu.Lock()
@@ -103,7 +105,7 @@ func (p *Proxy) now(ctx context.Context, notifications int) (Faults, error) {
 	}
 }
 
-// Capabilities passes the request on.
+// Capabilities forwards the request.
 func (p *Proxy) Capabilities(ctx context.Context, req *gpb.CapabilityRequest) (*gpb.CapabilityResponse, error) {
 	if _, err := p.now(ctx, 0); err != nil {
 		return nil, err
@@ -111,7 +113,7 @@ func (p *Proxy) Capabilities(ctx context.Context, req *gpb.CapabilityRequest) (*
 	return p.upstream.Capabilities(ctx, req)
 }
 
-// Get passes the request on.
+// Get forwards the request.
 func (p *Proxy) Get(ctx context.Context, req *gpb.GetRequest) (*gpb.GetResponse, error) {
 	if _, err := p.now(ctx, 0); err != nil {
 		return nil, err
@@ -119,7 +121,7 @@ func (p *Proxy) Get(ctx context.Context, req *gpb.GetRequest) (*gpb.GetResponse,
 	return p.upstream.Get(ctx, req)
 }
 
-// Subscribe passes the messages of both sides on.
+// Subscribe forwards the messages of both sides.
 func (p *Proxy) Subscribe(down gpb.GNMI_SubscribeServer) error {
 	ctx, end := context.WithCancelCause(down.Context())
 	defer end(nil)
@@ -143,7 +145,7 @@ func (p *Proxy) Subscribe(down gpb.GNMI_SubscribeServer) error {
 	if err := up.Send(req); err != nil && !errors.Is(err, io.EOF) { // after io.EOF, Recv returns the reason
 		return err
 	}
-	go func() { // ends at the latest after Subscribe has returned
+	go func() { // this goroutine ends when Subscribe has returned, at the latest
 		for {
 			req, err := down.Recv()
 			if err != nil {
@@ -179,7 +181,7 @@ func (p *Proxy) Subscribe(down gpb.GNMI_SubscribeServer) error {
 	}
 }
 
-// A codec encodes and decodes proto messages, and sends raw bytes as they are.
+// A codec encodes and decodes proto messages, and sends raw bytes unchanged.
 type codec struct{}
 
 var _ encoding.CodecV2 = codec{}

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// A counting codec counts the bytes of messages and does not decode them, so that a benchmark measures the server.
+// counting is a codec that counts the bytes of messages without decoding them, so that a benchmark measures only the server.
 type counting struct {
 	messages, bytes *atomic.Int64
 }
@@ -35,11 +35,11 @@ func (c counting) Unmarshal(data mem.BufferSlice, _ any) error {
 	return nil
 }
 
-// bare is a server that sends the same messages to every subscriber without end, as gRPC's own code sends them.
+// bare is a server that sends the same messages to every subscriber without end, using gRPC's own code.
 type bare struct {
 	gpb.UnimplementedGNMIServer
 	messages []*gpb.SubscribeResponse
-	pause    bool // after the first round
+	pause    bool // pause after the first round
 }
 
 func (s *bare) Subscribe(stream gpb.GNMI_SubscribeServer) error {
@@ -56,7 +56,7 @@ func (s *bare) Subscribe(stream gpb.GNMI_SubscribeServer) error {
 	}
 }
 
-// A crowd is the subscribers of one server, each with a connection of its own.
+// A crowd is the set of subscribers of one server, each with its own connection.
 type crowd struct {
 	messages, bytes atomic.Int64
 	stop            func()
@@ -103,7 +103,7 @@ func newCrowd(b *testing.B, s gpb.GNMIServer, subscribers int, list *gpb.Subscri
 	return c
 }
 
-// A switch of 64 ports with 16 rules that have counted on each.
+// sixtyFour returns a switch of 64 ports, with 16 rules on each that have counted packets.
 func sixtyFour() *State {
 	st := &State{ACLSet: "op25b", System: &System{Hostname: "edge-1"}}
 	for i := range 64 {
@@ -116,12 +116,12 @@ func sixtyFour() *State {
 	return st
 }
 
-// everything subscribes to the counters of a whole switch.
+// everything returns a subscription to all counters of a switch.
 func everything(interval time.Duration) *gpb.SubscriptionList {
 	return listOf(gpb.SubscriptionList_STREAM, sample(interval, at("interfaces")), sample(interval, at("acl")))
 }
 
-// messagesOf returns the messages of one sample, and their leaves.
+// messagesOf returns the messages of one sample, and the number of their leaves.
 func messagesOf(b *testing.B, s *Server, list *gpb.SubscriptionList) (messages []*gpb.SubscribeResponse, leaves int) {
 	b.Helper()
 	once := proto.Clone(list).(*gpb.SubscriptionList)
@@ -136,14 +136,14 @@ func messagesOf(b *testing.B, s *Server, list *gpb.SubscriptionList) (messages [
 	if err := h.answer(b.Context(), pickers, false, out); err != nil {
 		b.Fatal(err)
 	}
-	messages = messages[:len(messages)-1] // the sync response
+	messages = messages[:len(messages)-1] // without the sync response
 	for _, m := range messages {
 		leaves += len(m.GetUpdate().GetUpdate())
 	}
 	return messages, leaves
 }
 
-// A recorder is a stream that keeps the messages, decoded.
+// A recorder is a stream that stores the messages.
 type recorder struct {
 	gpb.GNMI_SubscribeServer
 	ctx      context.Context
@@ -162,7 +162,7 @@ func (r *recorder) Send(m *gpb.SubscribeResponse) error {
 	return proto.Unmarshal(raw, kept)
 }
 
-// encoded returns the messages with their bytes as unknown fields, which gRPC copies and does not encode.
+// encoded returns the messages with their bytes as unknown fields, which gRPC copies instead of encoding them.
 func encoded(b *testing.B, messages []*gpb.SubscribeResponse) (out []*gpb.SubscribeResponse) {
 	b.Helper()
 	for _, m := range messages {
@@ -177,8 +177,8 @@ func encoded(b *testing.B, messages []*gpb.SubscribeResponse) (out []*gpb.Subscr
 	return out
 }
 
-// BenchmarkServe measures the updates that subscribers get, as fast as they take them. One floor is a bare gRPC stream of the same messages,
-// which gRPC encodes. The lower floor is the same stream of messages that are encoded already.
+// BenchmarkServe measures the updates that subscribers receive when they read as fast as they can. It compares them with a bare gRPC stream of
+// the same messages, which gRPC encodes, and with the same stream of messages that are already encoded.
 //
 //	go test ./internal/openconfig -run ^$ -bench BenchmarkServe -benchtime 5s
 func BenchmarkServe(b *testing.B) {
@@ -197,11 +197,11 @@ func BenchmarkServe(b *testing.B) {
 			b.Run(fmt.Sprint(served.name, "/", subscribers), func(b *testing.B) {
 				c := newCrowd(b, served.server, subscribers, list)
 				defer c.stop()
-				for c.messages.Load() < int64(subscribers*len(messages)) { // the initial values
+				for c.messages.Load() < int64(subscribers*len(messages)) { // wait for the initial values
 					time.Sleep(time.Millisecond)
 				}
 				first, start := c.messages.Load(), time.Now()
-				for b.Loop() { // one round of all subscribers
+				for b.Loop() { // one round for all subscribers
 					want := c.messages.Load() + int64(subscribers*len(messages))
 					for c.messages.Load() < want {
 						time.Sleep(100 * time.Microsecond)
@@ -220,8 +220,8 @@ func BenchmarkServe(b *testing.B) {
 	}
 }
 
-// BenchmarkSubscriberHeap measures the memory of a subscriber while it waits for its next sample, with both ends of its connection. The floor is
-// a bare gRPC stream.
+// BenchmarkSubscriberHeap measures the memory of a subscriber that waits for its next sample, including both ends of its connection. The lower
+// bound is a bare gRPC stream.
 func BenchmarkSubscriberHeap(b *testing.B) {
 	const subscribers = 50
 	changing := listOf(gpb.SubscriptionList_STREAM, onChange(at("interfaces")), onChange(at("acl")))
@@ -254,7 +254,7 @@ func BenchmarkSubscriberHeap(b *testing.B) {
 					time.Sleep(time.Millisecond)
 				}
 				waiting := heap()
-				for range 20 { // the readings after the initial values end
+				for range 20 { // wait until the readings after the initial values have ended
 					waiting = min(waiting, heap())
 				}
 				b.ReportMetric((waiting-before)/subscribers, "B/subscriber")

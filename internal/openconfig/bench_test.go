@@ -8,8 +8,8 @@ import (
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 )
 
-// BenchmarkSample is one sample of a subscriber of everything: 64 ports with 30 rules each, 2,752 counters. The floor is
-// touching every value of the state once.
+// BenchmarkSample measures one sample for a subscriber to everything, with 64 ports of 30 rules each, which is 2,752
+// counters. The lower bound is reading every value of the state once.
 func BenchmarkSample(b *testing.B) {
 	st := &State{ACLSet: "op25b"}
 	for i := range 64 {

@@ -11,7 +11,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A tree that is built from the one before equals a new one, and the leaves that are still there are the same nodes.
+// TestBuild verifies that a tree that is built from the previous one equals a tree that is built anew, and that leaves
+// that still exist are the same nodes.
 func TestBuild(t *testing.T) {
 	root := newSchema()
 	values := func(r *reading) map[string]string {
@@ -55,14 +56,15 @@ func TestBuild(t *testing.T) {
 	})
 }
 
-// A subscriber that applies every message has the same values as the last reading, whatever the mode of its subscriptions.
+// TestPlanFollowsEveryReading verifies that a subscriber that applies every message has the same values as the last
+// reading, in every mode of subscription.
 func TestPlanFollowsEveryReading(t *testing.T) {
 	root := newSchema()
 	rapid.Check(t, func(t *rapid.T) {
 		b := newBuilder(root)
 		path := rapid.SampledFrom([]*gpb.Path{at(), at("interfaces"), at("acl", "...", "matched-packets"), at("interfaces", "interface", "name=a"), at("...", "state")}).Draw(t, "path")
 		sub := rapid.SampledFrom([]*gpb.Subscription{sample(time.Second, path), onChange(path), {Path: path}}).Draw(t, "mode")
-		other := sample(time.Hour, at("interfaces", "interface", "name=b")) // is seldom due
+		other := sample(time.Hour, at("interfaces", "interface", "name=b")) // this sample is rarely due
 		p, err := newPlan(root, listOf(gpb.SubscriptionList_STREAM, sub, other), Options{MinSample: time.Second, CounterInterval: time.Second})
 		if err != nil {
 			t.Fatal(err)
@@ -108,7 +110,7 @@ func TestPlanFollowsEveryReading(t *testing.T) {
 				}
 			}
 			now = now.Add(time.Second)
-			if rapid.Bool().Draw(t, "unseen") { // a State that no reading of this subscriber has
+			if rapid.Bool().Draw(t, "unseen") { // a State that this subscriber's readings skip
 				b.read(drawState(t), now)
 			}
 		}

@@ -22,7 +22,8 @@ func (f fixed) Watch(ctx context.Context, changed func()) error {
 	return nil
 }
 
-// FuzzI12GNMI sends bytes as a Get and as the subscriptions of a Subscribe. Each is answered, within a bound of memory.
+// FuzzI12GNMI sends arbitrary bytes as a Get and as the subscriptions of a Subscribe. Each request must be answered
+// with a limited amount of memory.
 func FuzzI12GNMI(f *testing.F) {
 	state := &State{ACLSet: "op25b"}
 	for i := range uint32(8) {

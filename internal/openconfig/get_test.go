@@ -41,7 +41,8 @@ func TestSetIsRefused(t *testing.T) {
 	wantStatus(t, err, codes.Unimplemented, "Set is not supported: this target only reports state; its tables are written over P4Runtime")
 }
 
-// wantACL is the ACL of access-1 in RFC 7951's encoding, below the interface list's entry.
+// wantACL is the ACL of access-1 in the encoding of RFC 7951, below the entry of the interface
+// list.
 const wantACL = `{"openconfig-acl:acl-entry":[
 	{"sequence-id":3,"state":{"sequence-id":3,"matched-packets":"8","matched-octets":"480"}},
 	{"sequence-id":7,"state":{"sequence-id":7,"matched-packets":"1","matched-octets":"60"}}]}`
@@ -275,7 +276,7 @@ func TestGetRefusals(t *testing.T) {
 			wantStatus(t, err, tc.code, tc.text)
 		})
 	}
-	if n := src.readCount(); n != 2 { // the two that were found missing
+	if n := src.readCount(); n != 2 { // only the two requests whose nodes did not exist caused a reading
 		t.Errorf("the source was read %d times; a request that is refused reads nothing", n)
 	}
 	src.fail(errors.New("switch gone"))
@@ -283,7 +284,8 @@ func TestGetRefusals(t *testing.T) {
 	wantStatus(t, err, codes.Unavailable, "the counters cannot be read: switch gone")
 }
 
-// Some clients, such as gnmi_cli, fill the field of old servers too.
+// TestBothPathFields verifies that a path may also have the field of old servers, because some
+// clients, such as gnmi_cli, set both fields.
 func TestBothPathFields(t *testing.T) {
 	c := serve(t, newFake(twoPorts()), Options{})
 	path := at("interfaces", "interface", "name=network", "state", "id")
@@ -332,7 +334,8 @@ func sameJSON(t *testing.T, what, got, want string) {
 	}
 }
 
-// The states of an interface and the times of their changes are encoded as in OpenConfig.
+// TestGetInterfaceState verifies that the states of an interface and the times of their changes are
+// encoded as OpenConfig specifies.
 func TestGetInterfaceState(t *testing.T) {
 	state := &State{Interfaces: []Interface{{
 		Name: "a", Oper: OperLowerLayerDown, Admin: AdminUp, LastChange: time.Unix(1, 5), LastClear: time.Unix(2, 0), Counters: &InterfaceCounters{},

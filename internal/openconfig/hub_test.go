@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// A slow source takes a second for a Snapshot.
+// slow is a source whose Snapshot takes a second.
 type slow struct {
 	reads atomic.Int64
 	fails atomic.Bool
@@ -50,7 +50,8 @@ func hubOf(t *testing.T, src Source) *hub {
 	return h
 }
 
-// Calls that come while a reading is in progress share the next one.
+// TestReadingsAreShared verifies that calls that arrive while a reading is in progress share the next
+// reading.
 func TestReadingsAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := &slow{}
@@ -84,7 +85,8 @@ func TestReadingsAreShared(t *testing.T) {
 	})
 }
 
-// A sample is sent from a reading that is old enough to be shared, and not from an older one.
+// TestReadingsOfAnAge verifies that a call uses an existing reading within the given age, and not an
+// older one.
 func TestReadingsOfAnAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := &slow{}
@@ -100,14 +102,14 @@ func TestReadingsOfAnAge(t *testing.T) {
 			t.Errorf("%d readings within the age, want 1", n)
 		}
 		time.Sleep(time.Minute)
-		read(time.Minute) // the first began a minute and a second ago
+		read(time.Minute) // the first reading began a minute and a second ago
 		read(0)
 		if n := src.reads.Load(); n != 3 {
 			t.Errorf("%d readings, want 3", n)
 		}
 		src.fails.Store(true)
 		time.Sleep(time.Second)
-		for range 2 { // a failure is not kept
+		for range 2 { // a failed reading is not reused
 			if _, err := h.read(t.Context(), 0, time.Second); err == nil {
 				t.Error("no error")
 			}
@@ -117,7 +119,8 @@ func TestReadingsOfAnAge(t *testing.T) {
 	})
 }
 
-// If the call that carries out a reading goes away, the calls that wait for it carry out another one.
+// TestReaderGoesAway verifies that the calls that wait for a reading run another one if the call that
+// runs the reading is cancelled.
 func TestReaderGoesAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := &slow{}
@@ -152,7 +155,7 @@ func TestReaderGoesAway(t *testing.T) {
 	})
 }
 
-// Fifty samples at the same time are sent from one reading.
+// TestSamplesShareAReading verifies that fifty simultaneous samples are sent from one reading.
 func TestSamplesShareAReading(t *testing.T) {
 	bubble(t, onePort(1, 0), func(t *testing.T, src *fakeSource, c gpb.GNMIClient) {
 		var all []*subscriber
@@ -176,7 +179,8 @@ func TestSamplesShareAReading(t *testing.T) {
 	})
 }
 
-// Sources whose values cannot be compared cannot share readings.
+// TestIncomparableSource verifies that a Source whose type is not comparable is refused, because its
+// readings could not be shared.
 func TestIncomparableSource(t *testing.T) {
 	if _, err := NewServer(incomparable{nil}, Options{}); !errors.Is(err, ErrOptions) || err.Error() !=
 		"bad option of the gNMI server: a source of type openconfig.incomparable: it must be comparable, such as a pointer" {

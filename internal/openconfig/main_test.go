@@ -60,7 +60,7 @@ func (f *fakeSource) Watch(ctx context.Context, changed func()) error {
 	}
 }
 
-// set replaces the state; tell reports whether the watchers are called.
+// set replaces the state, and calls the watchers if tell is true.
 func (f *fakeSource) set(st *State, tell bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -88,7 +88,8 @@ func (f *fakeSource) readCount() int {
 	return f.reads
 }
 
-// twoPorts is a switch with a subscriber on access-1, where rules 3 and 7 have counted, and an uplink without counters.
+// twoPorts returns the state of a switch with an uplink without counters, and a subscriber on access-1, where rules 3
+// and 7 have counted packets.
 func twoPorts() *State {
 	return &State{
 		ACLSet: "op25b",
@@ -108,7 +109,7 @@ func twoPorts() *State {
 
 var stamp = time.Unix(1159660800, 5) // 2006-10-01 00:00:00.000000005 UTC
 
-// serve starts a server on the loopback interface and returns a client of it.
+// serve starts a server on the loopback interface, and returns a client of the server.
 func serve(t *testing.T, src Source, opts Options) gpb.GNMIClient {
 	t.Helper()
 	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -118,7 +119,7 @@ func serve(t *testing.T, src Source, opts Options) gpb.GNMIClient {
 	return serveOn(t, src, opts, lis, lis.Addr().String())
 }
 
-// serveInMemory does the same without the network, for tests in a bubble of virtual time.
+// serveInMemory is like serve, but uses no network, for tests in a bubble of virtual time.
 func serveInMemory(t *testing.T, src Source, opts Options) gpb.GNMIClient {
 	t.Helper()
 	lis := bufconn.Listen(1 << 16)
@@ -135,7 +136,7 @@ func serveOn(t *testing.T, src Source, opts Options, lis net.Listener, addr stri
 	return serveServer(t, s, lis, addr, dial...)
 }
 
-// serveTargets starts a server of several targets in memory.
+// serveTargets starts a server of several targets in memory, and returns a client.
 func serveTargets(t *testing.T, targets Targets) gpb.GNMIClient {
 	t.Helper()
 	s, err := NewTargetServer(targets, Options{})
@@ -169,7 +170,7 @@ func serveServer(t *testing.T, s *Server, lis net.Listener, addr string, dial ..
 
 func fixedStamp() time.Time { return stamp }
 
-// at returns a path: names, each followed by its keys as "key=value".
+// at returns a path from names, each of which may be followed by its keys as "key=value".
 func at(steps ...string) *gpb.Path {
 	p := &gpb.Path{}
 	for _, s := range steps {

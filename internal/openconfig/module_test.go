@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// The module in docs/yang has every node that is served of it, and its revision and organization are those of Capabilities.
+// TestModuleOfThisRepository verifies that the module in docs/yang defines every served node of that module, and that its
+// revision and organization match Capabilities.
 func TestModuleOfThisRepository(t *testing.T) {
 	text, err := os.ReadFile("../../docs/yang/op25b-filter.yang")
 	if err != nil {

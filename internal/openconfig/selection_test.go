@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// A shape remembers the selections of equal subscriptions, up to a bound.
+// TestSelectionsAreShared verifies that a shape stores the selections of equal subscriptions, up to
+// a limit.
 func TestSelectionsAreShared(t *testing.T) {
 	root := newSchema()
 	st := &State{}

@@ -7,8 +7,8 @@ import (
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 )
 
-// Leaves of an interface come with its path as prefix, and other leaves with the path of their list or container. No message has more than 128
-// changes. In JSON, the values are those of JSON.
+// TestMessages verifies the prefixes of messages. Leaves of an interface have the interface's path as prefix, and other leaves have the path
+// of their list or container. No message has more than 128 changes. In the JSON encodings, the values are encoded as JSON.
 func TestMessages(t *testing.T) {
 	st := whole()
 	for id := range uint32(40) {
@@ -58,7 +58,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// Deletes have complete paths, and come before the updates.
+// TestDeletesAreComplete verifies that deletes have complete paths, and are sent before the updates.
 func TestDeletesAreComplete(t *testing.T) {
 	bubble(t, twoPorts(), func(t *testing.T, src *fakeSource, c gpb.GNMIClient) {
 		l := listOf(gpb.SubscriptionList_STREAM, onChange(at("interfaces")))

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// whole is a switch with every part of a State.
+// whole returns a State with every part.
 func whole() *State {
 	st := twoPorts()
 	st.System = &System{Hostname: "edge-1", SoftwareVersion: "1.2", BootTime: time.Unix(3, 7), Clock: time.Unix(1159660800, 5)}
@@ -26,12 +26,12 @@ func whole() *State {
 	st.Legs = []LegEntry{
 		{Epoch: 255, Leg: LegAny, SequenceID: 2, Matched: Tally{1, 2}},
 		{Epoch: 255, Leg: LegUpSrc, SequenceID: 7, Matched: Tally{3, 4}},
-		{Epoch: 255, Leg: 5, SequenceID: 7, Matched: Tally{5, 6}}, // no leg of the module
+		{Epoch: 255, Leg: 5, SequenceID: 7, Matched: Tally{5, 6}}, // this leg is not defined in the module
 	}
 	return st
 }
 
-// get returns the single value of a path as JSON_IETF.
+// get returns the single value at a path in JSON_IETF.
 func get(t *testing.T, c gpb.GNMIClient, req *gpb.GetRequest) string {
 	t.Helper()
 	req.Encoding = gpb.Encoding_JSON_IETF
@@ -60,7 +60,8 @@ func TestGetSystem(t *testing.T) {
 	}
 }
 
-// The counters of an entry are the sums over the interfaces. Only described entries have configuration.
+// TestGetAggregate verifies that the counters of an entry are the sums over the interfaces, and that
+// only described entries have configuration.
 func TestGetAggregate(t *testing.T) {
 	c := serve(t, newFake(whole()), Options{})
 	const entries = `[
@@ -80,7 +81,8 @@ func TestGetAggregate(t *testing.T) {
 			{"sequence-id":7,"config":{"sequence-id":7,"description":"phase rule"},"actions":{"config":{"forwarding-action":"openconfig-acl:REJECT"}}}]}}]}`)
 }
 
-// Lines and legs are of the module op25b-filter, below the ACL set.
+// TestGetLinesAndLegs verifies that lines and legs are served below the ACL set, in the module
+// op25b-filter.
 func TestGetLinesAndLegs(t *testing.T) {
 	c := serve(t, newFake(whole()), Options{})
 	sameJSON(t, "lines", get(t, c, &gpb.GetRequest{Path: []*gpb.Path{at("acl", "acl-sets", "acl-set", "op25b-filter:lines")}}), `{"op25b-filter:line":[
@@ -104,7 +106,7 @@ func TestTransitions(t *testing.T) {
 		`{"openconfig-interfaces:interface-transitions":"4"}`)
 }
 
-// A part of the State is read only for the paths that need it.
+// TestParts verifies that a part of the State is read only for paths that need it.
 func TestParts(t *testing.T) {
 	for _, tc := range []struct {
 		path *gpb.Path
@@ -133,7 +135,7 @@ func TestParts(t *testing.T) {
 	}
 }
 
-// A running time is sampled. It is not a change.
+// TestClock verifies that a clock leaf is sampled, and that its changes are not reported.
 func TestClock(t *testing.T) {
 	at := func(second int64) *State { return &State{System: &System{Clock: time.Unix(second, 0)}} }
 	const path = "/system/state/current-datetime"
@@ -141,7 +143,7 @@ func TestClock(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
 		sub   *gpb.Subscription
-		every time.Duration // 0 for never
+		every time.Duration // the interval; 0 means never
 	}{
 		{"sample", sample(3*time.Second, clock), 3 * time.Second},
 		{"on change", onChange(clock), 0},
@@ -170,7 +172,7 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// two are the targets of a server of two switches.
+// two contains the targets of a server with two switches.
 type two map[string]Source
 
 func (m two) Names(ctx context.Context) (names []string) {

@@ -9,7 +9,8 @@ import (
 	gpb "github.com/openconfig/gnmi/proto/gnmi"
 )
 
-// onePort is a switch with one port that is up, has received this many frames, and has counted this many under rule 3.
+// onePort returns the state of a switch with one port, which is up. The port has received frames frames, met of which were counted under
+// rule 3.
 func onePort(frames, met uint64) *State {
 	st := &State{ACLSet: "op25b", Interfaces: []Interface{{Name: "a", Port: 1, Oper: OperUp, Counters: &InterfaceCounters{InPkts: frames}}}}
 	if met > 0 {
@@ -50,7 +51,7 @@ func TestSample(t *testing.T) {
 			t.Fatalf("initial %v", got)
 		}
 		elapsed(t, start, 0)
-		for i := range 3 { // the value does not change, and is sent all the same
+		for i := range 3 { // the value is sent although it does not change
 			got := s.next()
 			if got.updates[inPktsA] != "1" || len(got.updates) != 1 {
 				t.Fatalf("sample %d: %v", i, got.updates)
@@ -60,7 +61,7 @@ func TestSample(t *testing.T) {
 				t.Errorf("stamped %v at %v", at, time.Now())
 			}
 		}
-		src.set(&State{}, true) // reported, but no watch needs it: the next sample has it
+		src.set(&State{}, true) // the change is reported, but no watch needs it, so the next sample contains it
 		s.wantNext(nil, "/interfaces/interface[name=a]/state/counters/in-pkts")
 		elapsed(t, start, 12*time.Second)
 		src.set(onePort(9, 0), false)
@@ -91,9 +92,9 @@ func TestSuppressRedundant(t *testing.T) {
 		}
 		time.Sleep(2100 * time.Millisecond)
 		src.set(onePort(2, 0), false)
-		s.wantNext(map[string]string{inPktsA: "2"}) // the one leaf that changed
+		s.wantNext(map[string]string{inPktsA: "2"}) // only the leaf that changed
 		elapsed(t, start, 3*time.Second)
-		beat := s.next() // nothing changed; the heartbeat brings everything
+		beat := s.next() // nothing has changed, and the heartbeat sends everything
 		elapsed(t, start, 5500*time.Millisecond)
 		if all[inPktsA] = "2"; !maps.Equal(beat.updates, all) {
 			t.Errorf("heartbeat %v\nwant %v", beat.updates, all)
@@ -125,7 +126,7 @@ func TestOnChange(t *testing.T) {
 	})
 }
 
-// A whole interface that vanishes is one delete, of the topmost node that is gone.
+// TestDeletesAreBranches verifies that an interface that vanishes causes one delete, of the topmost node that vanished.
 func TestDeletesAreBranches(t *testing.T) {
 	bubble(t, twoPorts(), func(t *testing.T, src *fakeSource, c gpb.GNMIClient) {
 		s := subscribe(t, c, listOf(gpb.SubscriptionList_STREAM, onChange(at())))
@@ -135,7 +136,7 @@ func TestDeletesAreBranches(t *testing.T) {
 		st.Interfaces = st.Interfaces[:1]
 		src.set(st, true)
 		s.wantNext(nil,
-			"/acl/acl-sets/acl-set[name=op25b][type=ACL_MIXED]/acl-entries/acl-entry[sequence-id=7]", // no interface has counted it
+			"/acl/acl-sets/acl-set[name=op25b][type=ACL_MIXED]/acl-entries/acl-entry[sequence-id=7]", // no interface has counted this rule
 			aclEntry("access-1", "7"),
 			"/acl/interfaces/interface[id=network]",
 			"/interfaces/interface[name=network]")
@@ -156,8 +157,8 @@ func TestOnChangeOfCounters(t *testing.T) {
 		if got := s.initial(); !maps.Equal(got, map[string]string{packets: "1"}) {
 			t.Fatalf("initial %v", got)
 		}
-		time.Sleep(time.Second)       // past the reading that the watch begins with
-		src.set(onePort(1, 2), false) // a counter runs without anyone telling
+		time.Sleep(time.Second)       // until the initial reading of the watch has ended
+		src.set(onePort(1, 2), false) // the counter changes without a report
 		s.wantNext(map[string]string{packets: "2"})
 		elapsed(t, start, DefaultCounterInterval)
 		time.Sleep(time.Second)
@@ -173,7 +174,7 @@ func TestTargetDefined(t *testing.T) {
 		s := subscribe(t, c, listOf(gpb.SubscriptionList_STREAM, sub))
 		s.initial()
 		start := time.Now()
-		got := s.next() // the counters, all of them, and nothing else
+		got := s.next() // all counters, and nothing else
 		elapsed(t, start, DefaultCounterInterval)
 		if len(got.updates) != len(counterNames) || got.updates[inPktsA] != "1" {
 			t.Errorf("sample of the counters: %v", got.updates)
@@ -200,8 +201,8 @@ func TestUpdatesOnly(t *testing.T) {
 	})
 }
 
-// The counters of a removed interface are found missing first, by their sample, and the whole interface is deleted. If it comes back before
-// its state was read, its state is sent again.
+// TestGoneAndBackBetweenReadings verifies that the whole interface is deleted when a sample finds that the counters of a removed interface
+// are missing. If the interface comes back before its state was read, its state is sent again.
 func TestGoneAndBackBetweenReadings(t *testing.T) {
 	p, err := newPlan(newSchema(), listOf(gpb.SubscriptionList_STREAM, onChange(at("interfaces"))), Options{
 		MinSample: time.Second, CounterInterval: 10 * time.Second,
@@ -229,7 +230,7 @@ func TestGoneAndBackBetweenReadings(t *testing.T) {
 	}
 }
 
-// A subscription to a path without a node sends nothing until the node appears.
+// TestNotYetThere verifies that a subscription to a path without a node sends nothing until the node appears.
 func TestNotYetThere(t *testing.T) {
 	bubble(t, &State{}, func(t *testing.T, src *fakeSource, c gpb.GNMIClient) {
 		s := subscribe(t, c, listOf(gpb.SubscriptionList_STREAM, onChange(at("interfaces", "interface", "name=a", "state", "oper-status"))))
@@ -241,7 +242,7 @@ func TestNotYetThere(t *testing.T) {
 	})
 }
 
-// A client that has closed its side stays subscribed.
+// TestHalfClosed verifies that a client that has closed its side stays subscribed.
 func TestHalfClosed(t *testing.T) {
 	bubble(t, onePort(1, 0), func(t *testing.T, _ *fakeSource, c gpb.GNMIClient) {
 		s := subscribe(t, c, listOf(gpb.SubscriptionList_STREAM, sample(time.Second, inPkts)))
@@ -253,7 +254,8 @@ func TestHalfClosed(t *testing.T) {
 	})
 }
 
-// A burst of changes causes two readings: the first at once, the rest after the gap. Then the subscriber has the current state.
+// TestBurst verifies that a burst of changes causes two readings. The first change is read at once, and the others after the gap. The
+// subscriber then has the current state.
 func TestBurst(t *testing.T) {
 	bubble(t, onePort(1, 0), func(t *testing.T, src *fakeSource, c gpb.GNMIClient) {
 		s := subscribe(t, c, listOf(gpb.SubscriptionList_STREAM, onChange(inPkts)))
@@ -273,7 +275,8 @@ func TestBurst(t *testing.T) {
 	})
 }
 
-// While a subscriber does not read, the source is neither blocked nor read. Afterwards the newest value comes within a window of messages.
+// TestSlowSubscriber verifies that the source is neither blocked nor read while a subscriber does not receive. After that, the newest value
+// arrives within a window of messages.
 func TestSlowSubscriber(t *testing.T) {
 	big := func(frames uint64) *State {
 		st := &State{}
@@ -311,7 +314,8 @@ func TestSlowSubscriber(t *testing.T) {
 	})
 }
 
-// A reader that is late gets one sample, and the next at its time: those in between are skipped.
+// TestMissedSamplesAreLeftOut verifies that a late reader gets one sample, and the next sample at its regular time. The samples in between
+// are skipped.
 func TestMissedSamplesAreLeftOut(t *testing.T) {
 	root, start := newSchema(), time.Unix(0, 0)
 	p, err := newPlan(root, listOf(gpb.SubscriptionList_STREAM, sample(10*time.Second, inPkts)), Options{MinSample: time.Second})

@@ -41,7 +41,7 @@ func (s *subscriber) send(req *gpb.SubscribeRequest) {
 	}
 }
 
-// A change is a message as text: updates by path, and deletes. The sync response has neither.
+// A change is a message as text, with updates by path and deletes. A sync response has neither.
 type change struct {
 	updates map[string]string
 	deletes []string
@@ -66,7 +66,7 @@ func (s *subscriber) next() change {
 	return c
 }
 
-// initial reads until the sync response and returns the updates before it.
+// initial reads until the sync response, and returns the updates that came before it.
 func (s *subscriber) initial() map[string]string {
 	s.t.Helper()
 	all := make(map[string]string)
@@ -154,7 +154,7 @@ func TestOnce(t *testing.T) {
 			prefixes = append(prefixes, pathText(m.note.GetPrefix().GetElem()))
 			maps.Copy(got, m.updates)
 		}
-		// A notification for each interface that has leaves of the subscription.
+		// There is one notification for each interface with leaves of the subscription.
 		if want := []string{"/acl/interfaces/interface[id=access-1]", "/interfaces/interface[name=access-1]", "/interfaces/interface[name=network]"}; !slices.Equal(prefixes, want) {
 			t.Errorf("prefixes %v, want %v", prefixes, want)
 		}
@@ -168,7 +168,7 @@ func TestOnce(t *testing.T) {
 			status1: "UP",
 			status2: "DOWN",
 		}
-		if enc == gpb.Encoding_JSON_IETF { // 64-bit numbers are strings, 32-bit ones are not
+		if enc == gpb.Encoding_JSON_IETF { // 64-bit numbers are encoded as strings, but 32-bit numbers are not
 			for path, v := range want {
 				if path[len(path)-2:] != "id" {
 					want[path] = `"` + v + `"`

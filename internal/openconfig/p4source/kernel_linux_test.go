@@ -9,7 +9,8 @@ import (
 )
 
 func TestKernel(t *testing.T) {
-	// The loopback interface exists on every machine, and counts both directions alike.
+	// The loopback interface exists on every machine, and counts the same frames in both
+	// directions.
 	lo, err := net.InterfaceByName("lo")
 	if err != nil {
 		t.Skipf("no loopback interface named lo: %v", err)
@@ -36,7 +37,7 @@ func TestKernel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const frame = 1000 + 8 + 20 // UDP and IPv4 headers; the loopback's Ethernet header is on top
+	const frame = 1000 + 8 + 20 // with the UDP and IPv4 headers; the Ethernet header of the loopback interface is extra
 	if after.Counters.InPkts <= before.Counters.InPkts || after.Counters.OutOctets < before.Counters.OutOctets+frame {
 		t.Errorf("before %+v\nafter  %+v", before.Counters, after.Counters)
 	}
@@ -45,7 +46,8 @@ func TestKernel(t *testing.T) {
 	}
 }
 
-// Watch begins with a call and ends with its context; goleak checks its goroutines.
+// TestKernelWatch verifies that Watch calls changed at the start and ends with its context. goleak
+// checks its goroutines.
 func TestKernelWatch(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	told, done := make(chan struct{}, 1), make(chan error, 1)

@@ -87,7 +87,7 @@ func TestBadAnnotations(t *testing.T) {
 	}
 }
 
-// verdict is a table with counters of legs.
+// verdict returns a P4Info with a table that has counters of legs.
 func verdict(annotation string, change func(*p4configv1.P4Info)) *p4configv1.P4Info {
 	param := func(name string, bits int32) *p4configv1.Action_Param {
 		return &p4configv1.Action_Param{Id: 2, Name: name, Bitwidth: bits}
@@ -153,7 +153,7 @@ func TestFindLegsAndLines(t *testing.T) {
 	}
 }
 
-// op25b.p4 marks all three counters.
+// TestFindInTheProgram verifies that op25b.p4 marks all three counters.
 func TestFindInTheProgram(t *testing.T) {
 	got, err := Find(p4src.P4Info())
 	if err != nil {

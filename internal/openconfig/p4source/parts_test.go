@@ -14,7 +14,7 @@ import (
 	"op25b/internal/openconfig"
 )
 
-// answers is a switch that answers every Read with the same entities.
+// answers is a switch that answers every Read request with the same entities.
 type answers []*p4v1.Entity
 
 func (a answers) read(context.Context, []*p4v1.Entity) ([]*p4v1.Entity, error) { return a, nil }
@@ -43,7 +43,7 @@ func snapshotOf(t *testing.T, read ReadFunc, l Layout, parts openconfig.Parts) (
 	return s.Snapshot(t.Context(), parts)
 }
 
-// Lines that have counted are served, from one request for all cells.
+// TestLines verifies that lines with counts are served, and that all cells are read in one request.
 func TestLines(t *testing.T) {
 	cells := answers{entity(9, 0, 0), entity(9, 4, 1), entity(9, 5, 2), entity(9, 6, 3), entity(9, 7, 4), entity(9, 15, 9)}
 	asked := 0
@@ -99,7 +99,8 @@ func ofTable(e *p4v1.TableEntry) *p4v1.Entity {
 	return &p4v1.Entity{Entity: &p4v1.Entity_TableEntry{TableEntry: e}}
 }
 
-// Entries of the same epoch, leg and rule are one sum, whatever else they match. The counters come in another order than the entries.
+// TestLegs verifies that the entries with the same epoch, leg and rule are summed, whatever else they match. The counters arrive in another
+// order than the entries.
 func TestLegs(t *testing.T) {
 	a, b, c, d, e := entry(1, 5, 1, 21, 2, 9), entry(2, 5, 1, 22, 1, 9), entry(1, 5, 0, 21, 2, 9), entry(1, 4, 4, 22, 1, 9), entry(3, 5, 1, 23, 1, 9)
 	gone := entry(9, 5, 1, 21, 2, 9) // removed between the two reads
@@ -167,7 +168,7 @@ func TestBadParts(t *testing.T) {
 	}
 }
 
-// The counters begin with the program, and again when one of them has gone down.
+// TestBootTime verifies that the boot-time changes with the program, and when a counter has decreased.
 func TestBootTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cells{packets: map[int64]int64{1<<2 | 3: 8}}
@@ -209,7 +210,7 @@ func TestBootTime(t *testing.T) {
 	})
 }
 
-// A restart is also seen by the lines.
+// TestBootTimeOfLines verifies that a restart is also detected by the counters of lines.
 func TestBootTimeOfLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		packets := int64(7)
@@ -259,7 +260,8 @@ func (m *moving) Watch(ctx context.Context, changed func()) error {
 	}
 }
 
-// Transitions are counted while the source follows its links, also when nobody reads: to UP and from UP, as openconfig-interfaces defines them.
+// TestTransitions verifies that transitions to and from UP, as openconfig-interfaces defines them, are counted while the source follows its
+// links, even if nobody reads.
 func TestTransitions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		links := &moving{link: Link{Index: 3, Oper: openconfig.OperUp}, changed: make(chan struct{}), err: errors.New("ended")}

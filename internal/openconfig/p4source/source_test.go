@@ -20,9 +20,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// cells is a P4 counter: packets by index, of 100 bytes each.
+// cells is a P4 counter that has packets of 100 bytes by index.
 type cells struct {
-	mu      sync.Mutex // guards everything that follows, where a test watches
+	mu      sync.Mutex // guards the fields below in tests that watch
 	packets map[int64]int64
 	asked   []int
 	err     error
@@ -49,7 +49,7 @@ func (c *cells) read(_ context.Context, entities []*p4v1.Entity) ([]*p4v1.Entity
 
 func entity(id uint32, index, packets int64) *p4v1.Entity {
 	e := &p4v1.CounterEntry{CounterId: id, Index: &p4v1.Index{Index: index}}
-	if packets != 0 { // a zero cell comes without data
+	if packets != 0 { // a zero cell is sent without data
 		e.Data = &p4v1.CounterData{PacketCount: packets, ByteCount: 100 * packets}
 	}
 	return &p4v1.Entity{Entity: &p4v1.Entity_CounterEntry{CounterEntry: e}}
@@ -74,7 +74,7 @@ func (f fakeLinks) Watch(ctx context.Context, changed func()) error {
 
 var layout = Layout{ACL: &ACLLayout{CounterID: 302, CounterName: "c.rules", Set: "op25b", RuleBits: 2, Size: 16}}
 
-// entries builds an ACL from sequence id, packets and octets, repeated.
+// entries builds an ACL from triples of sequence id, packets and octets.
 func entries(values ...uint64) (acl []openconfig.ACLEntry) {
 	for v := range slices.Chunk(values, 3) {
 		acl = append(acl, openconfig.ACLEntry{SequenceID: uint32(v[0]), MatchedPackets: v[1], MatchedOctets: v[2]})
@@ -97,12 +97,12 @@ func snapshot(t *testing.T, s *Source) *openconfig.State {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st.System = nil // has tests of its own
+	st.System = nil // other tests check the System
 	return st
 }
 
 func TestSnapshot(t *testing.T) {
-	c := &cells{packets: map[int64]int64{1<<2 | 3: 8, 1 << 2: 2, 2<<2 | 1: 99}} // port 1 rules 3 and 0; port 2 is not ours
+	c := &cells{packets: map[int64]int64{1<<2 | 3: 8, 1 << 2: 2, 2<<2 | 1: 99}} // rules 3 and 0 on port 1; port 2 is not configured
 	links := fakeLinks{"veth0": {Index: 7, Oper: openconfig.OperUp, Counters: &openconfig.InterfaceCounters{InPkts: 5}}, "veth6": {}}
 	s := newSource(t, Config{Ports: map[uint32]string{3: "veth6", 1: "veth0", 0: "gone"}, Read: c.read, Links: links})
 	counted := links["veth0"].Counters
@@ -131,7 +131,8 @@ func TestSnapshot(t *testing.T) {
 	if !slices.Equal(c.asked, []int{4, 4, 4}) {
 		t.Errorf("reads of %v cells; want the 4 cells of each of the 3 ports", c.asked)
 	}
-	// A counter that is reset keeps its entry; one that has never counted has none; another program starts anew.
+	// A counter that is reset keeps its entry, and a counter that has never counted has no entry. Another program begins without
+	// entries.
 	c.packets = map[int64]int64{1<<2 | 3: 1}
 	want.Interfaces[1].ACL = entries(0, 0, 0, 3, 1, 100)
 	if d := cmp.Diff(want, snapshot(t, s)); d != "" {
@@ -146,8 +147,8 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
-// An interface that is removed and created anew is reported with its state, the time of its last change, and the time when its counters
-// restarted.
+// TestInterfaceMadeAnew verifies that an interface that is removed and created anew is reported with its state, the time of its last
+// change, and the time when its counters restarted.
 func TestInterfaceMadeAnew(t *testing.T) {
 	links := fakeLinks{"veth0": {Index: 7, Oper: openconfig.OperUp}}
 	s := newSource(t, Config{Ports: map[uint32]string{1: "veth0"}, Read: (&cells{}).read, Links: links})
