@@ -24,8 +24,11 @@ type fakeAPI struct {
 	op25bv1connect.UnimplementedTelemetryServiceHandler
 	op25bv1connect.UnimplementedAbuseServiceHandler
 
-	list    *op25bv1.ListSwitchesResponse
-	phases  *op25bv1.ListPhasesResponse
+	list     *op25bv1.ListSwitchesResponse
+	phases   *op25bv1.ListPhasesResponse
+	counters func(*op25bv1.ListCountersRequest) (*op25bv1.ListCountersResponse, error)
+	forecast func(*op25bv1.ForecastRequest) (*op25bv1.ForecastResponse, error)
+
 	changes chan *op25bv1.SwitchStatus // sent to watchers; nil if nothing changes
 	now     func() time.Time           // of the page; nil for time.Now
 
@@ -95,4 +98,18 @@ func (f *fakeAPI) change(i int, detail string) {
 
 func (f *fakeAPI) ListPhases(context.Context, *connect.Request[op25bv1.ListPhasesRequest]) (*connect.Response[op25bv1.ListPhasesResponse], error) {
 	return connect.NewResponse(f.phases), nil
+}
+
+func (f *fakeAPI) ShowPhase(_ context.Context, r *connect.Request[op25bv1.ShowPhaseRequest]) (*connect.Response[op25bv1.ShowPhaseResponse], error) {
+	return connect.NewResponse(&op25bv1.ShowPhaseResponse{Phase: &op25bv1.Phase{Name: r.Msg.Phase}}), nil
+}
+
+func (f *fakeAPI) ListCounters(_ context.Context, r *connect.Request[op25bv1.ListCountersRequest]) (*connect.Response[op25bv1.ListCountersResponse], error) {
+	m, err := f.counters(r.Msg)
+	return connect.NewResponse(m), err
+}
+
+func (f *fakeAPI) Forecast(_ context.Context, r *connect.Request[op25bv1.ForecastRequest]) (*connect.Response[op25bv1.ForecastResponse], error) {
+	m, err := f.forecast(r.Msg)
+	return connect.NewResponse(m), err
 }

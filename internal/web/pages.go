@@ -30,6 +30,7 @@ type switchData struct {
 	Since, Seen, Audited string
 	Tables               []tableRow
 	Counters             *countersData // nil if the counters are not available
+	Counted              *countedData  // nil if the controller does not answer for the switch
 }
 
 // countersData has the counters of a switch.
@@ -65,7 +66,9 @@ func (s *Site) switchPage(v *visit) error {
 	for _, t := range st.Tables {
 		d.Tables = append(d.Tables, tableRow{t.Table, int64(t.Entries), int64(t.Size), percent(int(t.Entries), int(t.Size))})
 	}
-	d.Counters = v.counters(ctx, st.Switch)
+	if d.Counters = v.counters(ctx, st.Switch); d.Counters != nil {
+		d.Counted = v.counted(ctx, st.Switch)
+	}
 	v.render(http.StatusOK, "switch.html", d)
 	return nil
 }

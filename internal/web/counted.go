@@ -1,0 +1,90 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"op25b/internal/view/prose"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// countedData has what the rules of a switch counted in the last hour and in the last day.
+type countedData struct {
+	NoHistory bool // the controller keeps no history
+	Rules     []countedRow
+	Recorded  []string // a sentence for the hour and one for the day
+}
+
+// A countedRow has the packets that a rule counted in a phase on a leg. A count is "-" if no part of its time was recorded.
+type countedRow struct{ Name, Leg, Phase, Hour, Day string }
+
+// counted returns what the rules of a switch counted lately. It returns nil if the controller does not answer for the switch.
+//
+// The API has counts of a time and no series of them, so the page cannot show a curve.
+func (v *visit) counted(ctx context.Context, name string) *countedData {
+	var counts [2]*op25bv1.CountedSince
+	for i, since := range []time.Duration{time.Hour, 24 * time.Hour} {
+		r, err := v.telemetry.ListCounters(ctx, connect.NewRequest(&op25bv1.ListCountersRequest{Switches: []string{name}, Since: durationpb.New(since)}))
+		switch {
+		case connect.CodeOf(err) == connect.CodeFailedPrecondition:
+			return &countedData{NoHistory: true}
+		case err != nil, len(r.Msg.Switches) == 0, r.Msg.Switches[0].Counted == nil:
+			return nil
+		}
+		counts[i] = r.Msg.Switches[0].Counted
+	}
+	d := &countedData{Recorded: []string{v.recorded(v.T("last hour"), counts[0]), v.recorded(v.T("last day"), counts[1])}}
+	type key struct{ rule, leg, phase string }
+	var order []key
+	packets := [2]map[key]string{{}, {}}
+	for i, c := range counts {
+		for _, n := range c.Rules {
+			k := key{n.Rule, n.Leg, n.Phase}
+			if !slices.Contains(order, k) {
+				order = append(order, k)
+			}
+			packets[i][k] = prose.Number(n.Packets)
+		}
+	}
+	for _, k := range order {
+		d.Rules = append(d.Rules, countedRow{k.rule, k.leg, k.phase, cmp.Or(packets[0][k], nothing(counts[0])), cmp.Or(packets[1][k], nothing(counts[1]))})
+	}
+	return d
+}
+
+// nothing is the count of a rule that an answer leaves out.
+func nothing(c *op25bv1.CountedSince) string {
+	if c.Recorded.AsDuration() == 0 {
+		return "-"
+	}
+	return "0"
+}
+
+// recorded says how much of a time was recorded.
+func (b base) recorded(when string, c *op25bv1.CountedSince) string {
+	whole, part := c.To.AsTime().Sub(c.From.AsTime()).Round(time.Minute), c.Recorded.AsDuration().Round(time.Minute)
+	switch {
+	case c.Recorded.AsDuration() == 0:
+		return b.T("recorded none", when)
+	case part >= whole:
+		return b.T("recorded all", when)
+	}
+	return b.T("recorded part", when, b.lasting(part), b.lasting(whole))
+}
+
+// lasting renders a duration in hours and minutes.
+func (b base) lasting(d time.Duration) string {
+	hours, minutes := int(d.Hours()), int(d.Minutes())%60
+	switch {
+	case hours == 0:
+		return b.T("minutes", minutes)
+	case minutes == 0:
+		return b.T("hours", hours)
+	}
+	return b.T("hours and minutes", hours, minutes)
+}
