@@ -103,7 +103,7 @@ const rules = `(() => {
 // TestInBrowser shows every page in a real browser, in both languages, light and dark, on narrow and wide screens, and checks it by rules.
 // The console must stay empty: a violation of the Content-Security-Policy is written to it.
 func TestInBrowser(t *testing.T) {
-	base := site(t, nil)
+	base := earlySite(t)
 	ctx, faults := chromium(t)
 	for _, lang := range []string{"en", "ja"} {
 		for _, scheme := range []string{"light", "dark"} {

@@ -114,6 +114,7 @@ func (v *visit) inZone(ctx context.Context) error {
 type phaseData struct {
 	Name, Title, From, Where string
 	Current                  bool
+	Forecast                 []string // sentences; none if the phase is in force or the controller cannot be asked
 	Rules                    []ruleData
 }
 
@@ -136,7 +137,8 @@ func (s *Site) programme(v *visit) error {
 	}
 	v.Title, v.Section, v.Zone = v.T("programme"), "programme", zone(r.Msg.UtcOffset)
 	d := programmeData{base: v.base, Policy: r.Msg.Policy, Revision: r.Msg.Revision}
-	for _, p := range r.Msg.Phases {
+	still := ahead(r.Msg.Phases)
+	for i, p := range r.Msg.Phases {
 		shown, err := v.phase.ShowPhase(ctx, connect.NewRequest(&op25bv1.ShowPhaseRequest{Phase: p.Name}))
 		if err != nil {
 			return err
@@ -170,6 +172,9 @@ func (s *Site) programme(v *visit) error {
 				service = rule.Service + " (" + strings.Trim(strings.ReplaceAll(fmt.Sprint(rule.Ports), " ", ", "), "[]") + ")"
 			}
 			row.Rules = append(row.Rules, ruleData{rule.Name, rule.Action, service, rule.Remote, groups, strings.Join(rule.Legs, ", ")})
+		}
+		if still[i] {
+			row.Forecast = v.forecast(ctx, p.Name)
 		}
 		d.Phases = append(d.Phases, row)
 	}

@@ -1,0 +1,83 @@
+package web
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"op25b/internal/view/prose"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// maxMissing is how many names of switches a forecast lists as missing.
+const maxMissing = 20
+
+// ahead reports for each phase whether it is still to come into force, for some lines at least. The phases are in the order of their dates.
+// Phases before the last one in force are past.
+func ahead(phases []*op25bv1.Phase) []bool {
+	last := 0
+	for i, p := range phases {
+		if p.Everywhere || len(p.InForce) > 0 {
+			last = i
+		}
+	}
+	still := make([]bool, len(phases))
+	for i, p := range phases {
+		still[i] = i >= last && !p.Everywhere
+	}
+	return still
+}
+
+// forecast returns sentences about the lines that a phase would newly stop if it came into force now. It returns none if the controller
+// cannot be asked.
+func (v *visit) forecast(ctx context.Context, phase string) []string {
+	r, err := v.abuse.Forecast(ctx, connect.NewRequest(&op25bv1.ForecastRequest{Phase: phase}))
+	if err != nil {
+		return nil
+	}
+	return v.forecastText(r.Msg)
+}
+
+// forecastText renders a forecast: its numbers, and what they do not include.
+func (b base) forecastText(r *op25bv1.ForecastResponse) []string {
+	var affected, used, one, bots uint64
+	var young time.Time // the latest beginning of a watch that is too short
+	for _, row := range r.Rows {
+		affected, used, one, bots = affected+uint64(row.Affected), used+uint64(row.Used), one+uint64(row.OneServer), bots+uint64(row.BotLike)
+		if at := row.Since.AsTime(); b.Now.Sub(at) < time.Duration(r.Days)*24*time.Hour && at.After(young) {
+			young = at
+		}
+	}
+	var all []string
+	switch {
+	case affected > 0:
+		all = append(all, b.T("forecast", prose.Number(affected), prose.Number(used), r.Days, prose.Number(one), prose.Number(bots)))
+	case len(r.Missing) == 0:
+		all = append(all, b.T("forecast none"))
+	default:
+		all = append(all, b.T("forecast none here"))
+	}
+	if !young.IsZero() {
+		all = append(all, b.T("forecast young", b.At(young)))
+	}
+	if r.Incomplete {
+		all = append(all, b.T("forecast incomplete"))
+	}
+	if len(r.Missing) > 0 {
+		all = append(all, b.T("forecast missing", b.names(r.Missing)))
+	}
+	for _, o := range r.Owners {
+		all = append(all, b.T("forecast owner", b.names(o.Switches), o.Controller))
+	}
+	return all
+}
+
+// names lists names, and counts those that are too many.
+func (b base) names(all []string) string {
+	if len(all) <= maxMissing {
+		return strings.Join(all, b.T("comma"))
+	}
+	return b.T("names and more", strings.Join(all[:maxMissing], b.T("comma")), prose.Number(len(all)-maxMissing))
+}
