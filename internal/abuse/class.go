@@ -15,16 +15,16 @@ const (
 	ClassDays = 7
 )
 
-// These are the thresholds of the classes. A line enters a class at one threshold and leaves it at a lower one, so that a line near a
-// threshold does not change back and forth. The number of servers is the number on the busiest day. A switch reports each server at most
-// once every 67 seconds.
+// These are the thresholds of the classes. A line enters a class at one threshold and leaves it at another one, which is farther away, so
+// that a line near a threshold does not change back and forth. The number of servers is the number on the busiest day. A switch reports
+// each server at most once every 67 seconds.
 const (
 	// BotServers and BotServersLeave are numbers of servers. A mail program has 1 to 3 servers, and a small office that delivers its own
 	// mail reaches some dozen servers a day. A bot that tries one server a second reaches 50 within a minute.
 	BotServers, BotServersLeave = 50, 25
 	// BotUnsolicited and BotUnsolicitedLeave are numbers of answers from port 25 to a line that sent no SYN. Such answers are a sign that
-	// another host uses the line's address. Five answers are tolerated, because a switch that restarts between the SYN and the answer
-	// causes some too.
+	// another host uses the line's address. A few of them may be due to a switch that restarted between the SYN and the answer, for the five
+	// connections of a household.
 	BotUnsolicited, BotUnsolicitedLeave = 20, 5
 	// ServerServers and ServerServersLeave are numbers of servers, and ServerDays and ServerDaysLeave are numbers of days. A mail server
 	// reaches more servers than a mail program, on several days. An office that sends 20 mails a day to different domains reaches 8 servers
@@ -38,7 +38,7 @@ const (
 	ClientAttempts = 2
 )
 
-// A Class describes what a line's use of port 25 looks like.
+// A Class describes the likely cause of a line's use of port 25.
 type Class uint8
 
 // The classes.
@@ -97,7 +97,7 @@ func (f Features) client(stay bool) bool {
 	return f.Servers >= 1 && f.Servers <= ClientServers && f.Attempts >= ClientAttempts
 }
 
-// is reports whether the features are those of a class.
+// is reports whether the features match a class. If stay is true, it applies the thresholds for leaving the class.
 func (f Features) is(c Class, stay bool) bool {
 	switch c {
 	case BotLike:

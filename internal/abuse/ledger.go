@@ -33,7 +33,7 @@ const (
 	MaxDays, MaxKeyDays = 60, 366
 )
 
-// These constants limit what is kept.
+// These constants limit the data that a ledger keeps.
 const (
 	// maxLines is the largest number of active lines. A line takes 300 bytes or more, which is 40 MB in total. Only lines that a rule
 	// monitored or stopped are active.
@@ -287,7 +287,7 @@ func (l *Ledger) countLocked() {
 
 func (l *Ledger) addLocked(id ID, number int32, c, last LineCount) {
 	if c.Monitored < last.Monitored || c.Stopped < last.Stopped || c.Unsolicited < last.Unsolicited {
-		return // the collector began anew
+		return // the collector's counts have restarted from 0
 	}
 	r := l.lineLocked(id)
 	if r == nil {

@@ -106,7 +106,7 @@ func TestLineCounters(t *testing.T) {
 	if o.Monitored != 7 || o.Stopped != 0 || o.Unsolicited != 25 || o.Class != BotLike {
 		t.Errorf("%+v, want 7 monitored, 25 unsolicited, bot-like", o)
 	}
-	counts = []LineCount{{home, 3, 0, 0}} // the collector began anew
+	counts = []LineCount{{home, 3, 0, 0}} // the collector's counts have restarted from 0
 	b.tick()
 	counts = []LineCount{{home, 3, 4, 0}}
 	b.tick()

@@ -4,7 +4,7 @@ import (
 	"op25b/internal/policy"
 )
 
-// A RuleAction is what a switch does with the packets that a rule matches.
+// A RuleAction is the action that a switch applies to the packets that a rule matches.
 type RuleAction struct {
 	Rule   string
 	Action policy.Action

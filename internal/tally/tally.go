@@ -161,8 +161,8 @@ func (t *Tally) retargetLocked() {
 	t.collector.Set(targets)
 }
 
-// foldLocked adds to the totals what the collector has counted since the last call. It calls also, which may be nil, with the same values. It
-// returns false if the collector does not have the switch yet.
+// foldLocked adds to the totals the packets that the collector has counted since the last call. It also calls the function also, which may be
+// nil, with the same values. It returns false if the collector does not have the switch yet.
 func (t *Tally) foldLocked(name string, d *device, also func(telemetry.View)) bool {
 	if t.names == nil {
 		return false
@@ -198,8 +198,8 @@ func (t *Tally) foldLocked(name string, d *device, also func(telemetry.View)) bo
 	})
 }
 
-// since returns the difference between n and the last count, and stores n. It returns nothing for a count that fell, because the reading began
-// anew and the number of new packets is not known.
+// since returns the difference between n and the last count, and stores n. It returns zero for a count that fell, because the collector's
+// counts have restarted and the number of new packets is not known.
 func since[K comparable](last map[K]telemetry.Count, k K, n telemetry.Count) telemetry.Count {
 	was := last[k]
 	last[k] = n

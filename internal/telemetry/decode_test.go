@@ -266,7 +266,7 @@ func TestOutOfOrder(t *testing.T) {
 }
 
 // TestBootTime verifies that the counters restart if the boot-time changes by more than a second, and not if it changes by less. The counters
-// of an interface begin anew only if they have fallen.
+// of an interface restart only if they have fallen.
 func TestBootTime(t *testing.T) {
 	r := filled(t)
 	boot := func(ns uint64) {

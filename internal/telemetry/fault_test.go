@@ -174,7 +174,7 @@ type faultStep struct {
 	do   func(p *faultPath) error
 }
 
-// drawFaultStep draws a step for a machine with or without a boot-time. If restarts is false, no counter begins anew.
+// drawFaultStep draws a step for a machine with or without a boot-time. If restarts is false, no counter restarts from 0.
 func drawFaultStep(t *rapid.T, hasBoot, restarts bool) faultStep {
 	switch rapid.IntRange(0, 11).Draw(t, "step") {
 	case 0, 1, 2:
@@ -194,7 +194,7 @@ func drawFaultStep(t *rapid.T, hasBoot, restarts bool) faultStep {
 		if !restarts { // a timestamp in the future hides values from before and after a restart
 			f.Ahead = every("ahead")
 		}
-		if !restarts && hasBoot { // in other cases, a value that falls may mean that the counter began anew
+		if !restarts && hasBoot { // in other cases, a value that falls may mean that the counter restarted from 0
 			f.Lower = every("lower")
 		}
 		if rapid.IntRange(0, 5).Draw(t, "garbage") == 0 {

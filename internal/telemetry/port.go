@@ -15,7 +15,7 @@ type port struct {
 	lastChange    uint64
 	counters      [numCounters]uint64 // cell.raw
 	known         uint16              // cell.known, one bit per counter
-	doubted       uint16              // one bit per counter: the counter began anew if its next value is smaller
+	doubted       uint16              // one bit per counter; if it is set and the next value is smaller, the counter restarted from 0
 	lastClear     uint64
 	rests         *[numCounters]rest
 	acl           []aclCell  // ordered by entry
@@ -114,8 +114,8 @@ func (p *port) eachCounter(do func(*cell)) {
 	}
 }
 
-// doubt lets the next value of each interface counter show whether the counter began anew. late means that values after the restart have
-// already arrived; a counter that has fallen then began anew.
+// doubt marks the interface counters as possibly restarted, so that the next value of each counter shows whether it restarted from 0.
+// late means that values after the restart have already arrived. A counter that has fallen has then restarted.
 func (p *port) doubt(late bool) {
 	if !late {
 		p.doubted = 1<<numCounters - 1

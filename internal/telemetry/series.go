@@ -78,7 +78,7 @@ func (s *series) begin() {
 func (s *series) synced() {
 	s.whole = true
 	if s.hasBoot && !s.booted {
-		s.hasBoot = false // from now on, a value that falls means that the counter began anew
+		s.hasBoot = false // from now on, a value that falls means that the counter restarted from 0
 		s.each(func(c *cell) { c.debt = 0 })
 	}
 	for i := len(s.ports) - 1; i >= 0; i-- {
@@ -131,14 +131,14 @@ func (s *series) port(name string) int {
 }
 
 // setBoot records a boot-time from a notification with the timestamp at. If the boot-time differs from the last one by more than a second,
-// the counters began anew. Smaller differences are ignored, because some targets compute the boot-time from an uptime.
+// the counters have restarted from 0. Smaller differences are ignored, because some targets compute the boot-time from an uptime.
 //
 // A boot-time that arrives after counters without one also means a restart. An agent that was started beside a running switch has no
 // boot-time until the switch restarts.
 //
 // Values with timestamps before the boot-time count as late from now on. If values of the new counters have already arrived, the restart
-// was noticed late. The interface counters need not begin anew, because kernel counters continue over a restart of the switch, and hardware
-// counters over a restart of its program.
+// was noticed late. The interface counters need not restart from 0, because kernel counters continue over a restart of the switch, and
+// hardware counters over a restart of its program.
 func (s *series) setBoot(ns uint64, at int64) {
 	const jitter = uint64(time.Second)
 	was := s.boot
@@ -208,7 +208,7 @@ func (s *series) setLeg(k LegKey, octets bool, v uint64) {
 		s.values++
 		s.changes++
 	}
-	l.of(octets).set(v, false) // the counter of a reinstalled entry begins anew
+	l.of(octets).set(v, false) // the counter of a reinstalled entry restarts from 0
 }
 
 // setLine stores a value of a line.

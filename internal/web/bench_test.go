@@ -34,7 +34,7 @@ const (
 	manyPages    = 500
 )
 
-// bigFleet returns statuses of 1,000 switches, of which 60 need attention.
+// bigFleet returns the statuses of 1,000 switches, 60 of which need attention.
 func bigFleet(begun time.Time) []*op25bv1.SwitchStatus {
 	var all []*op25bv1.SwitchStatus
 	for i := range manySwitches {
@@ -54,7 +54,7 @@ func bigFleet(begun time.Time) []*op25bv1.SwitchStatus {
 	return all
 }
 
-// bigSite returns the page of 1,000 switches.
+// bigSite returns the page for 1,000 switches.
 func bigSite(b *testing.B) (*web.Site, *fakeAPI) {
 	b.Helper()
 	f := &fakeAPI{
@@ -68,7 +68,7 @@ func bigSite(b *testing.B) (*web.Site, *fakeAPI) {
 	return siteOf(b, f), f
 }
 
-// request calls a handler for the overview, and returns the size of the answer.
+// request requests the overview from a handler, and returns the size of the response.
 func request(b *testing.B, h http.Handler, accept string) int {
 	b.Helper()
 	r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, "/", nil)
@@ -102,8 +102,8 @@ func (w *counted) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// BenchmarkOverview measures the overview of 1,000 switches: with gzip as browsers ask for it, and without. The floor writes the bytes of the
-// same page, which is rendered already, with the same encoding.
+// BenchmarkOverview measures the overview of 1,000 switches, with gzip as browsers request it, and without. The lower bound writes the bytes of
+// the same page, which is already rendered, with the same encoding.
 func BenchmarkOverview(b *testing.B) {
 	site, f := bigSite(b)
 	run(b, site)
@@ -146,8 +146,7 @@ func BenchmarkOverview(b *testing.B) {
 	}
 }
 
-// BenchmarkOverviewCall measures the call of the API that the overview needs, which is most of its time: the encoding and decoding of 1,000
-// statuses.
+// BenchmarkOverviewCall measures the API call of the overview, which takes most of its time. The call encodes and decodes 1,000 statuses.
 func BenchmarkOverviewCall(b *testing.B) {
 	list := &op25bv1.ListSwitchesResponse{Revision: 12, Switches: bigFleet(time.Now())}
 	for b.Loop() {
@@ -169,14 +168,14 @@ func run(b *testing.B, site *web.Site) {
 	b.Cleanup(func() { stop(); <-ended })
 }
 
-// readersEnv has the address of a site for a process that opens many pages of it.
+// readersEnv is the environment variable with the address of a site, for a process that opens many pages of the site.
 const readersEnv = "OP25B_WEB_READERS"
 
-// window is how long open pages are measured.
+// window is the time for which open pages are measured.
 const window = 20 * time.Second
 
-// BenchmarkOpenPages measures the site with 500 open overviews while one switch of 1,000 changes in every second. The pages are in a process of
-// their own, so that CPU time and memory are those of the site, with the fake API in it.
+// BenchmarkOpenPages measures the site with 500 open overviews while one switch of 1,000 changes every second. The pages are opened by a
+// separate process, so that the CPU time and the memory are those of the site, including the fake API.
 func BenchmarkOpenPages(b *testing.B) {
 	for b.Loop() {
 		openPages(b)
@@ -251,14 +250,14 @@ func openPages(b *testing.B) {
 	b.ReportMetric(float64(s.Bytes)/took.Seconds()/1e6, "MB-sent/s")
 }
 
-// readerStats are the times from a change to its arrival at the pages, in seconds.
+// readerStats contains the times from a change to its arrival at the pages, in seconds.
 type readerStats struct {
 	Got           int
 	Bytes         int
 	P50, P99, Max float64
 }
 
-// readers is the process with the open pages.
+// readers runs the process that opens the pages.
 func readers(base string) {
 	res, err := http.Get(base + "/")
 	if err != nil {
@@ -310,7 +309,7 @@ func readers(base string) {
 	ready.Wait()
 	fmt.Println("ready")
 	_, _ = io.Copy(io.Discard, os.Stdin)
-	time.Sleep(time.Second) // the last change is under way
+	time.Sleep(time.Second) // wait for the last change, which is still on its way
 	cancel()
 	ended.Wait()
 	slices.Sort(late)

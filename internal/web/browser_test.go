@@ -19,8 +19,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// chromium starts a headless browser. The returned function returns the errors on its console so far; a violation of the
-// Content-Security-Policy is one.
+// chromium starts a headless browser. The returned function returns the errors on the browser's console so far, which include violations of
+// the Content-Security-Policy.
 func chromium(t *testing.T) (context.Context, func() []string) {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
@@ -71,9 +71,9 @@ func evaluate[T any](t *testing.T, ctx context.Context, script string, opts ...c
 	return v
 }
 
-// rules is a script that checks a page by rules of WCAG 2.2, and returns what it breaks: names of controls (4.1.2), order of headings (1.3.1),
-// one h1 and one main (2.4.1), the language (3.1.1), contrast of text (1.4.3), no overflow at this width (1.4.10), and the size of targets
-// (2.5.8).
+// rules is a script that checks a page against rules of WCAG 2.2 and returns the violations. It checks the names of controls (4.1.2), the
+// order of headings (1.3.1), one h1 and one main (2.4.1), the language (3.1.1), the contrast of text (1.4.3), no overflow at this width
+// (1.4.10), and the size of targets (2.5.8).
 const rules = `(() => {
   const bad = [], say = (el, what) => bad.push(what + ": " + el.outerHTML.slice(0, 120));
   if (!document.documentElement.lang) bad.push("no language");
@@ -100,8 +100,8 @@ const rules = `(() => {
   return bad;
 })()`
 
-// TestInBrowser shows every page in a real browser, in both languages, light and dark, on narrow and wide screens, and checks it by rules.
-// The console must stay empty: a violation of the Content-Security-Policy is written to it.
+// TestInBrowser shows every page in a real browser, in both languages, light and dark, on narrow and wide screens, and checks the pages
+// against the rules. The console must stay empty, because a violation of the Content-Security-Policy is written to it.
 func TestInBrowser(t *testing.T) {
 	base := earlySite(t)
 	ctx, faults := chromium(t)
@@ -136,8 +136,8 @@ func TestInBrowser(t *testing.T) {
 	}
 }
 
-// TestLiveInBrowser verifies that the overview follows the switches by itself, that it never takes the focus away, that it can be paused, and
-// that it says when the connection is lost.
+// TestLiveInBrowser verifies that the overview follows the switches, never takes the focus away, can be paused, and shows when the connection
+// is lost.
 func TestLiveInBrowser(t *testing.T) {
 	base, addr := siteAndAPI(t, nil)
 	api, err := client.New(client.Config{Server: addr})
@@ -146,7 +146,7 @@ func TestLiveInBrowser(t *testing.T) {
 	}
 	defer api.Close()
 	revision := uint64(1)
-	change := func(phase string) { // each activation is a revision, which the page shows
+	change := func(phase string) { // each activation creates a revision, which the page shows
 		t.Helper()
 		stream, err := api.Phase.Activate(t.Context(), connect.NewRequest(&op25bv1.ActivateRequest{Phase: phase, Base: revision, Reason: "test", NoWait: true}))
 		if err == nil {
@@ -173,7 +173,7 @@ func TestLiveInBrowser(t *testing.T) {
 	change("mobile-carriers")
 	await(`document.getElementById("headline").textContent !== window.was`)
 
-	// A fragment that has the focus waits until the focus has left it.
+	// A fragment that has the focus is updated only after it has lost the focus.
 	evaluate[bool](t, ctx, `window.link = document.querySelector("#attention a"); window.link.focus(); window.was = document.getElementById("headline").textContent; true`)
 	change("before")
 	await(`document.getElementById("headline").textContent !== window.was`)

@@ -16,8 +16,8 @@ import (
 	"op25b/proto/op25b/v1/op25bv1connect"
 )
 
-// A fakeAPI is an API with given answers, behind the real in-process transport. Tests use it only for what no real controller can show in a
-// test: 1,000 switches, a forecast of lines that used port 25, and counts of a whole day.
+// A fakeAPI is an API with fixed responses, behind the real in-process transport. Tests use it only for states that no real controller can
+// reach in a test: 1,000 switches, a forecast of lines that used port 25, and counts of a whole day.
 type fakeAPI struct {
 	op25bv1connect.UnimplementedFleetServiceHandler
 	op25bv1connect.UnimplementedPhaseServiceHandler
@@ -29,8 +29,8 @@ type fakeAPI struct {
 	counters func(*op25bv1.ListCountersRequest) (*op25bv1.ListCountersResponse, error)
 	forecast func(*op25bv1.ForecastRequest) (*op25bv1.ForecastResponse, error)
 
-	changes chan *op25bv1.SwitchStatus // sent to watchers; nil if nothing changes
-	now     func() time.Time           // of the page; nil for time.Now
+	changes chan *op25bv1.SwitchStatus // changes to send to watchers; nil if nothing changes
+	now     func() time.Time           // the page's clock; nil means time.Now
 
 	mu      sync.Mutex // guards watched and the switches in list
 	watched chan struct{}

@@ -7,22 +7,22 @@ import (
 	"sync"
 )
 
-// minGzip is the smallest answer, in bytes, that is compressed. A smaller answer fits into one packet in any case.
+// minGzip is the size, in bytes, of the smallest response that is compressed. A smaller response fits into one packet anyway.
 const minGzip = 1024
 
-// gzipWriters holds idle writers, because a new one takes about 800 kB. Level 1 takes a third of the time of the default level, and the
-// overview is far below its limit with it.
+// gzipWriters holds idle writers, because a new writer takes about 800 kB. Level 1 takes a third of the time of the default level, and keeps
+// the overview far below its size limit.
 var gzipWriters = sync.Pool{New: func() any {
 	w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is valid
 	return w
 }}
 
-// compressed compresses the answers of next with gzip (RFC 9110 section 8.4.1.3) if the client accepts it. It is for pages and assets, which
-// are written at once, and not for streams of events.
+// compressed compresses the responses of next with gzip (RFC 9110 section 8.4.1.3) if the client accepts it. It is used for pages and assets,
+// which are written at once. It must not be used for streams of events.
 //
-// A page has the csrf value of its session, and the overview repeats the filter. The length of a compressed answer could therefore tell a page
-// of another site the csrf value. It cannot, because such a request has no session cookie (SameSite=Strict), and a request without a session
-// gets a new csrf value each time.
+// A page contains the csrf value of its session, and the overview repeats the filter. In principle, the length of a compressed response could
+// therefore reveal the csrf value to another site. This attack does not work here, because a request from another site has no session cookie
+// (SameSite=Strict), and a request without a session gets a new csrf value each time.
 func compressed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Add("Vary", "Accept-Encoding")
@@ -36,7 +36,7 @@ func compressed(next http.Handler) http.Handler {
 	})
 }
 
-// acceptsGzip reports whether a client accepts gzip. A weight of 0 refuses it (RFC 9110 section 12.5.3).
+// acceptsGzip reports whether a client accepts gzip. A weight of 0 means that it does not (RFC 9110 section 12.5.3).
 func acceptsGzip(accept []string) bool {
 	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
 		coding, weight, _ := strings.Cut(part, ";")
@@ -48,17 +48,17 @@ func acceptsGzip(accept []string) bool {
 	return false
 }
 
-// A gzipAnswer compresses an answer whose first write has at least minGzip bytes. A page is one write.
+// A gzipAnswer compresses a response if its first write has at least minGzip bytes. A page is a single write.
 type gzipAnswer struct {
 	http.ResponseWriter
-	code    int // 0 if it was sent, or if there is none yet
+	code    int // the status to send; 0 if it was sent or is not known yet
 	written bool
-	zip     *gzip.Writer // nil if the answer is not compressed
+	zip     *gzip.Writer // nil if the response is not compressed
 }
 
 var _ http.ResponseWriter = (*gzipAnswer)(nil)
 
-// WriteHeader waits for the first write, which decides whether the answer is compressed.
+// WriteHeader only stores the status, because the first write determines whether the response is compressed.
 func (a *gzipAnswer) WriteHeader(code int) {
 	if !a.written {
 		a.code = code
@@ -89,13 +89,13 @@ func (a *gzipAnswer) sendHeader() {
 	}
 }
 
-// end sends what is left: the end of the compressed bytes, or the header of an answer without a body.
+// end sends the rest of the compressed bytes, or the header of a response without a body.
 func (a *gzipAnswer) end() {
 	if !a.written {
 		a.sendHeader()
 	}
 	if a.zip != nil {
-		_ = a.zip.Close() // the client has gone
+		_ = a.zip.Close() // an error means that the client has disconnected
 		a.zip.Reset(nil)
 		gzipWriters.Put(a.zip)
 		a.zip = nil

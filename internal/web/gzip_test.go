@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// TestGzip verifies that pages and assets are compressed for clients that accept it, and that everything else is sent as it is.
+// TestGzip verifies that pages and assets are compressed for clients that accept gzip, and that everything else is sent
+// uncompressed.
 func TestGzip(t *testing.T) {
 	b := newBrowser(t, site(t, nil))
 	for _, c := range []struct {
@@ -46,7 +47,7 @@ func TestGzip(t *testing.T) {
 			t.Errorf("%s: %v\n%s", c.path, err, text)
 		}
 	}
-	// The status of an answer without a body is kept.
+	// The status of a response without a body is preserved.
 	if res, _ := b.post("/language", url.Values{"language": {"ja"}, "next": {"/check"}}, "Accept-Encoding", "gzip"); res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/check" {
 		t.Errorf("a redirect: %d %v", res.StatusCode, res.Header)
 	}

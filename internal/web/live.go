@@ -38,7 +38,7 @@ const (
 // A fragment is a part of the overview that is updated while the page is open. Its HTML is an element with the fragment's id.
 type fragment struct {
 	html   string
-	cell   cell   // of a fragment that is a cell
+	cell   cell   // the cell, if the fragment is a cell of the grid
 	number uint64 // the number of the change that produced the fragment
 }
 
@@ -50,10 +50,10 @@ type live struct {
 
 	mu        sync.Mutex                     // guards everything below
 	number    uint64                         // the number of the last change
-	shown     map[string]overviewData        // by language, what headline and attention show
+	shown     map[string]overviewData        // the content of the headline and the attention list, by language
 	fragments map[string]map[string]fragment // by language and id
-	events    map[string]string              // by language, the events that lead from the change before to the last one
-	changed   chan struct{}                  // closed by the next change
+	events    map[string]string              // the events of the last change, by language
+	changed   chan struct{}                  // closed at the next change
 	open      int
 }
 
@@ -122,7 +122,7 @@ func (l *live) watch(ctx context.Context, c clients) error {
 			}
 		case <-due:
 			due = nil
-			if revision != zoneOf { // a policy may have another zone
+			if revision != zoneOf { // a new policy may have another time zone
 				in, zoneOf = zoneNow(ctx, c), revision
 			}
 			l.render(all, revision, in)
@@ -130,7 +130,7 @@ func (l *live) watch(ctx context.Context, c clients) error {
 	}
 }
 
-// zoneNow returns the zone of the policy, or UTC if it cannot be asked for.
+// zoneNow returns the policy's time zone, or UTC if it is not available.
 func zoneNow(ctx context.Context, c clients) *time.Location {
 	ctx, cancel := context.WithTimeout(ctx, pageWithin)
 	defer cancel()
@@ -187,7 +187,7 @@ func (l *live) render(all []*op25bv1.SwitchStatus, revision uint64, in *time.Loc
 		there := make(map[string]bool, len(d.Cells))
 		for _, c := range d.Cells {
 			there[c.ID] = true
-			if f := fragments[c.ID]; f.html == "" || f.cell != c { // most cells are as they were
+			if f := fragments[c.ID]; f.html == "" || f.cell != c { // most cells have not changed
 				fragments[c.ID], changed = fragment{l.site.fragment("cell", c), c, next}, true
 			}
 		}
@@ -217,7 +217,7 @@ func (s *Site) fragment(name string, data any) string {
 	return b.String()
 }
 
-// draw renders the cells and the attention list of a page. What open pages have already is not rendered again.
+// draw renders the cells and the attention list of a page. It reuses the fragments that were already rendered for open pages.
 func (l *live) draw(d *overviewData) {
 	html := make([]string, len(d.Cells))
 	attention := ""
@@ -239,20 +239,20 @@ func (l *live) draw(d *overviewData) {
 	if attention == "" {
 		attention = l.site.fragment("attention", d)
 	}
-	// Templates have escaped all names in them.
+	// The templates have escaped all names.
 	d.Grid, d.Attention = template.HTML(strings.Join(html, "")), template.HTML(attention)
 }
 
-// eventsLocked returns the fragments that are newer than a change as events. Their id is that of the change, so that a page that is disconnected
-// between them gets all of them again.
+// eventsLocked returns the fragments that are newer than a change as events. All events have the id of that change. A page that is disconnected
+// between two events therefore gets all of them again.
 func (l *live) eventsLocked(lang string, number uint64) string {
 	var b strings.Builder
 	for id, f := range l.fragments[lang] {
 		if f.number > number {
 			var data strings.Builder
 			text := json.NewEncoder(&data)
-			text.SetEscapeHTML(false)                                    // an event is no part of a page, and escapes would triple the size of tags
-			_ = text.Encode(map[string]string{"id": id, "html": f.html}) // strings can always be encoded
+			text.SetEscapeHTML(false)                                    // an event is not part of a page, and escaping would triple the size of tags
+			_ = text.Encode(map[string]string{"id": id, "html": f.html}) // encoding strings never fails
 			b.WriteString(event(l.id(number), "fragment", strings.TrimSuffix(data.String(), "\n")))
 		}
 	}
@@ -264,8 +264,8 @@ func event(id, name, data string) string {
 	return "id: " + id + "\nevent: " + name + "\ndata: " + data + "\n\n"
 }
 
-// since returns the events of the fragments that are newer than a change, the number of the last change, and a channel that is closed at
-// the next change. Pages that have the change before get the events that were encoded once for all of them.
+// since returns the events of the fragments that are newer than a change, the number of the last change, and a channel that is closed at the
+// next change. Pages that already have the previous change share events that were encoded once.
 func (l *live) since(lang string, number uint64) (events string, last uint64, changed <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -15,8 +15,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// TestDrawnOnce verifies that a page is the same whether its parts are rendered for it or were rendered for open pages before, and that open
-// pages get times in the zone of the policy.
+// TestDrawnOnce verifies that a page is the same whether its parts are rendered for it or were already rendered for open pages. It also
+// verifies that open pages show times in the policy's time zone.
 func TestDrawnOnce(t *testing.T) {
 	at := time.Date(2006, 12, 1, 15, 30, 0, 0, time.UTC)
 	f := &fakeAPI{

@@ -45,7 +45,7 @@ type overviewData struct {
 	Notices  []string
 	Seen     time.Time
 	Snapshot string // the id of the last change that the page contains; see live
-	// Grid and Attention are Cells and Worst as HTML.
+	// Grid and Attention are the HTML of Cells and Worst.
 	Grid, Attention template.HTML
 }
 

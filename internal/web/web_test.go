@@ -32,14 +32,15 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// site runs a controller with the worked example, whose switches cannot be reached, and returns the address of its page.
+// site runs a controller with the worked example, whose switches are unreachable, and returns the address of the
+// controller's page.
 func site(t *testing.T, change func(*controller.Config)) string {
 	t.Helper()
 	page, _ := siteAndAPI(t, change)
 	return page
 }
 
-// siteAndAPI also returns the address of the API.
+// siteAndAPI is like site, but also returns the address of the API.
 func siteAndAPI(t *testing.T, change func(*controller.Config)) (page, apiAddr string) {
 	t.Helper()
 	providers, err := mailbox.Load(examples.Providers())
@@ -78,7 +79,7 @@ func siteAndAPI(t *testing.T, change func(*controller.Config)) (page, apiAddr st
 	return "http://" + c.WebAddr().String(), c.Addr().String()
 }
 
-// A browser is an HTTP client with cookies that does not follow redirects.
+// A browser is an HTTP client with cookies. It does not follow redirects.
 type browser struct {
 	*http.Client
 	t    *testing.T
@@ -137,14 +138,14 @@ func (b *browser) post(path string, form url.Values, headers ...string) (*http.R
 	return b.do(r)
 }
 
-// csrf returns the csrf value of the forms of a page.
+// csrf returns the csrf value in the forms of a page.
 func csrf(page string) string {
 	_, rest, _ := strings.Cut(page, `name="csrf" value="`)
 	value, _, _ := strings.Cut(rest, `"`)
 	return value
 }
 
-// TestPages verifies that every page of the menu is served, in both languages, with the security headers.
+// TestPages verifies that every page of the menu is served with the security headers, in both languages.
 func TestPages(t *testing.T) {
 	b := newBrowser(t, site(t, nil))
 	for path, want := range map[string][2]string{
@@ -198,7 +199,7 @@ func TestOverviewTellsWhatIsWrong(t *testing.T) {
 	}
 }
 
-// TestCheck asks the pipeline as the support desk does.
+// TestCheck sends questions to the pipeline in the same way as the support desk.
 func TestCheck(t *testing.T) {
 	b := newBrowser(t, site(t, nil))
 	_, page := b.get("/check")
@@ -220,7 +221,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestActivation activates a phase from the page: first the preview, then the change with a reason, and then the way back.
+// TestActivation activates a phase from the page. It requests the preview, makes the change with a reason, and then rolls
+// back.
 func TestActivation(t *testing.T) {
 	b := newBrowser(t, site(t, nil))
 	_, page := b.get("/programme")
@@ -248,7 +250,7 @@ func TestActivation(t *testing.T) {
 	if !strings.Contains(page, "carriers asked for it") || !strings.Contains(page, "activate") {
 		t.Errorf("the change is not in the audit chain:\n%s", page)
 	}
-	// The same form again is refused or does nothing: the revision has moved on.
+	// The same form is refused or has no effect, because there is a newer revision.
 	form.Set("request", strings.Repeat("another", 4))
 	if res, page := b.post("/change", form); res.StatusCode != http.StatusInternalServerError && res.StatusCode != http.StatusConflict || !strings.Contains(page, "current revision is 2") {
 		t.Errorf("on an old revision: %d\n%s", res.StatusCode, page)
@@ -291,7 +293,8 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// TestSignIn verifies the sign-in by token: its cookie, its end, and that nobody can prepare a session for somebody else.
+// TestSignIn verifies the sign-in by token, its cookie and its end, and that nobody can prepare a session for somebody
+// else.
 func TestSignIn(t *testing.T) {
 	const token = "op25b_0123456789012345678901234567890123456789"
 	sum := sha256.Sum256([]byte(token))

@@ -140,7 +140,7 @@ func (s *Source) SetLayout(l Layout, boot time.Time) error {
 	return nil
 }
 
-// maxReadings limits the readings of one Snapshot. A Snapshot needs that many only if the counters begin anew during each reading.
+// maxReadings limits the readings of one Snapshot. A Snapshot needs that many only if the counters restart during each reading.
 const maxReadings = 3
 
 // Snapshot reads the links. It also sends one Read for each port if PartACL is requested, one for PartLines and one for PartLegs.
@@ -157,7 +157,7 @@ func (s *Source) Snapshot(ctx context.Context, parts openconfig.Parts) (*opencon
 		if err != nil {
 			return nil, err
 		}
-		// If the counters began anew during the reading, some of its values may be from before the restart.
+		// If the counters restarted during the reading, some of its values may be from before the restart.
 		if st.System.BootTime.Equal(boot) || n == maxReadings {
 			return st, nil
 		}

@@ -20,7 +20,7 @@ type Total struct {
 	Boot time.Time
 }
 
-// The bounds of what a store records.
+// These constants limit the data that a store records.
 const (
 	// maxName is the length of the longest name that is recorded, in bytes. Names in the intent are shorter.
 	maxName = 256
