@@ -144,7 +144,7 @@ func (w *Webhook) offer(now time.Time, lines []Offender) (dropped int) {
 			})
 		}
 		lines = lines[n:]
-		body, _ := json.Marshal(m) // never fails, because the message has only numbers, times and texts
+		body, _ := json.Marshal(m) // marshalling never fails, because the message has only numbers, times and texts
 		if w.queue = append(w.queue, body); len(w.queue) > maxMessages {
 			w.queue = w.queue[1:]
 			dropped++

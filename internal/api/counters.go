@@ -110,7 +110,7 @@ func (s telemetryService) WatchCounters(ctx context.Context, req *connect.Reques
 	var statuses []*op25bv1.SwitchStatus
 	var members []store.Member
 	w := counterWatcher{told: make(map[string][sha256.Size]byte)}
-	first := true // no update of the intent has arrived
+	first := true // true until an update of the intent has arrived
 	news := s.Counters.News()
 	timer := time.NewTimer(0)
 	defer timer.Stop()

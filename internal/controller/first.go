@@ -47,7 +47,7 @@ func (c *Controller) applyFirst(ctx context.Context) error {
 	}
 	in, err := c.book.Put(ctx, proposal, intent.By{Who: "serve " + c.cfg.Name, Reason: "first start"})
 	switch {
-	case errors.Is(err, store.ErrStale): // another controller stored its documents first
+	case errors.Is(err, store.ErrStale): // another controller has already stored its documents
 		return nil
 	case err != nil:
 		return err

@@ -19,9 +19,9 @@ const (
 	// MaxLeaves is the largest number of leaves in the answer to a Get, or in one answer to a ONCE or POLL subscription. 510 ports with 20
 	// counting rules each have 38,000 leaves. A leaf takes about 200 bytes in an answer.
 	MaxLeaves = 400_000
-	// MaxTracked is the largest number of leaves in all STREAM subscriptions. A leaf takes up to 34 bytes in a subscription. They consist
-	// of a reference, of which 9 bytes are shared by equal subscriptions, and the value that was last sent. That value takes 9 bytes for a
-	// counter, and 25 for a leaf that changes rarely. SAMPLE without suppress_redundant stores no values.
+	// MaxTracked is the largest number of leaves in all STREAM subscriptions. A leaf takes up to 34 bytes in a subscription: 9 bytes for a
+	// reference, which equal subscriptions share, and the value that was last sent. The value takes 9 bytes for a counter, and 25 bytes
+	// for a leaf that changes rarely. SAMPLE without suppress_redundant stores no values.
 	MaxTracked = 5_000_000
 )
 

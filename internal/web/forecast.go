@@ -11,11 +11,11 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// maxMissing is how many names of switches a forecast lists as missing.
+// maxMissing is the largest number of missing switches whose names a forecast lists.
 const maxMissing = 20
 
-// ahead reports for each phase whether it is still to come into force, for some lines at least. The phases are in the order of their dates.
-// Phases before the last one in force are past.
+// ahead reports for each phase whether it has yet to come into force for at least some lines. The phases are ordered by date. Phases before
+// the last phase in force are past.
 func ahead(phases []*op25bv1.Phase) []bool {
 	last := 0
 	for i, p := range phases {
@@ -31,7 +31,7 @@ func ahead(phases []*op25bv1.Phase) []bool {
 }
 
 // forecast returns sentences about the lines that a phase would newly stop if it came into force now. It returns none if the controller
-// cannot be asked.
+// cannot be queried.
 func (v *visit) forecast(ctx context.Context, phase string) []string {
 	r, err := v.abuse.Forecast(ctx, connect.NewRequest(&op25bv1.ForecastRequest{Phase: phase}))
 	if err != nil {
@@ -40,10 +40,10 @@ func (v *visit) forecast(ctx context.Context, phase string) []string {
 	return v.forecastText(r.Msg)
 }
 
-// forecastText renders a forecast: its numbers, and what they do not include.
+// forecastText renders the numbers of a forecast, and describes what they do not include.
 func (b base) forecastText(r *op25bv1.ForecastResponse) []string {
 	var affected, used, one, bots uint64
-	var young time.Time // the latest beginning of a watch that is too short
+	var young time.Time // the latest time at which a watch began that is still too short
 	for _, row := range r.Rows {
 		affected, used, one, bots = affected+uint64(row.Affected), used+uint64(row.Used), one+uint64(row.OneServer), bots+uint64(row.BotLike)
 		if at := row.Since.AsTime(); b.Now.Sub(at) < time.Duration(r.Days)*24*time.Hour && at.After(young) {
@@ -74,7 +74,7 @@ func (b base) forecastText(r *op25bv1.ForecastResponse) []string {
 	return all
 }
 
-// names lists names, and counts those that are too many.
+// names lists names, and gives the number of names that do not fit.
 func (b base) names(all []string) string {
 	if len(all) <= maxMissing {
 		return strings.Join(all, b.T("comma"))

@@ -18,7 +18,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// TestForecast verifies the sentences of a forecast in both languages, and which phases have one.
+// TestForecast verifies the sentences of a forecast in both languages, and that only phases that are still ahead have a forecast.
 func TestForecast(t *testing.T) {
 	now := time.Date(2006, 12, 1, 12, 0, 0, 0, time.UTC)
 	long, short := timestamppb.New(now.AddDate(0, 0, -30)), timestamppb.New(now.AddDate(0, 0, -2))
@@ -95,7 +95,7 @@ func TestForecast(t *testing.T) {
 			if got := strings.Join(asked, " "); got != "phase-next phase-next" {
 				t.Errorf("asked for %s", got)
 			}
-			// A phase that is in force for some lines only has a forecast for the others.
+			// A phase that is in force only for some lines has a forecast for the others.
 			asked, everywhere.Everywhere, everywhere.InForce = nil, false, []*op25bv1.InForce{{Switch: "edge-1", Groups: []string{"adsl"}}}
 			pageOf(t, f, "/programme", "en")
 			if got := strings.Join(asked, " "); got != "phase-now phase-next" {

@@ -124,7 +124,7 @@ func (v *value) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// object calls member for each member of an object.
+// object calls member for each member of a JSON object.
 func object(d *json.Decoder, member func(name string) error) error {
 	if err := delim(d, '{'); err != nil {
 		return err
@@ -142,7 +142,7 @@ func object(d *json.Decoder, member func(name string) error) error {
 	return delim(d, '}')
 }
 
-// array calls element for each element of an array.
+// array calls element for each element of a JSON array.
 func array(d *json.Decoder, element func() error) error {
 	if err := delim(d, '['); err != nil {
 		return err

@@ -212,7 +212,7 @@ func TestExpiry(t *testing.T) {
 		{30*time.Minute + 1, "300 300 300"},
 		{7 * stepDay, "300 300 300"},
 		{7*stepDay + 5*time.Minute, "260 300 300"}, // minutes 0 to 4 are older than 7 days, and the first batch has the 4 with data, 1 to 4
-		{8 * stepDay, "220 300 300"},               // 4 more minutes, although all are old
+		{8 * stepDay, "220 300 300"},               // 4 more minutes are removed, although all are old
 		{89 * stepDay, "180 300 300"},
 		{91 * stepDay, "140 0 300"}, // four periods of 10 minutes
 		{5*366*stepDay + stepDay, "100 0 0"},

@@ -150,7 +150,7 @@ func TestRealPrometheus(t *testing.T) {
 		t.Error(d)
 	}
 
-	// Rules with special characters, a step that spans the take-over, and a time without data.
+	// This query has rules with special characters, a step that spans the take-over, and a time without data.
 	got, err = p.Range(ctx, Query{From: begin.Add(-10 * time.Minute), To: begin.Add(20 * time.Minute), Step: 10 * time.Minute, Rules: []string{strange.Rule, plain.Rule}, Switches: []string{strange.Switch, plain.Switch}})
 	if err != nil {
 		t.Fatal(err)
