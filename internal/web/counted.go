@@ -16,6 +16,7 @@ import (
 // countedData has what the rules of a switch counted in the last hour and in the last day.
 type countedData struct {
 	NoHistory bool // the controller keeps no history
+	Empty     bool // a part of the day was recorded, and no rule counted in it
 	Rules     []countedRow
 	Recorded  []string // a sentence for the hour and one for the day
 }
@@ -54,6 +55,7 @@ func (v *visit) counted(ctx context.Context, name string) *countedData {
 	for _, k := range order {
 		d.Rules = append(d.Rules, countedRow{k.rule, k.leg, k.phase, cmp.Or(packets[0][k], nothing(counts[0])), cmp.Or(packets[1][k], nothing(counts[1]))})
 	}
+	d.Empty = len(order) == 0 && counts[1].Recorded.AsDuration() > 0
 	return d
 }
 

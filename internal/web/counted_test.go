@@ -68,6 +68,10 @@ func TestCountedLately(t *testing.T) {
 			ja: []string{"直近1時間: 1時間のうち59分が記録されています。"},
 		},
 		{
+			name: "nothing recorded", en: []string{"Last 24 hours: nothing was recorded."}, ja: []string{"直近24時間: 記録がありません。"},
+			absent: []string{"No rule counted", "パケットはありません"},
+		},
+		{
 			name: "no history", err: connect.NewError(connect.CodeFailedPrecondition, errors.New("no history")),
 			en: []string{"This controller keeps no history of counters"}, ja: []string{"履歴を保存していません"},
 		},

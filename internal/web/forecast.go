@@ -52,6 +52,8 @@ func (b base) forecastText(r *op25bv1.ForecastResponse) []string {
 	}
 	var all []string
 	switch {
+	case affected > 0 && used == 0:
+		all = append(all, b.T("forecast unused", prose.Number(affected), r.Days))
 	case affected > 0:
 		all = append(all, b.T("forecast", prose.Number(affected), prose.Number(used), r.Days, prose.Number(one), prose.Number(bots)))
 	case len(r.Missing) == 0:

@@ -42,6 +42,13 @@ func TestForecast(t *testing.T) {
 			no: []string{"Not included", "is not counted", "were not recorded"},
 		},
 		{
+			name:   "no use",
+			answer: &op25bv1.ForecastResponse{Days: 7, Rows: []*op25bv1.ForecastRow{{Switch: "edge-1", Group: "adsl", Affected: 4, Since: long}}},
+			en:     []string{"newly stop port 25 for 4 of the lines. None of these used port 25 in the last 7 days."},
+			ja:     []string{"新たに4回線でポート25が止まります。そのうち過去7日間にポート25を使った回線はありません。"},
+			no:     []string{"look like a bot"},
+		},
+		{
 			name: "nothing", answer: &op25bv1.ForecastResponse{Days: 7},
 			en: []string{"would newly stop no line."}, ja: []string{"新たに止まる回線はありません。"},
 		},
@@ -108,7 +115,7 @@ func TestForecast(t *testing.T) {
 // TestForecastByController verifies that a real controller forecasts the phases after the one in force, for the switch that it owns.
 func TestForecastByController(t *testing.T) {
 	b := newBrowser(t, earlySite(t))
-	sentence := regexp.MustCompile(`newly stop port 25 for [1-9]\d* of the lines\. 0 of these used port 25 in the last 7 days`)
+	sentence := regexp.MustCompile(`newly stop port 25 for [1-9]\d* of the lines\. None of these used port 25 in the last 7 days`)
 	got, page := 0, ""
 	for began := time.Now(); got != 2 && time.Since(began) < time.Minute; { // mobile-carriers and all-destinations
 		_, page = b.get("/programme")

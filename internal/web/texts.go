@@ -89,6 +89,7 @@ var texts = map[string][2]string{
 	"hours and minutes":   {"%d h %d min", "%d時間%d分"},
 	"forecast h":          {"Forecast", "予測"},
 	"forecast":            {"Activated now, this phase would newly stop port 25 for %s of the lines. %s of these used port 25 in the last %d days: %s like a mail program with one server. %s look like a bot.", "いま有効にすると、新たに%[1]s回線でポート25が止まります。そのうち過去%[3]d日間にポート25を使ったのは%[2]s回線で、1台のサーバーだけを使う回線は%[4]s、ボットらしい回線は%[5]sです。"},
+	"forecast unused":     {"Activated now, this phase would newly stop port 25 for %s of the lines. None of these used port 25 in the last %d days.", "いま有効にすると、新たに%s回線でポート25が止まります。そのうち過去%d日間にポート25を使った回線はありません。"},
 	"forecast none":       {"Activated now, this phase would newly stop no line.", "いま有効にしても、新たに止まる回線はありません。"},
 	"forecast none here":  {"Activated now, this phase would newly stop no line on the switches of this controller.", "いま有効にしても、このコントローラーのスイッチで新たに止まる回線はありません。"},
 	"forecast young":      {"Use of port 25 before %s is not counted on all switches, because some of them were not watched yet.", "%sより前の利用は、まだ記録していなかったスイッチでは数えられていません。"},
