@@ -151,7 +151,7 @@ func send(stream grpc.ServerStream, messages []template, k uint64, at time.Time)
 	return nil
 }
 
-// A loadReady is the first line of output of a child process of the benchmark.
+// A loadReady is the first line that a child process of the benchmark prints.
 type loadReady struct {
 	HTTP    string   // the address of the child's HTTP server
 	Targets []string `json:",omitempty"`

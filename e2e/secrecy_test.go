@@ -106,9 +106,9 @@ func syn6(t *testing.T, from, to pipeline.MAC, src, dst netip.Addr) []byte {
 }
 
 // TestI8Secrecy verifies that the traffic of subscribers stays secret. A controller with every recording function runs a rollout on a switch
-// with real packets. A line looks infected, a webhook reports it, a phase stops it, and an operator resolves its name. After that, no address
-// of a packet may be in any file of the data directory (the store, the key and the activity), in the recording of the session with the switch,
-// in the log at level debug, in the metrics, in an answer of the API, in a text for people, or in a message of the webhook.
+// with real packets. A line looks infected, a webhook reports it, a phase stops it, and an operator resolves its name. After that, no file of
+// the data directory (the store, the key and the activity) may contain the address of a packet. The same applies to the recording of the
+// session with the switch, the log at level debug, the metrics, the answers of the API, the texts for people, and the messages of the webhook.
 //
 // The names of lines, and the addresses of lines and servers in the documents, are configuration, which the store and the recording contain.
 // The packets therefore use other addresses. The name of a line may occur only in the store, in the recording and in the answer of

@@ -33,9 +33,9 @@ func (c *Controller) openHistory() (err error) {
 }
 
 // recordHistory records the counters of the owned switches until ctx ends. It records all switches in the middle of each minute and at the end.
-// It also records a switch when the switch's values become current, because the history of a switch begins with its first record, and when the
-// values are no longer current. The history logs its own errors, which do not stop the controller. They lose nothing, because the next record
-// counts from the last stored record.
+// It also records a switch when the switch's values become current, and when they are no longer current. The first is necessary because the
+// history of a switch begins with its first record. The history logs its own errors, which do not stop the controller. They lose nothing,
+// because the next record counts from the last stored record.
 func recordHistory(ctx context.Context, h *history.Store, counters *tally.Tally) {
 	var current map[string]bool // the switches whose values were current at the previous record
 	take := func(all bool) {

@@ -11,8 +11,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestBuild verifies that a tree that is built from the previous one equals a tree that is built from nothing, and
-// that leaves that still exist are the same nodes.
+// TestBuild verifies that a tree that is built from the previous one equals a tree that is built from nothing.
+// Leaves that still exist must be the same nodes.
 func TestBuild(t *testing.T) {
 	root := newSchema()
 	values := func(r *reading) map[string]string {

@@ -82,8 +82,8 @@ func (v View) Entries() iter.Seq2[ACLKey, Count] {
 	}
 }
 
-// legsOver is how much older than the counts of the ACL entries the counts of the legs must be before the target is assumed to report no legs
-// any more.
+// legsOver is the largest age difference between the counts of the ACL entries and older counts of the legs. Above it, the target is assumed
+// to report no legs any more.
 const legsOver = time.Minute
 
 // Whole reports whether the counts of legs are as new as the counts of the ACL entries. Within a sample, the counts of the entries can arrive

@@ -19,8 +19,8 @@ const (
 	benchKeys     = 20
 )
 
-// A traffic generates the totals of a fleet. Three quarters of the counters count in each minute, most of them tens to thousands of packets
-// of 40 to 1,500 octets.
+// A traffic generates the totals of a fleet. Three quarters of the counters grow in each minute, most of them by tens to thousands of
+// packets of 40 to 1,500 octets.
 type traffic struct {
 	r      *rand.Rand
 	totals []Total

@@ -222,8 +222,8 @@ func TestDamageWhileOpen(t *testing.T) {
 	}
 }
 
-// TestUnwritableDirectory verifies that each record fails while the history cannot be opened, that one log line
-// a minute is written, and that the history works as soon as it can be opened.
+// TestUnwritableDirectory verifies that each record fails while the history cannot be opened, and that one log
+// line a minute is written. The history must work as soon as it can be opened.
 func TestUnwritableDirectory(t *testing.T) {
 	f := newFixture(t)
 	logs := f.observed()
