@@ -116,7 +116,7 @@ func Open(ctx context.Context, cfg Config) (_ *Controller, err error) {
 	}
 	if cfg.Web.Addr != "" {
 		if c.web, err = api.Listen(cfg.Web); err != nil {
-			return nil, errors.Join(fmt.Errorf("the page: %w", err), c.listener.Close(), c.gnmi.Close())
+			return nil, errors.Join(fmt.Errorf("--web: %w", err), c.listener.Close(), c.gnmi.Close())
 		}
 	}
 	cfg.Store.Logger = c.log
