@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"time"
 
 	"connectrpc.com/connect"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -32,11 +34,14 @@ func (s *server) follow(ctx context.Context, in *intent.Intent, noWait bool, sen
 	f := newFollower(in)
 	g := s.Store.Generation()
 	watched := s.Switches.Watch(ctx)
+	var doubt <-chan time.Time // nil unless only unconfirmed switches are left
 	for {
 		var statuses []*op25bv1.SwitchStatus
 		var ok bool
 		select {
 		case statuses, ok = <-watched:
+		case <-doubt:
+			return tell(&op25bv1.Progress{Event: &op25bv1.Progress_Done{Done: f.done()}})
 		case <-g.Done():
 			g = s.Store.Generation()
 			if err := s.kept(ctx, in, g); err != nil {
@@ -52,10 +57,28 @@ func (s *server) follow(ctx context.Context, in *intent.Intent, noWait bool, sen
 				return err
 			}
 		}
-		if done := f.done(); done != nil {
+		done := f.done()
+		switch {
+		case done == nil || !unconfirmed(done):
+			doubt = nil
+		case doubt == nil:
+			doubt = time.After(confirmWithin)
+		}
+		if done != nil && doubt == nil {
 			return tell(&op25bv1.Progress{Event: &op25bv1.Progress_Done{Done: done}})
 		}
 	}
+}
+
+// confirmWithin is how long a change waits for the owner of a switch to confirm its report. An owner confirms every 5 s, and a reader may see
+// the first report of a new owner before the confirmation.
+const confirmWithin = 6 * time.Second
+
+// unconfirmed reports whether the owner of one of the failed switches does not confirm its report.
+func unconfirmed(done *op25bv1.Done) bool {
+	return slices.ContainsFunc(done.Failed, func(st *op25bv1.SwitchStatus) bool {
+		return st.Reason == op25bv1.SwitchReason_SWITCH_REASON_NOT_CONFIRMED
+	})
 }
 
 // kept returns an error if a stored revision has been lost because the store was replaced by an older store.

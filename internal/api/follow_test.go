@@ -135,6 +135,38 @@ func TestProgress(t *testing.T) {
 	}
 }
 
+// TestUnconfirmedIsWaitedFor verifies that a change does not give up on a switch whose owner has not confirmed its first report yet.
+func TestUnconfirmedIsWaitedFor(t *testing.T) {
+	w := newWorld(t, nil)
+	stream, err := op25bv1.NewIntentServiceClient(w.dial()).Apply(within(t), &op25bv1.ApplyRequest{Files: spinnet(t), Reason: "begin"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var id string
+	for {
+		m, err := stream.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case m.GetStored() != nil:
+			id = m.GetStored().Id
+			unconfirmed := at("edge-1", unknownState, 0, 1)
+			unconfirmed.Reason = op25bv1.SwitchReason_SWITCH_REASON_NOT_CONFIRMED
+			w.switches.tell(unconfirmed)
+		case m.GetSwitch().GetReason() == op25bv1.SwitchReason_SWITCH_REASON_NOT_CONFIRMED:
+			there := at("edge-1", converged, 1, 1)
+			there.RevisionId = id
+			w.switches.tell(there)
+		case m.GetDone() != nil:
+			if m.GetDone().Converged != 1 || len(m.GetDone().Failed) != 0 {
+				t.Errorf("the change ended with %v", m.GetDone())
+			}
+			return
+		}
+	}
+}
+
 // When the controller stops, streams end with an error that reports whether the change has been
 // stored.
 func TestStopping(t *testing.T) {

@@ -9,20 +9,21 @@ import (
 	"op25b/internal/store"
 )
 
-// confirm repeatedly writes the confirmation for this controller's switches until ctx ends.
+// confirm repeats confirmNow until ctx ends, beginning after the first pause.
 func (c *controller) confirm(ctx context.Context) {
+	for store.Pause(ctx, confirmEvery) {
+		if c.reporter.waiting(time.Now()) <= confirmEvery { // otherwise the stored statuses are older than the statuses in memory
+			c.confirmNow(ctx)
+		}
+	}
+}
+
+// confirmNow writes the confirmation for this controller's switches.
+func (c *controller) confirmNow(ctx context.Context) {
 	records := store.JSON[confirmation](c.Store, confirmationKind)
-	for {
-		switch now := time.Now(); {
-		case c.reporter.waiting(now) > confirmEvery: // the stored statuses are older than the statuses in memory
-		default:
-			if err := records.PutFor(ctx, c.Name, confirmation{c.seenAll(c.Now()).UTC()}, int64(ConfirmedFor/time.Second)); err != nil && ctx.Err() == nil {
-				c.log.Debug("the switches' statuses are not confirmed", zap.Error(err))
-			}
-		}
-		if !store.Pause(ctx, confirmEvery) {
-			return
-		}
+	err := records.PutFor(ctx, c.Name, confirmation{c.seenAll(c.Now()).UTC()}, int64(ConfirmedFor/time.Second))
+	if err != nil && ctx.Err() == nil {
+		c.log.Debug("the switches' statuses are not confirmed", zap.Error(err))
 	}
 }
 

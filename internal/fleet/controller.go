@@ -121,6 +121,9 @@ func (c *controller) run(ctx context.Context) (err error) {
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	reporting, stopReporting := context.WithCancel(context.WithoutCancel(ctx))
 	c.reporting = reporting
+	// The first confirmation precedes the first status. Otherwise the status could be read before it, and a change that waits for the switch
+	// would give up because nobody confirms the switch's state.
+	c.confirmNow(ctx)
 	c.background.Go(func() { c.reporter.run(reporting) })
 	c.background.Go(func() { c.confirm(reporting) })
 	c.background.Go(func() { keeper.Run(reporting) })

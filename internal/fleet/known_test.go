@@ -197,3 +197,36 @@ func TestConfirmation(t *testing.T) {
 		t.Errorf("waiting for %v", got)
 	}
 }
+
+// TestFirstStatusIsConfirmed verifies that a controller confirms its switches before it stores their first status. In the other order, a reader
+// sees a switch whose state nobody confirms, and a change that waits for the switch gives up.
+func TestFirstStatusIsConfirmed(t *testing.T) {
+	x := startTestSwitch(t, 1, "127.0.0.1:0")
+	s := embeddedStore(t)
+	now := clockAt(allDestinations).now
+	book := intent.NewBook(s, now)
+	in := apply(t, book, documentsOf(t, x))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	confirmed, stored := make(chan int64, 1), make(chan int64, 1) // the versions of the first records
+	go first(store.JSON[confirmation](s, confirmationKind).Watch(ctx), confirmed)
+	go first(store.JSON[Status](s, statusKind).Watch(ctx), stored)
+	r := start(t, Config{Name: "noc-1", Store: s, Book: book, Now: now})
+	r.converged(x.name, in.Number)
+	if a, b := <-confirmed, <-stored; a >= b {
+		t.Errorf("confirmed in version %d, and the first status was stored in version %d", a, b)
+	}
+}
+
+// first sends the version of the first record of a watch, and reads on until the watch ends.
+func first[T any](events <-chan []store.Event[T], version chan<- int64) {
+	sent := false
+	for some := range events {
+		for _, e := range some {
+			if !sent {
+				version <- e.Version
+				sent = true
+			}
+		}
+	}
+}
