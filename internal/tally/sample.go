@@ -114,24 +114,12 @@ func (t *Tally) sample(ctx context.Context) {
 		case <-timer.C:
 		}
 		next := t.sampleDue(time.Now())
-		if !pause(ctx, t.settle()/8) {
+		if !telemetry.Pause(ctx, t.settle()/8) {
 			return
 		}
 		if !next.IsZero() {
 			timer.Reset(time.Until(next))
 		}
-	}
-}
-
-// pause waits for d. It returns false if ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
 

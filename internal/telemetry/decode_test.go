@@ -323,11 +323,11 @@ func TestFormsOfOneMessage(t *testing.T) {
 			for _, name := range names {
 				for i, leaf := range counterNames {
 					if rapid.Bool().Draw(rt, "counter") {
-						updates = append(updates, &gpb.Update{Path: below2("interfaces", "interface", "name", name, "state", "counters", leaf), Val: number(uint64(round*100 + i))})
+						updates = append(updates, &gpb.Update{Path: keyedPath("interfaces", "interface", "name", name, "state", "counters", leaf), Val: number(uint64(round*100 + i))})
 					}
 				}
 				for seq := range rapid.IntRange(0, 3).Draw(rt, "entries") {
-					p := below2("acl", "interfaces", "", "", "interface")
+					p := keyedPath("acl", "interfaces", "", "", "interface")
 					p.Elem[2].Key = map[string]string{"id": name}
 					p.Elem = append(p.Elem, &gpb.PathElem{Name: "ingress-acl-sets"},
 						&gpb.PathElem{Name: "ingress-acl-set", Key: map[string]string{"set-name": "s", "type": rapid.SampledFrom([]string{"ACL_MIXED", "openconfig-acl:ACL_MIXED"}).Draw(rt, "type")}},
@@ -356,8 +356,8 @@ func TestFormsOfOneMessage(t *testing.T) {
 	})
 }
 
-// below2 returns a path with the given names. Its second element has a key, unless the name of the key is empty.
-func below2(first, second, key, value string, rest ...string) *gpb.Path {
+// keyedPath returns a path with the given names. Its second element has a key, unless the name of the key is empty.
+func keyedPath(first, second, key, value string, rest ...string) *gpb.Path {
 	e := &gpb.PathElem{Name: second}
 	if key != "" {
 		e.Key = map[string]string{key: value}
@@ -372,9 +372,9 @@ func below2(first, second, key, value string, rest ...string) *gpb.Path {
 // FuzzMessage verifies that any bytes from a target result in values or an error. Nothing may panic, and the limits must hold.
 func FuzzMessage(f *testing.F) {
 	for _, n := range []*gpb.Notification{
-		{Timestamp: 1, Prefix: below2("interfaces", "interface", "name", "a"), Update: []*gpb.Update{{Path: below2("state", "counters", "", "", "in-pkts"), Val: number(1)}}},
-		{Timestamp: 1, Update: []*gpb.Update{{Path: below2("interfaces", "interface", "name", "a", "state", "oper-status"), Val: text("UP")}}},
-		{Delete: []*gpb.Path{below2("interfaces", "interface", "name", "a")}},
+		{Timestamp: 1, Prefix: keyedPath("interfaces", "interface", "name", "a"), Update: []*gpb.Update{{Path: keyedPath("state", "counters", "", "", "in-pkts"), Val: number(1)}}},
+		{Timestamp: 1, Update: []*gpb.Update{{Path: keyedPath("interfaces", "interface", "name", "a", "state", "oper-status"), Val: text("UP")}}},
+		{Delete: []*gpb.Path{keyedPath("interfaces", "interface", "name", "a")}},
 	} {
 		b, err := proto.Marshal(note(n))
 		if err != nil {

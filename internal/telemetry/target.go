@@ -51,7 +51,7 @@ func (t *target) run(ctx context.Context, delay time.Duration) {
 	t.enter(Disconnected, ReasonScheduled, nil, delay)
 	backoff := t.c.cfg.MinBackoff
 	for wait := delay; ; {
-		if !pause(ctx, wait) {
+		if !Pause(ctx, wait) {
 			return
 		}
 		synced, err := t.session(ctx)
@@ -72,8 +72,8 @@ func (t *target) run(ctx context.Context, delay time.Duration) {
 	}
 }
 
-// pause waits for d. It returns false if ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
+// Pause waits for d. It returns false if ctx ended first.
+func Pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -71,17 +71,11 @@ func (l *live) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := l.watch(ctx, c); err != nil && ctx.Err() == nil {
 			l.site.cfg.Logger.Debug("open pages do not follow the switches for now", zap.Error(err))
-			pause(ctx, watchAgain)
+			select {
+			case <-ctx.Done():
+			case <-time.After(watchAgain):
+			}
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
 	}
 }
 
@@ -176,7 +170,7 @@ func (l *live) render(all []*op25bv1.SwitchStatus, revision uint64, in *time.Loc
 	next := l.number + 1
 	changed := false
 	for lang, fragments := range l.fragments {
-		d := overviewData{base: base{Lang: lang, Now: now, Zone: in}, Seen: now}
+		d := overviewData{base: base{Lang: lang, Now: now, Zone: in}}
 		d.fill(all, revision)
 		l.shown[lang] = d
 		for _, id := range []string{"headline", "attention"} {

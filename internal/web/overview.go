@@ -43,7 +43,6 @@ type overviewData struct {
 	More     int
 	Dates    []date
 	Notices  []string
-	Seen     time.Time
 	Snapshot string // the id of the last change that the page contains; see live
 	// Grid and Attention are the HTML of Cells and Worst.
 	Grid, Attention template.HTML
@@ -148,7 +147,7 @@ func (s *Site) overview(v *visit) error {
 		return err
 	}
 	v.Section, v.Title, v.Live = "overview", v.T("overview"), true
-	d := overviewData{base: v.base, Query: v.r.URL.Query().Get("q"), Filter: v.r.URL.Query().Get("show"), Notices: fleet.Msg.Notices, Seen: v.Now, Snapshot: snapshot}
+	d := overviewData{base: v.base, Query: v.r.URL.Query().Get("q"), Filter: v.r.URL.Query().Get("show"), Notices: fleet.Msg.Notices, Snapshot: snapshot}
 	if fleet.Msg.Revision > 0 {
 		phases, err := v.phase.ListPhases(ctx, connect.NewRequest(&op25bv1.ListPhasesRequest{}))
 		if err != nil {

@@ -168,7 +168,6 @@ func (s *Site) programme(v *visit) error {
 			}
 			service := rule.Service
 			if len(rule.Ports) > 0 {
-				service += strings.Trim(fmt.Sprint(rule.Ports), "[]")
 				service = rule.Service + " (" + strings.Trim(strings.ReplaceAll(fmt.Sprint(rule.Ports), " ", ", "), "[]") + ")"
 			}
 			row.Rules = append(row.Rules, ruleData{rule.Name, rule.Action, service, rule.Remote, groups, strings.Join(rule.Legs, ", ")})

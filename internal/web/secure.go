@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"path"
 	"strings"
 )
 
@@ -62,8 +61,6 @@ func hosts(names []string) func(string) bool {
 		return known[strings.ToLower(host)]
 	}
 }
-
-func extension(name string) string { return path.Ext(name) }
 
 // assetVersion identifies the version of the embedded assets in their URLs.
 var assetVersion = func() string {

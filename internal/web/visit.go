@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"html/template"
 	"net/http"
 	"net/url"
 	"strings"
@@ -140,11 +139,6 @@ func (s *Site) render(w http.ResponseWriter, code int, name string, data any) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(code)
 	_, _ = b.WriteTo(w)
-}
-
-// functions returns the template functions.
-func functions() template.FuncMap {
-	return template.FuncMap{"lower": strings.ToLower}
 }
 
 // At formats a time in the policy's time zone.

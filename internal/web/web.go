@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"path"
 	"time"
 
 	"go.uber.org/zap"
@@ -77,7 +78,7 @@ func New(cfg Config) (*Site, error) {
 	}
 	s := &Site{cfg: cfg, sessions: newSessions(cfg.Now)}
 	var err error
-	if s.templates, err = template.New("").Funcs(functions()).ParseFS(templateFiles, "templates/*.html"); err != nil {
+	if s.templates, err = template.New("").ParseFS(templateFiles, "templates/*.html"); err != nil {
 		return nil, err
 	}
 	s.live = newLive(s)
@@ -121,7 +122,7 @@ func (s *Site) asset(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	types := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
-	w.Header().Set("Content-Type", types[extension(r.PathValue("file"))])
+	w.Header().Set("Content-Type", types[path.Ext(r.PathValue("file"))])
 	w.Header().Set("Cache-Control", "max-age=31536000, immutable")
 	_, _ = w.Write(data)
 }
