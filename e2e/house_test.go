@@ -144,7 +144,8 @@ var mayImport = map[string][]string{
 	},
 	"internal/view":       {"proto/op25b"},
 	"internal/view/prose": {},
-	"internal/web":        {"internal/auth", "internal/view", "internal/view/prose", "proto/op25b"},
+	"internal/page":       {},
+	"internal/web":        {"internal/auth", "internal/page", "internal/view", "internal/view/prose", "proto/op25b"},
 	"internal/etcd":       {},
 	"internal/bring":      {"internal/compile", "internal/intent", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile", "p4src"},
 	"internal/plan": {

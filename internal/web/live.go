@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"op25b/internal/auth"
+	"op25b/internal/page"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -332,7 +333,7 @@ func (s *Site) events(w http.ResponseWriter, r *http.Request) {
 	}
 	beat := time.NewTicker(beatEvery)
 	defer beat.Stop()
-	lang := languageOf(r)
+	lang := page.LanguageOf(r)
 	for {
 		events, last, changed := s.live.since(lang, number)
 		number = last

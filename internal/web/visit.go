@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"connectrpc.com/connect"
 	"go.uber.org/zap"
 
 	"op25b/internal/auth"
+	"op25b/internal/page"
 )
 
 // A visit is one request for a page by a person who has at least the role viewer.
@@ -89,7 +89,7 @@ func (s *Site) base(r *http.Request) base {
 		at = "/programme"
 	}
 	return base{
-		Lang: languageOf(r), Path: at, Version: assetVersion, Name: s.cfg.Name, Now: s.cfg.Now(), Zone: time.UTC,
+		Lang: page.LanguageOf(r), Path: at, Version: s.assets.Version, Name: s.cfg.Name, Now: s.cfg.Now(), Zone: time.UTC,
 		Wall: r.URL.Query().Has("wall"),
 	}
 }
@@ -151,13 +151,3 @@ func (b base) At(t time.Time) string {
 
 // Stamp formats a time for the attribute datetime.
 func (b base) Stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-
-// local returns the path of a redirect within this site. It replaces any other address by the first
-// page.
-func local(next string) string {
-	u, err := url.Parse(next)
-	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.ContainsAny(next, "\\\r\n") {
-		return "/"
-	}
-	return next
-}

@@ -14,12 +14,12 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
-	"path"
 	"time"
 
 	"go.uber.org/zap"
 
 	"op25b/internal/auth"
+	"op25b/internal/page"
 )
 
 //go:embed templates/*.html
@@ -55,6 +55,7 @@ type Config struct {
 type Site struct {
 	cfg       Config
 	templates *template.Template
+	assets    *page.Assets
 	sessions  *sessions
 	live      *live
 	handler   http.Handler
@@ -76,19 +77,19 @@ func New(cfg Config) (*Site, error) {
 	if cfg.Watch == nil {
 		cfg.Watch = func(ctx context.Context) context.Context { return ctx }
 	}
-	s := &Site{cfg: cfg, sessions: newSessions(cfg.Now)}
+	s := &Site{cfg: cfg, assets: page.NewAssets(assetFiles), sessions: newSessions(cfg.Now)}
 	var err error
 	if s.templates, err = template.New("").ParseFS(templateFiles, "templates/*.html"); err != nil {
 		return nil, err
 	}
 	s.live = newLive(s)
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /assets/{file}", s.asset)
+	mux.Handle("GET /assets/{file}", s.assets)
 	mux.HandleFunc("GET /signin", s.signInPage)
 	mux.HandleFunc("POST /signin", s.signIn)
 	mux.HandleFunc("POST /signout", s.signOut)
-	mux.HandleFunc("POST /language", s.language)
-	for pattern, page := range map[string]func(*visit) error{
+	mux.HandleFunc("POST /language", page.SetLanguage)
+	for pattern, show := range map[string]func(*visit) error{
 		"GET /{$}":             s.overview,
 		"GET /switch/{switch}": s.switchPage,
 		"GET /programme":       s.programme,
@@ -98,13 +99,13 @@ func New(cfg Config) (*Site, error) {
 		"GET /check":           s.checkPage,
 		"POST /check":          s.checkPage,
 	} {
-		mux.Handle(pattern, s.page(page))
+		mux.Handle(pattern, s.page(show))
 	}
 	mux.Handle("/", s.page(func(v *visit) error { return errNoPage }))
 	all := http.NewServeMux()
 	all.HandleFunc("GET /events", s.events)
-	all.Handle("/", compressed(mux))
-	s.handler = secured(hosts(cfg.Hosts), all)
+	all.Handle("/", page.Compressed(mux))
+	s.handler = page.Secured(page.Hosts(cfg.Hosts), "This address is not one of the page's: name it with op25b serve --web-host.", all)
 	return s, nil
 }
 
@@ -113,16 +114,3 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.Ser
 
 // Run watches the switches for open pages until ctx ends.
 func (s *Site) Run(ctx context.Context) { s.live.run(ctx) }
-
-// asset serves an embedded file. The URL contains the hash of all files, so a browser may cache the file.
-func (s *Site) asset(w http.ResponseWriter, r *http.Request) {
-	data, err := assetFiles.ReadFile("assets/" + r.PathValue("file"))
-	if err != nil {
-		http.NotFound(w, r)
-		return
-	}
-	types := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
-	w.Header().Set("Content-Type", types[path.Ext(r.PathValue("file"))])
-	w.Header().Set("Cache-Control", "max-age=31536000, immutable")
-	_, _ = w.Write(data)
-}

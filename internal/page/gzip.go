@@ -1,4 +1,4 @@
-package web
+package page
 
 import (
 	"compress/gzip"
@@ -17,13 +17,13 @@ var gzipWriters = sync.Pool{New: func() any {
 	return w
 }}
 
-// compressed compresses the responses of next with gzip (RFC 9110 section 8.4.1.3) if the client accepts it. It is used for pages and assets,
+// Compressed compresses the responses of next with gzip (RFC 9110 section 8.4.1.3) if the client accepts it. It is used for pages and assets,
 // which are written at once. It must not be used for streams of events.
 //
 // A page contains the csrf value of its session, and the overview repeats the filter. In principle, the length of a compressed response could
 // therefore reveal the csrf value to another site. This attack does not work here, because a request from another site has no session cookie
 // (SameSite=Strict), and a request without a session gets a new csrf value each time.
-func compressed(next http.Handler) http.Handler {
+func Compressed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Add("Vary", "Accept-Encoding")
 		if !acceptsGzip(r.Header.Values("Accept-Encoding")) {

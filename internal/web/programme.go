@@ -1,0 +1,82 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"connectrpc.com/connect"
+
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+type phaseData struct {
+	Name, Title, From, Where string
+	Current                  bool
+	Forecast                 []string // sentences; none if the phase is in force or the controller cannot be asked
+	Rules                    []ruleData
+}
+
+type ruleData struct{ Name, Action, Service, Remote, Groups, Legs string }
+
+type programmeData struct {
+	base
+	Policy   string
+	Revision uint64
+	Phases   []phaseData
+}
+
+// programme shows the phases and the traffic that their rules stop.
+func (s *Site) programme(v *visit) error {
+	ctx, cancel := context.WithTimeout(v.r.Context(), pageWithin)
+	defer cancel()
+	r, err := v.phase.ListPhases(ctx, connect.NewRequest(&op25bv1.ListPhasesRequest{}))
+	if err != nil {
+		return err
+	}
+	v.Title, v.Section, v.Zone = v.T("programme"), "programme", zone(r.Msg.UtcOffset)
+	d := programmeData{base: v.base, Policy: r.Msg.Policy, Revision: r.Msg.Revision}
+	still := ahead(r.Msg.Phases)
+	for i, p := range r.Msg.Phases {
+		shown, err := v.phase.ShowPhase(ctx, connect.NewRequest(&op25bv1.ShowPhaseRequest{Phase: p.Name}))
+		if err != nil {
+			return err
+		}
+		row := phaseData{Name: p.Name, Title: p.Title, From: "-", Where: v.T("not in force"), Current: p.Everywhere || len(p.InForce) > 0}
+		if p.Begins != nil {
+			row.From = v.At(p.Begins.AsTime())
+		}
+		switch {
+		case p.Everywhere:
+			row.Where = v.T("everywhere")
+		case len(p.InForce) > 0:
+			var where []string
+			for _, f := range p.InForce {
+				text := f.Switch
+				if len(f.Groups) > 0 {
+					text += " (" + strings.Join(f.Groups, ", ") + ")"
+				}
+				where = append(where, text)
+			}
+			row.Where = strings.Join(where, ", ")
+		}
+		for _, rule := range shown.Msg.Rules {
+			groups := strings.Join(rule.Groups, ", ")
+			if groups == "" {
+				groups = v.T("all groups")
+			}
+			service := rule.Service
+			if len(rule.Ports) > 0 {
+				service = rule.Service + " (" + strings.Trim(strings.ReplaceAll(fmt.Sprint(rule.Ports), " ", ", "), "[]") + ")"
+			}
+			row.Rules = append(row.Rules, ruleData{rule.Name, rule.Action, service, rule.Remote, groups, strings.Join(rule.Legs, ", ")})
+		}
+		if still[i] {
+			row.Forecast = v.forecast(ctx, p.Name)
+		}
+		d.Phases = append(d.Phases, row)
+	}
+	v.render(http.StatusOK, "programme.html", d)
+	return nil
+}

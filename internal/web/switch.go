@@ -1,0 +1,106 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"connectrpc.com/connect"
+
+	"op25b/internal/view"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+type tableRow struct {
+	Name          string
+	Entries, Size int64
+	Fill          string
+}
+
+type switchData struct {
+	base
+	Status               *op25bv1.SwitchStatus
+	Class, Why           string
+	Since, Seen, Audited string
+	Tables               []tableRow
+	Counters             *countersData // nil if the counters are not available
+	Counted              *countedData  // nil if the controller does not answer for the switch
+}
+
+// countersData has the counters of a switch.
+type countersData struct {
+	State, Updated string
+	Current        bool
+	Rules          []counterRow
+	Interfaces     []counterRow
+}
+
+type counterRow struct {
+	Name, Leg, Phase, Packets, Octets, Rate string
+}
+
+// switchPage shows one switch.
+func (s *Site) switchPage(v *visit) error {
+	ctx, cancel := context.WithTimeout(v.r.Context(), pageWithin)
+	defer cancel()
+	name := v.r.PathValue("switch")
+	r, err := v.fleet.ListSwitches(ctx, connect.NewRequest(&op25bv1.ListSwitchesRequest{Switches: []string{name}}))
+	if err != nil {
+		return err
+	}
+	if err := v.inZone(ctx); err != nil {
+		return err
+	}
+	st := r.Msg.Switches[0]
+	v.Title, v.Section = v.T("switch")+" "+st.Switch, "overview"
+	d := switchData{
+		base: v.base, Status: st, Class: severityClass[severity(st)], Why: view.Why(v.Lang, st), Since: v.At(st.Since.AsTime()), Seen: v.At(st.Seen.AsTime()),
+		Audited: v.At(st.Audited.AsTime()),
+	}
+	for _, t := range st.Tables {
+		d.Tables = append(d.Tables, tableRow{t.Table, int64(t.Entries), int64(t.Size), percent(int(t.Entries), int(t.Size))})
+	}
+	if d.Counters = v.counters(ctx, st.Switch); d.Counters != nil {
+		d.Counted = v.counted(ctx, st.Switch)
+	}
+	v.render(http.StatusOK, "switch.html", d)
+	return nil
+}
+
+// counters returns the counters of a switch, or nil if they are not available. The rest of the page is
+// useful without them.
+func (v *visit) counters(ctx context.Context, name string) *countersData {
+	r, err := v.telemetry.ListCounters(ctx, connect.NewRequest(&op25bv1.ListCountersRequest{Switches: []string{name}}))
+	if err != nil || len(r.Msg.Switches) == 0 {
+		return nil
+	}
+	c := r.Msg.Switches[0]
+	d := &countersData{State: view.Collection(v.Lang, c), Updated: v.At(c.Updated.AsTime()), Current: c.State == op25bv1.CollectionState_COLLECTION_STATE_SYNCED}
+	for _, n := range c.Rules {
+		d.Rules = append(d.Rules, counterRow{n.Rule, n.Leg, n.Phase, fmt.Sprint(n.Packets), fmt.Sprint(n.Octets), view.Rate(n.PacketsPerSecond)})
+	}
+	known := func(n *uint64) string {
+		if n == nil {
+			return "-"
+		}
+		return fmt.Sprint(*n)
+	}
+	for _, in := range c.Interfaces {
+		d.Interfaces = append(d.Interfaces,
+			counterRow{in.Interface, "→ " + v.T("in"), in.OperStatus, known(in.InPackets), known(in.InOctets), view.Rate(in.InPacketsPerSecond)},
+			counterRow{in.Interface, "← " + v.T("out"), in.OperStatus, known(in.OutPackets), known(in.OutOctets), view.Rate(in.OutPacketsPerSecond)})
+	}
+	return d
+}
+
+// inZone makes the page show times in the policy's time zone.
+func (v *visit) inZone(ctx context.Context) error {
+	r, err := v.phase.ListPhases(ctx, connect.NewRequest(&op25bv1.ListPhasesRequest{}))
+	if connect.CodeOf(err) == connect.CodeFailedPrecondition { // there is no policy yet
+		return nil
+	}
+	if err == nil {
+		v.Zone = zone(r.Msg.UtcOffset)
+	}
+	return err
+}
