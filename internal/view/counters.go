@@ -41,7 +41,7 @@ func (t *table) counters(z zone, c *op25bv1.SwitchCounters) string {
 	case c.Counted != nil:
 		text += t.countedSince(z, c.Counted)
 	case c.Updated != nil:
-		text += t.rules(c.Rules, true)
+		text += t.rules(c.Rules, "No packet has matched a rule yet.", true)
 	}
 	if n := c.RulesLeftOut; n > 0 && c.Counted == nil {
 		text += fmt.Sprintf("  ... and %s of rules; --rule selects rules\n", prose.Count(n, "row"))
@@ -61,19 +61,22 @@ func (t *table) counters(z zone, c *op25bv1.SwitchCounters) string {
 // countedSince renders the counts from the history.
 func (t *table) countedSince(z zone, c *op25bv1.CountedSince) string {
 	text := "from " + z.moment(c.From) + " to " + z.moment(c.To)
-	if recorded, whole := c.Recorded.AsDuration(), c.To.AsTime().Sub(c.From.AsTime()); recorded < whole {
-		text += ", of which " + age(recorded) + " were recorded"
+	recorded, whole := c.Recorded.AsDuration(), c.To.AsTime().Sub(c.From.AsTime())
+	if recorded == 0 && len(c.Rules) == 0 { // a count of zero would be a claim that nobody can make
+		return wrapped("  ", "Nothing was recorded "+text+", so it is not known what the rules counted.", 0)
 	}
-	return wrapped("  ", text+":", 0) + t.rules(c.Rules, false)
+	none := "No packet matched a rule."
+	if recorded < whole {
+		text += ", of which " + age(recorded) + " were recorded"
+		none = "No packet matched a rule in the recorded time."
+	}
+	return wrapped("  ", text+":", 0) + t.rules(c.Rules, none, false)
 }
 
-// rules renders the counts of rules.
-func (t *table) rules(all []*op25bv1.RuleCounters, rates bool) string {
+// rules renders the counts of rules. none is the sentence to print if there are none.
+func (t *table) rules(all []*op25bv1.RuleCounters, none string, rates bool) string {
 	if len(all) == 0 {
-		if rates {
-			return "  No packet has matched a rule yet.\n"
-		}
-		return "  No packet matched a rule.\n"
+		return "  " + none + "\n"
 	}
 	g := grid{head: []string{"RULE", "LEG", "PHASE", "PACKETS", "OCTETS"}, shrink: []int{2, 0}}
 	if rates {

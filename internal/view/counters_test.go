@@ -65,7 +65,10 @@ func sinceOf() *op25bv1.ListCountersResponse {
 	none := syncedOf(1200)
 	none.Switch, none.Interfaces, none.InterfacesLeftOut = "edge-2", nil, 0
 	none.Counted = &op25bv1.CountedSince{From: at("2026-11-21T09:00:00Z"), To: at("2026-11-22T09:00:00Z"), Recorded: durationpb.New(24 * time.Hour)}
-	return &op25bv1.ListCountersResponse{Controller: "noc-1", UtcOffset: "+09:00", Switches: []*op25bv1.SwitchCounters{some, none}}
+	unknown := syncedOf(1200)
+	unknown.Switch, unknown.Interfaces, unknown.InterfacesLeftOut = "edge-3", nil, 0
+	unknown.Counted = &op25bv1.CountedSince{From: at("2026-11-21T09:00:00Z"), To: at("2026-11-22T09:00:00Z"), Recorded: durationpb.New(0)}
+	return &op25bv1.ListCountersResponse{Controller: "noc-1", UtcOffset: "+09:00", Switches: []*op25bv1.SwitchCounters{some, none, unknown}}
 }
 
 // counted returns the messages of a watch. They are from two controllers, and contain changes of
