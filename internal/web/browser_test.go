@@ -6,8 +6,6 @@ import (
 	"testing"
 
 	"connectrpc.com/connect"
-	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
 	"op25b/internal/client"
@@ -15,30 +13,26 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
+// pages are the paths of all pages of the example.
+var pages = []string{"/", "/programme", "/changes", "/check", "/switch/edge-1", "/signin", "/nowhere"}
+
 // TestInBrowser shows every page in a real browser, in both languages, light and dark, on narrow and wide screens, and checks the pages
 // against the rules. The console must stay empty, because a violation of the Content-Security-Policy is written to it.
 func TestInBrowser(t *testing.T) {
 	base := earlySite(t)
 	ctx, faults := pagetest.Chromium(t)
 	for _, lang := range []string{"en", "ja"} {
-		for _, scheme := range []string{"light", "dark"} {
+		for _, dark := range []bool{false, true} {
 			for _, width := range []int64{320, 768, 1920} {
-				for _, path := range []string{"/", "/programme", "/changes", "/check", "/switch/edge-1", "/signin", "/nowhere"} {
-					_, err := chromedp.Call(ctx, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: map[string]any{"Accept-Language": lang}})
-					if err == nil {
-						_, err = chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-							Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
-						})
+				pagetest.As(t, ctx, pagetest.Reader{Lang: lang, Dark: dark, Width: width, ReducedMotion: true})
+				for _, path := range pages {
+					pagetest.Open(t, ctx, base+path)
+					bad := pagetest.Tree(t, ctx).Faults()
+					for _, rules := range []string{pagetest.Rules, pagetest.Moving} {
+						bad = append(bad, pagetest.Evaluate[[]string](t, ctx, rules)...)
 					}
-					if err == nil {
-						err = chromedp.Do(ctx, chromedp.EmulateViewport(width, 800), chromedp.Navigate(base+path))
-					}
-					if err != nil {
-						t.Fatalf("%s in %s, %s, %d: %v", path, lang, scheme, width, err)
-					}
-					bad := pagetest.Evaluate[[]string](t, ctx, pagetest.Rules)
 					for _, b := range bad {
-						t.Errorf("%s in %s, %s, %d wide: %s", path, lang, scheme, width, b)
+						t.Errorf("%s in %s, dark %v, %d wide: %s", path, lang, dark, width, b)
 					}
 				}
 			}
@@ -47,6 +41,26 @@ func TestInBrowser(t *testing.T) {
 	for _, f := range faults() {
 		if !strings.Contains(f, "404") { // of /nowhere
 			t.Errorf("console: %s", f)
+		}
+	}
+}
+
+// TestKeyboard walks through every page with the tab key, in both colour schemes, on a narrow and on a wide screen, with and without the
+// script.
+func TestKeyboard(t *testing.T) {
+	base := earlySite(t)
+	ctx, _ := pagetest.Chromium(t)
+	for _, r := range []pagetest.Reader{{}, {Dark: true, Width: 320}, {NoScript: true}} {
+		pagetest.As(t, ctx, r)
+		for _, path := range pages {
+			pagetest.Open(t, ctx, base+path)
+			stops, bad := pagetest.Walk(t, ctx)
+			if len(stops) < 3 {
+				t.Errorf("%s as %+v: %d stops", path, r, len(stops))
+			}
+			for _, b := range bad {
+				t.Errorf("%s as %+v: %s", path, r, b)
+			}
 		}
 	}
 }
