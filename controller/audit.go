@@ -18,7 +18,7 @@ func newAudit() *cobra.Command {
 	cmd := group(&cobra.Command{
 		Use:   "audit",
 		Short: "list, verify or archive the audit chain: who did what",
-		Long: `List, verify or archive the audit chain, which has a record of every change, refused change and backup. Each record contains the hash
+		Long: `List, verify or archive the audit chain, which has a record of every change, refused change, backup and look-up of a line. Each record contains the hash
 of the record before it.`,
 		Example: `  op25b audit list
   op25b audit verify`,

@@ -32,6 +32,7 @@ type checkOptions struct {
 	at        string
 	phase     string
 	revision  uint64
+	ticket    string
 	mail      string
 	files     []string
 	trace     bool
@@ -48,8 +49,11 @@ func newCheck() *cobra.Command {
 show what blocking port 25 means for a mailbox, and the settings to use in a mail program instead. check opens no connection and sends
 nothing to a switch.
 
-With -f, answer from these files instead of the applied documents; with --offline too, without a controller.`,
-		Example: `  op25b check --line adsl-home --to 203.0.113.10 --trace
+The audit chain records who asks about which line, with the ticket. If the controller has an access file, --ticket is required.
+
+With -f, answer from these files instead of the applied documents; with --offline too, without a controller. Such a question is not
+recorded.`,
+		Example: `  op25b check --line adsl-home --to 203.0.113.10 --ticket DESK-4711 --trace
   op25b check --line adsl-home --to mx.carrier.example --at 2006-07-01
   op25b check --from 192.0.2.12 --mail somebody@carrier.example --offline -f examples/spinnet-2006`,
 		Args: exactly(0),
@@ -63,6 +67,7 @@ With -f, answer from these files instead of the applied documents; with --offlin
 	f.StringVar(&o.at, "at", "", "time to answer for, in the policy's utcOffset: 2006-07-01, '2006-07-01 12:00', or 2006-07-01T12:00:00+09:00")
 	f.StringVar(&o.phase, "phase", "", "phase to answer for, instead of the one in force")
 	f.Uint64Var(&o.revision, "revision", 0, "revision to answer for; 0 means the current one")
+	f.StringVar(&o.ticket, "ticket", "", "ticket for which the line is looked up, for the audit chain")
 	f.StringVar(&o.mail, "mail", "", "mailbox to answer for, such as somebody@isp.example")
 	f.BoolVar(&o.trace, "trace", false, "show the tables that the packets matched in the pipeline")
 	addFiles(cmd, &o.files)
@@ -92,7 +97,7 @@ With -f, answer from these files instead of the applied documents; with --offlin
 }
 
 func runCheck(ctx context.Context, o checkOptions, a answerer, v view.View) error {
-	from := &op25bv1.CheckFrom{Line: o.line, From: o.from, Switch: o.sw, Phase: o.phase, Revision: o.revision}
+	from := &op25bv1.CheckFrom{Line: o.line, From: o.from, Switch: o.sw, Phase: o.phase, Revision: o.revision, Ticket: o.ticket}
 	if o.at != "" {
 		if err := setTime(from, o.at); err != nil {
 			return err
@@ -123,6 +128,8 @@ func (o *checkOptions) check(portGiven bool) error {
 		return errors.New("--mail answers for the mailbox's own servers: omit --to, --port and --trace")
 	case o.revision != 0 && (len(o.files) > 0 || o.offline):
 		return fmt.Errorf("--revision %d: only the controller has revisions; omit -f and --offline", o.revision)
+	case o.ticket != "" && (len(o.files) > 0 || o.offline):
+		return fmt.Errorf("--ticket %s: a question with -f is not recorded; omit --ticket, or -f and --offline", o.ticket)
 	case o.offline && len(o.files) == 0:
 		return errors.New("--offline requires -f with a policy and an inventory")
 	case !o.offline && o.providers != "":

@@ -221,6 +221,19 @@ func TestI8Secrecy(t *testing.T) {
 	if err != nil || len(resolved.Lines) != 1 || resolved.Lines[0].Line != "adsl-bot" {
 		t.Fatalf("%v, %v, want adsl-bot", resolved, err)
 	}
+	// The support desk's questions are recorded without the addresses.
+	desk := &op25bv1.CheckFrom{From: subscriber.String(), Ticket: "DESK-4711"}
+	if _, err := client.Ask(ctx, 0, n.Check.Check, &op25bv1.CheckRequest{From: desk, To: went.servers[0].String(), Port: 25, Trace: true}); err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []string{went.servers[1].String() + "/32", "mx.secret.example"} { // neither is an address
+		if _, err := client.Ask(ctx, 0, n.Check.Check, &op25bv1.CheckRequest{From: desk, To: to, Port: 25}); err == nil {
+			t.Fatalf("%s: the question was answered", to)
+		}
+	}
+	if _, err := client.Ask(ctx, 0, n.Check.CheckMail, &op25bv1.CheckMailRequest{From: desk, Address: "taro@secret.example"}); err != nil {
+		t.Fatal(err)
+	}
 	revision, err := client.Ask(ctx, 0, n.Intent.Current, &op25bv1.CurrentRequest{})
 	if err != nil {
 		t.Fatal(err)
@@ -239,6 +252,9 @@ func TestI8Secrecy(t *testing.T) {
 	switches, err := client.Ask(ctx, 0, n.Fleet.ListSwitches, &op25bv1.ListSwitchesRequest{})
 	ask("ListSwitches", switches, err)
 	records, err := client.Ask(ctx, 0, n.Audit.ListRecords, &op25bv1.ListRecordsRequest{})
+	if n := strings.Count(protojson.Format(records), `"an unnamed line on edge-1"`); n != 4 {
+		t.Errorf("%d look-ups of the subscriber's line are recorded, want 4", n)
+	}
 	ask("ListRecords", records, err)
 	counters, err := client.Ask(ctx, 0, n.Telemetry.ListCounters, &op25bv1.ListCountersRequest{})
 	ask("ListCounters", counters, err)
@@ -274,6 +290,11 @@ func search(t *testing.T, leaks []leak, went traffic) {
 				if i := bytes.Index(l.content, form); i >= 0 {
 					t.Errorf("%s has the address %v at byte %d: %q", l.place, a, i, l.content[max(0, i-60):min(len(l.content), i+60)])
 				}
+			}
+		}
+		for _, secret := range []string{"secret.example", "taro@"} {
+			if bytes.Contains(l.content, []byte(secret)) {
+				t.Errorf("%s has %s of a question of the support desk", l.place, secret)
 			}
 		}
 		if l.store || strings.HasSuffix(l.place, ".recording") {

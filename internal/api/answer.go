@@ -19,6 +19,8 @@ import (
 type Questions interface {
 	Connection(ctx context.Context, s desk.Source, q check.Question) (*check.Answer, error)
 	Mailbox(ctx context.Context, s desk.Source, q mailbox.Question) (*mailbox.Answer, error)
+	// Subject returns the names of the line and the switch that a question is about. line is empty for an unnamed line.
+	Subject(s desk.Source, q check.Question) (line, sw string, err error)
 }
 
 var _ Questions = (*desk.Desk)(nil)

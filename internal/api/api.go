@@ -96,6 +96,7 @@ type Deps struct {
 type server struct {
 	Deps
 	guard   *guard
+	lookups *recordLimit
 	joined  joined
 	changes fan[intent.Update]  // the updates of the intent, shared by all watchers
 	members fan[[]store.Member] // the present controllers, likewise
@@ -122,7 +123,7 @@ func New(d Deps) http.Handler {
 		d.Stopping = context.Background()
 	}
 	d.Switches = newShared(d.Switches)
-	s := &server{Deps: d}
+	s := &server{Deps: d, lookups: newLookups(d.Now)}
 	s.changes.watch = func(ctx context.Context) <-chan intent.Update { return d.Book.Watch(ctx, 0) }
 	s.members.watch = d.Store.WatchMembers
 	s.guard = &guard{auth: d.Auth, now: d.Now, log: d.Logger, audit: d.Store.Audit(), refusals: newRefusals(d.Now)}

@@ -26,6 +26,8 @@ func (s checkService) asked(ctx context.Context, from *op25bv1.CheckFrom) (*inte
 		return nil, connect.NewError(connect.CodeUnimplemented, errors.New("this controller does not serve CheckService"))
 	case len(from.GetFiles()) > 0 && from.GetRevision() != 0:
 		return nil, fault("from.files", "the request has files and a revision", "give only one of them")
+	case len(from.GetFiles()) > 0 && from.GetTicket() != "":
+		return nil, fault("from.ticket", "the request has files and a ticket", "give only one of them: a question with files is not recorded")
 	case len(from.GetFiles()) > 0:
 		proposal, err := s.propose(ctx, from.Files)
 		if err != nil {
@@ -42,23 +44,19 @@ func (s checkService) asked(ctx context.Context, from *op25bv1.CheckFrom) (*inte
 
 // Check returns the verdict on a connection.
 func (s checkService) Check(ctx context.Context, req *connect.Request[op25bv1.CheckRequest]) (*connect.Response[op25bv1.CheckResponse], error) {
-	in, err := s.asked(ctx, req.Msg.From)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := AnswerCheck(ctx, s.Deps.Check, sourceOf(in), req.Msg)
-	if err != nil {
-		return nil, err
-	}
-	if from := req.Msg.From; from.GetAt() == nil && from.GetLocalAt() == "" && from.GetPhase() == "" && from.GetRevision() == 0 && len(from.GetFiles()) == 0 {
-		if err := s.confirm(ctx, in, answer); err != nil {
+	return answered(ctx, s, "connection", req.Msg.From, func(in *intent.Intent) (*op25bv1.CheckResponse, error) {
+		answer, err := AnswerCheck(ctx, s.Deps.Check, sourceOf(in), req.Msg)
+		if err != nil {
 			return nil, err
 		}
-	}
-	if answer.Text, err = textOf("", func(v view.View) error { return v.Check(answer) }); err != nil {
-		return nil, err
-	}
-	return connect.NewResponse(answer), nil
+		if from := req.Msg.From; from.GetAt() == nil && from.GetLocalAt() == "" && from.GetPhase() == "" && from.GetRevision() == 0 && len(from.GetFiles()) == 0 {
+			if err := s.confirm(ctx, in, answer); err != nil {
+				return nil, err
+			}
+		}
+		answer.Text, err = textOf("", func(v view.View) error { return v.Check(answer) })
+		return answer, err
+	})
 }
 
 // sourceOf converts an intent to the source for a desk's answers. The revision number of a proposal is 0.
@@ -83,13 +81,7 @@ func (s checkService) confirm(ctx context.Context, in *intent.Intent, answer *op
 
 // CheckMail returns the effect of blocking port 25 on a mailbox.
 func (s checkService) CheckMail(ctx context.Context, req *connect.Request[op25bv1.CheckMailRequest]) (*connect.Response[op25bv1.CheckMailResponse], error) {
-	in, err := s.asked(ctx, req.Msg.From)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := AnswerCheckMail(ctx, s.Deps.Check, sourceOf(in), req.Msg)
-	if err != nil {
-		return nil, err
-	}
-	return connect.NewResponse(answer), nil
+	return answered(ctx, s, "mailbox", req.Msg.From, func(in *intent.Intent) (*op25bv1.CheckMailResponse, error) {
+		return AnswerCheckMail(ctx, s.Deps.Check, sourceOf(in), req.Msg)
+	})
 }

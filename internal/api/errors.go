@@ -76,6 +76,7 @@ var meanings = []struct {
 	{policy.ErrUnknownPhase, connect.CodeInvalidArgument},
 	{policy.ErrUnknownGroup, connect.CodeInvalidArgument},
 	{plan.ErrRequest, connect.CodeInvalidArgument},
+	{errTicket, connect.CodeInvalidArgument},
 	{check.ErrQuestion, connect.CodeInvalidArgument},
 	{check.ErrShared, connect.CodeInvalidArgument},
 	{check.ErrFamily, connect.CodeInvalidArgument},

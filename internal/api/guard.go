@@ -36,7 +36,7 @@ type guard struct {
 	now      func() time.Time
 	log      *zap.Logger
 	audit    *store.Audit
-	refusals *refusals
+	refusals *recordLimit
 	once     sync.Once // limits the warning that every program on this host is admin to one log line
 }
 

@@ -37,6 +37,19 @@ type subscriber struct {
 	notes  []string
 }
 
+// Subject returns the names of the line and the switch that a question is about. line is empty for an unnamed line. Subject returns the same
+// errors about the line as Ask, and does not answer the question.
+func (c *Checker) Subject(q Question) (line, sw string, err error) {
+	s, err := c.subscriber(&q)
+	if err != nil {
+		return "", "", err
+	}
+	if s.line != nil {
+		line = s.line.Name
+	}
+	return line, s.sw.Name, nil
+}
+
 // subscriber finds the line and the ports for a question.
 func (c *Checker) subscriber(q *Question) (*subscriber, error) {
 	from := q.From.Unmap()

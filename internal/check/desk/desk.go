@@ -82,6 +82,11 @@ func (d *Desk) Mailbox(ctx context.Context, s Source, q mailbox.Question) (*mail
 	return c.Ask(ctx, q)
 }
 
+// Subject returns the names of the line and the switch that a question is about, as check.Checker.Subject does.
+func (d *Desk) Subject(s Source, q check.Question) (line, sw string, err error) {
+	return d.checker(s).Subject(q)
+}
+
 // checker returns the checker for a source. If the source's revision is loaded, checker returns the existing checker.
 func (d *Desk) checker(s Source) *check.Checker {
 	if s.Revision == 0 {

@@ -24,7 +24,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// A record of a change, a refused change, or a backup.
+// A record of a change, a refused change, a backup, or a look-up of a line.
 type AuditRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The number of the record, beginning with 1.

@@ -43,7 +43,11 @@ type CheckFrom struct {
 	Files []*File `protobuf:"bytes,7,rep,name=files,proto3" json:"files,omitempty"`
 	// The time for which to answer, in the policy's utcOffset, instead of at. It is a date or a date with a time: "2006-07-01", "2006-07-01
 	// 12:00" or "2006-07-01 12:00:30".
-	LocalAt       string `protobuf:"bytes,80,opt,name=local_at,json=localAt,proto3" json:"local_at,omitempty"`
+	LocalAt string `protobuf:"bytes,80,opt,name=local_at,json=localAt,proto3" json:"local_at,omitempty"`
+	// The ticket for which the line is looked up, such as "DESK-4711". It has at most 64 bytes, and consists of letters, digits and the
+	// characters - _ . : / #. It must not be an IP address. The ticket is required, except from a caller on the controller's host without an
+	// access file, and in a question with files.
+	Ticket        string `protobuf:"bytes,9,opt,name=ticket,proto3" json:"ticket,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -130,6 +134,13 @@ func (x *CheckFrom) GetFiles() []*File {
 func (x *CheckFrom) GetLocalAt() string {
 	if x != nil {
 		return x.LocalAt
+	}
+	return ""
+}
+
+func (x *CheckFrom) GetTicket() string {
+	if x != nil {
+		return x.Ticket
 	}
 	return ""
 }
@@ -1267,7 +1278,7 @@ var File_op25b_v1_check_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_check_proto_rawDesc = "" +
 	"\n" +
-	"\x14op25b/v1/check.proto\x12\bop25b.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\xea\x01\n" +
+	"\x14op25b/v1/check.proto\x12\bop25b.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\x82\x02\n" +
 	"\tCheckFrom\x12\x12\n" +
 	"\x04line\x18\x01 \x01(\tR\x04line\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x16\n" +
@@ -1276,7 +1287,8 @@ const file_op25b_v1_check_proto_rawDesc = "" +
 	"\x05phase\x18\x05 \x01(\tR\x05phase\x12\x1a\n" +
 	"\brevision\x18\x06 \x01(\x04R\brevision\x12$\n" +
 	"\x05files\x18\a \x03(\v2\x0e.op25b.v1.FileR\x05files\x12\x19\n" +
-	"\blocal_at\x18P \x01(\tR\alocalAt\"q\n" +
+	"\blocal_at\x18P \x01(\tR\alocalAt\x12\x16\n" +
+	"\x06ticket\x18\t \x01(\tR\x06ticket\"q\n" +
 	"\fCheckRequest\x12'\n" +
 	"\x04from\x18\x01 \x01(\v2\x13.op25b.v1.CheckFromR\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x12\n" +
