@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"op25b/internal/check"
@@ -36,15 +38,18 @@ type Checker struct {
 	MX MXResolver
 }
 
-// A Question asks for the effect on a mailbox that is used from a line. The fields other than Address have the same meaning as in
-// check.Question.
+// A Question asks for the effect on a mailbox that is used from a line. The fields other than Address and Provider have the same meaning as
+// in check.Question.
 type Question struct {
+	// Address is the mail address. If Provider is set, Address is ignored.
 	Address string
-	Line    string
-	From    netip.Addr
-	Switch  string
-	At      time.Time
-	Phase   string
+	// Provider is the name of a provider in the directory, for a question about any mailbox of the provider.
+	Provider string
+	Line     string
+	From     netip.Addr
+	Switch   string
+	At       time.Time
+	Phase    string
 }
 
 // An Effect is the effect of closing port 25 on a mailbox.
@@ -78,6 +83,9 @@ type Answer struct {
 	Status Effect `json:"status"`
 	// MailProgram is the effect on a mail program that sends on port 25.
 	MailProgram Effect `json:"mailProgram"`
+	// Stopped is the outcome that stops a mail program on port 25, with its rule and the phase that began it. It is nil unless MailProgram is
+	// Affected. If the servers are not known, Stopped is the outcome since which every server has been stopped.
+	Stopped *check.Result `json:"-"`
 	// Settings lists the settings for mail programs, in order of preference. It is empty for a webmail provider that is not known to offer any.
 	Settings []Setting `json:"settings,omitempty"`
 	// Next is the next change that will stop port 25 if it passes now. It is nil for webmail.
@@ -103,46 +111,32 @@ const maxMX = 3
 
 const webPort = 443
 
-// Ask answers a question. It returns ErrAddress if the mail address is invalid, and the errors of check.Checker.Ask except ErrResolve and
-// ErrFamily. If one of these two errors occurs for a server, the effect is Undetermined, unless the address of the server makes no difference.
+// Ask answers a question. It returns ErrAddress if the mail address is invalid, ErrProvider if the directory does not have the provider, and
+// the errors of check.Checker.Ask except ErrResolve and ErrFamily. If one of these two errors occurs for a server, the effect is Undetermined,
+// unless the address of the server makes no difference.
+//
+// A server's address is looked up only if the answer depends on it, and mail exchangers only if the directory does not have the domain.
 func (c *Checker) Ask(ctx context.Context, q Question) (*Answer, error) {
-	domain, err := domainOf(q.Address)
+	s := &asking{ctx: ctx, checker: c, q: q, verdicts: map[uint16]everywhere{}}
+	a, p, err := s.found()
 	if err != nil {
 		return nil, err
 	}
-	a := &Answer{Domain: shown(domain), Kind: AnswerUnknown}
-	p, under := find(c.Directory.byDomain, domain)
-	mx := c.mx(ctx, domain)
-	for _, host := range mx {
-		if p == nil {
-			p, under = find(c.Directory.byMX, host)
-		}
+	s.own = p != nil && p.Kind == KindOwn
+	switch {
+	case p != nil && p.Submission.Host != "":
+		s.hosts = func() []string { return []string{p.Submission.Host} }
+	case s.own:
+		s.hosts = c.relays
+	case q.Provider != "":
+		s.hosts = func() []string { return nil }
 	}
-	hosts := mx
-	if p != nil {
-		a.Kind = map[string]string{KindOwn: AnswerOwn, KindWebmail: AnswerWebmail, KindProvider: AnswerProvider}[p.Kind]
-		a.Provider = check.Named{Name: p.Name, Title: p.Title}
-		a.Published = p.Published
-		if under != domain {
-			a.Under = shown(under)
-		}
-		if !p.Looked.IsZero() {
-			a.Looked = p.Looked.String()
-		}
-		switch {
-		case p.Submission.Host != "":
-			hosts = []string{p.Submission.Host}
-		case p.Kind == KindOwn:
-			hosts = c.relays()
-		}
-	}
-	s := &asking{ctx: ctx, checker: c, q: q}
-	a.MailProgram = s.all(hosts, uint16(policy.PortSMTP))
-	a.Next = s.next
-	a.Settings = s.settings(p, hosts)
+	a.MailProgram = s.all(uint16(policy.PortSMTP))
+	a.Next, a.Stopped = s.next, s.stopped
+	a.Settings = s.settings(p)
 	a.Status = a.MailProgram
 	if a.Kind == AnswerWebmail {
-		a.Status, a.Next = s.all(hosts, webPort), nil
+		a.Status, a.Next = s.all(webPort), nil
 	}
 	for _, setting := range a.Settings {
 		a.Status = worse(a.Status, setting.Status)
@@ -151,6 +145,51 @@ func (c *Checker) Ask(ctx context.Context, q Question) (*Answer, error) {
 		return nil, s.err
 	}
 	return a, nil
+}
+
+// found begins an answer with the provider of the question, which is nil if it is not known.
+func (s *asking) found() (*Answer, *Provider, error) {
+	c := s.checker
+	if s.q.Provider != "" {
+		for i := range c.Directory.Providers {
+			if p := &c.Directory.Providers[i]; p.Name == s.q.Provider {
+				return answerOf(p, ""), p, nil
+			}
+		}
+		return nil, nil, fmt.Errorf("%w %q: the directory does not have it", ErrProvider, s.q.Provider)
+	}
+	domain, err := domainOf(s.q.Address)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.hosts = sync.OnceValue(func() []string { return c.mx(s.ctx, domain) })
+	p, under := find(c.Directory.byDomain, domain)
+	if p == nil {
+		for _, host := range s.hosts() {
+			if p == nil {
+				p, under = find(c.Directory.byMX, host)
+			}
+		}
+	}
+	a := answerOf(p, domain)
+	if p != nil && under != domain {
+		a.Under = shown(under)
+	}
+	return a, p, nil
+}
+
+// answerOf begins an answer about a mailbox of a provider, which may be nil.
+func answerOf(p *Provider, domain string) *Answer {
+	a := &Answer{Domain: shown(domain), Kind: AnswerUnknown}
+	if p == nil {
+		return a
+	}
+	a.Kind = map[string]string{KindOwn: AnswerOwn, KindWebmail: AnswerWebmail, KindProvider: AnswerProvider}[p.Kind]
+	a.Provider, a.Published = check.Named{Name: p.Name, Title: p.Title}, p.Published
+	if !p.Looked.IsZero() {
+		a.Looked = p.Looked.String()
+	}
+	return a
 }
 
 // worse returns the worse of two effects. From worst to best, the effects are Affected, Undetermined and Unaffected.
@@ -202,15 +241,35 @@ type asking struct {
 	ctx     context.Context
 	checker *Checker
 	q       Question
-	next    *check.LaterOutcome // the first change that will stop a connection that passes now
-	err     error               // the first error that the Asker returned
+	// hosts returns the servers of the mailbox, by name or address. own is true for a mailbox of the ISP, whose servers can be its own relays.
+	hosts    func() []string
+	own      bool
+	verdicts map[uint16]everywhere // by port
+	next     *check.LaterOutcome   // the first change that will stop a connection that passes now
+	stopped  *check.Result         // the outcome that stops a connection
+	err      error                 // the first error that the Asker returned
 }
 
-// all checks a port on several hosts. It returns Affected if any host is stopped, Unaffected if no host is stopped and at least one
-// passes, and Undetermined otherwise.
-func (s *asking) all(hosts []string, port uint16) Effect {
+// An everywhere is what applies to a port of servers in every remote class. The ISP's own relays count only for mailboxes of the ISP, because
+// no other provider's servers have their addresses.
+type everywhere struct {
+	effect Effect // Undetermined if it differs between the classes
+	same   bool   // true if the effect, and the next change to another effect, are the same for every class
+	// next is the change after which the last class is stopped, and stopped the outcome since which every class has been stopped.
+	next    *check.LaterOutcome
+	stopped *check.Result
+}
+
+// all checks a port on the servers of the mailbox. It returns Affected if any server is stopped, Unaffected if no server is stopped and at
+// least one passes, and Undetermined otherwise. It looks servers up only if their addresses make a difference.
+func (s *asking) all(port uint16) Effect {
+	e := s.everywhere(port)
+	if e.same {
+		return s.apply(e)
+	}
+	hosts := s.hosts()
 	if len(hosts) == 0 {
-		return s.anywhere(port)
+		return s.apply(e)
 	}
 	passed := false
 	for _, host := range hosts {
@@ -227,26 +286,51 @@ func (s *asking) all(hosts []string, port uint16) Effect {
 	return Undetermined
 }
 
+// apply takes the effect on every server.
+func (s *asking) apply(e everywhere) Effect {
+	if e.effect == Affected && s.stopped == nil {
+		s.stopped = e.stopped
+	}
+	if e.effect == Unaffected && e.next != nil && (s.next == nil || e.next.Since.Before(s.next.Since)) {
+		s.next = e.next
+	}
+	return e.effect
+}
+
 func (s *asking) one(host string, port uint16) Effect {
-	q := check.Question{Line: s.q.Line, From: s.q.From, Switch: s.q.Switch, At: s.q.At, Phase: s.q.Phase, To: host, Port: port}
-	answer, err := s.checker.Connections.Ask(s.ctx, q)
+	answer, err := s.ask(host, port)
 	switch {
 	case errors.Is(err, check.ErrResolve):
-		return s.anywhere(port)
+		return s.apply(s.everywhere(port))
 	case errors.Is(err, check.ErrFamily):
 		return Undetermined
 	case err != nil:
-		if s.err == nil {
-			s.err = err
-		}
+		s.err = cmp.Or(s.err, err)
 		return Undetermined
 	case !answer.Outcome.Passes():
+		if s.stopped == nil {
+			s.stopped = worst(answer)
+		}
 		return Affected
 	}
 	if n := stopping(answer); n != nil && (s.next == nil || n.Since.Before(s.next.Since)) {
 		s.next = n
 	}
 	return Unaffected
+}
+
+func (s *asking) ask(host string, port uint16) (*check.Answer, error) {
+	return s.checker.Connections.Ask(s.ctx, check.Question{Line: s.q.Line, From: s.q.From, Switch: s.q.Switch, At: s.q.At, Phase: s.q.Phase, To: host, Port: port})
+}
+
+// worst returns the result with the worst outcome, which is the outcome of the answer.
+func worst(a *check.Answer) *check.Result {
+	for i := range a.Results {
+		if a.Results[i].Outcome == a.Outcome {
+			return &a.Results[i]
+		}
+	}
+	return nil
 }
 
 // stopping returns the first change that will stop a connection that passes now, or nil.
@@ -259,46 +343,61 @@ func stopping(a *check.Answer) (first *check.LaterOutcome) {
 	return first
 }
 
-// anywhere checks a port on a server whose address is not known. If the outcome is the same for a server in each remote class, it does not
-// depend on the address. The ISP's own relays are left out, because their addresses are known. anywhere returns Undetermined if the outcome
-// differs. The next change is the one after which the last class is stopped.
-func (s *asking) anywhere(port uint16) Effect {
-	var effect Effect
-	var last *check.LaterOutcome
-	all := true // every class has a change that stops it
-	for _, addr := range s.checker.servers() {
-		q := check.Question{Line: s.q.Line, From: s.q.From, Switch: s.q.Switch, At: s.q.At, Phase: s.q.Phase, To: addr.String(), Port: port}
-		answer, err := s.checker.Connections.Ask(s.ctx, q)
+// everywhere checks a port on a server in each remote class. If the effect is the same for all of them, it does not depend on a server's
+// address.
+func (s *asking) everywhere(port uint16) everywhere {
+	if e, done := s.verdicts[port]; done {
+		return e
+	}
+	e := everywhere{same: true}
+	asked, all := 0, true // all is true if every class has a change that stops it
+	servers := s.checker.servers()
+	if s.own {
+		servers = append(servers, s.checker.relays()...)
+	}
+	for _, addr := range servers {
+		answer, err := s.ask(addr, port)
 		switch {
 		case errors.Is(err, check.ErrFamily): // the line has no address of this family
 			continue
 		case err != nil:
 			s.err = cmp.Or(s.err, err)
-			return Undetermined
+			return everywhere{effect: Undetermined}
 		}
-		e := Affected
+		effect, n := Affected, stopping(answer)
 		if answer.Outcome.Passes() {
-			e = Unaffected
+			effect = Unaffected
+		} else if x := worst(answer); x != nil && (e.stopped == nil || x.Since.Since.After(e.stopped.Since.Since)) {
+			e.stopped = x
 		}
-		if effect != "" && e != effect {
-			return Undetermined
+		if asked++; asked > 1 {
+			e.same = e.same && effect == e.effect && sameTime(n, e.next)
+			if effect != e.effect {
+				e.effect = Undetermined
+			}
+		} else {
+			e.effect = effect
 		}
-		effect = e
-		n := stopping(answer)
 		all = all && n != nil
-		if n != nil && (last == nil || n.Since.After(last.Since)) {
-			last = n
+		if n != nil && (e.next == nil || n.Since.After(e.next.Since)) {
+			e.next = n
 		}
 	}
-	if effect == Unaffected && all && last != nil && (s.next == nil || last.Since.Before(s.next.Since)) {
-		s.next = last
+	e.effect, e.same = cmp.Or(e.effect, Undetermined), e.same && asked > 0
+	if !all {
+		e.next = nil
 	}
-	return cmp.Or(effect, Undetermined)
+	s.verdicts[port] = e
+	return e
+}
+
+func sameTime(a, b *check.LaterOutcome) bool {
+	return a == nil && b == nil || a != nil && b != nil && a.Since.Equal(b.Since)
 }
 
 // settings returns the settings in the directory. If the directory has none, it returns the two ports that every provider should offer
 // (RFC 8314 section 3.3, RFC 6409). A webmail provider may offer none, because its mailboxes can be used without a mail program.
-func (s *asking) settings(p *Provider, hosts []string) []Setting {
+func (s *asking) settings(p *Provider) []Setting {
 	if p != nil && p.Kind == KindWebmail && p.Submission.Host == "" {
 		return nil
 	}
@@ -312,7 +411,7 @@ func (s *asking) settings(p *Provider, hosts []string) []Setting {
 		if port.TLS == TLSStart {
 			encryption = "STARTTLS"
 		}
-		out = append(out, Setting{host, uint16(port.Port), encryption, "SMTP AUTH", note, s.all(hosts, uint16(port.Port))})
+		out = append(out, Setting{host, uint16(port.Port), encryption, "SMTP AUTH", note, s.all(uint16(port.Port))})
 	}
 	return out
 }

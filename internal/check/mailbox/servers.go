@@ -12,17 +12,17 @@ var unclassified = []string{"192.88.99.254", "198.18.255.254", "100.127.255.254"
 
 // servers returns an address in each remote class except the ISP's own relays, in each of its families, and for each family an address in
 // no class.
-func (c *Checker) servers() []netip.Addr {
+func (c *Checker) servers() []string {
 	if c.Policy == nil {
 		return nil
 	}
-	var out []netip.Addr
+	var out []string
 	for _, r := range c.Policy.Remotes {
 		seen := map[bool]bool{}
 		for _, p := range r.Prefixes {
 			if is6 := p.Addr().Is6(); !r.Relay && !seen[is6] {
 				seen[is6] = true
-				out = append(out, inside(p))
+				out = append(out, inside(p).String())
 			}
 		}
 	}
@@ -31,7 +31,7 @@ func (c *Checker) servers() []netip.Addr {
 		addr := netip.MustParseAddr(text)
 		if !found[addr.Is6()] && !classified(c.Policy, addr) {
 			found[addr.Is6()] = true
-			out = append(out, addr)
+			out = append(out, text)
 		}
 	}
 	return out
