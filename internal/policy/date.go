@@ -23,24 +23,24 @@ func ParseDate(text string) (Date, error) {
 }
 
 // String returns the date in the form that ParseDate reads.
-func (d Date) String() string { return d.start(0).Format(time.DateOnly) }
+func (d Date) String() string { return d.Start(0).Format(time.DateOnly) }
 
 // IsZero reports whether d is the zero value, which means that no date was given.
 func (d Date) IsZero() bool { return d == Date{} }
 
-// start returns the moment at which the day begins at the given UTC offset.
-func (d Date) start(at Offset) time.Time {
+// Start returns the moment at which the day begins at the given UTC offset.
+func (d Date) Start(at Offset) time.Time {
 	return time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, at.Location())
 }
 
 // next returns the day after d.
 func (d Date) next() Date {
-	y, m, day := d.start(0).AddDate(0, 0, 1).Date()
+	y, m, day := d.Start(0).AddDate(0, 0, 1).Date()
 	return Date{y, m, day}
 }
 
-// before reports whether d is an earlier day than other.
-func (d Date) before(other Date) bool { return d.start(0).Before(other.start(0)) }
+// Before reports whether d is an earlier day than other.
+func (d Date) Before(other Date) bool { return d.Start(0).Before(other.Start(0)) }
 
 // An Offset is a UTC offset in minutes, positive east of UTC. A policy has an offset instead of a time zone, so that no
 // time zone database is needed.

@@ -165,10 +165,10 @@ func (p *Policy) Phase(name string) (ph *Phase, ok bool) {
 }
 
 // Begins returns the moment at which a phase comes into force by its date: the start of that day at the policy's UTC offset.
-func (p *Policy) Begins(ph *Phase) time.Time { return ph.Effective.start(p.UTCOffset) }
+func (p *Policy) Begins(ph *Phase) time.Time { return ph.Effective.Start(p.UTCOffset) }
 
 // Ends returns the moment at which an exemption expires: the end of its last day at the policy's UTC offset.
-func (p *Policy) Ends(e *Exemption) time.Time { return e.Expires.next().start(p.UTCOffset) }
+func (p *Policy) Ends(e *Exemption) time.Time { return e.Expires.next().Start(p.UTCOffset) }
 
 // ReviewsDue returns the exemptions in force whose review day has come, in the policy's order. BITAG (Port Blocking, 2013) asks operators
 // to review their exceptions regularly.
@@ -176,7 +176,7 @@ func (p *Policy) ReviewsDue(now time.Time) []Exemption {
 	var due []Exemption
 	for i := range p.Exemptions {
 		e := &p.Exemptions[i]
-		if !e.Review.IsZero() && !now.Before(e.Review.start(p.UTCOffset)) && !p.Ended(e, now) {
+		if !e.Review.IsZero() && !now.Before(e.Review.Start(p.UTCOffset)) && !p.Ended(e, now) {
 			due = append(due, *e)
 		}
 	}

@@ -21,7 +21,7 @@ func (v *validator) phases() {
 		switch {
 		case ph.Effective.IsZero():
 			v.inPolicy(path+".effective", fmt.Sprintf("phase %q has no effective date", ph.Name), "it must be "+ph.Effective.Accepts())
-		case i > 0 && !p.Phases[i-1].Effective.before(ph.Effective):
+		case i > 0 && !p.Phases[i-1].Effective.Before(ph.Effective):
 			v.inPolicy(path+".effective", fmt.Sprintf("phase %q is effective %v, which is not after phase %q, %v", ph.Name, ph.Effective, p.Phases[i-1].Name, p.Phases[i-1].Effective),
 				"phases stand in the order of their dates")
 		}

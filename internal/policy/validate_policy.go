@@ -136,7 +136,7 @@ func (v *validator) exemptions() {
 		}
 		if e.Expires.IsZero() {
 			v.inPolicy(path, "the "+who+" has no expiry", "an exemption that is never looked at again stays open for the next holder of the line: expires: and the last day it holds")
-		} else if e.Expires.before(e.Review) {
+		} else if e.Expires.Before(e.Review) {
 			v.inPolicy(path+".review", fmt.Sprintf("the %s is to be reviewed on %v, after it expires on %v", who, e.Review, e.Expires), "give a day on which it still holds")
 		}
 	}
