@@ -1,0 +1,155 @@
+package markdown
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/util"
+
+	"op25b/internal/strict"
+)
+
+// pageScheme begins the destination of a link to a page of the portal.
+const pageScheme = "page:"
+
+// validID is the form of a heading's id. It can be read out and typed.
+var validID = regexp.MustCompile(`^[a-z][a-z0-9-]{0,63}$`)
+
+// A checker checks a parsed document, and brings links and headings into the form that Render needs.
+type checker struct {
+	strict.Collector
+	doc   *Document
+	words Vocabulary
+	seen  map[string]bool // ids of headings
+	level int             // of the last heading
+}
+
+func (c *checker) fault(n ast.Node, what, way string) {
+	at := n.Pos()
+	for p := n; at < 0 && p != nil; p = p.Parent() {
+		at = p.Pos()
+	}
+	c.Add(strict.Fault{Pos: c.doc.pos(at), What: what, Way: way, Kind: ErrMarkdown})
+}
+
+func (c *checker) document() {
+	c.level = 1 // the title of the page
+	// The visitor returns no error, so Walk returns none.
+	_ = ast.Walk(c.doc.root, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+		if entering {
+			c.node(n)
+		}
+		return ast.WalkContinue, nil
+	})
+}
+
+func (c *checker) node(n ast.Node) {
+	switch n := n.(type) {
+	case *ast.HTMLBlock, *ast.RawHTML:
+		c.fault(n, "the text has raw HTML", `write Markdown, or \< for the sign itself`)
+	case *ast.Image:
+		c.fault(n, "the text has an image", "images are not supported: describe in words what it shows")
+	case *ast.Link:
+		if n.Title != nil {
+			c.fault(n, fmt.Sprintf("a link has the title %q, which phones and keyboards do not show", n.Title), "write it in the text")
+		}
+		n.Destination = util.URLEscape(n.Destination, true)
+		c.link(n, string(n.Destination))
+	case *ast.AutoLink:
+		if n.AutoLinkType == ast.AutoLinkURL {
+			c.link(n, string(n.URL(c.doc.src.Text)))
+		}
+	case *ast.Heading:
+		c.heading(n)
+	case *valueNode:
+		if slices.Contains(c.words.Blocks, n.name) {
+			c.fault(n, fmt.Sprintf("{{%s}} stands in a line", n.name), "write it in a paragraph of its own")
+			return
+		}
+		c.known(n, n.name, c.words.Texts)
+	case *blockNode:
+		c.known(n, n.name, slices.Concat(c.words.Blocks, c.words.Texts))
+	case *idNode:
+		c.fault(n, fmt.Sprintf("the id {#%s} is not at the end of a heading", n.id), `move it there, or write \{ for the sign itself`)
+	}
+}
+
+func (c *checker) known(n ast.Node, name string, valid []string) {
+	if !slices.Contains(valid, name) {
+		c.fault(n, fmt.Sprintf("unknown value {{%s}}", name), strict.Nearest(name, valid, "values"))
+	}
+}
+
+// link checks the destination of a link, which is in its escaped form.
+func (c *checker) link(n ast.Node, to string) {
+	if page, ok := strings.CutPrefix(to, pageScheme); ok {
+		name, fragment, _ := strings.Cut(page, "#")
+		if !slices.Contains(c.words.Pages, name) {
+			c.fault(n, fmt.Sprintf("unknown page %q in a link", name), strict.Nearest(name, c.words.Pages, "pages"))
+		} else if fragment != "" && !validID.MatchString(fragment) {
+			c.fault(n, fmt.Sprintf("the link to page %q has the id %q", name, fragment), "an id has small letters, digits and hyphens")
+		}
+		return
+	}
+	u, err := url.Parse(to)
+	ok := err == nil && to != "" && !strings.Contains(to, `\`)
+	if ok {
+		switch u.Scheme {
+		case "http", "https":
+			ok = u.Host != ""
+		case "mailto":
+			ok = strings.Contains(u.Opaque, "@")
+		case "":
+			ok = u.Host == "" && !strings.HasPrefix(to, "//")
+		default:
+			ok = false
+		}
+	}
+	if !ok {
+		c.fault(n, fmt.Sprintf("a link goes to %q", to), "a link goes to https://, http:// or mailto:, to page:NAME, or to a relative address")
+	}
+}
+
+// heading checks the level of a heading and takes its id.
+func (c *checker) heading(n *ast.Heading) {
+	if n.Level == 1 || n.Level > c.level+1 {
+		c.fault(n, fmt.Sprintf("a heading of level %d follows the level %d", n.Level, c.level), fmt.Sprintf("begin it with %s: the title of the page is level 1, and no level is left out", strings.Repeat("#", c.level+1)))
+	}
+	c.level = max(2, n.Level)
+	id, ok := n.LastChild().(*idNode)
+	if !ok {
+		return
+	}
+	switch {
+	case !validID.MatchString(id.id):
+		c.fault(id, fmt.Sprintf("a heading has the id %q", id.id), "an id begins with a small letter, and has at most 64 small letters, digits and hyphens")
+	case c.seen[id.id]:
+		c.fault(id, fmt.Sprintf("two headings have the id %q", id.id), "give each its own")
+	}
+	c.seen[id.id] = true
+	n.RemoveChild(n, id)
+	n.SetAttributeString("id", []byte(id.id))
+	if n.Level == 2 {
+		c.doc.ids = append(c.doc.ids, Heading{ID: id.id, Text: strings.TrimSpace(plain(n, c.doc.src.Text))})
+	}
+}
+
+// plain returns the text of a node without markup and readings.
+func plain(n ast.Node, source []byte) string {
+	var b strings.Builder
+	for child := n.FirstChild(); child != nil; child = child.NextSibling() {
+		switch child := child.(type) {
+		case *ast.Text:
+			b.Write(child.Segment.Value(source))
+		case *rubyNode:
+			b.WriteString(child.run.base)
+		default:
+			b.WriteString(plain(child, source))
+		}
+	}
+	return b.String()
+}

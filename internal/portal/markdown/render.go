@@ -1,0 +1,110 @@
+package markdown
+
+import (
+	"bytes"
+	"fmt"
+	"html/template"
+	"strings"
+
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/renderer"
+	"github.com/yuin/goldmark/renderer/html"
+	"github.com/yuin/goldmark/util"
+
+	"op25b/internal/portal/lang"
+)
+
+// Values has the values of the names in a Vocabulary.
+type Values struct {
+	Text  map[string]string        // plain text, which Render escapes
+	Block map[string]template.HTML // HTML that the portal made
+	Page  map[string]string        // the URLs of pages, without a fragment
+}
+
+// Render returns the document as HTML. It returns ErrValue if v lacks a value that the document uses.
+func (d *Document) Render(v Values) (template.HTML, error) {
+	with := []goldmark.Option{
+		goldmark.WithExtensions(table),
+		goldmark.WithRendererOptions(renderer.WithNodeRenderers(util.Prioritized(values{v}, 100))), // before goldmark's own, which has 1000
+	}
+	if d.src.Language == lang.Japanese {
+		// A line break between Japanese characters is not a space. Within English text it is one.
+		with = append(with, goldmark.WithRendererOptions(html.WithEastAsianLineBreaks(html.EastAsianLineBreaksCSS3Draft)))
+	}
+	var out bytes.Buffer
+	if err := goldmark.New(with...).Renderer().Render(&out, d.src.Text, d.root); err != nil {
+		return "", fmt.Errorf("%s: %w", d.src.File, err)
+	}
+	return template.HTML(out.String()), nil // goldmark escapes texts, and the checker refused raw HTML and other links
+}
+
+// values renders links and the nodes of this package.
+type values struct{ Values }
+
+// RegisterFuncs implements renderer.NodeRenderer.
+func (v values) RegisterFuncs(r renderer.NodeRendererFuncRegisterer) {
+	r.Register(kindRuby, v.ruby)
+	r.Register(kindValue, v.value)
+	r.Register(kindBlock, v.block)
+	r.Register(ast.KindLink, v.link)
+}
+
+func (v values) ruby(w util.BufWriter, _ []byte, n ast.Node, entering bool) (ast.WalkStatus, error) {
+	if entering {
+		_, _ = w.WriteString(n.(*rubyNode).run.html()) // the buffer reports errors when it is flushed
+	}
+	return ast.WalkContinue, nil
+}
+
+func (v values) value(w util.BufWriter, _ []byte, n ast.Node, entering bool) (ast.WalkStatus, error) {
+	if !entering {
+		return ast.WalkContinue, nil
+	}
+	return ast.WalkContinue, v.text(w, n.(*valueNode).name)
+}
+
+func (v values) text(w util.BufWriter, name string) error {
+	text, ok := v.Text[name]
+	if !ok {
+		return fmt.Errorf("%w: {{%s}}", ErrValue, name)
+	}
+	_, _ = w.WriteString(template.HTMLEscapeString(text))
+	return nil
+}
+
+func (v values) block(w util.BufWriter, _ []byte, n ast.Node, entering bool) (ast.WalkStatus, error) {
+	if !entering {
+		return ast.WalkContinue, nil
+	}
+	name := n.(*blockNode).name
+	if block, ok := v.Block[name]; ok {
+		_, _ = w.WriteString(string(block) + "\n")
+		return ast.WalkContinue, nil
+	}
+	_, _ = w.WriteString("<p>")
+	err := v.text(w, name)
+	_, _ = w.WriteString("</p>\n")
+	return ast.WalkContinue, err
+}
+
+func (v values) link(w util.BufWriter, _ []byte, node ast.Node, entering bool) (ast.WalkStatus, error) {
+	if !entering {
+		_, _ = w.WriteString("</a>")
+		return ast.WalkContinue, nil
+	}
+	to := string(node.(*ast.Link).Destination)
+	if page, ok := strings.CutPrefix(to, pageScheme); ok {
+		name, fragment, has := strings.Cut(page, "#")
+		if to, ok = v.Page[name]; !ok {
+			return ast.WalkStop, fmt.Errorf("%w: %s%s", ErrValue, pageScheme, name)
+		}
+		if has {
+			to += "#" + fragment
+		}
+	}
+	_, _ = w.WriteString(`<a href="` + template.HTMLEscapeString(to) + `">`)
+	return ast.WalkContinue, nil
+}
+
+var _ renderer.NodeRenderer = values{}
