@@ -3,11 +3,12 @@ package examples
 
 import (
 	"embed"
+	"io/fs"
 
 	"op25b/internal/strict"
 )
 
-//go:embed spinnet-2006/*.yaml libmo-mobile/*.yaml providers.yaml
+//go:embed spinnet-2006/*.yaml libmo-mobile/*.yaml providers.yaml portal
 var files embed.FS
 
 // SpinNet2006 returns the documents of a rollout in 2006 that blocks port 25 in two steps: mail to mobile carriers first, then mail to
@@ -38,4 +39,13 @@ func Providers() strict.File {
 		panic(err) // the file is embedded, so reading it cannot fail
 	}
 	return strict.File{Name: "examples/providers.yaml", Data: data}
+}
+
+// Portal returns the folder of an ISP's content for the customers' portal: site.yaml and notices.
+func Portal() fs.FS {
+	dir, err := fs.Sub(files, "portal")
+	if err != nil {
+		panic(err) // the name of the folder is valid
+	}
+	return dir
 }
