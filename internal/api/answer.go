@@ -150,7 +150,7 @@ func mailMessage(a *mailbox.Answer) *op25bv1.CheckMailResponse {
 	}
 	for _, s := range a.Settings {
 		m.Settings = append(m.Settings, &op25bv1.MailSetting{
-			Host: s.Host, Port: uint32(s.Port), Encryption: s.Encryption, Authentication: s.Auth, Note: s.Note, Status: string(s.Status),
+			Host: s.Host, HostFrom: s.HostFrom, Port: uint32(s.Port), Encryption: s.Encryption, Authentication: s.Auth, Note: s.Note, Status: string(s.Status),
 		})
 	}
 	return m

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -72,12 +73,15 @@ func (t *table) Mail(r *op25bv1.CheckMailResponse) error {
 func (t *table) settings(r *op25bv1.CheckMailResponse) string {
 	g := grid{head: []string{"OUTGOING SERVER", "PORT", "ENCRYPTION", "AUTHENTICATION", "PASSES", "NOTE"}, shrink: []int{0}, goesOn: true}
 	for _, s := range r.Settings {
-		host, _ := server(s.Host, r.Kind)
+		host, _ := server(s, r.Kind)
+		if where := places[s.HostFrom]; where.short != "" {
+			host = where.short
+		}
 		passes := map[string]string{unaffected: "yes", affected: "no"}[s.Status]
 		if passes == "" {
 			passes = "unknown"
 		}
-		g.add(host, fmt.Sprint(s.Port), s.Encryption, s.Authentication, passes, s.Note)
+		g.add(host, fmt.Sprint(s.Port), cmp.Or(s.Encryption, "as the provider says"), s.Authentication, passes, s.Note)
 	}
 	return g.text(t, "    ")
 }
@@ -128,9 +132,10 @@ func MailSteps(r *op25bv1.CheckMailResponse) []*op25bv1.MailStep {
 		if s.Status == affected {
 			continue
 		}
-		en, ja := server(s.Host, r.Kind)
+		en, ja := server(s, r.Kind)
+		encryptionEn, encryptionJa := encryption(s)
 		say("%[1]s the outgoing server to %[3]s, port %[5]d with %[6]s and SMTP authentication.",
-			"%[2]sメールソフトの送信サーバーを%[4]s、ポート番号を%[5]d、暗号化を%[7]sにし、SMTP認証を有効にしてください。", verb, or, en, spaced(ja), s.Port, s.Encryption, spaced(s.Encryption))
+			"%[2]sメールソフトの送信サーバーを%[4]s、ポート番号を%[5]d、暗号化を%[7]sにし、SMTP認証を有効にしてください。", verb, or, en, spaced(ja), s.Port, encryptionEn, encryptionJa)
 		verb, or = "Or set", "または、"
 	}
 	for _, s := range r.Settings {
@@ -152,15 +157,32 @@ func MailSteps(r *op25bv1.CheckMailResponse) []*op25bv1.MailStep {
 	return steps
 }
 
+// places are the places where a customer finds a host, by MailSetting.host_from: short for a table, and as part of a sentence.
+var places = map[string]struct{ short, en, ja string }{
+	"contract": {"named in the contract", "the one that your contract or the provider's control panel names", "ご契約の書類または提供元の管理画面に記載のサーバー"},
+	"domain":   {"by your domain", "the one that the provider's page gives for your domain", "お客さまのドメイン用に提供元が案内するサーバー"},
+}
+
 // server renders a server for outgoing mail as part of an English and of a Japanese sentence.
-func server(host, kind string) (en, ja string) {
+func server(s *op25bv1.MailSetting, kind string) (en, ja string) {
+	where, differs := places[s.HostFrom]
 	switch {
-	case host != "":
-		return host, host
+	case s.Host != "":
+		return s.Host, s.Host
+	case differs:
+		return where.en, where.ja
 	case kind == kindOwn:
 		return "our own", "当社の送信サーバー"
 	}
 	return "the provider's", "提供元の指定するサーバー"
+}
+
+// encryption renders the encryption of a setting as part of an English and of a Japanese sentence.
+func encryption(s *op25bv1.MailSetting) (en, ja string) {
+	if s.Encryption == "" {
+		return "the encryption that the provider names", "提供元の指定する方式"
+	}
+	return s.Encryption, spaced(s.Encryption)
 }
 
 // spaced adds spaces around Latin text that becomes part of a Japanese sentence.

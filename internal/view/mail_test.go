@@ -110,3 +110,41 @@ func TestStepsUnconfirmed(t *testing.T) {
 		t.Errorf("a page that was compared: %s", text)
 	}
 }
+
+// TestStepsForRentalServers verifies the steps for a mailbox whose server differs from customer to customer, and for a provider whose page
+// names no encryption.
+func TestStepsForRentalServers(t *testing.T) {
+	r := &op25bv1.CheckMailResponse{
+		Kind: "provider", Status: affected, MailProgram: affected, Domain: "shop.example", Provider: &op25bv1.Named{Name: "rental"},
+		Published: "https://rental.example/mail", Looked: "2026-11-29",
+		Settings: []*op25bv1.MailSetting{
+			{HostFrom: "contract", Port: 465, Encryption: "SSL/TLS", Authentication: "SMTP AUTH", Status: unaffected},
+			{HostFrom: "domain", Port: 587, Authentication: "SMTP AUTH", Status: unaffected},
+		},
+	}
+	steps := MailSteps(r)
+	for i, want := range []*op25bv1.MailStep{
+		1: {
+			En: "Set the outgoing server to the one that your contract or the provider's control panel names, port 465 with SSL/TLS and SMTP authentication.",
+			Ja: "メールソフトの送信サーバーをご契約の書類または提供元の管理画面に記載のサーバー、ポート番号を465、暗号化を SSL/TLS にし、SMTP認証を有効にしてください。",
+		},
+		2: {
+			En: "Or set the outgoing server to the one that the provider's page gives for your domain, port 587 with the encryption that the provider names and SMTP authentication.",
+			Ja: "または、メールソフトの送信サーバーをお客さまのドメイン用に提供元が案内するサーバー、ポート番号を587、暗号化を提供元の指定する方式にし、SMTP認証を有効にしてください。",
+		},
+		3: {En: "The provider's own page: https://rental.example/mail", Ja: "提供元のご案内: https://rental.example/mail"},
+	} {
+		if want != nil && (len(steps) <= i || steps[i].En != want.En || steps[i].Ja != want.Ja) {
+			t.Errorf("step %d of %v, want %v", i+1, steps, want)
+		}
+	}
+	var b strings.Builder
+	if err := Table(&b, Options{}).Mail(r); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"named in the contract", "by your domain", "as the provider says"} {
+		if !strings.Contains(b.String(), line) {
+			t.Errorf("the table lacks %q:\n%s", line, b.String())
+		}
+	}
+}

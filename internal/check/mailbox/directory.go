@@ -30,6 +30,12 @@ const (
 	TLSStart    = "starttls" // TLS after the STARTTLS command
 )
 
+// The places where a customer finds the host of a provider whose customers use different hosts.
+const (
+	HostFromContract = "contract" // the papers of the contract or the provider's control panel name the host
+	HostFromDomain   = "domain"   // the host follows from the domain of the mail address, as the provider's page describes
+)
+
 // A Directory lists mail providers.
 type Directory struct {
 	Providers []Provider `yaml:"providers"`
@@ -55,15 +61,22 @@ type Provider struct {
 
 // A Submission is the server to which customers send outgoing mail. It requires authentication (RFC 4954).
 type Submission struct {
-	Host  string           `yaml:"host"`
-	Ports []SubmissionPort `yaml:"ports"`
-	Note  string           `yaml:"note,omitempty"`
+	Host string `yaml:"host,omitempty"`
+	// HostFrom is set instead of Host if the customers of the provider use different hosts, as those of a rental server do. The entry then
+	// requires Published, because the page tells the customer more.
+	HostFrom string           `yaml:"hostFrom,omitempty"`
+	Ports    []SubmissionPort `yaml:"ports"`
+	Note     string           `yaml:"note,omitempty"`
 }
+
+// given reports whether the directory has settings. A valid submission without ports is empty.
+func (s *Submission) given() bool { return len(s.Ports) > 0 }
 
 // A SubmissionPort is a port of a submission server with the encryption method that the port requires.
 type SubmissionPort struct {
 	Port policy.TCPPort `yaml:"port"`
-	TLS  string         `yaml:"tls"`
+	// TLS is empty if the page of the provider names the port, but no encryption.
+	TLS string `yaml:"tls,omitempty"`
 }
 
 // Load reads a directory. The error is a strict.Faults that lists every fault with its file, line and remedy.
@@ -114,24 +127,38 @@ func (v *validator) provider(p *Provider, path string) {
 	if len(p.Domains)+len(p.MX) == 0 {
 		v.fault(path, fmt.Sprintf("provider %q has neither domains nor mx", p.Name), "no mailbox would be found to be its: give domains, mx, or both")
 	}
+	v.submission(p, path)
+}
+
+func (v *validator) submission(p *Provider, path string) {
 	s := &p.Submission
-	if s.Host == "" && len(s.Ports) == 0 {
+	if s.Host == "" && s.HostFrom == "" && !s.given() {
 		if p.Kind == KindProvider {
 			v.fault(path, fmt.Sprintf("provider %q has no submission", p.Name), "there is nothing to tell its customers: give host and ports, or leave the provider out")
 		}
 		return
 	}
-	if host, fault := domainName(s.Host); fault != "" {
-		v.fault(path+".submission.host", fmt.Sprintf("submission host %q: %s", s.Host, fault), "give a name such as smtp.example.jp")
-	} else {
-		s.Host = host
+	switch {
+	case s.HostFrom == "":
+		if host, fault := domainName(s.Host); fault != "" {
+			v.fault(path+".submission.host", fmt.Sprintf("submission host %q: %s", s.Host, fault), "give a name such as smtp.example.jp")
+		} else {
+			s.Host = host
+		}
+	case s.Host != "":
+		v.fault(path+".submission.hostFrom", fmt.Sprintf("submission of provider %q has both host and hostFrom", p.Name),
+			"hostFrom is for a host that differs from customer to customer: keep one")
+	case s.HostFrom != HostFromContract && s.HostFrom != HostFromDomain:
+		v.fault(path+".submission.hostFrom", fmt.Sprintf("unknown place %q", s.HostFrom), strict.Nearest(s.HostFrom, []string{HostFromContract, HostFromDomain}, "places"))
+	case p.Published == "":
+		v.fault(path+".submission.hostFrom", fmt.Sprintf("provider %q has hostFrom, but no page", p.Name), "the page tells the customer where the host is named: give published")
 	}
-	if len(s.Ports) == 0 {
+	if !s.given() {
 		v.fault(path+".submission.ports", fmt.Sprintf("submission of provider %q has no ports", p.Name), "give one such as {port: 587, tls: starttls}")
 	}
 	for i, port := range s.Ports {
 		at := fmt.Sprintf("%s.submission.ports[%d]", path, i)
-		if port.TLS != TLSImplicit && port.TLS != TLSStart {
+		if port.TLS != "" && port.TLS != TLSImplicit && port.TLS != TLSStart {
 			v.fault(at+".tls", fmt.Sprintf("unknown encryption %q", port.TLS), strict.Nearest(port.TLS, []string{TLSImplicit, TLSStart}, "known"))
 		}
 		if port.Port == policy.PortSMTP {

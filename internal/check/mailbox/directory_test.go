@@ -47,9 +47,13 @@ func TestBadDirectories(t *testing.T) {
 		"  - {name: a, kind: own, domains: [ne.jp]}\n":      "p.yaml:4:36: domain \"ne.jp\" is a registry's; everybody under it would be this provider's customer: give the provider's own",
 		"  - {name: a, kind: own, domains: [jp]}\n":         "p.yaml:4:36: domain \"jp\" is a registry's; everybody under it would be this provider's customer: give the provider's own",
 		"  - {name: a, kind: own, domains: [\"a b.jp\"]}\n": "p.yaml:4:36: domain \"a b.jp\": \"a b.jp\" is not a domain's name; give a name such as example.jp",
-		"  - {name: a, kind: own, domains: [a.jp], submission: {host: smtp.a.jp, ports: [{port: 25, tls: none}]}}\n":  "p.yaml:4:88: port 25 is no submission port; it is the one that is closed: give 587 or 465\np.yaml:4:97: unknown encryption \"none\"; known: implicit, starttls",
-		"  - {name: a, kind: own, domains: [a.jp], submission: {host: smtp.a.jp, ports: []}}\n":                       "p.yaml:4:80: submission of provider \"a\" has no ports; give one such as {port: 587, tls: starttls}",
-		"  - {name: a, kind: own, domains: [a.jp], submission: {host: \"-\", ports: [{port: 587, tls: starttls}]}}\n": "p.yaml:4:62: submission host \"-\": \"-\" is not a domain's name; give a name such as smtp.example.jp",
+		"  - {name: a, kind: own, domains: [a.jp], submission: {host: smtp.a.jp, ports: [{port: 25, tls: none}]}}\n":                                         "p.yaml:4:88: port 25 is no submission port; it is the one that is closed: give 587 or 465\np.yaml:4:97: unknown encryption \"none\"; known: implicit, starttls",
+		"  - {name: a, kind: own, domains: [a.jp], submission: {host: smtp.a.jp, ports: []}}\n":                                                              "p.yaml:4:80: submission of provider \"a\" has no ports; give one such as {port: 587, tls: starttls}",
+		"  - {name: a, kind: own, domains: [a.jp], submission: {host: \"-\", ports: [{port: 587, tls: starttls}]}}\n":                                        "p.yaml:4:62: submission host \"-\": \"-\" is not a domain's name; give a name such as smtp.example.jp",
+		"  - {name: a, kind: provider, mx: [a.jp], published: \"https://a.jp/\", submission: {host: smtp.a.jp, hostFrom: contract, ports: [{port: 587}]}}\n": "p.yaml:4:111: submission of provider \"a\" has both host and hostFrom; hostFrom is for a host that differs from customer to customer: keep one",
+		"  - {name: a, kind: provider, mx: [a.jp], published: \"https://a.jp/\", submission: {hostFrom: page, ports: [{port: 587}]}}\n":                      `p.yaml:4:94: unknown place "page"; places: contract, domain`,
+		"  - {name: a, kind: provider, mx: [a.jp], submission: {hostFrom: contract, ports: [{port: 587}]}}\n":                                                "p.yaml:4:66: provider \"a\" has hostFrom, but no page; the page tells the customer where the host is named: give published",
+		"  - {name: a, kind: provider, mx: [a.jp], published: \"https://a.jp/\", submission: {hostFrom: contract, ports: []}}\n":                             "p.yaml:4:111: submission of provider \"a\" has no ports; give one such as {port: 587, tls: starttls}",
 	} {
 		_, err := Load(strict.File{Name: "p.yaml", Data: []byte(header + text)})
 		if !errors.Is(err, ErrDirectory) || err.Error() != want {

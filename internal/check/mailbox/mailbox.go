@@ -98,9 +98,10 @@ type Answer struct {
 
 // A Setting describes a server for outgoing mail. The server requires SMTP authentication (RFC 4954).
 type Setting struct {
-	Host       string `json:"host,omitempty"` // empty if the directory has no host
+	Host       string `json:"host,omitempty"`     // empty if the directory has no host
+	HostFrom   string `json:"hostFrom,omitempty"` // where the customer finds the host: HostFromContract, HostFromDomain, or empty
 	Port       uint16 `json:"port"`
-	Encryption string `json:"encryption"` // SSL/TLS or STARTTLS
+	Encryption string `json:"encryption,omitempty"` // SSL/TLS or STARTTLS; empty if the provider's page names none
 	Auth       string `json:"authentication"`
 	Note       string `json:"note,omitempty"`
 	Status     Effect `json:"status"` // Unaffected if a connection with this setting passes
@@ -398,20 +399,17 @@ func sameTime(a, b *check.LaterOutcome) bool {
 // settings returns the settings in the directory. If the directory has none, it returns the two ports that every provider should offer
 // (RFC 8314 section 3.3, RFC 6409). A webmail provider may offer none, because its mailboxes can be used without a mail program.
 func (s *asking) settings(p *Provider) []Setting {
-	if p != nil && p.Kind == KindWebmail && p.Submission.Host == "" {
+	if p != nil && p.Kind == KindWebmail && !p.Submission.given() {
 		return nil
 	}
-	ports, host, note := []SubmissionPort{{policy.PortSubmissions, TLSImplicit}, {policy.PortSubmission, TLSStart}}, "", ""
-	if p != nil && p.Submission.Host != "" {
-		ports, host, note = p.Submission.Ports, p.Submission.Host, p.Submission.Note
+	of := Submission{Ports: []SubmissionPort{{policy.PortSubmissions, TLSImplicit}, {policy.PortSubmission, TLSStart}}}
+	if p != nil && p.Submission.given() {
+		of = p.Submission
 	}
-	out := make([]Setting, 0, len(ports))
-	for _, port := range ports {
-		encryption := "SSL/TLS"
-		if port.TLS == TLSStart {
-			encryption = "STARTTLS"
-		}
-		out = append(out, Setting{host, uint16(port.Port), encryption, "SMTP AUTH", note, s.all(uint16(port.Port))})
+	out := make([]Setting, 0, len(of.Ports))
+	for _, port := range of.Ports {
+		encryption := map[string]string{TLSImplicit: "SSL/TLS", TLSStart: "STARTTLS"}[port.TLS]
+		out = append(out, Setting{of.Host, of.HostFrom, uint16(port.Port), encryption, "SMTP AUTH", of.Note, s.all(uint16(port.Port))})
 	}
 	return out
 }

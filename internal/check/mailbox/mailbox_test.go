@@ -10,9 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"op25b/examples"
 	"op25b/internal/check"
 	"op25b/internal/policy"
+	"op25b/internal/strict"
 )
 
 // names is a resolver with a fixed set of hosts and mail exchangers.
@@ -136,6 +139,47 @@ func TestCarriers(t *testing.T) {
 			if host == "" && a.Settings != nil || host != "" && (len(a.Settings) == 0 || a.Settings[0].Host != host) {
 				t.Errorf("%s %s: settings %+v, want %q", at, address, a.Settings, host)
 			}
+		}
+	}
+}
+
+// TestRentalServer verifies the answer for mailboxes whose server differs from customer to customer. The directory names no host, and the
+// answer must not name one either. It says where the customer finds the host, and on which page.
+func TestRentalServer(t *testing.T) {
+	d := checker(t)
+	var err error
+	d.Directory, err = Load(strict.File{Name: "p.yaml", Data: []byte(`apiVersion: op25b/v1
+kind: Providers
+providers:
+  - {name: rental, kind: provider, mx: [rental.example], published: "https://rental.example/mail", looked: 2026-11-29,
+     submission: {hostFrom: contract, ports: [{port: 465, tls: implicit}, {port: 587}], note: the user name is the mail address}}
+  - {name: isp, kind: provider, domains: [isp.example], published: "https://isp.example/mail", submission: {hostFrom: domain, ports: [{port: 465, tls: implicit}]}}
+`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.MX = names{mx: map[string][]string{"shop.example": {"mail7.rental.example"}}}
+	for _, tc := range []struct {
+		address, provider, published string
+		settings                     []Setting
+	}{
+		{"a@shop.example", "rental", "https://rental.example/mail", []Setting{
+			{HostFrom: HostFromContract, Port: 465, Encryption: "SSL/TLS", Auth: "SMTP AUTH", Note: "the user name is the mail address", Status: Unaffected},
+			{HostFrom: HostFromContract, Port: 587, Auth: "SMTP AUTH", Note: "the user name is the mail address", Status: Unaffected},
+		}},
+		{"a@d1.isp.example", "isp", "https://isp.example/mail", []Setting{
+			{HostFrom: HostFromDomain, Port: 465, Encryption: "SSL/TLS", Auth: "SMTP AUTH", Status: Unaffected},
+		}},
+	} {
+		a, err := d.Ask(t.Context(), Question{Address: tc.address, Line: "adsl-home", At: day("2006-12-01")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Kind != AnswerProvider || a.Provider.Name != tc.provider || a.Status != Affected || a.MailProgram != Affected || a.Published != tc.published {
+			t.Errorf("%s: %+v", tc.address, a)
+		}
+		if diff := cmp.Diff(tc.settings, a.Settings); diff != "" {
+			t.Errorf("%s: settings (-want +got):\n%s", tc.address, diff)
 		}
 	}
 }

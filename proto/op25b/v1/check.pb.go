@@ -1136,15 +1136,18 @@ func (x *CheckMailResponse) GetUtcOffset() string {
 // The settings of a server for outgoing mail. The server requires SMTP authentication (RFC 4954).
 type MailSetting struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The host name; empty if the provider's server is not in the directory.
+	// The host name; empty if the provider's server is not in the directory, or if host_from is set.
 	Host string `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
 	Port uint32 `protobuf:"varint,2,opt,name=port,proto3" json:"port,omitempty"`
-	// The encryption method: "SSL/TLS" or "STARTTLS".
+	// The encryption method: "SSL/TLS" or "STARTTLS". It is empty if the provider's page names the port, but no encryption.
 	Encryption     string `protobuf:"bytes,3,opt,name=encryption,proto3" json:"encryption,omitempty"`
 	Authentication string `protobuf:"bytes,4,opt,name=authentication,proto3" json:"authentication,omitempty"`
 	Note           string `protobuf:"bytes,5,opt,name=note,proto3" json:"note,omitempty"`
 	// Whether a connection with this setting passes; the values are those of CheckMailResponse.status.
-	Status        string `protobuf:"bytes,6,opt,name=status,proto3" json:"status,omitempty"`
+	Status string `protobuf:"bytes,6,opt,name=status,proto3" json:"status,omitempty"`
+	// Where the customer finds the host if the provider's customers use different hosts: "contract" (the papers of the contract or the
+	// provider's control panel name it) or "domain" (it follows from the domain of the mail address, as the provider's page describes).
+	HostFrom      string `protobuf:"bytes,7,opt,name=host_from,json=hostFrom,proto3" json:"host_from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1217,6 +1220,13 @@ func (x *MailSetting) GetNote() string {
 func (x *MailSetting) GetStatus() string {
 	if x != nil {
 		return x.Status
+	}
+	return ""
+}
+
+func (x *MailSetting) GetHostFrom() string {
+	if x != nil {
+		return x.HostFrom
 	}
 	return ""
 }
@@ -1376,7 +1386,7 @@ const file_op25b_v1_check_proto_rawDesc = "" +
 	"\brevision\x18\f \x01(\x04R\brevision\x12\x12\n" +
 	"\x04text\x18\r \x01(\tR\x04text\x12\x1d\n" +
 	"\n" +
-	"utc_offset\x18P \x01(\tR\tutcOffset\"\xa9\x01\n" +
+	"utc_offset\x18P \x01(\tR\tutcOffset\"\xc6\x01\n" +
 	"\vMailSetting\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\rR\x04port\x12\x1e\n" +
@@ -1385,7 +1395,8 @@ const file_op25b_v1_check_proto_rawDesc = "" +
 	"encryption\x12&\n" +
 	"\x0eauthentication\x18\x04 \x01(\tR\x0eauthentication\x12\x12\n" +
 	"\x04note\x18\x05 \x01(\tR\x04note\x12\x16\n" +
-	"\x06status\x18\x06 \x01(\tR\x06status\"*\n" +
+	"\x06status\x18\x06 \x01(\tR\x06status\x12\x1b\n" +
+	"\thost_from\x18\a \x01(\tR\bhostFrom\"*\n" +
 	"\bMailStep\x12\x0e\n" +
 	"\x02en\x18\x01 \x01(\tR\x02en\x12\x0e\n" +
 	"\x02ja\x18\x02 \x01(\tR\x02ja2\x8e\x01\n" +
