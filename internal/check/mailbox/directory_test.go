@@ -2,7 +2,10 @@ package mailbox
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
+	"os"
+	"strings"
 	"testing"
 
 	"op25b/internal/strict"
@@ -32,6 +35,35 @@ func TestProvenance(t *testing.T) {
 		}
 		if u, err := url.Parse(p.Published); p.Published != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
 			t.Errorf("%s: %q is not the address of a page", p.Name, p.Published)
+		}
+	}
+}
+
+// TestExtent verifies that the built-in directory has at least 60 providers besides the ISP's group, and that the documentation states how many
+// there are and how many of them were compared with a page.
+func TestExtent(t *testing.T) {
+	providers, looked := 0, 0
+	for _, p := range shipped(t).Providers {
+		if p.Kind != KindOwn {
+			providers++
+		}
+		if !p.Looked.IsZero() {
+			looked++
+		}
+	}
+	if providers < 60 {
+		t.Errorf("%d providers, want 60", providers)
+	}
+	page, err := os.ReadFile("../../../docs/check.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(strings.Fields(string(page)), " ")
+	for _, want := range []string{
+		fmt.Sprintf("the ISP group's own mailboxes and %d providers.", providers), fmt.Sprintf("web page, which is so for %d providers.", looked),
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("docs/check.md does not say %q", want)
 		}
 	}
 }
