@@ -144,11 +144,7 @@ func (g *guard) admit(ctx context.Context, procedure string, header http.Header)
 		return ctx, refusal
 	}
 	if !id.Role.May(verb.Least) {
-		has := "no role"
-		if id.Role != auth.None {
-			has = "the role " + string(id.Role)
-		}
-		err := fmt.Errorf("%s has %s, but %s requires %s", id.Who, has, procedure, verb.Least)
+		err := fmt.Errorf("%s has %s, but %s requires %s", id.Who, roleOf(id), procedure, verb.Least)
 		if verb.Name != "" {
 			g.record(ctx, id.Who, id, verb, err.Error())
 		}
@@ -156,6 +152,14 @@ func (g *guard) admit(ctx context.Context, procedure string, header http.Header)
 	}
 	ctx = context.WithValue(ctx, admissionKey{}, admission{verb, procedure, id.Who, func() (auth.Caller, error) { return g.identify(c, header) }})
 	return context.WithValue(ctx, identityKey{}, id), nil
+}
+
+// roleOf describes the role of a caller in a message.
+func roleOf(id auth.Caller) string {
+	if id.Role == auth.None {
+		return "no role"
+	}
+	return "the role " + string(id.Role)
 }
 
 func refused(code connect.Code, err error, id auth.Caller, needed auth.Role) *connect.Error {

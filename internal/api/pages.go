@@ -36,7 +36,7 @@ func (s *server) plainPages(mux *http.ServeMux) {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			writeText(w, http.StatusUnauthorized, err.Error()+"; /metrics requires the role viewer")
 		case !id.Role.May(auth.Viewer):
-			writeText(w, http.StatusForbidden, id.Who+" has no role, but /metrics requires viewer")
+			writeText(w, http.StatusForbidden, fmt.Sprintf("%s has %s, but /metrics requires viewer", id.Who, roleOf(id)))
 		default:
 			metrics.ServeHTTP(w, r)
 		}

@@ -10,10 +10,10 @@ import (
 	"op25b/internal/strict"
 )
 
-// A Role determines which calls a caller may make. Each role includes the roles below it.
+// A Role determines which calls a caller may make.
 type Role string
 
-// The roles in ascending order.
+// The roles in ascending order. Each of them includes the roles before it.
 const (
 	None     Role = ""
 	Viewer   Role = "viewer"   // may read, plan and check
@@ -21,13 +21,23 @@ const (
 	Admin    Role = "admin"    // may also restore any revision, archive audit records, and back up the store
 )
 
+// Portal is the role of the customers' portal, which strangers use. It may call PortalService and nothing else. It is outside the order:
+// viewers may call PortalService too, but Portal includes no other role.
+const Portal Role = "portal"
+
 var ranks = map[Role]int{None: 0, Viewer: 1, Operator: 2, Admin: 3}
 
-// Roles returns all roles except None, in ascending order.
-func Roles() []Role { return []Role{Viewer, Operator, Admin} }
+// Roles returns all roles except None: first those in ascending order, and then Portal.
+func Roles() []Role { return []Role{Viewer, Operator, Admin, Portal} }
 
 // May reports whether the role includes least.
 func (r Role) May(least Role) bool {
+	switch {
+	case r == Portal:
+		return least == Portal || least == None
+	case least == Portal:
+		least = Viewer
+	}
 	rank, ok := ranks[r]
 	return ok && rank >= ranks[least]
 }
