@@ -136,7 +136,7 @@ func (c *Compiler) Meanings(switchName string, in policy.InForce) (map[pipeline.
 	if err != nil {
 		return nil, fmt.Errorf("compile switch %q: %w", switchName, err)
 	}
-	return rules.meanings(c.numbers, drains(c.bundle.Policy, sw, in)), nil
+	return rules.meanings(c.numbers, Drains(c.bundle.Policy, sw, in)), nil
 }
 
 func (c *Compiler) compile(sw *policy.Switch, in policy.InForce, now time.Time) (*Compiled, error) {
@@ -152,7 +152,7 @@ func (c *Compiler) compile(sw *policy.Switch, in policy.InForce, now time.Time) 
 	if err != nil {
 		return nil, err
 	}
-	drain := drains(p, sw, in)
+	drain := Drains(p, sw, in)
 	compiled := &Compiled{
 		Policy: p.Name, Switch: sw.Name, InForce: in,
 		Rules: rules.meanings(c.numbers, drain), Lines: lines.names(),
@@ -175,8 +175,8 @@ func (c *Compiler) compile(sw *policy.Switch, in policy.InForce, now time.Time) 
 	return compiled, nil
 }
 
-// drains reports whether SynOnly is set in the default phase and in the phase of every line of a switch.
-func drains(p *policy.Policy, sw *policy.Switch, in policy.InForce) bool {
+// Drains reports whether SynOnly is set in the default phase and in the phase of every line of a switch.
+func Drains(p *policy.Policy, sw *policy.Switch, in policy.InForce) bool {
 	drains := func(phase string) bool {
 		ph, _ := p.Phase(phase)
 		return ph.SynOnly

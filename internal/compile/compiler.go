@@ -135,7 +135,7 @@ func (c *Compiler) Rules(switchName string, in policy.InForce) (Rules, error) {
 	if err != nil {
 		return Rules{}, fmt.Errorf("compile switch %q: %w", switchName, err)
 	}
-	return Rules{Verdicts: set.verdicts, SynOnly: drains(c.bundle.Policy, sw, in)}, nil
+	return Rules{Verdicts: set.verdicts, SynOnly: Drains(c.bundle.Policy, sw, in)}, nil
 }
 
 // find returns the switch with the given name. It returns an error if the switch does not exist or if in has an unknown phase or line

@@ -25,7 +25,7 @@ func (c *Compiler) staged(sw *policy.Switch, in policy.InForce) []Stage {
 	var stages []Stage
 	for _, x := range c.stagedSets(in) {
 		other := policy.InForce{Default: x.mix.phases[0].Name, Groups: in.Groups}
-		stages = append(stages, Stage{Name: other.Default, Verdicts: x.verdicts, SynOnly: drains(c.bundle.Policy, sw, other)})
+		stages = append(stages, Stage{Name: other.Default, Verdicts: x.verdicts, SynOnly: Drains(c.bundle.Policy, sw, other)})
 	}
 	return stages
 }

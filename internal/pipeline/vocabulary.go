@@ -35,6 +35,14 @@ func (r *PortRole) Parse(text string) error {
 	return nil
 }
 
+// MarshalYAML returns the name of the role, for strict.Encode.
+func (r PortRole) MarshalYAML() (any, error) {
+	if r == Network {
+		return "network", nil
+	}
+	return "access", nil
+}
+
 // Accepts describes a MAC address by an example.
 func (MAC) Accepts() string { return `a MAC address such as "02:00:00:00:01:01"` }
 

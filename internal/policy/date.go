@@ -25,6 +25,9 @@ func ParseDate(text string) (Date, error) {
 // String returns the date in the form that ParseDate reads.
 func (d Date) String() string { return d.Start(0).Format(time.DateOnly) }
 
+// MarshalYAML returns the date as text, for strict.Encode.
+func (d Date) MarshalYAML() (any, error) { return d.String(), nil }
+
 // IsZero reports whether d is the zero value, which means that no date was given.
 func (d Date) IsZero() bool { return d == Date{} }
 
@@ -66,6 +69,9 @@ func ParseOffset(text string) (Offset, error) {
 func (o Offset) String() string {
 	return time.Unix(0, 0).In(time.FixedZone("", int(o)*60)).Format("Z07:00")
 }
+
+// MarshalYAML returns the offset as text, for strict.Encode.
+func (o Offset) MarshalYAML() (any, error) { return o.String(), nil }
 
 // Location returns a fixed time zone with this offset.
 func (o Offset) Location() *time.Location {
