@@ -133,11 +133,12 @@ var mayImport = map[string][]string{
 	"internal/intent":     {"internal/clock", "internal/compile", "internal/policy", "internal/store", "internal/strict"},
 	"internal/auth":       {"internal/strict"},
 	"internal/api": {
-		"internal/abuse", "internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/plan", "internal/policy", "internal/store", "internal/strict", "internal/tally", "internal/telemetry", "internal/tlsfiles", "internal/view",
+		"internal/abuse", "internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/plan", "internal/policy", "internal/publication", "internal/store", "internal/strict", "internal/tally", "internal/telemetry", "internal/tlsfiles", "internal/view",
 		"proto/op25b",
 	},
-	"internal/check/desk": {"internal/check"},
-	"internal/client":     {"internal/tlsfiles", "proto/op25b"},
+	"internal/publication": {"internal/check/mailbox", "internal/compile", "internal/pipeline", "internal/policy", "internal/strict", "proto/op25b"},
+	"internal/check/desk":  {"internal/check"},
+	"internal/client":      {"internal/tlsfiles", "proto/op25b"},
 	"internal/controller": {
 		"internal/abuse", "internal/api", "internal/check", "internal/clock", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/northbound", "internal/openconfig", "internal/p4rt", "internal/pipeline", "internal/plan", "internal/policy", "internal/store", "internal/strict", "internal/tally",
 		"internal/telemetry", "internal/tlsfiles", "p4src", "internal/web",

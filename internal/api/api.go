@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"op25b/internal/check/mailbox"
 	"op25b/internal/clock"
 	"op25b/internal/exposition"
 	"op25b/internal/intent"
@@ -67,6 +68,8 @@ type Deps struct {
 	Plan     Planner
 	// Check answers the questions of CheckService. If Check is nil, CheckService returns CodeUnimplemented.
 	Check Questions
+	// Providers is the directory of mail providers to publish. It may be nil.
+	Providers *mailbox.Directory
 	// Counters answers TelemetryService. If Counters is nil, TelemetryService returns CodeUnimplemented.
 	Counters Counters
 	// Lines answers the questions of AbuseService. If Lines is nil, AbuseService returns CodeUnimplemented.
@@ -142,6 +145,7 @@ func New(d Deps) http.Handler {
 	mux.Handle(op25bv1connect.NewAuditServiceHandler(auditService{s}, options...))
 	mux.Handle(op25bv1connect.NewTelemetryServiceHandler(telemetryService{s}, options...))
 	mux.Handle(op25bv1connect.NewAbuseServiceHandler(abuseService{s}, options...))
+	mux.Handle(op25bv1connect.NewPortalServiceHandler(portalService{s, newPublisher(s)}, options...))
 	mux.Handle(op25bv1connect.NewStoreServiceHandler(newStoreService(s), options...))
 	reflector := grpcreflect.NewStaticReflector(Services()...)
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, options...))
@@ -163,6 +167,6 @@ func Services() []string {
 	return []string{
 		op25bv1connect.IntentServiceName, op25bv1connect.FleetServiceName, op25bv1connect.PhaseServiceName,
 		op25bv1connect.CheckServiceName, op25bv1connect.AuditServiceName, op25bv1connect.StoreServiceName,
-		op25bv1connect.TelemetryServiceName, op25bv1connect.AbuseServiceName,
+		op25bv1connect.TelemetryServiceName, op25bv1connect.AbuseServiceName, op25bv1connect.PortalServiceName,
 	}
 }

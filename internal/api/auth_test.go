@@ -34,7 +34,7 @@ func protoFiles() []protoreflect.FileDescriptor {
 	return []protoreflect.FileDescriptor{
 		op25bv1.File_op25b_v1_intent_proto, op25bv1.File_op25b_v1_fleet_proto, op25bv1.File_op25b_v1_phase_proto,
 		op25bv1.File_op25b_v1_check_proto, op25bv1.File_op25b_v1_audit_proto, op25bv1.File_op25b_v1_store_proto, op25bv1.File_op25b_v1_telemetry_proto,
-		op25bv1.File_op25b_v1_abuse_proto,
+		op25bv1.File_op25b_v1_abuse_proto, op25bv1.File_op25b_v1_portal_proto,
 	}
 }
 

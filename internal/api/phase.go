@@ -71,13 +71,18 @@ func (s *server) seenIn(ctx context.Context, in *intent.Intent) (map[string]stri
 	if err != nil {
 		return nil, err
 	}
+	return seenOf(byStore(in, onInventory(in, statuses))), nil
+}
+
+// seenOf is like seenIn, for statuses that byStore has updated to the current revision.
+func seenOf(all []*op25bv1.SwitchStatus) map[string]string {
 	seen := make(map[string]string)
-	for _, st := range byStore(in, onInventory(in, statuses)) {
+	for _, st := range all {
 		if st.Converged || st.Reason == op25bv1.SwitchReason_SWITCH_REASON_PHASE_ONLY {
 			seen[st.Switch] = st.InForce
 		}
 	}
-	return seen, nil
+	return seen
 }
 
 // phasesOf returns the phases of an intent, with the switches on which each phase should be in force.

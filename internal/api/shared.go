@@ -68,6 +68,18 @@ func (f *fan[T]) Watch(ctx context.Context) <-chan T {
 	return out
 }
 
+// Newest returns the newest value while there are receivers. ok is false if there are none, or if no value has been received yet.
+func (f *fan[T]) Newest() (newest T, ok bool) {
+	f.mu.Lock()
+	src := f.source
+	f.mu.Unlock()
+	if src == nil {
+		return newest, false
+	}
+	newest, have, _, over := src.look()
+	return newest, have && !over
+}
+
 // join adds a receiver and returns the source. For the first receiver, join starts the source.
 func (f *fan[T]) join() *source[T] {
 	f.mu.Lock()

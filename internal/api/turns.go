@@ -51,7 +51,7 @@ func classOf(procedure string, message any) class {
 		return freeClass
 	case op25bv1connect.IntentServicePlanProcedure, op25bv1connect.FleetServiceDriftProcedure, op25bv1connect.AuditServiceVerifyProcedure:
 		return heavyClass
-	case op25bv1connect.FleetServiceWatchSwitchesProcedure, reflectV1, reflectV1Alpha:
+	case op25bv1connect.FleetServiceWatchSwitchesProcedure, op25bv1connect.PortalServiceWatchPublicationProcedure, reflectV1, reflectV1Alpha:
 		return watchClass
 	case op25bv1connect.TelemetryServiceWatchCountersProcedure:
 		return countClass

@@ -14,7 +14,7 @@ import (
 type Verb struct {
 	// Name is the verb in audit records. It is empty for calls that change nothing.
 	Name string
-	// Least is the lowest role that may make the call; auth.None admits unauthenticated callers.
+	// Least is the lowest role that may make the call; auth.None admits unauthenticated callers, and auth.Portal also admits the viewer.
 	Least auth.Role
 	// Private is set for calls about a subscriber's connections or mailbox. The errors of such calls are not logged.
 	Private bool
@@ -26,6 +26,8 @@ type Verb struct {
 const (
 	// readWithin is the limit on calls that only read the store. A store request fails after 5 s, and some calls make several requests.
 	readWithin = 30 * time.Second
+	// askWithin is the limit on questions of the portal, whose visitors wait for the answer.
+	askWithin = 10 * time.Second
 	// fleetWithin is the limit on calls that read switches. Reading 1,000 switches takes half a minute if a tenth of them do not answer.
 	fleetWithin = 5 * time.Minute
 	// backupWithin is the limit on a backup. It allows 2 GiB over a slow line. A backup that takes longer than 10 to 20 minutes may fail,
@@ -76,6 +78,9 @@ var verbs = map[string]Verb{
 	op25bv1connect.AbuseServiceListOffendersProcedure: {Least: auth.Viewer, Within: readWithin},
 	op25bv1connect.AbuseServiceResolveLinesProcedure:  {Least: auth.Operator, Name: "resolve", Private: true, Within: readWithin},
 	op25bv1connect.AbuseServiceForgetLinesProcedure:   {Least: auth.Admin, Name: "forget", Within: readWithin},
+
+	op25bv1connect.PortalServiceWatchPublicationProcedure: {Least: auth.Portal},
+	op25bv1connect.PortalServiceAskOwnLineProcedure:       {Least: auth.Portal, Private: true, Within: askWithin},
 
 	op25bv1connect.StoreServiceBackupProcedure: {Least: auth.Admin, Name: "backup", Within: backupWithin},
 

@@ -19,6 +19,15 @@ const (
 	lookTimeout  = 400 * time.Millisecond
 )
 
+// Answers reports whether a majority of the members has answered within the last seconds. The store is checked every second. A single
+// failed check does not count, because a slow disk can cause it.
+func (s *Store) Answers() bool {
+	w := &s.sentinel
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.met && (w.since.IsZero() || time.Since(w.since) < 2*lookEvery)
+}
+
 // Ready returns nil if a majority of the cluster answers. Otherwise it returns, within a second, ErrNoQuorum with the state of each
 // member. It returns ErrRestoring during a restore.
 func (s *Store) Ready(ctx context.Context) error {

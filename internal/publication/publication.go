@@ -1,0 +1,159 @@
+// Package publication makes from an intent what customers may know of it: the policy without exemptions, and an inventory of areas in place
+// of the switches and lines.
+//
+// The published documents give the same verdicts as the real ones. Package check answers a question about a published line in the same way
+// as a question about each real line for which it stands, unless that line has an exemption. The published documents contain no name or
+// address of a line or switch, and no operator's name or reason.
+//
+// The package is pure: it does no I/O and reads no clock. It trusts its caller's report of what switches confirmed.
+package publication
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"op25b/internal/check/mailbox"
+	"op25b/internal/policy"
+	"op25b/internal/strict"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// The names of the published files.
+const (
+	PolicyFile    = "policy.yaml"
+	InventoryFile = "inventory.yaml"
+	ProvidersFile = "providers.yaml"
+)
+
+// MaxLines is the limit on the number of published lines. A published line takes about 150 bytes in the inventory.
+const MaxLines = 16384
+
+// A Source is the intent to publish. It must not be modified afterwards.
+type Source struct {
+	// Bundle contains documents that policy.Load accepted, and Activations the operators' activations, in the order in which the store
+	// accepted them.
+	Bundle      *policy.Bundle
+	Activations []policy.Activation
+	// Revision is the number of the revision, and Stored the time at which it was stored.
+	Revision uint64
+	Stored   time.Time
+	// Directory is the directory of mail providers. It may be nil.
+	Directory *mailbox.Directory
+}
+
+// Documents are the published documents of a source. They are read-only.
+type Documents struct {
+	source    Source
+	areas     []*area
+	lines     map[string]*line // by the name of the real line
+	published *op25bv1.Publication
+}
+
+// Make makes the published documents of a source. now is the present time. Make returns ErrTooLarge if more than MaxLines lines would be
+// published, and ErrNoAddress if the documents leave no documentation prefix for a published line.
+func Make(s Source, now time.Time) (*Documents, error) {
+	d := &Documents{source: s}
+	d.areas, d.lines = areasOf(s.Bundle, s.Activations, now)
+	n := 0
+	for _, a := range d.areas {
+		n += len(a.lines)
+	}
+	if n > MaxLines {
+		return nil, fmt.Errorf("%w: %d lines in %d areas; at most %d lines can be published", ErrTooLarge, n, len(d.areas), MaxLines)
+	}
+	inventory, err := inventoryOf(s.Bundle, d.areas)
+	if err != nil {
+		return nil, err
+	}
+	m := &op25bv1.Publication{Revision: s.Revision, Stored: timestamppb.New(s.Stored), UtcOffset: s.Bundle.Policy.UTCOffset.String()}
+	for _, f := range []struct {
+		name, kind string
+		content    any
+	}{{PolicyFile, policy.KindPolicy, public(s.Bundle.Policy)}, {InventoryFile, policy.KindInventory, inventory}} {
+		file, err := fileOf(f.name, f.kind, f.content)
+		if err != nil {
+			return nil, err
+		}
+		m.Files = append(m.Files, file)
+	}
+	if s.Directory != nil {
+		if m.Providers, err = fileOf(ProvidersFile, mailbox.Kind, s.Directory); err != nil {
+			return nil, err
+		}
+	}
+	m.Activations = d.activations()
+	d.published = m
+	return d, nil
+}
+
+func fileOf(name, kind string, content any) (*op25bv1.File, error) {
+	data, err := strict.Encode(kind, content)
+	return &op25bv1.File{Name: name, Data: data}, err
+}
+
+// public returns a copy of a policy without exemptions, and without the knob of line groups that no switch depends on.
+func public(p *policy.Policy) *policy.Policy {
+	q := *p
+	q.Exemptions = nil
+	q.LineGroups = make([]policy.LineGroup, len(p.LineGroups))
+	for i, g := range p.LineGroups {
+		g.WatchInfected = false
+		q.LineGroups[i] = g
+	}
+	return &q
+}
+
+// activations returns the activations that cover an area, with the areas' names in place of those of switches.
+func (d *Documents) activations() []*op25bv1.Activation {
+	var all []*op25bv1.Activation
+	for i := range d.source.Activations {
+		a := &d.source.Activations[i]
+		m := &op25bv1.Activation{
+			Phase: a.Phase, Groups: a.Groups, Time: timestamppb.New(a.At), Revision: a.ID, Undoes: a.Undoes, UntilNextDate: a.UntilNextDate,
+		}
+		for _, area := range d.areas {
+			if len(a.Switches) > 0 && area.covered[i] {
+				m.Switches = append(m.Switches, area.name)
+			}
+		}
+		if len(a.Switches) == 0 || len(m.Switches) > 0 {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// Line returns the published line that stands for a real line, and its area. ok is false if the inventory does not have the line.
+func (d *Documents) Line(name string) (area, line string, ok bool) {
+	l, ok := d.lines[name]
+	if !ok {
+		return "", "", false
+	}
+	return l.area.name, l.name, true
+}
+
+// Publish returns the publication at the time now. seen has the phases in force that switches confirmed at this revision, as the text of a
+// policy.InForce, by the name of the switch. The result is the same for equal arguments.
+func (d *Documents) Publish(now time.Time, seen map[string]string) *op25bv1.Publication {
+	m := proto.CloneOf(d.published)
+	for _, a := range d.areas {
+		m.States = append(m.States, a.states(d.source, now, seen)...)
+	}
+	m.Id = idOf(m)
+	return m
+}
+
+// idOf returns a digest of a publication without its id.
+func idOf(m *op25bv1.Publication) string {
+	text, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		panic(fmt.Sprintf("publication: %v", err)) // all strings are valid UTF-8, because they come from YAML
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:16])
+}
