@@ -82,24 +82,4 @@ func (braces) Parse(_ ast.Node, block text.Reader, _ parser.Context) ast.Node {
 	return &rubyNode{run: r}
 }
 
-// loneBlocks replaces each paragraph that consists of one value by a blockNode. The checker decides whether the value may be one.
-type loneBlocks struct{}
-
-// Transform implements parser.ASTTransformer.
-func (loneBlocks) Transform(doc *ast.Document, _ text.Reader, _ parser.Context) {
-	for n := doc.FirstChild(); n != nil; {
-		next := n.NextSibling()
-		value, ok := n.FirstChild().(*valueNode)
-		if ok && n.Kind() == ast.KindParagraph && n.ChildCount() == 1 {
-			b := &blockNode{name: value.name}
-			b.SetPos(n.Pos())
-			doc.ReplaceChild(doc, n, b)
-		}
-		n = next
-	}
-}
-
-var (
-	_ parser.InlineParser   = braces{}
-	_ parser.ASTTransformer = loneBlocks{}
-)
+var _ parser.InlineParser = braces{}

@@ -38,6 +38,7 @@ func (c *checker) fault(n ast.Node, what, way string) {
 
 func (c *checker) document() {
 	c.level = 1 // the title of the page
+	c.blocks()
 	// The visitor returns no error, so Walk returns none.
 	_ = ast.Walk(c.doc.root, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if entering {
@@ -45,6 +46,18 @@ func (c *checker) document() {
 		}
 		return ast.WalkContinue, nil
 	})
+}
+
+// blocks replaces each paragraph that consists of the name of a block by a blockNode.
+func (c *checker) blocks() {
+	doc := c.doc.root
+	for n := doc.FirstChild(); n != nil; {
+		next := n.NextSibling()
+		if value, ok := n.FirstChild().(*valueNode); ok && n.Kind() == ast.KindParagraph && n.ChildCount() == 1 && slices.Contains(c.words.Blocks, value.name) {
+			doc.ReplaceChild(doc, n, &blockNode{name: value.name})
+		}
+		n = next
+	}
 }
 
 func (c *checker) node(n ast.Node) {
@@ -70,17 +83,11 @@ func (c *checker) node(n ast.Node) {
 			c.fault(n, fmt.Sprintf("{{%s}} stands in a line", n.name), "write it in a paragraph of its own")
 			return
 		}
-		c.known(n, n.name, c.words.Texts)
-	case *blockNode:
-		c.known(n, n.name, slices.Concat(c.words.Blocks, c.words.Texts))
+		if !slices.Contains(c.words.Texts, n.name) {
+			c.fault(n, fmt.Sprintf("unknown value {{%s}}", n.name), strict.Nearest(n.name, slices.Concat(c.words.Texts, c.words.Blocks), "values"))
+		}
 	case *idNode:
 		c.fault(n, fmt.Sprintf("the id {#%s} is not at the end of a heading", n.id), `move it there, or write \{ for the sign itself`)
-	}
-}
-
-func (c *checker) known(n ast.Node, name string, valid []string) {
-	if !slices.Contains(valid, name) {
-		c.fault(n, fmt.Sprintf("unknown value {{%s}}", name), strict.Nearest(name, valid, "values"))
 	}
 }
 

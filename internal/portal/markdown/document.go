@@ -78,10 +78,7 @@ func Parse(src Source, words Vocabulary) (*Document, error) {
 // markdown is only used to parse; Render has renderers of its own.
 var markdown = goldmark.New(
 	goldmark.WithExtensions(table),
-	goldmark.WithParserOptions(
-		parser.WithInlineParsers(util.Prioritized(braces{}, 150)), // after code spans and before links, as labels of links can have ruby
-		parser.WithASTTransformers(util.Prioritized(loneBlocks{}, 500)),
-	),
+	goldmark.WithParserOptions(parser.WithInlineParsers(util.Prioritized(braces{}, 150))), // after code spans and before links, as labels of links can have ruby
 )
 
 // table leaves out the alignment of cells, which would need inline styles or attributes that HTML has abandoned.

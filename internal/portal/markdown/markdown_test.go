@@ -119,8 +119,8 @@ func TestBad(t *testing.T) {
 		"## a {#b}\n\n## c {#b}":         `a.md:7:6: two headings have the id "b"; give each its own`,
 		"## a {#B}":                      `a.md:5:6: a heading has the id "B"; an id begins with a small letter, and has at most 64 small letters, digits and hyphens`,
 		"a {#b}":                         `a.md:5:3: the id {#b} is not at the end of a heading; move it there, or write \{ for the sign itself`,
-		"port {{port.smpt}}":             `a.md:5:6: unknown value {{port.smpt}}; did you mean "port.smtp"? values: isp, port.smtp`,
-		"{{program}}":                    `a.md:5:1: unknown value {{program}}; did you mean "programme"? values: programme, isp, port.smtp`,
+		"port {{port.smpt}}":             `a.md:5:6: unknown value {{port.smpt}}; did you mean "port.smtp"? values: isp, port.smtp, programme`,
+		"{{program}}":                    `a.md:5:1: unknown value {{program}}; did you mean "programme"? values: isp, port.smtp, programme`,
 		"日付は {{programme}}":              "a.md:5:5: {{programme}} stands in a line; write it in a paragraph of its own",
 		"a\n\xff":                        "a.md:6:1: byte 0xff is not UTF-8; save the file as UTF-8",
 		"a\x1b[1m":                       "a.md:5:2: character U+001B is a control character; remove it",
@@ -178,6 +178,21 @@ func TestLine(t *testing.T) {
 	} {
 		if _, err := ParseLine(text); !errors.Is(err, ErrRuby) || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestRenderLine(t *testing.T) {
+	for text, want := range map[string]string{"**[編集]** & {{port.smtp}}": "<strong>[編集]</strong> &amp; 25", "a\n\nb": "", "- a": "", "": "", "{{programme}}": ""} {
+		d, err := parse(text, lang.Japanese)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.IsLine() != (want != "") {
+			t.Errorf("%q is a line: %v", text, d.IsLine())
+		}
+		if got, err := d.RenderLine(given); want != "" && (err != nil || string(got) != want) {
+			t.Errorf("%q: %q, %v, want %q", text, got, err, want)
 		}
 	}
 }

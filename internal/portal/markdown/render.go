@@ -39,6 +39,17 @@ func (d *Document) Render(v Values) (template.HTML, error) {
 	return template.HTML(out.String()), nil // goldmark escapes texts, and the checker refused raw HTML and other links
 }
 
+// IsLine reports whether the document is a single paragraph, so that RenderLine can render it.
+func (d *Document) IsLine() bool {
+	return d.root.ChildCount() == 1 && d.root.FirstChild().Kind() == ast.KindParagraph
+}
+
+// RenderLine is like Render, but leaves out the element of the paragraph. The document must be a line.
+func (d *Document) RenderLine(v Values) (template.HTML, error) {
+	out, err := d.Render(v)
+	return template.HTML(strings.TrimSuffix(strings.TrimPrefix(string(out), "<p>"), "</p>\n")), err
+}
+
 // values renders links and the nodes of this package.
 type values struct{ Values }
 
@@ -61,16 +72,13 @@ func (v values) value(w util.BufWriter, _ []byte, n ast.Node, entering bool) (as
 	if !entering {
 		return ast.WalkContinue, nil
 	}
-	return ast.WalkContinue, v.text(w, n.(*valueNode).name)
-}
-
-func (v values) text(w util.BufWriter, name string) error {
+	name := n.(*valueNode).name
 	text, ok := v.Text[name]
 	if !ok {
-		return fmt.Errorf("%w: {{%s}}", ErrValue, name)
+		return ast.WalkStop, fmt.Errorf("%w: {{%s}}", ErrValue, name)
 	}
 	_, _ = w.WriteString(template.HTMLEscapeString(text))
-	return nil
+	return ast.WalkContinue, nil
 }
 
 func (v values) block(w util.BufWriter, _ []byte, n ast.Node, entering bool) (ast.WalkStatus, error) {
@@ -78,14 +86,12 @@ func (v values) block(w util.BufWriter, _ []byte, n ast.Node, entering bool) (as
 		return ast.WalkContinue, nil
 	}
 	name := n.(*blockNode).name
-	if block, ok := v.Block[name]; ok {
-		_, _ = w.WriteString(string(block) + "\n")
-		return ast.WalkContinue, nil
+	block, ok := v.Block[name]
+	if !ok {
+		return ast.WalkStop, fmt.Errorf("%w: {{%s}}", ErrValue, name)
 	}
-	_, _ = w.WriteString("<p>")
-	err := v.text(w, name)
-	_, _ = w.WriteString("</p>\n")
-	return ast.WalkContinue, err
+	_, _ = w.WriteString(string(block) + "\n")
+	return ast.WalkContinue, nil
 }
 
 func (v values) link(w util.BufWriter, _ []byte, node ast.Node, entering bool) (ast.WalkStatus, error) {
