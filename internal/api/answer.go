@@ -58,12 +58,15 @@ func AnswerCheckMail(ctx context.Context, d Questions, s desk.Source, q *op25bv1
 	m := mailMessage(a)
 	m.Revision, m.UtcOffset = s.Revision, s.Bundle.Policy.UTCOffset.String()
 	m.Steps = view.MailSteps(m)
-	language := "en"
-	if q.Language == "ja" {
-		language = "ja"
-	}
-	m.Text, err = textOf(language, func(v view.View) error { return v.Mail(m) })
+	m.Text, err = textOf(mailLanguage(q), func(v view.View) error { return v.Mail(m) })
 	return m, asConnectError(err)
+}
+
+func mailLanguage(q *op25bv1.CheckMailRequest) string {
+	if q.Language == "ja" {
+		return "ja"
+	}
+	return "en"
 }
 
 // textOf returns the text of an answer as the command line prints it. If the answer has no UTC offset, times are in UTC.

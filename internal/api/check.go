@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"connectrpc.com/connect"
 
@@ -49,10 +48,11 @@ func (s checkService) Check(ctx context.Context, req *connect.Request[op25bv1.Ch
 		if err != nil {
 			return nil, err
 		}
-		if from := req.Msg.From; from.GetAt() == nil && from.GetLocalAt() == "" && from.GetPhase() == "" && from.GetRevision() == 0 && len(from.GetFiles()) == 0 {
-			if err := s.confirm(ctx, in, answer); err != nil {
-				return nil, err
-			}
+		if answer.Seen, err = s.seenOn(ctx, in, req.Msg.From); err != nil {
+			return nil, err
+		}
+		if note := view.Unconfirmed(answer.Seen); note != "" {
+			answer.Notes = append(answer.Notes, note)
 		}
 		answer.Text, err = textOf("", func(v view.View) error { return v.Check(answer) })
 		return answer, err
@@ -64,24 +64,49 @@ func sourceOf(in *intent.Intent) desk.Source {
 	return desk.Source{Source: check.Source{Bundle: in.Bundle, Numbers: in.Numbers, Activations: in.Activations}, Revision: in.Number}
 }
 
-// confirm adds a note to an answer about the present time if the switch has not confirmed that the desired phases are in force. The answer
-// itself is computed from the documents.
-func (s checkService) confirm(ctx context.Context, in *intent.Intent, answer *op25bv1.CheckResponse) error {
-	seen, err := s.seenIn(ctx, in)
+// seenOn returns what was seen of the switch in a question. It returns nil if the question is about another time, phase or revision, because
+// nothing can be seen of those.
+func (s checkService) seenOn(ctx context.Context, in *intent.Intent, from *op25bv1.CheckFrom) (*op25bv1.CheckSeen, error) {
+	if from.GetAt() != nil || from.GetLocalAt() != "" || from.GetPhase() != "" || from.GetRevision() != 0 || len(from.GetFiles()) > 0 {
+		return nil, nil
+	}
+	q, err := question(from, in.Bundle.Policy)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	wanted, err := in.InForce(answer.Switch, s.Now())
-	if err == nil && seen[answer.Switch] != wanted.String() {
-		note := fmt.Sprintf("switch %s has not confirmed this yet: the answer is what is wanted there, op25b status shows what is in force", answer.Switch)
-		answer.Notes = append(answer.Notes, note)
+	_, sw, err := s.Deps.Check.Subject(sourceOf(in), q)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	statuses, err := s.Switches.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	seen := &op25bv1.CheckSeen{Switch: sw}
+	wanted, err := in.InForce(sw, s.Now())
+	if err != nil {
+		return nil, err
+	}
+	for _, st := range byStore(in, onInventory(in, statuses)) {
+		if st.Switch == sw {
+			seen.Revision, seen.InForce, seen.Seen = st.Revision, st.InForce, st.Seen
+			seen.Confirmed = confirmed(st) && st.InForce == wanted.String()
+		}
+	}
+	return seen, nil
 }
 
 // CheckMail returns the effect of blocking port 25 on a mailbox.
 func (s checkService) CheckMail(ctx context.Context, req *connect.Request[op25bv1.CheckMailRequest]) (*connect.Response[op25bv1.CheckMailResponse], error) {
 	return answered(ctx, s, "mailbox", req.Msg.From, func(in *intent.Intent) (*op25bv1.CheckMailResponse, error) {
-		return AnswerCheckMail(ctx, s.Deps.Check, sourceOf(in), req.Msg)
+		answer, err := AnswerCheckMail(ctx, s.Deps.Check, sourceOf(in), req.Msg)
+		if err != nil {
+			return nil, err
+		}
+		if answer.Seen, err = s.seenOn(ctx, in, req.Msg.From); err != nil {
+			return nil, err
+		}
+		answer.Text, err = textOf(mailLanguage(req.Msg), func(v view.View) error { return v.Mail(answer) })
+		return answer, err
 	})
 }

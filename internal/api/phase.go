@@ -78,11 +78,16 @@ func (s *server) seenIn(ctx context.Context, in *intent.Intent) (map[string]stri
 func seenOf(all []*op25bv1.SwitchStatus) map[string]string {
 	seen := make(map[string]string)
 	for _, st := range all {
-		if st.Converged || st.Reason == op25bv1.SwitchReason_SWITCH_REASON_PHASE_ONLY {
+		if confirmed(st) {
 			seen[st.Switch] = st.InForce
 		}
 	}
 	return seen
+}
+
+// confirmed reports whether a switch has confirmed its phases at the current revision.
+func confirmed(st *op25bv1.SwitchStatus) bool {
+	return st.Converged || st.Reason == op25bv1.SwitchReason_SWITCH_REASON_PHASE_ONLY
 }
 
 // phasesOf returns the phases of an intent, with the switches on which each phase should be in force.

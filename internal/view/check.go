@@ -41,6 +41,15 @@ func (t *table) Check(r *op25bv1.CheckResponse) error {
 	return err
 }
 
+// Unconfirmed returns the note that a switch has not confirmed the phases on which an answer is based. It is empty if the switch has confirmed
+// them, and if seen is nil.
+func Unconfirmed(seen *op25bv1.CheckSeen) string {
+	if seen == nil || seen.Confirmed {
+		return ""
+	}
+	return fmt.Sprintf("switch %s has not confirmed this yet: the answer is what is wanted there, op25b status shows what is in force", plain(seen.Switch))
+}
+
 func titled(name, title string) string {
 	if title == "" {
 		return plain(name)

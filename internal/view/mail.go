@@ -48,6 +48,10 @@ func (t *table) Mail(r *op25bv1.CheckMailResponse) error {
 		b.WriteByte('\n')
 		b.WriteString(t.settings(r))
 	}
+	if note := Unconfirmed(r.Seen); note != "" {
+		b.WriteByte('\n')
+		b.WriteString(wrapped("note: ", note, 0))
+	}
 	for i, s := range r.Steps {
 		b.WriteByte('\n')
 		first := fmt.Sprintf("%3d. ", i+1)

@@ -23,11 +23,14 @@ type fakeAPI struct {
 	op25bv1connect.UnimplementedPhaseServiceHandler
 	op25bv1connect.UnimplementedTelemetryServiceHandler
 	op25bv1connect.UnimplementedAbuseServiceHandler
+	op25bv1connect.UnimplementedCheckServiceHandler
 
 	list     *op25bv1.ListSwitchesResponse
 	phases   *op25bv1.ListPhasesResponse
 	counters func(*op25bv1.ListCountersRequest) (*op25bv1.ListCountersResponse, error)
 	forecast func(*op25bv1.ForecastRequest) (*op25bv1.ForecastResponse, error)
+
+	answer *op25bv1.CheckResponse
 
 	changes chan *op25bv1.SwitchStatus // changes to send to watchers; nil if nothing changes
 	now     func() time.Time           // the page's clock; nil means time.Now
@@ -45,6 +48,7 @@ func siteOf(t testing.TB, f *fakeAPI) *web.Site {
 	mux.Handle(op25bv1connect.NewPhaseServiceHandler(f))
 	mux.Handle(op25bv1connect.NewTelemetryServiceHandler(f))
 	mux.Handle(op25bv1connect.NewAbuseServiceHandler(f))
+	mux.Handle(op25bv1connect.NewCheckServiceHandler(f))
 	site, err := web.New(web.Config{
 		API: mux, Name: "noc-1", Now: f.now, Identify: func(*http.Request) (auth.Caller, error) { return auth.Caller{Who: "local", Role: auth.Admin}, nil },
 	})
@@ -112,4 +116,8 @@ func (f *fakeAPI) ListCounters(_ context.Context, r *connect.Request[op25bv1.Lis
 func (f *fakeAPI) Forecast(_ context.Context, r *connect.Request[op25bv1.ForecastRequest]) (*connect.Response[op25bv1.ForecastResponse], error) {
 	m, err := f.forecast(r.Msg)
 	return connect.NewResponse(m), err
+}
+
+func (f *fakeAPI) Check(context.Context, *connect.Request[op25bv1.CheckRequest]) (*connect.Response[op25bv1.CheckResponse], error) {
+	return connect.NewResponse(f.answer), nil
 }

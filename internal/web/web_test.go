@@ -196,28 +196,6 @@ func TestOverviewTellsWhatIsWrong(t *testing.T) {
 	}
 }
 
-// TestCheck sends questions to the pipeline in the same way as the support desk.
-func TestCheck(t *testing.T) {
-	b := newBrowser(t, site(t, nil))
-	_, page := b.get("/check")
-	form := url.Values{"csrf": {csrf(page)}, "line": {"adsl-home"}, "to": {"203.0.113.25"}, "port": {"25"}, "at": {"2006-12-01"}}
-	if _, page := b.post("/check", form); !strings.Contains(page, "smtp-carrier") || !strings.Contains(page, "stopped") {
-		t.Errorf("no answer:\n%s", page)
-	}
-	form.Set("port", "0")
-	if _, page := b.post("/check", form); !strings.Contains(page, `port &#34;0&#34;: must be from 1 to 65535`) {
-		t.Errorf("a wrong port:\n%s", page)
-	}
-	mail := url.Values{"csrf": {csrf(page)}, "line": {"adsl-home"}, "mail": {"secret@gmail.com"}, "at": {"2006-12-01"}}
-	if _, page := b.post("/check", mail); !strings.Contains(page, "smtp.gmail.com") {
-		t.Errorf("no settings:\n%s", page)
-	}
-	form.Set("csrf", "wrong")
-	if res, _ := b.post("/check", form); res.StatusCode != http.StatusForbidden {
-		t.Errorf("without the csrf value: %d", res.StatusCode)
-	}
-}
-
 // TestActivation activates a phase from the page. It requests the preview, makes the change with a reason, and then rolls
 // back.
 func TestActivation(t *testing.T) {

@@ -242,6 +242,8 @@ type CheckResponse struct {
 	Revision uint64 `protobuf:"varint,13,opt,name=revision,proto3" json:"revision,omitempty"`
 	// The whole answer as text for a terminal, as `op25b check` prints it.
 	Text string `protobuf:"bytes,14,opt,name=text,proto3" json:"text,omitempty"`
+	// What was seen of the line's switch. Absent unless the question is about the current time, phases and revision.
+	Seen *CheckSeen `protobuf:"bytes,15,opt,name=seen,proto3" json:"seen,omitempty"`
 	// See Plan.utc_offset.
 	UtcOffset     string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -376,11 +378,98 @@ func (x *CheckResponse) GetText() string {
 	return ""
 }
 
+func (x *CheckResponse) GetSeen() *CheckSeen {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
 func (x *CheckResponse) GetUtcOffset() string {
 	if x != nil {
 		return x.UtcOffset
 	}
 	return ""
+}
+
+// What a controller saw of a switch. The answer itself is computed from the documents.
+type CheckSeen struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Switch string                 `protobuf:"bytes,1,opt,name=switch,proto3" json:"switch,omitempty"`
+	// Whether the switch has confirmed the phases on which the answer is based, at the current revision. If not, the answer is what is wanted.
+	Confirmed bool `protobuf:"varint,2,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
+	// The revision and the phases in force that were last seen on the switch, and the time at which the switch last answered. 0, empty and absent
+	// if the switch was never seen.
+	Revision      uint64                 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	InForce       string                 `protobuf:"bytes,4,opt,name=in_force,json=inForce,proto3" json:"in_force,omitempty"`
+	Seen          *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=seen,proto3" json:"seen,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckSeen) Reset() {
+	*x = CheckSeen{}
+	mi := &file_op25b_v1_check_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckSeen) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckSeen) ProtoMessage() {}
+
+func (x *CheckSeen) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_check_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckSeen.ProtoReflect.Descriptor instead.
+func (*CheckSeen) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *CheckSeen) GetSwitch() string {
+	if x != nil {
+		return x.Switch
+	}
+	return ""
+}
+
+func (x *CheckSeen) GetConfirmed() bool {
+	if x != nil {
+		return x.Confirmed
+	}
+	return false
+}
+
+func (x *CheckSeen) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *CheckSeen) GetInForce() string {
+	if x != nil {
+		return x.InForce
+	}
+	return ""
+}
+
+func (x *CheckSeen) GetSeen() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
 }
 
 // The name of an element of the policy and its title, which may be empty.
@@ -394,7 +483,7 @@ type Named struct {
 
 func (x *Named) Reset() {
 	*x = Named{}
-	mi := &file_op25b_v1_check_proto_msgTypes[3]
+	mi := &file_op25b_v1_check_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -406,7 +495,7 @@ func (x *Named) String() string {
 func (*Named) ProtoMessage() {}
 
 func (x *Named) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[3]
+	mi := &file_op25b_v1_check_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -419,7 +508,7 @@ func (x *Named) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Named.ProtoReflect.Descriptor instead.
 func (*Named) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{3}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Named) GetName() string {
@@ -448,7 +537,7 @@ type PhaseSince struct {
 
 func (x *PhaseSince) Reset() {
 	*x = PhaseSince{}
-	mi := &file_op25b_v1_check_proto_msgTypes[4]
+	mi := &file_op25b_v1_check_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -460,7 +549,7 @@ func (x *PhaseSince) String() string {
 func (*PhaseSince) ProtoMessage() {}
 
 func (x *PhaseSince) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[4]
+	mi := &file_op25b_v1_check_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -473,7 +562,7 @@ func (x *PhaseSince) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseSince.ProtoReflect.Descriptor instead.
 func (*PhaseSince) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{4}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *PhaseSince) GetName() string {
@@ -523,7 +612,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_op25b_v1_check_proto_msgTypes[5]
+	mi := &file_op25b_v1_check_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -535,7 +624,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[5]
+	mi := &file_op25b_v1_check_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -548,7 +637,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{5}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CheckResult) GetFrom() string {
@@ -643,7 +732,7 @@ type CheckRule struct {
 
 func (x *CheckRule) Reset() {
 	*x = CheckRule{}
-	mi := &file_op25b_v1_check_proto_msgTypes[6]
+	mi := &file_op25b_v1_check_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -655,7 +744,7 @@ func (x *CheckRule) String() string {
 func (*CheckRule) ProtoMessage() {}
 
 func (x *CheckRule) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[6]
+	mi := &file_op25b_v1_check_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -668,7 +757,7 @@ func (x *CheckRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRule.ProtoReflect.Descriptor instead.
 func (*CheckRule) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{6}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CheckRule) GetId() uint32 {
@@ -716,7 +805,7 @@ type CheckExemption struct {
 
 func (x *CheckExemption) Reset() {
 	*x = CheckExemption{}
-	mi := &file_op25b_v1_check_proto_msgTypes[7]
+	mi := &file_op25b_v1_check_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -728,7 +817,7 @@ func (x *CheckExemption) String() string {
 func (*CheckExemption) ProtoMessage() {}
 
 func (x *CheckExemption) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[7]
+	mi := &file_op25b_v1_check_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -741,7 +830,7 @@ func (x *CheckExemption) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckExemption.ProtoReflect.Descriptor instead.
 func (*CheckExemption) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{7}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CheckExemption) GetLine() string {
@@ -798,7 +887,7 @@ type CheckNext struct {
 
 func (x *CheckNext) Reset() {
 	*x = CheckNext{}
-	mi := &file_op25b_v1_check_proto_msgTypes[8]
+	mi := &file_op25b_v1_check_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -810,7 +899,7 @@ func (x *CheckNext) String() string {
 func (*CheckNext) ProtoMessage() {}
 
 func (x *CheckNext) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[8]
+	mi := &file_op25b_v1_check_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -823,7 +912,7 @@ func (x *CheckNext) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckNext.ProtoReflect.Descriptor instead.
 func (*CheckNext) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{8}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CheckNext) GetPhase() *PhaseSince {
@@ -861,7 +950,7 @@ type CheckTrace struct {
 
 func (x *CheckTrace) Reset() {
 	*x = CheckTrace{}
-	mi := &file_op25b_v1_check_proto_msgTypes[9]
+	mi := &file_op25b_v1_check_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -873,7 +962,7 @@ func (x *CheckTrace) String() string {
 func (*CheckTrace) ProtoMessage() {}
 
 func (x *CheckTrace) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[9]
+	mi := &file_op25b_v1_check_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -886,7 +975,7 @@ func (x *CheckTrace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckTrace.ProtoReflect.Descriptor instead.
 func (*CheckTrace) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{9}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CheckTrace) GetFrame() []byte {
@@ -923,7 +1012,7 @@ type CheckMailRequest struct {
 
 func (x *CheckMailRequest) Reset() {
 	*x = CheckMailRequest{}
-	mi := &file_op25b_v1_check_proto_msgTypes[10]
+	mi := &file_op25b_v1_check_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -935,7 +1024,7 @@ func (x *CheckMailRequest) String() string {
 func (*CheckMailRequest) ProtoMessage() {}
 
 func (x *CheckMailRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[10]
+	mi := &file_op25b_v1_check_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -948,7 +1037,7 @@ func (x *CheckMailRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckMailRequest.ProtoReflect.Descriptor instead.
 func (*CheckMailRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{10}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CheckMailRequest) GetFrom() *CheckFrom {
@@ -999,6 +1088,8 @@ type CheckMailResponse struct {
 	Revision uint64 `protobuf:"varint,12,opt,name=revision,proto3" json:"revision,omitempty"`
 	// The whole answer as text for a terminal, as `op25b check --mail` prints it.
 	Text string `protobuf:"bytes,13,opt,name=text,proto3" json:"text,omitempty"`
+	// See CheckResponse.seen.
+	Seen *CheckSeen `protobuf:"bytes,14,opt,name=seen,proto3" json:"seen,omitempty"`
 	// See Plan.utc_offset.
 	UtcOffset     string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1007,7 +1098,7 @@ type CheckMailResponse struct {
 
 func (x *CheckMailResponse) Reset() {
 	*x = CheckMailResponse{}
-	mi := &file_op25b_v1_check_proto_msgTypes[11]
+	mi := &file_op25b_v1_check_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1019,7 +1110,7 @@ func (x *CheckMailResponse) String() string {
 func (*CheckMailResponse) ProtoMessage() {}
 
 func (x *CheckMailResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[11]
+	mi := &file_op25b_v1_check_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1032,7 +1123,7 @@ func (x *CheckMailResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckMailResponse.ProtoReflect.Descriptor instead.
 func (*CheckMailResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{11}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CheckMailResponse) GetDomain() string {
@@ -1126,6 +1217,13 @@ func (x *CheckMailResponse) GetText() string {
 	return ""
 }
 
+func (x *CheckMailResponse) GetSeen() *CheckSeen {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
 func (x *CheckMailResponse) GetUtcOffset() string {
 	if x != nil {
 		return x.UtcOffset
@@ -1154,7 +1252,7 @@ type MailSetting struct {
 
 func (x *MailSetting) Reset() {
 	*x = MailSetting{}
-	mi := &file_op25b_v1_check_proto_msgTypes[12]
+	mi := &file_op25b_v1_check_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1166,7 +1264,7 @@ func (x *MailSetting) String() string {
 func (*MailSetting) ProtoMessage() {}
 
 func (x *MailSetting) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[12]
+	mi := &file_op25b_v1_check_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1179,7 +1277,7 @@ func (x *MailSetting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MailSetting.ProtoReflect.Descriptor instead.
 func (*MailSetting) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{12}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *MailSetting) GetHost() string {
@@ -1242,7 +1340,7 @@ type MailStep struct {
 
 func (x *MailStep) Reset() {
 	*x = MailStep{}
-	mi := &file_op25b_v1_check_proto_msgTypes[13]
+	mi := &file_op25b_v1_check_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1254,7 +1352,7 @@ func (x *MailStep) String() string {
 func (*MailStep) ProtoMessage() {}
 
 func (x *MailStep) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[13]
+	mi := &file_op25b_v1_check_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1267,7 +1365,7 @@ func (x *MailStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MailStep.ProtoReflect.Descriptor instead.
 func (*MailStep) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{13}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *MailStep) GetEn() string {
@@ -1303,7 +1401,7 @@ const file_op25b_v1_check_proto_rawDesc = "" +
 	"\x04from\x18\x01 \x01(\v2\x13.op25b.v1.CheckFromR\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x12\n" +
 	"\x04port\x18\x03 \x01(\rR\x04port\x12\x14\n" +
-	"\x05trace\x18\x04 \x01(\bR\x05trace\"\xc3\x03\n" +
+	"\x05trace\x18\x04 \x01(\bR\x05trace\"\xec\x03\n" +
 	"\rCheckResponse\x12\x18\n" +
 	"\aoutcome\x18\x01 \x01(\tR\aoutcome\x12\x12\n" +
 	"\x04best\x18\x02 \x01(\tR\x04best\x12\x16\n" +
@@ -1320,9 +1418,16 @@ const file_op25b_v1_check_proto_rawDesc = "" +
 	"\aresults\x18\v \x03(\v2\x15.op25b.v1.CheckResultR\aresults\x12\x14\n" +
 	"\x05notes\x18\f \x03(\tR\x05notes\x12\x1a\n" +
 	"\brevision\x18\r \x01(\x04R\brevision\x12\x12\n" +
-	"\x04text\x18\x0e \x01(\tR\x04text\x12\x1d\n" +
+	"\x04text\x18\x0e \x01(\tR\x04text\x12'\n" +
+	"\x04seen\x18\x0f \x01(\v2\x13.op25b.v1.CheckSeenR\x04seen\x12\x1d\n" +
 	"\n" +
-	"utc_offset\x18P \x01(\tR\tutcOffset\"1\n" +
+	"utc_offset\x18P \x01(\tR\tutcOffset\"\xa8\x01\n" +
+	"\tCheckSeen\x12\x16\n" +
+	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x1c\n" +
+	"\tconfirmed\x18\x02 \x01(\bR\tconfirmed\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x04R\brevision\x12\x19\n" +
+	"\bin_force\x18\x04 \x01(\tR\ainForce\x12.\n" +
+	"\x04seen\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04seen\"1\n" +
 	"\x05Named\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\"h\n" +
@@ -1369,7 +1474,7 @@ const file_op25b_v1_check_proto_rawDesc = "" +
 	"\x10CheckMailRequest\x12'\n" +
 	"\x04from\x18\x01 \x01(\v2\x13.op25b.v1.CheckFromR\x04from\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x1a\n" +
-	"\blanguage\x18\x03 \x01(\tR\blanguage\"\xc8\x03\n" +
+	"\blanguage\x18\x03 \x01(\tR\blanguage\"\xf1\x03\n" +
 	"\x11CheckMailResponse\x12\x16\n" +
 	"\x06domain\x18\x01 \x01(\tR\x06domain\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12+\n" +
@@ -1384,7 +1489,8 @@ const file_op25b_v1_check_proto_rawDesc = "" +
 	" \x01(\tR\tpublished\x12\x16\n" +
 	"\x06looked\x18\v \x01(\tR\x06looked\x12\x1a\n" +
 	"\brevision\x18\f \x01(\x04R\brevision\x12\x12\n" +
-	"\x04text\x18\r \x01(\tR\x04text\x12\x1d\n" +
+	"\x04text\x18\r \x01(\tR\x04text\x12'\n" +
+	"\x04seen\x18\x0e \x01(\v2\x13.op25b.v1.CheckSeenR\x04seen\x12\x1d\n" +
 	"\n" +
 	"utc_offset\x18P \x01(\tR\tutcOffset\"\xc6\x01\n" +
 	"\vMailSetting\x12\x12\n" +
@@ -1416,56 +1522,60 @@ func file_op25b_v1_check_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_check_proto_rawDescData
 }
 
-var file_op25b_v1_check_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_op25b_v1_check_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_op25b_v1_check_proto_goTypes = []any{
 	(*CheckFrom)(nil),             // 0: op25b.v1.CheckFrom
 	(*CheckRequest)(nil),          // 1: op25b.v1.CheckRequest
 	(*CheckResponse)(nil),         // 2: op25b.v1.CheckResponse
-	(*Named)(nil),                 // 3: op25b.v1.Named
-	(*PhaseSince)(nil),            // 4: op25b.v1.PhaseSince
-	(*CheckResult)(nil),           // 5: op25b.v1.CheckResult
-	(*CheckRule)(nil),             // 6: op25b.v1.CheckRule
-	(*CheckExemption)(nil),        // 7: op25b.v1.CheckExemption
-	(*CheckNext)(nil),             // 8: op25b.v1.CheckNext
-	(*CheckTrace)(nil),            // 9: op25b.v1.CheckTrace
-	(*CheckMailRequest)(nil),      // 10: op25b.v1.CheckMailRequest
-	(*CheckMailResponse)(nil),     // 11: op25b.v1.CheckMailResponse
-	(*MailSetting)(nil),           // 12: op25b.v1.MailSetting
-	(*MailStep)(nil),              // 13: op25b.v1.MailStep
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
-	(*File)(nil),                  // 15: op25b.v1.File
+	(*CheckSeen)(nil),             // 3: op25b.v1.CheckSeen
+	(*Named)(nil),                 // 4: op25b.v1.Named
+	(*PhaseSince)(nil),            // 5: op25b.v1.PhaseSince
+	(*CheckResult)(nil),           // 6: op25b.v1.CheckResult
+	(*CheckRule)(nil),             // 7: op25b.v1.CheckRule
+	(*CheckExemption)(nil),        // 8: op25b.v1.CheckExemption
+	(*CheckNext)(nil),             // 9: op25b.v1.CheckNext
+	(*CheckTrace)(nil),            // 10: op25b.v1.CheckTrace
+	(*CheckMailRequest)(nil),      // 11: op25b.v1.CheckMailRequest
+	(*CheckMailResponse)(nil),     // 12: op25b.v1.CheckMailResponse
+	(*MailSetting)(nil),           // 13: op25b.v1.MailSetting
+	(*MailStep)(nil),              // 14: op25b.v1.MailStep
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(*File)(nil),                  // 16: op25b.v1.File
 }
 var file_op25b_v1_check_proto_depIdxs = []int32{
-	14, // 0: op25b.v1.CheckFrom.at:type_name -> google.protobuf.Timestamp
-	15, // 1: op25b.v1.CheckFrom.files:type_name -> op25b.v1.File
+	15, // 0: op25b.v1.CheckFrom.at:type_name -> google.protobuf.Timestamp
+	16, // 1: op25b.v1.CheckFrom.files:type_name -> op25b.v1.File
 	0,  // 2: op25b.v1.CheckRequest.from:type_name -> op25b.v1.CheckFrom
-	3,  // 3: op25b.v1.CheckResponse.line_group:type_name -> op25b.v1.Named
-	14, // 4: op25b.v1.CheckResponse.at:type_name -> google.protobuf.Timestamp
-	4,  // 5: op25b.v1.CheckResponse.phase:type_name -> op25b.v1.PhaseSince
-	5,  // 6: op25b.v1.CheckResponse.results:type_name -> op25b.v1.CheckResult
-	14, // 7: op25b.v1.PhaseSince.since:type_name -> google.protobuf.Timestamp
-	6,  // 8: op25b.v1.CheckResult.rule:type_name -> op25b.v1.CheckRule
-	3,  // 9: op25b.v1.CheckResult.remote:type_name -> op25b.v1.Named
-	7,  // 10: op25b.v1.CheckResult.exemption:type_name -> op25b.v1.CheckExemption
-	4,  // 11: op25b.v1.CheckResult.since:type_name -> op25b.v1.PhaseSince
-	8,  // 12: op25b.v1.CheckResult.next:type_name -> op25b.v1.CheckNext
-	9,  // 13: op25b.v1.CheckResult.trace:type_name -> op25b.v1.CheckTrace
-	14, // 14: op25b.v1.CheckExemption.expires:type_name -> google.protobuf.Timestamp
-	4,  // 15: op25b.v1.CheckNext.phase:type_name -> op25b.v1.PhaseSince
-	0,  // 16: op25b.v1.CheckMailRequest.from:type_name -> op25b.v1.CheckFrom
-	3,  // 17: op25b.v1.CheckMailResponse.provider:type_name -> op25b.v1.Named
-	12, // 18: op25b.v1.CheckMailResponse.settings:type_name -> op25b.v1.MailSetting
-	8,  // 19: op25b.v1.CheckMailResponse.next:type_name -> op25b.v1.CheckNext
-	13, // 20: op25b.v1.CheckMailResponse.steps:type_name -> op25b.v1.MailStep
-	1,  // 21: op25b.v1.CheckService.Check:input_type -> op25b.v1.CheckRequest
-	10, // 22: op25b.v1.CheckService.CheckMail:input_type -> op25b.v1.CheckMailRequest
-	2,  // 23: op25b.v1.CheckService.Check:output_type -> op25b.v1.CheckResponse
-	11, // 24: op25b.v1.CheckService.CheckMail:output_type -> op25b.v1.CheckMailResponse
-	23, // [23:25] is the sub-list for method output_type
-	21, // [21:23] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	4,  // 3: op25b.v1.CheckResponse.line_group:type_name -> op25b.v1.Named
+	15, // 4: op25b.v1.CheckResponse.at:type_name -> google.protobuf.Timestamp
+	5,  // 5: op25b.v1.CheckResponse.phase:type_name -> op25b.v1.PhaseSince
+	6,  // 6: op25b.v1.CheckResponse.results:type_name -> op25b.v1.CheckResult
+	3,  // 7: op25b.v1.CheckResponse.seen:type_name -> op25b.v1.CheckSeen
+	15, // 8: op25b.v1.CheckSeen.seen:type_name -> google.protobuf.Timestamp
+	15, // 9: op25b.v1.PhaseSince.since:type_name -> google.protobuf.Timestamp
+	7,  // 10: op25b.v1.CheckResult.rule:type_name -> op25b.v1.CheckRule
+	4,  // 11: op25b.v1.CheckResult.remote:type_name -> op25b.v1.Named
+	8,  // 12: op25b.v1.CheckResult.exemption:type_name -> op25b.v1.CheckExemption
+	5,  // 13: op25b.v1.CheckResult.since:type_name -> op25b.v1.PhaseSince
+	9,  // 14: op25b.v1.CheckResult.next:type_name -> op25b.v1.CheckNext
+	10, // 15: op25b.v1.CheckResult.trace:type_name -> op25b.v1.CheckTrace
+	15, // 16: op25b.v1.CheckExemption.expires:type_name -> google.protobuf.Timestamp
+	5,  // 17: op25b.v1.CheckNext.phase:type_name -> op25b.v1.PhaseSince
+	0,  // 18: op25b.v1.CheckMailRequest.from:type_name -> op25b.v1.CheckFrom
+	4,  // 19: op25b.v1.CheckMailResponse.provider:type_name -> op25b.v1.Named
+	13, // 20: op25b.v1.CheckMailResponse.settings:type_name -> op25b.v1.MailSetting
+	9,  // 21: op25b.v1.CheckMailResponse.next:type_name -> op25b.v1.CheckNext
+	14, // 22: op25b.v1.CheckMailResponse.steps:type_name -> op25b.v1.MailStep
+	3,  // 23: op25b.v1.CheckMailResponse.seen:type_name -> op25b.v1.CheckSeen
+	1,  // 24: op25b.v1.CheckService.Check:input_type -> op25b.v1.CheckRequest
+	11, // 25: op25b.v1.CheckService.CheckMail:input_type -> op25b.v1.CheckMailRequest
+	2,  // 26: op25b.v1.CheckService.Check:output_type -> op25b.v1.CheckResponse
+	12, // 27: op25b.v1.CheckService.CheckMail:output_type -> op25b.v1.CheckMailResponse
+	26, // [26:28] is the sub-list for method output_type
+	24, // [24:26] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_check_proto_init() }
@@ -1480,7 +1590,7 @@ func file_op25b_v1_check_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_check_proto_rawDesc), len(file_op25b_v1_check_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,0 +1,281 @@
+package web_test
+
+import (
+	"context"
+	"fmt"
+	"html"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"op25b/internal/auth"
+	"op25b/internal/client"
+	"op25b/internal/controller"
+	"op25b/internal/page/pagetest"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// customersPart returns the part of an answer that is for the customer, and the part for the engineer.
+func customersPart(t *testing.T, page string) (customer, engineer string) {
+	t.Helper()
+	_, answer, found := strings.Cut(html.UnescapeString(page), `id="h-answer"`)
+	if !found {
+		t.Fatalf("the page has no answer:\n%s", page)
+	}
+	customer, engineer, found = strings.Cut(answer, "<details")
+	if !found {
+		t.Fatalf("the answer has no part for the engineer:\n%s", answer)
+	}
+	return customer, engineer
+}
+
+// TestCheck sends questions to the pipeline in the same way as the support desk.
+func TestCheck(t *testing.T) {
+	b := newBrowser(t, site(t, nil))
+	_, page := b.get("/check")
+	form := url.Values{"csrf": {csrf(page)}, "ticket": {"DESK-1"}, "line": {"adsl-home"}, "to": {"203.0.113.25"}, "port": {"25"}, "at": {"2006-12-01"}}
+	_, answer := b.post("/check", form)
+	customer, engineer := customersPart(t, answer)
+	for _, want := range []string{"For 2006-12-01.", "Connections from this line to 203.0.113.25, port 25, are stopped.", "This has been so since 1 June 2006.", "465 or 587"} {
+		if !strings.Contains(customer, want) {
+			t.Errorf("the customer's part lacks %q:\n%s", want, customer)
+		}
+	}
+	for _, want := range []string{"<dd>1</dd>", `<a href="/switch/edge-1">`, "No switch can confirm", "smtp-carrier", "remote_v4"} {
+		if !strings.Contains(engineer, want) {
+			t.Errorf("the engineer's part lacks %q:\n%s", want, engineer)
+		}
+	}
+	if strings.Contains(customer, "smtp-carrier") {
+		t.Errorf("the customer's part has the rule:\n%s", customer)
+	}
+	form.Del("at")
+	_, answer = b.post("/check", form)
+	if customer, engineer := customersPart(t, answer); !strings.Contains(customer, "The switch has not confirmed this yet.") || !strings.Contains(engineer, "Not confirmed. The switch was never seen.") {
+		t.Errorf("an answer for an unreachable switch:\n%s\n%s", customer, engineer)
+	}
+	form.Set("port", "0")
+	if _, page := b.post("/check", form); !strings.Contains(page, `port &#34;0&#34;: must be from 1 to 65535`) || strings.Contains(page, "h-answer") {
+		t.Errorf("a wrong port:\n%s", page)
+	}
+	mail := url.Values{"csrf": {csrf(page)}, "ticket": {"DESK-2"}, "line": {"adsl-home"}, "mail": {"secret@gmail.com"}, "at": {"2006-12-01"}}
+	_, answer = b.post("/check", mail)
+	if customer, _ := customersPart(t, answer); !strings.Contains(customer, "smtp.gmail.com") || !strings.Contains(customer, "gmail.com, used in the usual way, are not affected") || strings.Contains(customer, "secret") {
+		t.Errorf("no settings:\n%s", customer)
+	}
+	_, changes := b.get("/changes")
+	for _, want := range []string{"check line adsl-home", "DESK-1", "DESK-2"} {
+		if !strings.Contains(changes, want) {
+			t.Errorf("the audit chain lacks %q:\n%s", want, changes)
+		}
+	}
+	if strings.Contains(changes, "gmail.com") || strings.Contains(changes, "203.0.113.25") {
+		t.Errorf("the audit chain has an address of a question:\n%s", changes)
+	}
+	form.Set("csrf", "wrong")
+	if res, _ := b.post("/check", form); res.StatusCode != http.StatusForbidden {
+		t.Errorf("without the csrf value: %d", res.StatusCode)
+	}
+}
+
+// TestCheckNeedsTicket verifies that the form requires a ticket from people who sign in, and shows the API's error if it is missing.
+func TestCheckNeedsTicket(t *testing.T) {
+	secret, entry, err := auth.NewToken("desk", auth.Viewer, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "access.yaml")
+	if err := os.WriteFile(path, fmt.Appendf(nil, "apiVersion: op25b/v1\nkind: Access\ntokens:\n  - {name: desk, role: viewer, sha256: %s}\n", entry.SHA256), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	access, err := auth.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const required = `name="ticket" value="" maxlength="64" required`
+	b := newBrowser(t, site(t, nil))
+	if _, page := b.get("/check"); strings.Contains(page, required) {
+		t.Errorf("on this host without an access file, a ticket is required:\n%s", page)
+	}
+	b = newBrowser(t, site(t, func(c *controller.Config) { c.Auth.Access = access }))
+	b.post("/signin", url.Values{"token": {secret}})
+	_, page := b.get("/check")
+	if !strings.Contains(page, required) {
+		t.Errorf("the form does not require a ticket:\n%s", page)
+	}
+	form := url.Values{"csrf": {csrf(page)}, "line": {"adsl-home"}, "to": {"203.0.113.25"}, "port": {"25"}}
+	if _, page := b.post("/check", form); !strings.Contains(page, "a look-up of a line requires a ticket") || strings.Contains(page, "h-answer") {
+		t.Errorf("without a ticket:\n%s", page)
+	}
+}
+
+// TestCheckWords verifies the sentences for each outcome, now and later, in both languages. An answer that no switch confirmed never says that
+// the cause is another one.
+func TestCheckWords(t *testing.T) {
+	now := time.Date(2026, 7, 1, 3, 0, 0, 0, time.UTC)
+	day := func(text string) *timestamppb.Timestamp {
+		at, err := time.Parse(time.RFC3339, text+"T00:00:00+09:00")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return timestamppb.New(at)
+	}
+	seen := &op25bv1.CheckSeen{Switch: "edge-1", Confirmed: true, Revision: 7, InForce: "all", Seen: timestamppb.New(now.Add(-4 * time.Second))}
+	unseen := &op25bv1.CheckSeen{Switch: "edge-1", Revision: 6, InForce: "before", Seen: timestamppb.New(now.Add(-90 * time.Second))}
+	for name, c := range map[string]struct {
+		outcome, best string
+		port          uint32
+		since, next   string // days; next is the day of later
+		later         string
+		exempt        string
+		seen          *op25bv1.CheckSeen
+		en, ja        []string
+		never         []string
+	}{
+		"passes": {
+			outcome: "delivered", best: "delivered", port: 25, since: "2026-06-01", seen: seen,
+			en: []string{"port 25, pass.", "since 1 June 2026.", "the cause is another one", "Confirmed by the switch: revision 7, phases all, seen at 2026-07-01 11:59:56 +0900, 4s ago"},
+			ja: []string{"ポート25番へ接続できます。", "2026年6月1日からこの状態です。", "別の原因", "スイッチで確認済み: リビジョン7、フェーズ all"}, never: []string{"not confirmed", "stopped"},
+		},
+		"passes, unconfirmed": {
+			outcome: "delivered", best: "delivered", port: 25, since: "2026-06-01", seen: unseen,
+			en: []string{"has not confirmed this yet", "Not confirmed. Last seen: revision 6, phases before, at 2026-07-01 11:58:30 +0900, 1m30s ago"},
+			ja: []string{"まだ確認できていません", "未確認"}, never: []string{"verdict good", "another one", "別の原因", "Confirmed by"},
+		},
+		"monitored, stopped later": {
+			outcome: "monitored", best: "monitored", port: 25, since: "2026-06-01", next: "2026-08-01", later: "blocked", seen: seen,
+			en: []string{"port 25, pass.", "From 1 August 2026 on, they are stopped.", "Before then, set the port"},
+			ja: []string{"2026年8月1日以降は接続できません。", "それまでに"}, never: []string{"another one", "別の原因"},
+		},
+		"blocked": {
+			outcome: "blocked", best: "blocked", port: 25, since: "2026-06-01", seen: seen,
+			en: []string{"are stopped. The mail program waits", "465 or 587"}, ja: []string{"接続できません。メールソフトは応答を待ち", "465番または587番"}, never: []string{"another one", "別の原因", " pass"},
+		},
+		"rejected, in the future, passes later": {
+			outcome: "rejected", best: "rejected", port: 25, since: "2026-08-01", next: "2026-09-01", later: "delivered",
+			en: []string{"shows an error at once", "This will be so from 1 August 2026.", "From 1 September 2026 on, they pass.", "No switch can confirm"},
+			ja: []string{"すぐにエラー", "2026年8月1日からこの状態になります。", "2026年9月1日以降は接続できます。", "ほかの日時"}, never: []string{"another one", "別の原因", "not confirmed"},
+		},
+		"limited": {
+			outcome: "limited", best: "limited", port: 25, since: "2026-06-01", seen: seen,
+			en: []string{"only a few at a time"}, ja: []string{"上限があります"}, never: []string{"another one", "別の原因", "stopped"},
+		},
+		"some addresses": {
+			outcome: "blocked", best: "delivered", port: 25, since: "2026-06-01", seen: seen,
+			en: []string{"reaches only some on port 25"}, ja: []string{"一部だけ"}, never: []string{"another one", "別の原因", "since"},
+		},
+		"another port is stopped": {
+			outcome: "blocked", best: "blocked", port: 2525, since: "2026-06-01", seen: seen,
+			en: []string{"port 2525, are stopped", "pass the question on to the engineers"}, ja: []string{"技術担当"}, never: []string{"465"},
+		},
+		"exempt": {
+			outcome: "delivered", best: "delivered", port: 25, since: "2026-06-01", exempt: "2026-12-31", seen: seen,
+			en: []string{"An exemption lets them pass until 31 December 2026."}, ja: []string{"例外として、2026年12月31日まで"}, never: nil,
+		},
+	} {
+		r := &op25bv1.CheckResponse{
+			Outcome: c.outcome, Best: c.best, Line: "adsl-home", Switch: "edge-1", To: "mx.example", Port: c.port, Revision: 7, UtcOffset: "+09:00", Seen: c.seen,
+			Results: []*op25bv1.CheckResult{{Outcome: c.best, From: "192.0.2.1", To: "198.51.100.1"}, {Outcome: c.outcome, From: "192.0.2.1", To: "198.51.100.2"}},
+		}
+		for _, result := range r.Results {
+			if result.Outcome == c.outcome {
+				result.Since = &op25bv1.PhaseSince{Name: "p", Since: day(c.since)}
+				if c.next != "" {
+					result.Next = &op25bv1.CheckNext{Outcome: c.later, Phase: &op25bv1.PhaseSince{Name: "q", Since: day(c.next)}}
+				}
+				if c.exempt != "" {
+					result.Exemption = &op25bv1.CheckExemption{Line: "adsl-home", Expires: day(c.exempt), Owner: "noc@secret.example", Reason: "secret"}
+				}
+			}
+		}
+		server := httptest.NewServer(siteOf(t, &fakeAPI{now: func() time.Time { return now }, answer: r}))
+		b := newBrowser(t, server.URL)
+		_, page := b.get("/check")
+		form := url.Values{"csrf": {csrf(page)}, "ticket": {"T-1"}, "line": {"adsl-home"}, "to": {"mx.example"}, "port": {fmt.Sprint(c.port)}}
+		for lang, want := range map[string][]string{"en": c.en, "ja": c.ja} {
+			_, page := b.post("/check", form, "Accept-Language", lang)
+			customer, engineer := customersPart(t, page)
+			seenText, _, _ := strings.Cut(engineer, "<pre")
+			for _, text := range want {
+				if !strings.Contains(customer+seenText, text) {
+					t.Errorf("%s in %s lacks %q:\n%s", name, lang, text, customer+seenText)
+				}
+			}
+			for _, text := range append(c.never, "secret") {
+				if strings.Contains(customer+seenText, text) {
+					t.Errorf("%s in %s has %q:\n%s", name, lang, text, customer+seenText)
+				}
+			}
+		}
+		server.Close()
+	}
+}
+
+// TestCheckInBrowser asks a question by clicks, in both languages and at all widths, and checks the page with the answer against the rules. The
+// engineer's part is closed at first, and is opened by the keyboard.
+func TestCheckInBrowser(t *testing.T) {
+	base, addr := siteAndAPI(t, nil)
+	ctx, faults := pagetest.Chromium(t)
+	for _, r := range []pagetest.Reader{{Lang: "en", Width: 320}, {Lang: "ja", Dark: true, Width: 768}, {Lang: "ja", Width: 1920, NoScript: true}} {
+		r.ReducedMotion = true
+		pagetest.As(t, ctx, r)
+		pagetest.Open(t, ctx, base+"/check")
+		for id, text := range map[string]string{"ticket": "DESK-4711", "line": "adsl-bot", "to": "203.0.113.25", "port": "25", "at": "2006-12-01"} {
+			if err := chromedp.Do(ctx, chromedp.SendKeys(chromedp.ID(id), text)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := chromedp.Do(ctx, chromedp.Click(chromedp.CSS("form.ask button")), chromedp.WaitVisible(chromedp.ID("h-answer"))); err != nil {
+			t.Fatal(err)
+		}
+		bad := pagetest.Tree(t, ctx).Faults()
+		for _, rules := range []string{pagetest.Rules, pagetest.Moving} {
+			bad = append(bad, pagetest.Evaluate[[]string](t, ctx, rules)...)
+		}
+		for _, b := range bad {
+			t.Errorf("%+v: %s", r, b)
+		}
+		if pagetest.Evaluate[bool](t, ctx, `document.querySelector("details").open || document.querySelector("pre.words").checkVisibility()`) {
+			t.Errorf("%+v: the engineer's part is open at first", r)
+		}
+		pagetest.Evaluate[bool](t, ctx, `document.querySelector("summary").focus(); true`)
+		if err := chromedp.Do(ctx, chromedp.KeyEvent("\r")); err != nil {
+			t.Fatal(err)
+		}
+		if !pagetest.Evaluate[bool](t, ctx, `document.querySelector("pre.words").checkVisibility()`) {
+			t.Errorf("%+v: the enter key does not open the engineer's part", r)
+		}
+		for _, b := range pagetest.Evaluate[[]string](t, ctx, pagetest.Rules) {
+			t.Errorf("%+v, opened: %s", r, b)
+		}
+	}
+	for _, f := range faults() {
+		t.Errorf("console: %s", f)
+	}
+	c, err := client.New(client.Config{Server: addr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	records, err := client.Ask(context.Background(), 0, c.Audit.ListRecords, &op25bv1.ListRecordsRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	looked := 0
+	for _, r := range records.Records {
+		if r.Verb == "check" && r.Object == "line adsl-bot" && r.Reason == "DESK-4711" {
+			looked++
+		}
+	}
+	if looked != 3 {
+		t.Errorf("%d look-ups are recorded, want 3", looked)
+	}
+}
