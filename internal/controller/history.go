@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"op25b/internal/tally"
+	"op25b/internal/telemetry"
 	"op25b/internal/telemetry/history"
 )
 
@@ -74,7 +75,7 @@ func untilRecord(now time.Time) time.Duration {
 func reported(counters *tally.Tally, wanted func(name string, current bool) bool) (all []history.Total, current map[string]bool) {
 	current = make(map[string]bool)
 	for _, name := range counters.Owned() {
-		of, boot, is := counters.Reported(name)
+		of, links, boot, is := counters.Reported(name)
 		if is = is && len(of) > 0; is { // a new switch has no rule counters until its rules are written
 			current[name] = true
 		}
@@ -86,6 +87,25 @@ func reported(counters *tally.Tally, wanted func(name string, current bool) bool
 				Key: history.Key{Switch: name, Rule: n.Rule, Leg: n.Leg, Phase: n.Phase}, Counter: n.Counter, Packets: n.Packets, Octets: n.Octets, Boot: boot,
 			})
 		}
+		for i := range links {
+			all = appendLink(all, name, boot, &links[i])
+		}
 	}
 	return all, current
+}
+
+// appendLink appends the totals of an interface, in each direction that the switch counts.
+func appendLink(all []history.Total, name string, boot time.Time, in *telemetry.Interface) []history.Total {
+	for _, way := range []struct {
+		direction       string
+		packets, octets int
+	}{{"in", telemetry.InPkts, telemetry.InOctets}, {"out", telemetry.OutPkts, telemetry.OutOctets}} {
+		if in.Reported[way.packets] {
+			all = append(all, history.Total{
+				Key:     history.Key{Switch: name, Interface: in.Name, Direction: way.direction},
+				Packets: in.Counters[way.packets], Octets: in.Counters[way.octets], Boot: boot,
+			})
+		}
+	}
+	return all
 }

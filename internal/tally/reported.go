@@ -16,18 +16,18 @@ type Reported struct {
 	telemetry.Count
 }
 
-// Reported returns the rule counters that a switch last reported, the time at which the switch began to count, and whether the values are
-// current. It returns nothing for a switch that this controller does not own.
-func (t *Tally) Reported(name string) (all []Reported, boot time.Time, current bool) {
+// Reported returns the rule counters and the interfaces that a switch last reported, the time at which the switch began to count, and whether the
+// values are current. The counters of interfaces may have begun earlier. Reported returns nothing for a switch that this controller does not own.
+func (t *Tally) Reported(name string) (all []Reported, links []telemetry.Interface, boot time.Time, current bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	d := t.switches[name]
 	if d == nil || t.names == nil {
-		return nil, time.Time{}, false
+		return nil, nil, time.Time{}, false
 	}
 	r, st, there := t.collector.Raw(name)
 	if !there {
-		return nil, time.Time{}, false
+		return nil, nil, time.Time{}, false
 	}
 	onLegs := make(map[uint32]bool)
 	for _, l := range r.Legs {
@@ -37,7 +37,7 @@ func (t *Tally) Reported(name string) (all []Reported, boot time.Time, current b
 	whole := false // While the leg counts of a rule are still arriving, the rule must not be taken for one without legs.
 	t.collector.View(name, func(v telemetry.View) { whole = v.Whole() })
 	if !whole {
-		return all, r.Boot, st.State == telemetry.Synced
+		return all, r.Interfaces, r.Boot, st.State == telemetry.Synced
 	}
 	sums := make(map[uint32]telemetry.Count)
 	for i := range r.Interfaces {
@@ -50,7 +50,7 @@ func (t *Tally) Reported(name string) (all []Reported, boot time.Time, current b
 			all = append(all, Reported{Key{Rule: t.names.rule(rule), Phase: d.phase}, fmt.Sprint("rule ", rule), n})
 		}
 	}
-	return all, r.Boot, st.State == telemetry.Synced
+	return all, r.Interfaces, r.Boot, st.State == telemetry.Synced
 }
 
 // Owned returns the names of the switches of the inventory that this controller owns.

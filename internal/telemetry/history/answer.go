@@ -73,7 +73,8 @@ func (a answer) read(r io.Reader, sp span, octets bool) error {
 
 // add adds a series to the answer.
 func (a answer) add(s *matrix, octets bool, values *int) error {
-	k := Key{s.Metric["switch"], s.Metric["rule"], s.Metric["leg"], s.Metric["phase"]}
+	m := s.Metric
+	k := Key{Switch: m["switch"], Rule: m["rule"], Leg: m["leg"], Phase: m["phase"], Interface: m["interface"], Direction: m["direction"]}
 	if a[k] == nil {
 		if len(a) == MaxSeries {
 			return fmt.Errorf("%w: more than %d series; name switches or rules", ErrBound, MaxSeries)

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 const (
 	benchSwitches = 1000
 	benchKeys     = 20
+	benchLinks    = 8
 )
 
 // A traffic generates the totals of a fleet. Three quarters of the counters grow in each minute, most of them by tens to thousands of
@@ -27,9 +29,16 @@ type traffic struct {
 	sizes  []uint64
 }
 
-func newTraffic(switches int) *traffic {
+func newTraffic(switches, links int) *traffic {
 	tr := &traffic{r: rand.New(rand.NewPCG(1, 1))}
 	for s := range switches {
+		for l := range 2 * links {
+			tr.totals = append(tr.totals, Total{
+				Key:     Key{Switch: fmt.Sprintf("edge-%04d.example.net", s), Interface: fmt.Sprintf("access-%d", l/2), Direction: []string{"in", "out"}[l%2]},
+				Packets: 1e12, Octets: 1e15, Boot: t0.Add(-time.Hour),
+			})
+			tr.sizes = append(tr.sizes, 40+tr.r.Uint64N(1460))
+		}
 		for k := range benchKeys {
 			tr.totals = append(tr.totals, Total{
 				Key:     Key{Switch: fmt.Sprintf("edge-%04d.example.net", s), Rule: fmt.Sprintf("rule-%d", k/2), Leg: []string{"UP_DST", "DOWN_SRC"}[k%2], Phase: "phase-2"},
@@ -47,6 +56,9 @@ func (tr *traffic) minute() []Total {
 			continue
 		}
 		n := tr.r.Uint64N(1 << (3 + tr.r.IntN(10)))
+		if tr.totals[i].Key.Interface != "" {
+			n <<= 14 // up to a million a second
+		}
 		tr.totals[i].Packets += n
 		tr.totals[i].Octets += n * tr.sizes[i]
 	}
@@ -62,14 +74,21 @@ func cpu(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkRecord records 1,000 switches with 20 keys. One operation is a minute. Run it with -benchtime 1500x for a day.
+// BenchmarkRecord records 1,000 switches with 20 keys, without and with 8 interfaces. One operation is a minute. Run it with -benchtime 1500x for a
+// day.
 func BenchmarkRecord(b *testing.B) {
+	for _, links := range []int{0, benchLinks} {
+		b.Run(fmt.Sprint(links, " interfaces"), func(b *testing.B) { benchRecord(b, links) })
+	}
+}
+
+func benchRecord(b *testing.B, links int) {
 	f := newFixture(b).open()
-	tr := newTraffic(benchSwitches)
+	tr := newTraffic(benchSwitches, links)
 	f.record(t0, tr.totals...)
 	// Minutes expire after two hours, so that the benchmark includes their removal.
 	defer func(was level) { levels[minutes] = was }(levels[minutes])
-	levels[minutes].keep = 2 * hour
+	levels[minutes].of[Rules].keep = 2 * hour
 	var used, longest time.Duration
 	at := t0
 	for b.Loop() {
@@ -89,9 +108,10 @@ func BenchmarkRecord(b *testing.B) {
 	report(b, f.db, used)
 	b.ReportMetric(float64(longest.Milliseconds()), "max-ms")
 	for l := range levels {
-		n, size := levelSize(b, f.db, l)
-		if n > 0 {
-			b.ReportMetric(size/float64(n), "B/"+levels[l].bucket)
+		for k := range numKinds {
+			if n, size := levelSize(b, f.db, bucket(l, k)); n > 0 && size > 0 {
+				b.ReportMetric(size/float64(n), strings.ReplaceAll("B/"+levels[l].of[k].bucket, " ", "-"))
+			}
 		}
 	}
 }
@@ -104,10 +124,10 @@ func report(b *testing.B, db *bolt.DB, used time.Duration) {
 }
 
 // levelSize returns the number of periods in a level, and the size of their keys and values in bytes.
-func levelSize(b *testing.B, db *bolt.DB, l int) (periods int, size float64) {
+func levelSize(b *testing.B, db *bolt.DB, bucket []byte) (periods int, size float64) {
 	err := db.View(func(tx *bolt.Tx) error {
 		last := uint32(0)
-		return tx.Bucket([]byte(levels[l].bucket)).ForEach(func(k, v []byte) error {
+		return tx.Bucket(bucket).ForEach(func(k, v []byte) error {
 			if start, _, _ := splitKey(k); periods == 0 || start != last {
 				periods++
 				last = start
@@ -125,7 +145,7 @@ func levelSize(b *testing.B, db *bolt.DB, l int) (periods int, size float64) {
 // BenchmarkBareWrite writes the keys and values of one minute of BenchmarkRecord with bbolt alone. It is the lower bound.
 func BenchmarkBareWrite(b *testing.B) {
 	f := newFixture(b).open()
-	tr := newTraffic(benchSwitches)
+	tr := newTraffic(benchSwitches, 0)
 	f.record(t0, tr.totals...)
 	f.record(t0.Add(time.Minute), tr.minute()...)
 	type pair struct{ k, v []byte }
@@ -195,7 +215,7 @@ func BenchmarkRange(b *testing.B) {
 	f.open()
 	at := t0.Add(25 * time.Hour)
 	if len(f.switches) == 0 {
-		tr := newTraffic(benchSwitches)
+		tr := newTraffic(benchSwitches, 0)
 		for m := range 25 * 60 {
 			f.record(t0.Add(time.Duration(m)*time.Minute), tr.minute()...)
 		}
@@ -227,4 +247,90 @@ func BenchmarkRange(b *testing.B) {
 			b.ReportMetric(res.Step.Minutes(), "step-min")
 		})
 	}
+}
+
+// BenchmarkSum reads the curves of 90 days, of one switch and of a fleet of 1,000 with 20 counters each. The floor is a walk over the keys and
+// values that the query reads, with bbolt alone, in the same run. Run it with -benchtime 5x.
+func BenchmarkSum(b *testing.B) {
+	f := newFixture(b)
+	if path := os.Getenv("OP25B_HISTORY_90D"); path != "" {
+		f.path = path
+	}
+	f.open()
+	const length = 90 * 24 * time.Hour
+	end := t0.Add(length).Add(-time.Minute)
+	tr := newTraffic(benchSwitches, 0)
+	if len(f.switches) == 0 { // the fleet is recorded once a day, and ten of its switches every 10 minutes
+		for m := 0; m < 90*day; m += 10 {
+			totals := tr.minute()
+			if m%day != 0 {
+				totals = totals[:benchKeys*10]
+			}
+			f.record(t0.Add(time.Duration(m)*time.Minute), totals...)
+		}
+	}
+	f.clock.set(end)
+	names := make([]string, benchSwitches)
+	for i := range names {
+		names[i] = fmt.Sprintf("edge-%04d.example.net", i)
+	}
+	for _, bc := range []struct {
+		name     string
+		switches []string
+		step     time.Duration
+		level    int
+	}{
+		{"one switch in days", names[5:6], stepDay, days},
+		{"one switch in steps of 12 h", names[5:6], 12 * time.Hour, tens},
+		{"a fleet in days", names, stepDay, days},
+	} {
+		q := SumQuery{Switches: bc.switches, From: t0, To: end, Step: bc.step}
+		var took, floor time.Duration
+		b.Run(bc.name, func(b *testing.B) {
+			points := 0
+			begin := time.Now()
+			for b.Loop() {
+				res, err := f.Sum(context.Background(), q)
+				if err != nil {
+					b.Fatal(err)
+				}
+				points = len(res.Covered) * len(res.Rows)
+			}
+			took = time.Since(begin) / time.Duration(b.N)
+			begin = time.Now()
+			for range b.N {
+				bare(b, f, bc.level, bc.switches)
+			}
+			floor = time.Since(begin) / time.Duration(b.N)
+			b.ReportMetric(float64(points), "points")
+			b.ReportMetric(float64(floor.Nanoseconds()), "floor-ns/op")
+			b.ReportMetric(float64(took)/float64(floor), "x-floor")
+		})
+	}
+}
+
+// bare reads the values of switches at a level with bbolt alone.
+func bare(b *testing.B, f *fixture, l int, switches []string) (bytes int) {
+	room := make([]byte, 1<<12)
+	err := f.db.View(func(tx *bolt.Tx) error {
+		c := tx.Bucket(bucket(l, Rules)).Cursor()
+		if len(switches) > 1 {
+			for k, v := c.First(); k != nil; k, v = c.Next() {
+				bytes += copy(room, v)
+			}
+			return nil
+		}
+		id := f.switches[switches[0]].id
+		for start := uint32(t0.Unix() / 60); ; start += levels[l].length {
+			k, v := c.Seek(periodKey(start, id))
+			if k == nil {
+				return nil
+			}
+			bytes += copy(room, v)
+		}
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return bytes
 }

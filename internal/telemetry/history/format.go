@@ -7,8 +7,9 @@ import (
 	"math"
 )
 
-// formatVersion is the version of the file format that this package reads and writes.
-const formatVersion = 1
+// formatVersion is the version of the file format that this package writes. It also reads version 1, which has no interfaces, and which does not tell
+// the packets of gaps from the others.
+const formatVersion = 2
 
 // These are the buckets other than those of the levels, and the keys in the bucket meta.
 var (
@@ -46,18 +47,27 @@ type count struct {
 	packets, octets uint64
 }
 
-// A period contains the counts of one switch in one period. It has no zero counts, and is ordered by id.
+// A period contains the counts of one switch in one period. It has no zero counts, and both lists are ordered by id.
 type period struct {
-	covered uint64 // seconds
-	counts  []count
+	covered uint64  // seconds
+	counts  []count // what was counted in the covered time
+	gaps    []count // what was counted in gaps without records that ended in this period
 }
 
 // append appends the encoding of p to b. The encoding is covered, followed by the difference from the previous id, the packets and the
-// octets of each count, all as uvarints. These three take 1, 1 to 3 and 2 to 4 bytes in a typical count.
+// octets of each count, all as uvarints. These three take 1, 1 to 3 and 2 to 4 bytes in a typical count. The counts of gaps, if any, follow
+// after a 0, which is not a valid difference.
 func (p *period) append(b []byte) []byte {
-	b = binary.AppendUvarint(b, p.covered)
+	b = appendCounts(binary.AppendUvarint(b, p.covered), p.counts)
+	if len(p.gaps) > 0 {
+		b = appendCounts(append(b, 0), p.gaps)
+	}
+	return b
+}
+
+func appendCounts(b []byte, counts []count) []byte {
 	last := uint32(0)
-	for _, c := range p.counts {
+	for _, c := range counts {
 		b = binary.AppendUvarint(b, uint64(c.id-last))
 		b = binary.AppendUvarint(b, c.packets)
 		b = binary.AppendUvarint(b, c.octets)
@@ -68,13 +78,17 @@ func (p *period) append(b []byte) []byte {
 
 // decode sets p to the period that b encodes. It reuses the memory of p.
 func (p *period) decode(b []byte) error {
-	p.counts = p.counts[:0]
+	p.counts, p.gaps = p.counts[:0], p.gaps[:0]
 	r := reader{b: b}
 	p.covered = r.uvarint()
-	id := uint64(0)
+	id, list := uint64(0), &p.counts
 	for r.more() {
+		if r.b[0] == 0 && list == &p.counts && len(r.b) > 1 {
+			r.b = r.b[1:]
+			id, list = 0, &p.gaps
+		}
 		id = r.nextID(id)
-		p.counts = append(p.counts, count{uint32(id), r.uvarint(), r.uvarint()})
+		*list = append(*list, count{uint32(id), r.uvarint(), r.uvarint()})
 	}
 	return r.err
 }
@@ -82,7 +96,16 @@ func (p *period) decode(b []byte) error {
 // add adds the counts of o to p. It uses spare as memory for the result, and returns the previous memory of p for the next call.
 func (p *period) add(o *period, spare []count) []count {
 	p.covered = sum(p.covered, o.covered)
-	a, b, out := p.counts, o.counts, spare[:0]
+	was := p.counts
+	p.counts = merge(was, o.counts, spare[:0])
+	if len(o.gaps) > 0 {
+		p.gaps = merge(p.gaps, o.gaps, nil)
+	}
+	return was
+}
+
+// merge appends the sums of two lists of counts to out.
+func merge(a, b, out []count) []count {
 	for len(a) > 0 && len(b) > 0 {
 		switch {
 		case a[0].id < b[0].id:
@@ -94,9 +117,7 @@ func (p *period) add(o *period, spare []count) []count {
 			a, b = a[1:], b[1:]
 		}
 	}
-	was := p.counts
-	p.counts = append(append(out, a...), b...)
-	return was
+	return append(append(out, a...), b...)
 }
 
 // sum returns a+b, or the largest value if the sum overflows.
@@ -165,7 +186,7 @@ func (r *reader) ids(each func(id uint32)) (next uint32) {
 	return next
 }
 
-// appendKey encodes a key of the dictionary: the time of its first record, its rule, its leg and its phase.
+// appendKey encodes a key of the dictionary: the time of its first record, and its name.
 func appendKey(b []byte, k *keyState) []byte {
 	return appendName(binary.AppendUvarint(b, uint64(k.first)), k.name)
 }
@@ -187,11 +208,24 @@ func decodeCounter(b []byte, c *counterState) error {
 	return r.end()
 }
 
+// appendName encodes a name at the end of a value: rule, leg and phase, and the interface and its direction if there is one.
 func appendName(b []byte, n keyName) []byte {
-	return appendString(appendString(appendString(b, n.rule), n.leg), n.phase)
+	b = appendString(appendString(appendString(b, n.rule), n.leg), n.phase)
+	if n.kind() == Interfaces {
+		b = appendString(appendString(b, n.link), n.direction)
+	}
+	return b
 }
 
-func (r *reader) name() keyName { return keyName{r.string(), r.string(), r.string()} }
+func (r *reader) name() keyName {
+	n := keyName{rule: r.string(), leg: r.string(), phase: r.string()}
+	if r.more() {
+		if n.link, n.direction = r.string(), r.string(); n.link == "" {
+			r.fail("length of an interface's name:", 0)
+		}
+	}
+	return n
+}
 
 // end returns the reader's error. It is also an error if bytes are left.
 func (r *reader) end() error {

@@ -51,6 +51,9 @@ func use(t testing.TB, file []byte) {
 	} {
 		_, _ = s.Range(context.Background(), q)
 	}
+	for k := range numKinds {
+		_, _ = s.Sum(context.Background(), SumQuery{Kind: k, Switches: []string{"edge-6", "edge-7"}, From: t0, To: end})
+	}
 	for m := range uint64(2) {
 		if err := s.Record(end.Add(time.Duration(m)*time.Minute), crowd(500)); err != nil {
 			t.Errorf("Record: %v", err)
@@ -133,6 +136,8 @@ func TestBranchThatLeadsToItself(t *testing.T) {
 func FuzzPeriod(f *testing.F) {
 	f.Add([]byte{60, 1, 2, 3, 5, 1, 1})
 	f.Add([]byte{60, 0, 2, 3})
+	f.Add([]byte{60, 1, 2, 3, 0, 1, 2, 3, 4, 5, 6})
+	f.Add([]byte{0, 0, 1, 2, 3})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var p period
 		if p.decode(b) != nil {
@@ -142,7 +147,7 @@ func FuzzPeriod(f *testing.F) {
 		if err := again.decode(p.append(nil)); err != nil {
 			t.Fatal(err)
 		}
-		if again.covered != p.covered || !slices.Equal(again.counts, p.counts) {
+		if again.covered != p.covered || !slices.Equal(again.counts, p.counts) || !slices.Equal(again.gaps, p.gaps) {
 			t.Errorf("%v became %v", p, again)
 		}
 	})
@@ -169,7 +174,8 @@ func FuzzSwitch(f *testing.F) {
 }
 
 func FuzzKey(f *testing.F) {
-	f.Add(appendKey(nil, &keyState{first: 1e9, name: keyName{"block-25", "UP_DST", "phase-2"}}))
+	f.Add(appendKey(nil, &keyState{first: 1e9, name: keyName{rule: "block-25", leg: "UP_DST", phase: "phase-2"}}))
+	f.Add(appendKey(nil, &keyState{first: 1e9, name: keyName{link: "access-1", direction: "in"}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var k, again keyState
 		if decodeKey(b, &k) != nil {
@@ -183,12 +189,15 @@ func FuzzKey(f *testing.F) {
 
 // TestPeriodsAdd verifies that the sum of two periods contains the counts of both.
 func TestPeriodsAdd(t *testing.T) {
+	const inGap = 100 // the ids of counts in gaps are that much higher in the maps
 	draw := func(t *rapid.T) (period, map[uint32]uint64) {
 		p, m := period{covered: rapid.Uint64Range(0, 120).Draw(t, "covered")}, make(map[uint32]uint64)
-		for _, id := range slices.Sorted(slices.Values(rapid.SliceOfNDistinct(rapid.Uint32Range(1, 20), 0, 20, rapid.ID[uint32]).Draw(t, "ids"))) {
-			n := rapid.Uint64Range(0, 1<<50).Draw(t, "packets")
-			p.counts = append(p.counts, count{id, n, 3 * n})
-			m[id] = n
+		for as, list := range map[uint32]*[]count{0: &p.counts, inGap: &p.gaps} {
+			for _, id := range slices.Sorted(slices.Values(rapid.SliceOfNDistinct(rapid.Uint32Range(1, 20), 0, 20, rapid.ID[uint32]).Draw(t, "ids"))) {
+				n := rapid.Uint64Range(0, 1<<50).Draw(t, "packets")
+				*list = append(*list, count{id, n, 3 * n})
+				m[as+id] = n
+			}
 		}
 		return p, m
 	}
@@ -205,12 +214,14 @@ func TestPeriodsAdd(t *testing.T) {
 			spare = a.add(&b, spare)
 		}
 		got := make(map[uint32]uint64)
-		for _, c := range a.counts {
-			if got[c.id] = c.packets; c.octets != 3*c.packets {
-				t.Fatalf("%v", c)
+		for as, list := range map[uint32][]count{0: a.counts, inGap: a.gaps} {
+			for _, c := range list {
+				if got[as+c.id] = c.packets; c.octets != 3*c.packets {
+					t.Fatalf("%v", c)
+				}
 			}
 		}
-		if d := cmp.Diff(want, got); d != "" || a.covered != covered || len(got) != len(a.counts) {
+		if d := cmp.Diff(want, got); d != "" || a.covered != covered || len(got) != len(a.counts)+len(a.gaps) {
 			t.Fatalf("%s; %d s, want %d s", d, a.covered, covered)
 		}
 	})

@@ -6,22 +6,38 @@ import (
 	"time"
 )
 
-// A Key names a counter of a switch, which counts the packets that a rule matched on a leg of a connection in a phase. Leg and Phase may
-// be empty.
-type Key struct{ Switch, Rule, Leg, Phase string }
+// A Kind is what a counter counts.
+type Kind uint8
+
+const (
+	Rules      Kind = iota // the packets that rules matched
+	Interfaces             // the frames that entered or left interfaces
+	numKinds
+)
+
+// A Key names a counter of a switch.
+//
+// The counter of a rule counts the packets that the rule matched on a leg of a connection in a phase. Leg and Phase may be empty. The counter of
+// an interface has only Interface and Direction, and counts the frames that entered the interface (in) or left it (out).
+type Key struct{ Switch, Rule, Leg, Phase, Interface, Direction string }
 
 func compareKeys(a, b Key) int {
-	return cmp.Or(cmp.Compare(a.Switch, b.Switch), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Leg, b.Leg), cmp.Compare(a.Phase, b.Phase))
+	return cmp.Or(
+		cmp.Compare(a.Switch, b.Switch), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Leg, b.Leg), cmp.Compare(a.Phase, b.Phase),
+		cmp.Compare(a.Interface, b.Interface), cmp.Compare(a.Direction, b.Direction),
+	)
 }
 
 // A History answers queries about past counts.
 type History interface {
-	// Range returns the counts in a range of time. It returns ErrQuery for an invalid query. If the answer would be too large, it returns
-	// ErrBound, and the message names the bound.
+	// Range returns the counts of rules in a range of time, by key. It returns ErrQuery for an invalid query. If the answer would be too large, it
+	// returns ErrBound, and the message names the bound.
 	Range(ctx context.Context, q Query) (*Result, error)
+	// Sum returns the counts of rules or interfaces in a range of time, summed over switches and phases. Its errors are those of Range.
+	Sum(ctx context.Context, q SumQuery) (*Sums, error)
 }
 
-// A Query selects counters and a range of time.
+// A Query selects counters of rules and a range of time.
 type Query struct {
 	// Switches and Rules are names. An empty list selects all names.
 	Switches, Rules []string

@@ -15,8 +15,13 @@ const (
 
 // A level is a resolution at which counts are kept.
 type level struct {
-	bucket string // the name of the level's bucket in the file
 	length uint32 // the length of a period, in minutes
+	of     [numKinds]kept
+}
+
+// A kept says where and for how long the counters of a kind are kept at a level.
+type kept struct {
+	bucket string // the name of the bucket in the file
 	keep   uint32 // how long a period is kept after its end, in minutes
 }
 
@@ -25,12 +30,17 @@ const (
 	day  = 24 * hour
 )
 
-// levels holds the resolutions: a minute for 7 days, 10 minutes for 90 days, and a day in UTC for 5 years.
+// levels holds the resolutions: a minute, 10 minutes, and a day in UTC. A switch has many more interfaces than rules that count, and nobody reports
+// on the frames of years ago. Interfaces are therefore kept for a shorter time: minutes for an hour's chart, periods of 10 minutes for a week's, and
+// days for a comparison with last year.
 var levels = [numLevels]level{
-	minutes: {"1m", 1, 7 * day},
-	tens:    {"10m", 10, 90 * day},
-	days:    {"1d", day, 5 * 366 * day},
+	minutes: {1, [numKinds]kept{Rules: {"1m", 7 * day}, Interfaces: {"interfaces 1m", day}}},
+	tens:    {10, [numKinds]kept{Rules: {"10m", 90 * day}, Interfaces: {"interfaces 10m", 8 * day}}},
+	days:    {day, [numKinds]kept{Rules: {"1d", 5 * 366 * day}, Interfaces: {"interfaces 1d", 400 * day}}},
 }
+
+// bucket returns the name of the bucket of a level.
+func bucket(l int, k Kind) []byte { return []byte(levels[l].of[k].bucket) }
 
 // steps are the steps that Range may choose for a query without a step, in minutes. Steps of an hour or more do not read minutes.
 var steps = [...]uint32{1, 2, 5, 10, 20, 30, hour, 2 * hour, 3 * hour, 6 * hour, 12 * hour, day, 2 * day, 7 * day, 14 * day, 30 * day}

@@ -18,16 +18,20 @@ import (
 
 // The defaults of a PrometheusConfig.
 const (
-	// DefaultPrometheusTimeout limits the time of a query, which sends two requests. Prometheus itself stops a request after 2 minutes.
+	// DefaultPrometheusTimeout limits the time of a query, which sends two or three requests. Prometheus itself stops a request after 2 minutes.
 	DefaultPrometheusTimeout = 30 * time.Second
 	// DefaultPrometheusBytes is the size of the largest answer to a request. A value takes 20 to 35 bytes, so MaxValues values fit.
 	DefaultPrometheusBytes = 80 << 20
 )
 
-// These are the metrics that a Prometheus reads. They have the labels switch, rule, leg and phase.
+// These are the metrics that a Prometheus reads. Those of rules have the labels switch, rule, leg and phase, and those of interfaces have the labels
+// switch, interface and direction.
 const (
 	packetsMetric = "op25b_rule_packets_total"
 	octetsMetric  = "op25b_rule_octets_total"
+	framesMetric  = "op25b_interface_packets_total"
+	bytesMetric   = "op25b_interface_octets_total"
+	upMetric      = "op25b_telemetry_up"
 )
 
 // A PrometheusConfig configures a Prometheus history.
@@ -93,20 +97,25 @@ func (p *Prometheus) Range(ctx context.Context, q Query) (*Result, error) {
 
 // expression returns the PromQL query for a metric.
 func expression(metric string, q Query, sp span) string {
-	var matchers []string
+	return fmt.Sprintf("sum by (switch, rule, leg, phase) (increase(%s{%s}[%dm]))", metric, matchers(q.Switches, "rule", q.Rules), sp.step)
+}
+
+// matchers returns the label matchers that select switches, and names in another label.
+func matchers(switches []string, label string, names []string) string {
+	var all []string
 	for _, m := range []struct {
 		label string
 		names []string
-	}{{"switch", q.Switches}, {"rule", q.Rules}} {
+	}{{"switch", switches}, {label, names}} {
 		if len(m.names) > 0 {
 			quoted := make([]string, len(m.names))
 			for i, n := range m.names {
 				quoted[i] = escapeRegexp(n)
 			}
-			matchers = append(matchers, m.label+"=~"+strconv.Quote(strings.Join(quoted, "|")))
+			all = append(all, m.label+"=~"+strconv.Quote(strings.Join(quoted, "|")))
 		}
 	}
-	return fmt.Sprintf("sum by (switch, rule, leg, phase) (increase(%s{%s}[%dm]))", metric, strings.Join(matchers, ","), sp.step)
+	return strings.Join(all, ",")
 }
 
 // escapeRegexp escapes the special characters of Prometheus' regular expressions.

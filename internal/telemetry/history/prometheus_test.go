@@ -66,7 +66,7 @@ func TestPrometheusAnswer(t *testing.T) {
 	}
 	at := func(m int) time.Time { return t0.Add(time.Duration(m) * time.Minute) }
 	want := &Result{From: t0, To: at(5), Step: time.Minute, Series: []Series{{
-		Key: Key{`edge "1"`, `a\b`, "UP_DST", "p"}, Since: t0, Points: []Point{
+		Key: Key{Switch: `edge "1"`, Rule: `a\b`, Leg: "UP_DST", Phase: "p"}, Since: t0, Points: []Point{
 			{Start: at(0), Packets: 12, Octets: 744, Covered: time.Minute},
 			{Start: at(2), Covered: time.Minute},
 			{Start: at(4), Octets: 1<<64 - 1, Covered: time.Minute},

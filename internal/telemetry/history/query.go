@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -19,43 +18,67 @@ func (s *Store) Range(ctx context.Context, q Query) (*Result, error) {
 		return nil, err
 	}
 	res, err := s.query(ctx, q)
-	if errors.Is(err, ErrDamaged) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.db != nil {
-			if err := s.setAsideLocked("damaged", err); err != nil {
-				s.failedLocked(err)
-			}
-		}
-	}
+	s.failedRead(err)
 	return res, err
 }
 
 func (s *Store) query(ctx context.Context, q Query) (*Result, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	switch {
-	case s.closed:
-		return nil, ErrClosed
-	case s.db == nil && s.openErr != nil:
-		return nil, fmt.Errorf("the history is not open: %w", s.openErr)
-	case s.db == nil:
-		return nil, errors.New("the history is not open: its file was damaged; the next record begins a new file")
-	}
-	now := max(0, s.cfg.Now().Unix()/60)
-	expired := func(l int, minute uint32) bool {
-		return int64(minute)+int64(levels[l].length)+int64(levels[l].keep) <= now
+	if err := s.usableLocked(); err != nil {
+		return nil, err
 	}
 	sel := s.selectLocked(q)
-	sp, err := q.plan(expired, sel.count)
+	sp, err := q.plan(s.expired(Rules), sel.count)
 	if err != nil {
 		return nil, err
 	}
 	sel.allot(sp)
-	if err := s.view(func(tx *bolt.Tx) error { return sel.read(ctx, tx, s.rolled) }); err != nil {
+	w := walk{kind: Rules, all: sel.all, visit: func(i int, start uint32, p *period) {
+		sel.switches[i].add(p, int((start-sp.from)/sp.step), sp.points())
+	}}
+	for i := range sel.switches {
+		w.ids = append(w.ids, sel.switches[i].id)
+	}
+	if err := s.view(func(tx *bolt.Tx) error { return w.read(ctx, tx, s.rolled, sp) }); err != nil {
 		return nil, err
 	}
 	return &Result{From: sp.start(0), To: sp.start(sp.points()), Step: sp.length(), Series: sel.series()}, nil
+}
+
+// usableLocked returns an error if there is no file to read.
+func (s *Store) usableLocked() error {
+	switch {
+	case s.closed:
+		return ErrClosed
+	case s.db == nil && s.openErr != nil:
+		return fmt.Errorf("the history is not open: %w", s.openErr)
+	case s.db == nil:
+		return errors.New("the history is not open: its file was damaged; the next record begins a new file")
+	}
+	return nil
+}
+
+// failedRead sets the file aside if reading it has shown that it is damaged.
+func (s *Store) failedRead(err error) {
+	if !errors.Is(err, ErrDamaged) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.db != nil {
+		if err := s.setAsideLocked("damaged", err); err != nil {
+			s.failedLocked(err)
+		}
+	}
+}
+
+// expired returns a function that reports whether a level no longer has the data of a minute.
+func (s *Store) expired(k Kind) func(l int, minute uint32) bool {
+	now := max(0, s.cfg.Now().Unix()/60)
+	return func(l int, minute uint32) bool {
+		return int64(minute)+int64(levels[l].length)+int64(levels[l].of[k].keep) <= now
+	}
 }
 
 // A selection contains the switches and keys that a query selects, and the data that were read for them.
@@ -86,7 +109,7 @@ func (s *Store) selectLocked(q Query) *selection {
 		}
 		x := selected{switchState: sw}
 		for i := range sw.keys.all {
-			if len(rules) == 0 || rules[sw.keys.all[i].name.rule] {
+			if n := sw.keys.all[i].name; n.kind() == Rules && (len(rules) == 0 || rules[n.rule]) {
 				x.keys = append(x.keys, i)
 			}
 		}
@@ -143,85 +166,21 @@ func (sel *selection) allot(s span) {
 	}
 }
 
-// read reads the span. Periods that are not rolled up to the level of the step yet are read from the
-// finer levels.
-func (sel *selection) read(ctx context.Context, tx *bolt.Tx, rolled [numLevels]uint32) error {
-	from := sel.from
-	for l := levelOf(sel.step); l >= minutes; l-- {
-		until := uint32(math.MaxUint32)
-		if l > minutes {
-			until = rolled[l]
-		}
-		until = min(until, sel.to)
-		if until <= from {
-			continue
-		}
-		if err := sel.readLevel(ctx, tx.Bucket([]byte(levels[l].bucket)).Cursor(), from, until); err != nil {
-			return err
-		}
-		from = until
-	}
-	return nil
-}
-
-// readLevel reads the periods of a level. If few switches are selected, it seeks to each of them.
-func (sel *selection) readLevel(ctx context.Context, c *bolt.Cursor, from, until uint32) error {
-	if len(sel.switches) == 0 {
-		return nil
-	}
-	var p period
-	at := 0 // in switches
-	k, v := c.Seek(periodKey(from, sel.switches[0].id))
-	for n := 0; k != nil; n++ {
-		if n%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		start, sw, err := splitKey(k)
-		if err != nil {
-			return err
-		}
-		if start >= until {
-			break
-		}
-		if start != from {
-			from, at = start, 0
-		}
-		for at < len(sel.switches) && sel.switches[at].id < sw {
-			at++
-		}
-		switch {
-		case at == len(sel.switches) && sel.all:
-			k, v = c.Next()
-		case at == len(sel.switches):
-			k, v = c.Seek(periodKey(start+1, sel.switches[0].id))
-		case sel.switches[at].id == sw:
-			if err := p.decode(v); err != nil {
-				return err
-			}
-			sel.switches[at].add(&p, int((start-sel.from)/sel.step), sel.points())
-			k, v = c.Next()
-		case sel.all:
-			k, v = c.Next()
-		default:
-			k, v = c.Seek(periodKey(start, sel.switches[at].id))
-		}
-	}
-	return nil
-}
-
 // add adds the counts of a period to a point.
 func (x *selected) add(p *period, point, points int) {
 	x.covered[point] = sum(x.covered[point], p.covered)
-	for _, c := range p.counts {
-		slot, wanted := x.slots[c.id]
-		if !wanted {
-			continue
+	for _, list := range [][]count{p.counts, p.gaps} {
+		for _, c := range list {
+			slot, wanted := x.slots[c.id]
+			if !wanted {
+				continue
+			}
+			if slot == nil {
+				slot = make([]sum2, points)
+				x.slots[c.id] = slot
+			}
+			slot[point] = sum2{sum(slot[point].packets, c.packets), sum(slot[point].octets, c.octets)}
 		}
-		if slot == nil {
-			slot = make([]sum2, points)
-			x.slots[c.id] = slot
-		}
-		slot[point] = sum2{sum(slot[point].packets, c.packets), sum(slot[point].octets, c.octets)}
 	}
 }
 
@@ -234,7 +193,7 @@ func (sel *selection) series() []Series {
 			k := &x.switchState.keys.all[at]
 			if points := sel.pointsOf(x, k); len(points) > 0 {
 				out = append(out, Series{
-					Key:   Key{x.name, k.name.rule, k.name.leg, k.name.phase},
+					Key:   Key{Switch: x.name, Rule: k.name.rule, Leg: k.name.leg, Phase: k.name.phase},
 					Since: time.Unix(k.first, 0).UTC(), Points: points,
 				})
 			}

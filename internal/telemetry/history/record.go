@@ -74,8 +74,10 @@ func (s *Store) recordLocked(at time.Time, totals []Total) error {
 	var gone []*switchState
 	var size int64
 	err := s.update(func(tx *bolt.Tx) (err error) {
-		for _, l := range levels {
-			tx.Bucket([]byte(l.bucket)).FillPercent = fill
+		for l := range levels {
+			for k := range numKinds {
+				tx.Bucket(bucket(l, k)).FillPercent = fill
+			}
 		}
 		if rolled, err = rollUp(tx, s.rolled, minute); err != nil {
 			return err
@@ -153,16 +155,26 @@ func write(tx *bolt.Tx, minute uint32, rolled [numLevels]uint32, changes []chang
 		if err := states.Put(switchKey(c.next.id), arena[from:len(arena):len(arena)]); err != nil {
 			return err
 		}
-		if c.counts.covered == 0 && len(c.counts.counts) == 0 {
-			continue
-		}
-		for l := range levels {
-			if l > 0 && minute >= rolled[l] {
-				break
-			}
-			if err := addPeriod(tx.Bucket([]byte(levels[l].bucket)), floor(minute, levels[l].length), c.next.id, &c.counts); err != nil {
+		for k := range c.counts {
+			if err := writeCounts(tx, minute, rolled, c.next.id, Kind(k), &c.counts[k]); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// writeCounts adds the counts of a switch to the minute, and to the coarser periods that contain the minute and are already rolled up.
+func writeCounts(tx *bolt.Tx, minute uint32, rolled [numLevels]uint32, sw uint32, k Kind, p *period) error {
+	if p.covered == 0 && len(p.counts) == 0 && len(p.gaps) == 0 {
+		return nil
+	}
+	for l := range levels {
+		if l > 0 && minute >= rolled[l] {
+			break
+		}
+		if err := addPeriod(tx.Bucket(bucket(l, k)), floor(minute, levels[l].length), sw, p); err != nil {
+			return err
 		}
 	}
 	return nil

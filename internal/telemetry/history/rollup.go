@@ -23,16 +23,18 @@ func rollUp(tx *bolt.Tx, rolled [numLevels]uint32, minute uint32) ([numLevels]ui
 		if until <= rolled[l] {
 			continue
 		}
-		if err := rollUpLevel(tx, l, rolled[l], until); err != nil {
-			return rolled, err
+		for k := range numKinds {
+			if err := rollUpLevel(tx, l, k, rolled[l], until); err != nil {
+				return rolled, err
+			}
 		}
 		rolled[l] = until
 	}
 	return rolled, nil
 }
 
-func rollUpLevel(tx *bolt.Tx, l int, from, until uint32) error {
-	target := tx.Bucket([]byte(levels[l].bucket))
+func rollUpLevel(tx *bolt.Tx, l int, kind Kind, from, until uint32) error {
+	target := tx.Bucket(bucket(l, kind))
 	sums := make(map[uint32]*period) // by switch
 	var start uint32                 // the start of the period that is being summed
 	var spare []count
@@ -46,7 +48,7 @@ func rollUpLevel(tx *bolt.Tx, l int, from, until uint32) error {
 		return nil
 	}
 	var p period
-	c := tx.Bucket([]byte(levels[l-1].bucket)).Cursor()
+	c := tx.Bucket(bucket(l-1, kind)).Cursor()
 	for k, v := c.Seek(periodKey(from, 0)); k != nil; k, v = c.Next() {
 		at, sw, err := splitKey(k)
 		if err != nil {
@@ -77,36 +79,45 @@ func rollUpLevel(tx *bolt.Tx, l int, from, until uint32) error {
 // expire removes the periods whose retention time has passed, at most expireBatch of each level. It keeps periods that are not rolled up yet.
 func expire(tx *bolt.Tx, rolled [numLevels]uint32, minute uint32) error {
 	for l, level := range levels {
-		limit := minute - min(minute, level.keep)
-		if l+1 < numLevels {
-			limit = min(limit, rolled[l+1])
-		}
-		b := tx.Bucket([]byte(level.bucket))
-		var old [][]byte
-		var last uint32
-		periods := 0
-		c := b.Cursor()
-		for k, _ := c.First(); k != nil; k, _ = c.Next() {
-			start, _, err := splitKey(k)
-			if err != nil {
+		for k, of := range level.of {
+			limit := minute - min(minute, of.keep)
+			if l+1 < numLevels {
+				limit = min(limit, rolled[l+1])
+			}
+			if err := expirePeriods(tx.Bucket(bucket(l, Kind(k))), level.length, limit); err != nil {
 				return err
 			}
-			if start+level.length > limit {
+		}
+	}
+	return nil
+}
+
+// expirePeriods removes at most expireBatch periods that end at limit or before it.
+func expirePeriods(b *bolt.Bucket, length, limit uint32) error {
+	var old [][]byte
+	var last uint32
+	periods := 0
+	c := b.Cursor()
+	for k, _ := c.First(); k != nil; k, _ = c.Next() {
+		start, _, err := splitKey(k)
+		if err != nil {
+			return err
+		}
+		if start+length > limit {
+			break
+		}
+		if periods == 0 || start != last {
+			if periods == expireBatch {
 				break
 			}
-			if periods == 0 || start != last {
-				if periods == expireBatch {
-					break
-				}
-				periods++
-				last = start
-			}
-			old = append(old, slices.Clone(k))
+			periods++
+			last = start
 		}
-		for _, k := range old {
-			if err := b.Delete(k); err != nil {
-				return err
-			}
+		old = append(old, slices.Clone(k))
+	}
+	for _, k := range old {
+		if err := b.Delete(k); err != nil {
+			return err
 		}
 	}
 	return nil

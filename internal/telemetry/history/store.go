@@ -181,48 +181,64 @@ func (s *Store) failedLocked(err error) {
 
 // loadLocked reads the states of all switches. It creates the buckets of a new file.
 func (s *Store) loadLocked() error {
-	isNew := false
-	err := s.view(func(tx *bolt.Tx) error {
+	isNew, version := false, uint64(0)
+	err := s.view(func(tx *bolt.Tx) (err error) {
 		k, _ := tx.Cursor().First()
 		isNew = k == nil
-		if isNew {
-			return nil
+		if !isNew {
+			version, err = s.readLocked(tx)
 		}
-		return s.readLocked(tx)
+		return err
 	})
+	if err == nil && !isNew && version < formatVersion {
+		err = s.update(beginFormat)
+	}
 	if err != nil || !isNew {
 		return err
 	}
 	s.switches, s.names, s.next, s.rolled = make(map[string]*switchState), 0, 0, [numLevels]uint32{}
 	return s.update(func(tx *bolt.Tx) error {
 		names := [][]byte{bucketMeta, bucketSwitches, bucketKeys, bucketCounters}
-		for _, l := range levels {
-			names = append(names, []byte(l.bucket))
+		for l := range levels {
+			names = append(names, bucket(l, Rules))
 		}
 		for _, n := range names {
 			if _, err := tx.CreateBucket(n); err != nil {
 				return err
 			}
 		}
-		return tx.Bucket(bucketMeta).Put(metaFormat, binary.AppendUvarint(nil, formatVersion))
+		return beginFormat(tx)
 	})
 }
 
-func (s *Store) readLocked(tx *bolt.Tx) error {
+// beginFormat adds to a file what version 1 does not have.
+func beginFormat(tx *bolt.Tx) error {
+	for l := range levels {
+		if _, err := tx.CreateBucketIfNotExists(bucket(l, Interfaces)); err != nil {
+			return err
+		}
+	}
+	return tx.Bucket(bucketMeta).Put(metaFormat, binary.AppendUvarint(nil, formatVersion))
+}
+
+// readLocked reads what the store keeps in memory, and returns the version of the file's format.
+func (s *Store) readLocked(tx *bolt.Tx) (version uint64, err error) {
 	meta := tx.Bucket(bucketMeta)
 	if meta == nil {
-		return fmt.Errorf("%w: it has no bucket %q", ErrDamaged, bucketMeta)
+		return 0, fmt.Errorf("%w: it has no bucket %q", ErrDamaged, bucketMeta)
 	}
 	r := reader{b: meta.Get(metaFormat)}
-	switch v := r.uvarint(); {
-	case r.err != nil || v == 0:
-		return fmt.Errorf("%w: it has no format version", ErrDamaged)
-	case v > formatVersion:
-		return fmt.Errorf("%w: format %d: this program reads %d", ErrLater, v, formatVersion)
+	switch version = r.uvarint(); {
+	case r.err != nil || version == 0:
+		return 0, fmt.Errorf("%w: it has no format version", ErrDamaged)
+	case version > formatVersion:
+		return 0, fmt.Errorf("%w: format %d: this program reads up to %d", ErrLater, version, formatVersion)
 	}
-	for _, l := range levels {
-		if tx.Bucket([]byte(l.bucket)) == nil {
-			return fmt.Errorf("%w: it has no bucket %q", ErrDamaged, l.bucket)
+	for l := range levels {
+		for k := range numKinds {
+			if tx.Bucket(bucket(l, k)) == nil && (k == Rules || version > 1) {
+				return 0, fmt.Errorf("%w: it has no bucket %q", ErrDamaged, bucket(l, k))
+			}
 		}
 	}
 	var rolled [numLevels]uint32
@@ -232,22 +248,22 @@ func (s *Store) readLocked(tx *bolt.Tx) error {
 			rolled[l] = r.uint32()
 		}
 		if r.err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrDamaged, metaRolled, r.err)
+			return 0, fmt.Errorf("%w: %s: %w", ErrDamaged, metaRolled, r.err)
 		}
 	}
 	next := uint32(0)
 	if b := meta.Get(metaNextSwitch); b != nil {
 		r := reader{b: b}
 		if next = r.uint32(); r.err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrDamaged, metaNextSwitch, r.err)
+			return 0, fmt.Errorf("%w: %s: %w", ErrDamaged, metaNextSwitch, r.err)
 		}
 	}
 	switches, names, err := readSwitches(tx, next)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
+		return 0, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	s.switches, s.names, s.next, s.rolled = switches, names, next, rolled
-	return nil
+	return version, nil
 }
 
 // readSwitches reads the states of all switches with their keys and counters. names is the number of keys and counters.

@@ -110,7 +110,7 @@ func TestUnreadableFilesAreSetAside(t *testing.T) {
 			corrupt(t, path, func(tx *bolt.Tx) error {
 				return tx.Bucket(bucketMeta).Put(metaFormat, binary.AppendUvarint(nil, formatVersion+1))
 			})
-		}, "history file of a later version: format 2: this program reads 1"},
+		}, "history file of a later version: format 3: this program reads up to 2"},
 		"damaged/no format": {func(path string) {
 			corrupt(t, path, func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Delete(metaFormat) })
 		}, "damaged history file: it has no format version"},

@@ -12,11 +12,12 @@ type Total struct {
 	Key Key
 	// Counter identifies the counter on the switch, for example by the number of a rule, if Key does not identify it. When the Key of a counter
 	// changes, the counter continues, and its earlier packets stay under the old Key. Several counters may have the same Key. If Counter is
-	// empty, Key identifies the counter. A caller must not switch between an empty and a non-empty Counter.
+	// empty, Key identifies the counter. A caller must not switch between an empty and a non-empty Counter. Counter is ignored for an interface.
 	Counter         string
 	Packets, Octets uint64
-	// Boot is the time at which the switch began to count, or zero if it is not known. Packets and Octets must count from Boot on. A sum that
-	// continues over a restart must not be combined with the new Boot, because it would be counted twice.
+	// Boot is the time at which the switch began to count, or zero if it is not known. The counters of rules must count from Boot on. A sum that
+	// continues over a restart must not be combined with the new Boot, because it would be counted twice. The counters of interfaces may continue
+	// over a restart, because the kernel's and the hardware's do.
 	Boot time.Time
 }
 
@@ -30,6 +31,9 @@ const (
 	// maxStored is the largest number of keys and counters in a store. It is ten times the number for 1,000 switches with 20 each. They take
 	// about 80 MB of memory.
 	maxStored = 400_000
+	// maxSwitchLinks and maxLinks are the numbers of names from which on no interface is added to a switch or to a store. The rest is for rules.
+	maxSwitchLinks = maxSwitchNames / 2
+	maxLinks       = maxStored * 3 / 4
 )
 
 const (
@@ -44,8 +48,15 @@ const (
 	keepFull = day * 60
 )
 
-// A keyName is a Key without its switch.
-type keyName struct{ rule, leg, phase string }
+// A keyName is a Key without its switch. link is the name of the interface.
+type keyName struct{ rule, leg, phase, link, direction string }
+
+func (n keyName) kind() Kind {
+	if n.link != "" {
+		return Interfaces
+	}
+	return Rules
+}
 
 // A keyState is the state of a key.
 type keyState struct {
@@ -98,7 +109,7 @@ func (x *sample) counterName() counterName {
 // A change is the effect of a record on a switch.
 type change struct {
 	next                         *switchState
-	counts                       period
+	counts                       [numKinds]period
 	named                        []int    // positions of keys that are new, or whose first record is now earlier
 	counters                     []int    // positions of new counters
 	droppedKeys, droppedCounters []uint32 // ids
@@ -115,6 +126,11 @@ type change struct {
 //   - For any other counter, the difference from the last total is counted. A total that fell adds nothing, and is the base of the next
 //     difference.
 //   - After a restart of the switch, which a new boot-time indicates, a total is counted in full.
+//
+// The counters of interfaces may continue over a restart, or begin with any value. The first total of an interface is therefore only a base, and
+// after a restart its total is counted in full only if it fell.
+//
+// What is counted while the time since the last record is not covered is counted in a gap.
 //
 // The samples of equal counters are added up.
 func (s *switchState) advance(at int64, boot uint64, samples []sample, fresh bool, room int) change {
@@ -133,12 +149,16 @@ func (s *switchState) advance(at int64, boot uint64, samples []sample, fresh boo
 		fresh, last = false, began
 	}
 	if since := at - last; !fresh && since > 0 && since <= gap {
-		c.counts.covered = uint64(since)
+		c.counts[Rules].covered = uint64(since)
+		if slices.ContainsFunc(samples, func(x sample) bool { return x.name.kind() == Interfaces }) {
+			c.counts[Interfaces].covered = uint64(since)
+		}
 	}
 	next.last = at
 
 	type total struct {
 		there bool
+		base  bool // the total is only the base of the next difference
 		key   int
 		count
 	}
@@ -148,7 +168,7 @@ func (s *switchState) advance(at int64, boot uint64, samples []sample, fresh boo
 		name := x.counterName()
 		key, hasKey := next.keys.byName[x.name]
 		counter, hasCounter := next.counters.byName[name]
-		if room < len(c.named)+len(c.counters)+2 && !(hasKey && hasCounter) || !hasKey && next.keys.full() || !hasCounter && next.counters.full() {
+		if !(hasKey && hasCounter) && !roomFor(x.name.kind(), room-len(c.named)-len(c.counters), &next) {
 			c.refused++
 			continue
 		}
@@ -159,7 +179,7 @@ func (s *switchState) advance(at int64, boot uint64, samples []sample, fresh boo
 		if !hasCounter {
 			counter = next.counters.add(name, counterState{id: next.counters.next, name: name})
 			c.counters = append(c.counters, counter)
-			totals = append(totals, total{})
+			totals = append(totals, total{base: x.name.kind() == Interfaces})
 		}
 		t := &totals[counter]
 		if !t.there {
@@ -172,11 +192,14 @@ func (s *switchState) advance(at int64, boot uint64, samples []sample, fresh boo
 	counted := make([]count, len(next.keys.all))
 	for i, t := range totals {
 		last := &next.counters.all[i]
-		if restarted {
+		if restarted && (last.name.key.kind() == Rules || t.there && (t.packets < last.packets || t.octets < last.octets)) {
 			last.packets, last.octets = 0, 0
 		}
 		if !t.there {
 			continue
+		}
+		if t.base {
+			last.packets, last.octets = t.packets, t.octets
 		}
 		k, n := &next.keys.all[t.key], &counted[t.key]
 		n.packets, n.octets = sum(n.packets, difference(last.packets, t.packets)), sum(n.octets, difference(last.octets, t.octets))
@@ -189,10 +212,23 @@ func (s *switchState) advance(at int64, boot uint64, samples []sample, fresh boo
 	}
 	for i, n := range counted {
 		if n.id = next.keys.all[i].id; !fresh && (n.packets != 0 || n.octets != 0) {
-			c.counts.counts = append(c.counts.counts, n)
+			p := &c.counts[next.keys.all[i].name.kind()]
+			if c.counts[Rules].covered > 0 {
+				p.counts = append(p.counts, n)
+			} else {
+				p.gaps = append(p.gaps, n)
+			}
 		}
 	}
 	return c
+}
+
+// roomFor reports whether a name of a kind may be added to the tables of a switch. room is the number of names that the store still has room for.
+func roomFor(k Kind, room int, s *switchState) bool {
+	if k == Interfaces && (room <= maxStored-maxLinks || max(len(s.keys.all), len(s.counters.all)) >= maxSwitchLinks) {
+		return false
+	}
+	return room >= 2 && !s.keys.full() && !s.counters.full()
 }
 
 // difference returns the increase of a total, or 0 if the total fell.
@@ -217,7 +253,8 @@ func batches(totals []Total) (all []batch, refused int) {
 	at := -1 // the batch of the previous total
 	for i := range totals {
 		t := &totals[i]
-		if max(len(t.Key.Switch), len(t.Key.Rule), len(t.Key.Leg), len(t.Key.Phase), len(t.Counter)) > maxName {
+		k := &t.Key
+		if max(len(k.Switch), len(k.Rule), len(k.Leg), len(k.Phase), len(k.Interface), len(k.Direction), len(t.Counter)) > maxName {
 			refused++
 			continue
 		}
@@ -238,7 +275,11 @@ func batches(totals []Total) (all []batch, refused int) {
 			b.samples = b.samples[:0]
 		}
 		b.boot = max(b.boot, boot)
-		b.samples = append(b.samples, sample{t.Counter, keyName{t.Key.Rule, t.Key.Leg, t.Key.Phase}, t.Packets, t.Octets})
+		x := sample{t.Counter, keyName{k.Rule, k.Leg, k.Phase, k.Interface, k.Direction}, t.Packets, t.Octets}
+		if x.name.kind() == Interfaces {
+			x.counter = ""
+		}
+		b.samples = append(b.samples, x)
 	}
 	slices.SortFunc(all, func(a, b batch) int { return compareKeys(Key{Switch: a.name}, Key{Switch: b.name}) })
 	return all, refused
