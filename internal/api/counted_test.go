@@ -24,6 +24,7 @@ func (o ownedSwitch) Samples(...string) []*tally.Sample {
 	return []*tally.Sample{{Status: telemetry.Status{Switch: o.name, State: telemetry.Synced}}}
 }
 
+func (o ownedSwitch) Owned() []string       { return []string{o.name} }
 func (ownedSwitch) News() tally.News        { return tally.News{} }
 func (ownedSwitch) Interval() time.Duration { return time.Minute }
 

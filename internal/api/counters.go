@@ -22,6 +22,8 @@ import (
 type Counters interface {
 	// Samples returns the newest sample of each named switch, or of all owned switches if no name is given.
 	Samples(only ...string) []*tally.Sample
+	// Owned returns the names of the switches of the inventory that this controller owns.
+	Owned() []string
 	// News returns the channels that are closed at the next sample or change.
 	News() tally.News
 	// Interval returns the sample interval.

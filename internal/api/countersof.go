@@ -57,30 +57,41 @@ type foundSwitch struct {
 // counters returns the switches of the inventory that a request selects.
 func (s *server) counters(in *intent.Intent, statuses []*op25bv1.SwitchStatus, members []store.Member, q *op25bv1.ListCountersRequest) *foundCounters {
 	f := &foundCounters{in: in, self: s.Name, rules: setOf(q.Rules), interfaces: setOf(q.Interfaces)}
-	samples, owners := make(map[string]*tally.Sample), make(map[string]string)
+	samples := make(map[string]*tally.Sample)
 	for _, sample := range s.Counters.Samples(q.Switches...) {
 		samples[sample.Status.Switch] = sample
 	}
+	f.switches = s.withOwners(in, statuses, members, q.Switches, func(name string) bool { return samples[name] != nil })
+	for i := range f.switches {
+		f.switches[i].sample = samples[f.switches[i].Name]
+	}
+	return f
+}
+
+// withOwners returns the named switches of the inventory, or all if no name is given, with their owners. own reports whether this controller owns a
+// switch.
+func (s *server) withOwners(in *intent.Intent, statuses []*op25bv1.SwitchStatus, members []store.Member, names []string, own func(name string) bool) (all []foundSwitch) {
+	owners := make(map[string]string)
 	for _, st := range statuses {
 		if st.Ownership == op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_OWNED || st.Reason == op25bv1.SwitchReason_SWITCH_REASON_TAKEN_OVER {
 			owners[st.Switch] = st.Owner
 		}
 	}
-	named := setOf(q.Switches)
+	named := setOf(names)
 	for _, sw := range inventoryOf(in) {
 		if named != nil && !named[sw.Name] {
 			continue
 		}
-		found := foundSwitch{Switch: sw, sample: samples[sw.Name], owner: owners[sw.Name]}
-		if found.sample != nil {
+		found := foundSwitch{Switch: sw, owner: owners[sw.Name]}
+		if own(sw.Name) {
 			found.owner = s.Name
 		}
 		if i := slices.IndexFunc(members, func(m store.Member) bool { return m.Name == found.owner }); i >= 0 {
 			found.addr = fleet.AddressesOf(members[i]).API
 		}
-		f.switches = append(f.switches, found)
+		all = append(all, found)
 	}
-	return f
+	return all
 }
 
 // inventoryOf returns the switches of an intent's inventory. The intent may be nil.
@@ -110,13 +121,7 @@ func setOf(names []string) map[string]bool {
 // unknown returns an error if a request names a switch, a rule or an interface that does not exist. Only the owner of a switch has the
 // names of all its interfaces. The names of interfaces are therefore not checked if another controller owns one of the selected switches.
 func (f *foundCounters) unknown(q *op25bv1.ListCountersRequest) error {
-	switches := make(map[string]bool)
-	var order []string
-	for _, sw := range inventoryOf(f.in) {
-		switches[sw.Name] = true
-		order = append(order, sw.Name)
-	}
-	if err := unknownName("switch", q.Switches, switches, order); err != nil {
+	if err := unknownSwitches(f.in, q.Switches); err != nil {
 		return err
 	}
 	if len(q.Rules)+len(q.Interfaces) == 0 {
@@ -150,6 +155,17 @@ func (f *foundCounters) unknown(q *op25bv1.ListCountersRequest) error {
 		return nil
 	}
 	return unknownName("interface", q.Interfaces, interfaces, slices.Sorted(maps.Keys(interfaces)))
+}
+
+// unknownSwitches returns an error if one of the names is not that of a switch of the inventory.
+func unknownSwitches(in *intent.Intent, names []string) error {
+	switches := make(map[string]bool)
+	var order []string
+	for _, sw := range inventoryOf(in) {
+		switches[sw.Name] = true
+		order = append(order, sw.Name)
+	}
+	return unknownName("switch", names, switches, order)
 }
 
 func unknownName(what string, names []string, known map[string]bool, order []string) error {

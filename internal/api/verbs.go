@@ -73,6 +73,7 @@ var verbs = map[string]Verb{
 
 	op25bv1connect.TelemetryServiceListCountersProcedure:  {Least: auth.Viewer, Within: readWithin},
 	op25bv1connect.TelemetryServiceWatchCountersProcedure: {Least: auth.Viewer},
+	op25bv1connect.TelemetryServiceListSeriesProcedure:    {Least: auth.Viewer, Within: readWithin},
 
 	op25bv1connect.AbuseServiceForecastProcedure:      {Least: auth.Viewer, Within: fleetWithin},
 	op25bv1connect.AbuseServiceListOffendersProcedure: {Least: auth.Viewer, Within: readWithin},

@@ -188,6 +188,59 @@ func (CollectionReason) EnumDescriptor() ([]byte, []int) {
 	return file_op25b_v1_telemetry_proto_rawDescGZIP(), []int{1}
 }
 
+// What a series counts.
+type SeriesKind int32
+
+const (
+	// Means RULES.
+	SeriesKind_SERIES_KIND_UNSPECIFIED SeriesKind = 0
+	// The packets that rules matched, by rule and leg, summed over the phases.
+	SeriesKind_SERIES_KIND_RULES SeriesKind = 1
+	// The frames that entered or left interfaces, by interface and direction. Requires a switch.
+	SeriesKind_SERIES_KIND_INTERFACES SeriesKind = 2
+)
+
+// Enum value maps for SeriesKind.
+var (
+	SeriesKind_name = map[int32]string{
+		0: "SERIES_KIND_UNSPECIFIED",
+		1: "SERIES_KIND_RULES",
+		2: "SERIES_KIND_INTERFACES",
+	}
+	SeriesKind_value = map[string]int32{
+		"SERIES_KIND_UNSPECIFIED": 0,
+		"SERIES_KIND_RULES":       1,
+		"SERIES_KIND_INTERFACES":  2,
+	}
+)
+
+func (x SeriesKind) Enum() *SeriesKind {
+	p := new(SeriesKind)
+	*p = x
+	return p
+}
+
+func (x SeriesKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SeriesKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_op25b_v1_telemetry_proto_enumTypes[2].Descriptor()
+}
+
+func (SeriesKind) Type() protoreflect.EnumType {
+	return &file_op25b_v1_telemetry_proto_enumTypes[2]
+}
+
+func (x SeriesKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SeriesKind.Descriptor instead.
+func (SeriesKind) EnumDescriptor() ([]byte, []int) {
+	return file_op25b_v1_telemetry_proto_rawDescGZIP(), []int{2}
+}
+
 // The counters of one switch.
 //
 // Counts begin with the values that the switch had when its owner first read it. They never decrease while the owner stays the same, even if
@@ -996,6 +1049,557 @@ func (x *WatchCountersResponse) GetUtcOffset() string {
 	return ""
 }
 
+type ListSeriesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of a switch. Empty means the sum over all switches that the controller owns. Returns NOT_FOUND with the
+	// known names for an unknown name.
+	Switch string     `protobuf:"bytes,1,opt,name=switch,proto3" json:"switch,omitempty"`
+	Kind   SeriesKind `protobuf:"varint,2,opt,name=kind,proto3,enum=op25b.v1.SeriesKind" json:"kind,omitempty"`
+	// The names of the rules or of the interfaces to list; empty means all. At most 256 are allowed. An unknown name has no series, because a rule or
+	// an interface of the past need not exist any more.
+	Names []string `protobuf:"bytes,3,rep,name=names,proto3" json:"names,omitempty"`
+	// The range of time; from <= time < to. The range is extended to whole steps. It must be at least a minute and at most 5 years. An absent or
+	// later end means now.
+	From *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`
+	To   *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=to,proto3" json:"to,omitempty"`
+	// The largest number of points of a series, from 1 to 200; 0 means 200. The answer has the finest step of at least a minute with at most that many
+	// points for which data are kept.
+	MaxPoints     uint32 `protobuf:"varint,6,opt,name=max_points,json=maxPoints,proto3" json:"max_points,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSeriesRequest) Reset() {
+	*x = ListSeriesRequest{}
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSeriesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSeriesRequest) ProtoMessage() {}
+
+func (x *ListSeriesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSeriesRequest.ProtoReflect.Descriptor instead.
+func (*ListSeriesRequest) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_telemetry_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListSeriesRequest) GetSwitch() string {
+	if x != nil {
+		return x.Switch
+	}
+	return ""
+}
+
+func (x *ListSeriesRequest) GetKind() SeriesKind {
+	if x != nil {
+		return x.Kind
+	}
+	return SeriesKind_SERIES_KIND_UNSPECIFIED
+}
+
+func (x *ListSeriesRequest) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *ListSeriesRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *ListSeriesRequest) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *ListSeriesRequest) GetMaxPoints() uint32 {
+	if x != nil {
+		return x.MaxPoints
+	}
+	return 0
+}
+
+type ListSeriesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The controller that answers.
+	Controller string `protobuf:"bytes,1,opt,name=controller,proto3" json:"controller,omitempty"`
+	// The UTC offset of the policy, such as "+09:00"; empty if there is no intent yet.
+	UtcOffset string `protobuf:"bytes,2,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
+	// The range of time, extended to whole steps. If the last step has not ended, to is the time of the answer.
+	From  *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	To    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
+	Step  *durationpb.Duration   `protobuf:"bytes,5,opt,name=step,proto3" json:"step,omitempty"`
+	Steps []*SeriesStep          `protobuf:"bytes,6,rep,name=steps,proto3" json:"steps,omitempty"`
+	// The series, ordered by the number of the rule or by the name of the interface. At most 256 are listed, and series_left_out is the number of the
+	// others. A rule without any packet in its history has no series.
+	Series        []*Series `protobuf:"bytes,7,rep,name=series,proto3" json:"series,omitempty"`
+	SeriesLeftOut uint32    `protobuf:"varint,8,opt,name=series_left_out,json=seriesLeftOut,proto3" json:"series_left_out,omitempty"`
+	// The number of switches whose counts are included.
+	Switches uint32 `protobuf:"varint,9,opt,name=switches,proto3" json:"switches,omitempty"`
+	// The switches that were asked for but that another controller or none owns. Their counts are not included. At most 1,024 are listed, and
+	// elsewhere_left_out is the number of the others.
+	Elsewhere        []*SwitchElsewhere `protobuf:"bytes,10,rep,name=elsewhere,proto3" json:"elsewhere,omitempty"`
+	ElsewhereLeftOut uint32             `protobuf:"varint,11,opt,name=elsewhere_left_out,json=elsewhereLeftOut,proto3" json:"elsewhere_left_out,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *ListSeriesResponse) Reset() {
+	*x = ListSeriesResponse{}
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSeriesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSeriesResponse) ProtoMessage() {}
+
+func (x *ListSeriesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSeriesResponse.ProtoReflect.Descriptor instead.
+func (*ListSeriesResponse) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_telemetry_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ListSeriesResponse) GetController() string {
+	if x != nil {
+		return x.Controller
+	}
+	return ""
+}
+
+func (x *ListSeriesResponse) GetUtcOffset() string {
+	if x != nil {
+		return x.UtcOffset
+	}
+	return ""
+}
+
+func (x *ListSeriesResponse) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *ListSeriesResponse) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *ListSeriesResponse) GetStep() *durationpb.Duration {
+	if x != nil {
+		return x.Step
+	}
+	return nil
+}
+
+func (x *ListSeriesResponse) GetSteps() []*SeriesStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *ListSeriesResponse) GetSeries() []*Series {
+	if x != nil {
+		return x.Series
+	}
+	return nil
+}
+
+func (x *ListSeriesResponse) GetSeriesLeftOut() uint32 {
+	if x != nil {
+		return x.SeriesLeftOut
+	}
+	return 0
+}
+
+func (x *ListSeriesResponse) GetSwitches() uint32 {
+	if x != nil {
+		return x.Switches
+	}
+	return 0
+}
+
+func (x *ListSeriesResponse) GetElsewhere() []*SwitchElsewhere {
+	if x != nil {
+		return x.Elsewhere
+	}
+	return nil
+}
+
+func (x *ListSeriesResponse) GetElsewhereLeftOut() uint32 {
+	if x != nil {
+		return x.ElsewhereLeftOut
+	}
+	return 0
+}
+
+// A step of all series of an answer.
+type SeriesStep struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Start *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
+	// The share of the step, or of its part up to now, that was recorded, from 0 to 1. For several switches, it is the mean.
+	Recorded      float64 `protobuf:"fixed64,2,opt,name=recorded,proto3" json:"recorded,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SeriesStep) Reset() {
+	*x = SeriesStep{}
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SeriesStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SeriesStep) ProtoMessage() {}
+
+func (x *SeriesStep) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SeriesStep.ProtoReflect.Descriptor instead.
+func (*SeriesStep) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_telemetry_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SeriesStep) GetStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *SeriesStep) GetRecorded() float64 {
+	if x != nil {
+		return x.Recorded
+	}
+	return 0
+}
+
+// The counts of a rule or an interface over time.
+type Series struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The rule and the leg, as in RuleCounters; empty for an interface.
+	Rule string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	Leg  string `protobuf:"bytes,2,opt,name=leg,proto3" json:"leg,omitempty"`
+	// The interface and the direction, in or out; empty for a rule.
+	Interface string `protobuf:"bytes,3,opt,name=interface,proto3" json:"interface,omitempty"`
+	Direction string `protobuf:"bytes,4,opt,name=direction,proto3" json:"direction,omitempty"`
+	// The sums over all points.
+	Packets    uint64 `protobuf:"varint,5,opt,name=packets,proto3" json:"packets,omitempty"`
+	Octets     uint64 `protobuf:"varint,6,opt,name=octets,proto3" json:"octets,omitempty"`
+	GapPackets uint64 `protobuf:"varint,7,opt,name=gap_packets,json=gapPackets,proto3" json:"gap_packets,omitempty"`
+	GapOctets  uint64 `protobuf:"varint,8,opt,name=gap_octets,json=gapOctets,proto3" json:"gap_octets,omitempty"`
+	// The points, ordered by time. A missing point means that nothing is known about that time: it is a gap and not zero.
+	Points        []*SeriesPoint `protobuf:"bytes,9,rep,name=points,proto3" json:"points,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Series) Reset() {
+	*x = Series{}
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Series) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Series) ProtoMessage() {}
+
+func (x *Series) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Series.ProtoReflect.Descriptor instead.
+func (*Series) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_telemetry_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Series) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Series) GetLeg() string {
+	if x != nil {
+		return x.Leg
+	}
+	return ""
+}
+
+func (x *Series) GetInterface() string {
+	if x != nil {
+		return x.Interface
+	}
+	return ""
+}
+
+func (x *Series) GetDirection() string {
+	if x != nil {
+		return x.Direction
+	}
+	return ""
+}
+
+func (x *Series) GetPackets() uint64 {
+	if x != nil {
+		return x.Packets
+	}
+	return 0
+}
+
+func (x *Series) GetOctets() uint64 {
+	if x != nil {
+		return x.Octets
+	}
+	return 0
+}
+
+func (x *Series) GetGapPackets() uint64 {
+	if x != nil {
+		return x.GapPackets
+	}
+	return 0
+}
+
+func (x *Series) GetGapOctets() uint64 {
+	if x != nil {
+		return x.GapOctets
+	}
+	return 0
+}
+
+func (x *Series) GetPoints() []*SeriesPoint {
+	if x != nil {
+		return x.Points
+	}
+	return nil
+}
+
+// The counts in a step.
+type SeriesPoint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The position of the step in ListSeriesResponse.steps.
+	Step uint32 `protobuf:"varint,1,opt,name=step,proto3" json:"step,omitempty"`
+	// The packets and octets, with those of gaps.
+	Packets uint64 `protobuf:"varint,2,opt,name=packets,proto3" json:"packets,omitempty"`
+	Octets  uint64 `protobuf:"varint,3,opt,name=octets,proto3" json:"octets,omitempty"`
+	// The part of them that was counted in gaps without records that ended in this step. The time at which these packets passed is not known.
+	GapPackets uint64 `protobuf:"varint,4,opt,name=gap_packets,json=gapPackets,proto3" json:"gap_packets,omitempty"`
+	GapOctets  uint64 `protobuf:"varint,5,opt,name=gap_octets,json=gapOctets,proto3" json:"gap_octets,omitempty"`
+	// The mean rates in the recorded part of the step, without the packets of gaps, summed over the switches that were recorded. Absent if none of
+	// them was recorded in this step.
+	PacketsPerSecond *float64 `protobuf:"fixed64,6,opt,name=packets_per_second,json=packetsPerSecond,proto3,oneof" json:"packets_per_second,omitempty"`
+	OctetsPerSecond  *float64 `protobuf:"fixed64,7,opt,name=octets_per_second,json=octetsPerSecond,proto3,oneof" json:"octets_per_second,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *SeriesPoint) Reset() {
+	*x = SeriesPoint{}
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SeriesPoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SeriesPoint) ProtoMessage() {}
+
+func (x *SeriesPoint) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SeriesPoint.ProtoReflect.Descriptor instead.
+func (*SeriesPoint) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_telemetry_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *SeriesPoint) GetStep() uint32 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
+}
+
+func (x *SeriesPoint) GetPackets() uint64 {
+	if x != nil {
+		return x.Packets
+	}
+	return 0
+}
+
+func (x *SeriesPoint) GetOctets() uint64 {
+	if x != nil {
+		return x.Octets
+	}
+	return 0
+}
+
+func (x *SeriesPoint) GetGapPackets() uint64 {
+	if x != nil {
+		return x.GapPackets
+	}
+	return 0
+}
+
+func (x *SeriesPoint) GetGapOctets() uint64 {
+	if x != nil {
+		return x.GapOctets
+	}
+	return 0
+}
+
+func (x *SeriesPoint) GetPacketsPerSecond() float64 {
+	if x != nil && x.PacketsPerSecond != nil {
+		return *x.PacketsPerSecond
+	}
+	return 0
+}
+
+func (x *SeriesPoint) GetOctetsPerSecond() float64 {
+	if x != nil && x.OctetsPerSecond != nil {
+		return *x.OctetsPerSecond
+	}
+	return 0
+}
+
+// A switch whose counts another controller has, or none.
+type SwitchElsewhere struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Switch string                 `protobuf:"bytes,1,opt,name=switch,proto3" json:"switch,omitempty"`
+	// The controller that owns the switch, and the address of its API; empty if there is none.
+	Owner         string `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
+	OwnerAddress  string `protobuf:"bytes,3,opt,name=owner_address,json=ownerAddress,proto3" json:"owner_address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SwitchElsewhere) Reset() {
+	*x = SwitchElsewhere{}
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SwitchElsewhere) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SwitchElsewhere) ProtoMessage() {}
+
+func (x *SwitchElsewhere) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_telemetry_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SwitchElsewhere.ProtoReflect.Descriptor instead.
+func (*SwitchElsewhere) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_telemetry_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *SwitchElsewhere) GetSwitch() string {
+	if x != nil {
+		return x.Switch
+	}
+	return ""
+}
+
+func (x *SwitchElsewhere) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *SwitchElsewhere) GetOwnerAddress() string {
+	if x != nil {
+		return x.OwnerAddress
+	}
+	return ""
+}
+
 var File_op25b_v1_telemetry_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_telemetry_proto_rawDesc = "" +
@@ -1108,7 +1712,63 @@ const file_op25b_v1_telemetry_proto_rawDesc = "" +
 	"\bswitches\x18\x02 \x03(\v2\x18.op25b.v1.SwitchCountersR\bswitches\x12\x12\n" +
 	"\x04gone\x18\x03 \x03(\tR\x04gone\x12\x1d\n" +
 	"\n" +
-	"utc_offset\x18\x04 \x01(\tR\tutcOffset*\x90\x02\n" +
+	"utc_offset\x18\x04 \x01(\tR\tutcOffset\"\xe6\x01\n" +
+	"\x11ListSeriesRequest\x12\x16\n" +
+	"\x06switch\x18\x01 \x01(\tR\x06switch\x12(\n" +
+	"\x04kind\x18\x02 \x01(\x0e2\x14.op25b.v1.SeriesKindR\x04kind\x12\x14\n" +
+	"\x05names\x18\x03 \x03(\tR\x05names\x12.\n" +
+	"\x04from\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x12\x1d\n" +
+	"\n" +
+	"max_points\x18\x06 \x01(\rR\tmaxPoints\"\xdf\x03\n" +
+	"\x12ListSeriesResponse\x12\x1e\n" +
+	"\n" +
+	"controller\x18\x01 \x01(\tR\n" +
+	"controller\x12\x1d\n" +
+	"\n" +
+	"utc_offset\x18\x02 \x01(\tR\tutcOffset\x12.\n" +
+	"\x04from\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x12-\n" +
+	"\x04step\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04step\x12*\n" +
+	"\x05steps\x18\x06 \x03(\v2\x14.op25b.v1.SeriesStepR\x05steps\x12(\n" +
+	"\x06series\x18\a \x03(\v2\x10.op25b.v1.SeriesR\x06series\x12&\n" +
+	"\x0fseries_left_out\x18\b \x01(\rR\rseriesLeftOut\x12\x1a\n" +
+	"\bswitches\x18\t \x01(\rR\bswitches\x127\n" +
+	"\telsewhere\x18\n" +
+	" \x03(\v2\x19.op25b.v1.SwitchElsewhereR\telsewhere\x12,\n" +
+	"\x12elsewhere_left_out\x18\v \x01(\rR\x10elsewhereLeftOut\"Z\n" +
+	"\n" +
+	"SeriesStep\x120\n" +
+	"\x05start\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12\x1a\n" +
+	"\brecorded\x18\x02 \x01(\x01R\brecorded\"\x8b\x02\n" +
+	"\x06Series\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x10\n" +
+	"\x03leg\x18\x02 \x01(\tR\x03leg\x12\x1c\n" +
+	"\tinterface\x18\x03 \x01(\tR\tinterface\x12\x1c\n" +
+	"\tdirection\x18\x04 \x01(\tR\tdirection\x12\x18\n" +
+	"\apackets\x18\x05 \x01(\x04R\apackets\x12\x16\n" +
+	"\x06octets\x18\x06 \x01(\x04R\x06octets\x12\x1f\n" +
+	"\vgap_packets\x18\a \x01(\x04R\n" +
+	"gapPackets\x12\x1d\n" +
+	"\n" +
+	"gap_octets\x18\b \x01(\x04R\tgapOctets\x12-\n" +
+	"\x06points\x18\t \x03(\v2\x15.op25b.v1.SeriesPointR\x06points\"\xa4\x02\n" +
+	"\vSeriesPoint\x12\x12\n" +
+	"\x04step\x18\x01 \x01(\rR\x04step\x12\x18\n" +
+	"\apackets\x18\x02 \x01(\x04R\apackets\x12\x16\n" +
+	"\x06octets\x18\x03 \x01(\x04R\x06octets\x12\x1f\n" +
+	"\vgap_packets\x18\x04 \x01(\x04R\n" +
+	"gapPackets\x12\x1d\n" +
+	"\n" +
+	"gap_octets\x18\x05 \x01(\x04R\tgapOctets\x121\n" +
+	"\x12packets_per_second\x18\x06 \x01(\x01H\x00R\x10packetsPerSecond\x88\x01\x01\x12/\n" +
+	"\x11octets_per_second\x18\a \x01(\x01H\x01R\x0foctetsPerSecond\x88\x01\x01B\x15\n" +
+	"\x13_packets_per_secondB\x14\n" +
+	"\x12_octets_per_second\"d\n" +
+	"\x0fSwitchElsewhere\x12\x16\n" +
+	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x14\n" +
+	"\x05owner\x18\x02 \x01(\tR\x05owner\x12#\n" +
+	"\rowner_address\x18\x03 \x01(\tR\fownerAddress*\x90\x02\n" +
 	"\x0fCollectionState\x12 \n" +
 	"\x1cCOLLECTION_STATE_UNSPECIFIED\x10\x00\x12!\n" +
 	"\x1dCOLLECTION_STATE_DISCONNECTED\x10\x01\x12\x1f\n" +
@@ -1131,10 +1791,17 @@ const file_op25b_v1_telemetry_proto_rawDesc = "" +
 	"\x15COLLECTION_REASON_TLS\x10\t\x12!\n" +
 	"\x1dCOLLECTION_REASON_OTHER_OWNER\x10\x14\x12\x1e\n" +
 	"\x1aCOLLECTION_REASON_NO_OWNER\x10\x15\x12%\n" +
-	"!COLLECTION_REASON_OWNER_NOT_ASKED\x10\x162\xb5\x01\n" +
+	"!COLLECTION_REASON_OWNER_NOT_ASKED\x10\x16*\\\n" +
+	"\n" +
+	"SeriesKind\x12\x1b\n" +
+	"\x17SERIES_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11SERIES_KIND_RULES\x10\x01\x12\x1a\n" +
+	"\x16SERIES_KIND_INTERFACES\x10\x022\xfe\x01\n" +
 	"\x10TelemetryService\x12M\n" +
 	"\fListCounters\x12\x1d.op25b.v1.ListCountersRequest\x1a\x1e.op25b.v1.ListCountersResponse\x12R\n" +
-	"\rWatchCounters\x12\x1e.op25b.v1.WatchCountersRequest\x1a\x1f.op25b.v1.WatchCountersResponse0\x01B\x1eZ\x1cop25b/proto/op25b/v1;op25bv1b\x06proto3"
+	"\rWatchCounters\x12\x1e.op25b.v1.WatchCountersRequest\x1a\x1f.op25b.v1.WatchCountersResponse0\x01\x12G\n" +
+	"\n" +
+	"ListSeries\x12\x1b.op25b.v1.ListSeriesRequest\x1a\x1c.op25b.v1.ListSeriesResponseB\x1eZ\x1cop25b/proto/op25b/v1;op25bv1b\x06proto3"
 
 var (
 	file_op25b_v1_telemetry_proto_rawDescOnce sync.Once
@@ -1148,49 +1815,69 @@ func file_op25b_v1_telemetry_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_telemetry_proto_rawDescData
 }
 
-var file_op25b_v1_telemetry_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_op25b_v1_telemetry_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_op25b_v1_telemetry_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_op25b_v1_telemetry_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_op25b_v1_telemetry_proto_goTypes = []any{
 	(CollectionState)(0),          // 0: op25b.v1.CollectionState
 	(CollectionReason)(0),         // 1: op25b.v1.CollectionReason
-	(*SwitchCounters)(nil),        // 2: op25b.v1.SwitchCounters
-	(*CountedSince)(nil),          // 3: op25b.v1.CountedSince
-	(*RuleCounters)(nil),          // 4: op25b.v1.RuleCounters
-	(*InterfaceCounters)(nil),     // 5: op25b.v1.InterfaceCounters
-	(*ListCountersRequest)(nil),   // 6: op25b.v1.ListCountersRequest
-	(*ListCountersResponse)(nil),  // 7: op25b.v1.ListCountersResponse
-	(*WatchCountersRequest)(nil),  // 8: op25b.v1.WatchCountersRequest
-	(*WatchCountersResponse)(nil), // 9: op25b.v1.WatchCountersResponse
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 11: google.protobuf.Duration
+	(SeriesKind)(0),               // 2: op25b.v1.SeriesKind
+	(*SwitchCounters)(nil),        // 3: op25b.v1.SwitchCounters
+	(*CountedSince)(nil),          // 4: op25b.v1.CountedSince
+	(*RuleCounters)(nil),          // 5: op25b.v1.RuleCounters
+	(*InterfaceCounters)(nil),     // 6: op25b.v1.InterfaceCounters
+	(*ListCountersRequest)(nil),   // 7: op25b.v1.ListCountersRequest
+	(*ListCountersResponse)(nil),  // 8: op25b.v1.ListCountersResponse
+	(*WatchCountersRequest)(nil),  // 9: op25b.v1.WatchCountersRequest
+	(*WatchCountersResponse)(nil), // 10: op25b.v1.WatchCountersResponse
+	(*ListSeriesRequest)(nil),     // 11: op25b.v1.ListSeriesRequest
+	(*ListSeriesResponse)(nil),    // 12: op25b.v1.ListSeriesResponse
+	(*SeriesStep)(nil),            // 13: op25b.v1.SeriesStep
+	(*Series)(nil),                // 14: op25b.v1.Series
+	(*SeriesPoint)(nil),           // 15: op25b.v1.SeriesPoint
+	(*SwitchElsewhere)(nil),       // 16: op25b.v1.SwitchElsewhere
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 18: google.protobuf.Duration
 }
 var file_op25b_v1_telemetry_proto_depIdxs = []int32{
 	0,  // 0: op25b.v1.SwitchCounters.state:type_name -> op25b.v1.CollectionState
 	1,  // 1: op25b.v1.SwitchCounters.reason:type_name -> op25b.v1.CollectionReason
-	10, // 2: op25b.v1.SwitchCounters.since:type_name -> google.protobuf.Timestamp
-	10, // 3: op25b.v1.SwitchCounters.retry:type_name -> google.protobuf.Timestamp
-	10, // 4: op25b.v1.SwitchCounters.updated:type_name -> google.protobuf.Timestamp
-	10, // 5: op25b.v1.SwitchCounters.boot_time:type_name -> google.protobuf.Timestamp
-	4,  // 6: op25b.v1.SwitchCounters.rules:type_name -> op25b.v1.RuleCounters
-	5,  // 7: op25b.v1.SwitchCounters.interfaces:type_name -> op25b.v1.InterfaceCounters
-	11, // 8: op25b.v1.SwitchCounters.rates_over:type_name -> google.protobuf.Duration
-	3,  // 9: op25b.v1.SwitchCounters.counted:type_name -> op25b.v1.CountedSince
-	10, // 10: op25b.v1.CountedSince.from:type_name -> google.protobuf.Timestamp
-	10, // 11: op25b.v1.CountedSince.to:type_name -> google.protobuf.Timestamp
-	11, // 12: op25b.v1.CountedSince.recorded:type_name -> google.protobuf.Duration
-	4,  // 13: op25b.v1.CountedSince.rules:type_name -> op25b.v1.RuleCounters
-	11, // 14: op25b.v1.ListCountersRequest.since:type_name -> google.protobuf.Duration
-	2,  // 15: op25b.v1.ListCountersResponse.switches:type_name -> op25b.v1.SwitchCounters
-	2,  // 16: op25b.v1.WatchCountersResponse.switches:type_name -> op25b.v1.SwitchCounters
-	6,  // 17: op25b.v1.TelemetryService.ListCounters:input_type -> op25b.v1.ListCountersRequest
-	8,  // 18: op25b.v1.TelemetryService.WatchCounters:input_type -> op25b.v1.WatchCountersRequest
-	7,  // 19: op25b.v1.TelemetryService.ListCounters:output_type -> op25b.v1.ListCountersResponse
-	9,  // 20: op25b.v1.TelemetryService.WatchCounters:output_type -> op25b.v1.WatchCountersResponse
-	19, // [19:21] is the sub-list for method output_type
-	17, // [17:19] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	17, // 2: op25b.v1.SwitchCounters.since:type_name -> google.protobuf.Timestamp
+	17, // 3: op25b.v1.SwitchCounters.retry:type_name -> google.protobuf.Timestamp
+	17, // 4: op25b.v1.SwitchCounters.updated:type_name -> google.protobuf.Timestamp
+	17, // 5: op25b.v1.SwitchCounters.boot_time:type_name -> google.protobuf.Timestamp
+	5,  // 6: op25b.v1.SwitchCounters.rules:type_name -> op25b.v1.RuleCounters
+	6,  // 7: op25b.v1.SwitchCounters.interfaces:type_name -> op25b.v1.InterfaceCounters
+	18, // 8: op25b.v1.SwitchCounters.rates_over:type_name -> google.protobuf.Duration
+	4,  // 9: op25b.v1.SwitchCounters.counted:type_name -> op25b.v1.CountedSince
+	17, // 10: op25b.v1.CountedSince.from:type_name -> google.protobuf.Timestamp
+	17, // 11: op25b.v1.CountedSince.to:type_name -> google.protobuf.Timestamp
+	18, // 12: op25b.v1.CountedSince.recorded:type_name -> google.protobuf.Duration
+	5,  // 13: op25b.v1.CountedSince.rules:type_name -> op25b.v1.RuleCounters
+	18, // 14: op25b.v1.ListCountersRequest.since:type_name -> google.protobuf.Duration
+	3,  // 15: op25b.v1.ListCountersResponse.switches:type_name -> op25b.v1.SwitchCounters
+	3,  // 16: op25b.v1.WatchCountersResponse.switches:type_name -> op25b.v1.SwitchCounters
+	2,  // 17: op25b.v1.ListSeriesRequest.kind:type_name -> op25b.v1.SeriesKind
+	17, // 18: op25b.v1.ListSeriesRequest.from:type_name -> google.protobuf.Timestamp
+	17, // 19: op25b.v1.ListSeriesRequest.to:type_name -> google.protobuf.Timestamp
+	17, // 20: op25b.v1.ListSeriesResponse.from:type_name -> google.protobuf.Timestamp
+	17, // 21: op25b.v1.ListSeriesResponse.to:type_name -> google.protobuf.Timestamp
+	18, // 22: op25b.v1.ListSeriesResponse.step:type_name -> google.protobuf.Duration
+	13, // 23: op25b.v1.ListSeriesResponse.steps:type_name -> op25b.v1.SeriesStep
+	14, // 24: op25b.v1.ListSeriesResponse.series:type_name -> op25b.v1.Series
+	16, // 25: op25b.v1.ListSeriesResponse.elsewhere:type_name -> op25b.v1.SwitchElsewhere
+	17, // 26: op25b.v1.SeriesStep.start:type_name -> google.protobuf.Timestamp
+	15, // 27: op25b.v1.Series.points:type_name -> op25b.v1.SeriesPoint
+	7,  // 28: op25b.v1.TelemetryService.ListCounters:input_type -> op25b.v1.ListCountersRequest
+	9,  // 29: op25b.v1.TelemetryService.WatchCounters:input_type -> op25b.v1.WatchCountersRequest
+	11, // 30: op25b.v1.TelemetryService.ListSeries:input_type -> op25b.v1.ListSeriesRequest
+	8,  // 31: op25b.v1.TelemetryService.ListCounters:output_type -> op25b.v1.ListCountersResponse
+	10, // 32: op25b.v1.TelemetryService.WatchCounters:output_type -> op25b.v1.WatchCountersResponse
+	12, // 33: op25b.v1.TelemetryService.ListSeries:output_type -> op25b.v1.ListSeriesResponse
+	31, // [31:34] is the sub-list for method output_type
+	28, // [28:31] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_telemetry_proto_init() }
@@ -1200,13 +1887,14 @@ func file_op25b_v1_telemetry_proto_init() {
 	}
 	file_op25b_v1_telemetry_proto_msgTypes[2].OneofWrappers = []any{}
 	file_op25b_v1_telemetry_proto_msgTypes[3].OneofWrappers = []any{}
+	file_op25b_v1_telemetry_proto_msgTypes[12].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_telemetry_proto_rawDesc), len(file_op25b_v1_telemetry_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   8,
+			NumEnums:      3,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	TelemetryService_ListCounters_FullMethodName  = "/op25b.v1.TelemetryService/ListCounters"
 	TelemetryService_WatchCounters_FullMethodName = "/op25b.v1.TelemetryService/WatchCounters"
+	TelemetryService_ListSeries_FullMethodName    = "/op25b.v1.TelemetryService/ListSeries"
 )
 
 // TelemetryServiceClient is the client API for TelemetryService service.
@@ -37,6 +38,9 @@ type TelemetryServiceClient interface {
 	// Sends the counters of all switches, and then the counters of switches that have changed, until the caller disconnects. At most one message
 	// is sent per sample interval. If the state of a collection has changed, a message is sent after at most a second.
 	WatchCounters(ctx context.Context, in *WatchCountersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchCountersResponse], error)
+	// Lists the packets that rules matched, or the frames of interfaces, over time, for curves. The counts come from the history of the controller
+	// that answers. Returns FAILED_PRECONDITION if the controller keeps no history.
+	ListSeries(ctx context.Context, in *ListSeriesRequest, opts ...grpc.CallOption) (*ListSeriesResponse, error)
 }
 
 type telemetryServiceClient struct {
@@ -76,6 +80,16 @@ func (c *telemetryServiceClient) WatchCounters(ctx context.Context, in *WatchCou
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type TelemetryService_WatchCountersClient = grpc.ServerStreamingClient[WatchCountersResponse]
 
+func (c *telemetryServiceClient) ListSeries(ctx context.Context, in *ListSeriesRequest, opts ...grpc.CallOption) (*ListSeriesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListSeriesResponse)
+	err := c.cc.Invoke(ctx, TelemetryService_ListSeries_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // TelemetryServiceServer is the server API for TelemetryService service.
 // All implementations must embed UnimplementedTelemetryServiceServer
 // for forward compatibility.
@@ -88,6 +102,9 @@ type TelemetryServiceServer interface {
 	// Sends the counters of all switches, and then the counters of switches that have changed, until the caller disconnects. At most one message
 	// is sent per sample interval. If the state of a collection has changed, a message is sent after at most a second.
 	WatchCounters(*WatchCountersRequest, grpc.ServerStreamingServer[WatchCountersResponse]) error
+	// Lists the packets that rules matched, or the frames of interfaces, over time, for curves. The counts come from the history of the controller
+	// that answers. Returns FAILED_PRECONDITION if the controller keeps no history.
+	ListSeries(context.Context, *ListSeriesRequest) (*ListSeriesResponse, error)
 	mustEmbedUnimplementedTelemetryServiceServer()
 }
 
@@ -103,6 +120,9 @@ func (UnimplementedTelemetryServiceServer) ListCounters(context.Context, *ListCo
 }
 func (UnimplementedTelemetryServiceServer) WatchCounters(*WatchCountersRequest, grpc.ServerStreamingServer[WatchCountersResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchCounters not implemented")
+}
+func (UnimplementedTelemetryServiceServer) ListSeries(context.Context, *ListSeriesRequest) (*ListSeriesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListSeries not implemented")
 }
 func (UnimplementedTelemetryServiceServer) mustEmbedUnimplementedTelemetryServiceServer() {}
 func (UnimplementedTelemetryServiceServer) testEmbeddedByValue()                          {}
@@ -154,6 +174,24 @@ func _TelemetryService_WatchCounters_Handler(srv interface{}, stream grpc.Server
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type TelemetryService_WatchCountersServer = grpc.ServerStreamingServer[WatchCountersResponse]
 
+func _TelemetryService_ListSeries_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListSeriesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TelemetryServiceServer).ListSeries(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TelemetryService_ListSeries_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TelemetryServiceServer).ListSeries(ctx, req.(*ListSeriesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // TelemetryService_ServiceDesc is the grpc.ServiceDesc for TelemetryService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -164,6 +202,10 @@ var TelemetryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListCounters",
 			Handler:    _TelemetryService_ListCounters_Handler,
+		},
+		{
+			MethodName: "ListSeries",
+			Handler:    _TelemetryService_ListSeries_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

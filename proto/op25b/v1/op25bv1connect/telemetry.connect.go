@@ -41,6 +41,9 @@ const (
 	// TelemetryServiceWatchCountersProcedure is the fully-qualified name of the TelemetryService's
 	// WatchCounters RPC.
 	TelemetryServiceWatchCountersProcedure = "/op25b.v1.TelemetryService/WatchCounters"
+	// TelemetryServiceListSeriesProcedure is the fully-qualified name of the TelemetryService's
+	// ListSeries RPC.
+	TelemetryServiceListSeriesProcedure = "/op25b.v1.TelemetryService/ListSeries"
 )
 
 // TelemetryServiceClient is a client for the op25b.v1.TelemetryService service.
@@ -50,6 +53,9 @@ type TelemetryServiceClient interface {
 	// Sends the counters of all switches, and then the counters of switches that have changed, until the caller disconnects. At most one message
 	// is sent per sample interval. If the state of a collection has changed, a message is sent after at most a second.
 	WatchCounters(context.Context, *connect.Request[v1.WatchCountersRequest]) (*connect.ServerStreamForClient[v1.WatchCountersResponse], error)
+	// Lists the packets that rules matched, or the frames of interfaces, over time, for curves. The counts come from the history of the controller
+	// that answers. Returns FAILED_PRECONDITION if the controller keeps no history.
+	ListSeries(context.Context, *connect.Request[v1.ListSeriesRequest]) (*connect.Response[v1.ListSeriesResponse], error)
 }
 
 // NewTelemetryServiceClient constructs a client for the op25b.v1.TelemetryService service. By
@@ -75,6 +81,12 @@ func NewTelemetryServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithSchema(telemetryServiceMethods.ByName("WatchCounters")),
 			connect.WithClientOptions(opts...),
 		),
+		listSeries: connect.NewClient[v1.ListSeriesRequest, v1.ListSeriesResponse](
+			httpClient,
+			baseURL+TelemetryServiceListSeriesProcedure,
+			connect.WithSchema(telemetryServiceMethods.ByName("ListSeries")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -82,6 +94,7 @@ func NewTelemetryServiceClient(httpClient connect.HTTPClient, baseURL string, op
 type telemetryServiceClient struct {
 	listCounters  *connect.Client[v1.ListCountersRequest, v1.ListCountersResponse]
 	watchCounters *connect.Client[v1.WatchCountersRequest, v1.WatchCountersResponse]
+	listSeries    *connect.Client[v1.ListSeriesRequest, v1.ListSeriesResponse]
 }
 
 // ListCounters calls op25b.v1.TelemetryService.ListCounters.
@@ -94,6 +107,11 @@ func (c *telemetryServiceClient) WatchCounters(ctx context.Context, req *connect
 	return c.watchCounters.CallServerStream(ctx, req)
 }
 
+// ListSeries calls op25b.v1.TelemetryService.ListSeries.
+func (c *telemetryServiceClient) ListSeries(ctx context.Context, req *connect.Request[v1.ListSeriesRequest]) (*connect.Response[v1.ListSeriesResponse], error) {
+	return c.listSeries.CallUnary(ctx, req)
+}
+
 // TelemetryServiceHandler is an implementation of the op25b.v1.TelemetryService service.
 type TelemetryServiceHandler interface {
 	// Lists the counters of the switches in the current inventory, in the order of the inventory.
@@ -101,6 +119,9 @@ type TelemetryServiceHandler interface {
 	// Sends the counters of all switches, and then the counters of switches that have changed, until the caller disconnects. At most one message
 	// is sent per sample interval. If the state of a collection has changed, a message is sent after at most a second.
 	WatchCounters(context.Context, *connect.Request[v1.WatchCountersRequest], *connect.ServerStream[v1.WatchCountersResponse]) error
+	// Lists the packets that rules matched, or the frames of interfaces, over time, for curves. The counts come from the history of the controller
+	// that answers. Returns FAILED_PRECONDITION if the controller keeps no history.
+	ListSeries(context.Context, *connect.Request[v1.ListSeriesRequest]) (*connect.Response[v1.ListSeriesResponse], error)
 }
 
 // NewTelemetryServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -122,12 +143,20 @@ func NewTelemetryServiceHandler(svc TelemetryServiceHandler, opts ...connect.Han
 		connect.WithSchema(telemetryServiceMethods.ByName("WatchCounters")),
 		connect.WithHandlerOptions(opts...),
 	)
+	telemetryServiceListSeriesHandler := connect.NewUnaryHandler(
+		TelemetryServiceListSeriesProcedure,
+		svc.ListSeries,
+		connect.WithSchema(telemetryServiceMethods.ByName("ListSeries")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/op25b.v1.TelemetryService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case TelemetryServiceListCountersProcedure:
 			telemetryServiceListCountersHandler.ServeHTTP(w, r)
 		case TelemetryServiceWatchCountersProcedure:
 			telemetryServiceWatchCountersHandler.ServeHTTP(w, r)
+		case TelemetryServiceListSeriesProcedure:
+			telemetryServiceListSeriesHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -143,4 +172,8 @@ func (UnimplementedTelemetryServiceHandler) ListCounters(context.Context, *conne
 
 func (UnimplementedTelemetryServiceHandler) WatchCounters(context.Context, *connect.Request[v1.WatchCountersRequest], *connect.ServerStream[v1.WatchCountersResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.TelemetryService.WatchCounters is not implemented"))
+}
+
+func (UnimplementedTelemetryServiceHandler) ListSeries(context.Context, *connect.Request[v1.ListSeriesRequest]) (*connect.Response[v1.ListSeriesResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.TelemetryService.ListSeries is not implemented"))
 }
