@@ -6,10 +6,12 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/util"
 
+	"op25b/internal/portal/lang"
 	"op25b/internal/strict"
 )
 
@@ -78,6 +80,8 @@ func (c *checker) node(n ast.Node) {
 		}
 	case *ast.Heading:
 		c.heading(n)
+	case *ast.Text:
+		c.lineBreak(n)
 	case *valueNode:
 		if slices.Contains(c.words.Blocks, n.name) {
 			c.fault(n, fmt.Sprintf("{{%s}} stands in a line", n.name), "write it in a paragraph of its own")
@@ -88,6 +92,26 @@ func (c *checker) node(n ast.Node) {
 		}
 	case *idNode:
 		c.fault(n, fmt.Sprintf("the id {#%s} is not at the end of a heading", n.id), `move it there, or write \{ for the sign itself`)
+	}
+}
+
+// lineBreak removes a line break within a Japanese paragraph, where it is not a space, unless it stands between two words in Latin letters.
+func (c *checker) lineBreak(n *ast.Text) {
+	if c.doc.src.Language != lang.Japanese || !n.SoftLineBreak() {
+		return
+	}
+	before := string(n.Segment.Value(c.doc.src.Text))
+	if prev := n.PreviousSibling(); before == "" && prev != nil {
+		before = plain(prev, c.doc.src.Text)
+	}
+	after := ""
+	if next := n.NextSibling(); next != nil {
+		after = plain(next, c.doc.src.Text)
+	}
+	last, _ := utf8.DecodeLastRuneInString(before)
+	first, _ := utf8.DecodeRuneInString(after)
+	if last >= utf8.RuneSelf || first >= utf8.RuneSelf || before == "" || after == "" { // a value counts as Japanese
+		n.SetSoftLineBreak(false)
 	}
 }
 
@@ -127,6 +151,11 @@ func (c *checker) heading(n *ast.Heading) {
 		c.fault(n, fmt.Sprintf("a heading of level %d follows the level %d", n.Level, c.level), fmt.Sprintf("begin it with %s: the title of the page is level 1, and no level is left out", strings.Repeat("#", c.level+1)))
 	}
 	c.level = max(2, n.Level)
+	for child := n.FirstChild(); child != nil; child = child.NextSibling() {
+		if value, ok := child.(*valueNode); ok { // a table of contents is made without the values
+			c.fault(value, fmt.Sprintf("a heading has the value {{%s}}", value.name), "write it in the text below")
+		}
+	}
 	id, ok := n.LastChild().(*idNode)
 	if !ok {
 		return
@@ -147,16 +176,15 @@ func (c *checker) heading(n *ast.Heading) {
 
 // plain returns the text of a node without markup and readings.
 func plain(n ast.Node, source []byte) string {
+	switch n := n.(type) {
+	case *ast.Text:
+		return string(n.Segment.Value(source))
+	case *rubyNode:
+		return n.run.base
+	}
 	var b strings.Builder
 	for child := n.FirstChild(); child != nil; child = child.NextSibling() {
-		switch child := child.(type) {
-		case *ast.Text:
-			b.Write(child.Segment.Value(source))
-		case *rubyNode:
-			b.WriteString(child.run.base)
-		default:
-			b.WriteString(plain(child, source))
-		}
+		b.WriteString(plain(child, source))
 	}
 	return b.String()
 }

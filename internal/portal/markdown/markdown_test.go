@@ -64,22 +64,30 @@ func TestRender(t *testing.T) {
 	}
 }
 
-// TestLineBreaks verifies that a line break within a paragraph is a space in English, and is nothing between Japanese characters.
+// TestLineBreaks verifies that a line break within a paragraph is a space in English, and is nothing at Japanese characters.
 func TestLineBreaks(t *testing.T) {
-	for l, c := range map[lang.Language][2]string{
-		lang.Japanese: {"ポートを\n閉じます。\n**25番**\nです。", "<p>ポートを閉じます。<strong>25番</strong>\nです。</p>\n"},
-		lang.English:  {"Port 25\nis closed.\n*Now*\n{{isp}}", "<p>Port 25\nis closed.\n<em>Now</em>\n&lt;b&gt;&#34;A&amp;B&#34;&lt;/b&gt;</p>\n"},
+	for _, c := range []struct {
+		l          lang.Language
+		text, want string
+	}{
+		{lang.Japanese, "ポートを\n閉じます。", "ポートを閉じます。"},
+		{lang.Japanese, "です。\n**25番**\nです。", "です。<strong>25番</strong>です。"},
+		{lang.Japanese, "{迷惑|めいわく}\n{遮断|しゃだん}", "<ruby>迷惑<rp>（</rp><rt>めいわく</rt><rp>）</rp></ruby><ruby>遮断<rp>（</rp><rt>しゃだん</rt><rp>）</rp></ruby>"},
+		{lang.Japanese, "番号は\n{{port.smtp}}\n番", "番号は25番"},
+		{lang.Japanese, "[窓](/a)\nは`x`\nの", `<a href="/a">窓</a>は<code>x</code>の`},
+		{lang.Japanese, "OP25B means\nOutbound Port", "OP25B means\nOutbound Port"},
+		{lang.English, "Port 25\nis closed.\n*Now*\n{{port.smtp}}\nok", "Port 25\nis closed.\n<em>Now</em>\n25\nok"},
 	} {
-		d, err := parse(c[0], l)
+		d, err := parse(c.text, c.l)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := d.Render(given)
+		got, err := d.RenderLine(given)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if string(got) != c[1] {
-			t.Errorf("%s: %q, want %q", l, got, c[1])
+		if string(got) != c.want {
+			t.Errorf("%s: %q\nwant %q", c.l, got, c.want)
 		}
 	}
 }
@@ -119,6 +127,7 @@ func TestBad(t *testing.T) {
 		"## a {#b}\n\n## c {#b}":         `a.md:7:6: two headings have the id "b"; give each its own`,
 		"## a {#B}":                      `a.md:5:6: a heading has the id "B"; an id begins with a small letter, and has at most 64 small letters, digits and hyphens`,
 		"a {#b}":                         `a.md:5:3: the id {#b} is not at the end of a heading; move it there, or write \{ for the sign itself`,
+		"## port {{port.smtp}}":          `a.md:5:9: a heading has the value {{port.smtp}}; write it in the text below`,
 		"port {{port.smpt}}":             `a.md:5:6: unknown value {{port.smpt}}; did you mean "port.smtp"? values: isp, port.smtp, programme`,
 		"{{program}}":                    `a.md:5:1: unknown value {{program}}; did you mean "programme"? values: isp, port.smtp, programme`,
 		"日付は {{programme}}":              "a.md:5:5: {{programme}} stands in a line; write it in a paragraph of its own",

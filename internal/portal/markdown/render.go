@@ -9,10 +9,7 @@ import (
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/renderer"
-	"github.com/yuin/goldmark/renderer/html"
 	"github.com/yuin/goldmark/util"
-
-	"op25b/internal/portal/lang"
 )
 
 // Values has the values of the names in a Vocabulary.
@@ -24,16 +21,12 @@ type Values struct {
 
 // Render returns the document as HTML. It returns ErrValue if v lacks a value that the document uses.
 func (d *Document) Render(v Values) (template.HTML, error) {
-	with := []goldmark.Option{
+	m := goldmark.New(
 		goldmark.WithExtensions(table),
 		goldmark.WithRendererOptions(renderer.WithNodeRenderers(util.Prioritized(values{v}, 100))), // before goldmark's own, which has 1000
-	}
-	if d.src.Language == lang.Japanese {
-		// A line break between Japanese characters is not a space. Within English text it is one.
-		with = append(with, goldmark.WithRendererOptions(html.WithEastAsianLineBreaks(html.EastAsianLineBreaksCSS3Draft)))
-	}
+	)
 	var out bytes.Buffer
-	if err := goldmark.New(with...).Renderer().Render(&out, d.src.Text, d.root); err != nil {
+	if err := m.Renderer().Render(&out, d.src.Text, d.root); err != nil {
 		return "", fmt.Errorf("%s: %w", d.src.File, err)
 	}
 	return template.HTML(out.String()), nil // goldmark escapes texts, and the checker refused raw HTML and other links

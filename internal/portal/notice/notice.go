@@ -5,13 +5,11 @@
 package notice
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"html/template"
 	"regexp"
 	"slices"
-	"strings"
 
 	"op25b/internal/policy"
 	"op25b/internal/portal/lang"
@@ -76,19 +74,15 @@ var (
 // Parse reads a notice. words lists the values and pages that its text may use. The error is a strict.Faults of the kinds of that package, of
 // ErrNotice or of markdown.ErrMarkdown.
 func Parse(f strict.File, words markdown.Vocabulary) (*Notice, error) {
-	refuse := func(what, way string) (*Notice, error) {
-		return nil, strict.Faults{{Pos: strict.Pos{File: f.Name}, Kind: ErrNotice, What: what, Way: way}}
-	}
 	name := fileName.FindStringSubmatch(f.Name)
 	if name == nil {
-		return refuse("this is not the name of a notice", "must be ID.ja.md or ID.en.md, with at most 64 small letters, digits and hyphens as its ID, such as 2006-05-18-port25.ja.md")
-	}
-	head, body, line := divide(f.Data)
-	if head == nil {
-		return refuse("the file has no front matter", "begin it with a line --- and the keys apiVersion, kind, date, language and title, and end them with a line ---")
+		return nil, strict.Faults{{
+			Pos: strict.Pos{File: f.Name}, Kind: ErrNotice, What: "this is not the name of a notice",
+			Way: "must be ID.ja.md or ID.en.md, with at most 64 small letters, digits and hyphens as its ID, such as 2006-05-18-port25.ja.md",
+		}}
 	}
 	var fr front
-	doc, err := strict.Decode(strict.File{Name: f.Name, Data: head}, Kind, &fr)
+	doc, src, err := markdown.Front(f, Kind, &fr)
 	if err != nil {
 		return nil, err
 	}
@@ -97,31 +91,11 @@ func Parse(f strict.File, words markdown.Vocabulary) (*Notice, error) {
 		return nil, err
 	}
 	n := &Notice{ID: name[1], Language: fr.Language, Title: fr.Title, Date: fr.Date, Revised: fr.Revised, End: fr.End, Groups: fr.Groups}
-	if n.body, err = markdown.Parse(markdown.Source{File: f.Name, Text: body, Line: line, Language: fr.Language}, words); err != nil {
+	src.Language = fr.Language
+	if n.body, err = markdown.Parse(src, words); err != nil {
 		return nil, err
 	}
 	return n, nil
-}
-
-// divide returns the front matter, with its opening line so that positions are those of the file, the text after it, and the line at which
-// the text begins. head is nil if there is no front matter.
-func divide(data []byte) (head, body []byte, line int) {
-	data = bytes.TrimPrefix(data, []byte("\ufeff")) // some editors write a byte order mark
-	for at := 0; at < len(data); line++ {
-		end := bytes.IndexByte(data[at:], '\n') + 1
-		if end == 0 {
-			end = len(data) - at
-		}
-		mark := strings.TrimRight(string(data[at:at+end]), " \t\r\n") == "---"
-		switch {
-		case line == 0 && !mark:
-			return nil, nil, 0
-		case line > 0 && mark:
-			return data[:at], data[at+end:], line + 2
-		}
-		at += end
-	}
-	return nil, nil, 0
 }
 
 // A validator checks the front matter of a notice.
