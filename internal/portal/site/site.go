@@ -57,6 +57,8 @@ func (c Contact) IsZero() bool { return c == Contact{} }
 type Mail struct {
 	Outgoing Outgoing   `yaml:"outgoing"`
 	Incoming []Incoming `yaml:"incoming,omitempty"`
+	// EncryptionSince is the day from which the servers require encryption and authentication. It is zero if they do not.
+	EncryptionSince policy.Date `yaml:"encryptionSince,omitempty"`
 }
 
 // Outgoing is the server for outgoing mail (RFC 6409), with its ports in order of preference.

@@ -35,6 +35,8 @@ func TestLoad(t *testing.T) {
 	want := Mail{
 		Outgoing: Outgoing{"smtp.isp.example", []Port{{465, Implicit}, {587, StartTLS}}},
 		Incoming: []Incoming{{IMAP, "imap.isp.example", []Port{{993, Implicit}}}, {POP3, "pop.isp.example", []Port{{995, Implicit}}}},
+
+		EncryptionSince: policy.Date{Year: 2022, Month: time.August, Day: 1},
 	}
 	if diff := cmp.Diff(want, s.Mail); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
