@@ -156,6 +156,7 @@ var mayImport = map[string][]string{
 	"internal/portal/guide":    {"internal/policy", "internal/portal/lang", "internal/portal/markdown", "internal/portal/site", "internal/strict"},
 	"internal/portal/article":  {"internal/policy", "internal/portal/folder", "internal/portal/lang", "internal/portal/markdown", "internal/portal/site", "internal/strict"},
 	"internal/portal/content":  {"internal/portal/article", "internal/portal/folder", "internal/portal/guide", "internal/portal/notice", "internal/portal/site", "internal/strict"},
+	"internal/portal/feed":     {"internal/policy", "internal/portal/lang", "internal/portal/notice", "internal/portal/site"},
 	"internal/etcd":            {},
 	"internal/bring":           {"internal/compile", "internal/intent", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile", "p4src"},
 	"internal/plan": {
