@@ -93,7 +93,7 @@ func awaitConverged(ctx context.Context, o statusOptions, c *console) error {
 		if !converged {
 			return nil
 		}
-		return cmp.Or(c.view.Switches(&op25bv1.ListSwitchesResponse{Revision: r.Revision, Switches: all}), enough)
+		return cmp.Or(c.view.Switches(&op25bv1.ListSwitchesResponse{Revision: r.Revision, Switches: all, Notices: r.Notices}), enough)
 	})
 	switch {
 	case errors.Is(err, enough):

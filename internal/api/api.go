@@ -103,6 +103,7 @@ type server struct {
 	joined  joined
 	changes fan[intent.Update]  // the updates of the intent, shared by all watchers
 	members fan[[]store.Member] // the present controllers, likewise
+	warned  fan[[]string]       // the notices, likewise
 }
 
 // New returns the handler for the API and the plain HTTP endpoints. It starts no goroutine.
@@ -129,6 +130,7 @@ func New(d Deps) http.Handler {
 	s := &server{Deps: d, lookups: newLookups(d.Now)}
 	s.changes.watch = func(ctx context.Context) <-chan intent.Update { return d.Book.Watch(ctx, 0) }
 	s.members.watch = d.Store.WatchMembers
+	s.warned.watch = s.watchNotices
 	s.guard = &guard{auth: d.Auth, now: d.Now, log: d.Logger, audit: d.Store.Audit(), refusals: newRefusals(d.Now)}
 	observe := newOnlooker(d.Logger, d.Metrics)
 	options := []connect.HandlerOption{

@@ -87,10 +87,10 @@ func (s checkService) seenOn(ctx context.Context, in *intent.Intent, from *op25b
 	if err != nil {
 		return nil, err
 	}
-	for _, st := range byStore(in, onInventory(in, statuses)) {
+	for _, st := range statuses {
 		if st.Switch == sw {
 			seen.Revision, seen.InForce, seen.Seen = st.Revision, st.InForce, st.Seen
-			seen.Confirmed = confirmed(st) && st.InForce == wanted.String()
+			seen.Confirmed = confirmed(in, st) && st.InForce == wanted.String()
 		}
 	}
 	return seen, nil

@@ -145,7 +145,7 @@ func (p *publisher) edition(f *followed, last *edition) *edition {
 		return e
 	}
 	if answers {
-		e.seen = seenOf(p.joined.of(f.in, f.statuses))
+		e.seen = seenOf(f.in, f.statuses)
 	}
 	e.publication = e.docs.Publish(p.dates(), e.seen)
 	return e

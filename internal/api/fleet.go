@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
@@ -71,7 +72,9 @@ func (s fleetService) ListSwitches(ctx context.Context, req *connect.Request[op2
 	if err != nil {
 		return nil, err
 	}
-	all := byStore(in, onInventory(in, statuses))
+	all := onInventory(in, statuses)
+	s.joined.lines.add(in, all, s.dates())
+	all = byStore(in, all)
 	if all, err = only(all, req.Msg.Switches); err != nil {
 		return nil, err
 	}
@@ -112,11 +115,21 @@ func (s fleetService) WatchSwitches(ctx context.Context, req *connect.Request[op
 		return err
 	}
 	intents, first := s.changes.Watch(ctx), true
-	watched := s.Switches.Watch(ctx)
+	watched, warned := s.Switches.Watch(ctx), s.warned.Watch(ctx)
 	var statuses []*op25bv1.SwitchStatus
+	var notices []string
+	told := false // whether notices have been received
 	w := watcher{only: req.Msg.Switches, told: make(map[string]*op25bv1.SwitchStatus)}
+	date := time.NewTimer(dateWithin) // a date changes the phases that should be in force, and with them the counts of lines
+	defer date.Stop()
 	for {
 		select {
+		case <-date.C:
+		case some, ok := <-warned:
+			if !ok {
+				return s.ended(ctx, errors.New("call again"))
+			}
+			notices, told = some, true
 		case some, ok := <-watched:
 			if !ok {
 				return s.ended(ctx, errors.New("call again"))
@@ -135,10 +148,13 @@ func (s fleetService) WatchSwitches(ctx context.Context, req *connect.Request[op
 			}
 			in = update.Intent
 		}
-		if statuses == nil {
+		if statuses == nil || !told {
 			continue // no statuses have been received yet
 		}
-		if answer := w.news(in, s.joined.of(in, statuses)); answer != nil {
+		now := s.dates()
+		all, until := s.joined.of(in, statuses, now)
+		date.Reset(untilDate(now, until))
+		if answer := w.news(in, all, notices); answer != nil {
 			if err := out.Send(answer); err != nil {
 				return err
 			}
@@ -146,17 +162,62 @@ func (s fleetService) WatchSwitches(ctx context.Context, req *connect.Request[op
 	}
 }
 
+// These are intervals at which WatchSwitches looks for changes that no event reports.
+const (
+	// noticesEvery is the interval at which the warnings are computed while somebody watches.
+	noticesEvery = 5 * time.Second
+	// dateWithin is the longest pause before the phases that should be in force are computed again. A clock that is set may bring a date
+	// closer.
+	dateWithin = time.Minute
+)
+
+// untilDate returns the pause until a date. A zero date never comes.
+func untilDate(now, date time.Time) time.Duration {
+	if date.IsZero() {
+		return dateWithin
+	}
+	return min(max(date.Sub(now), time.Second), dateWithin)
+}
+
+// watchNotices sends the warnings, and sends them again when they change, until ctx ends.
+func (s *server) watchNotices(ctx context.Context) <-chan []string {
+	out := make(chan []string)
+	go func() {
+		defer close(out)
+		again := time.NewTicker(noticesEvery)
+		defer again.Stop()
+		var last []string
+		for first := true; ; first = false {
+			if now := s.notices(ctx); first || !slices.Equal(now, last) {
+				select {
+				case out <- now:
+					last = now
+				case <-ctx.Done():
+					return
+				}
+			}
+			select {
+			case <-again.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}
+
 // A watcher records the statuses that were sent to a caller.
 type watcher struct {
 	only     []string // the names of the switches to watch; empty means all
 	told     map[string]*op25bv1.SwitchStatus
+	notices  []string
 	revision uint64
 	begun    bool
 }
 
 // news returns the changes that the caller has not received yet, or nil if there are none. The first result is never nil.
-func (w *watcher) news(in *intent.Intent, all []*op25bv1.SwitchStatus) *op25bv1.WatchSwitchesResponse {
-	answer := &op25bv1.WatchSwitchesResponse{Revision: number(in)}
+func (w *watcher) news(in *intent.Intent, all []*op25bv1.SwitchStatus, notices []string) *op25bv1.WatchSwitchesResponse {
+	answer := &op25bv1.WatchSwitchesResponse{Revision: number(in), Notices: notices}
 	there := make(map[string]bool)
 	for _, st := range all {
 		if len(w.only) > 0 && !slices.Contains(w.only, st.Switch) {
@@ -175,10 +236,10 @@ func (w *watcher) news(in *intent.Intent, all []*op25bv1.SwitchStatus) *op25bv1.
 		}
 	}
 	slices.Sort(answer.Gone)
-	if w.begun && answer.Revision == w.revision && len(answer.Switches) == 0 && len(answer.Gone) == 0 {
+	if w.begun && answer.Revision == w.revision && len(answer.Switches) == 0 && len(answer.Gone) == 0 && slices.Equal(notices, w.notices) {
 		return nil
 	}
-	w.begun, w.revision = true, answer.Revision
+	w.begun, w.revision, w.notices = true, answer.Revision, notices
 	return answer
 }
 

@@ -71,23 +71,26 @@ func (s *server) seenIn(ctx context.Context, in *intent.Intent) (map[string]stri
 	if err != nil {
 		return nil, err
 	}
-	return seenOf(byStore(in, onInventory(in, statuses))), nil
+	return seenOf(in, statuses), nil
 }
 
-// seenOf is like seenIn, for statuses that byStore has updated to the current revision.
-func seenOf(all []*op25bv1.SwitchStatus) map[string]string {
+// seenOf is like seenIn, for statuses that byStore has not updated.
+func seenOf(in *intent.Intent, statuses []*op25bv1.SwitchStatus) map[string]string {
 	seen := make(map[string]string)
-	for _, st := range all {
-		if confirmed(st) {
+	for _, st := range statuses {
+		if confirmed(in, st) {
 			seen[st.Switch] = st.InForce
 		}
 	}
 	return seen
 }
 
-// confirmed reports whether a switch has confirmed its phases at the current revision.
-func confirmed(st *op25bv1.SwitchStatus) bool {
-	return st.Converged || st.Reason == op25bv1.SwitchReason_SWITCH_REASON_PHASE_ONLY
+// confirmed reports whether a status that byStore has not updated confirms its phases at the intent's revision.
+func confirmed(in *intent.Intent, st *op25bv1.SwitchStatus) bool {
+	if st.Wanted != in.Number {
+		return false
+	}
+	return st.Converged && st.Revision == in.Number || st.Reason == op25bv1.SwitchReason_SWITCH_REASON_PHASE_ONLY
 }
 
 // phasesOf returns the phases of an intent, with the switches on which each phase should be in force.

@@ -94,17 +94,26 @@ func (t timeline) at(now time.Time) inForce {
 
 // nextTurn returns the first change of phase by date after now for lines in a scope, or nil if there is none.
 func (t timeline) nextTurn(scope policy.Scope, now time.Time) *op25bv1.PhaseTurn {
+	for _, turn := range t.turns(scope, now, 1) {
+		return turn
+	}
+	return nil
+}
+
+// turns returns the first changes of phase by date after now for lines in a scope, at most most of them.
+func (t timeline) turns(scope policy.Scope, now time.Time, most int) []*op25bv1.PhaseTurn {
 	p := t.in.Bundle.Policy
+	var all []*op25bv1.PhaseTurn
 	for i, at := range p.Dates() {
-		if !at.After(now) {
+		if !at.After(now) || len(all) == most {
 			continue
 		}
 		turned := slices.DeleteFunc(changes(t.in, scope, t.at(now), t.at(at)), func(c *op25bv1.PhaseChange) bool { return c.From == c.To })
 		if len(turned) > 0 {
-			return &op25bv1.PhaseTurn{Time: timestamppb.New(at), Phase: p.Phases[i].Name, Changes: turned}
+			all, now = append(all, &op25bv1.PhaseTurn{Time: timestamppb.New(at), Phase: p.Phases[i].Name, Changes: turned}), at
 		}
 	}
-	return nil
+	return all
 }
 
 // changes returns the changes of phase in a scope, sorted by switch and line group.

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"sync"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -188,18 +189,22 @@ type joined struct {
 	in       *intent.Intent
 	statuses []*op25bv1.SwitchStatus
 	all      []*op25bv1.SwitchStatus
+	until    time.Time // the date at which the counts of lines change; zero if there is none
+	lines    lineCounts
 }
 
-// of returns the statuses of an inventory's switches, which callers must not modify. For an unchanged status, it returns the same message
-// as before.
-func (j *joined) of(in *intent.Intent, statuses []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
+// of returns the statuses of an inventory's switches at a time, which callers must not modify, and the date until which they are valid; it is
+// zero if no date changes them. For an unchanged status, it returns the same message as before.
+func (j *joined) of(in *intent.Intent, statuses []*op25bv1.SwitchStatus, now time.Time) (all []*op25bv1.SwitchStatus, until time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	same := j.in == in && len(j.statuses) == len(statuses) && len(statuses) > 0 && &j.statuses[0] == &statuses[0]
-	if same {
-		return j.all
+	if same && (j.until.IsZero() || now.Before(j.until)) {
+		return j.all, j.until
 	}
-	all := keepSame(j.all, byStore(in, onInventory(in, statuses)))
-	j.in, j.statuses, j.all = in, statuses, all
-	return all
+	all = onInventory(in, statuses)
+	until = j.lines.add(in, all, now)
+	all = keepSame(j.all, byStore(in, all))
+	j.in, j.statuses, j.all, j.until = in, statuses, all, until
+	return all, j.until
 }

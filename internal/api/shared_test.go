@@ -120,11 +120,11 @@ func TestWatcherMissesNothing(t *testing.T) {
 func TestJoinedOnce(t *testing.T) {
 	var j joined
 	some := []*op25bv1.SwitchStatus{{Switch: "a", Revision: 1}, {Switch: "b", Revision: 1}}
-	was := j.of(nil, some)
-	if again := j.of(nil, some); &again[0] != &was[0] {
+	was, _ := j.of(nil, some, time.Time{})
+	if again, _ := j.of(nil, some, time.Time{}); &again[0] != &was[0] {
 		t.Error("the same statuses were worked out twice")
 	}
-	news := j.of(nil, []*op25bv1.SwitchStatus{proto.CloneOf(some[0]), {Switch: "b", Revision: 2}})
+	news, _ := j.of(nil, []*op25bv1.SwitchStatus{proto.CloneOf(some[0]), {Switch: "b", Revision: 2}}, time.Time{})
 	if news[0] != was[0] || news[1] == was[1] || news[1].Revision != 2 {
 		t.Errorf("%v", news)
 	}

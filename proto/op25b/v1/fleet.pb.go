@@ -465,9 +465,15 @@ type SwitchStatus struct {
 	Attempted []uint64 `protobuf:"varint,42,rep,packed,name=attempted,proto3" json:"attempted,omitempty"`
 	// The time at which the switch last answered its owner, by the owner's clock; absent if it never has. WatchSwitches does not send a status if
 	// only this time changes.
-	Seen          *timestamppb.Timestamp `protobuf:"bytes,35,opt,name=seen,proto3" json:"seen,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Seen *timestamppb.Timestamp `protobuf:"bytes,35,opt,name=seen,proto3" json:"seen,omitempty"`
+	// The number of the switch's lines in the current inventory for which a phase should be in force now: all of them, or 0 before the first phase
+	// begins. Set by ListSwitches and WatchSwitches only.
+	Lines uint32 `protobuf:"varint,90,opt,name=lines,proto3" json:"lines,omitempty"`
+	// The number of these lines for which the switch is confirmed to have that phase, at the current revision. Lines whose phase is only wanted are not
+	// included.
+	LinesConfirmed uint32 `protobuf:"varint,91,opt,name=lines_confirmed,json=linesConfirmed,proto3" json:"lines_confirmed,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *SwitchStatus) Reset() {
@@ -694,6 +700,20 @@ func (x *SwitchStatus) GetSeen() *timestamppb.Timestamp {
 		return x.Seen
 	}
 	return nil
+}
+
+func (x *SwitchStatus) GetLines() uint32 {
+	if x != nil {
+		return x.Lines
+	}
+	return 0
+}
+
+func (x *SwitchStatus) GetLinesConfirmed() uint32 {
+	if x != nil {
+		return x.LinesConfirmed
+	}
+	return 0
 }
 
 // A reported condition of a switch.
@@ -1353,7 +1373,9 @@ type WatchSwitchesResponse struct {
 	// The statuses of all switches in the first message, and the changed statuses in later messages.
 	Switches []*SwitchStatus `protobuf:"bytes,2,rep,name=switches,proto3" json:"switches,omitempty"`
 	// The names of switches that no longer have a status and are no longer in the inventory.
-	Gone          []string `protobuf:"bytes,3,rep,name=gone,proto3" json:"gone,omitempty"`
+	Gone []string `protobuf:"bytes,3,rep,name=gone,proto3" json:"gone,omitempty"`
+	// All current warnings; see ListSwitchesResponse.notices. A message is also sent when only they change.
+	Notices       []string `protobuf:"bytes,90,rep,name=notices,proto3" json:"notices,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1405,6 +1427,13 @@ func (x *WatchSwitchesResponse) GetSwitches() []*SwitchStatus {
 func (x *WatchSwitchesResponse) GetGone() []string {
 	if x != nil {
 		return x.Gone
+	}
+	return nil
+}
+
+func (x *WatchSwitchesResponse) GetNotices() []string {
+	if x != nil {
+		return x.Notices
 	}
 	return nil
 }
@@ -1531,7 +1560,7 @@ var File_op25b_v1_fleet_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\n" +
-	"\x14op25b/v1/fleet.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\xfb\a\n" +
+	"\x14op25b/v1/fleet.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\xba\b\n" +
 	"\fSwitchStatus\x12\x16\n" +
 	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12+\n" +
@@ -1562,7 +1591,9 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"revisionId\x12\x14\n" +
 	"\x05store\x18) \x01(\tR\x05store\x12\x1c\n" +
 	"\tattempted\x18* \x03(\x04R\tattempted\x12.\n" +
-	"\x04seen\x18# \x01(\v2\x1a.google.protobuf.TimestampR\x04seenJ\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x0e\x10\x0f\"\xb8\x01\n" +
+	"\x04seen\x18# \x01(\v2\x1a.google.protobuf.TimestampR\x04seen\x12\x14\n" +
+	"\x05lines\x18Z \x01(\rR\x05lines\x12'\n" +
+	"\x0flines_confirmed\x18[ \x01(\rR\x0elinesConfirmedJ\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x0e\x10\x0f\"\xb8\x01\n" +
 	"\x0fSwitchCondition\x12+\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x15.op25b.v1.SwitchStateR\x05state\x12.\n" +
 	"\x06reason\x18\x02 \x01(\x0e2\x16.op25b.v1.SwitchReasonR\x06reason\x12\x16\n" +
@@ -1606,11 +1637,12 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x16\n" +
 	"\x14ConfirmClockResponse\"2\n" +
 	"\x14WatchSwitchesRequest\x12\x1a\n" +
-	"\bswitches\x18\x01 \x03(\tR\bswitches\"{\n" +
+	"\bswitches\x18\x01 \x03(\tR\bswitches\"\x95\x01\n" +
 	"\x15WatchSwitchesResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x122\n" +
 	"\bswitches\x18\x02 \x03(\v2\x16.op25b.v1.SwitchStatusR\bswitches\x12\x12\n" +
-	"\x04gone\x18\x03 \x03(\tR\x04gone\"K\n" +
+	"\x04gone\x18\x03 \x03(\tR\x04gone\x12\x18\n" +
+	"\anotices\x18Z \x03(\tR\anotices\"K\n" +
 	"\fDriftRequest\x12\x1a\n" +
 	"\bswitches\x18\x01 \x03(\tR\bswitches\x12\x1f\n" +
 	"\vmax_entries\x18\x02 \x01(\rR\n" +

@@ -11,6 +11,7 @@ package op25bv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -623,6 +624,248 @@ func (x *PhaseRule) GetAction() string {
 	return ""
 }
 
+type ListDatesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// List the exemptions that end within this time, from now; absent or 0 means 14 days. At most 366 days.
+	Within *durationpb.Duration `protobuf:"bytes,1,opt,name=within,proto3" json:"within,omitempty"`
+	// The maximum number of exemptions to list, at most 1,000; 0 means 50.
+	Limit         uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDatesRequest) Reset() {
+	*x = ListDatesRequest{}
+	mi := &file_op25b_v1_phase_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDatesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDatesRequest) ProtoMessage() {}
+
+func (x *ListDatesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_phase_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDatesRequest.ProtoReflect.Descriptor instead.
+func (*ListDatesRequest) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListDatesRequest) GetWithin() *durationpb.Duration {
+	if x != nil {
+		return x.Within
+	}
+	return nil
+}
+
+func (x *ListDatesRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type ListDatesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The current revision of the intent.
+	Revision uint64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// The time for which the answer was made.
+	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	// The next changes of a phase in force by a date, at most 10, in ascending order. Each contains the changes to the phases that are in force just
+	// before it.
+	Turns []*PhaseTurn `protobuf:"bytes,3,rep,name=turns,proto3" json:"turns,omitempty"`
+	// The exemptions that end within the given time, in ascending order of their ends.
+	Exemptions []*EndingExemption `protobuf:"bytes,4,rep,name=exemptions,proto3" json:"exemptions,omitempty"`
+	// The total number of exemptions that end within the given time.
+	Ending uint32 `protobuf:"varint,5,opt,name=ending,proto3" json:"ending,omitempty"`
+	// The next time at which the answer may change without a new revision, apart from exemptions that come within the given time; absent if there is
+	// none.
+	Next *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=next,proto3" json:"next,omitempty"`
+	// See Plan.utc_offset.
+	UtcOffset     string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDatesResponse) Reset() {
+	*x = ListDatesResponse{}
+	mi := &file_op25b_v1_phase_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDatesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDatesResponse) ProtoMessage() {}
+
+func (x *ListDatesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_phase_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDatesResponse.ProtoReflect.Descriptor instead.
+func (*ListDatesResponse) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ListDatesResponse) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *ListDatesResponse) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *ListDatesResponse) GetTurns() []*PhaseTurn {
+	if x != nil {
+		return x.Turns
+	}
+	return nil
+}
+
+func (x *ListDatesResponse) GetExemptions() []*EndingExemption {
+	if x != nil {
+		return x.Exemptions
+	}
+	return nil
+}
+
+func (x *ListDatesResponse) GetEnding() uint32 {
+	if x != nil {
+		return x.Ending
+	}
+	return 0
+}
+
+func (x *ListDatesResponse) GetNext() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
+func (x *ListDatesResponse) GetUtcOffset() string {
+	if x != nil {
+		return x.UtcOffset
+	}
+	return ""
+}
+
+// An exemption of a line or of a prefix that will end.
+type EndingExemption struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the line, or the prefix. Exactly one of them is set.
+	Line   string `protobuf:"bytes,1,opt,name=line,proto3" json:"line,omitempty"`
+	Prefix string `protobuf:"bytes,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	Owner  string `protobuf:"bytes,3,opt,name=owner,proto3" json:"owner,omitempty"`
+	Ticket string `protobuf:"bytes,4,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	// The last day of the exemption, as YYYY-MM-DD, and the time at which that day ends in the policy's utcOffset.
+	Expires       string                 `protobuf:"bytes,5,opt,name=expires,proto3" json:"expires,omitempty"`
+	Ends          *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=ends,proto3" json:"ends,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndingExemption) Reset() {
+	*x = EndingExemption{}
+	mi := &file_op25b_v1_phase_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndingExemption) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndingExemption) ProtoMessage() {}
+
+func (x *EndingExemption) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_phase_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndingExemption.ProtoReflect.Descriptor instead.
+func (*EndingExemption) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *EndingExemption) GetLine() string {
+	if x != nil {
+		return x.Line
+	}
+	return ""
+}
+
+func (x *EndingExemption) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *EndingExemption) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *EndingExemption) GetTicket() string {
+	if x != nil {
+		return x.Ticket
+	}
+	return ""
+}
+
+func (x *EndingExemption) GetExpires() string {
+	if x != nil {
+		return x.Expires
+	}
+	return ""
+}
+
+func (x *EndingExemption) GetEnds() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Ends
+	}
+	return nil
+}
+
 type PreviewRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The phase to activate; empty means a rollback of the last activation.
@@ -640,7 +883,7 @@ type PreviewRequest struct {
 
 func (x *PreviewRequest) Reset() {
 	*x = PreviewRequest{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[8]
+	mi := &file_op25b_v1_phase_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -652,7 +895,7 @@ func (x *PreviewRequest) String() string {
 func (*PreviewRequest) ProtoMessage() {}
 
 func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[8]
+	mi := &file_op25b_v1_phase_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -665,7 +908,7 @@ func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewRequest.ProtoReflect.Descriptor instead.
 func (*PreviewRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{8}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PreviewRequest) GetPhase() string {
@@ -729,7 +972,7 @@ type PreviewResponse struct {
 
 func (x *PreviewResponse) Reset() {
 	*x = PreviewResponse{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[9]
+	mi := &file_op25b_v1_phase_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -741,7 +984,7 @@ func (x *PreviewResponse) String() string {
 func (*PreviewResponse) ProtoMessage() {}
 
 func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[9]
+	mi := &file_op25b_v1_phase_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -754,7 +997,7 @@ func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewResponse.ProtoReflect.Descriptor instead.
 func (*PreviewResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{9}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PreviewResponse) GetRevision() uint64 {
@@ -840,7 +1083,7 @@ type PhaseChange struct {
 
 func (x *PhaseChange) Reset() {
 	*x = PhaseChange{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[10]
+	mi := &file_op25b_v1_phase_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -852,7 +1095,7 @@ func (x *PhaseChange) String() string {
 func (*PhaseChange) ProtoMessage() {}
 
 func (x *PhaseChange) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[10]
+	mi := &file_op25b_v1_phase_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -865,7 +1108,7 @@ func (x *PhaseChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseChange.ProtoReflect.Descriptor instead.
 func (*PhaseChange) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{10}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PhaseChange) GetFrom() string {
@@ -933,7 +1176,7 @@ type ActivateRequest struct {
 
 func (x *ActivateRequest) Reset() {
 	*x = ActivateRequest{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[11]
+	mi := &file_op25b_v1_phase_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -945,7 +1188,7 @@ func (x *ActivateRequest) String() string {
 func (*ActivateRequest) ProtoMessage() {}
 
 func (x *ActivateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[11]
+	mi := &file_op25b_v1_phase_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -958,7 +1201,7 @@ func (x *ActivateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActivateRequest.ProtoReflect.Descriptor instead.
 func (*ActivateRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{11}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ActivateRequest) GetPhase() string {
@@ -1039,7 +1282,7 @@ type RollbackRequest struct {
 
 func (x *RollbackRequest) Reset() {
 	*x = RollbackRequest{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[12]
+	mi := &file_op25b_v1_phase_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1051,7 +1294,7 @@ func (x *RollbackRequest) String() string {
 func (*RollbackRequest) ProtoMessage() {}
 
 func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[12]
+	mi := &file_op25b_v1_phase_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1064,7 +1307,7 @@ func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackRequest.ProtoReflect.Descriptor instead.
 func (*RollbackRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{12}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RollbackRequest) GetGroups() []string {
@@ -1120,7 +1363,7 @@ var File_op25b_v1_phase_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\n" +
-	"\x14op25b/v1/phase.proto\x12\bop25b.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15op25b/v1/intent.proto\"\x13\n" +
+	"\x14op25b/v1/phase.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15op25b/v1/intent.proto\"\x13\n" +
 	"\x11ListPhasesRequest\"\xba\x02\n" +
 	"\x12ListPhasesResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x16\n" +
@@ -1168,7 +1411,28 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\x05ports\x18\x04 \x03(\rR\x05ports\x12\x16\n" +
 	"\x06remote\x18\x05 \x01(\tR\x06remote\x12\x12\n" +
 	"\x04legs\x18\x06 \x03(\tR\x04legs\x12\x16\n" +
-	"\x06action\x18\a \x01(\tR\x06action\"\x96\x01\n" +
+	"\x06action\x18\a \x01(\tR\x06action\"[\n" +
+	"\x10ListDatesRequest\x121\n" +
+	"\x06within\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x06within\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\rR\x05limit\"\xac\x02\n" +
+	"\x11ListDatesResponse\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12)\n" +
+	"\x05turns\x18\x03 \x03(\v2\x13.op25b.v1.PhaseTurnR\x05turns\x129\n" +
+	"\n" +
+	"exemptions\x18\x04 \x03(\v2\x19.op25b.v1.EndingExemptionR\n" +
+	"exemptions\x12\x16\n" +
+	"\x06ending\x18\x05 \x01(\rR\x06ending\x12.\n" +
+	"\x04next\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04next\x12\x1d\n" +
+	"\n" +
+	"utc_offset\x18P \x01(\tR\tutcOffset\"\xb5\x01\n" +
+	"\x0fEndingExemption\x12\x12\n" +
+	"\x04line\x18\x01 \x01(\tR\x04line\x12\x16\n" +
+	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x12\x14\n" +
+	"\x05owner\x18\x03 \x01(\tR\x05owner\x12\x16\n" +
+	"\x06ticket\x18\x04 \x01(\tR\x06ticket\x12\x18\n" +
+	"\aexpires\x18\x05 \x01(\tR\aexpires\x12.\n" +
+	"\x04ends\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04ends\"\x96\x01\n" +
 	"\x0ePreviewRequest\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1a\n" +
@@ -1213,11 +1477,12 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\ano_wait\x18\x05 \x01(\bR\x06noWait\x12\x1d\n" +
 	"\n" +
 	"request_id\x18< \x01(\tR\trequestId\x120\n" +
-	"\x05shown\x18F \x01(\v2\x1a.google.protobuf.TimestampR\x05shownJ\x04\b\x06\x10\aR\x05phase2\xd7\x02\n" +
+	"\x05shown\x18F \x01(\v2\x1a.google.protobuf.TimestampR\x05shownJ\x04\b\x06\x10\aR\x05phase2\x9d\x03\n" +
 	"\fPhaseService\x12G\n" +
 	"\n" +
 	"ListPhases\x12\x1b.op25b.v1.ListPhasesRequest\x1a\x1c.op25b.v1.ListPhasesResponse\x12D\n" +
-	"\tShowPhase\x12\x1a.op25b.v1.ShowPhaseRequest\x1a\x1b.op25b.v1.ShowPhaseResponse\x12>\n" +
+	"\tShowPhase\x12\x1a.op25b.v1.ShowPhaseRequest\x1a\x1b.op25b.v1.ShowPhaseResponse\x12D\n" +
+	"\tListDates\x12\x1a.op25b.v1.ListDatesRequest\x1a\x1b.op25b.v1.ListDatesResponse\x12>\n" +
 	"\aPreview\x12\x18.op25b.v1.PreviewRequest\x1a\x19.op25b.v1.PreviewResponse\x12;\n" +
 	"\bActivate\x12\x19.op25b.v1.ActivateRequest\x1a\x12.op25b.v1.Progress0\x01\x12;\n" +
 	"\bRollback\x12\x19.op25b.v1.RollbackRequest\x1a\x12.op25b.v1.Progress0\x01B\x1eZ\x1cop25b/proto/op25b/v1;op25bv1b\x06proto3"
@@ -1234,7 +1499,7 @@ func file_op25b_v1_phase_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_phase_proto_rawDescData
 }
 
-var file_op25b_v1_phase_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_op25b_v1_phase_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_op25b_v1_phase_proto_goTypes = []any{
 	(*ListPhasesRequest)(nil),     // 0: op25b.v1.ListPhasesRequest
 	(*ListPhasesResponse)(nil),    // 1: op25b.v1.ListPhasesResponse
@@ -1244,46 +1509,58 @@ var file_op25b_v1_phase_proto_goTypes = []any{
 	(*ShowPhaseRequest)(nil),      // 5: op25b.v1.ShowPhaseRequest
 	(*ShowPhaseResponse)(nil),     // 6: op25b.v1.ShowPhaseResponse
 	(*PhaseRule)(nil),             // 7: op25b.v1.PhaseRule
-	(*PreviewRequest)(nil),        // 8: op25b.v1.PreviewRequest
-	(*PreviewResponse)(nil),       // 9: op25b.v1.PreviewResponse
-	(*PhaseChange)(nil),           // 10: op25b.v1.PhaseChange
-	(*ActivateRequest)(nil),       // 11: op25b.v1.ActivateRequest
-	(*RollbackRequest)(nil),       // 12: op25b.v1.RollbackRequest
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
-	(*Activation)(nil),            // 14: op25b.v1.Activation
-	(*Progress)(nil),              // 15: op25b.v1.Progress
+	(*ListDatesRequest)(nil),      // 8: op25b.v1.ListDatesRequest
+	(*ListDatesResponse)(nil),     // 9: op25b.v1.ListDatesResponse
+	(*EndingExemption)(nil),       // 10: op25b.v1.EndingExemption
+	(*PreviewRequest)(nil),        // 11: op25b.v1.PreviewRequest
+	(*PreviewResponse)(nil),       // 12: op25b.v1.PreviewResponse
+	(*PhaseChange)(nil),           // 13: op25b.v1.PhaseChange
+	(*ActivateRequest)(nil),       // 14: op25b.v1.ActivateRequest
+	(*RollbackRequest)(nil),       // 15: op25b.v1.RollbackRequest
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 17: google.protobuf.Duration
+	(*Activation)(nil),            // 18: op25b.v1.Activation
+	(*Progress)(nil),              // 19: op25b.v1.Progress
 }
 var file_op25b_v1_phase_proto_depIdxs = []int32{
-	13, // 0: op25b.v1.ListPhasesResponse.time:type_name -> google.protobuf.Timestamp
+	16, // 0: op25b.v1.ListPhasesResponse.time:type_name -> google.protobuf.Timestamp
 	3,  // 1: op25b.v1.ListPhasesResponse.phases:type_name -> op25b.v1.Phase
-	13, // 2: op25b.v1.ListPhasesResponse.next:type_name -> google.protobuf.Timestamp
+	16, // 2: op25b.v1.ListPhasesResponse.next:type_name -> google.protobuf.Timestamp
 	2,  // 3: op25b.v1.ListPhasesResponse.next_turn:type_name -> op25b.v1.PhaseTurn
-	13, // 4: op25b.v1.PhaseTurn.time:type_name -> google.protobuf.Timestamp
-	10, // 5: op25b.v1.PhaseTurn.changes:type_name -> op25b.v1.PhaseChange
-	13, // 6: op25b.v1.Phase.begins:type_name -> google.protobuf.Timestamp
+	16, // 4: op25b.v1.PhaseTurn.time:type_name -> google.protobuf.Timestamp
+	13, // 5: op25b.v1.PhaseTurn.changes:type_name -> op25b.v1.PhaseChange
+	16, // 6: op25b.v1.Phase.begins:type_name -> google.protobuf.Timestamp
 	4,  // 7: op25b.v1.Phase.in_force:type_name -> op25b.v1.InForce
 	3,  // 8: op25b.v1.ShowPhaseResponse.phase:type_name -> op25b.v1.Phase
 	7,  // 9: op25b.v1.ShowPhaseResponse.rules:type_name -> op25b.v1.PhaseRule
-	10, // 10: op25b.v1.PreviewResponse.changes:type_name -> op25b.v1.PhaseChange
-	14, // 11: op25b.v1.PreviewResponse.undoes:type_name -> op25b.v1.Activation
-	13, // 12: op25b.v1.PreviewResponse.time:type_name -> google.protobuf.Timestamp
-	2,  // 13: op25b.v1.PreviewResponse.next_turn:type_name -> op25b.v1.PhaseTurn
-	13, // 14: op25b.v1.RollbackRequest.shown:type_name -> google.protobuf.Timestamp
-	0,  // 15: op25b.v1.PhaseService.ListPhases:input_type -> op25b.v1.ListPhasesRequest
-	5,  // 16: op25b.v1.PhaseService.ShowPhase:input_type -> op25b.v1.ShowPhaseRequest
-	8,  // 17: op25b.v1.PhaseService.Preview:input_type -> op25b.v1.PreviewRequest
-	11, // 18: op25b.v1.PhaseService.Activate:input_type -> op25b.v1.ActivateRequest
-	12, // 19: op25b.v1.PhaseService.Rollback:input_type -> op25b.v1.RollbackRequest
-	1,  // 20: op25b.v1.PhaseService.ListPhases:output_type -> op25b.v1.ListPhasesResponse
-	6,  // 21: op25b.v1.PhaseService.ShowPhase:output_type -> op25b.v1.ShowPhaseResponse
-	9,  // 22: op25b.v1.PhaseService.Preview:output_type -> op25b.v1.PreviewResponse
-	15, // 23: op25b.v1.PhaseService.Activate:output_type -> op25b.v1.Progress
-	15, // 24: op25b.v1.PhaseService.Rollback:output_type -> op25b.v1.Progress
-	20, // [20:25] is the sub-list for method output_type
-	15, // [15:20] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	17, // 10: op25b.v1.ListDatesRequest.within:type_name -> google.protobuf.Duration
+	16, // 11: op25b.v1.ListDatesResponse.time:type_name -> google.protobuf.Timestamp
+	2,  // 12: op25b.v1.ListDatesResponse.turns:type_name -> op25b.v1.PhaseTurn
+	10, // 13: op25b.v1.ListDatesResponse.exemptions:type_name -> op25b.v1.EndingExemption
+	16, // 14: op25b.v1.ListDatesResponse.next:type_name -> google.protobuf.Timestamp
+	16, // 15: op25b.v1.EndingExemption.ends:type_name -> google.protobuf.Timestamp
+	13, // 16: op25b.v1.PreviewResponse.changes:type_name -> op25b.v1.PhaseChange
+	18, // 17: op25b.v1.PreviewResponse.undoes:type_name -> op25b.v1.Activation
+	16, // 18: op25b.v1.PreviewResponse.time:type_name -> google.protobuf.Timestamp
+	2,  // 19: op25b.v1.PreviewResponse.next_turn:type_name -> op25b.v1.PhaseTurn
+	16, // 20: op25b.v1.RollbackRequest.shown:type_name -> google.protobuf.Timestamp
+	0,  // 21: op25b.v1.PhaseService.ListPhases:input_type -> op25b.v1.ListPhasesRequest
+	5,  // 22: op25b.v1.PhaseService.ShowPhase:input_type -> op25b.v1.ShowPhaseRequest
+	8,  // 23: op25b.v1.PhaseService.ListDates:input_type -> op25b.v1.ListDatesRequest
+	11, // 24: op25b.v1.PhaseService.Preview:input_type -> op25b.v1.PreviewRequest
+	14, // 25: op25b.v1.PhaseService.Activate:input_type -> op25b.v1.ActivateRequest
+	15, // 26: op25b.v1.PhaseService.Rollback:input_type -> op25b.v1.RollbackRequest
+	1,  // 27: op25b.v1.PhaseService.ListPhases:output_type -> op25b.v1.ListPhasesResponse
+	6,  // 28: op25b.v1.PhaseService.ShowPhase:output_type -> op25b.v1.ShowPhaseResponse
+	9,  // 29: op25b.v1.PhaseService.ListDates:output_type -> op25b.v1.ListDatesResponse
+	12, // 30: op25b.v1.PhaseService.Preview:output_type -> op25b.v1.PreviewResponse
+	19, // 31: op25b.v1.PhaseService.Activate:output_type -> op25b.v1.Progress
+	19, // 32: op25b.v1.PhaseService.Rollback:output_type -> op25b.v1.Progress
+	27, // [27:33] is the sub-list for method output_type
+	21, // [21:27] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_phase_proto_init() }
@@ -1298,7 +1575,7 @@ func file_op25b_v1_phase_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_phase_proto_rawDesc), len(file_op25b_v1_phase_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

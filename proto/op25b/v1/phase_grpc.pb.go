@@ -23,6 +23,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	PhaseService_ListPhases_FullMethodName = "/op25b.v1.PhaseService/ListPhases"
 	PhaseService_ShowPhase_FullMethodName  = "/op25b.v1.PhaseService/ShowPhase"
+	PhaseService_ListDates_FullMethodName  = "/op25b.v1.PhaseService/ListDates"
 	PhaseService_Preview_FullMethodName    = "/op25b.v1.PhaseService/Preview"
 	PhaseService_Activate_FullMethodName   = "/op25b.v1.PhaseService/Activate"
 	PhaseService_Rollback_FullMethodName   = "/op25b.v1.PhaseService/Rollback"
@@ -38,6 +39,8 @@ type PhaseServiceClient interface {
 	ListPhases(ctx context.Context, in *ListPhasesRequest, opts ...grpc.CallOption) (*ListPhasesResponse, error)
 	// Returns a phase and its rules. Returns INVALID_ARGUMENT with Faults if the phase is not in the policy.
 	ShowPhase(ctx context.Context, in *ShowPhaseRequest, opts ...grpc.CallOption) (*ShowPhaseResponse, error)
+	// Lists the changes that dates will make: the phases that will begin for lines, and the exemptions that will end.
+	ListDates(ctx context.Context, in *ListDatesRequest, opts ...grpc.CallOption) (*ListDatesResponse, error)
 	// Returns the changes that Activate would make now, or Rollback if no phase is given, without making them. Returns the errors of these
 	// calls.
 	Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (*PreviewResponse, error)
@@ -73,6 +76,16 @@ func (c *phaseServiceClient) ShowPhase(ctx context.Context, in *ShowPhaseRequest
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ShowPhaseResponse)
 	err := c.cc.Invoke(ctx, PhaseService_ShowPhase_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *phaseServiceClient) ListDates(ctx context.Context, in *ListDatesRequest, opts ...grpc.CallOption) (*ListDatesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDatesResponse)
+	err := c.cc.Invoke(ctx, PhaseService_ListDates_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -137,6 +150,8 @@ type PhaseServiceServer interface {
 	ListPhases(context.Context, *ListPhasesRequest) (*ListPhasesResponse, error)
 	// Returns a phase and its rules. Returns INVALID_ARGUMENT with Faults if the phase is not in the policy.
 	ShowPhase(context.Context, *ShowPhaseRequest) (*ShowPhaseResponse, error)
+	// Lists the changes that dates will make: the phases that will begin for lines, and the exemptions that will end.
+	ListDates(context.Context, *ListDatesRequest) (*ListDatesResponse, error)
 	// Returns the changes that Activate would make now, or Rollback if no phase is given, without making them. Returns the errors of these
 	// calls.
 	Preview(context.Context, *PreviewRequest) (*PreviewResponse, error)
@@ -163,6 +178,9 @@ func (UnimplementedPhaseServiceServer) ListPhases(context.Context, *ListPhasesRe
 }
 func (UnimplementedPhaseServiceServer) ShowPhase(context.Context, *ShowPhaseRequest) (*ShowPhaseResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ShowPhase not implemented")
+}
+func (UnimplementedPhaseServiceServer) ListDates(context.Context, *ListDatesRequest) (*ListDatesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDates not implemented")
 }
 func (UnimplementedPhaseServiceServer) Preview(context.Context, *PreviewRequest) (*PreviewResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Preview not implemented")
@@ -230,6 +248,24 @@ func _PhaseService_ShowPhase_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PhaseService_ListDates_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDatesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PhaseServiceServer).ListDates(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PhaseService_ListDates_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PhaseServiceServer).ListDates(ctx, req.(*ListDatesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PhaseService_Preview_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(PreviewRequest)
 	if err := dec(in); err != nil {
@@ -284,6 +320,10 @@ var PhaseService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ShowPhase",
 			Handler:    _PhaseService_ShowPhase_Handler,
+		},
+		{
+			MethodName: "ListDates",
+			Handler:    _PhaseService_ListDates_Handler,
 		},
 		{
 			MethodName: "Preview",

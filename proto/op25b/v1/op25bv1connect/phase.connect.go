@@ -39,6 +39,8 @@ const (
 	PhaseServiceListPhasesProcedure = "/op25b.v1.PhaseService/ListPhases"
 	// PhaseServiceShowPhaseProcedure is the fully-qualified name of the PhaseService's ShowPhase RPC.
 	PhaseServiceShowPhaseProcedure = "/op25b.v1.PhaseService/ShowPhase"
+	// PhaseServiceListDatesProcedure is the fully-qualified name of the PhaseService's ListDates RPC.
+	PhaseServiceListDatesProcedure = "/op25b.v1.PhaseService/ListDates"
 	// PhaseServicePreviewProcedure is the fully-qualified name of the PhaseService's Preview RPC.
 	PhaseServicePreviewProcedure = "/op25b.v1.PhaseService/Preview"
 	// PhaseServiceActivateProcedure is the fully-qualified name of the PhaseService's Activate RPC.
@@ -53,6 +55,8 @@ type PhaseServiceClient interface {
 	ListPhases(context.Context, *connect.Request[v1.ListPhasesRequest]) (*connect.Response[v1.ListPhasesResponse], error)
 	// Returns a phase and its rules. Returns INVALID_ARGUMENT with Faults if the phase is not in the policy.
 	ShowPhase(context.Context, *connect.Request[v1.ShowPhaseRequest]) (*connect.Response[v1.ShowPhaseResponse], error)
+	// Lists the changes that dates will make: the phases that will begin for lines, and the exemptions that will end.
+	ListDates(context.Context, *connect.Request[v1.ListDatesRequest]) (*connect.Response[v1.ListDatesResponse], error)
 	// Returns the changes that Activate would make now, or Rollback if no phase is given, without making them. Returns the errors of these
 	// calls.
 	Preview(context.Context, *connect.Request[v1.PreviewRequest]) (*connect.Response[v1.PreviewResponse], error)
@@ -89,6 +93,12 @@ func NewPhaseServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(phaseServiceMethods.ByName("ShowPhase")),
 			connect.WithClientOptions(opts...),
 		),
+		listDates: connect.NewClient[v1.ListDatesRequest, v1.ListDatesResponse](
+			httpClient,
+			baseURL+PhaseServiceListDatesProcedure,
+			connect.WithSchema(phaseServiceMethods.ByName("ListDates")),
+			connect.WithClientOptions(opts...),
+		),
 		preview: connect.NewClient[v1.PreviewRequest, v1.PreviewResponse](
 			httpClient,
 			baseURL+PhaseServicePreviewProcedure,
@@ -114,6 +124,7 @@ func NewPhaseServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 type phaseServiceClient struct {
 	listPhases *connect.Client[v1.ListPhasesRequest, v1.ListPhasesResponse]
 	showPhase  *connect.Client[v1.ShowPhaseRequest, v1.ShowPhaseResponse]
+	listDates  *connect.Client[v1.ListDatesRequest, v1.ListDatesResponse]
 	preview    *connect.Client[v1.PreviewRequest, v1.PreviewResponse]
 	activate   *connect.Client[v1.ActivateRequest, v1.Progress]
 	rollback   *connect.Client[v1.RollbackRequest, v1.Progress]
@@ -127,6 +138,11 @@ func (c *phaseServiceClient) ListPhases(ctx context.Context, req *connect.Reques
 // ShowPhase calls op25b.v1.PhaseService.ShowPhase.
 func (c *phaseServiceClient) ShowPhase(ctx context.Context, req *connect.Request[v1.ShowPhaseRequest]) (*connect.Response[v1.ShowPhaseResponse], error) {
 	return c.showPhase.CallUnary(ctx, req)
+}
+
+// ListDates calls op25b.v1.PhaseService.ListDates.
+func (c *phaseServiceClient) ListDates(ctx context.Context, req *connect.Request[v1.ListDatesRequest]) (*connect.Response[v1.ListDatesResponse], error) {
+	return c.listDates.CallUnary(ctx, req)
 }
 
 // Preview calls op25b.v1.PhaseService.Preview.
@@ -150,6 +166,8 @@ type PhaseServiceHandler interface {
 	ListPhases(context.Context, *connect.Request[v1.ListPhasesRequest]) (*connect.Response[v1.ListPhasesResponse], error)
 	// Returns a phase and its rules. Returns INVALID_ARGUMENT with Faults if the phase is not in the policy.
 	ShowPhase(context.Context, *connect.Request[v1.ShowPhaseRequest]) (*connect.Response[v1.ShowPhaseResponse], error)
+	// Lists the changes that dates will make: the phases that will begin for lines, and the exemptions that will end.
+	ListDates(context.Context, *connect.Request[v1.ListDatesRequest]) (*connect.Response[v1.ListDatesResponse], error)
 	// Returns the changes that Activate would make now, or Rollback if no phase is given, without making them. Returns the errors of these
 	// calls.
 	Preview(context.Context, *connect.Request[v1.PreviewRequest]) (*connect.Response[v1.PreviewResponse], error)
@@ -182,6 +200,12 @@ func NewPhaseServiceHandler(svc PhaseServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(phaseServiceMethods.ByName("ShowPhase")),
 		connect.WithHandlerOptions(opts...),
 	)
+	phaseServiceListDatesHandler := connect.NewUnaryHandler(
+		PhaseServiceListDatesProcedure,
+		svc.ListDates,
+		connect.WithSchema(phaseServiceMethods.ByName("ListDates")),
+		connect.WithHandlerOptions(opts...),
+	)
 	phaseServicePreviewHandler := connect.NewUnaryHandler(
 		PhaseServicePreviewProcedure,
 		svc.Preview,
@@ -206,6 +230,8 @@ func NewPhaseServiceHandler(svc PhaseServiceHandler, opts ...connect.HandlerOpti
 			phaseServiceListPhasesHandler.ServeHTTP(w, r)
 		case PhaseServiceShowPhaseProcedure:
 			phaseServiceShowPhaseHandler.ServeHTTP(w, r)
+		case PhaseServiceListDatesProcedure:
+			phaseServiceListDatesHandler.ServeHTTP(w, r)
 		case PhaseServicePreviewProcedure:
 			phaseServicePreviewHandler.ServeHTTP(w, r)
 		case PhaseServiceActivateProcedure:
@@ -227,6 +253,10 @@ func (UnimplementedPhaseServiceHandler) ListPhases(context.Context, *connect.Req
 
 func (UnimplementedPhaseServiceHandler) ShowPhase(context.Context, *connect.Request[v1.ShowPhaseRequest]) (*connect.Response[v1.ShowPhaseResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.PhaseService.ShowPhase is not implemented"))
+}
+
+func (UnimplementedPhaseServiceHandler) ListDates(context.Context, *connect.Request[v1.ListDatesRequest]) (*connect.Response[v1.ListDatesResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.PhaseService.ListDates is not implemented"))
 }
 
 func (UnimplementedPhaseServiceHandler) Preview(context.Context, *connect.Request[v1.PreviewRequest]) (*connect.Response[v1.PreviewResponse], error) {
