@@ -7,17 +7,13 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"op25b/internal/policy"
-	"op25b/internal/portal/lang"
 	"op25b/internal/strict"
 )
 
-// Limits of the texts in a site file.
+// Limits of the lists in a site file.
 const (
-	maxText  = 200 // characters in a name, a title or hours
 	maxProxy = 256 // trusted proxies, each of which is compared with each visitor's address
 	maxList  = 16  // servers, ports and contacts
 )
@@ -40,7 +36,7 @@ func (v *validator) fault(path, what, way string) {
 }
 
 func (v *validator) site(s *Site) {
-	v.text(s.Name, "name")
+	s.Name.Check("name", v.fault)
 	v.canonical(s.URL)
 	v.page(s.Home, "home")
 	v.contact(s.Support, "support")
@@ -57,21 +53,6 @@ func (v *validator) site(s *Site) {
 	}
 	for i, server := range s.Mail.Incoming {
 		v.server(server.Host, server.Ports, fmt.Sprintf("mail.incoming[%d]", i))
-	}
-}
-
-// text checks a text in both languages.
-func (v *validator) text(t lang.Text, path string) {
-	for _, l := range lang.All() {
-		at, text := strict.Join(path, string(l)), t.In(l)
-		switch {
-		case strings.TrimSpace(text) == "":
-			v.fault(at, fmt.Sprintf("%s is empty", at), "write it in both languages")
-		case utf8.RuneCountInString(text) > maxText:
-			v.fault(at, fmt.Sprintf("%s has %d characters", at, utf8.RuneCountInString(text)), fmt.Sprintf("must be at most %d", maxText))
-		case strings.ContainsFunc(text, unicode.IsControl):
-			v.fault(at, fmt.Sprintf("%s has a line break or another control character", at), "write it on one line")
-		}
 	}
 }
 
@@ -101,7 +82,7 @@ func (v *validator) page(text, path string) {
 
 func (v *validator) contact(c Contact, path string) {
 	if !c.Title.IsZero() {
-		v.text(c.Title, path+".title")
+		c.Title.Check(path+".title", v.fault)
 	}
 	if c.Page == "" && c.Mail == "" && c.Phone == "" {
 		v.fault(path, path+" has no way to reach it", "give page, mail or phone")
@@ -112,7 +93,7 @@ func (v *validator) contact(c Contact, path string) {
 		v.fault(path+".phone", fmt.Sprintf("%s.phone is %q", path, c.Phone), "must be a number such as 0120-000-000 or +81 3 0000 0000")
 	}
 	if !c.Hours.IsZero() {
-		v.text(c.Hours, path+".hours")
+		c.Hours.Check(path+".hours", v.fault)
 	}
 }
 
