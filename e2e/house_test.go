@@ -133,7 +133,7 @@ var mayImport = map[string][]string{
 	"internal/intent":     {"internal/clock", "internal/compile", "internal/policy", "internal/store", "internal/strict"},
 	"internal/auth":       {"internal/strict"},
 	"internal/api": {
-		"internal/abuse", "internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/plan", "internal/policy", "internal/publication", "internal/store", "internal/strict", "internal/tally", "internal/telemetry", "internal/tlsfiles", "internal/view",
+		"internal/abuse", "internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/plan", "internal/policy", "internal/portal/lang", "internal/publication", "internal/store", "internal/strict", "internal/tally", "internal/telemetry", "internal/tlsfiles", "internal/view",
 		"proto/op25b",
 	},
 	"internal/publication": {"internal/check/mailbox", "internal/compile", "internal/pipeline", "internal/policy", "internal/strict", "proto/op25b"},
@@ -171,7 +171,7 @@ var mayImport = map[string][]string{
 		"internal/policy", "internal/softswitch", "internal/strict", "internal/telemetry", "internal/wire", "proto/op25b",
 	},
 	"internal/check":         {"internal/compile", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/softswitch", "internal/strict", "p4src"},
-	"internal/check/mailbox": {"internal/check", "internal/policy", "internal/strict"},
+	"internal/check/mailbox": {"internal/check", "internal/policy", "internal/portal/lang", "internal/strict"},
 	"internal/fleet": {
 		"internal/bring", "internal/clock", "internal/compile", "internal/intent", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile",
 		"internal/store", "internal/tlsfiles",

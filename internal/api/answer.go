@@ -11,6 +11,7 @@ import (
 	"op25b/internal/check/desk"
 	"op25b/internal/check/mailbox"
 	"op25b/internal/policy"
+	"op25b/internal/portal/lang"
 	"op25b/internal/view"
 	op25bv1 "op25b/proto/op25b/v1"
 )
@@ -148,15 +149,26 @@ func resultMessage(r *check.Result) *op25bv1.CheckResult {
 // mailMessage converts an answer about a mailbox to a message without the steps for the user.
 func mailMessage(a *mailbox.Answer) *op25bv1.CheckMailResponse {
 	m := &op25bv1.CheckMailResponse{
-		Domain: a.Domain, Kind: a.Kind, Provider: namedMessage(a.Provider), Under: a.Under, Status: string(a.Status), MailProgram: string(a.MailProgram),
+		Domain: a.Domain, Kind: a.Kind, Under: a.Under, Status: string(a.Status), MailProgram: string(a.MailProgram),
 		Next: nextMessage(a.Next), Published: a.Published, Looked: a.Looked,
+	}
+	if p := a.Provider; p.Name != "" {
+		m.Provider = &op25bv1.MailProvider{Name: p.Name, Title: textMessage(p.Title)}
 	}
 	for _, s := range a.Settings {
 		m.Settings = append(m.Settings, &op25bv1.MailSetting{
-			Host: s.Host, HostFrom: s.HostFrom, Port: uint32(s.Port), Encryption: s.Encryption, Authentication: s.Auth, Note: s.Note, Status: string(s.Status),
+			Host: s.Host, HostFrom: s.HostFrom, Port: uint32(s.Port), Encryption: s.Encryption, Authentication: s.Auth, Note: textMessage(s.Note), Status: string(s.Status),
 		})
 	}
 	return m
+}
+
+// textMessage converts a text in both languages. It returns nil if the text is absent.
+func textMessage(t lang.Text) *op25bv1.Text {
+	if t.IsZero() {
+		return nil
+	}
+	return &op25bv1.Text{En: t.EN, Ja: t.JA}
 }
 
 func namedMessage(n check.Named) *op25bv1.Named {

@@ -107,6 +107,10 @@ func TestMailbox(t *testing.T) {
 		r.Published == "" {
 		t.Errorf("got %v", r)
 	}
+	if title, note := r.Provider.GetTitle(), r.Settings[0].Note; title.GetEn() != "Gmail" || title.GetJa() != "Gmail" ||
+		!strings.Contains(note.GetEn(), "app password") || !strings.Contains(note.GetJa(), "アプリ パスワード") {
+		t.Errorf("title %v, note %v", title, note)
+	}
 	if strings.Contains(r.String(), "somebody") {
 		t.Errorf("the mailbox is in the answer: %v", r)
 	}

@@ -33,7 +33,7 @@ func (t *table) Mail(r *op25bv1.CheckMailResponse) error {
 		of = "of an unknown provider"
 	}
 	if r.GetProvider().GetName() != "" {
-		of += ", " + titled(r.Provider.Name, r.Provider.Title)
+		of += ", " + titled(r.Provider.Name, t.in(r.Provider.Title))
 	}
 	if r.Under != "" {
 		of += ", under " + r.Under
@@ -85,9 +85,17 @@ func (t *table) settings(r *op25bv1.CheckMailResponse) string {
 		if passes == "" {
 			passes = "unknown"
 		}
-		g.add(host, fmt.Sprint(s.Port), cmp.Or(s.Encryption, "as the provider says"), s.Authentication, passes, s.Note)
+		g.add(host, fmt.Sprint(s.Port), cmp.Or(s.Encryption, "as the provider says"), s.Authentication, passes, t.in(s.Note))
 	}
 	return g.text(t, "    ")
+}
+
+// in returns a text in the language of the view, which is English unless it is Japanese.
+func (t *table) in(text *op25bv1.Text) string {
+	if t.opts.Language == "ja" {
+		return text.GetJa()
+	}
+	return text.GetEn()
 }
 
 func (t *table) status(s string) string {
@@ -102,10 +110,10 @@ func (t *table) status(s string) string {
 
 // MailSteps returns instructions for the owner of a mailbox in English and Japanese. It derives them from the other fields of the
 // answer.
-func MailSteps(r *op25bv1.CheckMailResponse) []*op25bv1.MailStep {
-	var steps []*op25bv1.MailStep
+func MailSteps(r *op25bv1.CheckMailResponse) []*op25bv1.Text {
+	var steps []*op25bv1.Text
 	say := func(en, ja string, args ...any) {
-		steps = append(steps, &op25bv1.MailStep{En: fmt.Sprintf(en, args...), Ja: fmt.Sprintf(ja, args...)})
+		steps = append(steps, &op25bv1.Text{En: fmt.Sprintf(en, args...), Ja: fmt.Sprintf(ja, args...)})
 	}
 	switch {
 	case r.Kind == kindWebmail && r.Status == unaffected:
@@ -132,15 +140,20 @@ func MailSteps(r *op25bv1.CheckMailResponse) []*op25bv1.MailStep {
 			"提供元によるメールソフト用の設定の案内は、当社では確認できていません。公式アプリまたはブラウザーをご利用ください。")
 	}
 	verb, or := "Set", ""
+	var note *op25bv1.Text // the directory has one for all settings of a provider
 	for _, s := range r.Settings {
 		if s.Status == affected {
 			continue
 		}
+		note = s.Note
 		en, ja := server(s, r.Kind)
 		encryptionEn, encryptionJa := encryption(s)
 		say("%[1]s the outgoing server to %[3]s, port %[5]d with %[6]s and SMTP authentication.",
 			"%[2]sメールソフトの送信サーバーを%[4]s、ポート番号を%[5]d、暗号化を%[7]sにし、SMTP認証を有効にしてください。", verb, or, en, spaced(ja), s.Port, encryptionEn, encryptionJa)
 		verb, or = "Or set", "または、"
+	}
+	if note != nil {
+		say("Please note: %[1]s.", "ご注意: %[2]s。", note.En, note.Ja)
 	}
 	for _, s := range r.Settings {
 		if s.Status == affected {

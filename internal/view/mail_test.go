@@ -52,7 +52,7 @@ func TestSteps(t *testing.T) {
 	r := &op25bv1.CheckMailResponse{
 		Kind: kindWebmail, Status: unaffected, MailProgram: affected, Domain: "gmail.com", Published: "https://support.google.com/mail/answer/7126229", Settings: settingsOf(0),
 	}
-	want := []*op25bv1.MailStep{
+	want := []*op25bv1.Text{
 		{En: "Nothing has to be changed in a browser or in the provider's app.", Ja: "ブラウザーや公式アプリでご利用の場合、設定の変更は必要ありません。"},
 		{En: "A mail program that sends on port 25 cannot send from your line.", Ja: "メールソフトの送信ポートが25番の場合、お客さまの回線からは送信できません。"},
 		{
@@ -89,7 +89,7 @@ func TestSteps(t *testing.T) {
 // TestStepsWithoutSettings verifies the steps for a webmail provider that offers no settings for mail programs.
 func TestStepsWithoutSettings(t *testing.T) {
 	r := &op25bv1.CheckMailResponse{
-		Kind: kindWebmail, Status: unaffected, MailProgram: affected, Domain: "au.com", Provider: &op25bv1.Named{Name: "au"}, Published: "https://au.example/",
+		Kind: kindWebmail, Status: unaffected, MailProgram: affected, Domain: "au.com", Provider: &op25bv1.MailProvider{Name: "au"}, Published: "https://au.example/",
 	}
 	text := fmt.Sprint(MailSteps(r))
 	if !strings.Contains(text, "Nothing has to be changed") || !strings.Contains(text, "not known to offer settings for mail programs") ||
@@ -100,7 +100,7 @@ func TestStepsWithoutSettings(t *testing.T) {
 
 // TestStepsUnconfirmed verifies that settings which were never compared with a page of the provider are presented as not confirmed.
 func TestStepsUnconfirmed(t *testing.T) {
-	r := &op25bv1.CheckMailResponse{Kind: "provider", Status: affected, MailProgram: affected, Provider: &op25bv1.Named{Name: "a"}, Settings: settingsOf(0)}
+	r := &op25bv1.CheckMailResponse{Kind: "provider", Status: affected, MailProgram: affected, Provider: &op25bv1.MailProvider{Name: "a"}, Settings: settingsOf(0)}
 	const en, ja = "We have not confirmed these settings with the provider", "提供元に確認したものではありません"
 	if text := fmt.Sprint(MailSteps(r)); !strings.Contains(text, en) || !strings.Contains(text, ja) {
 		t.Errorf("no page: %s", text)
@@ -111,11 +111,46 @@ func TestStepsUnconfirmed(t *testing.T) {
 	}
 }
 
+// TestMailNote verifies that the title of the provider and the note about its settings are shown in the language of the view, and that the note
+// is among the steps unless no setting passes.
+func TestMailNote(t *testing.T) {
+	r := &op25bv1.CheckMailResponse{
+		Kind: "provider", Status: affected, MailProgram: affected, Domain: "a.example",
+		Provider: &op25bv1.MailProvider{Name: "a", Title: &op25bv1.Text{En: "A Mail", Ja: "Aメール"}}, Settings: settingsOf(0)[:1],
+	}
+	r.Settings[0].Note = &op25bv1.Text{En: "use an app password", Ja: "アプリパスワードをご使用ください"}
+	for language, want := range map[string][2][]string{
+		"":   {{"a, A Mail\n", "use an app password\n"}, {"Aメール", "アプリパスワード"}},
+		"en": {{"a, A Mail\n", "use an app password\n"}, {"Aメール", "アプリパスワード"}},
+		"ja": {{"a, Aメール\n", "アプリパスワードをご使用ください\n"}, {"A Mail", "app password"}},
+	} {
+		var b strings.Builder
+		if err := Table(&b, Options{Language: language}).Mail(r); err != nil {
+			t.Fatal(err)
+		}
+		for i, part := range want {
+			for _, text := range part {
+				if strings.Contains(b.String(), text) != (i == 0) {
+					t.Errorf("language %q, %q:\n%s", language, text, b.String())
+				}
+			}
+		}
+	}
+	en, ja := "Please note: use an app password.", "ご注意: アプリパスワードをご使用ください。"
+	if text := fmt.Sprint(MailSteps(r)); strings.Count(text, en) != 1 || strings.Count(text, ja) != 1 {
+		t.Errorf("got %s", text)
+	}
+	r.Settings[0].Status = affected
+	if text := fmt.Sprint(MailSteps(r)); strings.Contains(text, "Please note") {
+		t.Errorf("where the setting is stopped: %s", text)
+	}
+}
+
 // TestStepsForRentalServers verifies the steps for a mailbox whose server differs from customer to customer, and for a provider whose page
 // names no encryption.
 func TestStepsForRentalServers(t *testing.T) {
 	r := &op25bv1.CheckMailResponse{
-		Kind: "provider", Status: affected, MailProgram: affected, Domain: "shop.example", Provider: &op25bv1.Named{Name: "rental"},
+		Kind: "provider", Status: affected, MailProgram: affected, Domain: "shop.example", Provider: &op25bv1.MailProvider{Name: "rental"},
 		Published: "https://rental.example/mail", Looked: "2026-11-29",
 		Settings: []*op25bv1.MailSetting{
 			{HostFrom: "contract", Port: 465, Encryption: "SSL/TLS", Authentication: "SMTP AUTH", Status: unaffected},
@@ -123,7 +158,7 @@ func TestStepsForRentalServers(t *testing.T) {
 		},
 	}
 	steps := MailSteps(r)
-	for i, want := range []*op25bv1.MailStep{
+	for i, want := range []*op25bv1.Text{
 		1: {
 			En: "Set the outgoing server to the one that your contract or the provider's control panel names, port 465 with SSL/TLS and SMTP authentication.",
 			Ja: "メールソフトの送信サーバーをご契約の書類または提供元の管理画面に記載のサーバー、ポート番号を465、暗号化を SSL/TLS にし、SMTP認証を有効にしてください。",

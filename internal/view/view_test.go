@@ -225,13 +225,13 @@ func answers() []shown {
 		},
 	}
 	mail := &op25bv1.CheckMailResponse{
-		Domain: "carrier.example", Kind: "provider", Provider: &op25bv1.Named{Name: "carrier", Title: "A Carrier"}, Under: "example",
+		Domain: "carrier.example", Kind: "provider", Provider: &op25bv1.MailProvider{Name: "carrier", Title: &op25bv1.Text{En: "A Carrier", Ja: "ある事業者"}}, Under: "example",
 		Status: "affected", MailProgram: "affected", Published: "https://carrier.example/mail", Looked: "2026-11-01",
 		Settings: []*op25bv1.MailSetting{
 			{Host: "smtp.carrier.example", Port: 465, Encryption: "SSL/TLS", Authentication: "SMTP AUTH", Status: "unaffected"},
-			{Port: 587, Encryption: "STARTTLS", Authentication: "SMTP AUTH", Status: "undetermined", Note: "the password is an app password, or the program signs in with OAuth"},
+			{Port: 587, Encryption: "STARTTLS", Authentication: "SMTP AUTH", Status: "undetermined", Note: &op25bv1.Text{En: "the password is an app password, or the program signs in with OAuth", Ja: "パスワードにはアプリパスワードを使用するか、OAuthでログインします"}},
 		},
-		Steps: []*op25bv1.MailStep{{
+		Steps: []*op25bv1.Text{{
 			En: "Set the server for outgoing mail to smtp.carrier.example, port 465 with SSL/TLS, and switch on authentication with your mail address.",
 			Ja: "送信メールサーバーをsmtp.carrier.exampleに、ポート番号を465に、暗号化をSSL/TLSに設定し、メールアドレスによる認証を有効にしてください。",
 		}},

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"op25b/internal/policy"
+	"op25b/internal/portal/lang"
 	"op25b/internal/strict"
 )
 
@@ -45,10 +46,11 @@ type Directory struct {
 
 // A Provider is a mail provider with the domains of its mailboxes. A domain includes all its subdomains.
 type Provider struct {
-	Name    string   `yaml:"name"`
-	Title   string   `yaml:"title,omitempty"`
-	Kind    string   `yaml:"kind"`
-	Domains []string `yaml:"domains,omitempty"`
+	Name string `yaml:"name"`
+	// Title is the name that the provider itself uses in each language. It may be absent.
+	Title   lang.Text `yaml:"title,omitempty"`
+	Kind    string    `yaml:"kind"`
+	Domains []string  `yaml:"domains,omitempty"`
 	// MX lists the domains of the provider's mail exchangers. They identify customers who use their own domains.
 	MX []string `yaml:"mx,omitempty"`
 	// Submission is empty if no settings for mail programs are known. Only the ISP itself and webmail providers may have none.
@@ -66,7 +68,8 @@ type Submission struct {
 	// requires Published, because the page tells the customer more.
 	HostFrom string           `yaml:"hostFrom,omitempty"`
 	Ports    []SubmissionPort `yaml:"ports"`
-	Note     string           `yaml:"note,omitempty"`
+	// Note is a short remark about the settings, without a full stop. It may be absent.
+	Note lang.Text `yaml:"note,omitempty"`
 }
 
 // given reports whether the directory has settings. A valid submission without ports is empty.
@@ -127,11 +130,13 @@ func (v *validator) provider(p *Provider, path string) {
 	if len(p.Domains)+len(p.MX) == 0 {
 		v.fault(path, fmt.Sprintf("provider %q has neither domains nor mx", p.Name), "no mailbox would be found to be its: give domains, mx, or both")
 	}
+	v.text(p.Title, path+".title")
 	v.submission(p, path)
 }
 
 func (v *validator) submission(p *Provider, path string) {
 	s := &p.Submission
+	v.text(s.Note, path+".submission.note")
 	if s.Host == "" && s.HostFrom == "" && !s.given() {
 		if p.Kind == KindProvider {
 			v.fault(path, fmt.Sprintf("provider %q has no submission", p.Name), "there is nothing to tell its customers: give host and ports, or leave the provider out")
@@ -164,6 +169,13 @@ func (v *validator) submission(p *Provider, path string) {
 		if port.Port == policy.PortSMTP {
 			v.fault(at+".port", "port 25 is no submission port", "it is the one that is closed: give 587 or 465")
 		}
+	}
+}
+
+// text checks a text, which may be absent.
+func (v *validator) text(t lang.Text, path string) {
+	if !t.IsZero() {
+		t.Check(path, v.fault)
 	}
 }
 

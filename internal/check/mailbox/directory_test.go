@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
+	"op25b/internal/portal/lang"
 	"op25b/internal/strict"
 )
 
@@ -36,6 +39,49 @@ func TestProvenance(t *testing.T) {
 		if u, err := url.Parse(p.Published); p.Published != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
 			t.Errorf("%s: %q is not the address of a page", p.Name, p.Published)
 		}
+	}
+}
+
+// TestTexts verifies that every built-in provider has a title, that no English text has Japanese letters, and that every Japanese note has some.
+// That each text is in both languages is verified by Load.
+func TestTexts(t *testing.T) {
+	japanese := regexp.MustCompile(`[\p{Hiragana}\p{Katakana}\p{Han}]`)
+	notes := 0
+	for _, p := range shipped(t).Providers {
+		if p.Title.IsZero() {
+			t.Errorf("%s has no title", p.Name)
+		}
+		note := p.Submission.Note
+		for _, text := range []lang.Text{p.Title, note} {
+			if japanese.MatchString(text.EN) {
+				t.Errorf("%s: %q is not English", p.Name, text.EN)
+			}
+		}
+		if !note.IsZero() {
+			notes++
+			if !japanese.MatchString(note.JA) {
+				t.Errorf("%s: %q is not Japanese", p.Name, note.JA)
+			}
+		}
+	}
+	if notes == 0 {
+		t.Error("no provider has a note")
+	}
+}
+
+// TestEncoded verifies that the built-in directory can be written and read again, with the entries whose texts are absent.
+func TestEncoded(t *testing.T) {
+	d := shipped(t)
+	data, err := strict.Encode(Kind, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Load(strict.File{Name: "p.yaml", Data: data})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(again.Providers, d.Providers) {
+		t.Error("the providers differ")
 	}
 }
 
@@ -85,10 +131,16 @@ func TestBadDirectories(t *testing.T) {
 		"  - {name: a, kind: provider, mx: [a.jp], published: \"https://a.jp/\", submission: {host: smtp.a.jp, hostFrom: contract, ports: [{port: 587}]}}\n": "p.yaml:4:111: submission of provider \"a\" has both host and hostFrom; hostFrom is for a host that differs from customer to customer: keep one",
 		"  - {name: a, kind: provider, mx: [a.jp], published: \"https://a.jp/\", submission: {hostFrom: page, ports: [{port: 587}]}}\n":                      `p.yaml:4:94: unknown place "page"; places: contract, domain`,
 		"  - {name: a, kind: provider, mx: [a.jp], submission: {hostFrom: contract, ports: [{port: 587}]}}\n":                                                "p.yaml:4:66: provider \"a\" has hostFrom, but no page; the page tells the customer where the host is named: give published",
+		"  - {name: a, kind: own, domains: [a.jp], title: A}\n":                                                                                              `p.yaml:4:50: providers[0].title is the text "A"; it must be a mapping with the keys ja, en`,
+		"  - {name: a, kind: own, domains: [a.jp], title: {en: A}}\n":                                                                                        `p.yaml:4:50: providers[0].title has no "ja"; it must be text`,
+		"  - {name: a, kind: own, domains: [a.jp], title: {ja: A, en: \"\"}}\n":                                                                              `p.yaml:4:62: providers[0].title.en is empty; write it in both languages`,
+		"  - {name: a, kind: own, domains: [a.jp], title: {ja: A, en: A, de: A}}\n":                                                                          `p.yaml:4:65: unknown key "de"; known keys: ja, en`,
+		"  - {name: a, kind: own, domains: [a.jp], submission: {host: smtp.a.jp, ports: [{port: 587}], note: a note}}\n":                                     `p.yaml:4:101: providers[0].submission.note is the text "a note"; it must be a mapping with the keys ja, en`,
+		"  - {name: a, kind: own, domains: [a.jp], submission: {host: smtp.a.jp, ports: [{port: 587}], note: {ja: 注意, en: \" \"}}}\n":                        `p.yaml:4:114: providers[0].submission.note.en is empty; write it in both languages`,
 		"  - {name: a, kind: provider, mx: [a.jp], published: \"https://a.jp/\", submission: {hostFrom: contract, ports: []}}\n":                             "p.yaml:4:111: submission of provider \"a\" has no ports; give one such as {port: 587, tls: starttls}",
 	} {
 		_, err := Load(strict.File{Name: "p.yaml", Data: []byte(header + text)})
-		if !errors.Is(err, ErrDirectory) || err.Error() != want {
+		if !errors.Is(err, ErrDirectory) && !errors.Is(err, strict.ErrDecode) || err.Error() != want {
 			t.Errorf("%s\n%v\nwant\n%s", text, err, want)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"op25b/internal/check"
 	"op25b/internal/policy"
+	"op25b/internal/portal/lang"
 )
 
 // An Asker answers questions about connections. *check.Checker implements it.
@@ -72,9 +73,9 @@ const (
 
 // An Answer describes the effect on a mailbox and the settings to use. It contains the domain of the mail address but not its local part.
 type Answer struct {
-	Domain   string      `json:"domain"`
-	Kind     string      `json:"kind"`
-	Provider check.Named `json:"provider,omitzero"`
+	Domain   string `json:"domain"`
+	Kind     string `json:"kind"`
+	Provider Named  `json:"provider,omitzero"`
 	// Under is the name of the directory entry that matched the domain or its mail exchanger. It is empty if the entry is for the domain
 	// itself.
 	Under string `json:"under,omitempty"`
@@ -96,15 +97,21 @@ type Answer struct {
 	Looked    string `json:"looked,omitempty"`
 }
 
+// A Named is the name of a provider in the directory and its title, which may be absent.
+type Named struct {
+	Name  string    `json:"name"`
+	Title lang.Text `json:"title,omitzero"`
+}
+
 // A Setting describes a server for outgoing mail. The server requires SMTP authentication (RFC 4954).
 type Setting struct {
-	Host       string `json:"host,omitempty"`     // empty if the directory has no host
-	HostFrom   string `json:"hostFrom,omitempty"` // where the customer finds the host: HostFromContract, HostFromDomain, or empty
-	Port       uint16 `json:"port"`
-	Encryption string `json:"encryption,omitempty"` // SSL/TLS or STARTTLS; empty if the provider's page names none
-	Auth       string `json:"authentication"`
-	Note       string `json:"note,omitempty"`
-	Status     Effect `json:"status"` // Unaffected if a connection with this setting passes
+	Host       string    `json:"host,omitempty"`     // empty if the directory has no host
+	HostFrom   string    `json:"hostFrom,omitempty"` // where the customer finds the host: HostFromContract, HostFromDomain, or empty
+	Port       uint16    `json:"port"`
+	Encryption string    `json:"encryption,omitempty"` // SSL/TLS or STARTTLS; empty if the provider's page names none
+	Auth       string    `json:"authentication"`
+	Note       lang.Text `json:"note,omitzero"`
+	Status     Effect    `json:"status"` // Unaffected if a connection with this setting passes
 }
 
 // maxMX is the limit on the number of a domain's mail exchangers that are checked.
@@ -186,7 +193,7 @@ func answerOf(p *Provider, domain string) *Answer {
 		return a
 	}
 	a.Kind = map[string]string{KindOwn: AnswerOwn, KindWebmail: AnswerWebmail, KindProvider: AnswerProvider}[p.Kind]
-	a.Provider, a.Published = check.Named{Name: p.Name, Title: p.Title}, p.Published
+	a.Provider, a.Published = Named{p.Name, p.Title}, p.Published
 	if !p.Looked.IsZero() {
 		a.Looked = p.Looked.String()
 	}

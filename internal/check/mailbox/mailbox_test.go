@@ -15,6 +15,7 @@ import (
 	"op25b/examples"
 	"op25b/internal/check"
 	"op25b/internal/policy"
+	"op25b/internal/portal/lang"
 	"op25b/internal/strict"
 )
 
@@ -152,20 +153,21 @@ func TestRentalServer(t *testing.T) {
 kind: Providers
 providers:
   - {name: rental, kind: provider, mx: [rental.example], published: "https://rental.example/mail", looked: 2026-11-29,
-     submission: {hostFrom: contract, ports: [{port: 465, tls: implicit}, {port: 587}], note: the user name is the mail address}}
+     submission: {hostFrom: contract, ports: [{port: 465, tls: implicit}, {port: 587}], note: {ja: ユーザー名はメールアドレスです, en: the user name is the mail address}}}
   - {name: isp, kind: provider, domains: [isp.example], published: "https://isp.example/mail", submission: {hostFrom: domain, ports: [{port: 465, tls: implicit}]}}
 `)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	d.MX = names{mx: map[string][]string{"shop.example": {"mail7.rental.example"}}}
+	note := lang.Text{JA: "ユーザー名はメールアドレスです", EN: "the user name is the mail address"}
 	for _, tc := range []struct {
 		address, provider, published string
 		settings                     []Setting
 	}{
 		{"a@shop.example", "rental", "https://rental.example/mail", []Setting{
-			{HostFrom: HostFromContract, Port: 465, Encryption: "SSL/TLS", Auth: "SMTP AUTH", Note: "the user name is the mail address", Status: Unaffected},
-			{HostFrom: HostFromContract, Port: 587, Auth: "SMTP AUTH", Note: "the user name is the mail address", Status: Unaffected},
+			{HostFrom: HostFromContract, Port: 465, Encryption: "SSL/TLS", Auth: "SMTP AUTH", Note: note, Status: Unaffected},
+			{HostFrom: HostFromContract, Port: 587, Auth: "SMTP AUTH", Note: note, Status: Unaffected},
 		}},
 		{"a@d1.isp.example", "isp", "https://isp.example/mail", []Setting{
 			{HostFrom: HostFromDomain, Port: 465, Encryption: "SSL/TLS", Auth: "SMTP AUTH", Status: Unaffected},

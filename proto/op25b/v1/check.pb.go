@@ -1066,8 +1066,8 @@ type CheckMailResponse struct {
 	// The domain of the mail address.
 	Domain string `protobuf:"bytes,1,opt,name=domain,proto3" json:"domain,omitempty"`
 	// The kind of the provider: "own", "webmail-or-app", "provider" or "unknown".
-	Kind     string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	Provider *Named `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
+	Kind     string        `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Provider *MailProvider `protobuf:"bytes,15,opt,name=provider,proto3" json:"provider,omitempty"`
 	// The name in the directory that matched the domain or its mail exchanger; empty if the domain itself is in the directory.
 	Under string `protobuf:"bytes,4,opt,name=under,proto3" json:"under,omitempty"`
 	// The effects on the usual way of using the mailbox, and on a mail program that sends on port 25: "unaffected", "affected" or
@@ -1079,7 +1079,7 @@ type CheckMailResponse struct {
 	// The next phase that will stop port 25 if it still passes. Absent for webmail.
 	Next *CheckNext `protobuf:"bytes,8,opt,name=next,proto3" json:"next,omitempty"`
 	// Instructions for the owner of the mailbox, in English and Japanese.
-	Steps []*MailStep `protobuf:"bytes,9,rep,name=steps,proto3" json:"steps,omitempty"`
+	Steps []*Text `protobuf:"bytes,9,rep,name=steps,proto3" json:"steps,omitempty"`
 	// The URL of the page on which the provider publishes its settings, and the date on which they were last compared with the directory. The
 	// date has the form YYYY-MM-DD, and is empty if they were never compared.
 	Published string `protobuf:"bytes,10,opt,name=published,proto3" json:"published,omitempty"`
@@ -1140,7 +1140,7 @@ func (x *CheckMailResponse) GetKind() string {
 	return ""
 }
 
-func (x *CheckMailResponse) GetProvider() *Named {
+func (x *CheckMailResponse) GetProvider() *MailProvider {
 	if x != nil {
 		return x.Provider
 	}
@@ -1182,7 +1182,7 @@ func (x *CheckMailResponse) GetNext() *CheckNext {
 	return nil
 }
 
-func (x *CheckMailResponse) GetSteps() []*MailStep {
+func (x *CheckMailResponse) GetSteps() []*Text {
 	if x != nil {
 		return x.Steps
 	}
@@ -1231,6 +1231,60 @@ func (x *CheckMailResponse) GetUtcOffset() string {
 	return ""
 }
 
+// A provider in the directory.
+type MailProvider struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The name that the provider itself uses in each language; absent if the directory has none.
+	Title         *Text `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MailProvider) Reset() {
+	*x = MailProvider{}
+	mi := &file_op25b_v1_check_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MailProvider) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MailProvider) ProtoMessage() {}
+
+func (x *MailProvider) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_check_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MailProvider.ProtoReflect.Descriptor instead.
+func (*MailProvider) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *MailProvider) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *MailProvider) GetTitle() *Text {
+	if x != nil {
+		return x.Title
+	}
+	return nil
+}
+
 // The settings of a server for outgoing mail. The server requires SMTP authentication (RFC 4954).
 type MailSetting struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1240,19 +1294,20 @@ type MailSetting struct {
 	// The encryption method: "SSL/TLS" or "STARTTLS". It is empty if the provider's page names the port, but no encryption.
 	Encryption     string `protobuf:"bytes,3,opt,name=encryption,proto3" json:"encryption,omitempty"`
 	Authentication string `protobuf:"bytes,4,opt,name=authentication,proto3" json:"authentication,omitempty"`
-	Note           string `protobuf:"bytes,5,opt,name=note,proto3" json:"note,omitempty"`
 	// Whether a connection with this setting passes; the values are those of CheckMailResponse.status.
 	Status string `protobuf:"bytes,6,opt,name=status,proto3" json:"status,omitempty"`
 	// Where the customer finds the host if the provider's customers use different hosts: "contract" (the papers of the contract or the
 	// provider's control panel name it) or "domain" (it follows from the domain of the mail address, as the provider's page describes).
-	HostFrom      string `protobuf:"bytes,7,opt,name=host_from,json=hostFrom,proto3" json:"host_from,omitempty"`
+	HostFrom string `protobuf:"bytes,7,opt,name=host_from,json=hostFrom,proto3" json:"host_from,omitempty"`
+	// A short remark about the settings, such as which password to use; absent if the directory has none.
+	Note          *Text `protobuf:"bytes,8,opt,name=note,proto3" json:"note,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *MailSetting) Reset() {
 	*x = MailSetting{}
-	mi := &file_op25b_v1_check_proto_msgTypes[13]
+	mi := &file_op25b_v1_check_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1264,7 +1319,7 @@ func (x *MailSetting) String() string {
 func (*MailSetting) ProtoMessage() {}
 
 func (x *MailSetting) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[13]
+	mi := &file_op25b_v1_check_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1277,7 +1332,7 @@ func (x *MailSetting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MailSetting.ProtoReflect.Descriptor instead.
 func (*MailSetting) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{13}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *MailSetting) GetHost() string {
@@ -1308,13 +1363,6 @@ func (x *MailSetting) GetAuthentication() string {
 	return ""
 }
 
-func (x *MailSetting) GetNote() string {
-	if x != nil {
-		return x.Note
-	}
-	return ""
-}
-
 func (x *MailSetting) GetStatus() string {
 	if x != nil {
 		return x.Status
@@ -1329,8 +1377,15 @@ func (x *MailSetting) GetHostFrom() string {
 	return ""
 }
 
-// An instruction in English and in Japanese.
-type MailStep struct {
+func (x *MailSetting) GetNote() *Text {
+	if x != nil {
+		return x.Note
+	}
+	return nil
+}
+
+// A text in English and in Japanese.
+type Text struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	En            string                 `protobuf:"bytes,1,opt,name=en,proto3" json:"en,omitempty"`
 	Ja            string                 `protobuf:"bytes,2,opt,name=ja,proto3" json:"ja,omitempty"`
@@ -1338,21 +1393,21 @@ type MailStep struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *MailStep) Reset() {
-	*x = MailStep{}
-	mi := &file_op25b_v1_check_proto_msgTypes[14]
+func (x *Text) Reset() {
+	*x = Text{}
+	mi := &file_op25b_v1_check_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *MailStep) String() string {
+func (x *Text) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*MailStep) ProtoMessage() {}
+func (*Text) ProtoMessage() {}
 
-func (x *MailStep) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[14]
+func (x *Text) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_check_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1363,19 +1418,19 @@ func (x *MailStep) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use MailStep.ProtoReflect.Descriptor instead.
-func (*MailStep) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{14}
+// Deprecated: Use Text.ProtoReflect.Descriptor instead.
+func (*Text) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{15}
 }
 
-func (x *MailStep) GetEn() string {
+func (x *Text) GetEn() string {
 	if x != nil {
 		return x.En
 	}
 	return ""
 }
 
-func (x *MailStep) GetJa() string {
+func (x *Text) GetJa() string {
 	if x != nil {
 		return x.Ja
 	}
@@ -1474,17 +1529,17 @@ const file_op25b_v1_check_proto_rawDesc = "" +
 	"\x10CheckMailRequest\x12'\n" +
 	"\x04from\x18\x01 \x01(\v2\x13.op25b.v1.CheckFromR\x04from\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x1a\n" +
-	"\blanguage\x18\x03 \x01(\tR\blanguage\"\xf1\x03\n" +
+	"\blanguage\x18\x03 \x01(\tR\blanguage\"\xfa\x03\n" +
 	"\x11CheckMailResponse\x12\x16\n" +
 	"\x06domain\x18\x01 \x01(\tR\x06domain\x12\x12\n" +
-	"\x04kind\x18\x02 \x01(\tR\x04kind\x12+\n" +
-	"\bprovider\x18\x03 \x01(\v2\x0f.op25b.v1.NamedR\bprovider\x12\x14\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x122\n" +
+	"\bprovider\x18\x0f \x01(\v2\x16.op25b.v1.MailProviderR\bprovider\x12\x14\n" +
 	"\x05under\x18\x04 \x01(\tR\x05under\x12\x16\n" +
 	"\x06status\x18\x05 \x01(\tR\x06status\x12!\n" +
 	"\fmail_program\x18\x06 \x01(\tR\vmailProgram\x121\n" +
 	"\bsettings\x18\a \x03(\v2\x15.op25b.v1.MailSettingR\bsettings\x12'\n" +
-	"\x04next\x18\b \x01(\v2\x13.op25b.v1.CheckNextR\x04next\x12(\n" +
-	"\x05steps\x18\t \x03(\v2\x12.op25b.v1.MailStepR\x05steps\x12\x1c\n" +
+	"\x04next\x18\b \x01(\v2\x13.op25b.v1.CheckNextR\x04next\x12$\n" +
+	"\x05steps\x18\t \x03(\v2\x0e.op25b.v1.TextR\x05steps\x12\x1c\n" +
 	"\tpublished\x18\n" +
 	" \x01(\tR\tpublished\x12\x16\n" +
 	"\x06looked\x18\v \x01(\tR\x06looked\x12\x1a\n" +
@@ -1492,18 +1547,21 @@ const file_op25b_v1_check_proto_rawDesc = "" +
 	"\x04text\x18\r \x01(\tR\x04text\x12'\n" +
 	"\x04seen\x18\x0e \x01(\v2\x13.op25b.v1.CheckSeenR\x04seen\x12\x1d\n" +
 	"\n" +
-	"utc_offset\x18P \x01(\tR\tutcOffset\"\xc6\x01\n" +
+	"utc_offset\x18P \x01(\tR\tutcOffsetJ\x04\b\x03\x10\x04\"H\n" +
+	"\fMailProvider\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12$\n" +
+	"\x05title\x18\x02 \x01(\v2\x0e.op25b.v1.TextR\x05title\"\xdc\x01\n" +
 	"\vMailSetting\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\rR\x04port\x12\x1e\n" +
 	"\n" +
 	"encryption\x18\x03 \x01(\tR\n" +
 	"encryption\x12&\n" +
-	"\x0eauthentication\x18\x04 \x01(\tR\x0eauthentication\x12\x12\n" +
-	"\x04note\x18\x05 \x01(\tR\x04note\x12\x16\n" +
+	"\x0eauthentication\x18\x04 \x01(\tR\x0eauthentication\x12\x16\n" +
 	"\x06status\x18\x06 \x01(\tR\x06status\x12\x1b\n" +
-	"\thost_from\x18\a \x01(\tR\bhostFrom\"*\n" +
-	"\bMailStep\x12\x0e\n" +
+	"\thost_from\x18\a \x01(\tR\bhostFrom\x12\"\n" +
+	"\x04note\x18\b \x01(\v2\x0e.op25b.v1.TextR\x04noteJ\x04\b\x05\x10\x06\"&\n" +
+	"\x04Text\x12\x0e\n" +
 	"\x02en\x18\x01 \x01(\tR\x02en\x12\x0e\n" +
 	"\x02ja\x18\x02 \x01(\tR\x02ja2\x8e\x01\n" +
 	"\fCheckService\x128\n" +
@@ -1522,7 +1580,7 @@ func file_op25b_v1_check_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_check_proto_rawDescData
 }
 
-var file_op25b_v1_check_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_op25b_v1_check_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_op25b_v1_check_proto_goTypes = []any{
 	(*CheckFrom)(nil),             // 0: op25b.v1.CheckFrom
 	(*CheckRequest)(nil),          // 1: op25b.v1.CheckRequest
@@ -1537,45 +1595,48 @@ var file_op25b_v1_check_proto_goTypes = []any{
 	(*CheckTrace)(nil),            // 10: op25b.v1.CheckTrace
 	(*CheckMailRequest)(nil),      // 11: op25b.v1.CheckMailRequest
 	(*CheckMailResponse)(nil),     // 12: op25b.v1.CheckMailResponse
-	(*MailSetting)(nil),           // 13: op25b.v1.MailSetting
-	(*MailStep)(nil),              // 14: op25b.v1.MailStep
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
-	(*File)(nil),                  // 16: op25b.v1.File
+	(*MailProvider)(nil),          // 13: op25b.v1.MailProvider
+	(*MailSetting)(nil),           // 14: op25b.v1.MailSetting
+	(*Text)(nil),                  // 15: op25b.v1.Text
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(*File)(nil),                  // 17: op25b.v1.File
 }
 var file_op25b_v1_check_proto_depIdxs = []int32{
-	15, // 0: op25b.v1.CheckFrom.at:type_name -> google.protobuf.Timestamp
-	16, // 1: op25b.v1.CheckFrom.files:type_name -> op25b.v1.File
+	16, // 0: op25b.v1.CheckFrom.at:type_name -> google.protobuf.Timestamp
+	17, // 1: op25b.v1.CheckFrom.files:type_name -> op25b.v1.File
 	0,  // 2: op25b.v1.CheckRequest.from:type_name -> op25b.v1.CheckFrom
 	4,  // 3: op25b.v1.CheckResponse.line_group:type_name -> op25b.v1.Named
-	15, // 4: op25b.v1.CheckResponse.at:type_name -> google.protobuf.Timestamp
+	16, // 4: op25b.v1.CheckResponse.at:type_name -> google.protobuf.Timestamp
 	5,  // 5: op25b.v1.CheckResponse.phase:type_name -> op25b.v1.PhaseSince
 	6,  // 6: op25b.v1.CheckResponse.results:type_name -> op25b.v1.CheckResult
 	3,  // 7: op25b.v1.CheckResponse.seen:type_name -> op25b.v1.CheckSeen
-	15, // 8: op25b.v1.CheckSeen.seen:type_name -> google.protobuf.Timestamp
-	15, // 9: op25b.v1.PhaseSince.since:type_name -> google.protobuf.Timestamp
+	16, // 8: op25b.v1.CheckSeen.seen:type_name -> google.protobuf.Timestamp
+	16, // 9: op25b.v1.PhaseSince.since:type_name -> google.protobuf.Timestamp
 	7,  // 10: op25b.v1.CheckResult.rule:type_name -> op25b.v1.CheckRule
 	4,  // 11: op25b.v1.CheckResult.remote:type_name -> op25b.v1.Named
 	8,  // 12: op25b.v1.CheckResult.exemption:type_name -> op25b.v1.CheckExemption
 	5,  // 13: op25b.v1.CheckResult.since:type_name -> op25b.v1.PhaseSince
 	9,  // 14: op25b.v1.CheckResult.next:type_name -> op25b.v1.CheckNext
 	10, // 15: op25b.v1.CheckResult.trace:type_name -> op25b.v1.CheckTrace
-	15, // 16: op25b.v1.CheckExemption.expires:type_name -> google.protobuf.Timestamp
+	16, // 16: op25b.v1.CheckExemption.expires:type_name -> google.protobuf.Timestamp
 	5,  // 17: op25b.v1.CheckNext.phase:type_name -> op25b.v1.PhaseSince
 	0,  // 18: op25b.v1.CheckMailRequest.from:type_name -> op25b.v1.CheckFrom
-	4,  // 19: op25b.v1.CheckMailResponse.provider:type_name -> op25b.v1.Named
-	13, // 20: op25b.v1.CheckMailResponse.settings:type_name -> op25b.v1.MailSetting
+	13, // 19: op25b.v1.CheckMailResponse.provider:type_name -> op25b.v1.MailProvider
+	14, // 20: op25b.v1.CheckMailResponse.settings:type_name -> op25b.v1.MailSetting
 	9,  // 21: op25b.v1.CheckMailResponse.next:type_name -> op25b.v1.CheckNext
-	14, // 22: op25b.v1.CheckMailResponse.steps:type_name -> op25b.v1.MailStep
+	15, // 22: op25b.v1.CheckMailResponse.steps:type_name -> op25b.v1.Text
 	3,  // 23: op25b.v1.CheckMailResponse.seen:type_name -> op25b.v1.CheckSeen
-	1,  // 24: op25b.v1.CheckService.Check:input_type -> op25b.v1.CheckRequest
-	11, // 25: op25b.v1.CheckService.CheckMail:input_type -> op25b.v1.CheckMailRequest
-	2,  // 26: op25b.v1.CheckService.Check:output_type -> op25b.v1.CheckResponse
-	12, // 27: op25b.v1.CheckService.CheckMail:output_type -> op25b.v1.CheckMailResponse
-	26, // [26:28] is the sub-list for method output_type
-	24, // [24:26] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	15, // 24: op25b.v1.MailProvider.title:type_name -> op25b.v1.Text
+	15, // 25: op25b.v1.MailSetting.note:type_name -> op25b.v1.Text
+	1,  // 26: op25b.v1.CheckService.Check:input_type -> op25b.v1.CheckRequest
+	11, // 27: op25b.v1.CheckService.CheckMail:input_type -> op25b.v1.CheckMailRequest
+	2,  // 28: op25b.v1.CheckService.Check:output_type -> op25b.v1.CheckResponse
+	12, // 29: op25b.v1.CheckService.CheckMail:output_type -> op25b.v1.CheckMailResponse
+	28, // [28:30] is the sub-list for method output_type
+	26, // [26:28] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_check_proto_init() }
@@ -1590,7 +1651,7 @@ func file_op25b_v1_check_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_check_proto_rawDesc), len(file_op25b_v1_check_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
