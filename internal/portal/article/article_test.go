@@ -4,7 +4,9 @@ import (
 	"errors"
 	"html/template"
 	"io/fs"
+	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -207,6 +209,24 @@ func TestValues(t *testing.T) {
 	for l, want := range map[lang.Language]template.HTML{lang.Japanese: "<p>当社のメールサーバーは、暗号化（SSL/TLS）と認証に対応しています。", lang.English: "<p>Our mail servers offer encryption"} {
 		if got := g.Values(l).Block["encryption"]; !strings.HasPrefix(string(got), string(want)) {
 			t.Errorf("%s: %s", l, got)
+		}
+	}
+}
+
+// TestDocumented verifies that the page for authors describes every value, page and text.
+func TestDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/portal-content.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range slices.Concat(Words().Texts, Words().Blocks) {
+		if !strings.Contains(string(page), "`{{"+name+"}}`") {
+			t.Errorf("the value %s is not described", name)
+		}
+	}
+	for _, name := range slices.Concat(Pages(), Names()) {
+		if !strings.Contains(string(page), "`"+name+"`") {
+			t.Errorf("the page %s is not described", name)
 		}
 	}
 }
