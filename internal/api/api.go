@@ -24,6 +24,7 @@ import (
 	"op25b/internal/plan"
 	"op25b/internal/store"
 	"op25b/internal/telemetry/history"
+	"op25b/internal/tlsfiles/expiry"
 	op25bv1 "op25b/proto/op25b/v1"
 	"op25b/proto/op25b/v1/op25bv1connect"
 )
@@ -58,6 +59,8 @@ type Switches interface {
 	// Watch sends all statuses immediately, and again after every change. A slow receiver gets only the newest statuses. The channel is
 	// closed when ctx ends or when the store closes.
 	Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus
+	// StateChanges returns the last changes of a switch's state, newest first. It returns none for a switch without a status.
+	StateChanges(ctx context.Context, name string) ([]*op25bv1.StateChange, error)
 }
 
 // Deps are the dependencies of the API.
@@ -76,7 +79,9 @@ type Deps struct {
 	Lines Lines
 	// History has what the switches counted before. If History is nil, calls that ask for it return CodeFailedPrecondition.
 	History history.History
-	Auth    Auth
+	// Certificates knows the certificates of the sessions with switches. It may be nil.
+	Certificates *expiry.Certificates
+	Auth         Auth
 	// Name is the name of this controller.
 	Name string
 	// Clock decides which dates are in force. If Clock is nil, Now decides.

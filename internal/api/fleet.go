@@ -81,6 +81,47 @@ func (s fleetService) ListSwitches(ctx context.Context, req *connect.Request[op2
 	return connect.NewResponse(&op25bv1.ListSwitchesResponse{Revision: number(in), Switches: all, Notices: s.notices(ctx), Clocks: s.clocks()}), nil
 }
 
+// ListStateChanges lists the last changes of a switch's state.
+func (s fleetService) ListStateChanges(ctx context.Context, req *connect.Request[op25bv1.ListStateChangesRequest]) (*connect.Response[op25bv1.ListStateChangesResponse], error) {
+	in, err := s.currentOrNone(ctx)
+	if err != nil {
+		return nil, err
+	}
+	changes, err := s.Switches.StateChanges(ctx, req.Msg.Switch)
+	if err != nil {
+		return nil, err
+	}
+	if len(changes) == 0 { // only switches of the inventory may be without changes
+		if err := unknownSwitches(in, []string{req.Msg.Switch}); err != nil {
+			return nil, err
+		}
+	}
+	return connect.NewResponse(&op25bv1.ListStateChangesResponse{Changes: changes}), nil
+}
+
+// ListCertificates lists the times at which the certificates of the sessions with a switch end.
+func (s fleetService) ListCertificates(ctx context.Context, req *connect.Request[op25bv1.ListCertificatesRequest]) (*connect.Response[op25bv1.ListCertificatesResponse], error) {
+	in, err := s.currentOrNone(ctx)
+	if err != nil {
+		return nil, err
+	}
+	statuses, err := s.Switches.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := only(onInventory(in, statuses), []string{req.Msg.Switch})
+	if err != nil {
+		return nil, err
+	}
+	answer := &op25bv1.ListCertificatesResponse{Controller: s.Name}
+	if answer.Owned = all[0].Ownership == op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_OWNED && all[0].Owner == s.Name; answer.Owned {
+		for _, e := range s.Certificates.OfSwitch(req.Msg.Switch) {
+			answer.Certificates = append(answer.Certificates, &op25bv1.CertificateEnd{Use: e.Use, NotAfter: stamp(e.At)})
+		}
+	}
+	return connect.NewResponse(answer), nil
+}
+
 // only returns the statuses of the named switches, or all statuses if there are no names.
 func only(all []*op25bv1.SwitchStatus, names []string) ([]*op25bv1.SwitchStatus, error) {
 	if len(names) == 0 {

@@ -147,4 +147,17 @@ func TestForeignIsOneQuestion(t *testing.T) {
 	stop = start()
 	await("the last revision", at(in.Number))
 	await("no foreign entry", func(st *op25bv1.SwitchStatus) bool { return at(in.Number)(st) && st.Foreign == 0 })
+
+	// The controllers stored the changes of the state on the way.
+	changed, err := op25bv1.NewFleetServiceClient(w.dial()).ListStateChanges(within(t), &op25bv1.ListStateChangesRequest{Switch: "edge-1"})
+	if err != nil || len(changed.Changes) == 0 {
+		t.Fatalf("%v, %v", changed, err)
+	}
+	if c := changed.Changes[0]; c.State != op25bv1.SwitchState_SWITCH_STATE_CONVERGED || c.Revision != in.Number || c.Owner != "noc-1" || c.Time == nil {
+		t.Errorf("the newest change is %v", c)
+	}
+	_, err = op25bv1.NewFleetServiceClient(w.dial()).ListStateChanges(within(t), &op25bv1.ListStateChangesRequest{Switch: "edge-9"})
+	if want := `unknown switch "edge-9"; known: edge-1`; status.Code(err) != codes.NotFound || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %s", err, want)
+	}
 }

@@ -262,4 +262,16 @@ func (s *toldSwitches) Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus
 	return out
 }
 
+// StateChanges returns a change for each status that the test set.
+func (s *toldSwitches) StateChanges(_ context.Context, name string) (all []*op25bv1.StateChange, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.statuses {
+		if st.Switch == name {
+			all = append(all, &op25bv1.StateChange{Time: st.Since, State: st.State, Reason: st.Reason, Revision: st.Revision, Owner: st.Owner})
+		}
+	}
+	return all, nil
+}
+
 var _ Switches = (*toldSwitches)(nil)

@@ -54,6 +54,18 @@ func (f fleetSwitches) Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus
 	return out
 }
 
+// StateChanges returns the changes in the store.
+func (f fleetSwitches) StateChanges(ctx context.Context, name string) ([]*op25bv1.StateChange, error) {
+	changes, err := fleet.StateChanges(ctx, f.store, name)
+	all := make([]*op25bv1.StateChange, len(changes))
+	for i, c := range changes {
+		all[i] = &op25bv1.StateChange{
+			Time: stamp(c.At), State: op25bv1.SwitchState(c.State), Reason: op25bv1.SwitchReason(c.Reason), Revision: c.Revision, Owner: c.Owner,
+		}
+	}
+	return all, err
+}
+
 func statusMessages(statuses []fleet.Status) []*op25bv1.SwitchStatus {
 	all := make([]*op25bv1.SwitchStatus, len(statuses))
 	for i, st := range statuses {

@@ -52,11 +52,13 @@ var verbs = map[string]Verb{
 	op25bv1connect.IntentServiceRestoreProcedure: {Least: auth.Operator, Name: "restore"}, // older revisions require admin; see mayRestore
 	op25bv1connect.IntentServiceOutcomeProcedure: {Least: auth.Operator, Within: readWithin},
 
-	op25bv1connect.FleetServiceListSwitchesProcedure:  {Least: auth.Viewer, Within: readWithin},
-	op25bv1connect.FleetServiceWatchSwitchesProcedure: {Least: auth.Viewer},
-	op25bv1connect.FleetServiceListClocksProcedure:    {Least: auth.Viewer, Within: readWithin},
-	op25bv1connect.FleetServiceConfirmClockProcedure:  {Least: auth.Operator, Name: "confirm clock", Within: readWithin},
-	op25bv1connect.FleetServiceDriftProcedure:         {Least: auth.Viewer, Within: fleetWithin},
+	op25bv1connect.FleetServiceListSwitchesProcedure:     {Least: auth.Viewer, Within: readWithin},
+	op25bv1connect.FleetServiceWatchSwitchesProcedure:    {Least: auth.Viewer},
+	op25bv1connect.FleetServiceListCertificatesProcedure: {Least: auth.Viewer, Within: readWithin},
+	op25bv1connect.FleetServiceListStateChangesProcedure: {Least: auth.Viewer, Within: readWithin},
+	op25bv1connect.FleetServiceListClocksProcedure:       {Least: auth.Viewer, Within: readWithin},
+	op25bv1connect.FleetServiceConfirmClockProcedure:     {Least: auth.Operator, Name: "confirm clock", Within: readWithin},
+	op25bv1connect.FleetServiceDriftProcedure:            {Least: auth.Viewer, Within: fleetWithin},
 
 	op25bv1connect.PhaseServiceListPhasesProcedure: {Least: auth.Viewer, Within: readWithin},
 	op25bv1connect.PhaseServiceShowPhaseProcedure:  {Least: auth.Viewer, Within: readWithin},

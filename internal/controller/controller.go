@@ -220,7 +220,7 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 		MaxFiles: c.cfg.MaxDocuments,
 		Name:     c.cfg.Name, Clock: c.clock, Store: c.store, Book: c.book, Switches: api.FleetSwitches(c.store, c.cfg.Name), Plan: planner,
 		Auth: c.cfg.Auth, Logger: c.log, Metrics: c.metrics, MoreMetrics: []exposition.Writer{counters.WriteMetrics}, Stopping: ctx,
-		Counters: counters, History: c.history, Lines: port25,
+		Counters: counters, History: c.history, Lines: port25, Certificates: c.cfg.Certificates,
 		Providers: c.cfg.Providers,
 		Check:     desk.New(desk.Options{Directory: c.cfg.Providers, Resolver: net.DefaultResolver, Now: c.clock.Dates}),
 	})

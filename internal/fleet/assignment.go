@@ -228,6 +228,9 @@ func (s *assignment) updateLocked(change func(*Status) error, fields ...zap.Fiel
 	}
 	now := s.c.Now()
 	s.status.Since = s.status.since(before, now)
+	if s.status.Ownership == Owned { // without the ownership, nothing is stored and nothing is seen
+		s.status.remember(now)
+	}
 	if s.seen.After(s.status.Seen) {
 		s.status.Seen = s.seen.UTC()
 	}

@@ -25,6 +25,8 @@ type Status struct {
 	// Failure is the latest failure, until the switch is brought to the desired state. It is kept while the switch is disconnected and when
 	// the owner changes.
 	Failure *ConvergeFailure `json:"failure,omitempty"`
+	// Changes lists the last changes of State, Reason, Revision and Owner, newest first: see StateChange. It outlives ownerships.
+	Changes []StateChange `json:"changes,omitempty"`
 	// Last is the last reported condition of a switch that is in StateUnknown. It is never stored.
 	Last *Condition `json:"-"`
 

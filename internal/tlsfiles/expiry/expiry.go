@@ -80,18 +80,50 @@ func (c *Certificates) Collect(out chan<- prometheus.Metric) {
 	all := maps.Clone(c.ends)
 	c.mu.Unlock()
 	for k, e := range all {
-		send := func(role string, end time.Time) {
-			if !end.IsZero() {
-				out <- prometheus.MustNewConstMetric(c.desc, prometheus.GaugeValue, float64(end.Unix()), k.service+"-"+role, k.name)
-			}
+		for _, end := range k.ends(e) {
+			out <- prometheus.MustNewConstMetric(c.desc, prometheus.GaugeValue, float64(end.At.Unix()), end.Use, k.name)
 		}
-		own := "client"
-		if k.service == API {
-			own = "server"
-		} else if k.service != Etcd && k.service != Peer { // each member of the cluster has a certificate of its own
-			send("server", e.Server())
-		}
-		send(own, e.Own())
-		send("ca", e.CA(time.Now()))
 	}
+}
+
+// An End is the time at which the certificates of a use end. Use is a value of the label use, such as p4runtime-client.
+type End struct {
+	Use string
+	At  time.Time
+}
+
+// OfSwitch returns the ends of the certificates of the sessions with a switch, in the order of P4Runtime and gNMI. It reads files again that have
+// changed. A session without TLS has none.
+func (c *Certificates) OfSwitch(name string) (all []End) {
+	if c == nil {
+		return nil
+	}
+	for _, service := range []string{P4Runtime, GNMI} {
+		k := key{service, name}
+		c.mu.Lock()
+		e := c.ends[k]
+		c.mu.Unlock()
+		if e != nil {
+			all = append(all, k.ends(e)...)
+		}
+	}
+	return all
+}
+
+// ends returns the ends that are known.
+func (k key) ends(e *tlsfiles.Ends) (all []End) {
+	add := func(role string, end time.Time) {
+		if !end.IsZero() {
+			all = append(all, End{k.service + "-" + role, end})
+		}
+	}
+	own := "client"
+	if k.service == API {
+		own = "server"
+	} else if k.service != Etcd && k.service != Peer { // each member of the cluster has a certificate of its own
+		add("server", e.Server())
+	}
+	add(own, e.Own())
+	add("ca", e.CA(time.Now()))
+	return all
 }

@@ -2,6 +2,7 @@ package expiry
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +61,16 @@ func TestSeries(t *testing.T) {
 	}
 	own := []series{{"api-server", "", 10}, {"api-ca", "", 1010}, {"etcd-client", "", 20}, {"etcd-ca", "", 1020}}
 	check(append(own, series{"gnmi-client", "edge-1", 30}, series{"gnmi-ca", "edge-1", 1030}, series{"p4runtime-client", "edge-1", 40}, series{"p4runtime-ca", "edge-1", 1040})...)
+	ofSwitch := func(want ...End) {
+		t.Helper()
+		if got := all.OfSwitch("edge-1"); !slices.EqualFunc(got, want, func(a, b End) bool { return a.Use == b.Use && a.At.Equal(b.At) }) {
+			t.Errorf("%v, want %v", got, want)
+		}
+	}
+	ofSwitch(End{"p4runtime-client", day.AddDate(0, 0, 40)}, End{"p4runtime-ca", day.AddDate(0, 0, 1040)}, End{"gnmi-client", day.AddDate(0, 0, 30)}, End{"gnmi-ca", day.AddDate(0, 0, 1030)})
+	if got := all.OfSwitch("edge-2"); len(got) != 0 {
+		t.Errorf("a switch without a connection has %v", got)
+	}
 	renewed := issue(35)
 	cert, key := us.Issue(t, "127.0.0.1", day.AddDate(0, 0, 36))
 	tlstest.Replace(t, gnmi.Key, key)
@@ -73,12 +84,13 @@ func TestSeries(t *testing.T) {
 	all.Remove(GNMI, "edge-1")
 	all.Remove(P4Runtime, "edge-1")
 	check(own...)
+	ofSwitch()
 	if problems, err := testutil.CollectAndLint(all); err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
 	}
 	var none *Certificates
 	none.Remove(API, "")
-	if none.Of(API, "") != nil {
+	if none.Of(API, "") != nil || none.OfSwitch("edge-1") != nil {
 		t.Error("no certificates, and they are watched")
 	}
 }

@@ -1321,6 +1321,338 @@ func (*ConfirmClockResponse) Descriptor() ([]byte, []int) {
 	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{10}
 }
 
+type ListStateChangesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the switch. Returns NOT_FOUND for an unknown switch.
+	Switch        string `protobuf:"bytes,1,opt,name=switch,proto3" json:"switch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStateChangesRequest) Reset() {
+	*x = ListStateChangesRequest{}
+	mi := &file_op25b_v1_fleet_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStateChangesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStateChangesRequest) ProtoMessage() {}
+
+func (x *ListStateChangesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_fleet_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStateChangesRequest.ProtoReflect.Descriptor instead.
+func (*ListStateChangesRequest) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListStateChangesRequest) GetSwitch() string {
+	if x != nil {
+		return x.Switch
+	}
+	return ""
+}
+
+type ListStateChangesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The changes that owners of the switch have stored, newest first, at most 16. Nothing is known about the time before the oldest one. Changes at
+	// times at which no controller owned the switch are not known either. A state that lasted less than a second is left out.
+	Changes       []*StateChange `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStateChangesResponse) Reset() {
+	*x = ListStateChangesResponse{}
+	mi := &file_op25b_v1_fleet_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStateChangesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStateChangesResponse) ProtoMessage() {}
+
+func (x *ListStateChangesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_fleet_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStateChangesResponse.ProtoReflect.Descriptor instead.
+func (*ListStateChangesResponse) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListStateChangesResponse) GetChanges() []*StateChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+// The beginning of a condition of a switch.
+type StateChange struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Time   *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	State  SwitchState            `protobuf:"varint,2,opt,name=state,proto3,enum=op25b.v1.SwitchState" json:"state,omitempty"`
+	Reason SwitchReason           `protobuf:"varint,3,opt,name=reason,proto3,enum=op25b.v1.SwitchReason" json:"reason,omitempty"`
+	// The revision to which the switch was last brought; 0 if there is none.
+	Revision uint64 `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"`
+	// The controller that saw the change.
+	Owner         string `protobuf:"bytes,5,opt,name=owner,proto3" json:"owner,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StateChange) Reset() {
+	*x = StateChange{}
+	mi := &file_op25b_v1_fleet_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StateChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StateChange) ProtoMessage() {}
+
+func (x *StateChange) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_fleet_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StateChange.ProtoReflect.Descriptor instead.
+func (*StateChange) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *StateChange) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *StateChange) GetState() SwitchState {
+	if x != nil {
+		return x.State
+	}
+	return SwitchState_SWITCH_STATE_UNSPECIFIED
+}
+
+func (x *StateChange) GetReason() SwitchReason {
+	if x != nil {
+		return x.Reason
+	}
+	return SwitchReason_SWITCH_REASON_UNSPECIFIED
+}
+
+func (x *StateChange) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *StateChange) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+type ListCertificatesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the switch. Returns NOT_FOUND for an unknown switch.
+	Switch        string `protobuf:"bytes,1,opt,name=switch,proto3" json:"switch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCertificatesRequest) Reset() {
+	*x = ListCertificatesRequest{}
+	mi := &file_op25b_v1_fleet_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCertificatesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCertificatesRequest) ProtoMessage() {}
+
+func (x *ListCertificatesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_fleet_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCertificatesRequest.ProtoReflect.Descriptor instead.
+func (*ListCertificatesRequest) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListCertificatesRequest) GetSwitch() string {
+	if x != nil {
+		return x.Switch
+	}
+	return ""
+}
+
+type ListCertificatesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The controller that answers, and whether it owns the switch. If it does not, certificates is empty.
+	Controller string `protobuf:"bytes,1,opt,name=controller,proto3" json:"controller,omitempty"`
+	Owned      bool   `protobuf:"varint,2,opt,name=owned,proto3" json:"owned,omitempty"`
+	// The certificates of the sessions over P4Runtime and gNMI, in this order. A session without TLS has none.
+	Certificates  []*CertificateEnd `protobuf:"bytes,3,rep,name=certificates,proto3" json:"certificates,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCertificatesResponse) Reset() {
+	*x = ListCertificatesResponse{}
+	mi := &file_op25b_v1_fleet_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCertificatesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCertificatesResponse) ProtoMessage() {}
+
+func (x *ListCertificatesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_fleet_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCertificatesResponse.ProtoReflect.Descriptor instead.
+func (*ListCertificatesResponse) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ListCertificatesResponse) GetController() string {
+	if x != nil {
+		return x.Controller
+	}
+	return ""
+}
+
+func (x *ListCertificatesResponse) GetOwned() bool {
+	if x != nil {
+		return x.Owned
+	}
+	return false
+}
+
+func (x *ListCertificatesResponse) GetCertificates() []*CertificateEnd {
+	if x != nil {
+		return x.Certificates
+	}
+	return nil
+}
+
+// The time at which the first certificate of a use ends.
+type CertificateEnd struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service, p4runtime or gnmi, followed by -server for the certificate that the switch presented in the last handshake, -client for the
+	// controller's certificate, or -ca for the CAs that verify the switch's certificate.
+	Use           string                 `protobuf:"bytes,1,opt,name=use,proto3" json:"use,omitempty"`
+	NotAfter      *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CertificateEnd) Reset() {
+	*x = CertificateEnd{}
+	mi := &file_op25b_v1_fleet_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CertificateEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CertificateEnd) ProtoMessage() {}
+
+func (x *CertificateEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_fleet_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CertificateEnd.ProtoReflect.Descriptor instead.
+func (*CertificateEnd) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *CertificateEnd) GetUse() string {
+	if x != nil {
+		return x.Use
+	}
+	return ""
+}
+
+func (x *CertificateEnd) GetNotAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotAfter
+	}
+	return nil
+}
+
 type WatchSwitchesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The names of the switches to watch; empty means all.
@@ -1331,7 +1663,7 @@ type WatchSwitchesRequest struct {
 
 func (x *WatchSwitchesRequest) Reset() {
 	*x = WatchSwitchesRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[11]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1343,7 +1675,7 @@ func (x *WatchSwitchesRequest) String() string {
 func (*WatchSwitchesRequest) ProtoMessage() {}
 
 func (x *WatchSwitchesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[11]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1356,7 +1688,7 @@ func (x *WatchSwitchesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSwitchesRequest.ProtoReflect.Descriptor instead.
 func (*WatchSwitchesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{11}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *WatchSwitchesRequest) GetSwitches() []string {
@@ -1382,7 +1714,7 @@ type WatchSwitchesResponse struct {
 
 func (x *WatchSwitchesResponse) Reset() {
 	*x = WatchSwitchesResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[12]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1394,7 +1726,7 @@ func (x *WatchSwitchesResponse) String() string {
 func (*WatchSwitchesResponse) ProtoMessage() {}
 
 func (x *WatchSwitchesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[12]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1407,7 +1739,7 @@ func (x *WatchSwitchesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSwitchesResponse.ProtoReflect.Descriptor instead.
 func (*WatchSwitchesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{12}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *WatchSwitchesResponse) GetRevision() uint64 {
@@ -1450,7 +1782,7 @@ type DriftRequest struct {
 
 func (x *DriftRequest) Reset() {
 	*x = DriftRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[13]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1462,7 +1794,7 @@ func (x *DriftRequest) String() string {
 func (*DriftRequest) ProtoMessage() {}
 
 func (x *DriftRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[13]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1475,7 +1807,7 @@ func (x *DriftRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DriftRequest.ProtoReflect.Descriptor instead.
 func (*DriftRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{13}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DriftRequest) GetSwitches() []string {
@@ -1507,7 +1839,7 @@ type DriftResponse struct {
 
 func (x *DriftResponse) Reset() {
 	*x = DriftResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[14]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1519,7 +1851,7 @@ func (x *DriftResponse) String() string {
 func (*DriftResponse) ProtoMessage() {}
 
 func (x *DriftResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[14]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1532,7 +1864,7 @@ func (x *DriftResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DriftResponse.ProtoReflect.Descriptor instead.
 func (*DriftResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{14}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DriftResponse) GetPlan() *Plan {
@@ -1635,7 +1967,28 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"controller\x18\x01 \x01(\tR\n" +
 	"controller\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x16\n" +
-	"\x14ConfirmClockResponse\"2\n" +
+	"\x14ConfirmClockResponse\"1\n" +
+	"\x17ListStateChangesRequest\x12\x16\n" +
+	"\x06switch\x18\x01 \x01(\tR\x06switch\"K\n" +
+	"\x18ListStateChangesResponse\x12/\n" +
+	"\achanges\x18\x01 \x03(\v2\x15.op25b.v1.StateChangeR\achanges\"\xcc\x01\n" +
+	"\vStateChange\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12+\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x15.op25b.v1.SwitchStateR\x05state\x12.\n" +
+	"\x06reason\x18\x03 \x01(\x0e2\x16.op25b.v1.SwitchReasonR\x06reason\x12\x1a\n" +
+	"\brevision\x18\x04 \x01(\x04R\brevision\x12\x14\n" +
+	"\x05owner\x18\x05 \x01(\tR\x05owner\"1\n" +
+	"\x17ListCertificatesRequest\x12\x16\n" +
+	"\x06switch\x18\x01 \x01(\tR\x06switch\"\x8e\x01\n" +
+	"\x18ListCertificatesResponse\x12\x1e\n" +
+	"\n" +
+	"controller\x18\x01 \x01(\tR\n" +
+	"controller\x12\x14\n" +
+	"\x05owned\x18\x02 \x01(\bR\x05owned\x12<\n" +
+	"\fcertificates\x18\x03 \x03(\v2\x18.op25b.v1.CertificateEndR\fcertificates\"[\n" +
+	"\x0eCertificateEnd\x12\x10\n" +
+	"\x03use\x18\x01 \x01(\tR\x03use\x127\n" +
+	"\tnot_after\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\"2\n" +
 	"\x14WatchSwitchesRequest\x12\x1a\n" +
 	"\bswitches\x18\x01 \x03(\tR\bswitches\"\x95\x01\n" +
 	"\x15WatchSwitchesResponse\x12\x1a\n" +
@@ -1713,10 +2066,12 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\x13CLOCK_HOLD_STARTING\x10\x02\x12\x13\n" +
 	"\x0fCLOCK_HOLD_SKEW\x10\x03\x12\x13\n" +
 	"\x0fCLOCK_HOLD_JUMP\x10\x04\x12\x16\n" +
-	"\x12CLOCK_HOLD_RESTART\x10\x052\x83\x03\n" +
+	"\x12CLOCK_HOLD_RESTART\x10\x052\xb9\x04\n" +
 	"\fFleetService\x12M\n" +
 	"\fListSwitches\x12\x1d.op25b.v1.ListSwitchesRequest\x1a\x1e.op25b.v1.ListSwitchesResponse\x12R\n" +
-	"\rWatchSwitches\x12\x1e.op25b.v1.WatchSwitchesRequest\x1a\x1f.op25b.v1.WatchSwitchesResponse0\x01\x12G\n" +
+	"\rWatchSwitches\x12\x1e.op25b.v1.WatchSwitchesRequest\x1a\x1f.op25b.v1.WatchSwitchesResponse0\x01\x12Y\n" +
+	"\x10ListStateChanges\x12!.op25b.v1.ListStateChangesRequest\x1a\".op25b.v1.ListStateChangesResponse\x12Y\n" +
+	"\x10ListCertificates\x12!.op25b.v1.ListCertificatesRequest\x1a\".op25b.v1.ListCertificatesResponse\x12G\n" +
 	"\n" +
 	"ListClocks\x12\x1b.op25b.v1.ListClocksRequest\x1a\x1c.op25b.v1.ListClocksResponse\x12M\n" +
 	"\fConfirmClock\x12\x1d.op25b.v1.ConfirmClockRequest\x1a\x1e.op25b.v1.ConfirmClockResponse\x128\n" +
@@ -1735,74 +2090,90 @@ func file_op25b_v1_fleet_proto_rawDescGZIP() []byte {
 }
 
 var file_op25b_v1_fleet_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_op25b_v1_fleet_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_op25b_v1_fleet_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_op25b_v1_fleet_proto_goTypes = []any{
-	(SwitchState)(0),              // 0: op25b.v1.SwitchState
-	(SwitchReason)(0),             // 1: op25b.v1.SwitchReason
-	(SwitchOwnership)(0),          // 2: op25b.v1.SwitchOwnership
-	(ClockHold)(0),                // 3: op25b.v1.ClockHold
-	(*SwitchStatus)(nil),          // 4: op25b.v1.SwitchStatus
-	(*SwitchCondition)(nil),       // 5: op25b.v1.SwitchCondition
-	(*SwitchFailure)(nil),         // 6: op25b.v1.SwitchFailure
-	(*SwitchProgress)(nil),        // 7: op25b.v1.SwitchProgress
-	(*ListSwitchesRequest)(nil),   // 8: op25b.v1.ListSwitchesRequest
-	(*ListSwitchesResponse)(nil),  // 9: op25b.v1.ListSwitchesResponse
-	(*ControllerClock)(nil),       // 10: op25b.v1.ControllerClock
-	(*ListClocksRequest)(nil),     // 11: op25b.v1.ListClocksRequest
-	(*ListClocksResponse)(nil),    // 12: op25b.v1.ListClocksResponse
-	(*ConfirmClockRequest)(nil),   // 13: op25b.v1.ConfirmClockRequest
-	(*ConfirmClockResponse)(nil),  // 14: op25b.v1.ConfirmClockResponse
-	(*WatchSwitchesRequest)(nil),  // 15: op25b.v1.WatchSwitchesRequest
-	(*WatchSwitchesResponse)(nil), // 16: op25b.v1.WatchSwitchesResponse
-	(*DriftRequest)(nil),          // 17: op25b.v1.DriftRequest
-	(*DriftResponse)(nil),         // 18: op25b.v1.DriftResponse
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
-	(*TableFill)(nil),             // 20: op25b.v1.TableFill
-	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
-	(*Plan)(nil),                  // 22: op25b.v1.Plan
+	(SwitchState)(0),                 // 0: op25b.v1.SwitchState
+	(SwitchReason)(0),                // 1: op25b.v1.SwitchReason
+	(SwitchOwnership)(0),             // 2: op25b.v1.SwitchOwnership
+	(ClockHold)(0),                   // 3: op25b.v1.ClockHold
+	(*SwitchStatus)(nil),             // 4: op25b.v1.SwitchStatus
+	(*SwitchCondition)(nil),          // 5: op25b.v1.SwitchCondition
+	(*SwitchFailure)(nil),            // 6: op25b.v1.SwitchFailure
+	(*SwitchProgress)(nil),           // 7: op25b.v1.SwitchProgress
+	(*ListSwitchesRequest)(nil),      // 8: op25b.v1.ListSwitchesRequest
+	(*ListSwitchesResponse)(nil),     // 9: op25b.v1.ListSwitchesResponse
+	(*ControllerClock)(nil),          // 10: op25b.v1.ControllerClock
+	(*ListClocksRequest)(nil),        // 11: op25b.v1.ListClocksRequest
+	(*ListClocksResponse)(nil),       // 12: op25b.v1.ListClocksResponse
+	(*ConfirmClockRequest)(nil),      // 13: op25b.v1.ConfirmClockRequest
+	(*ConfirmClockResponse)(nil),     // 14: op25b.v1.ConfirmClockResponse
+	(*ListStateChangesRequest)(nil),  // 15: op25b.v1.ListStateChangesRequest
+	(*ListStateChangesResponse)(nil), // 16: op25b.v1.ListStateChangesResponse
+	(*StateChange)(nil),              // 17: op25b.v1.StateChange
+	(*ListCertificatesRequest)(nil),  // 18: op25b.v1.ListCertificatesRequest
+	(*ListCertificatesResponse)(nil), // 19: op25b.v1.ListCertificatesResponse
+	(*CertificateEnd)(nil),           // 20: op25b.v1.CertificateEnd
+	(*WatchSwitchesRequest)(nil),     // 21: op25b.v1.WatchSwitchesRequest
+	(*WatchSwitchesResponse)(nil),    // 22: op25b.v1.WatchSwitchesResponse
+	(*DriftRequest)(nil),             // 23: op25b.v1.DriftRequest
+	(*DriftResponse)(nil),            // 24: op25b.v1.DriftResponse
+	(*timestamppb.Timestamp)(nil),    // 25: google.protobuf.Timestamp
+	(*TableFill)(nil),                // 26: op25b.v1.TableFill
+	(*durationpb.Duration)(nil),      // 27: google.protobuf.Duration
+	(*Plan)(nil),                     // 28: op25b.v1.Plan
 }
 var file_op25b_v1_fleet_proto_depIdxs = []int32{
 	0,  // 0: op25b.v1.SwitchStatus.state:type_name -> op25b.v1.SwitchState
 	1,  // 1: op25b.v1.SwitchStatus.reason:type_name -> op25b.v1.SwitchReason
-	19, // 2: op25b.v1.SwitchStatus.since:type_name -> google.protobuf.Timestamp
+	25, // 2: op25b.v1.SwitchStatus.since:type_name -> google.protobuf.Timestamp
 	2,  // 3: op25b.v1.SwitchStatus.ownership:type_name -> op25b.v1.SwitchOwnership
-	20, // 4: op25b.v1.SwitchStatus.tables:type_name -> op25b.v1.TableFill
+	26, // 4: op25b.v1.SwitchStatus.tables:type_name -> op25b.v1.TableFill
 	7,  // 5: op25b.v1.SwitchStatus.progress:type_name -> op25b.v1.SwitchProgress
-	19, // 6: op25b.v1.SwitchStatus.pushed:type_name -> google.protobuf.Timestamp
-	19, // 7: op25b.v1.SwitchStatus.audited:type_name -> google.protobuf.Timestamp
+	25, // 6: op25b.v1.SwitchStatus.pushed:type_name -> google.protobuf.Timestamp
+	25, // 7: op25b.v1.SwitchStatus.audited:type_name -> google.protobuf.Timestamp
 	6,  // 8: op25b.v1.SwitchStatus.failure:type_name -> op25b.v1.SwitchFailure
 	5,  // 9: op25b.v1.SwitchStatus.last:type_name -> op25b.v1.SwitchCondition
-	19, // 10: op25b.v1.SwitchStatus.seen:type_name -> google.protobuf.Timestamp
+	25, // 10: op25b.v1.SwitchStatus.seen:type_name -> google.protobuf.Timestamp
 	0,  // 11: op25b.v1.SwitchCondition.state:type_name -> op25b.v1.SwitchState
 	1,  // 12: op25b.v1.SwitchCondition.reason:type_name -> op25b.v1.SwitchReason
-	19, // 13: op25b.v1.SwitchCondition.since:type_name -> google.protobuf.Timestamp
+	25, // 13: op25b.v1.SwitchCondition.since:type_name -> google.protobuf.Timestamp
 	1,  // 14: op25b.v1.SwitchFailure.reason:type_name -> op25b.v1.SwitchReason
-	19, // 15: op25b.v1.SwitchFailure.since:type_name -> google.protobuf.Timestamp
+	25, // 15: op25b.v1.SwitchFailure.since:type_name -> google.protobuf.Timestamp
 	4,  // 16: op25b.v1.ListSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
 	10, // 17: op25b.v1.ListSwitchesResponse.clocks:type_name -> op25b.v1.ControllerClock
-	21, // 18: op25b.v1.ControllerClock.ahead:type_name -> google.protobuf.Duration
+	27, // 18: op25b.v1.ControllerClock.ahead:type_name -> google.protobuf.Duration
 	3,  // 19: op25b.v1.ControllerClock.hold:type_name -> op25b.v1.ClockHold
-	19, // 20: op25b.v1.ControllerClock.since:type_name -> google.protobuf.Timestamp
-	19, // 21: op25b.v1.ControllerClock.time:type_name -> google.protobuf.Timestamp
+	25, // 20: op25b.v1.ControllerClock.since:type_name -> google.protobuf.Timestamp
+	25, // 21: op25b.v1.ControllerClock.time:type_name -> google.protobuf.Timestamp
 	10, // 22: op25b.v1.ListClocksResponse.clocks:type_name -> op25b.v1.ControllerClock
-	21, // 23: op25b.v1.ListClocksResponse.bound:type_name -> google.protobuf.Duration
-	4,  // 24: op25b.v1.WatchSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
-	22, // 25: op25b.v1.DriftResponse.plan:type_name -> op25b.v1.Plan
-	8,  // 26: op25b.v1.FleetService.ListSwitches:input_type -> op25b.v1.ListSwitchesRequest
-	15, // 27: op25b.v1.FleetService.WatchSwitches:input_type -> op25b.v1.WatchSwitchesRequest
-	11, // 28: op25b.v1.FleetService.ListClocks:input_type -> op25b.v1.ListClocksRequest
-	13, // 29: op25b.v1.FleetService.ConfirmClock:input_type -> op25b.v1.ConfirmClockRequest
-	17, // 30: op25b.v1.FleetService.Drift:input_type -> op25b.v1.DriftRequest
-	9,  // 31: op25b.v1.FleetService.ListSwitches:output_type -> op25b.v1.ListSwitchesResponse
-	16, // 32: op25b.v1.FleetService.WatchSwitches:output_type -> op25b.v1.WatchSwitchesResponse
-	12, // 33: op25b.v1.FleetService.ListClocks:output_type -> op25b.v1.ListClocksResponse
-	14, // 34: op25b.v1.FleetService.ConfirmClock:output_type -> op25b.v1.ConfirmClockResponse
-	18, // 35: op25b.v1.FleetService.Drift:output_type -> op25b.v1.DriftResponse
-	31, // [31:36] is the sub-list for method output_type
-	26, // [26:31] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	27, // 23: op25b.v1.ListClocksResponse.bound:type_name -> google.protobuf.Duration
+	17, // 24: op25b.v1.ListStateChangesResponse.changes:type_name -> op25b.v1.StateChange
+	25, // 25: op25b.v1.StateChange.time:type_name -> google.protobuf.Timestamp
+	0,  // 26: op25b.v1.StateChange.state:type_name -> op25b.v1.SwitchState
+	1,  // 27: op25b.v1.StateChange.reason:type_name -> op25b.v1.SwitchReason
+	20, // 28: op25b.v1.ListCertificatesResponse.certificates:type_name -> op25b.v1.CertificateEnd
+	25, // 29: op25b.v1.CertificateEnd.not_after:type_name -> google.protobuf.Timestamp
+	4,  // 30: op25b.v1.WatchSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
+	28, // 31: op25b.v1.DriftResponse.plan:type_name -> op25b.v1.Plan
+	8,  // 32: op25b.v1.FleetService.ListSwitches:input_type -> op25b.v1.ListSwitchesRequest
+	21, // 33: op25b.v1.FleetService.WatchSwitches:input_type -> op25b.v1.WatchSwitchesRequest
+	15, // 34: op25b.v1.FleetService.ListStateChanges:input_type -> op25b.v1.ListStateChangesRequest
+	18, // 35: op25b.v1.FleetService.ListCertificates:input_type -> op25b.v1.ListCertificatesRequest
+	11, // 36: op25b.v1.FleetService.ListClocks:input_type -> op25b.v1.ListClocksRequest
+	13, // 37: op25b.v1.FleetService.ConfirmClock:input_type -> op25b.v1.ConfirmClockRequest
+	23, // 38: op25b.v1.FleetService.Drift:input_type -> op25b.v1.DriftRequest
+	9,  // 39: op25b.v1.FleetService.ListSwitches:output_type -> op25b.v1.ListSwitchesResponse
+	22, // 40: op25b.v1.FleetService.WatchSwitches:output_type -> op25b.v1.WatchSwitchesResponse
+	16, // 41: op25b.v1.FleetService.ListStateChanges:output_type -> op25b.v1.ListStateChangesResponse
+	19, // 42: op25b.v1.FleetService.ListCertificates:output_type -> op25b.v1.ListCertificatesResponse
+	12, // 43: op25b.v1.FleetService.ListClocks:output_type -> op25b.v1.ListClocksResponse
+	14, // 44: op25b.v1.FleetService.ConfirmClock:output_type -> op25b.v1.ConfirmClockResponse
+	24, // 45: op25b.v1.FleetService.Drift:output_type -> op25b.v1.DriftResponse
+	39, // [39:46] is the sub-list for method output_type
+	32, // [32:39] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_fleet_proto_init() }
@@ -1817,7 +2188,7 @@ func file_op25b_v1_fleet_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_fleet_proto_rawDesc), len(file_op25b_v1_fleet_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   15,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

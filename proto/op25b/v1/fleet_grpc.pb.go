@@ -21,11 +21,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	FleetService_ListSwitches_FullMethodName  = "/op25b.v1.FleetService/ListSwitches"
-	FleetService_WatchSwitches_FullMethodName = "/op25b.v1.FleetService/WatchSwitches"
-	FleetService_ListClocks_FullMethodName    = "/op25b.v1.FleetService/ListClocks"
-	FleetService_ConfirmClock_FullMethodName  = "/op25b.v1.FleetService/ConfirmClock"
-	FleetService_Drift_FullMethodName         = "/op25b.v1.FleetService/Drift"
+	FleetService_ListSwitches_FullMethodName     = "/op25b.v1.FleetService/ListSwitches"
+	FleetService_WatchSwitches_FullMethodName    = "/op25b.v1.FleetService/WatchSwitches"
+	FleetService_ListStateChanges_FullMethodName = "/op25b.v1.FleetService/ListStateChanges"
+	FleetService_ListCertificates_FullMethodName = "/op25b.v1.FleetService/ListCertificates"
+	FleetService_ListClocks_FullMethodName       = "/op25b.v1.FleetService/ListClocks"
+	FleetService_ConfirmClock_FullMethodName     = "/op25b.v1.FleetService/ConfirmClock"
+	FleetService_Drift_FullMethodName            = "/op25b.v1.FleetService/Drift"
 )
 
 // FleetServiceClient is the client API for FleetService service.
@@ -38,6 +40,10 @@ type FleetServiceClient interface {
 	ListSwitches(ctx context.Context, in *ListSwitchesRequest, opts ...grpc.CallOption) (*ListSwitchesResponse, error)
 	// Sends the statuses of all switches, and then each status that changes, until the caller disconnects.
 	WatchSwitches(ctx context.Context, in *WatchSwitchesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchSwitchesResponse], error)
+	// Lists the last changes of a switch's state.
+	ListStateChanges(ctx context.Context, in *ListStateChangesRequest, opts ...grpc.CallOption) (*ListStateChangesResponse, error)
+	// Lists the times at which the certificates of the sessions with a switch end. Only the owner of the switch knows them.
+	ListCertificates(ctx context.Context, in *ListCertificatesRequest, opts ...grpc.CallOption) (*ListCertificatesResponse, error)
 	// Lists the clocks of all controllers, relative to the clock of the controller that answers.
 	ListClocks(ctx context.Context, in *ListClocksRequest, opts ...grpc.CallOption) (*ListClocksResponse, error)
 	// Confirms the clock of a controller that holds back dates. The controller then puts dates in force by this clock. Requires the role operator.
@@ -84,6 +90,26 @@ func (c *fleetServiceClient) WatchSwitches(ctx context.Context, in *WatchSwitche
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type FleetService_WatchSwitchesClient = grpc.ServerStreamingClient[WatchSwitchesResponse]
 
+func (c *fleetServiceClient) ListStateChanges(ctx context.Context, in *ListStateChangesRequest, opts ...grpc.CallOption) (*ListStateChangesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListStateChangesResponse)
+	err := c.cc.Invoke(ctx, FleetService_ListStateChanges_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *fleetServiceClient) ListCertificates(ctx context.Context, in *ListCertificatesRequest, opts ...grpc.CallOption) (*ListCertificatesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListCertificatesResponse)
+	err := c.cc.Invoke(ctx, FleetService_ListCertificates_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *fleetServiceClient) ListClocks(ctx context.Context, in *ListClocksRequest, opts ...grpc.CallOption) (*ListClocksResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListClocksResponse)
@@ -124,6 +150,10 @@ type FleetServiceServer interface {
 	ListSwitches(context.Context, *ListSwitchesRequest) (*ListSwitchesResponse, error)
 	// Sends the statuses of all switches, and then each status that changes, until the caller disconnects.
 	WatchSwitches(*WatchSwitchesRequest, grpc.ServerStreamingServer[WatchSwitchesResponse]) error
+	// Lists the last changes of a switch's state.
+	ListStateChanges(context.Context, *ListStateChangesRequest) (*ListStateChangesResponse, error)
+	// Lists the times at which the certificates of the sessions with a switch end. Only the owner of the switch knows them.
+	ListCertificates(context.Context, *ListCertificatesRequest) (*ListCertificatesResponse, error)
 	// Lists the clocks of all controllers, relative to the clock of the controller that answers.
 	ListClocks(context.Context, *ListClocksRequest) (*ListClocksResponse, error)
 	// Confirms the clock of a controller that holds back dates. The controller then puts dates in force by this clock. Requires the role operator.
@@ -146,6 +176,12 @@ func (UnimplementedFleetServiceServer) ListSwitches(context.Context, *ListSwitch
 }
 func (UnimplementedFleetServiceServer) WatchSwitches(*WatchSwitchesRequest, grpc.ServerStreamingServer[WatchSwitchesResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchSwitches not implemented")
+}
+func (UnimplementedFleetServiceServer) ListStateChanges(context.Context, *ListStateChangesRequest) (*ListStateChangesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListStateChanges not implemented")
+}
+func (UnimplementedFleetServiceServer) ListCertificates(context.Context, *ListCertificatesRequest) (*ListCertificatesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListCertificates not implemented")
 }
 func (UnimplementedFleetServiceServer) ListClocks(context.Context, *ListClocksRequest) (*ListClocksResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListClocks not implemented")
@@ -205,6 +241,42 @@ func _FleetService_WatchSwitches_Handler(srv interface{}, stream grpc.ServerStre
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type FleetService_WatchSwitchesServer = grpc.ServerStreamingServer[WatchSwitchesResponse]
+
+func _FleetService_ListStateChanges_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListStateChangesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FleetServiceServer).ListStateChanges(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: FleetService_ListStateChanges_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FleetServiceServer).ListStateChanges(ctx, req.(*ListStateChangesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _FleetService_ListCertificates_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListCertificatesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FleetServiceServer).ListCertificates(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: FleetService_ListCertificates_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FleetServiceServer).ListCertificates(ctx, req.(*ListCertificatesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
 
 func _FleetService_ListClocks_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListClocksRequest)
@@ -270,6 +342,14 @@ var FleetService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListSwitches",
 			Handler:    _FleetService_ListSwitches_Handler,
+		},
+		{
+			MethodName: "ListStateChanges",
+			Handler:    _FleetService_ListStateChanges_Handler,
+		},
+		{
+			MethodName: "ListCertificates",
+			Handler:    _FleetService_ListCertificates_Handler,
 		},
 		{
 			MethodName: "ListClocks",

@@ -41,6 +41,12 @@ const (
 	// FleetServiceWatchSwitchesProcedure is the fully-qualified name of the FleetService's
 	// WatchSwitches RPC.
 	FleetServiceWatchSwitchesProcedure = "/op25b.v1.FleetService/WatchSwitches"
+	// FleetServiceListStateChangesProcedure is the fully-qualified name of the FleetService's
+	// ListStateChanges RPC.
+	FleetServiceListStateChangesProcedure = "/op25b.v1.FleetService/ListStateChanges"
+	// FleetServiceListCertificatesProcedure is the fully-qualified name of the FleetService's
+	// ListCertificates RPC.
+	FleetServiceListCertificatesProcedure = "/op25b.v1.FleetService/ListCertificates"
 	// FleetServiceListClocksProcedure is the fully-qualified name of the FleetService's ListClocks RPC.
 	FleetServiceListClocksProcedure = "/op25b.v1.FleetService/ListClocks"
 	// FleetServiceConfirmClockProcedure is the fully-qualified name of the FleetService's ConfirmClock
@@ -56,6 +62,10 @@ type FleetServiceClient interface {
 	ListSwitches(context.Context, *connect.Request[v1.ListSwitchesRequest]) (*connect.Response[v1.ListSwitchesResponse], error)
 	// Sends the statuses of all switches, and then each status that changes, until the caller disconnects.
 	WatchSwitches(context.Context, *connect.Request[v1.WatchSwitchesRequest]) (*connect.ServerStreamForClient[v1.WatchSwitchesResponse], error)
+	// Lists the last changes of a switch's state.
+	ListStateChanges(context.Context, *connect.Request[v1.ListStateChangesRequest]) (*connect.Response[v1.ListStateChangesResponse], error)
+	// Lists the times at which the certificates of the sessions with a switch end. Only the owner of the switch knows them.
+	ListCertificates(context.Context, *connect.Request[v1.ListCertificatesRequest]) (*connect.Response[v1.ListCertificatesResponse], error)
 	// Lists the clocks of all controllers, relative to the clock of the controller that answers.
 	ListClocks(context.Context, *connect.Request[v1.ListClocksRequest]) (*connect.Response[v1.ListClocksResponse], error)
 	// Confirms the clock of a controller that holds back dates. The controller then puts dates in force by this clock. Requires the role operator.
@@ -88,6 +98,18 @@ func NewFleetServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(fleetServiceMethods.ByName("WatchSwitches")),
 			connect.WithClientOptions(opts...),
 		),
+		listStateChanges: connect.NewClient[v1.ListStateChangesRequest, v1.ListStateChangesResponse](
+			httpClient,
+			baseURL+FleetServiceListStateChangesProcedure,
+			connect.WithSchema(fleetServiceMethods.ByName("ListStateChanges")),
+			connect.WithClientOptions(opts...),
+		),
+		listCertificates: connect.NewClient[v1.ListCertificatesRequest, v1.ListCertificatesResponse](
+			httpClient,
+			baseURL+FleetServiceListCertificatesProcedure,
+			connect.WithSchema(fleetServiceMethods.ByName("ListCertificates")),
+			connect.WithClientOptions(opts...),
+		),
 		listClocks: connect.NewClient[v1.ListClocksRequest, v1.ListClocksResponse](
 			httpClient,
 			baseURL+FleetServiceListClocksProcedure,
@@ -111,11 +133,13 @@ func NewFleetServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 
 // fleetServiceClient implements FleetServiceClient.
 type fleetServiceClient struct {
-	listSwitches  *connect.Client[v1.ListSwitchesRequest, v1.ListSwitchesResponse]
-	watchSwitches *connect.Client[v1.WatchSwitchesRequest, v1.WatchSwitchesResponse]
-	listClocks    *connect.Client[v1.ListClocksRequest, v1.ListClocksResponse]
-	confirmClock  *connect.Client[v1.ConfirmClockRequest, v1.ConfirmClockResponse]
-	drift         *connect.Client[v1.DriftRequest, v1.DriftResponse]
+	listSwitches     *connect.Client[v1.ListSwitchesRequest, v1.ListSwitchesResponse]
+	watchSwitches    *connect.Client[v1.WatchSwitchesRequest, v1.WatchSwitchesResponse]
+	listStateChanges *connect.Client[v1.ListStateChangesRequest, v1.ListStateChangesResponse]
+	listCertificates *connect.Client[v1.ListCertificatesRequest, v1.ListCertificatesResponse]
+	listClocks       *connect.Client[v1.ListClocksRequest, v1.ListClocksResponse]
+	confirmClock     *connect.Client[v1.ConfirmClockRequest, v1.ConfirmClockResponse]
+	drift            *connect.Client[v1.DriftRequest, v1.DriftResponse]
 }
 
 // ListSwitches calls op25b.v1.FleetService.ListSwitches.
@@ -126,6 +150,16 @@ func (c *fleetServiceClient) ListSwitches(ctx context.Context, req *connect.Requ
 // WatchSwitches calls op25b.v1.FleetService.WatchSwitches.
 func (c *fleetServiceClient) WatchSwitches(ctx context.Context, req *connect.Request[v1.WatchSwitchesRequest]) (*connect.ServerStreamForClient[v1.WatchSwitchesResponse], error) {
 	return c.watchSwitches.CallServerStream(ctx, req)
+}
+
+// ListStateChanges calls op25b.v1.FleetService.ListStateChanges.
+func (c *fleetServiceClient) ListStateChanges(ctx context.Context, req *connect.Request[v1.ListStateChangesRequest]) (*connect.Response[v1.ListStateChangesResponse], error) {
+	return c.listStateChanges.CallUnary(ctx, req)
+}
+
+// ListCertificates calls op25b.v1.FleetService.ListCertificates.
+func (c *fleetServiceClient) ListCertificates(ctx context.Context, req *connect.Request[v1.ListCertificatesRequest]) (*connect.Response[v1.ListCertificatesResponse], error) {
+	return c.listCertificates.CallUnary(ctx, req)
 }
 
 // ListClocks calls op25b.v1.FleetService.ListClocks.
@@ -149,6 +183,10 @@ type FleetServiceHandler interface {
 	ListSwitches(context.Context, *connect.Request[v1.ListSwitchesRequest]) (*connect.Response[v1.ListSwitchesResponse], error)
 	// Sends the statuses of all switches, and then each status that changes, until the caller disconnects.
 	WatchSwitches(context.Context, *connect.Request[v1.WatchSwitchesRequest], *connect.ServerStream[v1.WatchSwitchesResponse]) error
+	// Lists the last changes of a switch's state.
+	ListStateChanges(context.Context, *connect.Request[v1.ListStateChangesRequest]) (*connect.Response[v1.ListStateChangesResponse], error)
+	// Lists the times at which the certificates of the sessions with a switch end. Only the owner of the switch knows them.
+	ListCertificates(context.Context, *connect.Request[v1.ListCertificatesRequest]) (*connect.Response[v1.ListCertificatesResponse], error)
 	// Lists the clocks of all controllers, relative to the clock of the controller that answers.
 	ListClocks(context.Context, *connect.Request[v1.ListClocksRequest]) (*connect.Response[v1.ListClocksResponse], error)
 	// Confirms the clock of a controller that holds back dates. The controller then puts dates in force by this clock. Requires the role operator.
@@ -177,6 +215,18 @@ func NewFleetServiceHandler(svc FleetServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(fleetServiceMethods.ByName("WatchSwitches")),
 		connect.WithHandlerOptions(opts...),
 	)
+	fleetServiceListStateChangesHandler := connect.NewUnaryHandler(
+		FleetServiceListStateChangesProcedure,
+		svc.ListStateChanges,
+		connect.WithSchema(fleetServiceMethods.ByName("ListStateChanges")),
+		connect.WithHandlerOptions(opts...),
+	)
+	fleetServiceListCertificatesHandler := connect.NewUnaryHandler(
+		FleetServiceListCertificatesProcedure,
+		svc.ListCertificates,
+		connect.WithSchema(fleetServiceMethods.ByName("ListCertificates")),
+		connect.WithHandlerOptions(opts...),
+	)
 	fleetServiceListClocksHandler := connect.NewUnaryHandler(
 		FleetServiceListClocksProcedure,
 		svc.ListClocks,
@@ -201,6 +251,10 @@ func NewFleetServiceHandler(svc FleetServiceHandler, opts ...connect.HandlerOpti
 			fleetServiceListSwitchesHandler.ServeHTTP(w, r)
 		case FleetServiceWatchSwitchesProcedure:
 			fleetServiceWatchSwitchesHandler.ServeHTTP(w, r)
+		case FleetServiceListStateChangesProcedure:
+			fleetServiceListStateChangesHandler.ServeHTTP(w, r)
+		case FleetServiceListCertificatesProcedure:
+			fleetServiceListCertificatesHandler.ServeHTTP(w, r)
 		case FleetServiceListClocksProcedure:
 			fleetServiceListClocksHandler.ServeHTTP(w, r)
 		case FleetServiceConfirmClockProcedure:
@@ -222,6 +276,14 @@ func (UnimplementedFleetServiceHandler) ListSwitches(context.Context, *connect.R
 
 func (UnimplementedFleetServiceHandler) WatchSwitches(context.Context, *connect.Request[v1.WatchSwitchesRequest], *connect.ServerStream[v1.WatchSwitchesResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.FleetService.WatchSwitches is not implemented"))
+}
+
+func (UnimplementedFleetServiceHandler) ListStateChanges(context.Context, *connect.Request[v1.ListStateChangesRequest]) (*connect.Response[v1.ListStateChangesResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.FleetService.ListStateChanges is not implemented"))
+}
+
+func (UnimplementedFleetServiceHandler) ListCertificates(context.Context, *connect.Request[v1.ListCertificatesRequest]) (*connect.Response[v1.ListCertificatesResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.FleetService.ListCertificates is not implemented"))
 }
 
 func (UnimplementedFleetServiceHandler) ListClocks(context.Context, *connect.Request[v1.ListClocksRequest]) (*connect.Response[v1.ListClocksResponse], error) {
