@@ -168,9 +168,12 @@ func (c *checker) heading(n *ast.Heading) {
 	}
 	c.seen[id.id] = true
 	n.RemoveChild(n, id)
+	if text, ok := n.LastChild().(*ast.Text); ok {
+		text.Segment = text.Segment.TrimRightSpace(c.doc.src.Text)
+	}
 	n.SetAttributeString("id", []byte(id.id))
 	if n.Level == 2 {
-		c.doc.ids = append(c.doc.ids, Heading{ID: id.id, Text: strings.TrimSpace(plain(n, c.doc.src.Text))})
+		c.doc.ids = append(c.doc.ids, Heading{ID: id.id, Text: plain(n, c.doc.src.Text)})
 	}
 }
 

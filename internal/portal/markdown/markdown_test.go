@@ -32,7 +32,7 @@ func TestRender(t *testing.T) {
 		{"paragraph", "a & b", "<p>a &amp; b</p>\n"},
 		{"ruby", "ポート{遮断|しゃだん}です", "<p>ポート<ruby>遮断<rp>（</rp><rt>しゃだん</rt><rp>）</rp></ruby>です</p>\n"},
 		{"ruby is escaped", `{<b>|"x"}`, "<p><ruby>&lt;b&gt;<rp>（</rp><rt>&#34;x&#34;</rt><rp>）</rp></ruby></p>\n"},
-		{"ruby in a heading and a link", "## {遮断|しゃだん} {#stop}\n\n[{窓|まど}](page:check)", `<h2 id="stop"><ruby>遮断<rp>（</rp><rt>しゃだん</rt><rp>）</rp></ruby> </h2>` + "\n" +
+		{"ruby in a heading and a link", "## {遮断|しゃだん} {#stop}\n\n[{窓|まど}](page:check)", `<h2 id="stop"><ruby>遮断<rp>（</rp><rt>しゃだん</rt><rp>）</rp></ruby></h2>` + "\n" +
 			`<p><a href="/ja/check"><ruby>窓<rp>（</rp><rt>まど</rt><rp>）</rp></ruby></a></p>` + "\n"},
 		{"other braces", `{a} {|b} {b|} \{x|y} { {{`, "<p>{a} {|b} {b|} {x|y} { {{</p>\n"},
 		{"value", "port {{port.smtp}} of {{ isp }}", "<p>port 25 of &lt;b&gt;&#34;A&amp;B&#34;&lt;/b&gt;</p>\n"},
