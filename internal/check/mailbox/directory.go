@@ -204,13 +204,3 @@ func registry(domain string) bool {
 	second := []string{"ne", "or", "co", "ac", "go", "gr", "ad", "ed", "lg"} // the domains of registries below .jp
 	return !ok || rest == "jp" && slices.Contains(second, first)
 }
-
-// find returns the provider for a name, or for the longest parent domain that has an entry. under is the name of the entry.
-func find(by map[string]*Provider, name string) (p *Provider, under string) {
-	for ok := true; ok; _, name, ok = strings.Cut(name, ".") {
-		if p := by[name]; p != nil {
-			return p, name
-		}
-	}
-	return nil, ""
-}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -21,11 +20,6 @@ type Asker interface {
 }
 
 var _ Asker = (*check.Checker)(nil)
-
-// An MXResolver finds the mail exchangers of a domain. *net.Resolver implements it.
-type MXResolver interface {
-	LookupMX(ctx context.Context, domain string) ([]*net.MX, error)
-}
 
 // A Checker answers questions about mailboxes. It is safe for concurrent use as long as its fields are not modified.
 type Checker struct {
@@ -114,9 +108,6 @@ type Setting struct {
 	Status     Effect    `json:"status"` // Unaffected if a connection with this setting passes
 }
 
-// maxMX is the limit on the number of a domain's mail exchangers that are checked.
-const maxMX = 3
-
 const webPort = 443
 
 // Ask answers a question. It returns ErrAddress if the mail address is invalid, ErrProvider if the directory does not have the provider, and
@@ -170,15 +161,8 @@ func (s *asking) found() (*Answer, *Provider, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	s.hosts = sync.OnceValue(func() []string { return c.mx(s.ctx, domain) })
-	p, under := find(c.Directory.byDomain, domain)
-	if p == nil {
-		for _, host := range s.hosts() {
-			if p == nil {
-				p, under = find(c.Directory.byMX, host)
-			}
-		}
-	}
+	s.hosts = sync.OnceValue(func() []string { return exchangers(s.ctx, c.MX, domain) })
+	p, under := c.Directory.provider(domain, s.hosts)
 	a := answerOf(p, domain)
 	if p != nil && under != domain {
 		a.Under = shown(under)
@@ -208,23 +192,6 @@ func worse(a, b Effect) Effect {
 		}
 	}
 	return Unaffected
-}
-
-func (c *Checker) mx(ctx context.Context, domain string) []string {
-	if c.MX == nil {
-		return nil
-	}
-	found, err := c.MX.LookupMX(ctx, domain)
-	if err != nil {
-		return nil // the provider then stays unknown
-	}
-	var hosts []string
-	for _, mx := range found {
-		if host, fault := domainName(mx.Host); fault == "" && len(hosts) < maxMX {
-			hosts = append(hosts, host)
-		}
-	}
-	return hosts
 }
 
 // relays returns one address in each prefix of the ISP's own relays.

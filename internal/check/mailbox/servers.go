@@ -10,28 +10,44 @@ import (
 // in none. Nothing is sent to these addresses.
 var unclassified = []string{"192.88.99.254", "198.18.255.254", "100.127.255.254", "2001:db8:ffff:ffff::fffe", "3fff:fff:ffff::fffe"}
 
-// servers returns an address in each remote class except the ISP's own relays, in each of its families, and for each family an address in
-// no class.
-func (c *Checker) servers() []string {
-	if c.Policy == nil {
-		return nil
-	}
-	var out []string
-	for _, r := range c.Policy.Remotes {
+// A Representative is an address that stands for all servers of a remote class, because rules do not tell them apart.
+type Representative struct {
+	Class *policy.Remote // nil for servers in no class
+	Addr  netip.Addr
+}
+
+// Representatives returns an address in each remote class, in each of its families, and for each family an address in no class.
+func Representatives(p *policy.Policy) []Representative {
+	var out []Representative
+	for i := range p.Remotes {
 		seen := map[bool]bool{}
-		for _, p := range r.Prefixes {
-			if is6 := p.Addr().Is6(); !r.Relay && !seen[is6] {
+		for _, prefix := range p.Remotes[i].Prefixes {
+			if is6 := prefix.Addr().Is6(); !seen[is6] {
 				seen[is6] = true
-				out = append(out, inside(p).String())
+				out = append(out, Representative{&p.Remotes[i], inside(prefix)})
 			}
 		}
 	}
 	found := map[bool]bool{}
 	for _, text := range unclassified {
 		addr := netip.MustParseAddr(text)
-		if !found[addr.Is6()] && !classified(c.Policy, addr) {
+		if !found[addr.Is6()] && !classified(p, addr) {
 			found[addr.Is6()] = true
-			out = append(out, text)
+			out = append(out, Representative{nil, addr})
+		}
+	}
+	return out
+}
+
+// servers returns an address in each remote class except the ISP's own relays, and addresses in no class.
+func (c *Checker) servers() []string {
+	if c.Policy == nil {
+		return nil
+	}
+	var out []string
+	for _, r := range Representatives(c.Policy) {
+		if r.Class == nil || !r.Class.Relay {
+			out = append(out, r.Addr.String())
 		}
 	}
 	return out
