@@ -40,6 +40,7 @@ type Config struct {
 type Client struct {
 	Intent    op25bv1connect.IntentServiceClient
 	Phase     op25bv1connect.PhaseServiceClient
+	Portal    op25bv1connect.PortalServiceClient
 	Fleet     op25bv1connect.FleetServiceClient
 	Check     op25bv1connect.CheckServiceClient
 	Audit     op25bv1connect.AuditServiceClient
@@ -79,6 +80,7 @@ func New(c Config) (*Client, error) {
 	return &Client{
 		Intent:    op25bv1connect.NewIntentServiceClient(h, base.String(), opt),
 		Phase:     op25bv1connect.NewPhaseServiceClient(h, base.String(), opt),
+		Portal:    op25bv1connect.NewPortalServiceClient(h, base.String(), opt),
 		Fleet:     op25bv1connect.NewFleetServiceClient(h, base.String(), opt),
 		Check:     op25bv1connect.NewCheckServiceClient(h, base.String(), opt),
 		Abuse:     op25bv1connect.NewAbuseServiceClient(h, base.String(), opt),
