@@ -33,8 +33,13 @@ func SetLanguage(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "language must be ja or en", http.StatusBadRequest)
 		return
 	}
-	http.SetCookie(w, &http.Cookie{Name: languageCookie, Value: lang, Path: "/", MaxAge: int((365 * 24 * time.Hour).Seconds()), Secure: r.TLS != nil, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	KeepLanguage(w, r, lang)
 	http.Redirect(w, r, Local(r.PostFormValue("next")), http.StatusSeeOther)
+}
+
+// KeepLanguage sets the cookie with the language that a person chose, which must be "ja" or "en".
+func KeepLanguage(w http.ResponseWriter, r *http.Request, lang string) {
+	http.SetCookie(w, &http.Cookie{Name: languageCookie, Value: lang, Path: "/", MaxAge: int((365 * 24 * time.Hour).Seconds()), Secure: r.TLS != nil, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
 // Local returns the path of a redirect within this site. It replaces any other address by the first page.

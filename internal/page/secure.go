@@ -13,10 +13,21 @@ const Policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 // maxForm is the size of the largest form, in bytes.
 const maxForm = 64 << 10
 
-// Secured adds the security headers to every response. It refuses requests for hosts that are not known, with the text
-// unknownHost. It also refuses requests from other sites' pages if the requests could change something.
+// Secured adds the headers of Headers. It also refuses requests from other sites' pages if the requests could change something.
 func Secured(known func(host string) bool, unknownHost string, next http.Handler) http.Handler {
 	origin := http.NewCrossOriginProtection()
+	return Headers(known, unknownHost, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := origin.Check(r); err != nil {
+			http.Error(w, "The request comes from a page of another site.", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	}))
+}
+
+// Headers adds the security headers to every response. It refuses requests for hosts that are not known, with the text unknownHost, and limits
+// the size of a request's body.
+func Headers(known func(host string) bool, unknownHost string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", Policy)
@@ -30,10 +41,6 @@ func Secured(known func(host string) bool, unknownHost string, next http.Handler
 		}
 		if !known(r.Host) {
 			http.Error(w, unknownHost, http.StatusMisdirectedRequest)
-			return
-		}
-		if err := origin.Check(r); err != nil {
-			http.Error(w, "The request comes from a page of another site.", http.StatusForbidden)
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)

@@ -28,9 +28,9 @@ import (
 var directory = strict.File{Name: "p.yaml", Data: []byte(`apiVersion: op25b/v1
 kind: Providers
 providers:
-  - {name: ours, title: Our mail, kind: own, domains: [isp.example]}
-  - {name: web, title: Web mail, kind: webmail, domains: [web.example], submission: {host: smtp.web.example, ports: [{port: 465, tls: implicit}]}}
-  - {name: other, title: Other, kind: provider, domains: [other.example], mx: [mx.other.example], submission: {host: smtp.other.example, ports: [{port: 587, tls: starttls}]}}
+  - {name: ours, title: {ja: 当社のメール, en: Our mail}, kind: own, domains: [isp.example]}
+  - {name: web, title: {ja: ウェブメール, en: Web mail}, kind: webmail, domains: [web.example], submission: {host: smtp.web.example, ports: [{port: 465, tls: implicit}]}}
+  - {name: other, title: {ja: その他, en: Other}, kind: provider, domains: [other.example], mx: [mx.other.example], submission: {host: smtp.other.example, ports: [{port: 587, tls: starttls}]}}
 `)}
 
 func day(text string) time.Time {

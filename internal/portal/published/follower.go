@@ -52,12 +52,16 @@ type View struct {
 	Publication *Publication
 	// Confirmed is the time at which the publication was last found to be current, by the clock of the controller.
 	Confirmed time.Time
-	// Connected reports whether a controller confirms the publication at present. The publication and the phases in force may have changed
-	// since Confirmed if it is false.
+	// Connected reports whether there is a connection to a controller. See Current.
 	Connected bool
 
-	heard time.Time // the time of this host at which Confirmed was received
+	heard   time.Time // the time of this host at which Confirmed was received
+	silence time.Duration
 }
+
+// Current reports whether a controller confirms the publication at the time here of this host. If it is false, the publication and the phases
+// in force may have changed since Confirmed. A controller whose store does not answer is connected, but confirms nothing.
+func (v *View) Current(here time.Time) bool { return v.Connected && here.Sub(v.heard) < v.silence }
 
 // At converts a time of this host to the clock of the controller.
 func (v *View) At(here time.Time) time.Time {
@@ -102,7 +106,7 @@ func Open(ctx context.Context, cfg Config) (*Follower, error) {
 		return nil, fmt.Errorf("%w: %s: %w", ErrState, cfg.File, err)
 	}
 	f.last, f.saved = m, heard
-	f.view.Store(&View{Publication: p, Confirmed: m.Time.AsTime(), heard: heard})
+	f.view.Store(&View{Publication: p, Confirmed: m.Time.AsTime(), heard: heard, silence: cfg.Silence})
 	cfg.Metrics.of(f.View())
 	return f, nil
 }
@@ -169,7 +173,11 @@ func (f *Follower) take(ctx context.Context, m *op25bv1.WatchPublicationResponse
 		return fmt.Errorf("%w: the message has no time", ErrPublication)
 	}
 	old := f.View()
-	v := &View{Publication: old.Publication, Confirmed: m.Time.AsTime(), Connected: true, heard: f.cfg.Now()}
+	here := f.cfg.Now()
+	v := &View{Publication: old.Publication, Confirmed: m.Time.AsTime(), Connected: true, heard: here, silence: f.cfg.Silence}
+	if old.Connected && old.Confirmed.Equal(v.Confirmed) { // nothing was confirmed since
+		v.heard = old.heard
+	}
 	switch {
 	case m.Publication != nil:
 		p, err := Read(ctx, m.Publication, old.Publication)
@@ -188,9 +196,9 @@ func (f *Follower) take(ctx context.Context, m *op25bv1.WatchPublicationResponse
 		f.last = proto.CloneOf(f.last) // a message that is being written must not change
 		f.last.Time = m.Time
 	}
-	last, due := f.last, news || v.heard.Sub(f.saved) >= saveEvery || !old.Connected
+	last, due := f.last, news || here.Sub(f.saved) >= saveEvery || !old.Connected
 	if due {
-		f.saved = v.heard
+		f.saved = here
 	}
 	f.mu.Unlock()
 	f.set(v)

@@ -1,0 +1,358 @@
+package portal
+
+import (
+	"cmp"
+	"html/template"
+	"strings"
+
+	"op25b/internal/check"
+	"op25b/internal/check/mailbox"
+	"op25b/internal/policy"
+	"op25b/internal/portal/answer"
+	"op25b/internal/portal/guide"
+	"op25b/internal/portal/published"
+	"op25b/internal/portal/site"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+type answerData struct {
+	base
+	Own      bool   // the answer is for the visitor's own line
+	Exempt   string // the day until which the own line is exempt; empty if it is not
+	Line     string // the kind of line
+	Use      string // how the visitor sends mail
+	Spoken   string // the code as a person reads it out
+	Short    string // the short address of the answer
+	Cases    []caseData
+	Provider *providerData
+	Business bool // businesses are told whom to ask
+}
+
+// A caseData is the answer for lines that are treated alike.
+type caseData struct {
+	ID         string
+	Where      string // which lines; empty if there is one case only
+	Class      answer.Status
+	Mark, Head string
+	Lead       []string
+	Why        []string
+	Confirmed  confirmation
+	Settings   []settingData
+	NoSettings bool // the provider is not known to offer settings for mail programs
+	Blocked    []string
+	Reach      []reachData
+	Programs   []programData
+}
+
+type settingData struct {
+	Host, Encryption, Auth, Note string
+	Port                         int
+}
+
+type reachData struct {
+	Class, Outcome, Since string
+	Stopped               bool
+}
+
+type programData struct {
+	Title     string
+	Steps     []template.HTML
+	Published string
+	Looked    string
+}
+
+// A providerData has the provider's own page, and the day on which it was compared.
+type providerData struct {
+	Name, Published string
+	Looked          string // empty if it was never compared
+}
+
+// answer shows the answer with a code.
+func (v *visit) answer() (reply, error) {
+	p, err := v.pub()
+	if err != nil {
+		return reply{}, err
+	}
+	q, ok := v.site.answers.Codes(p).Find(v.segment)
+	if !ok {
+		return reply{}, errNoCode
+	}
+	a, err := v.site.answers.Ask(v.ctx, p, q, v.Now)
+	if err != nil {
+		return reply{}, err
+	}
+	return v.answerPage(p, a, nil)
+}
+
+// mine shows the answer with a code for the visitor's own line. Only the use and the provider of the code count.
+func (v *visit) mine() (reply, error) {
+	p, err := v.pub()
+	if err != nil {
+		return reply{}, err
+	}
+	q, ok := v.site.answers.Codes(p).Find(v.segment)
+	if !ok {
+		return reply{}, errNoCode
+	}
+	r, state := v.askOwn(&op25bv1.AskOwnLineRequest{})
+	v.form.Set("use", useValue(q))
+	v.form.Set("provider", q.Provider)
+	switch state {
+	case ownUnknown:
+		return v.startPage(v.T("own unknown"), "line")
+	case ownUnavailable:
+		return v.startPage(v.T("own unavailable"), "line")
+	}
+	q.Group = r.GetLineGroup().GetName()
+	a, err := v.site.answers.AskLine(v.ctx, p, q, r.Area, r.Line, v.Now)
+	if err != nil { // the line is of a publication that has not arrived yet
+		a, err = v.site.answers.Ask(v.ctx, p, q, v.Now)
+	}
+	if err != nil {
+		return reply{}, err
+	}
+	return v.answerPage(p, a, r)
+}
+
+// useValue returns the value of the form's field use for a question.
+func useValue(q answer.Question) string {
+	if q.Use == answer.Own {
+		return string(q.Use) + ":" + q.Provider
+	}
+	return string(q.Use)
+}
+
+// answerPage shows an answer. own is what the controller knows of the visitor's line, or nil for an answer about a kind of line.
+func (v *visit) answerPage(p *published.Publication, a *answer.Answer, own *op25bv1.AskOwnLineResponse) (reply, error) {
+	v.titled("start", v.T("answer title"))
+	code := v.site.answers.Codes(p).Of(a.Question)
+	d := answerData{
+		base: v.base, Own: own != nil, Line: groupTitle(p.Policy(), a.Question.Group), Use: v.useText(a), Spoken: answer.Spoken(code),
+		Short: v.short("/a/" + code), Business: a.Use == answer.Server,
+	}
+	if own.GetExemptUntil() != nil {
+		d.Exempt = v.Day(own.ExemptUntil.AsTime())
+	}
+	for i := range a.Cases {
+		c := v.caseOf(p, a, &a.Cases[i], own)
+		c.ID = "case-" + v.number(i+1)
+		if len(a.Cases) > 1 {
+			c.Where = v.where(a.Cases[i].Lines)
+		}
+		d.Cases = append(d.Cases, c)
+	}
+	if x := a.Provider; x != nil && x.Published != "" {
+		d.Provider = &providerData{Name: titled(x.Name, x.Title.In(v.language())), Published: x.Published}
+		if !x.Looked.IsZero() {
+			d.Provider.Looked = v.DayOf(x.Looked)
+		}
+	} else if x != nil && x.Kind != mailbox.KindOwn {
+		d.Provider = &providerData{Name: titled(x.Name, x.Title.In(v.language()))}
+	}
+	return reply{name: "answer.html", data: d}, nil
+}
+
+// short returns the address of a page as a person reads it out, with the portal's host if it is known.
+func (v *visit) short(path string) string {
+	if s := v.Content.Site; s != nil {
+		path = strings.TrimSuffix(s.URL, "/") + path
+	}
+	return path
+}
+
+// where describes the part of the network to which a case applies.
+func (v *visit) where(lines []published.State) string {
+	switches := 0
+	for _, s := range lines {
+		switches += int(s.Switches)
+	}
+	return v.T("on switches", v.number(switches))
+}
+
+// useText describes how the visitor sends mail.
+func (v *visit) useText(a *answer.Answer) string {
+	switch {
+	case a.Use == answer.Webmail:
+		return v.T("use webmail")
+	case a.Use == answer.Server:
+		return v.T("use server")
+	case a.Use == answer.Own:
+		return v.T("use own")
+	case a.Provider != nil:
+		return v.T("use provider named", titled(a.Provider.Name, a.Provider.Title.In(v.language())))
+	}
+	return v.T("use provider unknown")
+}
+
+func (v *visit) caseOf(p *published.Publication, a *answer.Answer, c *answer.Case, own *op25bv1.AskOwnLineResponse) caseData {
+	d := caseData{Class: c.Status, Confirmed: v.confirmed(c.Lines, c.Phase)}
+	if own != nil {
+		d.Confirmed = v.confirmedOwn(own)
+	}
+	exempt := own.GetExemptUntil() != nil
+	if exempt && c.Status != answer.Unaffected {
+		d.Class, d.Mark, d.Head = answer.Unaffected, "✓", v.T("is exempt", v.Day(own.ExemptUntil.AsTime()))
+		d.Lead = []string{v.T("lead exempt")}
+	} else {
+		d.Mark, d.Head = v.headline(c, d.Confirmed.Sure)
+		d.Lead = v.lead(a, c)
+	}
+	if c.Stopped != nil && !exempt {
+		d.Why = v.reason(p.Policy(), c.Stopped, d.Confirmed.Sure)
+	}
+	if n := c.Next; n != nil && !exempt {
+		d.Why = append(d.Why, v.T("next", v.Day(n.Since), phaseTitle(p.Policy(), n.Name)))
+		if ph, ok := p.Policy().Phase(n.Name); ok {
+			if r, ok := ph.Rule(n.Rule); ok {
+				d.Why = append(d.Why, v.ruleText(p.Policy(), r))
+			}
+		}
+	}
+	for _, r := range c.Reach {
+		d.Reach = append(d.Reach, v.reachOf(r.Class, r.Result))
+	}
+	if c.Mailbox != nil {
+		d.NoSettings = len(c.Mailbox.Settings) == 0
+		v.settings(&d, a, c.Mailbox)
+	}
+	return d
+}
+
+// confirmedOwn returns the confirmation for the visitor's own line.
+func (v *visit) confirmedOwn(own *op25bv1.AskOwnLineResponse) confirmation {
+	if own.Confirmed {
+		return confirmation{true, v.T("own confirmed")}
+	}
+	return confirmation{false, v.T("own unconfirmed")}
+}
+
+// lead explains a status in plain words.
+func (v *visit) lead(a *answer.Answer, c *answer.Case) []string {
+	switch a.Use {
+	case answer.Webmail:
+		if c.Status == answer.Unaffected {
+			return []string{v.T("lead webmail")}
+		}
+		return []string{v.T("lead webmail affected")}
+	case answer.Server:
+		return []string{v.leadServer(c)}
+	}
+	var all []string
+	switch c.Status {
+	case answer.Unaffected:
+		if a.Use == answer.Own {
+			all = append(all, v.T("lead own"))
+		} else {
+			all = append(all, v.T("lead provider unaffected"))
+		}
+	case answer.Later:
+		all = append(all, v.T("lead later", v.Day(c.Next.Since)))
+	case answer.Depends:
+		all = append(all, v.T("lead depends"))
+	default:
+		all = append(all, v.T("lead affected"))
+	}
+	if c.Mailbox != nil && c.Mailbox.Kind == mailbox.AnswerWebmail {
+		all = append(all, v.T("lead webmail provider"))
+	}
+	if a.Use == answer.Provider && a.Provider == nil {
+		all = append(all, v.T("lead unknown"))
+	}
+	return all
+}
+
+func (v *visit) leadServer(c *answer.Case) string {
+	switch c.Status {
+	case answer.Unaffected:
+		return v.T("lead server unaffected")
+	case answer.Later:
+		return v.T("lead server later")
+	case answer.Depends:
+		return v.T("lead server depends")
+	}
+	return v.T("lead server affected")
+}
+
+// settings adds the settings for mail programs that the line reaches, and those that it does not reach.
+func (v *visit) settings(d *caseData, a *answer.Answer, m *mailbox.Answer) {
+	for _, s := range m.Settings {
+		if s.Status == mailbox.Affected {
+			d.Blocked = append(d.Blocked, v.T("setting blocked", v.number(int(s.Port))))
+			continue
+		}
+		d.Settings = append(d.Settings, settingData{
+			Host: cmp.Or(s.Host, v.hostFrom(a, s.HostFrom)), Port: int(s.Port), Encryption: cmp.Or(s.Encryption, v.T("encryption of provider")),
+			Auth: v.T("smtp auth"), Note: s.Note.In(v.language()),
+		})
+	}
+	if len(d.Settings) == 0 {
+		return
+	}
+	first := m.Settings[0]
+	for _, s := range m.Settings {
+		if s.Status != mailbox.Affected {
+			first = s
+			break
+		}
+	}
+	setting := guide.Setting{Host: first.Host, Port: first.Port, TLS: site.Implicit}
+	if first.Encryption == "STARTTLS" {
+		setting.TLS = site.StartTLS
+	}
+	d.Programs = v.programs(setting)
+}
+
+// hostFrom describes a server that the directory does not name.
+func (v *visit) hostFrom(a *answer.Answer, from string) string {
+	switch {
+	case from == mailbox.HostFromContract:
+		return v.T("host from contract")
+	case from == mailbox.HostFromDomain:
+		return v.T("host from domain")
+	case a.Use == answer.Own:
+		return v.T("host own")
+	}
+	return v.T("host of provider")
+}
+
+// programs returns the steps to enter a setting in each program.
+func (v *visit) programs(s guide.Setting) []programData {
+	var all []programData
+	l := v.language()
+	for i := range v.Content.Guide.Programs {
+		p := &v.Content.Guide.Programs[i]
+		d := programData{Title: p.Title.In(l), Steps: p.Steps(l, s)}
+		if from := p.Source(l); from.Confirmed() {
+			d.Published, d.Looked = from.Published, v.DayOf(from.Looked)
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+// reachOf describes the outcome of connections to the servers of a class.
+func (v *visit) reachOf(class *policy.Remote, r *check.Result) reachData {
+	d := reachData{Class: v.classTitle(class), Stopped: !r.Outcome.Passes(), Outcome: v.outcome(string(r.Outcome))}
+	switch {
+	case d.Stopped:
+		d.Since = v.T("from day", v.Day(r.Since.Since))
+	case r.Next != nil && !r.Next.Outcome.Passes():
+		d.Since = v.T("until day", v.Day(r.Next.Since))
+	}
+	return d
+}
+
+// outcome returns the words of an outcome.
+func (b base) outcome(o string) string {
+	switch check.Outcome(o) {
+	case check.Delivered, check.Monitored:
+		return b.T("outcome passes")
+	case check.Limited:
+		return b.T("outcome limited")
+	case check.Rejected:
+		return b.T("outcome rejected")
+	case check.Blocked:
+		return b.T("outcome blocked")
+	}
+	return b.T("outcome unknown")
+}

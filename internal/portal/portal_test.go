@@ -1,0 +1,205 @@
+package portal_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"op25b/internal/portal"
+	"op25b/internal/portal/published"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// TestPages verifies that every page is served in both languages with the security headers, and without a script.
+func TestPages(t *testing.T) {
+	r := start(t, "2006-07-01", nil)
+	for path, texts := range map[string][2]string{
+		"/":          {"Does the block of port 25 affect you?", "影響"},
+		"/test":      {"Test my settings", "設定の確認"},
+		"/programme": {"1 October 2006", "2006年10月1日"},
+	} {
+		for i, lang := range []string{"en", "ja"} {
+			res, page := r.browser(lang).get(path)
+			want(t, path+" in "+lang, page, texts[i], `<html lang="`+lang+`"`, "<h1>")
+			csp := res.Header.Get("Content-Security-Policy")
+			if res.StatusCode != http.StatusOK || !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") || res.Header.Get("X-Content-Type-Options") != "nosniff" {
+				t.Errorf("%s: %d, headers %v", path, res.StatusCode, res.Header)
+			}
+			if len(res.Cookies()) != 0 {
+				t.Errorf("%s sets the cookies %v", path, res.Cookies())
+			}
+			for _, bad := range []string{"<script", " style=", " onclick=", "ZgotmplZ", "%!", "[start", "<no value>"} {
+				if strings.Contains(page, bad) {
+					t.Errorf("%s has %s", path, bad)
+				}
+			}
+		}
+	}
+	b := r.browser("en")
+	for path, code := range map[string]int{"/nowhere": 404, "/a/12345678": 404, "/a/x": 404, "/find?code=12345678": 404, "/assets/portal.css": 200, "/assets/..%2fportal.go": 404} {
+		if res, page := b.get(path); res.StatusCode != code {
+			t.Errorf("%s: %d, want %d\n%s", path, res.StatusCode, code, page)
+		}
+	}
+	for _, path := range []string{"/", "/a/12345678", "/programme", "/find"} {
+		if res, _ := b.post(path, nil); res.StatusCode != http.StatusMethodNotAllowed {
+			t.Errorf("POST %s: %d", path, res.StatusCode)
+		}
+	}
+	if res, page := b.get("/", "Host", "evil.example"); res.StatusCode != http.StatusMisdirectedRequest || !strings.Contains(page, "--host") {
+		t.Errorf("another host: %d, %s", res.StatusCode, page)
+	}
+}
+
+// TestLanguage verifies that ?lang= chooses the language, keeps it in the only cookie, and that the cookie holds nothing else.
+func TestLanguage(t *testing.T) {
+	r := start(t, "2006-07-01", nil)
+	b := r.browser("en")
+	res, page := b.get("/programme?lang=ja")
+	want(t, "?lang=ja", page, `<html lang="ja"`, `href="/programme?lang=en"`)
+	if c := res.Cookies(); len(c) != 1 || c[0].Name != "op25b-language" || c[0].Value != "ja" || !c[0].HttpOnly {
+		t.Errorf("cookies: %v", c)
+	}
+	_, page = b.get("/")
+	want(t, "with the cookie", page, `<html lang="ja"`)
+	res, page = b.get("/?lang=<script>")
+	want(t, "another language", page, `<html lang="ja"`)
+	if len(res.Cookies()) != 0 {
+		t.Errorf("cookies: %v", res.Cookies())
+	}
+}
+
+// TestAnswers asks for each use under each phase, as a visitor does, and reads the answer.
+func TestAnswers(t *testing.T) {
+	for _, tc := range []struct {
+		at   string
+		form url.Values
+		want []string
+	}{
+		{"2006-05-20", url.Values{"line": {"adsl"}, "use": {"webmail"}}, []string{"影響はありません", "設定の変更は必要ありません"}},
+		{"2006-05-20", url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {"biglobe"}}, []string{"2006年10月1日から影響があります", "mail.biglobe.ne.jp", "465", "SSL/TLS", "Thunderbird"}},
+		{"2006-07-01", url.Values{"line": {"adsl"}, "use": {"server"}}, []string{"影響を受けることがあります", "送信できません", "2006年6月1日から", "当社のメールサーバー"}},
+		{"2006-12-01", url.Values{"line": {"adsl"}, "use": {"provider"}, "mail": {"taro@gmail.com"}}, []string{"影響があります", "smtp.gmail.com", "587", "STARTTLS", "2006年10月1日から実施中です", "実施されていることを確認しました", "ブラウザーまたは提供元の公式アプリでご利用の場合、影響はありません", "に提供元のページと照合しました"}},
+		{"2006-12-01", url.Values{"line": {"mobile"}, "use": {"provider"}, "mail": {"＠ｇｍａｉｌ．ｃｏｍ"}}, nil}, // no local part
+		{"2006-12-01", url.Values{"line": {"mobile"}, "use": {"provider"}, "mail": {"company.invalid"}}, []string{"影響があります", "当社では確認できません", "提供元が案内するサーバー"}},
+		{"2006-12-01", url.Values{"line": {"bflets"}, "use": {"own:own"}}, []string{"影響はありません", "これまでどおり接続できます"}},
+		{"2006-12-01", url.Values{"line": {"adsl"}, "use": {"server"}}, []string{"影響があります", "当社の送信サーバーを経由"}},
+	} {
+		r := start(t, tc.at, nil)
+		b := r.browser("ja")
+		if tc.want == nil {
+			if res, page := b.post("/affected", tc.form); res.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(page, "形式が正しくありません") {
+				t.Errorf("%v: %d", tc.form, res.StatusCode)
+			}
+			continue
+		}
+		path, page := b.ask(tc.form)
+		want(t, tc.at+" "+tc.form.Encode(), page, tc.want...)
+		if strings.Contains(path+page, "taro") || strings.Contains(path, "gmail") {
+			t.Errorf("%s: the answer has the mail address", path)
+		}
+		// The number of the answer leads to it, as the support desk reads it out.
+		_, code, _ := strings.Cut(path, "/a/")
+		if res, _ := b.get("/find?code=" + url.QueryEscape(code[:4]+"-"+code[4:])); res.Header.Get("Location") != path {
+			t.Errorf("the number of %s leads to %q", path, res.Header.Get("Location"))
+		}
+	}
+}
+
+// TestForm verifies that an incomplete form is shown again with what is missing and with the other fields.
+func TestForm(t *testing.T) {
+	r := start(t, "2006-12-01", nil)
+	b := r.browser("en")
+	for name, tc := range map[string]struct {
+		form url.Values
+		want string
+	}{
+		"nothing":          {url.Values{}, "Please choose how you send mail."},
+		"no line":          {url.Values{"use": {"webmail"}}, "Please choose your line."},
+		"no use":           {url.Values{"line": {"adsl"}}, "Please choose how you send mail."},
+		"unknown line":     {url.Values{"line": {"isdn"}, "use": {"webmail"}}, "Please choose your line."},
+		"unknown provider": {url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {"nobody"}}, "Please choose how you send mail."},
+		"wrong mail":       {url.Values{"line": {"adsl"}, "use": {"provider"}, "mail": {"a b"}}, "This is not a mail address or a domain."},
+		"long mail":        {url.Values{"line": {"adsl"}, "use": {"provider"}, "mail": {strings.Repeat("a", 400) + "@example.jp"}}, "This is not a mail address or a domain."},
+	} {
+		res, page := b.post("/affected", tc.form)
+		if res.StatusCode != http.StatusUnprocessableEntity {
+			t.Errorf("%s: status %d", name, res.StatusCode)
+		}
+		want(t, name, page, tc.want, `role="alert"`)
+	}
+	_, page := b.post("/affected", url.Values{"line": {"mobile"}, "use": {"provider"}, "mail": {`"><script>alert(1)</script>`}})
+	want(t, "the fields", page, `value="mobile" required checked`, `value="provider" required checked`)
+	if strings.Contains(page, "<script") {
+		t.Error("the field is not escaped")
+	}
+}
+
+// TestWithoutController verifies that the portal keeps answering when the controller is gone, says so, and does not claim that anything is in
+// force.
+func TestWithoutController(t *testing.T) {
+	r := start(t, "2006-12-01", nil)
+	b := r.browser("en")
+	path, page := b.ask(url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {"gmail"}})
+	want(t, "with the controller", page, "In force since 1 October 2006", "You are affected", "policy")
+	r.controller.Stop()
+	r.await(func(v *published.View) bool { return !v.Connected })
+	_, page = b.get(path)
+	want(t, "without the controller", page, "Our management system cannot be reached at present", "You are probably affected", "It cannot be confirmed at present", "smtp.gmail.com")
+	if strings.Contains(page, "In force since") {
+		t.Error("without the controller, the page claims that the phase is in force")
+	}
+	_, page = b.get("/")
+	want(t, "the form", page, "Please choose the kind of your line")
+	if strings.Contains(page, `value=".own"`) {
+		t.Error("the form offers the own line")
+	}
+	res, page := b.post("/affected", url.Values{"line": {".own"}, "use": {"server"}})
+	if res.StatusCode != http.StatusUnprocessableEntity {
+		t.Errorf("own line: %d", res.StatusCode)
+	}
+	want(t, "own line", page, "We cannot find your line at present", `value="server" required checked`)
+}
+
+// TestNotConfirmed verifies that a page says "in force" only if every switch confirmed it.
+func TestNotConfirmed(t *testing.T) {
+	r := start(t, "2006-12-01", func(_ *portal.Config, p *op25bv1.Publication) {
+		for _, s := range p.States {
+			if s.LineGroup == "adsl" {
+				s.Switches, s.Confirmed = 5, 3
+			}
+		}
+	})
+	b := r.browser("en")
+	_, page := b.ask(url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {"gmail"}})
+	want(t, "partly confirmed", page, "You are probably affected", "not yet confirmed everywhere: of 10 switches for such lines, 6 have confirmed it", "Planned since 1 October 2006")
+	_, page = b.ask(url.Values{"line": {"mobile"}, "use": {"provider"}, "provider": {"gmail"}})
+	want(t, "confirmed", page, "You are affected", "In force since 1 October 2006", "All our switches for such lines (1) have confirmed")
+	_, page = b.get("/programme")
+	want(t, "programme", page, "not yet confirmed everywhere")
+}
+
+// TestNothingPublished verifies the pages of a portal that has never reached a controller.
+func TestNothingPublished(t *testing.T) {
+	follower, err := published.Open(t.Context(), published.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	site, err := portal.New(portal.Config{Published: follower})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, code := range map[string]int{"/": 200, "/test": 200, "/programme": 503, "/a/12345678": 503} {
+		w := serve(t, site, path)
+		if w.code != code {
+			t.Errorf("%s: %d, want %d", path, w.code, code)
+		}
+		if path != "/test" {
+			want(t, path, w.body.String(), "There is no information yet")
+		}
+	}
+	if _, err := portal.New(portal.Config{}); err == nil || err.Error() != "invalid configuration of the portal: no publication" {
+		t.Errorf("without a publication: %v", err)
+	}
+}

@@ -1,0 +1,187 @@
+package portal
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"op25b/internal/check/mailbox"
+	"op25b/internal/portal/answer"
+	"op25b/internal/portal/published"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// ownValue is the value of the form's field line for the visitor's own line. No line group has this name, because it begins with a dot.
+const ownValue = ".own"
+
+// A choice is an option of a form.
+type choice struct {
+	Value, Text string
+	Chosen      bool
+}
+
+type startData struct {
+	base
+	OwnLine      bool // the visitor's own line can be asked for
+	Line, Use    string
+	Mail, Picked string
+	Groups       []choice
+	Own          []choice // the ISP's own mailboxes
+	Providers    []choice
+	Problem      string
+	ProblemAt    string // the field of the problem
+}
+
+// start shows the form.
+func (v *visit) start() (reply, error) { return v.startPage("", "") }
+
+// startPage shows the form with the fields of the last one, and a problem with a field.
+func (v *visit) startPage(problem, at string) (reply, error) {
+	v.titled("start", v.T("start title"))
+	d := startData{base: v.base, Line: v.form.Get("line"), Use: v.form.Get("use"), Mail: v.form.Get("mail"), Picked: v.form.Get("provider"), Problem: problem, ProblemAt: at}
+	d.OwnLine = v.mayAskOwn()
+	if p := v.view.Publication; p != nil {
+		d.Groups = v.groups(p, d.Line)
+		d.Own, d.Providers = v.providers(p, d.Use, d.Picked)
+	}
+	if d.Line == "" && d.OwnLine {
+		d.Line = ownValue
+	}
+	out := reply{name: "start.html", data: d}
+	if problem != "" {
+		out.code = http.StatusUnprocessableEntity
+	}
+	return out, nil
+}
+
+// mayAskOwn reports whether the form offers the visitor's own line.
+func (v *visit) mayAskOwn() bool {
+	return !v.Static && v.site.cfg.AskOwnLine != nil && v.address.IsValid() && v.Current
+}
+
+// groups returns the line groups that have lines.
+func (v *visit) groups(p *published.Publication, chosen string) []choice {
+	has := map[string]bool{}
+	for _, s := range p.States {
+		has[s.Group] = true
+	}
+	var all []choice
+	for _, g := range p.Policy().LineGroups {
+		if has[g.Name] {
+			all = append(all, choice{g.Name, groupTitle(p.Policy(), g.Name), g.Name == chosen})
+		}
+	}
+	return all
+}
+
+// providers returns the ISP's own mailboxes, as values of the field use, and the other providers.
+func (v *visit) providers(p *published.Publication, use, picked string) (own, others []choice) {
+	for i := range p.Directory.Providers {
+		x := &p.Directory.Providers[i]
+		if x.Kind == mailbox.KindOwn {
+			value := string(answer.Own) + ":" + x.Name
+			text := v.T("use own")
+			if len(x.Domains) > 0 {
+				text = v.T("use own at", "@"+strings.Join(x.Domains, v.T("list comma")+"@"))
+			}
+			own = append(own, choice{value, text, use == value})
+			continue
+		}
+		others = append(others, choice{x.Name, titled(x.Name, x.Title.In(v.language())), x.Name == picked})
+	}
+	return own, others
+}
+
+// Limits on what a visitor types, in bytes. An address has at most 254 (RFC 5321 section 4.5.3.1.3), a name of a host 253.
+const (
+	maxMail = 320
+	maxHost = 253
+)
+
+// affected reads the form and redirects to the answer. The mail address is in the body of the request, and only the name of its provider goes
+// on, in a code: so neither the portal's addresses nor a proxy's log contain it.
+func (v *visit) affected() (reply, error) {
+	p, err := v.pub()
+	if err != nil {
+		return reply{}, err
+	}
+	line, use := v.form.Get("line"), v.form.Get("use")
+	group, own := line, line == ownValue
+	if own {
+		r, state := v.askOwn(&op25bv1.AskOwnLineRequest{})
+		switch state {
+		case ownKnown:
+			group = r.GetLineGroup().GetName()
+		case ownUnknown:
+			return v.startPage(v.T("own unknown"), "line")
+		default:
+			return v.startPage(v.T("own unavailable"), "line")
+		}
+	}
+	q := answer.Question{Group: group}
+	kind, name, _ := strings.Cut(use, ":")
+	switch q.Use = answer.Use(kind); q.Use {
+	case answer.Webmail, answer.Server:
+	case answer.Own:
+		q.Provider = name
+	case answer.Provider:
+		if q, err = v.provider(p, group); err != nil {
+			return v.wrongMail(err)
+		}
+	default:
+		return v.startPage(v.T("pick use"), "use")
+	}
+	codes := v.site.answers.Codes(p)
+	code := codes.Of(q)
+	switch {
+	case group == "" || code == "" && codes.Of(answer.Question{Group: group, Use: answer.Server}) == "":
+		return v.startPage(v.T("pick line"), "line")
+	case code == "":
+		return v.startPage(v.T("pick use"), "use")
+	case own:
+		return reply{redirect: "/mine/" + code}, nil
+	}
+	return reply{redirect: "/a/" + code}, nil
+}
+
+// provider returns the question about the provider that the visitor typed or picked. What was typed counts first.
+func (v *visit) provider(p *published.Publication, group string) (answer.Question, error) {
+	q := answer.Question{Group: group, Use: answer.Provider}
+	mail := strings.TrimSpace(v.form.Get("mail"))
+	if mail == "" {
+		q.Provider = v.form.Get("provider")
+		return q, nil
+	}
+	if len(mail) > maxMail {
+		return q, mailbox.ErrAddress
+	}
+	if err := v.lookup(); err != nil {
+		return q, err
+	}
+	return v.site.answers.Find(v.ctx, p, group, mail, v.Now)
+}
+
+// wrongMail shows the form again if the mail address is wrong.
+func (v *visit) wrongMail(err error) (reply, error) {
+	switch {
+	case errors.Is(err, mailbox.ErrAddress):
+		return v.startPage(v.T("wrong mail"), "mail")
+	case errors.Is(err, answer.ErrQuestion):
+		return v.startPage(v.T("pick line"), "line")
+	}
+	return reply{}, err
+}
+
+// find redirects to the answer with a code that the visitor typed.
+func (v *visit) find() (reply, error) {
+	p, err := v.pub()
+	if err != nil {
+		return reply{}, err
+	}
+	codes := v.site.answers.Codes(p)
+	q, ok := codes.Find(v.form.Get("code"))
+	if !ok {
+		return reply{}, errNoCode
+	}
+	return reply{redirect: "/a/" + codes.Of(q)}, nil
+}

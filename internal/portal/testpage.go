@@ -1,0 +1,170 @@
+package portal
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"connectrpc.com/connect"
+
+	"op25b/internal/check"
+	"op25b/internal/policy"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+type testData struct {
+	base
+	OwnLine    bool
+	Line       string
+	Server     string
+	Groups     []choice
+	Problem    string
+	ProblemAt  string
+	Ports      []portData // the result; empty before a question
+	ResultLine string
+	InForce    confirmation
+}
+
+// A portData is the verdict on a connection to a port of the server.
+type portData struct {
+	Port              int
+	Use               string
+	Passes            bool
+	Mark, Outcome     string
+	Why, Since, Later string
+}
+
+// mailPorts are the ports of the test, in the order of the page.
+var mailPorts = []policy.TCPPort{policy.PortSMTP, policy.PortSubmissions, policy.PortSubmission}
+
+// test shows the form with which a visitor tests a server's name.
+func (v *visit) test() (reply, error) { return v.testPage(testData{}, "", "") }
+
+func (v *visit) testPage(d testData, problem, at string) (reply, error) {
+	v.titled("test", v.T("test title"))
+	d.base, d.OwnLine, d.Line, d.Server = v.base, v.mayAskOwn(), v.form.Get("line"), strings.TrimSpace(v.form.Get("server"))
+	if p := v.view.Publication; p != nil {
+		d.Groups = v.groups(p, d.Line)
+	}
+	if d.Line == "" && d.OwnLine {
+		d.Line = ownValue
+	}
+	d.Problem, d.ProblemAt = problem, at
+	out := reply{name: "test.html", data: d}
+	if problem != "" {
+		out.code = http.StatusUnprocessableEntity
+	}
+	return out, nil
+}
+
+// tested answers which ports of a server the line reaches, by the verdict of the pipeline. The portal opens no connection.
+func (v *visit) tested() (reply, error) {
+	p, err := v.pub()
+	if err != nil {
+		return reply{}, err
+	}
+	server, line := strings.TrimSpace(v.form.Get("server")), v.form.Get("line")
+	if server == "" || len(server) > maxHost || strings.Contains(server, "@") {
+		return v.testPage(testData{}, v.T("wrong server"), "server")
+	}
+	if err := v.lookup(); err != nil {
+		return reply{}, err
+	}
+	if line == ownValue {
+		return v.testedOwn(server)
+	}
+	d := testData{ResultLine: groupTitle(p.Policy(), line)}
+	for _, port := range mailPorts {
+		answers, err := v.site.answers.Server(v.ctx, p, line, server, uint16(port), v.Now)
+		switch {
+		case errors.Is(err, check.ErrResolve), errors.Is(err, check.ErrQuestion):
+			return v.testPage(testData{}, v.T("no server"), "server")
+		case err != nil && p.Policy().LineGroup(line) == nil, len(answers) == 0 && err == nil:
+			return v.testPage(testData{}, v.T("pick line"), "line")
+		case err != nil:
+			return reply{}, err
+		}
+		for _, a := range answers {
+			d.Ports = append(d.Ports, v.portOf(p.Policy(), uint32(port), a))
+		}
+	}
+	d.InForce = v.confirmedGroup(p, line)
+	return v.testPage(d, "", "")
+}
+
+// testedOwn asks the controller about the visitor's own line.
+func (v *visit) testedOwn(server string) (reply, error) {
+	r, state := v.askOwn(&op25bv1.AskOwnLineRequest{Question: &op25bv1.AskOwnLineRequest_Server{Server: server}})
+	switch state {
+	case ownUnknown:
+		return v.testPage(testData{}, v.T("own unknown"), "line")
+	case ownUnavailable:
+		return v.testPage(testData{}, v.T("own unavailable"), "line")
+	case ownInvalid:
+		return v.testPage(testData{}, v.T("no server"), "server")
+	}
+	p := v.view.Publication.Policy()
+	d := testData{ResultLine: v.T("this line", groupTitle(p, r.GetLineGroup().GetName())), InForce: v.confirmedOwn(r)}
+	for _, x := range r.Ports {
+		port := portData{Port: int(x.Port), Use: v.portUse(policy.TCPPort(x.Port)), Passes: x.Passes, Outcome: v.outcome(x.Outcome), Why: v.decided(p, x.GetRule().GetName(), x.GetSince().GetName())}
+		port.Mark = mark(x.Passes)
+		if x.Problem != "" || x.Outcome == "" {
+			port.Mark, port.Outcome = "?", v.T("outcome unknown")
+		}
+		if s := x.GetSince().GetSince(); s != nil && !x.Passes {
+			port.Since = v.T("from day", v.Day(s.AsTime()))
+		}
+		if n := x.GetNext(); n != nil && x.Passes && !check.Outcome(n.Outcome).Passes() {
+			port.Later = v.T("until day", v.Day(n.GetPhase().GetSince().AsTime()))
+		}
+		d.Ports = append(d.Ports, port)
+	}
+	return v.testPage(d, "", "")
+}
+
+func mark(passes bool) string {
+	if passes {
+		return "✓"
+	}
+	return "✕"
+}
+
+func (v *visit) portOf(p *policy.Policy, port uint32, a *check.Answer) portData {
+	d := portData{Port: int(port), Use: v.portUse(policy.TCPPort(port)), Passes: a.Outcome.Passes(), Mark: mark(a.Outcome.Passes()), Outcome: v.outcome(string(a.Outcome))}
+	for _, r := range a.Results {
+		if r.Outcome != a.Outcome {
+			continue
+		}
+		if r.Rule != nil {
+			d.Why = v.decided(p, r.Rule.Name, r.Since.Name)
+		}
+		if !d.Passes {
+			d.Since = v.T("from day", v.Day(r.Since.Since))
+		} else if r.Next != nil && !r.Next.Outcome.Passes() {
+			d.Later = v.T("until day", v.Day(r.Next.Since))
+		}
+		break
+	}
+	return d
+}
+
+// portUse describes what a port is for.
+func (v *visit) portUse(port policy.TCPPort) string {
+	switch port {
+	case policy.PortSMTP:
+		return v.T("port 25")
+	case policy.PortSubmissions:
+		return v.T("port 465")
+	}
+	return v.T("port 587")
+}
+
+// isInvalid reports whether the controller refused a question because no server has the name.
+func isInvalid(err error) bool {
+	switch connect.CodeOf(err) {
+	case connect.CodeInvalidArgument, connect.CodeNotFound:
+		return !errors.Is(err, context.Canceled)
+	}
+	return false
+}

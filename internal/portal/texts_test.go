@@ -1,0 +1,9 @@
+package portal
+
+import (
+	"testing"
+
+	"op25b/internal/page/pagetest"
+)
+
+func TestTexts(t *testing.T) { pagetest.Texts(t, templateFiles, texts) }

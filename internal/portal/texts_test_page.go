@@ -1,0 +1,24 @@
+package portal
+
+import "op25b/internal/page"
+
+// testTexts are the texts of the page on which a visitor tests a server.
+var testTexts = page.Texts{
+	"test title":   {"Test my settings", "{設定|せってい}の{確認|かくにん}"},
+	"test lead":    {"Enter the name of the outgoing server in your mail program. This page tells you which of its ports your line reaches according to the rules of our switches. It does not connect to the server, so it cannot tell whether the server itself works.", "メールソフトに設定している送信サーバーの名前を入力してください。お客さまの回線からどのポートに接続できるかを、当社の設備の規則にもとづいてご案内します。実際に接続はしませんので、サーバー自体が動いているかどうかは分かりません。"},
+	"test server":  {"Name of the outgoing server", "送信サーバーの名前"},
+	"server hint":  {"For example smtp.example.jp. We do not record it.", "例：smtp.example.jp。記録しません。"},
+	"test now":     {"Test", "確認する"},
+	"test result":  {"Result", "確認結果"},
+	"test line":    {"From: %s", "回線：%s"},
+	"test to":      {"To: %s", "送信サーバー：%s"},
+	"this line":    {"the line that you are using now (%s)", "今ご利用中の回線（%s）"},
+	"test port":    {"Port", "ポート"},
+	"test outcome": {"From your line", "お客さまの回線から"},
+	"test reason":  {"Reason", "理由"},
+	"port 25":      {"between mail servers", "メールサーバー間の通信"},
+	"port 465":     {"for mail programs, with SSL/TLS", "メールソフトの送信（SSL/TLS）"},
+	"port 587":     {"for mail programs, with STARTTLS", "メールソフトの送信（STARTTLS）"},
+	"wrong server": {"This is not the name of a server. Please write it as in smtp.example.jp, without a mail address.", "サーバー名の形式が正しくありません。smtp.example.jp のように入力してください。メールアドレスは入力しないでください。"},
+	"no server":    {"No server with this name was found. Please check the name.", "この名前のサーバーは見つかりませんでした。名前をお確かめください。"},
+}
