@@ -80,7 +80,7 @@ func (l *line) published(i int, v4, v6 *taker) (policy.Line, error) {
 		}
 		addr, err := family.from.take()
 		if err != nil {
-			return x, fmt.Errorf("line group %q in %s: %w", l.group, l.area.name, err)
+			return x, err
 		}
 		x.Prefixes = append(x.Prefixes, netip.PrefixFrom(addr, addr.BitLen()))
 	}
@@ -90,13 +90,14 @@ func (l *line) published(i int, v4, v6 *taker) (policy.Line, error) {
 // A taker takes addresses one after the other from ranges. It leaves out the addresses of remote classes, of NAT64 and of the real lines,
 // so that no published line seems to be a server or somebody's line.
 type taker struct {
-	ranges []netip.Prefix
+	all    string         // the ranges, for errors
+	ranges []netip.Prefix // the ranges that have not been used up
 	next   netip.Addr
 	used   *policy.PrefixIndex[struct{}]
 }
 
 func takerOf(b *policy.Bundle, ranges []netip.Prefix) *taker {
-	t := &taker{ranges: ranges, used: policy.NewPrefixIndex[struct{}]()}
+	t := &taker{all: listed(ranges), ranges: ranges, used: policy.NewPrefixIndex[struct{}]()}
 	use := func(p netip.Prefix) {
 		for _, r := range ranges {
 			if p.Overlaps(r) {
@@ -123,6 +124,21 @@ func takerOf(b *policy.Bundle, ranges []netip.Prefix) *taker {
 	return t
 }
 
+// listed returns the prefixes for use in a sentence.
+func listed(all []netip.Prefix) string {
+	text := ""
+	for i, p := range all {
+		switch {
+		case i > 0 && i == len(all)-1:
+			text += " and "
+		case i > 0:
+			text += ", "
+		}
+		text += p.String()
+	}
+	return text
+}
+
 // take returns the next free address, or ErrNoAddress. The addresses of IPv6 are in different networks (/64).
 func (t *taker) take() (netip.Addr, error) {
 	for ; len(t.ranges) > 0; t.ranges = t.ranges[1:] {
@@ -144,7 +160,7 @@ func (t *taker) take() (netip.Addr, error) {
 		}
 		t.next = netip.Addr{}
 	}
-	return netip.Addr{}, ErrNoAddress
+	return netip.Addr{}, fmt.Errorf("%w: all addresses of %s are in remote classes, NAT64 prefixes or lines", ErrNoAddress, t.all)
 }
 
 // following returns the address after addr, or for IPv6 the first host of the network after that of addr. It returns the zero address if

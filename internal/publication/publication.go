@@ -50,8 +50,9 @@ type Source struct {
 type Documents struct {
 	source    Source
 	areas     []*area
-	lines     map[string]*line // by the name of the real line
-	published *op25bv1.Publication
+	lines     map[string]*line     // by the name of the real line
+	published *op25bv1.Publication // without states and id
+	digest    [sha256.Size]byte    // of published
 }
 
 // Make makes the published documents of a source. now is the present time. Make returns ErrTooLarge if more than MaxLines lines would be
@@ -64,7 +65,7 @@ func Make(s Source, now time.Time) (*Documents, error) {
 		n += len(a.lines)
 	}
 	if n > MaxLines {
-		return nil, fmt.Errorf("%w: %d lines in %d areas; at most %d lines can be published", ErrTooLarge, n, len(d.areas), MaxLines)
+		return nil, fmt.Errorf("%w: it would have %d lines, one for each kind of line in each of %d areas, and the limit is %d", ErrTooLarge, n, len(d.areas), MaxLines)
 	}
 	inventory, err := inventoryOf(s.Bundle, d.areas)
 	if err != nil {
@@ -87,7 +88,7 @@ func Make(s Source, now time.Time) (*Documents, error) {
 		}
 	}
 	m.Activations = d.activations()
-	d.published = m
+	d.published, d.digest = m, digest(m)
 	return d, nil
 }
 
@@ -138,22 +139,27 @@ func (d *Documents) Line(name string) (area, line string, ok bool) {
 }
 
 // Publish returns the publication at the time now. seen has the phases in force that switches confirmed at this revision, as the text of a
-// policy.InForce, by the name of the switch. The result is the same for equal arguments.
+// policy.InForce, by the name of the switch. The result is the same for equal arguments. Its documents are shared by all publications of d,
+// so it must not be modified.
 func (d *Documents) Publish(now time.Time, seen map[string]string) *op25bv1.Publication {
-	m := proto.CloneOf(d.published)
+	p := d.published
+	m := &op25bv1.Publication{
+		Revision: p.Revision, Stored: p.Stored, UtcOffset: p.UtcOffset, Files: p.Files, Activations: p.Activations, Providers: p.Providers,
+	}
 	for _, a := range d.areas {
 		m.States = append(m.States, a.states(d.source, now, seen)...)
 	}
-	m.Id = idOf(m)
+	states := digest(&op25bv1.Publication{States: m.States})
+	both := sha256.Sum256(append(d.digest[:], states[:]...))
+	m.Id = hex.EncodeToString(both[:16])
 	return m
 }
 
-// idOf returns a digest of a publication without its id.
-func idOf(m *op25bv1.Publication) string {
+// digest returns a digest of a part of a publication.
+func digest(m *op25bv1.Publication) [sha256.Size]byte {
 	text, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 	if err != nil {
 		panic(fmt.Sprintf("publication: %v", err)) // all strings are valid UTF-8, because they come from YAML
 	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:16])
+	return sha256.Sum256(text)
 }

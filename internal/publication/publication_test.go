@@ -11,7 +11,13 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-func load(t testing.TB, files []strict.File) *policy.Bundle {
+// fataler is what testing.TB and *rapid.T have in common.
+type fataler interface {
+	Helper()
+	Fatal(args ...any)
+}
+
+func load(t fataler, files []strict.File) *policy.Bundle {
 	t.Helper()
 	b, err := policy.Load(files)
 	if err != nil {
@@ -21,7 +27,7 @@ func load(t testing.TB, files []strict.File) *policy.Bundle {
 }
 
 // published loads the documents of a publication.
-func published(t testing.TB, p *op25bv1.Publication) *policy.Bundle {
+func published(t fataler, p *op25bv1.Publication) *policy.Bundle {
 	t.Helper()
 	var files []strict.File
 	for _, f := range p.Files {
