@@ -19,9 +19,11 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"op25b/examples"
 	"op25b/internal/client"
 	"op25b/internal/grpcserve"
 	"op25b/internal/portal"
+	"op25b/internal/portal/content"
 	"op25b/internal/portal/published"
 	"op25b/internal/portal/visitor"
 	"op25b/internal/secretfile"
@@ -30,6 +32,7 @@ import (
 
 type portalOptions struct {
 	client   client.Config
+	content  string
 	listen   string
 	metrics  string
 	dir      string
@@ -58,12 +61,13 @@ says so.
 
 The portal records no address of a visitor. Behind a proxy, give the proxy's addresses with --trusted-proxy.`,
 		Example: `  op25b portal
-  op25b portal --listen :443 --server https://noc.isp.example:2525 --token-file portal.token --host mail.isp.example \
+  op25b portal --listen :443 --content portal --server https://noc.isp.example:2525 --token-file portal.token \
     --tls-cert portal.crt --tls-key portal.key --data-dir /var/lib/op25b-portal
-  op25b portal --listen 127.0.0.1:2590 --trusted-proxy 127.0.0.1/32 --host mail.isp.example`,
+  op25b portal --content portal --listen 127.0.0.1:2590 --trusted-proxy 127.0.0.1`,
 		Args: exactly(0),
 	}
 	f := cmd.Flags()
+	f.StringVar(&o.content, "content", "", "folder with what you publish as text, see examples/portal; by default the example itself, with made-up names")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:2590", "address to serve the portal on")
 	f.StringVar(&o.client.Server, "server", orVariable(serverVariable, client.DefaultServer), "controller, as host:port or URL; by default "+serverVariable)
 	f.StringVar(&o.client.TokenFile, "token-file", os.Getenv(tokenVariable), "file with a bearer token of the role portal; by default "+tokenVariable)
@@ -73,8 +77,8 @@ The portal records no address of a visitor. Behind a proxy, give the proxy's add
 	f.StringVar(&o.metrics, "metrics", "", "address to serve /metrics and /healthz on; by default they are not served")
 	f.StringVar(&o.dir, "data-dir", "", "directory for the state file; it is created if it does not exist")
 	f.StringVar(&o.state, "state", "", "file for the last publication; by default portal.state in --data-dir, and none without it")
-	f.StringSliceVar(&o.hosts, "host", nil, "host name under which browsers request the portal, beside localhost and addresses; may be repeated")
-	f.StringSliceVar(&o.proxies, "trusted-proxy", nil, "address or prefix of a proxy in front of the portal, whose header names the visitor; may be repeated")
+	f.StringSliceVar(&o.hosts, "host", nil, "host name under which browsers request the portal, beside that of the site file, localhost and addresses; may be repeated")
+	f.StringSliceVar(&o.proxies, "trusted-proxy", nil, "address or prefix of a proxy in front of the portal, whose header names the visitor, beside those of the site file; may be repeated")
 	f.StringVar(&o.header, "proxy-header", string(visitor.ForwardedFor), "header that the proxies set: X-Forwarded-For or Forwarded")
 	f.StringVar(&o.tls.Cert, "tls-cert", "", "PEM file with the server certificate; without it the portal is plain text")
 	f.StringVar(&o.tls.Key, "tls-key", "", "PEM file with the private key of --tls-cert")
@@ -111,9 +115,21 @@ func (o *portalOptions) prefixes() ([]netip.Prefix, error) {
 
 // config checks the flags and returns the configuration of the site, without the publication.
 func (o *portalOptions) config(log *zap.Logger) (c portal.Config, err error) {
+	own := examples.Portal()
+	if o.content != "" {
+		own = os.DirFS(o.content)
+	} else {
+		log.Warn("the portal shows the names and contacts of the example; give your own with --content")
+	}
 	c = portal.Config{Resolver: net.DefaultResolver, Hosts: o.hosts, Limits: portal.DefaultLimits, Logger: log}
+	if c.Content, err = content.Load(own); err != nil {
+		return c, fmt.Errorf("--content %s: %w", o.content, withoutPath(err))
+	}
 	if c.Proxies.Trusted, err = o.prefixes(); err != nil {
 		return c, err
+	}
+	if o.content != "" {
+		c.Proxies.Trusted = append(c.Proxies.Trusted, c.Content.Site.TrustedProxies...)
 	}
 	if c.Proxies.Header, err = visitor.ParseHeader(o.header); err != nil {
 		return c, fmt.Errorf("--proxy-header %w", err)

@@ -163,7 +163,7 @@ var mayImport = map[string][]string{
 	"internal/portal/visitor":    {},
 	"internal/portal/answer":     {"internal/check", "internal/policy", "internal/portal/published"},
 	"internal/portal":            {"internal/check", "internal/page", "internal/policy", "proto/op25b"},
-	"internal/portal/portaltest": {"internal/check/mailbox", "internal/client", "internal/policy", "internal/strict", "proto/op25b"},
+	"internal/portal/portaltest": {"internal/check/mailbox", "internal/client", "internal/policy", "internal/publication", "internal/strict", "proto/op25b"},
 	"internal/plan": {
 		"internal/bring", "internal/compile", "internal/intent", "internal/meaning", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile", "internal/tlsfiles",
 	},

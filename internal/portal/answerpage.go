@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"html/template"
 	"strings"
+	"time"
 
 	"op25b/internal/check"
 	"op25b/internal/check/mailbox"
@@ -18,7 +19,6 @@ import (
 type answerData struct {
 	base
 	Own      bool   // the answer is for the visitor's own line
-	Exempt   string // the day until which the own line is exempt; empty if it is not
 	Line     string // the kind of line
 	Use      string // how the visitor sends mail
 	Spoken   string // the code as a person reads it out
@@ -36,12 +36,12 @@ type caseData struct {
 	Mark, Head string
 	Lead       []string
 	Why        []string
-	Confirmed  confirmation
+	InForce    confirmation
 	Settings   []settingData
 	NoSettings bool // the provider is not known to offer settings for mail programs
 	Blocked    []string
 	Reach      []reachData
-	Programs   []programData
+	Programs   programsData
 }
 
 type settingData struct {
@@ -52,6 +52,12 @@ type settingData struct {
 type reachData struct {
 	Class, Outcome, Since string
 	Stopped               bool
+}
+
+// A programsData has the steps by program.
+type programsData struct {
+	base
+	Programs []programData
 }
 
 type programData struct {
@@ -127,11 +133,8 @@ func (v *visit) answerPage(p *published.Publication, a *answer.Answer, own *op25
 	v.titled("start", v.T("answer title"))
 	code := v.site.answers.Codes(p).Of(a.Question)
 	d := answerData{
-		base: v.base, Own: own != nil, Line: groupTitle(p.Policy(), a.Question.Group), Use: v.useText(a), Spoken: answer.Spoken(code),
+		base: v.base, Own: own != nil, Line: v.groupTitle(p.Policy(), a.Question.Group), Use: v.useText(a), Spoken: answer.Spoken(code),
 		Short: v.short("/a/" + code), Business: a.Use == answer.Server,
-	}
-	if own.GetExemptUntil() != nil {
-		d.Exempt = v.Day(own.ExemptUntil.AsTime())
 	}
 	for i := range a.Cases {
 		c := v.caseOf(p, a, &a.Cases[i], own)
@@ -152,12 +155,9 @@ func (v *visit) answerPage(p *published.Publication, a *answer.Answer, own *op25
 	return reply{name: "answer.html", data: d}, nil
 }
 
-// short returns the address of a page as a person reads it out, with the portal's host if it is known.
+// short returns the address of a page as a person reads it out.
 func (v *visit) short(path string) string {
-	if s := v.Content.Site; s != nil {
-		path = strings.TrimSuffix(s.URL, "/") + path
-	}
-	return path
+	return strings.TrimSuffix(v.Content.Site.URL, "/") + path
 }
 
 // where describes the part of the network to which a case applies.
@@ -185,23 +185,23 @@ func (v *visit) useText(a *answer.Answer) string {
 }
 
 func (v *visit) caseOf(p *published.Publication, a *answer.Answer, c *answer.Case, own *op25bv1.AskOwnLineResponse) caseData {
-	d := caseData{Class: c.Status, Confirmed: v.confirmed(c.Lines, c.Phase)}
+	d := caseData{Class: c.Status, InForce: v.confirmed(c.Lines, c.Phase)}
 	if own != nil {
-		d.Confirmed = v.confirmedOwn(own)
+		d.InForce = v.confirmedOwn(own)
 	}
 	exempt := own.GetExemptUntil() != nil
 	if exempt && c.Status != answer.Unaffected {
-		d.Class, d.Mark, d.Head = answer.Unaffected, "✓", v.T("is exempt", v.Day(own.ExemptUntil.AsTime()))
+		d.Class, d.Mark, d.Head = answer.Unaffected, "✓", v.T("is exempt", v.Day(own.ExemptUntil.AsTime().Add(-time.Second)))
 		d.Lead = []string{v.T("lead exempt")}
 	} else {
-		d.Mark, d.Head = v.headline(c, d.Confirmed.Sure)
+		d.Mark, d.Head = v.headline(c, d.InForce.Sure)
 		d.Lead = v.lead(a, c)
 	}
 	if c.Stopped != nil && !exempt {
-		d.Why = v.reason(p.Policy(), c.Stopped, d.Confirmed.Sure)
+		d.Why = v.reason(p.Policy(), c.Stopped, d.InForce.Sure)
 	}
 	if n := c.Next; n != nil && !exempt {
-		d.Why = append(d.Why, v.T("next", v.Day(n.Since), phaseTitle(p.Policy(), n.Name)))
+		d.Why = append(d.Why, v.T("next", v.Day(n.Since), v.phaseTitle(p.Policy(), n.Name)))
 		if ph, ok := p.Policy().Phase(n.Name); ok {
 			if r, ok := ph.Rule(n.Rule); ok {
 				d.Why = append(d.Why, v.ruleText(p.Policy(), r))
@@ -299,7 +299,7 @@ func (v *visit) settings(d *caseData, a *answer.Answer, m *mailbox.Answer) {
 	if first.Encryption == "STARTTLS" {
 		setting.TLS = site.StartTLS
 	}
-	d.Programs = v.programs(setting)
+	d.Programs = programsData{v.base, v.programs(setting)}
 }
 
 // hostFrom describes a server that the directory does not name.

@@ -1,30 +1,312 @@
 package portal
 
 import (
+	"html/template"
+	"net/url"
+	"slices"
+	"strings"
+
+	"op25b/internal/check/mailbox"
+	"op25b/internal/policy"
+	"op25b/internal/portal/article"
+	"op25b/internal/portal/feed"
 	"op25b/internal/portal/guide"
 	"op25b/internal/portal/lang"
+	"op25b/internal/portal/markdown"
 	"op25b/internal/portal/notice"
 	"op25b/internal/portal/site"
 )
 
-// Content is what the ISP says about itself and its services.
-type Content struct {
-	Site    *site.Site   // nil if the ISP has no site file
-	Guide   *guide.Guide // nil means guide.Default
-	Notices *notice.Book // nil if there are no notices
-}
+// The paths of the pages.
+const (
+	pathStart       = "/"
+	pathTest        = "/test"
+	pathProgramme   = "/programme"
+	pathNotices     = "/notices"
+	pathSettings    = "/settings"
+	pathQuestions   = "/questions"
+	pathBusiness    = "/business"
+	pathPublication = "/publication"
+	pathPolicy      = "/policy"
+	pathPolicyJSON  = "/policy.json"
+)
 
-// complete fills in the defaults.
-func (c *Content) complete() {
-	if c.Guide == nil {
-		c.Guide = guide.Default()
+// feedPath and calendarPath return the paths of the feed and the calendar in a language. Programs keep these addresses, so they never change.
+func feedPath(l string) string     { return "/notices." + l + ".atom" }
+func calendarPath(l string) string { return "/programme." + l + ".ics" }
+
+// Feed returns the path of the feed in the page's language, and Calendar that of the calendar.
+func (b base) Feed() string { return feedPath(b.Lang) }
+
+// Calendar returns the path of the calendar in the page's language.
+func (b base) Calendar() string { return calendarPath(b.Lang) }
+
+// pages returns the address of each page that texts link to. A page that an export does not have is replaced by the first page.
+func (v *visit) pages() map[string]string {
+	test := v.Link(pathTest)
+	if v.Static {
+		test = v.Link(pathStart)
+	}
+	return map[string]string{
+		article.PageHome: v.Link(pathStart), article.PageCheck: v.Link(pathStart), article.PageTest: test, article.PageProgramme: v.Link(pathProgramme),
+		article.PageNotices: v.Link(pathNotices), article.PageSettings: v.Link(pathSettings), article.PageQuestions: v.Link(pathQuestions),
+		article.PageBusiness: v.Link(pathBusiness), article.PagePublication: v.Link(pathPublication), article.PagePolicy: v.Link(pathPolicy),
+		article.PagePolicyJSON: v.Link(pathPolicyJSON), article.PageFeed: v.Link(v.Feed()), article.PageCalendar: v.Link(v.Calendar()),
 	}
 }
 
-// name returns the name of the ISP; empty if there is no site file.
-func (c *Content) name(l lang.Language) string {
-	if c.Site == nil {
+// values returns the values of the ISP's texts.
+func (v *visit) values() (markdown.Values, error) {
+	g := article.Given{Site: v.Content.Site, Pages: v.pages()}
+	var d blocksData
+	d.base = v.base
+	if p := v.view.Publication; p != nil {
+		d.Programmes = v.programmes(p)
+		for i := range p.Directory.Providers {
+			if x := &p.Directory.Providers[i]; x.Kind == mailbox.KindOwn {
+				d.Domains = append(d.Domains, x.Domains...)
+			}
+		}
+	}
+	var err error
+	if g.Programme, err = v.block("block-programme", d); err != nil {
+		return markdown.Values{}, err
+	}
+	if g.Domains, err = v.block("block-domains", d); err != nil {
+		return markdown.Values{}, err
+	}
+	return g.Values(v.language()), nil
+}
+
+type blocksData struct {
+	base
+	Programmes []programmeOf
+	Domains    []string
+}
+
+// block renders a part of a page.
+func (v *visit) block(name string, data any) (template.HTML, error) {
+	var b strings.Builder
+	if err := v.site.templates.ExecuteTemplate(&b, name, data); err != nil {
+		return "", err
+	}
+	return template.HTML(b.String()), nil
+}
+
+type articleData struct {
+	base
+	Headings []markdown.Heading
+	Text     template.HTML
+}
+
+// article returns the function of a page that shows a text of the ISP.
+func articlePage(name string) func(*visit) (reply, error) {
+	return func(v *visit) (reply, error) {
+		a, ok := v.Content.Articles.Find(name, v.language())
+		if !ok {
+			return reply{}, errNoPage
+		}
+		values, err := v.values()
+		if err != nil {
+			return reply{}, err
+		}
+		d := articleData{Headings: a.Headings()}
+		if d.Text, err = a.Render(values); err != nil {
+			return reply{}, err
+		}
+		v.Section, v.Title, v.Heading = name, a.Title.Plain(), a.Title.HTML()
+		d.base = v.base
+		return reply{name: "article.html", data: d}, nil
+	}
+}
+
+type noticesData struct {
+	base
+	Current, Back []noticeLink
+}
+
+type noticeLink struct {
+	Path, Day string
+	Title     template.HTML
+	Language  string // empty if it is the page's
+}
+
+// today returns the present day at the policy's UTC offset.
+func (v *visit) today() policy.Date {
+	y, m, d := v.Now.In(v.Zone).Date()
+	return policy.Date{Year: y, Month: m, Day: d}
+}
+
+// notices lists the notices and the back numbers.
+func (v *visit) notices() (reply, error) {
+	v.titled("notices", v.T("notices title"))
+	d := noticesData{base: v.base}
+	links := func(all []*notice.Notice) []noticeLink {
+		var out []noticeLink
+		for _, n := range all {
+			out = append(out, noticeLink{pathNotices + "/" + n.ID, v.DayOf(n.Date), n.Title.HTML(), v.other(n.Language)})
+		}
+		return out
+	}
+	d.Current, d.Back = links(v.Content.Notices.Current(v.language(), v.today())), links(v.Content.Notices.Back(v.language(), v.today()))
+	return reply{name: "notices.html", data: d}, nil
+}
+
+// other returns a language if it is not the page's.
+func (v *visit) other(l lang.Language) string {
+	if l == v.language() {
 		return ""
 	}
-	return c.Site.Name.In(l)
+	return string(l)
+}
+
+type noticeData struct {
+	base
+	Appeared, Revised, Groups, Language string
+	IsBack                              bool
+	Text                                template.HTML
+}
+
+// notice shows a notice.
+func (v *visit) notice() (reply, error) {
+	n, ok := v.Content.Notices.Find(v.segment, v.language(), v.today())
+	if !ok {
+		return reply{}, errNoPage
+	}
+	values, err := v.values()
+	if err != nil {
+		return reply{}, err
+	}
+	d := noticeData{Appeared: v.DayOf(n.Date), Language: v.other(n.Language), IsBack: n.IsBack(v.today())}
+	if !n.Revised.IsZero() {
+		d.Revised = v.DayOf(n.Revised)
+	}
+	if d.Text, err = n.Render(values); err != nil {
+		return reply{}, err
+	}
+	if p := v.view.Publication; p != nil {
+		var titles []string
+		for _, g := range n.Groups {
+			titles = append(titles, v.groupTitle(p.Policy(), g))
+		}
+		d.Groups = strings.Join(titles, v.T("list comma"))
+	}
+	v.Section, v.Title, v.Heading = "notices", n.Title.Plain(), n.Title.HTML()
+	d.base = v.base
+	return reply{name: "notice.html", data: d}, nil
+}
+
+// feed serves the notices as an Atom feed. Its language is that of the path.
+func feedIn(l lang.Language) func(*visit) (reply, error) {
+	return func(v *visit) (reply, error) {
+		v.Lang = string(l)
+		v.Zone = v.zone().Location()
+		f := feed.Feed{
+			Site: v.Content.Site, Language: l, Title: v.T("feed title", v.Content.Site.Name.In(l)), Path: feedPath(v.Lang)[1:], Page: pathNotices[1:], Updated: v.Stored,
+		}
+		values, err := v.values()
+		if err != nil {
+			return reply{}, err
+		}
+		for _, n := range slices.Concat(v.Content.Notices.Current(l, v.today()), v.Content.Notices.Back(l, v.today())) {
+			html, err := n.Render(values)
+			if err != nil {
+				return reply{}, err
+			}
+			f.Entries = append(f.Entries, feed.NoticeEntry(n, (pathNotices + "/" + n.ID)[1:], html, v.zone()))
+		}
+		data, err := f.Atom()
+		return reply{kind: feed.AtomType, body: data}, err
+	}
+}
+
+// zone returns the UTC offset of the policy.
+func (v *visit) zone() policy.Offset {
+	if p := v.view.Publication; p != nil {
+		return p.Policy().UTCOffset
+	}
+	return 0
+}
+
+// calendarIn serves the dates of the programme as a calendar.
+func calendarIn(l lang.Language) func(*visit) (reply, error) {
+	return func(v *visit) (reply, error) {
+		p, err := v.pub()
+		if err != nil {
+			return reply{}, err
+		}
+		v.Lang = string(l)
+		c := feed.Calendar{Site: v.Content.Site, Language: l, Title: v.T("calendar title", v.Content.Site.Name.In(l))}
+		for _, x := range v.programmes(p) {
+			for i, step := range x.Steps {
+				y, m, d := step.Begins.In(v.Zone).Date()
+				name := strings.Join(x.groups, "+") + "/" + x.turns[i].phase
+				if x.Where != "" {
+					name += "/" + x.lines[0].Area
+				}
+				c.Events = append(c.Events, feed.Event{
+					Name: name, Day: policy.Date{Year: y, Month: m, Day: d}, Title: step.Title, Text: v.T("programme of", x.Groups) + "\n" + strings.Join(step.Rules, "\n"),
+					Path: pathProgramme[1:], Changed: p.Stored, Revision: p.Revision,
+				})
+			}
+		}
+		return reply{kind: feed.CalendarType, body: c.ICalendar()}, nil
+	}
+}
+
+// security serves security.txt (RFC 9116).
+func (v *visit) security() (reply, error) {
+	return reply{kind: "text/plain; charset=utf-8", body: []byte(v.Content.Site.SecurityTxt(v.site.cfg.Now()))}, nil
+}
+
+type settingsData struct {
+	base
+	Settings []settingData
+	Incoming []incomingData
+	Programs []programData
+}
+
+type incomingData struct {
+	Protocol, Host, Encryption string
+	Port                       int
+}
+
+// settings shows the settings guide for the ISP's own mail servers.
+func (v *visit) settingsPage() (reply, error) {
+	v.titled("settings", v.T("settings title"))
+	d := settingsData{base: v.base}
+	out := v.Content.Site.Mail.Outgoing
+	for _, p := range out.Ports {
+		d.Settings = append(d.Settings, settingData{Host: out.Host, Port: int(p.Port), Encryption: encryptionOf(p.TLS), Auth: v.T("smtp auth")})
+	}
+	for _, in := range v.Content.Site.Mail.Incoming {
+		for _, p := range in.Ports {
+			d.Incoming = append(d.Incoming, incomingData{strings.ToUpper(string(in.Protocol)), in.Host, encryptionOf(p.TLS), int(p.Port)})
+		}
+	}
+	d.Programs = v.programs(guide.Setting{Host: out.Host, Port: uint16(out.Ports[0].Port), TLS: out.Ports[0].TLS})
+	return reply{name: "settings.html", data: d}, nil
+}
+
+func encryptionOf(t site.TLS) string {
+	if t == site.StartTLS {
+		return "STARTTLS"
+	}
+	return "SSL/TLS"
+}
+
+// A supportData is how customers reach the support.
+type supportData struct{ Title, Page, Mail, MailTo, Phone, Hours string }
+
+// Support returns how customers reach the support.
+func (b base) Support() supportData {
+	c, l := b.Content.Site.Support, b.language()
+	d := supportData{Title: c.Title.In(l), Page: c.Page, Mail: c.Mail, Phone: c.Phone, Hours: c.Hours.In(l)}
+	if d.Title == "" {
+		d.Title = b.T("support")
+	}
+	if c.Mail != "" {
+		d.MailTo = (&url.URL{Scheme: "mailto", Opaque: url.PathEscape(c.Mail)}).String()
+	}
+	return d
 }

@@ -20,6 +20,7 @@ import (
 	"op25b/examples"
 	"op25b/internal/policy"
 	"op25b/internal/portal"
+	"op25b/internal/portal/content"
 	"op25b/internal/portal/portaltest"
 	"op25b/internal/portal/published"
 	op25bv1 "op25b/proto/op25b/v1"
@@ -54,7 +55,7 @@ func start(t testing.TB, at string, change func(*portal.Config, *op25bv1.Publica
 	log := zap.New(zapcore.NewCore(encoder, zapcore.AddSync(r.log), zapcore.DebugLevel))
 	client := r.controller.Client()
 	p := portaltest.Publication(t, examples.SpinNet2006(), examples.Providers(), day(at), acts...)
-	cfg := portal.Config{AskOwnLine: client.Portal.AskOwnLine, Logger: log}
+	cfg := portal.Config{AskOwnLine: client.Portal.AskOwnLine, Content: shipped(t), Logger: log}
 	if change != nil {
 		change(&cfg, p)
 	}
@@ -86,6 +87,16 @@ func start(t testing.TB, at string, change func(*portal.Config, *op25bv1.Publica
 	t.Cleanup(r.stop)
 	r.await(func(v *published.View) bool { return v.Connected && v.Publication != nil })
 	return r
+}
+
+// shipped returns the example's content.
+func shipped(t testing.TB) *content.Content {
+	t.Helper()
+	c, err := content.Load(examples.Portal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // await waits until the view of the publication fulfils a condition.

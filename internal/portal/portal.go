@@ -15,6 +15,8 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -23,7 +25,11 @@ import (
 	"op25b/internal/check/desk"
 	"op25b/internal/page"
 	"op25b/internal/portal/answer"
+	"op25b/internal/portal/article"
+	"op25b/internal/portal/content"
+	"op25b/internal/portal/lang"
 	"op25b/internal/portal/published"
+	"op25b/internal/portal/site"
 	"op25b/internal/portal/visitor"
 	op25bv1 "op25b/proto/op25b/v1"
 )
@@ -49,7 +55,7 @@ type Config struct {
 	// Resolver finds the addresses of servers. It may be nil.
 	Resolver desk.Resolver
 	// Content is what the ISP says about itself.
-	Content Content
+	Content *content.Content
 	// Hosts are the host names under which the portal may be requested, beside localhost and addresses.
 	Hosts []string
 	// Proxies finds a visitor's address.
@@ -80,6 +86,7 @@ type Site struct {
 	cfg       Config
 	templates *template.Template
 	assets    *page.Assets
+	prefix    string // the path of the portal's address, without a slash at its end
 	answers   *answer.Engine
 	requests  *visitor.Limiter
 	lookups   *visitor.Limiter
@@ -88,10 +95,10 @@ type Site struct {
 
 var _ http.Handler = (*Site)(nil)
 
-// New returns a site. It returns ErrConfig if Published is missing.
+// New returns a site. It returns ErrConfig if Published or Content is missing.
 func New(cfg Config) (*Site, error) {
-	if cfg.Published == nil {
-		return nil, fmt.Errorf("%w: no publication", ErrConfig)
+	if cfg.Published == nil || cfg.Content == nil {
+		return nil, fmt.Errorf("%w: no publication or no content", ErrConfig)
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -102,7 +109,6 @@ func New(cfg Config) (*Site, error) {
 	if cfg.Limits == (Limits{}) {
 		cfg.Limits = DefaultLimits
 	}
-	cfg.Content.complete()
 	s := &Site{
 		cfg: cfg, assets: page.NewAssets(assetFiles),
 		requests: visitor.NewLimiter(cfg.Limits.Each, cfg.Limits.All, cfg.Now),
@@ -113,7 +119,11 @@ func New(cfg Config) (*Site, error) {
 		resolver = answer.NewResolver(cfg.Resolver)
 	}
 	s.answers = answer.NewEngine(resolver)
-	var err error
+	u, err := url.Parse(cfg.Content.Site.URL)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err) // package site checked it
+	}
+	s.prefix = strings.TrimSuffix(u.Path, "/")
 	if s.templates, err = template.New("").ParseFS(templateFiles, "templates/*.html"); err != nil {
 		return nil, err
 	}
@@ -127,6 +137,20 @@ func New(cfg Config) (*Site, error) {
 		"GET /test":        (*visit).test,
 		"POST /test":       (*visit).tested,
 		"GET /programme":   (*visit).programme,
+
+		"GET " + pathNotices:             (*visit).notices,
+		"GET " + pathNotices + "/{name}": (*visit).notice,
+		"GET " + pathSettings:            (*visit).settingsPage,
+		"GET " + pathQuestions:           articlePage(article.Questions),
+		"GET " + pathBusiness:            articlePage(article.Business),
+		"GET " + pathPublication:         articlePage(article.Publication),
+		"GET " + pathPolicy:              (*visit).policyPage,
+		"GET " + pathPolicyJSON:          (*visit).policyJSON,
+		"GET " + feedPath("ja"):          feedIn(lang.Japanese),
+		"GET " + feedPath("en"):          feedIn(lang.English),
+		"GET " + calendarPath("ja"):      calendarIn(lang.Japanese),
+		"GET " + calendarPath("en"):      calendarIn(lang.English),
+		"GET " + site.SecurityPath:       (*visit).security,
 	} {
 		mux.Handle(pattern, s.page(show))
 	}
@@ -134,12 +158,24 @@ func New(cfg Config) (*Site, error) {
 	all := http.NewServeMux()
 	all.Handle("GET /assets/{file}", page.Compressed(s.assets))
 	all.Handle("/", s.limited(page.Compressed(mux)))
-	s.handler = page.Headers(page.Hosts(cfg.Hosts), "This address is not one of the portal's: name it with op25b portal --host.", all)
+	hosts := append([]string{cfg.Content.Site.Host()}, cfg.Hosts...)
+	s.handler = page.Headers(page.Hosts(hosts), "This address is not one of the portal's: name it with op25b portal --host.", s.below(all))
 	return s, nil
 }
 
 // ServeHTTP serves a page.
 func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// below serves the site below the path of its address. security.txt is at the root of the host (RFC 9116 section 3).
+func (s *Site) below(all http.Handler) http.Handler {
+	if s.prefix == "" {
+		return all
+	}
+	mux := http.NewServeMux()
+	mux.Handle(s.prefix+"/", http.StripPrefix(s.prefix, all))
+	mux.Handle("GET "+site.SecurityPath, all)
+	return mux
+}
 
 // limited refuses requests beyond the limits with a page in both languages.
 func (s *Site) limited(next http.Handler) http.Handler {
@@ -159,7 +195,7 @@ func (s *Site) refuse(w http.ResponseWriter, x *visitor.Refusal) {
 	seconds := int(x.After.Seconds())
 	w.Header().Set("Retry-After", fmt.Sprint(seconds))
 	s.render(w, http.StatusTooManyRequests, "busy.html", struct {
-		Version string
-		Seconds int
-	}{s.assets.Version, seconds})
+		Prefix, Version string
+		Seconds         int
+	}{s.prefix, s.assets.Version, seconds})
 }

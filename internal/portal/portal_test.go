@@ -173,7 +173,7 @@ func TestNotConfirmed(t *testing.T) {
 	})
 	b := r.browser("en")
 	_, page := b.ask(url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {"gmail"}})
-	want(t, "partly confirmed", page, "You are probably affected", "not yet confirmed everywhere: of 10 switches for such lines, 6 have confirmed it", "Planned since 1 October 2006")
+	want(t, "partly confirmed", page, "You are probably affected", "not yet confirmed everywhere: of 5 switches for such lines, 3 have confirmed it", "Planned since 1 October 2006")
 	_, page = b.ask(url.Values{"line": {"mobile"}, "use": {"provider"}, "provider": {"gmail"}})
 	want(t, "confirmed", page, "You are affected", "In force since 1 October 2006", "All our switches for such lines (1) have confirmed")
 	_, page = b.get("/programme")
@@ -186,7 +186,7 @@ func TestNothingPublished(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	site, err := portal.New(portal.Config{Published: follower})
+	site, err := portal.New(portal.Config{Published: follower, Content: shipped(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestNothingPublished(t *testing.T) {
 			want(t, path, w.body.String(), "There is no information yet")
 		}
 	}
-	if _, err := portal.New(portal.Config{}); err == nil || err.Error() != "invalid configuration of the portal: no publication" {
+	if _, err := portal.New(portal.Config{}); err == nil || err.Error() != "invalid configuration of the portal: no publication or no content" {
 		t.Errorf("without a publication: %v", err)
 	}
 }

@@ -77,7 +77,7 @@ func (v *visit) programmes(p *published.Publication) []programmeOf {
 		x := &all[i]
 		titles := make([]string, len(x.groups))
 		for j, g := range x.groups {
-			titles[j] = groupTitle(p.Policy(), g)
+			titles[j] = v.groupTitle(p.Policy(), g)
 			if apart[g] > 1 {
 				x.Where = v.where(x.lines)
 			}
@@ -119,7 +119,7 @@ func sameRules(p *policy.Policy, turns []turn, a, b string) bool {
 // steps sets the steps of a programme.
 func (v *visit) steps(p *published.Publication, x *programmeOf) {
 	for i, t := range x.turns {
-		step := stepData{Title: phaseTitle(p.Policy(), t.phase), Begins: t.at}
+		step := stepData{Title: v.phaseTitle(p.Policy(), t.phase), Begins: t.at}
 		if ph, ok := p.Policy().Phase(t.phase); ok {
 			for _, r := range ph.Rules {
 				if r.ForGroup(x.groups[0]) && slices.Contains(p.Policy().LegsOf(r), policy.UpDst) {

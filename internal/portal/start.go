@@ -68,7 +68,7 @@ func (v *visit) groups(p *published.Publication, chosen string) []choice {
 	var all []choice
 	for _, g := range p.Policy().LineGroups {
 		if has[g.Name] {
-			all = append(all, choice{g.Name, groupTitle(p.Policy(), g.Name), g.Name == chosen})
+			all = append(all, choice{g.Name, v.groupTitle(p.Policy(), g.Name), g.Name == chosen})
 		}
 	}
 	return all

@@ -74,7 +74,7 @@ func (v *visit) tested() (reply, error) {
 	if line == ownValue {
 		return v.testedOwn(server)
 	}
-	d := testData{ResultLine: groupTitle(p.Policy(), line)}
+	d := testData{ResultLine: v.groupTitle(p.Policy(), line)}
 	for _, port := range mailPorts {
 		answers, err := v.site.answers.Server(v.ctx, p, line, server, uint16(port), v.Now)
 		switch {
@@ -105,7 +105,7 @@ func (v *visit) testedOwn(server string) (reply, error) {
 		return v.testPage(testData{}, v.T("no server"), "server")
 	}
 	p := v.view.Publication.Policy()
-	d := testData{ResultLine: v.T("this line", groupTitle(p, r.GetLineGroup().GetName())), InForce: v.confirmedOwn(r)}
+	d := testData{ResultLine: v.T("this line", v.groupTitle(p, r.GetLineGroup().GetName())), InForce: v.confirmedOwn(r)}
 	for _, x := range r.Ports {
 		port := portData{Port: int(x.Port), Use: v.portUse(policy.TCPPort(x.Port)), Passes: x.Passes, Outcome: v.outcome(x.Outcome), Why: v.decided(p, x.GetRule().GetName(), x.GetSince().GetName())}
 		port.Mark = mark(x.Passes)

@@ -61,5 +61,6 @@ var answerTexts = page.Texts{
 	"code title":               {"Number of this answer", "この回答の番号"},
 	"code hint":                {"When you call our support, give this number: they see the same answer. It contains neither your address nor your mail address.", "サポートへお電話の際は、この番号をお伝えください。同じ回答をご覧いただけます。番号にお客さまのアドレスやメールアドレスは含まれません。"},
 	"code general":             {"It shows the answer for all lines of this kind. It does not contain what is true of your own line only, such as an exemption.", "番号で表示されるのは、同じ種類の回線に共通の回答です。適用除外など、お客さまの回線だけの内容は含まれません。"},
+	"ask business":             {"For businesses: exemptions and fixed addresses", "法人のお客さま：適用除外と固定アドレス"},
 	"ask again":                {"Ask another question", "別の内容で確認する"},
 }

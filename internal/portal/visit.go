@@ -17,6 +17,7 @@ import (
 	"op25b/internal/page"
 	"op25b/internal/policy"
 	"op25b/internal/portal/answer"
+	"op25b/internal/portal/content"
 	"op25b/internal/portal/lang"
 	"op25b/internal/portal/markdown"
 	"op25b/internal/portal/published"
@@ -44,7 +45,7 @@ type base struct {
 	Version string // the version of the assets
 	Name    string // the name of the ISP
 	Static  bool   // the page is exported
-	Content *Content
+	Content *content.Content
 
 	Published bool // there is a publication
 	Revision  uint64
@@ -54,7 +55,8 @@ type base struct {
 	Now       time.Time
 	Zone      *time.Location
 
-	root string // in an export, the path from the page to the folder of its language
+	root   string // in an export, the path from the page to the folder of its language
+	prefix string // the path of the portal's address, without a slash at its end
 }
 
 // A reply is what a page function returns: a template with its data, or a redirect.
@@ -63,6 +65,8 @@ type reply struct {
 	name     string
 	data     any
 	redirect string
+	kind     string // the media type of body, which is served instead of a template
+	body     []byte
 }
 
 // A fault is an error that a visitor sees.
@@ -120,7 +124,13 @@ func (s *Site) page(show func(*visit) (reply, error)) http.Handler {
 		defer func() { s.cfg.Metrics.served(r.Pattern, out.code, s.cfg.Now().Sub(begin)) }()
 		if out.redirect != "" {
 			out.code = http.StatusSeeOther
-			http.Redirect(w, r, out.redirect, out.code) // to a path of this site that the portal made
+			http.Redirect(w, r, s.prefix+out.redirect, out.code) // to a path of this site that the portal made
+			return
+		}
+		if out.kind != "" {
+			w.Header().Set("Content-Type", out.kind)
+			w.WriteHeader(out.code)
+			_, _ = w.Write(out.body)
 			return
 		}
 		s.render(w, out.code, out.name, out.data)
@@ -141,8 +151,8 @@ func (s *Site) visit(ctx context.Context, language, path string) *visit {
 	here := s.cfg.Now()
 	view := s.cfg.Published.View()
 	b := base{
-		Lang: language, Path: path, Version: s.assets.Version, Content: &s.cfg.Content, Name: s.cfg.Content.name(lang.Language(language)),
-		Confirmed: view.Confirmed, Current: view.Current(here), Now: view.At(here), Zone: time.UTC,
+		Lang: language, Path: path, Version: s.assets.Version, Content: s.cfg.Content, Name: s.cfg.Content.Site.Name.In(lang.Language(language)),
+		Confirmed: view.Confirmed, Current: view.Current(here), Now: view.At(here), Zone: time.UTC, prefix: s.prefix,
 	}
 	if p := view.Publication; p != nil {
 		b.Published, b.Revision, b.Stored, b.Zone = true, p.Revision, p.Stored, p.Policy().UTCOffset.Location()
@@ -242,7 +252,7 @@ func (b base) Stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 // Link returns the address of a page of the portal, such as "/programme". In an export, the address is relative.
 func (b base) Link(path string) string {
 	if !b.Static {
-		return path
+		return b.prefix + path
 	}
 	return b.root + fileOf(path)
 }
@@ -250,7 +260,7 @@ func (b base) Link(path string) string {
 // Other returns the address of the page in the other language.
 func (b base) Other() string {
 	if !b.Static {
-		return b.Path + "?lang=" + b.T("other language")
+		return b.prefix + b.Path + "?lang=" + b.T("other language")
 	}
 	return b.root + "../" + b.T("other language") + "/" + fileOf(b.Path)
 }
@@ -260,7 +270,7 @@ func (b base) Asset(file string) string {
 	if b.Static {
 		return b.root + "../assets/" + file
 	}
-	return "/assets/" + file + "?" + b.Version
+	return b.prefix + "/assets/" + file + "?" + b.Version
 }
 
 // fileOf returns the file of a page in an export, relative to the folder of its language.

@@ -18,22 +18,6 @@ func titled(name, title string) string {
 	return name
 }
 
-// groupTitle returns the title of a line group.
-func groupTitle(p *policy.Policy, name string) string {
-	if g := p.LineGroup(name); g != nil {
-		return titled(g.Name, g.Title)
-	}
-	return name
-}
-
-// phaseTitle returns the title of a phase.
-func phaseTitle(p *policy.Policy, name string) string {
-	if ph, ok := p.Phase(name); ok {
-		return titled(ph.Name, ph.Title)
-	}
-	return name
-}
-
 // classTitle describes a class of servers; nil means servers in no class.
 func (b base) classTitle(r *policy.Remote) string {
 	switch {
@@ -42,7 +26,7 @@ func (b base) classTitle(r *policy.Remote) string {
 	case r.Relay:
 		return b.T("own servers")
 	}
-	return b.T("servers of", titled(r.Name, r.Title))
+	return b.T("servers of", b.remoteTitle(r))
 }
 
 // ruleText describes what a rule of a phase does, in a sentence.
@@ -96,9 +80,9 @@ func (b base) decided(p *policy.Policy, name, phase string) string {
 
 // reason describes since when and by which rule a result is as it is.
 func (b base) reason(p *policy.Policy, r *check.Result, sure bool) []string {
-	all := []string{b.T("since planned", b.Day(r.Since.Since), phaseTitle(p, r.Since.Name))}
+	all := []string{b.T("since planned", b.Day(r.Since.Since), b.phaseTitle(p, r.Since.Name))}
 	if sure {
-		all[0] = b.T("since", b.Day(r.Since.Since), phaseTitle(p, r.Since.Name))
+		all[0] = b.T("since", b.Day(r.Since.Since), b.phaseTitle(p, r.Since.Name))
 	}
 	if r.Rule != nil {
 		if text := b.decided(p, r.Rule.Name, r.Since.Name); text != "" {

@@ -139,16 +139,16 @@ func TestAreasApart(t *testing.T) {
 	e := NewEngine(nil)
 	at := day("2006-07-01")
 	a, err := e.Ask(t.Context(), p, Question{"adsl", Provider, ""}, at)
-	if err != nil || len(a.Cases) != 2 || len(a.Cases[0].Lines) != 2 || a.Cases[0].Status != Depends || a.Cases[1].Status != Affected || a.Worst() != Affected {
+	if err != nil || len(a.Cases) != 2 || len(a.Cases[0].Lines) != 1 || a.Cases[0].Status != Depends || a.Cases[1].Status != Affected || a.Worst() != Affected {
 		t.Fatalf("%+v, %v", a, err)
 	}
-	if a.Cases[1].Lines[0].Area != "edge-2" || a.Cases[1].Phase != "all-destinations" || a.Cases[0].Phase != "mobile-carriers" {
+	if a.Cases[1].Lines[0].Area != "area-2" || a.Cases[1].Phase != "all-destinations" || a.Cases[0].Phase != "mobile-carriers" {
 		t.Errorf("%+v", a.Cases)
 	}
-	if a, err = e.AskLine(t.Context(), p, Question{"adsl", Provider, ""}, "edge-2", "adsl-home-2", at); err != nil || len(a.Cases) != 1 || a.Worst() != Affected {
+	if a, err = e.AskLine(t.Context(), p, Question{"adsl", Provider, ""}, "area-2", a.Cases[1].Lines[0].Line, at); err != nil || len(a.Cases) != 1 || a.Worst() != Affected {
 		t.Errorf("one line: %+v, %v", a, err)
 	}
-	if _, err = e.AskLine(t.Context(), p, Question{"adsl", Provider, ""}, "edge-2", "adsl-home", at); !errors.Is(err, ErrQuestion) {
+	if _, err = e.AskLine(t.Context(), p, Question{"adsl", Provider, ""}, "area-2", "line-1", at); !errors.Is(err, ErrQuestion) {
 		t.Errorf("a line of another area: %v", err)
 	}
 	if a, err = e.Ask(t.Context(), p, Question{"mobile", Provider, ""}, at); err != nil || len(a.Cases) != 1 {

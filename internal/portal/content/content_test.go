@@ -80,7 +80,7 @@ func TestAllFaultsAtOnce(t *testing.T) {
 		"notices/a.ja.md: the file has no front matter; begin it with a line ---, then apiVersion: op25b/v1, kind: Notice and the other keys, and end them with a line ---\n" +
 		"pages/none.ja.md: the portal has no such text; texts: questions.ja.md, questions.en.md, business.ja.md, business.en.md, publication.ja.md, publication.en.md\n" +
 		"readme.txt: the portal reads no such entry of its content folder; entries: site.yaml, notices, pages, guide.yaml\n" +
-		"site.yaml:9:1: unknown key \"hom\"; did you mean \"home\"? known keys: apiVersion, kind, name, url, home, support, business, abuse, security, trustedProxies, mail"
+		"site.yaml:9:1: unknown key \"hom\"; did you mean \"home\"? known keys: apiVersion, kind, name, url, home, support, business, abuse, security, trustedProxies, mail, names"
 	for _, kind := range []error{ErrContent, strict.ErrDecode, article.ErrArticle} {
 		if !errors.Is(err, kind) {
 			t.Errorf("the error is not %v", kind)

@@ -19,6 +19,7 @@ import (
 	"op25b/internal/check/mailbox"
 	"op25b/internal/client"
 	"op25b/internal/policy"
+	"op25b/internal/publication"
 	"op25b/internal/strict"
 	op25bv1 "op25b/proto/op25b/v1"
 	"op25b/proto/op25b/v1/op25bv1connect"
@@ -182,31 +183,26 @@ func (c *Controller) AskOwnLine(_ context.Context, req *connect.Request[op25bv1.
 	return connect.NewResponse(r), nil
 }
 
-// Publication returns a publication of documents and a directory. Each switch is an area that confirmed its phases at the time now.
+// Publication returns revision 7, which publishes documents and a directory. Every switch confirmed the phases in force at the time now.
 func Publication(t testing.TB, files []strict.File, providers strict.File, now time.Time, acts ...policy.Activation) *op25bv1.Publication {
 	t.Helper()
 	b, err := policy.Load(files)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := mailbox.Load(providers); err != nil {
+	directory, err := mailbox.Load(providers)
+	if err != nil {
 		t.Fatal(err)
 	}
-	p := &op25bv1.Publication{
-		Id: "test", Revision: 7, Stored: timestamppb.New(now.Add(-time.Hour)), UtcOffset: b.Policy.UTCOffset.String(),
-		Providers: &op25bv1.File{Name: providers.Name, Data: providers.Data},
+	d, err := publication.Make(publication.Source{Bundle: b, Activations: acts, Revision: 7, Stored: now.Add(-time.Hour), Directory: directory}, now)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, f := range files {
-		p.Files = append(p.Files, &op25bv1.File{Name: f.Name, Data: f.Data})
-	}
-	for _, a := range acts {
-		p.Activations = append(p.Activations, &op25bv1.Activation{Phase: a.Phase, Groups: a.Groups, Switches: a.Switches, Time: timestamppb.New(a.At), Revision: a.ID})
-	}
+	seen := map[string]string{}
 	for _, sw := range b.Inventory.Switches {
-		in, _ := b.Policy.InForceAt(acts, sw.Name, now)
-		for _, l := range sw.Lines {
-			p.States = append(p.States, &op25bv1.PublishedState{Area: sw.Name, LineGroup: l.Group, Line: l.Name, Phase: in.Phase(l.Group), Switches: 1, Confirmed: 1})
+		if in, ok := b.Policy.InForceAt(acts, sw.Name, now); ok {
+			seen[sw.Name] = in.String()
 		}
 	}
-	return p
+	return d.Publish(now, seen)
 }

@@ -38,6 +38,43 @@ type Site struct {
 	// TrustedProxies lists the addresses from which X-Forwarded-For is believed. It is empty if visitors connect directly.
 	TrustedProxies []netip.Prefix `yaml:"trustedProxies,omitempty"`
 	Mail           Mail           `yaml:"mail"`
+	// Names has the names of the policy's elements for customers, in both languages. An element that is not here has the title of the policy.
+	Names []Named `yaml:"names,omitempty"`
+}
+
+// A Named is the name of an element of the policy for customers.
+type Named struct {
+	Of    Element   `yaml:"of"`
+	Name  string    `yaml:"name"`
+	Title lang.Text `yaml:"title"`
+}
+
+// An Element is a kind of element of the policy.
+type Element string
+
+// The elements of the policy that customers see.
+const (
+	LineGroup Element = "lineGroup"
+	Phase     Element = "phase"
+	Remote    Element = "remote"
+)
+
+func elements() []Element { return []Element{LineGroup, Phase, Remote} }
+
+// Accepts lists the elements.
+func (Element) Accepts() string { return strict.OneOf(elements()) }
+
+// Parse parses an element.
+func (e *Element) Parse(text string) error { return strict.ParseWord(e, text, elements()) }
+
+// Title returns the name of an element of the policy in a language, or an empty string if the site file does not have it.
+func (s *Site) Title(of Element, name string, l lang.Language) string {
+	for i := range s.Names {
+		if n := &s.Names[i]; n.Of == of && n.Name == name {
+			return n.Title.In(l)
+		}
+	}
+	return ""
 }
 
 // A Contact tells how to reach a part of the ISP. It has at least one of Page, Mail and Phone.
@@ -117,6 +154,7 @@ func (t *TLS) Parse(text string) error { return strict.ParseWord(t, text, ways()
 var (
 	_ strict.Scalar = (*Protocol)(nil)
 	_ strict.Scalar = (*TLS)(nil)
+	_ strict.Scalar = (*Element)(nil)
 )
 
 // Load reads a site file. The error is a strict.Faults of one of that package's kinds, or of ErrSite.

@@ -12,6 +12,7 @@ import (
 
 	"op25b/examples"
 	"op25b/internal/policy"
+	"op25b/internal/portal/lang"
 	"op25b/internal/strict"
 )
 
@@ -31,6 +32,14 @@ func TestLoad(t *testing.T) {
 	}
 	if s.Name.JA != "エグザンプルネット" || s.Host() != "mail-check.isp.example" || len(s.TrustedProxies) != 2 || s.Support.Hours.EN == "" {
 		t.Errorf("%+v", s)
+	}
+	for _, tc := range []struct {
+		of         Element
+		name, want string
+	}{{LineGroup, "adsl", "フレッツ・ADSL"}, {Phase, "adsl", ""}, {Remote, "mobile-carrier", "携帯電話会社のメールサーバー"}, {Phase, "nothing", ""}} {
+		if got := s.Title(tc.of, tc.name, lang.Japanese); got != tc.want {
+			t.Errorf("%s %s: %q, want %q", tc.of, tc.name, got, tc.want)
+		}
 	}
 	want := Mail{
 		Outgoing: Outgoing{"smtp.isp.example", []Port{{465, Implicit}, {587, StartTLS}}},
@@ -76,6 +85,11 @@ func TestBad(t *testing.T) {
 		{ErrSite, "{port: 465, tls: implicit}, {port: 587, tls: starttls}", "", `site.yaml:42:45: mail.outgoing has 0 ports; must be 1 to 16, each with its encryption as in {port: 465, tls: implicit}`},
 		{ErrSite, "port: 587", "port: 25", `site.yaml:42:81: mail.outgoing has the port 25; it is for servers among themselves: mail programs send to 465 or 587`},
 		{ErrSite, "    - {protocol: imap", strings.Repeat("    - {protocol: pop3, host: a.example, ports: [{port: 995, tls: implicit}]}\n", 15) + "    - {protocol: imap", `site.yaml:44:5: there are 17 incoming servers; must be at most 16`},
+		{ErrSite, "{of: lineGroup, name: adsl,", "{of: lineGroup, name: isdn,", `site.yaml:53:27: lineGroup "isdn" is given twice; keep one`},
+		{strict.ErrDecode, "{of: lineGroup, name: adsl,", "{of: group, name: adsl,", `site.yaml:52:10: names[0].of is "group"; it must be lineGroup, phase or remote`},
+		{ErrSite, "{of: lineGroup, name: adsl,", `{of: lineGroup, name: "",`, `site.yaml:52:27: the name is not of any element; give the name of the line group, phase or remote class in the policy`},
+		{ErrSite, "en: Mobile SIM", `en: ""`, `site.yaml:56:60: names[4].title.en is empty; write it in both languages`},
+		{ErrSite, "names:\n", "names:\n" + strings.Repeat("  - {of: phase, name: x, title: {ja: x, en: x}}\n", 512), `site.yaml:52:3: there are 525 names; must be at most 512`},
 		{ErrSite, "# What an ISP", strings.Repeat("# a comment\n", 6000) + "# What an ISP", `site.yaml: the file has`},
 	} {
 		if strings.Count(good, c.old) == 0 {

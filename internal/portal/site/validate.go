@@ -16,6 +16,7 @@ import (
 const (
 	maxProxy = 256 // trusted proxies, each of which is compared with each visitor's address
 	maxList  = 16  // servers, ports and contacts
+	maxNames = 512 // names of the policy's elements
 )
 
 var (
@@ -46,6 +47,7 @@ func (v *validator) site(s *Site) {
 	}
 	v.security(s.Security)
 	v.proxies(s.TrustedProxies)
+	v.names(s.Names)
 	v.server(s.Mail.Outgoing.Host, s.Mail.Outgoing.Ports, "mail.outgoing")
 	if len(s.Mail.Incoming) > maxList {
 		v.fault("mail.incoming", fmt.Sprintf("there are %d incoming servers", len(s.Mail.Incoming)), fmt.Sprintf("must be at most %d", maxList))
@@ -53,6 +55,29 @@ func (v *validator) site(s *Site) {
 	}
 	for i, server := range s.Mail.Incoming {
 		v.server(server.Host, server.Ports, fmt.Sprintf("mail.incoming[%d]", i))
+	}
+}
+
+// names checks the names of the policy's elements. The policy may not have them, because it changes independently.
+func (v *validator) names(list []Named) {
+	if len(list) > maxNames {
+		v.fault("names", fmt.Sprintf("there are %d names", len(list)), fmt.Sprintf("must be at most %d", maxNames))
+		return
+	}
+	seen := map[string]bool{}
+	for i, n := range list {
+		path := fmt.Sprintf("names[%d]", i)
+		key := string(n.Of) + " " + n.Name
+		switch {
+		case n.Of == "":
+			v.fault(path+".of", "the name has no kind of element", "must be "+n.Of.Accepts())
+		case n.Name == "":
+			v.fault(path+".name", "the name is not of any element", "give the name of the line group, phase or remote class in the policy")
+		case seen[key]:
+			v.fault(path+".name", fmt.Sprintf("%s %q is given twice", n.Of, n.Name), "keep one")
+		}
+		seen[key] = true
+		n.Title.Check(path+".title", v.fault)
 	}
 }
 

@@ -1,0 +1,128 @@
+package portal_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestContent verifies the pages with the texts of the ISP, in both languages.
+func TestContent(t *testing.T) {
+	r := start(t, "2006-07-01", nil)
+	for path, texts := range map[string][2]string{
+		"/notices":                   {"Current notices", "お知らせ"},
+		"/notices/2006-05-18-port25": {"Published on 18 May 2006", "2006年5月18日掲載"},
+		"/questions":                 {"What is Outbound Port 25 Blocking", "25番"},
+		"/business":                  {"Business desk", "法人のお客さま窓口"},
+		"/settings":                  {"smtp.isp.example", "Thunderbird"},
+		"/publication":               {"BITAG", "規制"},
+		"/policy":                    {"smtp-carrier", "203.0.113.0/26"},
+	} {
+		for i, lang := range []string{"en", "ja"} {
+			res, page := r.browser(lang).get(path)
+			if res.StatusCode != http.StatusOK {
+				t.Errorf("%s in %s: status %d\n%s", path, lang, res.StatusCode, r.log)
+			}
+			want(t, path+" in "+lang, page, texts[i], `<html lang="`+lang+`"`)
+			for _, bad := range []string{"<script", "ZgotmplZ", "%!", "{{", "<no value>"} {
+				if strings.Contains(page, bad) {
+					t.Errorf("%s has %s", path, bad)
+				}
+			}
+		}
+	}
+	b := r.browser("en")
+	for path, kind := range map[string]string{
+		"/notices.ja.atom": "application/atom+xml; charset=utf-8", "/notices.en.atom": "application/atom+xml; charset=utf-8", "/programme.ja.ics": "text/calendar; charset=utf-8",
+		"/programme.en.ics": "text/calendar; charset=utf-8", "/policy.json": "application/json", "/.well-known/security.txt": "text/plain; charset=utf-8",
+	} {
+		res, body := b.get(path)
+		if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != kind || body == "" {
+			t.Errorf("%s: %d, %s", path, res.StatusCode, res.Header.Get("Content-Type"))
+		}
+	}
+	_, feed := b.get("/notices.ja.atom")
+	want(t, "feed", feed, `xml:lang="ja"`, "https://mail-check.isp.example/notices/2006-05-18-port25")
+	_, calendar := b.get("/programme.ja.ics")
+	want(t, "calendar", calendar, "DTSTART;VALUE=DATE:20061001")
+	// A notice whose day has not come is not shown.
+	if res, _ := b.get("/notices/2026-05-01-sim"); res.StatusCode != http.StatusNotFound {
+		t.Errorf("a notice of the future: %d", res.StatusCode)
+	}
+	if strings.Contains(feed, "2026-05-01-sim") {
+		t.Error("the feed has a notice of the future")
+	}
+}
+
+// TestPolicyJSON verifies the policy for programs against the policy of the example, and that docs/portal.md describes every key.
+func TestPolicyJSON(t *testing.T) {
+	r := start(t, "2006-07-01", nil)
+	_, body := r.browser("en").get("/policy.json")
+	var d struct {
+		Version   string
+		Revision  uint64
+		Current   bool
+		UTCOffset string
+		Phases    []struct {
+			Name   string
+			Begins time.Time
+			Rules  []struct {
+				Name, Action, ServerClass string
+				Text                      map[string]string
+			}
+		}
+		Programme []struct {
+			Area, LineGroup, Phase      string
+			Switches, ConfirmedSwitches int
+			Dates                       []struct{ Phase string }
+		}
+	}
+	decoder := json.NewDecoder(strings.NewReader(body))
+	if err := decoder.Decode(&d); err != nil {
+		t.Fatal(err)
+	}
+	if d.Version != "op25b.portal/v1" || d.Revision != 7 || !d.Current || d.UTCOffset != "+09:00" || len(d.Phases) != 3 || !d.Phases[2].Begins.Equal(day("2006-10-01")) {
+		t.Errorf("%+v", d)
+	}
+	rule := d.Phases[1].Rules[0]
+	if rule.Name != "smtp-carrier" || rule.Action != "drop" || rule.ServerClass != "mobile-carrier" || rule.Text["ja"] == "" || rule.Text["en"] == "" {
+		t.Errorf("%+v", rule)
+	}
+	if p := d.Programme[0]; p.Phase != "mobile-carriers" || len(p.Dates) != 3 || p.Switches != 1 || p.ConfirmedSwitches != 1 {
+		t.Errorf("%+v", p)
+	}
+	page, err := os.ReadFile("../../docs/portal.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all any
+	if err := json.Unmarshal([]byte(body), &all); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range keys(all) {
+		if !strings.Contains(string(page), "`"+key+"`") {
+			t.Errorf("docs/portal.md does not describe the key %q", key)
+		}
+	}
+}
+
+// keys returns the keys of all objects in a JSON value.
+func keys(v any) []string {
+	var all []string
+	switch v := v.(type) {
+	case map[string]any:
+		for k, x := range v {
+			all = append(append(all, k), keys(x)...)
+		}
+	case []any:
+		for _, x := range v {
+			all = append(all, keys(x)...)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}

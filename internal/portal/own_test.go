@@ -1,0 +1,171 @@
+package portal_test
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"testing"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"op25b/internal/portal"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// lines answers for three addresses: the ADSL line, the business line, which has an exemption, and a line that the published documents do
+// not have.
+func lines(q *op25bv1.AskOwnLineRequest) (*op25bv1.AskOwnLineResponse, error) {
+	r := &op25bv1.AskOwnLineResponse{Known: true, Area: "area-1", Revision: 7, Confirmed: true, Time: timestamppb.New(day("2006-12-01"))}
+	switch q.Address {
+	case "198.18.0.11", "2001:db8:7::11":
+		r.LineGroup, r.Line = &op25bv1.Named{Name: "adsl"}, "line-1"
+	case "198.18.0.13":
+		r.LineGroup, r.Line, r.ExemptUntil = &op25bv1.Named{Name: "bflets"}, "line-2", timestamppb.New(day("2007-04-01"))
+	case "198.18.0.14":
+		r.LineGroup, r.Line, r.Confirmed = &op25bv1.Named{Name: "mobile"}, "line-99", false
+	default:
+		return &op25bv1.AskOwnLineResponse{}, nil
+	}
+	if server, ok := q.Question.(*op25bv1.AskOwnLineRequest_Server); ok {
+		if server.Server == "nowhere.example" {
+			return nil, connect.NewError(connect.CodeNotFound, errors.New(`host not found: "nowhere.example"`))
+		}
+		r.Ports = []*op25bv1.OwnLinePort{
+			{Port: 25, Outcome: "blocked", Rule: &op25bv1.CheckRule{Name: "smtp-all", Action: "drop"}, Since: &op25bv1.PhaseSince{Name: "all-destinations", Since: timestamppb.New(day("2006-10-01"))}},
+			{Port: 465, Outcome: "delivered", Passes: true, Rule: &op25bv1.CheckRule{Name: "submission", Action: "permit"}},
+			{Port: 587, Problem: "no answer"},
+		}
+	}
+	return r, nil
+}
+
+// behindProxy makes the test's connections come through a trusted proxy, so that a test can be any visitor.
+func behindProxy(c *portal.Config, _ *op25bv1.Publication) {
+	c.Proxies.Trusted = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
+}
+
+const forwarded = "X-Forwarded-For"
+
+// TestOwnLine asks about the visitor's own line, through a trusted proxy.
+func TestOwnLine(t *testing.T) {
+	r := start(t, "2006-12-01", behindProxy)
+	r.controller.OnAsk(lines)
+	b := r.browser("en")
+	for name, tc := range map[string]struct {
+		from string
+		form url.Values
+		want []string
+	}{
+		"affected":         {"198.18.0.11", url.Values{"line": {".own"}, "use": {"provider"}, "provider": {"gmail"}}, []string{"You are affected", "The line that you are using now (FLET&#39;S ADSL)", "The switch of your line has confirmed", "smtp.gmail.com", "It does not contain what is true of your own line only"}},
+		"over IPv6":        {"2001:db8:7::11", url.Values{"line": {".own"}, "use": {"webmail"}}, []string{"You are not affected"}},
+		"exempt":           {"198.18.0.13", url.Values{"line": {".own"}, "use": {"server"}}, []string{"You are not affected until 31 March 2007", "Your line has an exemption"}},
+		"exempt, provider": {"198.18.0.13", url.Values{"line": {".own"}, "use": {"provider"}, "provider": {"gmail"}}, []string{"You are not affected until 31 March 2007"}},
+		"exempt, webmail":  {"198.18.0.13", url.Values{"line": {".own"}, "use": {"webmail"}}, []string{"You are not affected"}},
+		"not published":    {"198.18.0.14", url.Values{"line": {".own"}, "use": {"server"}}, []string{"You are probably affected", "its switch has not confirmed it yet"}},
+	} {
+		path, page := b.ask(tc.form, forwarded, tc.from)
+		want(t, name, page, tc.want...)
+		if !strings.HasPrefix(path, "/mine/") {
+			t.Errorf("%s: at %s", name, path)
+		}
+		if strings.Contains(path+page, tc.from) {
+			t.Errorf("%s: the page has the visitor's address", name)
+		}
+		if name == "exempt" && strings.Contains(page, "In force since") {
+			t.Errorf("%s: the page says that a block is in force for the line", name)
+		}
+	}
+	for name, from := range map[string]string{"no line": "198.18.0.99", "a broken header": "unknown"} {
+		res, page := b.post("/affected", url.Values{"line": {".own"}, "use": {"server"}}, forwarded, from)
+		if res.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(page, "Please choose the kind of your line") || !strings.Contains(page, `value="server" required checked`) {
+			t.Errorf("%s: %d\n%s", name, res.StatusCode, page)
+		}
+	}
+	// Another visitor who opens the address of somebody's answer sees the answer for the visitor's own line.
+	path, _ := b.ask(url.Values{"line": {".own"}, "use": {"provider"}, "provider": {"gmail"}}, forwarded, "198.18.0.11")
+	_, page := b.get(path, forwarded, "198.18.0.13")
+	want(t, "by another visitor", page, "You are not affected until 31 March 2007")
+	_, page = b.get(path, forwarded, "198.18.0.99")
+	want(t, "by a stranger", page, "is not one of our lines", `value="provider" required checked`, `value="gmail" selected`)
+}
+
+// TestOwnServer tests a server from the visitor's own line, and from a kind of line.
+func TestOwnServer(t *testing.T) {
+	r := start(t, "2006-12-01", behindProxy)
+	r.controller.OnAsk(lines)
+	b := r.browser("en")
+	_, page := b.post("/test", url.Values{"line": {".own"}, "server": {"smtp.example.jp"}}, forwarded, "198.18.0.11")
+	want(t, "own line", page, "the line that you are using now", "To: smtp.example.jp", "blocked since 1 October 2006", "open", "unknown", "The switch of your line has confirmed", "Connections to every other server, port 25, are blocked.")
+	_, page = b.post("/test", url.Values{"line": {"adsl"}, "server": {"203.0.113.129"}}, forwarded, "198.18.0.11")
+	want(t, "kind of line", page, "From: FLET&#39;S ADSL", "blocked since 1 October 2006", "open to every server", "have confirmed that this is in force")
+	for name, tc := range map[string]struct {
+		form url.Values
+		want string
+	}{
+		"no name":         {url.Values{"line": {".own"}}, "This is not the name of a server."},
+		"a mail address":  {url.Values{"line": {"adsl"}, "server": {"taro@example.jp"}}, "This is not the name of a server."},
+		"a long name":     {url.Values{"line": {"adsl"}, "server": {strings.Repeat("a", 300)}}, "This is not the name of a server."},
+		"an unknown name": {url.Values{"line": {".own"}, "server": {"nowhere.example"}}, "No server with this name was found."},
+		"a bad name":      {url.Values{"line": {"adsl"}, "server": {"a b"}}, "No server with this name was found."},
+		"no line":         {url.Values{"server": {"203.0.113.129"}}, "Please choose your line."},
+	} {
+		res, page := b.post("/test", tc.form, forwarded, "198.18.0.11")
+		if res.StatusCode != http.StatusUnprocessableEntity {
+			t.Errorf("%s: %d", name, res.StatusCode)
+		}
+		want(t, name, page, tc.want, `role="alert"`)
+	}
+}
+
+// TestNobodyAsksAboutAnotherLine verifies that no header and no field of a stranger changes the address about which the controller is asked.
+func TestNobodyAsksAboutAnotherLine(t *testing.T) {
+	r := start(t, "2006-12-01", nil) // no trusted proxy
+	r.controller.OnAsk(lines)
+	b := r.browser("en")
+	const victim = "198.18.0.13"
+	var headers []string
+	for _, name := range []string{forwarded, "Forwarded", "X-Real-IP", "True-Client-IP", "CF-Connecting-IP", "X-Client-IP", "Client-IP", "X-Cluster-Client-IP", "Via", "X-Originating-IP", "X-Remote-IP", "X-Remote-Addr"} {
+		value := victim
+		if name == "Forwarded" {
+			value = "for=" + victim
+		}
+		headers = append(headers, name, value)
+	}
+	form := url.Values{"line": {".own"}, "use": {"server"}, "server": {"smtp.example.jp"}}
+	for _, field := range []string{"address", "from", "ip", "line_name", "area", "own", "Address", "switch", "remote", "exempt_until"} {
+		form.Set(field, victim)
+	}
+	b.post("/affected", form, headers...)
+	b.post("/affected?address="+victim+"&line=business-fixed", form, headers...)
+	b.post("/test", form, headers...)
+	b.get("/?address="+victim+"&line=.own", headers...)
+	codes := []string{"12345678"}
+	if res, _ := b.post("/affected", url.Values{"line": {"adsl"}, "use": {"server"}}); res.StatusCode == http.StatusSeeOther {
+		codes = append(codes, strings.TrimPrefix(res.Header.Get("Location"), "/a/"))
+	}
+	for _, code := range codes {
+		b.get("/mine/"+code+"?address="+victim, headers...)
+		b.get("/a/"+code+"?address="+victim, headers...)
+	}
+	// The name of a line, or of an area, is not a kind of line.
+	for _, line := range []string{"line-2", "area-1", victim, ".own2", "adsl,business-fixed"} {
+		if res, _ := b.post("/affected", url.Values{"line": {line}, "use": {"server"}}); res.StatusCode != http.StatusUnprocessableEntity {
+			t.Errorf("line %q: %d", line, res.StatusCode)
+		}
+		if res, _ := b.post("/test", url.Values{"line": {line}, "server": {"203.0.113.129"}}); res.StatusCode != http.StatusUnprocessableEntity {
+			t.Errorf("test of line %q: %d", line, res.StatusCode)
+		}
+	}
+	asked := r.controller.Asked()
+	if len(asked) == 0 {
+		t.Fatal("the controller was not asked")
+	}
+	for _, q := range asked {
+		if q.Address != "127.0.0.1" {
+			t.Errorf("the controller was asked about %s", q.Address)
+		}
+	}
+}
