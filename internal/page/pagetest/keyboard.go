@@ -40,10 +40,11 @@ const focused = `(() => {` + colours + `
   return stop;
 })()`
 
-// reachable is a script that returns the positions of the elements that the tab key should reach, in their order.
+// reachable is a script that returns the positions of the elements that the tab key should reach, in their order. It leaves out what a closed details
+// element hides, which has a place all the same.
 const reachable = `(() => {
   const all = [...document.querySelectorAll("*")];
-  return all.filter((el) => el.matches("a[href],button,input:not([type=hidden]),select,textarea,summary,[tabindex]") && el.tabIndex >= 0 && !el.disabled && el.getClientRects().length > 0 && getComputedStyle(el).visibility !== "hidden")
+  return all.filter((el) => el.matches("a[href],button,input:not([type=hidden]),select,textarea,summary,[tabindex]") && el.tabIndex >= 0 && !el.disabled && el.getClientRects().length > 0 && getComputedStyle(el).visibility !== "hidden" && el.checkVisibility())
     .map((el) => all.indexOf(el));
 })()`
 
