@@ -83,6 +83,14 @@ func Why(lang string, s *op25bv1.SwitchStatus) string {
 	return strings.TrimSuffix(text+": "+s.Detail, ": ")
 }
 
+// Reason returns the text of a reason in a language, "en" or "ja".
+func Reason(lang string, r op25bv1.SwitchReason) string {
+	if text, ok := reasonTextsJa[r]; ok && lang == "ja" {
+		return text
+	}
+	return reasonText(r)
+}
+
 // collectionNamesJa and collectionReasonsJa are collectionNames and collectionReasons in Japanese, for pages.
 var collectionNamesJa = map[op25bv1.CollectionState]string{
 	op25bv1.CollectionState_COLLECTION_STATE_UNSPECIFIED:  "不明",

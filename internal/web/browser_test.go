@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"cmp"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -18,15 +19,24 @@ var pages = []string{"/", "/programme", "/changes", "/check", "/switch/edge-1", 
 
 // TestInBrowser shows every page in a real browser, in both languages, light and dark, on narrow and wide screens, and checks the pages
 // against the rules. The console must stay empty, because a violation of the Content-Security-Policy is written to it.
-func TestInBrowser(t *testing.T) {
-	base := earlySite(t)
+func TestInBrowser(t *testing.T) { checkInBrowser(t, earlySite(t), pages) }
+
+// TestCurvesInBrowser does the same with pages that have curves, gaps and certificates.
+func TestCurvesInBrowser(t *testing.T) {
+	server := httptest.NewServer(siteOf(t, curvedAPI()))
+	defer server.Close()
+	checkInBrowser(t, server.URL, []string{"/switch/edge-1", "/switch/edge-1?range=90d", "/programme"})
+}
+
+func checkInBrowser(t *testing.T, base string, paths []string) {
 	ctx, faults := pagetest.Chromium(t)
 	for _, lang := range []string{"en", "ja"} {
 		for _, dark := range []bool{false, true} {
 			for _, width := range []int64{320, 768, 1920} {
 				pagetest.As(t, ctx, pagetest.Reader{Lang: lang, Dark: dark, Width: width, ReducedMotion: true})
-				for _, path := range pages {
+				for _, path := range paths {
 					pagetest.Open(t, ctx, base+path)
+					pagetest.Evaluate[bool](t, ctx, `document.querySelectorAll("details").forEach((d) => { d.open = true; }); true`)
 					bad := pagetest.Tree(t, ctx).Faults()
 					for _, rules := range []string{pagetest.Rules, pagetest.Moving} {
 						bad = append(bad, pagetest.Evaluate[[]string](t, ctx, rules)...)

@@ -25,8 +25,6 @@ type countedData struct {
 type countedRow struct{ Name, Leg, Phase, Hour, Day string }
 
 // counted returns what the rules of a switch counted lately. It returns nil if the controller does not answer for the switch.
-//
-// The API has counts of a time and no series of them, so the page cannot show a curve.
 func (v *visit) counted(ctx context.Context, name string) *countedData {
 	var counts [2]*op25bv1.CountedSince
 	for i, since := range []time.Duration{time.Hour, 24 * time.Hour} {
@@ -79,10 +77,14 @@ func (b base) recorded(when string, c *op25bv1.CountedSince) string {
 	return b.T("recorded part", when, b.lasting(part), b.lasting(whole))
 }
 
-// lasting renders a duration in hours and minutes.
+// lasting renders a duration in hours and minutes, or from three days on in days and hours.
 func (b base) lasting(d time.Duration) string {
 	hours, minutes := int(d.Hours()), int(d.Minutes())%60
 	switch {
+	case hours >= 72 && hours%24 == 0:
+		return b.T("days", hours/24)
+	case hours >= 72:
+		return b.T("days and hours", hours/24, hours%24)
 	case hours == 0:
 		return b.T("minutes", minutes)
 	case minutes == 0:

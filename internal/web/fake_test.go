@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"testing"
@@ -29,6 +30,11 @@ type fakeAPI struct {
 	phases   *op25bv1.ListPhasesResponse
 	counters func(*op25bv1.ListCountersRequest) (*op25bv1.ListCountersResponse, error)
 	forecast func(*op25bv1.ForecastRequest) (*op25bv1.ForecastResponse, error)
+	series   func(*op25bv1.ListSeriesRequest) (*op25bv1.ListSeriesResponse, error) // nil means that there is no history
+	rules    []*op25bv1.PhaseRule                                                  // of every phase
+
+	stateChanges []*op25bv1.StateChange
+	certificates *op25bv1.ListCertificatesResponse // nil means that the controller does not own the switch
 
 	answer *op25bv1.CheckResponse
 
@@ -105,12 +111,31 @@ func (f *fakeAPI) ListPhases(context.Context, *connect.Request[op25bv1.ListPhase
 }
 
 func (f *fakeAPI) ShowPhase(_ context.Context, r *connect.Request[op25bv1.ShowPhaseRequest]) (*connect.Response[op25bv1.ShowPhaseResponse], error) {
-	return connect.NewResponse(&op25bv1.ShowPhaseResponse{Phase: &op25bv1.Phase{Name: r.Msg.Phase}}), nil
+	return connect.NewResponse(&op25bv1.ShowPhaseResponse{Phase: &op25bv1.Phase{Name: r.Msg.Phase}, Rules: f.rules}), nil
 }
 
 func (f *fakeAPI) ListCounters(_ context.Context, r *connect.Request[op25bv1.ListCountersRequest]) (*connect.Response[op25bv1.ListCountersResponse], error) {
 	m, err := f.counters(r.Msg)
 	return connect.NewResponse(m), err
+}
+
+func (f *fakeAPI) ListSeries(_ context.Context, r *connect.Request[op25bv1.ListSeriesRequest]) (*connect.Response[op25bv1.ListSeriesResponse], error) {
+	if f.series == nil {
+		return nil, connect.NewError(connect.CodeFailedPrecondition, errors.New("no history"))
+	}
+	m, err := f.series(r.Msg)
+	return connect.NewResponse(m), err
+}
+
+func (f *fakeAPI) ListStateChanges(context.Context, *connect.Request[op25bv1.ListStateChangesRequest]) (*connect.Response[op25bv1.ListStateChangesResponse], error) {
+	return connect.NewResponse(&op25bv1.ListStateChangesResponse{Changes: f.stateChanges}), nil
+}
+
+func (f *fakeAPI) ListCertificates(context.Context, *connect.Request[op25bv1.ListCertificatesRequest]) (*connect.Response[op25bv1.ListCertificatesResponse], error) {
+	if f.certificates == nil {
+		return connect.NewResponse(&op25bv1.ListCertificatesResponse{}), nil
+	}
+	return connect.NewResponse(f.certificates), nil
 }
 
 func (f *fakeAPI) Forecast(_ context.Context, r *connect.Request[op25bv1.ForecastRequest]) (*connect.Response[op25bv1.ForecastResponse], error) {

@@ -16,15 +16,21 @@ type phaseData struct {
 	Current                  bool
 	Forecast                 []string // sentences; none if the phase is in force or the controller cannot be asked
 	Rules                    []ruleData
+	Counts                   bool   // the rules have counts
+	CountedFrom              string // a sentence; empty if it is not known from when on the rules were counted
 }
 
-type ruleData struct{ Name, Action, Service, Remote, Groups, Legs string }
+type ruleData struct {
+	Name, Action, Service, Remote, Groups, Legs string
+	Counted                                     *ruleCount // nil unless the phase is in force and there are counts
+}
 
 type programmeData struct {
 	base
 	Policy   string
 	Revision uint64
 	Phases   []phaseData
+	Stopped  *stoppedData
 }
 
 // programme shows the phases and the traffic that their rules stop.
@@ -37,6 +43,7 @@ func (s *Site) programme(v *visit) error {
 	}
 	v.Title, v.Section, v.Zone = v.T("programme"), "programme", zone(r.Msg.UtcOffset)
 	d := programmeData{base: v.base, Policy: r.Msg.Policy, Revision: r.Msg.Revision}
+	d.Stopped = v.stopped(ctx)
 	still := ahead(r.Msg.Phases)
 	for i, p := range r.Msg.Phases {
 		shown, err := v.phase.ShowPhase(ctx, connect.NewRequest(&op25bv1.ShowPhaseRequest{Phase: p.Name}))
@@ -70,7 +77,10 @@ func (s *Site) programme(v *visit) error {
 			if len(rule.Ports) > 0 {
 				service = rule.Service + " (" + strings.Trim(strings.ReplaceAll(fmt.Sprint(rule.Ports), " ", ", "), "[]") + ")"
 			}
-			row.Rules = append(row.Rules, ruleData{rule.Name, rule.Action, service, rule.Remote, groups, strings.Join(rule.Legs, ", ")})
+			row.Rules = append(row.Rules, ruleData{Name: rule.Name, Action: rule.Action, Service: service, Remote: rule.Remote, Groups: groups, Legs: strings.Join(rule.Legs, ", ")})
+		}
+		if row.Counts = row.Current && d.Stopped.day != nil; row.Counts {
+			row.CountedFrom = v.countedIn(ctx, d.Stopped, p.Name, row.Rules, p.Begins)
 		}
 		if still[i] {
 			row.Forecast = v.forecast(ctx, p.Name)

@@ -25,6 +25,11 @@ type switchData struct {
 	Tables               []tableRow
 	Counters             *countersData // nil if the counters are not available
 	Counted              *countedData  // nil if the controller does not answer for the switch
+	Changes              stateChangesData
+	Certificates         certificatesData
+	Ranges               []wantedRange
+	RuleCurves           *curvesData
+	LinkCurves           *curvesData
 }
 
 // countersData has the counters of a switch.
@@ -63,6 +68,11 @@ func (s *Site) switchPage(v *visit) error {
 	if d.Counters = v.counters(ctx, st.Switch); d.Counters != nil {
 		d.Counted = v.counted(ctx, st.Switch)
 	}
+	d.Changes, d.Certificates = v.stateChanges(ctx, st.Switch), v.certificates(ctx, st.Switch)
+	var over wantedRange
+	d.Ranges, over = v.ranges(v.r.URL.Query().Get("range"))
+	d.RuleCurves = v.curves(ctx, "rules", over, &op25bv1.ListSeriesRequest{Switch: st.Switch})
+	d.LinkCurves = v.curves(ctx, "links", over, &op25bv1.ListSeriesRequest{Switch: st.Switch, Kind: op25bv1.SeriesKind_SERIES_KIND_INTERFACES})
 	v.render(http.StatusOK, "switch.html", d)
 	return nil
 }

@@ -114,15 +114,11 @@ func (v *visit) fail(err error) {
 	if errors.Is(err, errNoPage) {
 		code = http.StatusNotFound
 	}
-	text := err.Error()
-	if e := (*connect.Error)(nil); errors.As(err, &e) {
-		text = e.Message()
-	}
 	v.Title = v.T("problem")
 	v.render(code, "error.html", struct {
 		base
 		Text string
-	}{v.base, text})
+	}{v.base, messageOf(err)})
 }
 
 // render writes a page. It renders the whole page before it writes, so that an error never leaves
