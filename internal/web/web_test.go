@@ -1,15 +1,18 @@
 package web_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,6 +25,7 @@ import (
 	"op25b/internal/clock"
 	"op25b/internal/controller"
 	"op25b/internal/store"
+	"op25b/internal/strict"
 )
 
 func TestMain(m *testing.M) {
@@ -40,6 +44,21 @@ func site(t *testing.T, change func(*controller.Config)) string {
 	return page
 }
 
+// unreachable returns documents in which the address of the switch is one where nothing listens.
+func unreachable(t *testing.T, files []strict.File) []strict.File {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	all := slices.Clone(files)
+	for i := range all {
+		all[i].Data = bytes.ReplaceAll(all[i].Data, []byte("127.0.0.1:9559"), []byte(l.Addr().String()))
+	}
+	return all
+}
+
 // siteAndAPI is like site, but also returns the address of the API.
 func siteAndAPI(t *testing.T, change func(*controller.Config)) (page, apiAddr string) {
 	t.Helper()
@@ -50,7 +69,7 @@ func siteAndAPI(t *testing.T, change func(*controller.Config)) (page, apiAddr st
 	cfg := controller.Config{
 		Providers: providers,
 		Name:      "noc", Store: store.Config{Dir: t.TempDir()}, Clock: clock.System(), Listening: api.Listening{Addr: "127.0.0.1:0"},
-		Web: api.Listening{Addr: "127.0.0.1:0"}, MaxDocuments: api.MaxFiles, First: examples.SpinNet2006(),
+		Web: api.Listening{Addr: "127.0.0.1:0"}, MaxDocuments: api.MaxFiles, First: unreachable(t, examples.SpinNet2006()),
 	}
 	if change != nil {
 		change(&cfg)
