@@ -41,12 +41,13 @@ func bigFleet(begun time.Time) []*op25bv1.SwitchStatus {
 		s := &op25bv1.SwitchStatus{
 			Switch: fmt.Sprintf("edge-%s-%03d", []string{"tokyo", "osaka", "nagoya", "fukuoka"}[i%4], i), Address: fmt.Sprintf("10.0.%d.%d:9559", i/250, i%250),
 			State: op25bv1.SwitchState_SWITCH_STATE_CONVERGED, Reason: op25bv1.SwitchReason_SWITCH_REASON_AS_WANTED, Converged: true,
-			Owner: "noc-1", Epoch: 7, Revision: 12, Wanted: 12, InForce: "mobile-carriers", Entries: 1031, Running: 3,
+			Owner: "noc-1", Epoch: 7, Revision: 12, Wanted: 12, InForce: "mobile-carriers", Entries: 1031, Running: 3, Lines: 8000, LinesConfirmed: 8000,
 			Since: timestamppb.New(begun), Seen: timestamppb.New(begun), Audited: timestamppb.New(begun),
 			Tables: []*op25bv1.TableFill{{Table: "subscriber_v4", Entries: 900, Size: 65536}, {Table: "remote_v4", Entries: 131, Size: 8192}},
 		}
 		if i%17 == 0 {
 			s.State, s.Reason, s.Converged = op25bv1.SwitchState_SWITCH_STATE_DISCONNECTED, op25bv1.SwitchReason_SWITCH_REASON_UNREACHABLE, false
+			s.LinesConfirmed = 0
 			s.Detail = "dial tcp " + s.Address + ": connect: connection refused"
 		}
 		all = append(all, s)

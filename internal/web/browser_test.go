@@ -126,7 +126,7 @@ func TestLiveInBrowser(t *testing.T) {
 	if err := chromedp.Do(ctx, chromedp.Click(chromedp.ID("pause"))); err != nil {
 		t.Fatal(err)
 	}
-	if text := pagetest.Evaluate[string](t, ctx, `document.getElementById("livestate").textContent + "|" + document.getElementById("pause").textContent`); !strings.HasPrefix(text, "Paused at") || !strings.HasSuffix(text, "|Resume") {
+	if text := pagetest.Evaluate[string](t, ctx, `document.getElementById("livestate").textContent + "|" + document.getElementById("pause").textContent`); !strings.HasPrefix(text, "Paused.") || !strings.HasSuffix(text, "|Resume") {
 		t.Errorf("paused: %q", text)
 	}
 }

@@ -22,12 +22,14 @@ import (
 type fakeAPI struct {
 	op25bv1connect.UnimplementedFleetServiceHandler
 	op25bv1connect.UnimplementedPhaseServiceHandler
+	op25bv1connect.UnimplementedIntentServiceHandler
 	op25bv1connect.UnimplementedTelemetryServiceHandler
 	op25bv1connect.UnimplementedAbuseServiceHandler
 	op25bv1connect.UnimplementedCheckServiceHandler
 
 	list     *op25bv1.ListSwitchesResponse
 	phases   *op25bv1.ListPhasesResponse
+	dates    *op25bv1.ListDatesResponse
 	counters func(*op25bv1.ListCountersRequest) (*op25bv1.ListCountersResponse, error)
 	forecast func(*op25bv1.ForecastRequest) (*op25bv1.ForecastResponse, error)
 	series   func(*op25bv1.ListSeriesRequest) (*op25bv1.ListSeriesResponse, error) // nil means that there is no history
@@ -41,8 +43,10 @@ type fakeAPI struct {
 	changes chan *op25bv1.SwitchStatus // changes to send to watchers; nil if nothing changes
 	now     func() time.Time           // the page's clock; nil means time.Now
 
-	mu      sync.Mutex // guards watched and the switches in list
+	mu      sync.Mutex // guards the fields below, and the switches in list
 	watched chan struct{}
+	lists   int   // the number of calls of ListSwitches
+	failing error // the error of Current, or nil
 }
 
 // siteOf returns a site whose visitors are administrators on this host.
@@ -52,6 +56,7 @@ func siteOf(t testing.TB, f *fakeAPI) *web.Site {
 	mux := http.NewServeMux()
 	mux.Handle(op25bv1connect.NewFleetServiceHandler(f))
 	mux.Handle(op25bv1connect.NewPhaseServiceHandler(f))
+	mux.Handle(op25bv1connect.NewIntentServiceHandler(f))
 	mux.Handle(op25bv1connect.NewTelemetryServiceHandler(f))
 	mux.Handle(op25bv1connect.NewAbuseServiceHandler(f))
 	mux.Handle(op25bv1connect.NewCheckServiceHandler(f))
@@ -67,12 +72,26 @@ func siteOf(t testing.TB, f *fakeAPI) *web.Site {
 func (f *fakeAPI) ListSwitches(context.Context, *connect.Request[op25bv1.ListSwitchesRequest]) (*connect.Response[op25bv1.ListSwitchesResponse], error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.lists++
 	return connect.NewResponse(f.list), nil
+}
+
+func (f *fakeAPI) Current(context.Context, *connect.Request[op25bv1.CurrentRequest]) (*connect.Response[op25bv1.CurrentResponse], error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return connect.NewResponse(&op25bv1.CurrentResponse{}), f.failing
+}
+
+func (f *fakeAPI) ListDates(context.Context, *connect.Request[op25bv1.ListDatesRequest]) (*connect.Response[op25bv1.ListDatesResponse], error) {
+	if f.dates == nil {
+		return connect.NewResponse(&op25bv1.ListDatesResponse{UtcOffset: f.phases.UtcOffset}), nil
+	}
+	return connect.NewResponse(f.dates), nil
 }
 
 func (f *fakeAPI) WatchSwitches(ctx context.Context, _ *connect.Request[op25bv1.WatchSwitchesRequest], out *connect.ServerStream[op25bv1.WatchSwitchesResponse]) error {
 	f.mu.Lock()
-	err := out.Send(&op25bv1.WatchSwitchesResponse{Revision: f.list.Revision, Switches: f.list.Switches})
+	err := out.Send(&op25bv1.WatchSwitchesResponse{Revision: f.list.Revision, Notices: f.list.Notices, Switches: f.list.Switches})
 	close(f.watched)
 	f.mu.Unlock()
 	for err == nil {
@@ -80,7 +99,7 @@ func (f *fakeAPI) WatchSwitches(ctx context.Context, _ *connect.Request[op25bv1.
 		case <-ctx.Done():
 			return ctx.Err()
 		case s := <-f.changes:
-			err = out.Send(&op25bv1.WatchSwitchesResponse{Revision: f.list.Revision, Switches: []*op25bv1.SwitchStatus{s}})
+			err = out.Send(&op25bv1.WatchSwitchesResponse{Revision: f.list.Revision, Notices: f.list.Notices, Switches: []*op25bv1.SwitchStatus{s}})
 		}
 	}
 	return err

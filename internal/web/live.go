@@ -1,14 +1,9 @@
 package web
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"html/template"
-	"io"
-	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,8 +12,6 @@ import (
 	"connectrpc.com/connect"
 	"go.uber.org/zap"
 
-	"op25b/internal/auth"
-	"op25b/internal/page"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -30,16 +23,23 @@ const (
 	// beatEvery is the interval at which an open page receives a sign of life, so that the page can distinguish silence from a lost
 	// connection.
 	beatEvery = 5 * time.Second
+	// signEvery is the interval at which the site asks the API whether the controller can still read its store. Values that are older than
+	// freshFor are shown as old.
+	signEvery = 5 * time.Second
+	freshFor  = 15 * time.Second
+	// datesEvery is the longest time for which the next dates are shown before the site asks for them again, because exemptions come within
+	// the next two weeks with every day.
+	datesEvery = time.Minute
 	// maxOpen is the largest number of open pages.
 	maxOpen = 2000
-	// watchAgain is the pause after an error before the site watches the switches again.
-	watchAgain = time.Second
 )
+
+// watchAgain is the pause after an error before the site watches the switches again.
+const watchAgain = time.Second
 
 // A fragment is a part of the overview that is updated while the page is open. Its HTML is an element with the fragment's id.
 type fragment struct {
 	html   string
-	cell   cell   // the cell, if the fragment is a cell of the grid
 	number uint64 // the number of the change that produced the fragment
 }
 
@@ -51,7 +51,10 @@ type live struct {
 
 	mu        sync.Mutex                     // guards everything below
 	number    uint64                         // the number of the last change
-	shown     map[string]overviewData        // the content of the headline and the attention list, by language
+	heard     time.Time                      // the last time at which the API answered; at first the start
+	watching  bool                           // the picture follows the switches
+	picture   *picture                       // what the fragments show; nil before the first
+	drawn     map[string]*drawing            // the picture by language
 	fragments map[string]map[string]fragment // by language and id
 	events    map[string]string              // the events of the last change, by language
 	changed   chan struct{}                  // closed at the next change
@@ -61,7 +64,7 @@ type live struct {
 func newLive(s *Site) *live {
 	return &live{
 		site: s, start: strconv.FormatInt(time.Now().UnixNano(), 36), fragments: map[string]map[string]fragment{"en": {}, "ja": {}},
-		shown: make(map[string]overviewData), events: make(map[string]string), changed: make(chan struct{}),
+		heard: time.Now(), drawn: make(map[string]*drawing), events: make(map[string]string), changed: make(chan struct{}),
 	}
 }
 
@@ -80,7 +83,7 @@ func (l *live) run(ctx context.Context) {
 	}
 }
 
-// watch follows the switches until the watch ends.
+// watch follows the switches and the dates until the watch of the switches ends.
 func (l *live) watch(ctx context.Context, c clients) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -100,10 +103,13 @@ func (l *live) watch(ctx context.Context, c clients) error {
 			}
 		}
 	}()
-	defer func() { cancel(); <-ended }()
-	var all []*op25bv1.SwitchStatus
+	dates, revised := make(chan *op25bv1.ListDatesResponse), make(chan uint64, 1)
+	var asking sync.WaitGroup
+	asking.Go(func() { l.ask(ctx, c, dates, revised) })
+	defer func() { cancel(); <-ended; asking.Wait(); l.stopped() }()
+	var now picture
 	var due <-chan time.Time
-	revision, zoneOf, in := uint64(0), uint64(0), time.UTC
+	told, dated := false, false
 	for {
 		select {
 		case <-ctx.Done():
@@ -111,51 +117,99 @@ func (l *live) watch(ctx context.Context, c clients) error {
 		case <-ended:
 			return stream.Err()
 		case m := <-messages:
-			all, revision = merge(all, m), m.Revision
-			if due == nil {
-				due = time.After(renderGap)
+			if m.Revision != now.revision {
+				select {
+				case <-revised:
+				default:
+				}
+				revised <- m.Revision
 			}
+			now.switches, now.revision, now.notices, told = merge(now.switches, m), m.Revision, m.Notices, true
+		case now.dates = <-dates:
+			dated = true
 		case <-due:
 			due = nil
-			if revision != zoneOf { // a new policy may have another time zone
-				in, zoneOf = zoneNow(ctx, c), revision
-			}
-			l.render(all, revision, in)
+			l.render(now)
+			continue
+		}
+		if told && dated && due == nil {
+			due = time.After(renderGap)
 		}
 	}
 }
 
-// zoneNow returns the policy's time zone, or UTC if it is not available.
-func zoneNow(ctx context.Context, c clients) *time.Location {
-	ctx, cancel := context.WithTimeout(ctx, pageWithin)
-	defer cancel()
-	r, err := c.phase.ListPhases(ctx, connect.NewRequest(&op25bv1.ListPhasesRequest{}))
-	if err != nil {
-		return time.UTC
+// ask sends the dates when they change: for each revision that it receives, at each date, and after datesEvery. It also asks the API for a
+// sign of life.
+func (l *live) ask(ctx context.Context, c clients, dates chan<- *op25bv1.ListDatesResponse, revised <-chan uint64) {
+	again := time.NewTicker(signEvery)
+	defer again.Stop()
+	var next time.Time // when to ask for the dates again
+	for {
+		err := l.sign(ctx, c)
+		if err == nil && !time.Now().Before(next) {
+			var r *op25bv1.ListDatesResponse
+			if r, err = datesOf(ctx, c); err == nil {
+				pause := datesEvery
+				if r.GetNext() != nil {
+					pause = min(pause, max(r.Next.AsTime().Sub(r.Time.AsTime()), signEvery))
+				}
+				next = time.Now().Add(pause)
+				select {
+				case dates <- r:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			l.site.cfg.Logger.Debug("the API does not answer the page", zap.Error(err))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-revised:
+			next = time.Time{}
+		case <-again.C:
+		}
 	}
-	return zone(r.Msg.UtcOffset)
 }
 
-// merge applies a watch message to the switches, and keeps their order.
+// sign asks the API for the current revision. An answer is a sign that the controller can read its store.
+func (l *live) sign(ctx context.Context, c clients) error {
+	ctx, cancel := context.WithTimeout(ctx, pageWithin)
+	defer cancel()
+	asked := time.Now()
+	_, err := c.intent.Current(ctx, connect.NewRequest(&op25bv1.CurrentRequest{}))
+	if err != nil && connect.CodeOf(err) != connect.CodeFailedPrecondition { // that there is no intent yet is an answer, too
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.heard = asked
+	return nil
+}
+
+// merge returns the switches with the changes of a watch message, in the same order.
 func merge(all []*op25bv1.SwitchStatus, m *op25bv1.WatchSwitchesResponse) []*op25bv1.SwitchStatus {
 	at := make(map[string]int, len(all))
+	merged := make([]*op25bv1.SwitchStatus, len(all), len(all)+len(m.Switches))
 	for i, s := range all {
-		at[s.Switch] = i
+		at[s.Switch], merged[i] = i, s
 	}
 	for _, s := range m.Switches {
 		if i, known := at[s.Switch]; known {
-			all[i] = s
+			merged[i] = s
 		} else {
-			at[s.Switch] = len(all)
-			all = append(all, s)
+			at[s.Switch] = len(merged)
+			merged = append(merged, s)
 		}
 	}
 	gone := make(map[string]bool, len(m.Gone))
 	for _, name := range m.Gone {
 		gone[name] = true
 	}
-	kept := all[:0]
-	for _, s := range all {
+	kept := merged[:0]
+	for _, s := range merged {
 		if !gone[s.Switch] {
 			kept = append(kept, s)
 		}
@@ -163,35 +217,36 @@ func merge(all []*op25bv1.SwitchStatus, m *op25bv1.WatchSwitchesResponse) []*op2
 	return kept
 }
 
-// render renders the fragments, and wakes the open pages if a fragment has changed.
-func (l *live) render(all []*op25bv1.SwitchStatus, revision uint64, in *time.Location) {
+// render renders a picture, and wakes the open pages if a fragment has changed.
+func (l *live) render(p picture) {
 	now := l.site.cfg.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	next := l.number + 1
 	changed := false
 	for lang, fragments := range l.fragments {
-		d := overviewData{base: base{Lang: lang, Now: now, Zone: in}}
-		d.fill(all, revision)
-		l.shown[lang] = d
-		for _, id := range []string{"headline", "attention"} {
-			if html := l.site.fragment(id, d); fragments[id].html != html {
-				fragments[id], changed = fragment{html: html, number: next}, true
+		drawn := l.site.draw(base{Lang: lang, Now: now}, &p, l.drawn[lang])
+		l.drawn[lang] = drawn
+		put := func(id, html string) {
+			if fragments[id].html != html {
+				fragments[id], changed = fragment{html, next}, true
 			}
 		}
-		there := make(map[string]bool, len(d.Cells))
-		for _, c := range d.Cells {
-			there[c.ID] = true
-			if f := fragments[c.ID]; f.html == "" || f.cell != c { // most cells have not changed
-				fragments[c.ID], changed = fragment{l.site.fragment("cell", c), c, next}, true
-			}
+		for id, html := range drawn.parts {
+			put(id, html)
 		}
-		for id, f := range fragments { // an empty fragment removes the cell from open pages
-			if strings.HasPrefix(id, "cell-") && !there[id] && f.html != "" {
-				fragments[id], changed = fragment{number: next}, true
+		there := make(map[string]bool, len(drawn.cells))
+		for _, c := range drawn.cells {
+			there[c.id] = true
+			put(c.id, c.html)
+		}
+		for id := range fragments { // an empty fragment removes the cell from open pages
+			if strings.HasPrefix(id, "cell-") && !there[id] {
+				put(id, "")
 			}
 		}
 	}
+	l.picture, l.watching = &p, true
 	if changed {
 		l.number = next
 		for lang := range l.fragments {
@@ -202,40 +257,31 @@ func (l *live) render(all []*op25bv1.SwitchStatus, revision uint64, in *time.Loc
 	}
 }
 
-// fragment renders a named template of the overview.
-func (s *Site) fragment(name string, data any) string {
-	var b bytes.Buffer
-	if err := s.templates.ExecuteTemplate(&b, name, data); err != nil {
-		s.cfg.Logger.Error("fragment not rendered; this is a defect in op25b", zap.String("fragment", name), zap.Error(err))
-		return ""
+// newest returns the newest picture and its drawing in a language, and the id of the last change. The picture is nil if it may be old.
+func (l *live) newest(lang string) (p *picture, drawn *drawing, snapshot string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p = l.picture; l.oldLocked() {
+		p = nil
 	}
-	return b.String()
+	return p, l.drawn[lang], l.id(l.number)
 }
 
-// draw renders the cells and the attention list of a page. It reuses the fragments that were already rendered for open pages.
-func (l *live) draw(d *overviewData) {
-	html := make([]string, len(d.Cells))
-	attention := ""
+// oldLocked reports whether the picture may be old, because the site does not follow the switches or the API does not answer.
+func (l *live) oldLocked() bool { return !l.watching || time.Since(l.heard) > freshFor }
+
+// stopped notes that the picture no longer follows the switches.
+func (l *live) stopped() {
 	l.mu.Lock()
-	for i, c := range d.Cells {
-		if f := l.fragments[d.Lang][c.ID]; f.cell == c {
-			html[i] = f.html
-		}
-	}
-	if was, drawn := l.shown[d.Lang]; drawn && was.More == d.More && was.Zone.String() == d.Zone.String() && slices.Equal(was.Worst, d.Worst) {
-		attention = l.fragments[d.Lang]["attention"].html
-	}
-	l.mu.Unlock()
-	for i, c := range d.Cells {
-		if html[i] == "" {
-			html[i] = l.site.fragment("cell", c)
-		}
-	}
-	if attention == "" {
-		attention = l.site.fragment("attention", d)
-	}
-	// The templates have escaped all names.
-	d.Grid, d.Attention = template.HTML(strings.Join(html, "")), template.HTML(attention)
+	defer l.mu.Unlock()
+	l.watching = false
+}
+
+// lastSign returns the time of the last answer of the API, and whether the values may be old.
+func (l *live) lastSign() (at time.Time, old bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.site.cfg.Now().Add(-time.Since(l.heard)), l.oldLocked()
 }
 
 // eventsLocked returns the fragments that are newer than a change as events. All events have the id of that change. A page that is disconnected
@@ -254,11 +300,6 @@ func (l *live) eventsLocked(lang string, number uint64) string {
 	return b.String()
 }
 
-// event returns an event in the format of the HTML Living Standard, section 9.2.6.
-func event(id, name, data string) string {
-	return "id: " + id + "\nevent: " + name + "\ndata: " + data + "\n\n"
-}
-
 // since returns the events of the fragments that are newer than a change, the number of the last change, and a channel that is closed at the
 // next change. Pages that already have the previous change share events that were encoded once.
 func (l *live) since(lang string, number uint64) (events string, last uint64, changed <-chan struct{}) {
@@ -272,13 +313,6 @@ func (l *live) since(lang string, number uint64) (events string, last uint64, ch
 		events = l.eventsLocked(lang, number)
 	}
 	return events, l.number, l.changed
-}
-
-// snapshot returns the id of the last change.
-func (l *live) snapshot() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.id(l.number)
 }
 
 func (l *live) id(number uint64) string { return fmt.Sprintf("%s.%d", l.start, number) }
@@ -298,57 +332,4 @@ func (l *live) leave() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open--
-}
-
-// events sends the changed fragments of the overview as server-sent events (HTML Living Standard, section 9.2). Each event has an id. A page
-// that reconnects gets the fragments that it missed. If the id belongs to another process, the page is asked to reload.
-func (s *Site) events(w http.ResponseWriter, r *http.Request) {
-	x := s.sessions.find(r)
-	if caller, err := s.identify(r, x); err != nil || !caller.Role.May(auth.Viewer) {
-		http.Error(w, "sign in", http.StatusUnauthorized)
-		return
-	}
-	if !s.live.enter() {
-		http.Error(w, fmt.Sprintf("%d pages are open, which is the limit", maxOpen), http.StatusServiceUnavailable)
-		return
-	}
-	defer s.live.leave()
-	out := http.NewResponseController(w)
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no")
-	send := func(events string) error {
-		_ = out.SetWriteDeadline(time.Now().Add(2 * beatEvery))
-		_, err := io.WriteString(w, events)
-		return err
-	}
-	from := r.Header.Get("Last-Event-ID")
-	if from == "" {
-		from = r.URL.Query().Get("from")
-	}
-	start, last, _ := strings.Cut(from, ".")
-	number, err := strconv.ParseUint(last, 10, 64)
-	if start != s.live.start || err != nil {
-		_ = send(event(s.live.id(0), "reload", "{}"))
-		return
-	}
-	beat := time.NewTicker(beatEvery)
-	defer beat.Stop()
-	lang := page.LanguageOf(r)
-	for {
-		events, last, changed := s.live.since(lang, number)
-		number = last
-		beatNow := event(s.live.id(number), "beat", `{"at":"`+s.cfg.Now().UTC().Format(time.RFC3339)+`"}`)
-		if send(events) != nil || send(beatNow) != nil || out.Flush() != nil {
-			return
-		}
-		select {
-		case <-r.Context().Done():
-			return
-		case <-changed:
-		case <-beat.C:
-			if caller, err := s.identify(r, s.sessions.find(r)); err != nil || !caller.Role.May(auth.Viewer) {
-				return // the sign-in has ended
-			}
-		}
-	}
 }

@@ -1,10 +1,9 @@
 package web
 
 import (
-	"cmp"
+	"bytes"
 	"context"
-	"fmt"
-	"html/template"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,162 +11,163 @@ import (
 
 	"connectrpc.com/connect"
 
-	"op25b/internal/view"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// maxAttention is the largest number of switches that the overview lists as needing attention.
-const maxAttention = 50
+// pageWithin is the time limit for the API responses that a page needs.
+const pageWithin = 10 * time.Second
 
-// A cell is one switch in the grid of the overview.
-type cell struct {
-	ID, Name string
-	Mark     string // a letter for the state
-	Class    string // the state's colour class: good, busy, bad or unknown
-	State    string
-	Reason   string
+// A filter selects the switches of the grid. Empty fields select all.
+type filter struct {
+	Query string // a part of the name
+	Show  string // the name of a state, or needsAttention
+	Owner string // the name of a controller, or noOwner
 }
 
-// An overviewData has the content of the first page.
-type overviewData struct {
+const (
+	needsAttention = "attention"
+	noOwner        = "-"
+	// maxOwners is the largest number of controllers that the filter offers.
+	maxOwners = 100
+)
+
+// filtered has the filter's form and its result.
+type filtered struct {
 	base
-	Query    string
-	Filter   string
-	Revision uint64
-	Good     int // the number of switches that are as the intent specifies
-	All      int
-	Percent  string
-	Cells    []cell
-	Hidden   int // the number of switches that the filter hides
-	Worst    []attention
-	More     int
-	Dates    []date
-	Notices  []string
-	Snapshot string // the id of the last change that the page contains; see live
-	// Grid and Attention are the HTML of Cells and Worst.
-	Grid, Attention template.HTML
+	filter
+	States []choice
+	Owners []choice
+	Hidden int // the number of switches that the filter hides
 }
 
-// An attention is a switch that needs attention.
-type attention struct {
-	Name, Class, State, Reason, Revision, Owner string
-	Since                                       time.Time
+// A choice is an option of a list.
+type choice struct {
+	Value, Text string
+	Selected    bool
 }
 
-// A date is the next change that takes effect by itself.
-type date struct {
-	At    time.Time
-	Phase string
-	Text  string
-}
-
-// severity returns the rank of a switch's state; the worst state comes first.
-func severity(s *op25bv1.SwitchStatus) int {
-	switch {
-	case s.State == op25bv1.SwitchState_SWITCH_STATE_FAILED:
-		return 0
-	case s.State == op25bv1.SwitchState_SWITCH_STATE_UNKNOWN, s.State == op25bv1.SwitchState_SWITCH_STATE_UNSPECIFIED:
-		return 1
-	case s.State == op25bv1.SwitchState_SWITCH_STATE_DISCONNECTED, s.State == op25bv1.SwitchState_SWITCH_STATE_BACKUP:
-		return 2
-	case !s.Converged:
-		return 3
-	}
-	return 4
-}
-
-var severityClass = [...]string{"bad", "unknown", "bad", "busy", "good"}
-
-// severityMark has the letters of the grid by severity, so that colour is never the only sign (WCAG 2.2,
-// 1.4.1).
-var severityMark = [...]string{"!", "?", "×", "…", "✓"}
-
-func (b base) cellOf(s *op25bv1.SwitchStatus) cell {
-	level := severity(s)
-	return cell{
-		ID: "cell-" + s.Switch, Name: s.Switch, Mark: severityMark[level], Class: severityClass[level],
-		State: b.State(s.State), Reason: view.Why(b.Lang, s),
-	}
-}
-
-// fill computes the overview from the switches.
-func (d *overviewData) fill(all []*op25bv1.SwitchStatus, revision uint64) {
-	d.Revision, d.All = revision, len(all)
-	var worst []*op25bv1.SwitchStatus
-	for _, s := range all {
-		if s.Converged && s.Revision == revision {
-			d.Good++
-		} else {
-			worst = append(worst, s)
-		}
-		if d.hides(s) {
-			d.Hidden++
-			continue
-		}
-		d.Cells = append(d.Cells, d.cellOf(s))
-	}
-	d.Percent = percent(d.Good, d.All)
-	slices.SortStableFunc(worst, func(a, b *op25bv1.SwitchStatus) int { return cmp.Compare(severity(a), severity(b)) })
-	d.More = max(0, len(worst)-maxAttention)
-	for _, s := range worst[:min(len(worst), maxAttention)] {
-		revision := fmt.Sprint(s.Revision)
-		if s.Revision != s.Wanted {
-			revision += " → " + fmt.Sprint(s.Wanted)
-		}
-		d.Worst = append(d.Worst, attention{
-			Name: s.Switch, Class: severityClass[severity(s)], State: d.State(s.State), Reason: view.Why(d.Lang, s), Revision: revision, Owner: s.Owner,
-			Since: s.Since.AsTime(),
-		})
-	}
-}
+// Some reports whether the filter selects only some switches.
+func (f filter) Some() bool { return f != filter{} }
 
 // hides reports whether the filter hides a switch.
-func (d *overviewData) hides(s *op25bv1.SwitchStatus) bool {
-	if d.Query != "" && !strings.Contains(strings.ToLower(s.Switch), strings.ToLower(d.Query)) {
+func (f filter) hides(s *op25bv1.SwitchStatus) bool {
+	switch {
+	case f.Query != "" && !strings.Contains(strings.ToLower(s.Switch), strings.ToLower(f.Query)):
+		return true
+	case f.Show == needsAttention && s.Converged, f.Show != "" && f.Show != needsAttention && f.Show != stateName(s.State):
+		return true
+	case f.Owner == noOwner && s.Owner != "", f.Owner != "" && f.Owner != noOwner && f.Owner != s.Owner:
 		return true
 	}
-	return d.Filter == "attention" && s.Converged
+	return false
 }
 
-// percent returns a percentage, rounded down, so that it reaches 100 % only if no switch is missing.
-func percent(part, all int) string {
-	if all == 0 {
-		return "-"
+// stateName returns the name of a state in a filter, which is the same in all languages.
+func stateName(s op25bv1.SwitchState) string {
+	return strings.ToLower(strings.TrimPrefix(s.String(), "SWITCH_STATE_"))
+}
+
+// choices sets the options of the filter: the states and controllers that some switch has, and the selected ones.
+func (f *filtered) choices(drawn *drawing) {
+	f.States = []choice{{"", f.T("show all"), f.Show == ""}, {needsAttention, f.T("show attention"), f.Show == needsAttention}}
+	for n := range len(op25bv1.SwitchState_name) {
+		if state := op25bv1.SwitchState(n); drawn.states[state] || f.Show == stateName(state) {
+			f.States = append(f.States, choice{stateName(state), f.State(state), f.Show == stateName(state)})
+		}
 	}
-	return fmt.Sprintf("%.1f %%", float64(part*1000/all)/10)
+	f.Owners = []choice{{"", f.T("show all"), f.Owner == ""}}
+	names := drawn.owners[:min(len(drawn.owners), maxOwners)]
+	if f.Owner != "" && !slices.Contains(names, f.Owner) {
+		names = append(slices.Clone(names), f.Owner)
+	}
+	for _, name := range names {
+		text := name
+		if name == noOwner {
+			text = f.T("no owner")
+		}
+		f.Owners = append(f.Owners, choice{name, text, name == f.Owner})
+	}
 }
 
-// overview shows the first page.
+// overview shows the first page. It shows what the site has already received for the open pages, which is the same for everybody who may see
+// it. If the site has no recent values, the page asks the API on behalf of the person, who then gets the API's error.
 func (s *Site) overview(v *visit) error {
-	ctx, cancel := context.WithTimeout(v.r.Context(), pageWithin)
-	defer cancel()
-	snapshot := s.live.snapshot() // before the switches are read, so that no change is missed
-	fleet, err := v.fleet.ListSwitches(ctx, connect.NewRequest(&op25bv1.ListSwitchesRequest{}))
-	if err != nil {
-		return err
-	}
 	v.Section, v.Title, v.Live = "overview", v.T("overview"), true
-	d := overviewData{base: v.base, Query: v.r.URL.Query().Get("q"), Filter: v.r.URL.Query().Get("show"), Notices: fleet.Msg.Notices, Snapshot: snapshot}
-	if fleet.Msg.Revision > 0 {
-		phases, err := v.phase.ListPhases(ctx, connect.NewRequest(&op25bv1.ListPhasesRequest{}))
-		if err != nil {
+	picture, drawn, snapshot := s.live.newest(v.Lang)
+	if picture == nil {
+		ctx, cancel := context.WithTimeout(v.r.Context(), pageWithin)
+		defer cancel()
+		v.connect()
+		var err error
+		if picture, err = look(ctx, v.clients); err != nil {
 			return err
 		}
-		d.Zone = zone(phases.Msg.UtcOffset)
-		for _, p := range phases.Msg.Phases {
-			if at := p.Begins.AsTime(); p.Begins != nil && at.After(v.Now) {
-				d.Dates = append(d.Dates, date{At: at, Phase: p.Name, Text: p.Title})
+		drawn = s.draw(v.base, picture, drawn)
+	}
+	v.Zone = picture.zone()
+	q := v.r.URL.Query()
+	f := filtered{base: v.base, filter: filter{q.Get("q"), q.Get("show"), q.Get("owner")}}
+	f.choices(drawn)
+	var grid []byte
+	if f.Some() {
+		var shown []cell
+		for _, c := range drawn.cells {
+			if !f.hides(c.status) {
+				shown = append(shown, c)
 			}
 		}
+		f.Hidden = len(drawn.cells) - len(shown)
+		grid = gridOf(shown)
+	} else {
+		grid = drawn.grid()
 	}
-	d.fill(fleet.Msg.Switches, fleet.Msg.Revision)
-	s.live.draw(&d)
-	v.render(http.StatusOK, "overview.html", d)
+	var top, form, foot bytes.Buffer
+	for _, part := range []struct {
+		to   io.Writer
+		name string
+		data any
+	}{{&top, "overview-top", struct {
+		base
+		Snapshot string
+	}{v.base, snapshot}}, {&form, "overview-form", f}, {&foot, "overview-foot", v.base}} {
+		if err := s.templates.ExecuteTemplate(part.to, part.name, part.data); err != nil {
+			return err
+		}
+	}
+	for _, id := range parts {
+		top.WriteString(drawn.parts[id])
+	}
+	_, _ = form.WriteTo(&top)
+	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	v.w.WriteHeader(http.StatusOK)
+	_, _ = top.WriteTo(v.w) // an error means that the client has disconnected
+	_, _ = v.w.Write(grid)
+	_, _ = foot.WriteTo(v.w)
 	return nil
 }
 
-// pageWithin is the time limit for the API responses that a page needs.
-const pageWithin = 10 * time.Second
+// look asks the API for the content of the overview.
+func look(ctx context.Context, c clients) (*picture, error) {
+	fleet, err := c.fleet.ListSwitches(ctx, connect.NewRequest(&op25bv1.ListSwitchesRequest{}))
+	if err != nil {
+		return nil, err
+	}
+	p := &picture{switches: fleet.Msg.Switches, revision: fleet.Msg.Revision, notices: fleet.Msg.Notices}
+	p.dates, err = datesOf(ctx, c)
+	return p, err
+}
+
+// datesOf asks the API for the changes that dates will make. It returns nil if there is no intent.
+func datesOf(ctx context.Context, c clients) (*op25bv1.ListDatesResponse, error) {
+	r, err := c.phase.ListDates(ctx, connect.NewRequest(&op25bv1.ListDatesRequest{Limit: maxExemptions}))
+	switch {
+	case connect.CodeOf(err) == connect.CodeFailedPrecondition: // there is no intent yet
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return r.Msg, nil
+}
 
 // zone returns the time zone for a policy's UTC offset, such as +09:00.
 func zone(offset string) *time.Location {

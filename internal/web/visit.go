@@ -22,8 +22,14 @@ type visit struct {
 	r       *http.Request
 	caller  auth.Caller
 	session *session
-	clients
+	clients // set by connect
 	base
+}
+
+// connect makes the clients with which the page calls the API on behalf of the person. The overview needs none while the site has recent
+// values, and making them takes as long as rendering it.
+func (v *visit) connect() {
+	v.clients = newClients(&inProcess{v.site.cfg.API, v.r, v.session.token})
 }
 
 // base has the data that the frame of every page shows.
@@ -45,8 +51,13 @@ type base struct {
 
 var errNoPage = errors.New("there is no such page")
 
-// page returns the handler of a page.
+// page returns the handler of a page that calls the API.
 func (s *Site) page(show func(*visit) error) http.Handler {
+	return s.visited(func(v *visit) error { v.connect(); return show(v) })
+}
+
+// visited returns the handler of a page that calls connect by itself if it calls the API.
+func (s *Site) visited(show func(*visit) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := s.sessions.find(r)
 		caller, err := s.identify(r, x)
@@ -59,7 +70,7 @@ func (s *Site) page(show func(*visit) error) http.Handler {
 			id, x = s.sessions.begin("")
 			setCookie(w, r, id, lastsFor)
 		}
-		v := &visit{site: s, w: w, r: r, caller: caller, session: x, clients: newClients(&inProcess{s.cfg.API, r, x.token}), base: s.base(r)}
+		v := &visit{site: s, w: w, r: r, caller: caller, session: x, base: s.base(r)}
 		v.Who, v.Role, v.CSRF = caller.Who, string(caller.Role), x.csrf
 		if !caller.Role.May(auth.Viewer) {
 			err = connect.NewError(connect.CodePermissionDenied, fmt.Errorf("%s has no role", caller.Who))

@@ -90,7 +90,6 @@ func New(cfg Config) (*Site, error) {
 	mux.HandleFunc("POST /signout", s.signOut)
 	mux.HandleFunc("POST /language", page.SetLanguage)
 	for pattern, show := range map[string]func(*visit) error{
-		"GET /{$}":             s.overview,
 		"GET /switch/{switch}": s.switchPage,
 		"GET /programme":       s.programme,
 		"POST /preview":        s.preview,
@@ -101,6 +100,7 @@ func New(cfg Config) (*Site, error) {
 	} {
 		mux.Handle(pattern, s.page(show))
 	}
+	mux.Handle("GET /{$}", s.visited(s.overview))
 	mux.Handle("/", s.page(func(v *visit) error { return errNoPage }))
 	all := http.NewServeMux()
 	all.HandleFunc("GET /events", s.events)
