@@ -276,14 +276,15 @@ func (n *names) path(name string) string {
 }
 
 var (
-	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	codeSpan = regexp.MustCompile("`[^`\n]*`") // text in which there are no links
+	link     = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading  = regexp.MustCompile(`(?m)^#+ (.*)$`)
 )
 
 // links returns a fault for each link on a page whose file or heading does not exist in the repository.
 func links(page, text string, anchors map[string][]string) []string {
 	var faults []string
-	for _, m := range link.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
+	for _, m := range link.FindAllStringSubmatch(codeSpan.ReplaceAllString(fence.ReplaceAllString(text, ""), ""), -1) {
 		file, anchor, _ := strings.Cut(m[1], "#")
 		if strings.Contains(file, "://") {
 			continue
