@@ -41,7 +41,7 @@ var overviewTexts = page.Texts{
 	"exempt":           {"Line or prefix", "回線またはプレフィックス"},
 	"answers for":      {"Owner", "責任者"},
 	"exemption ticket": {"Ticket", "受付番号"},
-	"ends":             {"Ends", "終了"},
+	"exemption ends":   {"Ends", "終了"},
 	"pause":            {"Pause", "一時停止"},
 	"resume":           {"Resume", "再開"},
 	"paused":           {"Paused.", "一時停止中。"},
