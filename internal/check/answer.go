@@ -14,7 +14,8 @@ type Question struct {
 	// Line is the name of a line. If Line is empty, the question is about the line with the address From. If no line has that address, it is about an
 	// unnamed line.
 	Line string `json:"line,omitempty"`
-	// From is the subscriber's address. It defaults to the line's first address of the same family as the server's address.
+	// From is the subscriber's address. If it is the zero value, or if Line is set and From is of another family than the server's address, it
+	// is the line's first address of the server's family.
 	From netip.Addr `json:"from,omitzero"`
 	// Switch is the name of the switch of an unnamed line. It may be empty if the inventory has only one switch.
 	Switch string `json:"switch,omitempty"`

@@ -49,12 +49,15 @@ type Checker struct {
 	inventory   *policy.Inventory
 	activations []policy.Activation
 	compiler    func() (*compile.Compiler, error) // compiles the documents on the first call
+	names       func() map[string]location        // the lines by name
+	ends        func() []time.Time                // the times at which exemptions end, in order
 	opts        Options
 
 	mu      sync.Mutex // guards the fields below
 	loaded  map[place]*loaded
 	lastUse map[place]uint64
 	used    uint64
+	turns   map[string][]policy.Turn // by switch; see turnsOf
 }
 
 // New returns a checker for a source. The checker compiles the documents and loads pipelines only when a question needs them.
@@ -65,8 +68,36 @@ func New(s Source, o Options) *Checker {
 	return &Checker{
 		policy: s.Bundle.Policy, inventory: s.Bundle.Inventory, activations: s.Activations, opts: o,
 		compiler: sync.OnceValues(func() (*compile.Compiler, error) { return compile.NewCompiler(s.Bundle, s.Numbers) }),
-		loaded:   map[place]*loaded{}, lastUse: map[place]uint64{},
+		names:    sync.OnceValue(func() map[string]location { return locations(s.Bundle.Inventory) }),
+		ends:     sync.OnceValue(func() []time.Time { return endsOf(s.Bundle.Policy) }),
+		loaded:   map[place]*loaded{}, lastUse: map[place]uint64{}, turns: map[string][]policy.Turn{},
 	}
+}
+
+// A location is a line and its switch.
+type location struct {
+	sw   *policy.Switch
+	line *policy.Line
+}
+
+func locations(inv *policy.Inventory) map[string]location {
+	all := make(map[string]location)
+	for i := range inv.Switches {
+		sw := &inv.Switches[i]
+		for j := range sw.Lines {
+			all[sw.Lines[j].Name] = location{sw, &sw.Lines[j]}
+		}
+	}
+	return all
+}
+
+func endsOf(p *policy.Policy) []time.Time {
+	all := make([]time.Time, len(p.Exemptions))
+	for i := range p.Exemptions {
+		all[i] = p.Ends(&p.Exemptions[i])
+	}
+	slices.SortFunc(all, time.Time.Compare)
+	return all
 }
 
 // Ask answers a question. It returns an error of this package under the condition that the error's comment describes. It returns

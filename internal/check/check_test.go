@@ -2,6 +2,7 @@ package check_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/netip"
 	"os"
@@ -300,4 +301,62 @@ func TestManyAskAtOnce(t *testing.T) {
 		}
 	}
 	wait.Wait()
+}
+
+// TestRemembers verifies that a checker that was asked before gives the same answers as one that was not. A question with a trace is always
+// played.
+func TestRemembers(t *testing.T) {
+	docs := everyAccess(t)
+	opts := check.Options{Now: func() time.Time { return day("2020-02-01") }}
+	old := check.New(check.Source{Bundle: docs}, opts)
+	text := func(a *check.Answer, err error) string {
+		if err != nil {
+			return err.Error()
+		}
+		for i := range a.Results {
+			a.Results[i].Trace = nil
+		}
+		data, err := json.Marshal(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	asked := 0
+	for range 2 {
+		for _, sw := range docs.Inventory.Switches {
+			for _, l := range sw.Lines {
+				for _, to := range []string{"198.51.100.25", "8.8.8.8", "2001:db8:25::25", "2001:db8:99::1"} {
+					for _, port := range []uint16{25, 587, 443} {
+						asked++
+						q := check.Question{Line: l.Name, To: to, Port: port}
+						got := text(old.Ask(t.Context(), q))
+						q.Trace = true
+						if want := text(old.Ask(t.Context(), q)); got != want {
+							t.Fatalf("%+v:\n%s\nplayed:\n%s", q, got, want)
+						}
+					}
+				}
+			}
+		}
+	}
+	if asked < 200 {
+		t.Errorf("only %d questions", asked)
+	}
+}
+
+// A named line connects from the given address to servers of its family, and from its own first address to others.
+func TestFamilyOfNamedLine(t *testing.T) {
+	c := check.New(check.Source{Bundle: everyAccess(t)}, check.Options{Now: func() time.Time { return day("2020-02-01") }})
+	q := check.Question{Line: "plain", From: netip.MustParseAddr("192.0.2.20"), Port: 25}
+	for to, from := range map[string]string{"8.8.8.8": "192.0.2.20", "2600::8": "2001:db8:1::1"} {
+		q.To = to
+		if r := ask(t, c, q).Results[0]; r.From.String() != from {
+			t.Errorf("to %s: from %v, want %s", to, r.From, from)
+		}
+	}
+	q.Line, q.To = "", "2600::8"
+	if _, err := c.Ask(t.Context(), q); !errors.Is(err, check.ErrFamily) {
+		t.Errorf("an address without the line's name: %v", err)
+	}
 }

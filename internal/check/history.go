@@ -35,13 +35,29 @@ func spansOf(turns []policy.Turn, group string) []span {
 	return all
 }
 
+// turnsOf returns the turns of a switch. They depend on the present time only while an activation's time is in the future, because a
+// controller's clock was fast.
+func (c *Checker) turnsOf(sw string, now time.Time) []policy.Turn {
+	if slices.ContainsFunc(c.activations, func(a policy.Activation) bool { return a.At.After(now) }) {
+		return c.policy.Turns(c.activations, sw, now)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	turns, known := c.turns[sw]
+	if !known {
+		turns = c.policy.Turns(c.activations, sw, now)
+		c.turns[sw] = turns
+	}
+	return turns
+}
+
 // history returns the history of a subscriber's line. The question's span is determined by the time or the phase in the question.
 func (c *Checker) history(q *Question, s *subscriber, now time.Time) (*history, error) {
 	h := &history{at: -1}
 	if s.line != nil {
 		h.group = s.line.Group
 	}
-	turns := c.policy.Turns(c.activations, s.sw.Name, now)
+	turns := c.turnsOf(s.sw.Name, now)
 	h.spans = spansOf(turns, h.group)
 	for i := range h.spans {
 		if (q.Phase == "" || q.Phase == h.phase(i)) && !h.spans[i].since.After(q.At) {

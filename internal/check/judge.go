@@ -54,6 +54,41 @@ func judge(l *loaded, s *subscriber, from netip.Addr, to netip.AddrPort) verdict
 	return v
 }
 
+// A flow identifies a connection whose verdict a pipeline remembers.
+type flow struct {
+	access access
+	server pipeline.Port
+	from   netip.Addr
+	to     netip.AddrPort
+}
+
+// maxJudged is the number of verdicts that a loaded pipeline remembers. A verdict takes about 300 bytes.
+const maxJudged = 1024
+
+// judged is like judge, but remembers verdicts, because many questions are about the same few servers. A frame has the same verdict each time:
+// see softswitch.Rehearsal. Traces are not remembered.
+func (l *loaded) judged(s *subscriber, from netip.Addr, to netip.AddrPort, trace bool) verdict {
+	if trace {
+		return judge(l, s, from, to)
+	}
+	f := flow{s.access, s.server, from, to}
+	l.mu.Lock()
+	v, known := l.verdicts[f]
+	l.mu.Unlock()
+	if known {
+		return v
+	}
+	v = judge(l, s, from, to)
+	v.trace = Trace{}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.verdicts == nil || len(l.verdicts) >= maxJudged {
+		l.verdicts = make(map[flow]verdict)
+	}
+	l.verdicts[f] = v
+	return v
+}
+
 // passing returns the outcome for a segment that passed.
 func passing(p *pipeline.Passage) Outcome {
 	switch {
@@ -99,7 +134,7 @@ func (c *Checker) result(q *Question, s *subscriber, h *history, from, to netip.
 		if err != nil {
 			return nil, verdict{}, err
 		}
-		return l, judge(l, s, from, server), nil
+		return l, l.judged(s, from, server, q.Trace), nil
 	}
 	l, v, err := ask(&h.asked)
 	if err != nil {
@@ -160,11 +195,12 @@ func (l *loaded) phase(v *verdict) string {
 // load returns the pipeline of a switch on which given phases are in force at a given time.
 func (c *Checker) load(sw string, in policy.InForce, at time.Time) (*loaded, error) {
 	p := place{sw: sw, in: in.String()}
-	for i := range c.policy.Exemptions {
-		if !at.Before(c.policy.Ends(&c.policy.Exemptions[i])) {
-			p.expired++
+	p.expired, _ = slices.BinarySearchFunc(c.ends(), at, func(end, at time.Time) int {
+		if end.After(at) {
+			return 1
 		}
-	}
+		return -1
+	})
 	return c.at(p, func() (*compile.Compiled, error) {
 		compiler, err := c.compiler()
 		if err != nil {

@@ -32,6 +32,9 @@ type loaded struct {
 	compiled *compile.Compiled
 	play     *softswitch.Rehearsal
 	err      error
+
+	mu       sync.Mutex // guards verdicts
+	verdicts map[flow]verdict
 }
 
 // at returns the pipeline for a place. The first caller loads the pipeline, and concurrent callers wait.

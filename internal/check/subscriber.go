@@ -31,6 +31,7 @@ var (
 type subscriber struct {
 	sw     *policy.Switch
 	line   *policy.Line // nil for an unnamed line
+	named  bool         // true if the question names the line
 	from   netip.Addr   // the address in the question, or the zero value
 	access access
 	server pipeline.Port // the network port on which the replies arrive
@@ -81,18 +82,16 @@ func (c *Checker) subscriber(q *Question) (*subscriber, error) {
 
 // named sets the subscriber's line to the line with the given name.
 func (c *Checker) named(s *subscriber, name string) error {
-	var all []string
-	for i := range c.inventory.Switches {
-		sw := &c.inventory.Switches[i]
-		for j := range sw.Lines {
-			if sw.Lines[j].Name == name {
-				s.sw, s.line = sw, &sw.Lines[j]
-				return nil
-			}
-			all = append(all, sw.Lines[j].Name)
+	at, known := c.names()[name]
+	if !known {
+		var all []string
+		for i := range c.inventory.Switches {
+			all = append(all, policy.Names(c.inventory.Switches[i].Lines)...)
 		}
+		return fmt.Errorf("%w %q; %s", ErrUnknownLine, name, strict.Nearest(name, all, "lines"))
 	}
-	return fmt.Errorf("%w %q; %s", ErrUnknownLine, name, strict.Nearest(name, all, "lines"))
+	s.sw, s.line, s.named = at.sw, at.line, true
+	return nil
 }
 
 // addressed sets the subscriber's line to the line with the longest prefix that contains the subscriber's address. If no prefix contains
@@ -191,7 +190,7 @@ func (s *subscriber) findServer() error {
 
 // source returns the address from which the line connects to a server. The address has the same family as the server's address.
 func (s *subscriber) source(to netip.Addr) (netip.Addr, bool) {
-	if s.from.IsValid() {
+	if s.from.IsValid() && (s.from.Is4() == to.Is4() || !s.named) {
 		return s.from, s.from.Is4() == to.Is4()
 	}
 	for _, p := range s.line.Prefixes {
