@@ -137,7 +137,7 @@ var mayImport = map[string][]string{
 		"proto/op25b",
 	},
 	"internal/publication": {"internal/check/mailbox", "internal/compile", "internal/pipeline", "internal/policy", "internal/strict", "proto/op25b"},
-	"internal/check/desk":  {"internal/check"},
+	"internal/check/desk":  {"internal/check", "internal/policy"},
 	"internal/client":      {"internal/tlsfiles", "proto/op25b"},
 	"internal/controller": {
 		"internal/abuse", "internal/api", "internal/check", "internal/clock", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/northbound", "internal/openconfig", "internal/p4rt", "internal/pipeline", "internal/plan", "internal/policy", "internal/store", "internal/strict", "internal/tally",

@@ -116,6 +116,25 @@ type Result struct {
 	phase string // the phase whose rules decided
 }
 
+// Worst returns the first result with the answer's outcome.
+func (a *Answer) Worst() *Result {
+	for i := range a.Results {
+		if a.Results[i].Outcome == a.Outcome {
+			return &a.Results[i]
+		}
+	}
+	return nil
+}
+
+// Same reports whether two results have the same outcome, since the same time, and the same next change, whatever rules decide.
+func (r *Result) Same(x *Result) bool {
+	next := r.Next == nil && x.Next == nil
+	if r.Next != nil && x.Next != nil {
+		next = r.Next.Outcome == x.Next.Outcome && r.Next.Name == x.Next.Name && r.Next.Since.Equal(x.Next.Since)
+	}
+	return next && r.Outcome == x.Outcome && r.Since.Name == x.Since.Name && r.Since.Since.Equal(x.Since.Since)
+}
+
 // A Rule is a rule of the policy with its meaning in words.
 type Rule struct {
 	ID     pipeline.RuleID `json:"id"`

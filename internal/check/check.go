@@ -183,18 +183,31 @@ func joined(addrs []netip.Addr) string {
 	return strings.Join(texts, ", ")
 }
 
-// addresses returns the addresses of a server, IPv4 first, without duplicates.
-func (c *Checker) addresses(ctx context.Context, to string) ([]netip.Addr, error) {
-	to = strings.Trim(strings.TrimSpace(to), "[]")
+// Server parses the name or the address of a server. The result has either an address, or a host name in DNS form. Server returns ErrQuestion
+// if the text is neither, or is an address that no server has.
+func Server(text string) (addr netip.Addr, host string, err error) {
+	to := strings.Trim(strings.TrimSpace(text), "[]")
 	if addr, err := netip.ParseAddr(to); err == nil {
 		if addr = addr.Unmap(); !ofHost(addr) {
-			return nil, fmt.Errorf("%w: to %s: no server has this address", ErrQuestion, to)
+			return netip.Addr{}, "", fmt.Errorf("%w: to %s: no server has this address", ErrQuestion, to)
 		}
-		return []netip.Addr{addr}, nil
+		return addr, "", nil
 	}
-	host := strings.TrimSuffix(to, ".")
+	host = strings.TrimSuffix(to, ".")
 	if fault := hostFault(host); fault != "" {
-		return nil, fmt.Errorf("%w: to %q: %s: give a server's name, as in mail.example.jp, or its address", ErrQuestion, to, fault)
+		return netip.Addr{}, "", fmt.Errorf("%w: to %q: %s: give a server's name, as in mail.example.jp, or its address", ErrQuestion, to, fault)
+	}
+	return netip.Addr{}, host, nil
+}
+
+// addresses returns the addresses of a server, IPv4 first, without duplicates.
+func (c *Checker) addresses(ctx context.Context, to string) ([]netip.Addr, error) {
+	addr, host, err := Server(to)
+	switch {
+	case err != nil:
+		return nil, err
+	case addr.IsValid():
+		return []netip.Addr{addr}, nil
 	}
 	if c.opts.Resolver == nil {
 		return nil, fmt.Errorf("%w: %q: names are not resolved here: give an address", ErrResolve, host)

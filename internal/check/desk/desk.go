@@ -12,6 +12,7 @@ import (
 
 	"op25b/internal/check"
 	"op25b/internal/check/mailbox"
+	"op25b/internal/policy"
 )
 
 // kept is the number of revisions that stay loaded: the current revision, and one revision with which to compare it.
@@ -51,9 +52,11 @@ type Desk struct {
 	loaded []revision // the most recently used revision comes first
 }
 
-// A revision is the checker of a loaded revision, with the revision's number.
+// A revision is the checker of a loaded revision, with the revision's number and documents. Two sources may have the same number, if one of
+// them contains the published documents of the revision.
 type revision struct {
 	number  uint64
+	bundle  *policy.Bundle
 	checker *check.Checker
 }
 
@@ -95,13 +98,13 @@ func (d *Desk) checker(s Source) *check.Checker {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for i, r := range d.loaded {
-		if r.number == s.Revision {
+		if r.number == s.Revision && r.bundle == s.Bundle {
 			copy(d.loaded[1:i+1], d.loaded[:i])
 			d.loaded[0] = r
 			return r.checker
 		}
 	}
-	r := revision{s.Revision, d.load(s)}
+	r := revision{s.Revision, s.Bundle, d.load(s)}
 	d.loaded = append([]revision{r}, d.loaded[:min(len(d.loaded), kept-1)]...)
 	return r.checker
 }

@@ -33,6 +33,10 @@ func TestKept(t *testing.T) {
 	if of(2) == two || len(d.loaded) != kept {
 		t.Errorf("the revision not used was kept: %d", len(d.loaded))
 	}
+	other := *b // the published documents of a revision have its number
+	if d.checker(Source{check.Source{Bundle: &other}, 3}) == of(3) {
+		t.Error("other documents of a revision were taken for its own")
+	}
 	if first, second := of(0), of(0); first == second {
 		t.Error("two proposals had the same checker")
 	}

@@ -284,7 +284,7 @@ func (s *asking) one(host string, port uint16) Effect {
 		return Undetermined
 	case !answer.Outcome.Passes():
 		if s.stopped == nil {
-			s.stopped = worst(answer)
+			s.stopped = answer.Worst()
 		}
 		return Affected
 	}
@@ -296,16 +296,6 @@ func (s *asking) one(host string, port uint16) Effect {
 
 func (s *asking) ask(host string, port uint16) (*check.Answer, error) {
 	return s.checker.Connections.Ask(s.ctx, check.Question{Line: s.q.Line, From: s.q.From, Switch: s.q.Switch, At: s.q.At, Phase: s.q.Phase, To: host, Port: port})
-}
-
-// worst returns the result with the worst outcome, which is the outcome of the answer.
-func worst(a *check.Answer) *check.Result {
-	for i := range a.Results {
-		if a.Results[i].Outcome == a.Outcome {
-			return &a.Results[i]
-		}
-	}
-	return nil
 }
 
 // stopping returns the first change that will stop a connection that passes now, or nil.
@@ -342,7 +332,7 @@ func (s *asking) everywhere(port uint16) everywhere {
 		effect, n := Affected, stopping(answer)
 		if answer.Outcome.Passes() {
 			effect = Unaffected
-		} else if x := worst(answer); x != nil && (e.stopped == nil || x.Since.Since.After(e.stopped.Since.Since)) {
+		} else if x := answer.Worst(); x != nil && (e.stopped == nil || x.Since.Since.After(e.stopped.Since.Since)) {
 			e.stopped = x
 		}
 		if asked++; asked > 1 {

@@ -153,14 +153,14 @@ func (s *set) one(ctx context.Context, line published.State, q Question, now tim
 		return k.Case, nil
 	}
 	v, err, _ := s.flight.Do(fmt.Sprintf("%+v", key), func() (any, error) {
-		looked := &lookups{}
-		c, err := s.compute(context.WithValue(ctx, lookupsKey{}, looked), line, q, now)
+		ctx, looked := desk.WithLookups(ctx)
+		c, err := s.compute(ctx, line, q, now)
 		if err != nil {
 			return nil, err
 		}
 		k := kept{Case: c, from: now}
 		k.until, _ = s.pub.Policy().NextEvent(now)
-		if recheck := now.Add(lookedFor); looked.any.Load() && (k.until.IsZero() || recheck.Before(k.until)) {
+		if recheck := now.Add(lookedFor); looked() && (k.until.IsZero() || recheck.Before(k.until)) {
 			k.until = recheck // the addresses of a server may change
 		}
 		s.mu.Lock()

@@ -1,0 +1,84 @@
+package desk
+
+import (
+	"context"
+	"errors"
+
+	"op25b/internal/check"
+	"op25b/internal/check/mailbox"
+)
+
+// A PortAnswer is the answer about one port of a server.
+type PortAnswer struct {
+	Port uint16
+	// Result is the worst result for the server's addresses. It is nil if Err is set.
+	Result *check.Result
+	// Err is the reason why the outcome is not known. It wraps check.ErrResolve if the server's name could not be looked up for now, and
+	// check.ErrFamily if the line and the server have no address family in common.
+	Err error
+}
+
+// Ports answers the same question for several ports of a server. If the outcome on each port is the same for all servers, the server's name is
+// not looked up. If the look-up fails, the outcome is known only for such ports. Ports returns the errors of check.Checker.Ask; it returns
+// check.ErrResolve only if no server has the name.
+func (d *Desk) Ports(ctx context.Context, s Source, q check.Question, ports ...uint16) ([]PortAnswer, error) {
+	addr, _, err := check.Server(q.To)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]PortAnswer, len(ports))
+	same := make([]*check.Result, len(ports)) // nil if the outcome depends on the server
+	depends := false
+	for i, port := range ports {
+		all[i].Port, q.Port = port, port
+		if !addr.IsValid() {
+			if same[i], err = d.anywhere(ctx, s, q); err != nil {
+				return nil, err
+			}
+		}
+		depends = depends || same[i] == nil
+	}
+	for i, port := range ports {
+		q.Port = port
+		if !depends {
+			all[i].Result = same[i]
+			continue
+		}
+		a, err := d.Connection(ctx, s, q)
+		switch {
+		case err == nil:
+			all[i].Result = a.Worst()
+		case errors.Is(err, check.ErrResolve) && Failed(err) && same[i] != nil:
+			all[i].Result = same[i]
+		case errors.Is(err, check.ErrResolve) && Failed(err), errors.Is(err, check.ErrFamily):
+			all[i].Err = err
+		default:
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// anywhere returns the result of a connection to a server that is in no remote class, if the outcome and its changes are the same for servers
+// in all classes. Otherwise it returns nil.
+func (d *Desk) anywhere(ctx context.Context, s Source, q check.Question) (same *check.Result, err error) {
+	var found *check.Result
+	for _, r := range mailbox.Representatives(s.Bundle.Policy) {
+		q.To = r.Addr.String()
+		a, err := d.Connection(ctx, s, q)
+		switch {
+		case errors.Is(err, check.ErrFamily):
+			continue
+		case err != nil:
+			return nil, err
+		}
+		x := a.Worst()
+		if found != nil && !found.Same(x) {
+			return nil, nil
+		}
+		if found == nil || r.Class == nil {
+			found = x
+		}
+	}
+	return found, nil
+}
