@@ -133,7 +133,7 @@ func (v *visit) answerPage(p *published.Publication, a *answer.Answer, own *op25
 	v.titled("start", v.T("answer title"))
 	code := v.site.answers.Codes(p).Of(a.Question)
 	d := answerData{
-		base: v.base, Own: own != nil, Line: v.groupTitle(p.Policy(), a.Question.Group), Use: v.useText(a), Spoken: answer.Spoken(code),
+		base: v.base, Own: own != nil, Line: v.groupTitle(p.Policy(), a.Group), Use: v.useText(a), Spoken: answer.Spoken(code),
 		Short: v.short("/a/" + code), Business: a.Use == answer.Server,
 	}
 	for i := range a.Cases {
@@ -162,11 +162,8 @@ func (v *visit) short(path string) string {
 
 // where describes the part of the network to which a case applies.
 func (v *visit) where(lines []published.State) string {
-	switches := 0
-	for _, s := range lines {
-		switches += int(s.Switches)
-	}
-	return v.T("on switches", v.number(switches))
+	n, _ := switchesOf(lines)
+	return v.T("on switches", v.number(n))
 }
 
 // useText describes how the visitor sends mail.

@@ -122,7 +122,7 @@ func articlePage(name string) func(*visit) (reply, error) {
 
 type noticesData struct {
 	base
-	Current, Back []noticeLink
+	Present, Back []noticeLink
 }
 
 type noticeLink struct {
@@ -148,7 +148,7 @@ func (v *visit) notices() (reply, error) {
 		}
 		return out
 	}
-	d.Current, d.Back = links(v.Content.Notices.Current(v.language(), v.today())), links(v.Content.Notices.Back(v.language(), v.today()))
+	d.Present, d.Back = links(v.Content.Notices.Current(v.language(), v.today())), links(v.Content.Notices.Back(v.language(), v.today()))
 	return reply{name: "notices.html", data: d}, nil
 }
 

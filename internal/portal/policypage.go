@@ -153,7 +153,7 @@ func (v *visit) policyJSON() (reply, error) {
 
 type policyData struct {
 	base
-	Name       string
+	Policy     string
 	Groups     []choice
 	Services   []publicService
 	Servers    []serversData
@@ -180,7 +180,7 @@ func (v *visit) policyPage() (reply, error) {
 	}
 	pol := p.Policy()
 	v.titled("policy", v.T("policy title"))
-	d := policyData{base: v.base, Name: pol.Name, Programmes: v.programmes(p)}
+	d := policyData{base: v.base, Policy: pol.Name, Programmes: v.programmes(p)}
 	for _, s := range pol.Services {
 		d.Services = append(d.Services, publicService{s.Name, s.Ports})
 	}
@@ -225,8 +225,11 @@ func (b base) title(of site.Element, name, title string) string {
 	return titled(name, title)
 }
 
-// groupTitle returns the title of a line group.
+// groupTitle returns the title of a line group. The name is empty for lines of no group.
 func (b base) groupTitle(p *policy.Policy, name string) string {
+	if name == "" {
+		return b.T("other line")
+	}
 	title := ""
 	if g := p.LineGroup(name); g != nil {
 		title = g.Title

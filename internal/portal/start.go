@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"op25b/internal/check/mailbox"
+	"op25b/internal/policy"
 	"op25b/internal/portal/answer"
 	"op25b/internal/portal/published"
 	op25bv1 "op25b/proto/op25b/v1"
@@ -13,6 +14,24 @@ import (
 
 // ownValue is the value of the form's field line for the visitor's own line. No line group has this name, because it begins with a dot.
 const ownValue = ".own"
+
+// otherValue is the value of the field for lines of no line group, or of one that the visitor does not know.
+const otherValue = ".other"
+
+// valueOf returns the value of the field line for a line group, and groupOf the line group of a value.
+func valueOf(group string) string {
+	if group == "" {
+		return otherValue
+	}
+	return group
+}
+
+func groupOf(value string) string {
+	if value == otherValue {
+		return ""
+	}
+	return value
+}
 
 // A choice is an option of a form.
 type choice struct {
@@ -59,16 +78,16 @@ func (v *visit) mayAskOwn() bool {
 	return !v.Static && v.site.cfg.AskOwnLine != nil && v.address.IsValid() && v.Current
 }
 
-// groups returns the line groups that have lines.
+// groups returns the line groups for which there are answers. The last is for lines of no group, if there are answers for them.
 func (v *visit) groups(p *published.Publication, chosen string) []choice {
 	has := map[string]bool{}
 	for _, s := range p.States {
 		has[s.Group] = true
 	}
 	var all []choice
-	for _, g := range p.Policy().LineGroups {
-		if has[g.Name] {
-			all = append(all, choice{g.Name, v.groupTitle(p.Policy(), g.Name), g.Name == chosen})
+	for _, g := range append(policy.Names(p.Policy().LineGroups), "") {
+		if value := valueOf(g); has[g] {
+			all = append(all, choice{value, v.groupTitle(p.Policy(), g), value == chosen})
 		}
 	}
 	return all
@@ -106,7 +125,7 @@ func (v *visit) affected() (reply, error) {
 		return reply{}, err
 	}
 	line, use := v.form.Get("line"), v.form.Get("use")
-	group, own := line, line == ownValue
+	group, own := groupOf(line), line == ownValue
 	if own {
 		r, state := v.askOwn(&op25bv1.AskOwnLineRequest{})
 		switch state {
@@ -134,7 +153,7 @@ func (v *visit) affected() (reply, error) {
 	codes := v.site.answers.Codes(p)
 	code := codes.Of(q)
 	switch {
-	case group == "" || code == "" && codes.Of(answer.Question{Group: group, Use: answer.Server}) == "":
+	case line == "" || code == "" && codes.Of(answer.Question{Group: group, Use: answer.Server}) == "":
 		return v.startPage(v.T("pick line"), "line")
 	case code == "":
 		return v.startPage(v.T("pick use"), "use")

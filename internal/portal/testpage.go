@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"connectrpc.com/connect"
 
 	"op25b/internal/check"
 	"op25b/internal/policy"
+	"op25b/internal/portal/published"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -74,14 +76,16 @@ func (v *visit) tested() (reply, error) {
 	if line == ownValue {
 		return v.testedOwn(server)
 	}
-	d := testData{ResultLine: v.groupTitle(p.Policy(), line)}
+	group := groupOf(line)
+	if !slices.ContainsFunc(p.States, func(s published.State) bool { return line != "" && s.Group == group }) {
+		return v.testPage(testData{}, v.T("pick line"), "line")
+	}
+	d := testData{ResultLine: v.groupTitle(p.Policy(), group)}
 	for _, port := range mailPorts {
-		answers, err := v.site.answers.Server(v.ctx, p, line, server, uint16(port), v.Now)
+		answers, err := v.site.answers.Server(v.ctx, p, group, server, uint16(port), v.Now)
 		switch {
 		case errors.Is(err, check.ErrResolve), errors.Is(err, check.ErrQuestion):
 			return v.testPage(testData{}, v.T("no server"), "server")
-		case err != nil && p.Policy().LineGroup(line) == nil, len(answers) == 0 && err == nil:
-			return v.testPage(testData{}, v.T("pick line"), "line")
 		case err != nil:
 			return reply{}, err
 		}
@@ -89,7 +93,7 @@ func (v *visit) tested() (reply, error) {
 			d.Ports = append(d.Ports, v.portOf(p.Policy(), uint32(port), a))
 		}
 	}
-	d.InForce = v.confirmedGroup(p, line)
+	d.InForce = v.confirmedGroup(p, group)
 	return v.testPage(d, "", "")
 }
 

@@ -11,6 +11,7 @@ var startTexts = page.Texts{
 	},
 	"your line":       {"1. Your line", "1. ご利用の回線"},
 	"this own line":   {"The line that I am using now", "今ご利用中のこの回線"},
+	"other line":      {"Another line, or I do not know", "そのほかの回線、または分からない"},
 	"own line hint":   {"We find it by the address from which you come. We do not record the address.", "接続元のアドレスから回線を判別します。アドレスは記録しません。"},
 	"no own line":     {"We cannot find your line by itself at present. Please choose the kind of your line.", "ただいま回線を自動で判別できません。回線の種類をお選びください。"},
 	"your use":        {"2. How you send mail", "2. メールの送り方"},

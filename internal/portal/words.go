@@ -98,24 +98,46 @@ type confirmation struct {
 	Text string
 }
 
-// confirmed returns the confirmation for lines of a phase.
+// confirmed returns the confirmation for lines of a phase. It gives numbers only if each switch is counted once.
 func (v *visit) confirmed(lines []published.State, phase string) confirmation {
-	switches, seen := 0, 0
+	switches, once := switchesOf(lines)
+	seen, everywhere := 0, true
 	for _, s := range lines {
-		switches += int(s.Switches)
 		if s.Phase == phase {
 			seen += int(s.Confirmed)
 		}
+		everywhere = everywhere && (s.Switches == 0 || s.Phase == phase && s.Everywhere())
 	}
 	switch {
 	case phase == "":
 		return confirmation{false, v.T("no phase")}
 	case !v.Current:
 		return confirmation{false, v.T("confirmed then", v.At(v.Confirmed))}
-	case switches > 0 && seen >= switches:
-		return confirmation{true, v.T("confirmed", v.number(switches))}
+	case switches == 0:
+		return confirmation{false, v.T("no switches")}
+	case everywhere:
+		return confirmation{true, v.T("confirmed")}
+	case once:
+		return confirmation{false, v.T("confirmed partly", v.number(switches), v.number(seen))}
 	}
-	return confirmation{false, v.T("confirmed partly", v.number(switches), v.number(seen))}
+	return confirmation{false, v.T("confirmed not everywhere")}
+}
+
+// switchesOf returns the number of switches that have lines of given kinds. Several kinds of line in an area are mostly on the same switches,
+// so the largest number of the area counts. once is true if no area has several kinds, so that the number is exact.
+func switchesOf(lines []published.State) (n int, once bool) {
+	most := map[string]uint32{}
+	once = true
+	for _, s := range lines {
+		if _, again := most[s.Area]; again {
+			once = false
+		}
+		most[s.Area] = max(most[s.Area], s.Switches)
+	}
+	for _, m := range most {
+		n += int(m)
+	}
+	return n, once
 }
 
 // headline returns the words of a status: a mark and a headline, so that the status is not shown by colour alone.

@@ -49,7 +49,6 @@ type Reach struct {
 // An Answer is the answer to a question. It has one case for each kind of line of the group that is treated in its own way.
 type Answer struct {
 	Question
-	Group *policy.LineGroup
 	// Provider is the provider of the question; nil if the question has none.
 	Provider *mailbox.Provider
 	Cases    []Case

@@ -112,7 +112,7 @@ func (e *Engine) ask(ctx context.Context, p *published.Publication, q Question, 
 		return nil, fmt.Errorf("%w: %+v", ErrQuestion, q)
 	}
 	s := e.of(p)
-	a := &Answer{Question: q, Group: p.Policy().LineGroup(q.Group)}
+	a := &Answer{Question: q}
 	for i := range p.Directory.Providers {
 		if x := &p.Directory.Providers[i]; x.Name == q.Provider {
 			a.Provider = x

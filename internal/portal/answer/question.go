@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/text/width"
 
+	"op25b/internal/policy"
 	"op25b/internal/portal/published"
 )
 
@@ -29,7 +30,7 @@ func Uses() []Use { return []Use{Webmail, Own, Provider, Server} }
 
 // A Question asks how the lines of a group are affected.
 type Question struct {
-	// Group is the name of the line group.
+	// Group is the name of the line group; empty for lines of no group.
 	Group string
 	Use   Use
 	// Provider is the name of a provider in the directory. It is empty for a provider that is not in the directory, and for other uses than
@@ -66,14 +67,14 @@ func providerOf(p *published.Publication, name string) (kindOfProvider, bool) {
 // Questions returns every question that a publication answers, in the order of the policy's line groups and of the directory.
 func Questions(p *published.Publication) []Question {
 	var all []Question
-	for _, g := range p.Policy().LineGroups {
+	for _, group := range append(policy.Names(p.Policy().LineGroups), "") {
 		for _, use := range Uses() {
 			names := []string{""}
 			for i := range p.Directory.Providers {
 				names = append(names, p.Directory.Providers[i].Name)
 			}
 			for _, name := range names {
-				if q := (Question{g.Name, use, name}); q.valid(p) {
+				if q := (Question{group, use, name}); q.valid(p) {
 					all = append(all, q)
 				}
 			}
