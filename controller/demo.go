@@ -16,8 +16,16 @@ import (
 	"op25b/internal/softswitch"
 )
 
-// demoPage is the address of the NOC's page while op25b demo --keep runs.
-const demoPage = "127.0.0.1:2580"
+// demoAddrs are the addresses of op25b demo --keep. P4Runtime and gNMI are the switch's.
+type demoAddrs struct {
+	api, page, portal string
+	sw                softswitch.Addrs
+}
+
+// keptAddrs returns the addresses at which the other commands look for the controller and the switch, and those of the pages.
+func keptAddrs(sw *policy.Switch) *demoAddrs {
+	return &demoAddrs{api: client.DefaultServer, page: "127.0.0.1:2580", portal: "127.0.0.1:2581", sw: softswitch.Addrs{P4Runtime: sw.P4Runtime, GNMI: sw.GNMI}}
+}
 
 func newDemo() *cobra.Command {
 	var output outputFormat
@@ -38,51 +46,70 @@ and AFTR.`,
   op25b demo --lines pppoe`,
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runDemo(cmd.Context(), output, keep, lines, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			var at func(*policy.Switch) *demoAddrs
+			if keep {
+				at = keptAddrs
+			}
+			return runDemo(cmd.Context(), output, at, lines, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	addOutput(cmd, &output)
 	cmd.Flags().Var(&lines, "lines", "access form of the subscribers' lines")
-	cmd.Flags().BoolVar(&keep, "keep", false, "keep everything running until interrupted, with the NOC's page, so that op25b status and the other commands reach it")
+	cmd.Flags().BoolVar(&keep, "keep", false, "keep everything running until interrupted, with the NOC's page and the customers' page, so that op25b status and the other commands reach it")
 	return cmd
 }
 
-func runDemo(ctx context.Context, output outputFormat, keep bool, lines demo.Lines, out, errOut io.Writer) error {
-	files := examples.SpinNet2006()
-	bundle, err := policy.Load(files)
+// runDemo plays the demo. If keep is not nil, it serves the pages on the addresses that keep returns for the switch, and leaves everything
+// running after the last phase until ctx ends.
+func runDemo(ctx context.Context, output outputFormat, keep func(*policy.Switch) *demoAddrs, lines demo.Lines, out, errOut io.Writer) error {
+	bundle, err := policy.Load(examples.SpinNet2006())
 	if err != nil {
 		return err
 	}
-	sw := &bundle.Inventory.Switches[0]
-	var addrs softswitch.Addrs
-	listen, page := "", ""
-	if keep { // the default addresses of the other commands
-		listen, page = client.DefaultServer, demoPage
-		addrs = softswitch.Addrs{P4Runtime: sw.P4Runtime, GNMI: sw.GNMI}
+	providers, err := loadProviders("")
+	if err != nil {
+		return err
 	}
-	rig, err := demo.NewEmbedded(sw, addrs, nil)
+	sw, at := &bundle.Inventory.Switches[0], &demoAddrs{}
+	if keep != nil {
+		at = keep(sw)
+	}
+	o := demo.Options{Files: examples.SpinNet2006(), Switch: sw.Name, Lines: lines, Providers: providers, Listen: at.api, Web: at.page}
+	rig, err := demo.NewEmbedded(sw, at.sw, nil)
 	if err != nil {
 		return err
 	}
 	defer rig.Close()
-
 	progress, done := progressLine(errOut)
+	o.Rig, o.Progress = rig.Rig, progress
+	var noc demo.NOC
+	if keep != nil {
+		site, err := openDemoPortal(at.portal, sw)
+		if err != nil {
+			return err
+		}
+		defer site.close()
+		o.Up = func(ctx context.Context, n demo.NOC) error {
+			noc = n
+			done()
+			fmt.Fprintf(errOut, "NOC's page http://%s/, customers' page http://%s/: both show the demo as it runs.\n", n.Web, site.addr())
+			return site.start(ctx, n.Client)
+		}
+	}
 	write := demo.WriteTable
 	if output == jsonOutput {
 		write = demo.WriteJSON
 	}
-	report, err := demo.Play(ctx, demo.Options{
-		Files: files, Switch: sw.Name, Lines: lines, Rig: rig.Rig, Listen: listen, Web: page, Progress: progress,
-		Show: func(ctx context.Context, r *demo.Report) error {
-			done()
-			if err := write(out, r); err != nil || !keep {
-				return err
-			}
-			fmt.Fprintf(errOut, "The last phase stays in force. Page http://%s/; API %s, its clock in 2006; P4Runtime %s, device %d; gNMI %s. Interrupt to end.\n", page, listen, rig.P4Runtime, rig.DeviceID, rig.GNMI)
-			<-ctx.Done()
-			return nil
-		},
-	})
+	o.Show = func(ctx context.Context, r *demo.Report) error {
+		done()
+		if err := write(out, r); err != nil || keep == nil {
+			return err
+		}
+		fmt.Fprintf(errOut, "The last phase stays in force. API %s, its clock in 2006; P4Runtime %s, device %d; gNMI %s. Interrupt to end.\n", noc.API, rig.P4Runtime, rig.DeviceID, rig.GNMI)
+		<-ctx.Done()
+		return nil
+	}
+	report, err := demo.Play(ctx, o)
 	if err != nil {
 		done()
 		return err

@@ -172,7 +172,7 @@ var mayImport = map[string][]string{
 	"internal/softswitch": {"internal/constraint", "internal/grpcserve", "internal/openconfig", "internal/wire", "proto/bm"},
 	"internal/agent":      {"internal/openconfig"},
 	"internal/demo": {
-		"internal/api", "internal/client", "internal/clock", "internal/compile", "internal/controller", "internal/intent", "internal/netsim", "internal/pipeline",
+		"internal/api", "internal/check/mailbox", "internal/client", "internal/clock", "internal/compile", "internal/controller", "internal/intent", "internal/netsim", "internal/pipeline",
 		"internal/policy", "internal/softswitch", "internal/strict", "internal/telemetry", "internal/wire", "proto/op25b",
 	},
 	"internal/check":         {"internal/compile", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/softswitch", "internal/strict", "p4src"},

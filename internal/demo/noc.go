@@ -52,6 +52,7 @@ func openNOC(ctx context.Context, o Options, begins time.Time) (_ *noc, err erro
 	config := controller.Config{
 		Name: "demo", Clock: clock.Source{Wall: n.now}, Listening: api.Listening{Addr: addr}, MaxDocuments: api.MaxFiles,
 		GNMI: controller.GNMI{Addr: o.GNMI}, Web: api.Listening{Addr: o.Web}, History: controller.History{File: o.History},
+		Providers: o.Providers,
 	}
 	config.Store.Dir, config.Store.Now = n.dir, n.now
 	if n.controller, err = controller.Open(ctx, config); err != nil {

@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"op25b/internal/check/mailbox"
 	"op25b/internal/client"
 	"op25b/internal/compile"
 	"op25b/internal/netsim"
@@ -42,12 +44,23 @@ type Options struct {
 	GNMI, Web string
 	// History is the file for the history of counters. If it is empty, no history is kept.
 	History string
+	// Providers is the directory of mail providers, for customers' questions. If it is nil, all providers are unknown.
+	Providers *mailbox.Directory
+	// Up, if not nil, is called once the controller listens, before the first phase. Play returns its error.
+	Up func(ctx context.Context, n NOC) error
 	// Progress, if not nil, is called with a short description of each step. It is called from several goroutines, but never concurrently.
 	Progress func(text string)
 	// Show, if not nil, is called with the report while the controller and the hosts are still running. Play returns its error.
 	Show func(ctx context.Context, r *Report) error
 	// After, if not nil, is called after each phase with its report and a client of the controller. Play returns its error.
 	After func(ctx context.Context, phase *Phase, c *client.Client) error
+}
+
+// A NOC is how the running controller of a play is reached. It lasts until Play returns.
+type NOC struct {
+	Client *client.Client
+	API    net.Addr
+	Web    net.Addr // the NOC's page; nil if it is not served
 }
 
 // Play runs every phase of the policy and returns a report of the outcomes. An error means that the demo was aborted. Report.OK reports
@@ -73,6 +86,11 @@ func Play(ctx context.Context, o Options) (*Report, error) {
 	p.tell("starting the controller")
 	if p.noc, err = openNOC(ctx, o, p.policy.Begins(&p.policy.Phases[0])); err != nil {
 		return nil, err
+	}
+	if o.Up != nil {
+		if err := o.Up(ctx, NOC{Client: p.noc.client, API: p.noc.controller.Addr(), Web: p.noc.controller.WebAddr()}); err != nil {
+			return nil, err
+		}
 	}
 	if p.counters, err = newReadings(ctx, o.Rig.GNMI); err != nil {
 		return nil, err
