@@ -15,7 +15,7 @@ import (
 // Kind is the document kind of an access file.
 const Kind = "Access"
 
-// Grants maps tokens and client certificates to roles. Its YAML document is
+// Grants maps tokens, client certificates and groups of an OpenID Provider to roles. Its YAML document is
 //
 //	apiVersion: op25b/v1
 //	kind: Access
@@ -24,9 +24,11 @@ const Kind = "Access"
 //	certificates:
 //	  - {uri: "spiffe://isp.example/noc/alice", role: admin}
 //	  - {commonName: monitoring.isp.example, role: viewer}
+//	oidc: # see OIDC
 type Grants struct {
 	Tokens       []Token       `yaml:"tokens,omitempty"`
 	Certificates []Certificate `yaml:"certificates,omitempty"`
+	OIDC         OIDC          `yaml:"oidc,omitempty"`
 }
 
 // A Token is the entry of a bearer token (RFC 6750) in an access file.
@@ -80,8 +82,11 @@ func (v *validator) fault(path, what, way string) {
 }
 
 func (v *validator) access(a *Grants) {
-	if len(a.Tokens) == 0 && len(a.Certificates) == 0 {
-		v.fault("", "the file has neither a token nor a certificate", "give tokens, certificates, or both: otherwise every caller is refused")
+	if len(a.Tokens) == 0 && len(a.Certificates) == 0 && !a.OIDC.Used() {
+		v.fault("", "the file has no token, certificate or oidc", "give at least one: otherwise every caller is refused")
+	}
+	if a.OIDC.Used() {
+		v.oidc(&a.OIDC)
 	}
 	hashes := make(map[string]string)
 	for i := range a.Tokens {

@@ -32,9 +32,9 @@ func TestParse(t *testing.T) {
 		{"tokens", head + "tokens:\n  - {name: a, role: viewer, sha256: " + good + "}\n  - {name: a, role: admin, sha256: " + one + ", expires: 2027-03-31T00:00:00+09:00}\n", ""},
 		{"certificates", head + "certificates:\n  - {uri: \"spiffe://isp.example/alice\", role: admin}\n  - {commonName: bob, role: operator}\n", ""},
 		{"numbers in quotes", head + "certificates:\n  - {commonName: \"1.50\", role: viewer}\n  - {commonName: \"1.5\", role: viewer}\n", ""},
-		{"nothing", head, "access.yaml:1:1: the file has neither a token nor a certificate; give tokens, certificates, or both"},
+		{"nothing", head, "access.yaml:1:1: the file has no token, certificate or oidc; give at least one: otherwise every caller is refused"},
 		{"kind", "apiVersion: op25b/v1\nkind: Policy\ntokens: []\n", `access.yaml:2:7: unknown kind "Policy"; known: Access`},
-		{"unknown keys", head + "token: []\nuser: a\n", "invalid access file: access.yaml:3:1: unknown key \"token\"; did you mean \"tokens\"? known keys: apiVersion, kind, tokens, certificates\n" +
+		{"unknown keys", head + "token: []\nuser: a\n", "invalid access file: access.yaml:3:1: unknown key \"token\"; did you mean \"tokens\"? known keys: apiVersion, kind, tokens, certificates, oidc\n" +
 			`access.yaml:4:1: unknown key "user"`},
 		{"key twice", head + "tokens: []\ntokens: []\n", `access.yaml:4:1: key "tokens" is given twice; the first is at access.yaml:3:1: keep one`},
 		{"wrong type", head + "tokens: {name: a}\n", "access.yaml:3:9: tokens is a mapping; it must be a list of mappings with the keys name, role, sha256, expires"},
@@ -205,7 +205,7 @@ func TestFile(t *testing.T) {
 	write("")
 	good("two", true)
 	good("two", true)
-	if len(told) != 1 || !strings.Contains(told[0], "neither a token nor a certificate") {
+	if len(told) != 1 || !strings.Contains(told[0], "has no token, certificate or oidc") {
 		t.Errorf("told %q", told)
 	}
 	if err := os.Remove(path); err != nil {

@@ -1,4 +1,4 @@
-// Package auth maps bearer tokens and client certificates to names and roles.
+// Package auth maps bearer tokens, client certificates and the groups of an OpenID Provider to names and roles.
 //
 // Package auth stores no secrets, because it identifies tokens by their hashes. Package api determines which calls each role
 // permits.
@@ -71,6 +71,7 @@ type Means string
 const (
 	ByToken       Means = "token"
 	ByCertificate Means = "certificate"
+	ByOIDC        Means = "OIDC"
 	ByLoopback    Means = "loopback"  // a caller on the same host without credentials, if there is no access file
 	ByNothing     Means = "anonymous" // a caller without credentials that the configuration admits
 )
