@@ -99,7 +99,7 @@ On SIGTERM or an interrupt, serve gives up its switches, which keep their state,
 	f.BoolVar(&o.listening.Insecure, "insecure", false, "serve other hosts in plain text: tokens can be read on the network")
 	f.StringVar(&o.web, "web", "", "address to serve the NOC's page on; by default it is not served")
 	f.StringSliceVar(&o.webHosts, "web-host", nil, "host name under which browsers request the page, beside localhost and addresses; may be repeated")
-	f.StringVar(&o.access, "access", "", "YAML file that maps tokens and client certificates to roles; without it every program on this host is admin")
+	f.StringVar(&o.access, "access", "", "YAML file that maps tokens, client certificates and groups of an OpenID Provider to roles; without it every program on this host is admin")
 	f.StringVar(&o.anonymous, "anonymous", "", "without --access, role of callers from other hosts: viewer, operator or admin; by default none")
 	f.DurationVar(&o.audit, "audit-every", fleet.DefaultAuditEvery, "interval at which each switch is read and compared")
 	f.DurationVar(&o.skew, "max-clock-skew", clock.DefaultBound, "limit on the difference between clocks, from 1s to 1h; beyond it no date is put in force")
@@ -302,8 +302,12 @@ func (o *serveOptions) auth(log *zap.Logger) (a api.Auth, err error) {
 		if err != nil {
 			return a, fmt.Errorf("--access: %w", err)
 		}
-		if text := secretfile.Writable("access file", o.access); text != "" {
-			log.Warn(text)
+		for _, text := range []string{
+			secretfile.Writable("access file", o.access), secretfile.Readable("clientSecretFile", a.Access.Access().OIDC.ClientSecretFile),
+		} {
+			if text != "" {
+				log.Warn(text)
+			}
 		}
 	}
 	return a, nil

@@ -9,8 +9,7 @@ import (
 	"op25b/internal/auth"
 )
 
-// The documentation lists the role that each call requires, and its example of an access file is
-// valid.
+// The documentation lists the role that each call requires, and its examples of access files are valid.
 func TestDocs(t *testing.T) {
 	page, err := os.ReadFile("../../docs/api.md")
 	if err != nil {
@@ -30,11 +29,17 @@ func TestDocs(t *testing.T) {
 	if len(left) != 0 {
 		t.Errorf("the page does not have %v", left)
 	}
-	block := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(page)
-	if block == nil {
-		t.Fatal("the page has no access file")
-	}
-	if _, err := auth.Parse("docs/api.md", block[1]); err != nil {
-		t.Error(err)
+	for _, name := range []string{"api.md", "page.md"} {
+		page, err := os.ReadFile("../../docs/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		block := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(page)
+		if block == nil {
+			t.Fatalf("%s has no access file", name)
+		}
+		if _, err := auth.Parse("docs/"+name, block[1]); err != nil {
+			t.Error(err)
+		}
 	}
 }

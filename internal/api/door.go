@@ -290,6 +290,9 @@ func connectionOf(r *http.Request) connection {
 	if own, ok := r.Context().Value(ownKey{}).(auth.Caller); ok {
 		c.own = &own
 	}
+	if person, ok := r.Context().Value(personKey{}).(auth.Person); ok {
+		c.person = &person
+	}
 	return c
 }
 

@@ -48,6 +48,7 @@ type connection struct {
 	cert   *x509.Certificate
 	chain  []*x509.Certificate // cert followed by its intermediates
 	own    *auth.Caller        // nil unless the controller itself calls: see Own
+	person *auth.Person        // nil unless a person calls in this process: see As
 
 	tracked *trackedConn // nil if the listener was not opened by Listen
 }
@@ -79,11 +80,17 @@ func Own(ctx context.Context, who string) context.Context {
 // LocalCaller is the identity of an unauthenticated caller on this host.
 const LocalCaller = "local"
 
-// identify returns the identity of a caller, or auth.ErrUnknown if the caller cannot be authenticated. A token takes precedence over a
-// certificate.
+// identify returns the identity of a caller, or auth.ErrUnknown if the caller cannot be authenticated. A person of As takes precedence over a
+// token, and a token over a certificate.
 func (g *guard) identify(c connection, header http.Header) (auth.Caller, error) {
 	if c.own != nil {
 		return *c.own, nil
+	}
+	if c.person != nil {
+		if g.auth.Access == nil {
+			return auth.Caller{}, fmt.Errorf("%w: without an access file nobody signs in by OpenID Connect", auth.ErrUnknown)
+		}
+		return g.auth.Access.Access().Person(*c.person)
 	}
 	if g.auth.Access == nil {
 		switch {

@@ -23,6 +23,7 @@ import (
 	"op25b/internal/exposition"
 	"op25b/internal/fleet"
 	"op25b/internal/intent"
+	"op25b/internal/openid"
 	"op25b/internal/p4rt"
 	"op25b/internal/plan"
 	"op25b/internal/store"
@@ -251,7 +252,12 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 		work.Go(func() error { return c.gnmi.serve(ctx, north) })
 	}
 	if c.web != nil {
+		var people *openid.Party
+		if access := c.cfg.Auth.Access; access != nil {
+			people = openid.New(ctx, openid.Config{Access: access.Access})
+		}
 		site, err := web.New(web.Config{
+			OpenID: people, As: api.As,
 			API: handler, Identify: api.IdentifyOf(handler), Hosts: c.cfg.WebHosts, Name: c.cfg.Name, Now: c.clock.Trusted, Logger: c.log,
 			Watch: func(ctx context.Context) context.Context { return api.Own(ctx, "page of "+c.cfg.Name) },
 		})

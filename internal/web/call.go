@@ -11,18 +11,23 @@ import (
 )
 
 // An inProcess calls the API's handler on behalf of a person. The call has the address and the certificate of the person's connection, and
-// the token of the sign-in.
+// the token or the person of the sign-in.
 type inProcess struct {
 	api    http.Handler
 	person *http.Request // nil for the site's own calls
 	token  string
+	as     func(context.Context) context.Context // adds the person to the context; nil for the site's own calls
 }
 
 var _ http.RoundTripper = (*inProcess)(nil)
 
 // RoundTrip calls the handler. The response body is piped, so that streams arrive as they are sent.
 func (t *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
-	call := r.Clone(r.Context())
+	ctx := r.Context()
+	if t.as != nil {
+		ctx = t.as(ctx)
+	}
+	call := r.Clone(ctx)
 	call.RequestURI = r.URL.RequestURI()
 	call.RemoteAddr, call.Host = "127.0.0.1:0", "localhost"
 	if t.person != nil {

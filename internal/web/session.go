@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"op25b/internal/auth"
 )
 
 // These are the limits of sign-ins.
@@ -21,8 +23,9 @@ const (
 // A session is the sign-in of one person in one browser. A caller who is identified by a client certificate or the loopback address has a
 // session without a token, because forms need its csrf value.
 type session struct {
-	token       string // the bearer token of the person's API calls; empty if the connection identifies the caller
-	csrf        string // the value that every form must repeat
+	token       string       // the bearer token of the person's API calls; empty if something else identifies the caller
+	person      *auth.Person // the person whom the OpenID Provider has authenticated; nil if something else identifies the caller
+	csrf        string       // the value that every form must repeat
 	begun, used time.Time
 }
 
@@ -38,8 +41,9 @@ func newSessions(now func() time.Time) *sessions {
 	return &sessions{now: now, all: make(map[string]*session)}
 }
 
-// begin returns a new session and its id. Each sign-in has a new id, so that nobody can prepare a session for somebody else.
-func (s *sessions) begin(token string) (id string, new *session) {
+// begin returns a new session and its id. token and person may be empty. Each sign-in has a new id, so that nobody can prepare a session for
+// somebody else.
+func (s *sessions) begin(token string, person *auth.Person) (id string, new *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
@@ -57,7 +61,7 @@ func (s *sessions) begin(token string) (id string, new *session) {
 		}
 		delete(s.all, oldest)
 	}
-	id, new = rand.Text(), &session{token: token, csrf: rand.Text(), begun: now, used: now}
+	id, new = rand.Text(), &session{token: token, person: person, csrf: rand.Text(), begun: now, used: now}
 	s.all[id] = new
 	return id, new
 }

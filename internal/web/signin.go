@@ -13,6 +13,7 @@ import (
 type signInData struct {
 	base
 	Next, Wrong string
+	Provider    string // the name of the OpenID Provider; empty if there is none
 }
 
 // signInPage shows the form for a token.
@@ -22,6 +23,9 @@ func (s *Site) signInPage(w http.ResponseWriter, r *http.Request) {
 
 func (s *Site) showSignIn(w http.ResponseWriter, r *http.Request, code int, next, wrong string) {
 	d := signInData{base: s.base(r), Next: next, Wrong: wrong}
+	if s.cfg.OpenID != nil {
+		d.Provider, _ = s.cfg.OpenID.Offer()
+	}
 	d.Title = d.T("sign in")
 	s.render(w, code, "signin.html", d)
 }
@@ -43,7 +47,7 @@ func (s *Site) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.sessions.end(r)
-	id, _ := s.sessions.begin(token)
+	id, _ := s.sessions.begin(token, nil)
 	setCookie(w, r, id, lastsFor)
 	http.Redirect(w, r, next, http.StatusSeeOther)
 }

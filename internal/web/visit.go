@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -29,7 +30,7 @@ type visit struct {
 // connect makes the clients with which the page calls the API on behalf of the person. The overview needs none while the site has recent
 // values, and making them takes as long as rendering it.
 func (v *visit) connect() {
-	v.clients = newClients(&inProcess{v.site.cfg.API, v.r, v.session.token})
+	v.clients = newClients(&inProcess{v.site.cfg.API, v.r, v.session.token, v.site.as(v.session)})
 }
 
 // base has the data that the frame of every page shows.
@@ -46,7 +47,8 @@ type base struct {
 	Wall    bool
 	Now     time.Time
 	Zone    *time.Location
-	Live    bool // the page has fragments that are updated
+	Live    bool   // the page has fragments that are updated
+	Forward string // the path to which the page forwards the browser; empty if it does not
 }
 
 var errNoPage = errors.New("there is no such page")
@@ -67,7 +69,7 @@ func (s *Site) visited(show func(*visit) error) http.Handler {
 		}
 		if x == nil { // the connection identifies the caller; forms need the session's csrf value
 			var id string
-			id, x = s.sessions.begin("")
+			id, x = s.sessions.begin("", nil)
 			setCookie(w, r, id, lastsFor)
 		}
 		v := &visit{site: s, w: w, r: r, caller: caller, session: x, base: s.base(r)}
@@ -85,7 +87,7 @@ func (s *Site) visited(show func(*visit) error) http.Handler {
 
 // identify returns the caller of a request with a session, which may be nil.
 func (s *Site) identify(r *http.Request, x *session) (auth.Caller, error) {
-	call := r.Clone(r.Context())
+	call := r.Clone(s.as(x)(r.Context()))
 	call.Header.Del("Authorization")
 	if x != nil && x.token != "" {
 		call.Header.Set("Authorization", "Bearer "+x.token)
@@ -93,11 +95,23 @@ func (s *Site) identify(r *http.Request, x *session) (auth.Caller, error) {
 	return s.cfg.Identify(call)
 }
 
+// as returns a function that adds the person of a session, which may be nil, to the context of API calls.
+func (s *Site) as(x *session) func(context.Context) context.Context {
+	return func(ctx context.Context) context.Context {
+		if x != nil && x.person != nil {
+			return s.cfg.As(ctx, *x.person)
+		}
+		return ctx
+	}
+}
+
 func (s *Site) base(r *http.Request) base {
 	at := r.URL.RequestURI()
 	switch r.URL.Path { // a page that is the response to a form cannot be reloaded by a link
 	case "/preview", "/change":
 		at = "/programme"
+	case auth.CallbackPath: // its query is of use only once
+		at = "/"
 	}
 	return base{
 		Lang: page.LanguageOf(r), Path: at, Version: s.assets.Version, Name: s.cfg.Name, Now: s.cfg.Now(), Zone: time.UTC,

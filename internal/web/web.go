@@ -17,8 +17,10 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 
 	"op25b/internal/auth"
+	"op25b/internal/openid"
 	"op25b/internal/page"
 )
 
@@ -40,6 +42,10 @@ type Config struct {
 	// Watch returns a context for the site's own API calls, which have the role viewer and belong to no person. The site uses it to watch
 	// the switches.
 	Watch func(context.Context) context.Context
+	// OpenID signs people in by the OpenID Provider in the access file. It may be nil. As returns a context for the API calls of a person who
+	// has signed in; it is required with OpenID.
+	OpenID *openid.Party
+	As     func(context.Context, auth.Person) context.Context
 	// Hosts are the host names under which the page may be requested, in addition to the addresses of this host. The list is needed because
 	// a page from another site could otherwise reach this page by a name that resolves to its address.
 	Hosts []string
@@ -58,14 +64,15 @@ type Site struct {
 	assets    *page.Assets
 	sessions  *sessions
 	live      *live
+	failures  rate.Sometimes // limits the log lines about failed sign-ins, which strangers can cause
 	handler   http.Handler
 }
 
 var _ http.Handler = (*Site)(nil)
 
-// New returns a site. It returns ErrConfig if API or Identify is missing.
+// New returns a site. It returns ErrConfig if API or Identify is missing, or As with OpenID.
 func New(cfg Config) (*Site, error) {
-	if cfg.API == nil || cfg.Identify == nil {
+	if cfg.API == nil || cfg.Identify == nil || cfg.OpenID != nil && cfg.As == nil {
 		return nil, fmt.Errorf("%w: no API", ErrConfig)
 	}
 	if cfg.Now == nil {
@@ -77,7 +84,7 @@ func New(cfg Config) (*Site, error) {
 	if cfg.Watch == nil {
 		cfg.Watch = func(ctx context.Context) context.Context { return ctx }
 	}
-	s := &Site{cfg: cfg, assets: page.NewAssets(assetFiles), sessions: newSessions(cfg.Now)}
+	s := &Site{cfg: cfg, assets: page.NewAssets(assetFiles), sessions: newSessions(cfg.Now), failures: rate.Sometimes{First: 10, Interval: 10 * time.Second}}
 	var err error
 	if s.templates, err = template.New("").ParseFS(templateFiles, "templates/*.html"); err != nil {
 		return nil, err
@@ -87,6 +94,8 @@ func New(cfg Config) (*Site, error) {
 	mux.Handle("GET /assets/{file}", s.assets)
 	mux.HandleFunc("GET /signin", s.signInPage)
 	mux.HandleFunc("POST /signin", s.signIn)
+	mux.HandleFunc("GET /signin/oidc", s.beginOpenID)
+	mux.HandleFunc("GET "+auth.CallbackPath, s.finishOpenID)
 	mux.HandleFunc("POST /signout", s.signOut)
 	mux.HandleFunc("POST /language", page.SetLanguage)
 	for pattern, show := range map[string]func(*visit) error{
