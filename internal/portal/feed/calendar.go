@@ -46,8 +46,8 @@ func (c *Calendar) ICalendar() []byte {
 	cal.SetProductId("-//op25b//portal//" + strings.ToUpper(string(c.Language)))
 	cal.SetVersion("2.0")
 	cal.SetCalscale("GREGORIAN")
-	cal.SetName(line(c.Title)) // writes NAME (RFC 7986), and X-WR-CALNAME for programs that do not know it
-	cal.SetRefreshInterval("P1D", ics.WithValue("DURATION"))
+	cal.SetName(line(c.Title))    // writes NAME (RFC 7986), and X-WR-CALNAME for programs that do not know it
+	cal.SetRefreshInterval("P1D") // the name of the property in the library has the parameter VALUE already
 	for i := range min(len(c.Events), MaxEvents) {
 		e := &c.Events[i]
 		event := cal.AddEvent(line(e.Name) + "/" + string(c.Language) + "@" + c.Site.Host())

@@ -228,6 +228,17 @@ func readCalendar(t interface{ Fatalf(string, ...any) }, data []byte) *ical.Cale
 	if err != nil {
 		t.Fatalf("%v\n%s", err, data)
 	}
+	for _, component := range append([]*ical.Component{cal.Component}, cal.Children...) {
+		for name, all := range component.Props {
+			for _, p := range all {
+				for param, values := range p.Params { // a parameter may occur once (section 3.2)
+					if len(values) != 1 {
+						t.Fatalf("%s has the parameter %s %d times: %q", name, param, len(values), values)
+					}
+				}
+			}
+		}
+	}
 	// The encoder checks which properties are required and which may occur once.
 	if len(cal.Children) > 0 {
 		if err := ical.NewEncoder(&bytes.Buffer{}).Encode(cal); err != nil {
