@@ -190,7 +190,14 @@ func TestSumsAreTheCounts(t *testing.T) {
 		}
 		kind := rapid.SampledFrom([]Kind{Rules, Interfaces}).Draw(rt, "kind")
 		from := t0.Add(time.Duration(rapid.IntRange(-60, 300).Draw(rt, "from")) * time.Minute)
-		step := rapid.SampledFrom([]time.Duration{time.Minute, 7 * time.Minute, 10 * time.Minute, time.Hour, 24 * time.Hour}).Draw(rt, "length")
+		steps := []time.Duration{stepDay}
+		if age := at.Sub(t0); age < 7*stepDay { // finer periods of interfaces expire after 8 days, and those of rules later
+			steps = append(steps, 10*time.Minute, time.Hour)
+			if kind == Rules && age < 6*stepDay || age < 20*time.Hour { // so do minutes after a day, or 7 days
+				steps = append(steps, time.Minute, 7*time.Minute)
+			}
+		}
+		step := rapid.SampledFrom(steps).Draw(rt, "length")
 		points := rapid.IntRange(1, MaxSumPoints-1).Draw(rt, "points")
 		q := SumQuery{Kind: kind, Switches: names, From: from, To: from.Add(time.Duration(points) * step), Step: step}
 		f.clock.set(at)
