@@ -81,6 +81,8 @@ func (b base) recorded(when string, c *op25bv1.CountedSince) string {
 func (b base) lasting(d time.Duration) string {
 	hours, minutes := int(d.Hours()), int(d.Minutes())%60
 	switch {
+	case d < time.Minute:
+		return b.T("under a minute")
 	case hours >= 72 && hours%24 == 0:
 		return b.T("days", hours/24)
 	case hours >= 72:

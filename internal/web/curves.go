@@ -22,6 +22,8 @@ const (
 	maxCurves = 24
 	// curvePoints is the largest number of points of a curve, which is less than what the API allows, because the image is 300 pixels wide.
 	curvePoints = 96
+	// leastRecorded is the recorded time below which counts and curves say nothing.
+	leastRecorded = 30 * time.Second
 )
 
 // curvesData has the curves of a part of a page.
@@ -79,11 +81,14 @@ func (v *visit) curves(ctx context.Context, id string, over wantedRange, q *op25
 		return d
 	}
 	s := r.Msg
-	if s.Switches == 0 {
+	if s.Switches == 0 || len(s.Steps) == 0 {
 		d.Missing = strings.Join(v.elsewhere(s), " ")
 		return d
 	}
-	d.Notes = append(d.Notes, v.recordedOf(over.Name, s))
+	d.Notes = append(d.Notes, v.recordedOf(over.Name, s, 0))
+	if recorded, _ := recordedFrom(s, 0); recorded < leastRecorded { // empty images would say no more
+		return d
+	}
 	d.Head = []string{v.T("from"), v.T("recorded")}
 	shown := s.Series[:min(len(s.Series), maxCurves)]
 	if more := len(s.Series) - len(shown) + int(s.SeriesLeftOut); more > 0 {
@@ -194,19 +199,26 @@ func share(v float64) string {
 	return fmt.Sprintf("%d%%", n)
 }
 
-// recordedOf says how much of the time of series was recorded.
-func (b base) recordedOf(when string, s *op25bv1.ListSeriesResponse) string {
-	c := &op25bv1.CountedSince{From: s.From, To: s.To}
-	var recorded time.Duration
-	for i, step := range s.Steps {
+// recordedFrom returns how much was recorded from a step on, and the first step of which a part was recorded, or -1 if there is none.
+func recordedFrom(s *op25bv1.ListSeriesResponse, from int) (recorded time.Duration, first int) {
+	first = -1
+	for i := from; i < len(s.Steps); i++ {
 		end := s.To.AsTime()
 		if i+1 < len(s.Steps) {
 			end = s.Steps[i+1].Start.AsTime()
 		}
-		recorded += time.Duration(step.Recorded * float64(end.Sub(step.Start.AsTime())))
+		recorded += time.Duration(s.Steps[i].Recorded * float64(end.Sub(s.Steps[i].Start.AsTime())))
+		if first < 0 && s.Steps[i].Recorded > 0 {
+			first = i
+		}
 	}
-	c.Recorded = durationpb.New(recorded)
-	return b.recorded(when, c)
+	return recorded, first
+}
+
+// recordedOf says how much of the time of series was recorded from a step on.
+func (b base) recordedOf(when string, s *op25bv1.ListSeriesResponse, from int) string {
+	recorded, _ := recordedFrom(s, from)
+	return b.recorded(when, &op25bv1.CountedSince{From: s.Steps[from].Start, To: s.To, Recorded: durationpb.New(recorded)})
 }
 
 // elsewhere says which switches series do not include.

@@ -55,6 +55,22 @@ func seriesOf(q *op25bv1.ListSeriesRequest) *op25bv1.ListSeriesResponse {
 	return r
 }
 
+// hardlyRecorded returns the series of a controller that has just begun to record. It has counted nothing yet.
+func hardlyRecorded(q *op25bv1.ListSeriesRequest) (*op25bv1.ListSeriesResponse, error) {
+	r := seriesOf(q)
+	for i, s := range r.Steps {
+		s.Recorded = 0
+		if i == len(r.Steps)-1 {
+			s.Recorded = 10 / r.Step.AsDuration().Seconds()
+		}
+	}
+	zero := 0.
+	for _, s := range r.Series {
+		s.Packets, s.GapPackets, s.Points = 0, 0, []*op25bv1.SeriesPoint{{Step: 3, PacketsPerSecond: &zero}}
+	}
+	return r, nil
+}
+
 // curvedAPI returns an API whose switch has curves, state changes and certificates.
 func curvedAPI() *fakeAPI {
 	at := func(before time.Duration) *timestamppb.Timestamp { return timestamppb.New(curvedNow.Add(-before)) }
@@ -152,6 +168,7 @@ func TestNoCurves(t *testing.T) {
 			}
 			return r, nil
 		}, "Last 24 hours: nothing was recorded.", "直近24時間: 記録がありません。", true},
+		"hardly recorded": {hardlyRecorded, "Last 24 hours: less than 1 min of 24 h were recorded.", "直近24時間: 24時間のうち1分未満が記録されています。", true},
 		"very many": {func(q *op25bv1.ListSeriesRequest) (*op25bv1.ListSeriesResponse, error) {
 			r := seriesOf(q)
 			for i := range 30 {
@@ -219,13 +236,22 @@ func TestWhatRulesStopped(t *testing.T) {
 		`<tr class="action-drop"><th scope="row">unused</th><td>drop</td><td></td><td></td><td>all</td><td></td><td class="n">0</td><td class="n">0</td><td class="spark">-</td></tr>`,
 		"on the switches of this controller (2).", "Last 24 hours: 15 h of 24 h were recorded.",
 		"Not included, because this controller does not own them: edge-3, edge-4 (5 in all).", "Of these, the controller of edge-3 is noc-2.", "No controller owns edge-4.",
-		"Since the phase began: counted from 2006-11-25 09:00 on.",
+		"Since the phase began, counted from 2006-11-25 09:00 on: 3 d 6 h of 7 d 12 h were recorded.",
 		`<th scope="col">Recorded</th><th scope="col">relay</th><th scope="col">smtp-all</th>`, `<td class="n">50%</td><td class="n">2</td><td class="n">1.25</td>`,
 	)
 	if n := len(regexp.MustCompile(`<td class="spark">`).FindAllString(page, -1)); n != 3 {
 		t.Errorf("%d rows have counts, want the 3 of the phase in force", n)
 	}
 	wantTexts(t, pageOf(t, f, "/programme", "ja"), "直近24時間のパケット", "含まれないスイッチ: edge-3、edge-4（計5台）。")
+	f.series = hardlyRecorded
+	page = pageOf(t, f, "/programme", "en")
+	wantTexts(
+		t, page, `<td class="n">-</td><td class="n">-</td><td class="spark">-</td>`, "Last 24 hours: less than 1 min of 24 h were recorded.",
+		"Since the phase began, counted from 2006-11-22 21:00 on: less than 1 min of 10 d were recorded.", "The record begins at 2006-11-30 09:00.",
+	)
+	if strings.Contains(page, `<td class="n">0</td>`) || strings.Contains(page, `<svg class="chart"`) {
+		t.Errorf("counts and curves of hardly anything:\n%s", page)
+	}
 	f.series = nil
 	page = pageOf(t, f, "/programme", "en")
 	wantTexts(t, page, "This controller keeps no history of counters")
@@ -239,7 +265,7 @@ func TestCurvesByController(t *testing.T) {
 	base, addr := siteAndAPI(t, func(c *controller.Config) { c.History.File = filepath.Join(t.TempDir(), "history.db") })
 	awaitOwner(t, addr)
 	_, page := newBrowser(t, base).get("/switch/edge-1?range=7d")
-	wantTexts(t, page, "Nothing was counted in this time, as far as it was recorded.", "Last 7 days: nothing was recorded.", "Known since ", "No certificate is known")
+	wantTexts(t, page, "<p>Last 7 days: nothing was recorded.</p>", "Known since ", "No certificate is known")
 	_, page = newBrowser(t, base).get("/programme")
 	wantTexts(t, page, "on the switches of this controller (1).", "Last 24 hours: nothing was recorded.")
 }

@@ -35,12 +35,12 @@ func (v *visit) stopped(ctx context.Context) *stoppedData {
 	}
 	s := r.Msg
 	d.Notes = v.elsewhere(s)
-	if s.Switches == 0 {
+	if s.Switches == 0 || len(s.Steps) == 0 {
 		d.Missing = strings.Join(d.Notes, " ")
 		return d
 	}
 	d.day = s
-	d.Notes = append([]string{v.T("counted what", prose.Number(s.Switches)), v.recordedOf(v.T("last day"), s)}, d.Notes...)
+	d.Notes = append([]string{v.T("counted what", prose.Number(s.Switches)), v.recordedOf(v.T("last day"), s, 0)}, d.Notes...)
 	if s.SeriesLeftOut > 0 {
 		d.Notes = append(d.Notes, v.T("more curves", prose.Number(s.SeriesLeftOut)))
 	}
@@ -51,7 +51,7 @@ func (v *visit) stopped(ctx context.Context) *stoppedData {
 			d.Head, values = append(d.Head, rule), append(values, ofRule(s, rule).rates)
 		}
 	}
-	if len(values) > 0 {
+	if recorded, _ := recordedFrom(s, 0); len(values) > 0 && recorded >= leastRecorded {
 		d.Rows = v.numbers(s, values)
 	}
 	return d
@@ -91,21 +91,20 @@ func ofRule(s *op25bv1.ListSeriesResponse, rule string) ruleSeries {
 	return sum
 }
 
-// total returns the packets from a step on, or "-" if no part of that time was recorded.
+// total returns the packets from a step on, or "-" if there are none and hardly any of that time was recorded.
 func (r ruleSeries) total(s *op25bv1.ListSeriesResponse, from int) string {
-	recorded, n := false, uint64(0)
+	n := uint64(0)
 	for i := from; i < len(s.Steps); i++ {
 		n += r.packets[i]
-		recorded = recorded || s.Steps[i].Recorded > 0
 	}
-	if !recorded && n == 0 {
+	if recorded, _ := recordedFrom(s, from); n == 0 && recorded < leastRecorded {
 		return "-"
 	}
 	return prose.Number(n)
 }
 
 // countedIn adds to the rules of a phase in force what they counted. begins is the time at which the phase began, or nil if the phase has no date.
-// note says from when on they were counted; it is empty if that is not known.
+// note says from when on they were counted and how much of that time was recorded; it is empty if that is not known.
 func (v *visit) countedIn(ctx context.Context, d *stoppedData, phase string, rules []ruleData, begins *timestamppb.Timestamp) (note string) {
 	var begun *op25bv1.ListSeriesResponse
 	first := 0
@@ -115,12 +114,15 @@ func (v *visit) countedIn(ctx context.Context, d *stoppedData, phase string, rul
 			from = oldest
 		}
 		r, err := v.telemetry.ListSeries(ctx, connect.NewRequest(&op25bv1.ListSeriesRequest{From: timestamppb.New(from)}))
-		if err == nil && r.Msg.Switches > 0 {
+		if err == nil && len(r.Msg.Steps) > 0 {
 			begun = r.Msg
 			for first < len(begun.Steps)-1 && begun.Steps[first].Start.AsTime().Before(from) { // the first step may begin before the phase
 				first++
 			}
-			note = v.T("counted from", v.minute(begun.Steps[first].Start))
+			note = v.recordedOf(v.T("counted from", v.minute(begun.Steps[first].Start)), begun, first)
+			if _, at := recordedFrom(begun, first); at > first {
+				note += " " + v.T("record begins", v.minute(begun.Steps[at].Start))
+			}
 		}
 	}
 	for i := range rules {
@@ -130,7 +132,7 @@ func (v *visit) countedIn(ctx context.Context, d *stoppedData, phase string, rul
 		if begun != nil {
 			c.Begun = ofRule(begun, rules[i].Name).total(begun, first)
 		}
-		if day.there {
+		if recorded, _ := recordedFrom(d.day, 0); day.there && recorded >= leastRecorded {
 			c.Image = v.image(fmt.Sprint("stopped-", phase, "-", i), rules[i].Name, d.day, day.rates)
 		}
 		rules[i].Counted = c

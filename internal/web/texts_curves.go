@@ -46,5 +46,7 @@ var curvesTexts = page.Texts{
 	"counted since":    {"Since the phase began", "フェーズ開始以降"},
 	"counted rate":     {"Rate, last 24 h", "直近24時間の毎秒パケット数"},
 	"counted what":     {"These are the packets that each rule matched on the switches of this controller (%s). The rules with the actions drop and reject stopped them.", "このコントローラーのスイッチ（%s台）で各規則に一致したパケットの数です。動作がdropとrejectの規則では、そのパケットを止めています。"},
-	"counted from":     {"Since the phase began: counted from %s on.", "フェーズ開始以降: %sから数えています。"},
+	"counted from":     {"Since the phase began, counted from %s on", "フェーズ開始以降（%sから計数）"},
+	"record begins":    {"The record begins at %s.", "記録は%sに始まります。"},
+	"under a minute":   {"less than 1 min", "1分未満"},
 }
