@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/netip"
+	"slices"
 
 	"op25b/internal/pipeline"
 	"op25b/internal/strict"
@@ -29,7 +30,10 @@ type Switch struct {
 	RejectFrom []netip.Addr `yaml:"rejectFrom,omitempty"`
 	// Foreign specifies whether foreign entries, which no controller of this store wrote, are removed or kept.
 	Foreign ForeignTreatment `yaml:"foreign,omitempty"`
-	Ports   []Port           `yaml:"ports"`
+	// Identify is the RADIUS attribute by which an access server names the lines of this switch. If it is empty, the switch's lines have no
+	// sessions.
+	Identify Identify `yaml:"identify,omitempty"`
+	Ports    []Port   `yaml:"ports"`
 	// Lines must not have more than MaxLines items. A line's counters are indexed by a number that compile.Number assigns to the line's name.
 	Lines []Line `yaml:"lines,omitempty"`
 }
@@ -80,6 +84,50 @@ type Line struct {
 	// Prefixes are the subscriber's addresses, which must not overlap another line's prefixes. Exemptions and source checks use them. A line
 	// without prefixes can neither be exempt nor belong to a line group that checks sources.
 	Prefixes []netip.Prefix `yaml:"prefixes,omitempty"`
+	// Identity is the value of the attribute Switch.Identify that names this line, at most MaxIdentity bytes. The default is Name. A value
+	// that is not printable UTF-8 is written as 0x and lower-case hexadecimal digits.
+	Identity string `yaml:"identity,omitempty"`
+}
+
+// MaxIdentity is the largest length of a Line.Identity in bytes. It is the largest length of the value of a RADIUS attribute (RFC 2865
+// section 5).
+const MaxIdentity = 253
+
+// An Identify is the RADIUS attribute that names a line. Session ids do not name lines: they change with each connection.
+type Identify string
+
+// The attributes that can name a line.
+const (
+	IdentifyCircuitID      Identify = "circuit-id"         // Agent-Circuit-Id (RFC 4679 section 3.3.1)
+	IdentifyRemoteID       Identify = "remote-id"          // Agent-Remote-Id (RFC 4679 section 3.3.2)
+	IdentifyNASPortID      Identify = "nas-port-id"        // NAS-Port-Id (RFC 2869 section 5.17)
+	IdentifyUserName       Identify = "user-name"          // User-Name (RFC 2865 section 5.1)
+	IdentifyCallingStation Identify = "calling-station-id" // Calling-Station-Id (RFC 2865 section 5.31)
+)
+
+// valid reports whether the attribute is empty or known.
+func (i Identify) valid() bool { return i == "" || slices.Contains(Identifiers(), i) }
+
+// Identifiers returns the attributes that can name a line, in the order in which messages list them.
+func Identifiers() []Identify {
+	return []Identify{IdentifyCircuitID, IdentifyRemoteID, IdentifyNASPortID, IdentifyUserName, IdentifyCallingStation}
+}
+
+// identity returns the value of Switch.Identify that names the line.
+func (l Line) identity() string {
+	if l.Identity == "" {
+		return l.Name
+	}
+	return l.Identity
+}
+
+// SessionIdentity returns the value of sw.Identify that names a line of the switch sw, and true if the line has sessions. A line has sessions
+// if its addresses are dynamic and its switch identifies lines. g is the line's group.
+func (l Line) SessionIdentity(sw *Switch, g *LineGroup) (value string, ok bool) {
+	if sw.Identify == "" || l.addressing(g) != Dynamic {
+		return "", false
+	}
+	return l.identity(), true
 }
 
 // TLS contains the options of a TLS connection (RFC 8446) to a switch. All fields except ServerName are paths of PEM files on the controller's

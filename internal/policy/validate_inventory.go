@@ -37,8 +37,12 @@ func (v *validator) inventory() {
 		if !sw.Foreign.valid() {
 			v.inInventory(path+".foreign", fmt.Sprintf("switch %q has foreign: %s", sw.Name, sw.Foreign), "it must be "+sw.Foreign.Accepts())
 		}
+		if !sw.Identify.valid() {
+			v.inInventory(path+".identify", fmt.Sprintf("switch %q has identify: %s", sw.Name, sw.Identify), "it must be "+sw.Identify.Accepts())
+		}
 		v.ports(sw, path)
 		v.lines(sw, path)
+		v.identities(sw, path)
 		v.stations(sw, path)
 		for j, line := range sw.Lines {
 			lines = append(lines, line.Name)

@@ -52,6 +52,12 @@ func (ForeignTreatment) Accepts() string { return strict.OneOf(foreigns()) }
 // Parse parses a treatment of foreign entries.
 func (f *ForeignTreatment) Parse(text string) error { return strict.ParseWord(f, text, foreigns()) }
 
+// Accepts lists the attributes that can name a line.
+func (Identify) Accepts() string { return strict.OneOf(Identifiers()) }
+
+// Parse parses the name of an attribute that can name a line.
+func (i *Identify) Parse(text string) error { return strict.ParseWord(i, text, Identifiers()) }
+
 // Accepts lists the valid legs.
 func (Leg) Accepts() string { return strict.OneOf(Legs()) }
 
@@ -107,6 +113,7 @@ var (
 	_ strict.Scalar = (*AccessTechnology)(nil)
 	_ strict.Scalar = (*Addressing)(nil)
 	_ strict.Scalar = (*ForeignTreatment)(nil)
+	_ strict.Scalar = (*Identify)(nil)
 	_ strict.Scalar = (*Leg)(nil)
 	_ strict.Scalar = (*Date)(nil)
 	_ strict.Scalar = (*Offset)(nil)
