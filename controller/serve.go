@@ -50,6 +50,7 @@ type serveOptions struct {
 	port25    abuse.Config
 	webhook   abuse.WebhookConfig
 	record    string
+	radius    radiusOptions
 	history   controller.History
 	providers string
 	files     []string
@@ -110,6 +111,7 @@ On SIGTERM or an interrupt, serve gives up its switches, which keep their state,
 	f.StringVar(&o.webhook.KeyFile, "offenders-webhook-key", "", "file with the key of the messages' signatures (HMAC-SHA256)")
 	f.StringVar(&o.history.File, "history", "", "file with the history of the counters, for op25b counters --since; by default history.db in --data-dir, and none with --etcd")
 	f.StringVar(&o.history.Prometheus, "prometheus", "", "URL of a Prometheus server that scrapes all controllers, and has the history of the counters instead")
+	o.radius.add(f)
 	f.StringVar(&o.record, "record", "", "directory for recordings of the P4Runtime session of each switch, for op25b replay")
 	f.StringVar(&o.providers, "providers", "", "YAML file with mail providers, for op25b check --mail; by default the built-in directory")
 	addFiles(cmd, &o.files)
@@ -211,6 +213,10 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	if err := o.offenders(log); err != nil {
 		return err
 	}
+	sessions, err := o.radius.sessions(config.Dir, log)
+	if err != nil {
+		return err
+	}
 	o.listening.OnError = warnTLS(log)
 	warnKey(log, o.listening.Key)
 	records, err := p4rt.OpenRecordings(o.record, log)
@@ -223,7 +229,7 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	c, err := controller.Open(ctx, controller.Config{
 		Name: o.name, Store: config, Clock: clock.System(), Skew: o.skew, Listening: o.listening, Advertise: o.advertise, Auth: access,
 		MaxDocuments: int64(o.documents), AuditEvery: o.audit, Providers: directory, History: o.history, Recorder: records.Of, First: first, Logger: log,
-		Telemetry: telemetry.Config{Interval: o.sample}, GNMI: o.gnmi, Port25: o.port25, Certificates: certificates, Web: page, WebHosts: o.webHosts,
+		Telemetry: telemetry.Config{Interval: o.sample}, GNMI: o.gnmi, Port25: o.port25, Certificates: certificates, Web: page, WebHosts: o.webHosts, Sessions: sessions,
 	})
 	switch {
 	case errors.Is(err, clock.ErrBound):

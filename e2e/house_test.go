@@ -133,14 +133,14 @@ var mayImport = map[string][]string{
 	"internal/intent":     {"internal/clock", "internal/compile", "internal/policy", "internal/store", "internal/strict"},
 	"internal/auth":       {"internal/strict"},
 	"internal/api": {
-		"internal/abuse", "internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/plan", "internal/policy", "internal/portal/lang", "internal/publication", "internal/store", "internal/strict", "internal/tally", "internal/telemetry", "internal/tlsfiles", "internal/view",
+		"internal/abuse", "internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/plan", "internal/policy", "internal/portal/lang", "internal/publication", "internal/store", "internal/strict", "internal/subscriber/register", "internal/tally", "internal/telemetry", "internal/tlsfiles", "internal/view",
 		"proto/op25b",
 	},
 	"internal/publication": {"internal/check/mailbox", "internal/compile", "internal/pipeline", "internal/policy", "internal/strict", "proto/op25b"},
 	"internal/check/desk":  {"internal/check"},
 	"internal/client":      {"internal/tlsfiles", "proto/op25b"},
 	"internal/controller": {
-		"internal/abuse", "internal/api", "internal/check", "internal/clock", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/northbound", "internal/openconfig", "internal/openid", "internal/p4rt", "internal/pipeline", "internal/plan", "internal/policy", "internal/store", "internal/strict", "internal/tally",
+		"internal/abuse", "internal/api", "internal/check", "internal/clock", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/northbound", "internal/openconfig", "internal/openid", "internal/p4rt", "internal/pipeline", "internal/plan", "internal/policy", "internal/store", "internal/strict", "internal/subscriber", "internal/tally",
 		"internal/telemetry", "internal/tlsfiles", "p4src", "internal/web",
 	},
 	"internal/view":       {"proto/op25b"},
@@ -184,6 +184,10 @@ var mayImport = map[string][]string{
 		"proto/op25b", // for the enums of state and reason
 	},
 	"internal/telemetry/history": {}, // switches and rules are names to it
+
+	"internal/subscriber":            {"internal/policy"},
+	"internal/subscriber/accounting": {"internal/policy", "internal/secretfile", "internal/strict", "internal/subscriber"},
+	"internal/subscriber/register":   {"internal/intent", "internal/store", "internal/subscriber"},
 }
 
 // TestImportArrows verifies that imports follow mayImport, and that only tests import the packages under e2e.

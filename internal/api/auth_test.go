@@ -34,7 +34,7 @@ func protoFiles() []protoreflect.FileDescriptor {
 	return []protoreflect.FileDescriptor{
 		op25bv1.File_op25b_v1_intent_proto, op25bv1.File_op25b_v1_fleet_proto, op25bv1.File_op25b_v1_phase_proto,
 		op25bv1.File_op25b_v1_check_proto, op25bv1.File_op25b_v1_audit_proto, op25bv1.File_op25b_v1_store_proto, op25bv1.File_op25b_v1_telemetry_proto,
-		op25bv1.File_op25b_v1_abuse_proto, op25bv1.File_op25b_v1_portal_proto,
+		op25bv1.File_op25b_v1_abuse_proto, op25bv1.File_op25b_v1_portal_proto, op25bv1.File_op25b_v1_subscriber_proto,
 	}
 }
 
@@ -58,7 +58,7 @@ func TestVerbs(t *testing.T) {
 				delete(left, procedure)
 				// A backup contains the whole store, so it is recorded and restricted like a change.
 				changes := m.Output().Name() == "Progress" || m.Name() == "Backup" || m.Name() == "ConfirmClock" || m.Name() == "Prune" ||
-					m.Name() == "ResolveLines" || m.Name() == "ForgetLines" // a name of a line is recorded like a change
+					m.Name() == "ResolveLines" || m.Name() == "ForgetLines" || m.Name() == "FindAddress" // a name of a line is recorded like a change
 				if changes != (verb.Name != "") || changes && verb.Least == auth.Viewer || verb.Least == auth.None {
 					t.Errorf("%s: %+v, and it changes something: %v", procedure, verb, changes)
 				}

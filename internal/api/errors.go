@@ -19,6 +19,7 @@ import (
 	"op25b/internal/policy"
 	"op25b/internal/store"
 	"op25b/internal/strict"
+	"op25b/internal/subscriber/register"
 	"op25b/internal/telemetry/history"
 	op25bv1 "op25b/proto/op25b/v1"
 )
@@ -83,6 +84,7 @@ var meanings = []struct {
 	{check.ErrUnknownLine, connect.CodeNotFound},
 	{check.ErrResolve, connect.CodeNotFound},
 	{check.ErrNoPhase, connect.CodeFailedPrecondition},
+	{register.ErrNotReady, connect.CodeUnavailable},
 	{abuse.ErrUnknownID, connect.CodeNotFound},
 	{mailbox.ErrAddress, connect.CodeInvalidArgument},
 	{history.ErrQuery, connect.CodeInvalidArgument},

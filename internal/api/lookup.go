@@ -42,12 +42,10 @@ func answered[T any](ctx context.Context, s checkService, about string, from *op
 	}
 	lookup := len(from.GetFiles()) == 0
 	if lookup {
-		if _, ok := s.lookups.tell(caller(ctx).Who); !ok {
-			e := connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("too many look-ups of lines by %s: after %d look-ups, a caller may make %d a minute, and all callers together %d",
-				caller(ctx).Who, lookupsAtOnce, lookupsAMinute, allLookupsAMinute))
-			return nil, withDetail(e, &errdetails.RetryInfo{RetryDelay: durationpb.New(lookupAgain)})
+		if err := s.admitLookup(ctx); err != nil {
+			return nil, err
 		}
-		err = checkTicket(from.GetTicket(), caller(ctx).By != auth.ByLoopback)
+		err = checkTicket("from.ticket", from.GetTicket(), caller(ctx).By != auth.ByLoopback)
 	}
 	var m *T
 	if err == nil {
@@ -64,13 +62,23 @@ func answered[T any](ctx context.Context, s checkService, about string, from *op
 	return connect.NewResponse(m), nil
 }
 
+// admitLookup returns an error if the caller has made too many look-ups of lines.
+func (s *server) admitLookup(ctx context.Context) error {
+	if _, ok := s.lookups.tell(caller(ctx).Who); ok {
+		return nil
+	}
+	e := connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("too many look-ups of lines by %s: after %d look-ups, a caller may make %d a minute, and all callers together %d",
+		caller(ctx).Who, lookupsAtOnce, lookupsAMinute, allLookupsAMinute))
+	return withDetail(e, &errdetails.RetryInfo{RetryDelay: durationpb.New(lookupAgain)})
+}
+
 // recordLookup adds a look-up to the audit chain. refusal is the error with which the look-up was refused, or nil.
 func (s checkService) recordLookup(ctx context.Context, in *intent.Intent, about string, from *op25bv1.CheckFrom, refusal error) error {
 	id := caller(ctx)
 	r := store.AuditRecord{
 		Who: id.Who, Role: string(id.Role), Verb: verbLookup, Object: s.subject(in, from), Detail: fmt.Sprintf("%s, revision %d", about, in.Number),
 	}
-	if checkTicket(from.GetTicket(), false) == nil {
+	if checkTicket("from.ticket", from.GetTicket(), false) == nil {
 		r.Reason = from.GetTicket()
 	}
 	if refusal != nil {
@@ -112,16 +120,16 @@ func kindOf(err error) string {
 // errTicket is the kind of the errors about tickets.
 var errTicket = errors.New("missing or invalid ticket")
 
-func ticketFault(what, way string) error {
-	return strict.Faults{{Path: "from.ticket", What: what, Way: way, Kind: errTicket}}
+func ticketFault(path, what, way string) error {
+	return strict.Faults{{Path: path, What: what, Way: way, Kind: errTicket}}
 }
 
-// checkTicket returns an error if a ticket is invalid, or if it is required and missing. A ticket cannot contain an IP address or a mail
+// checkTicket returns an error if the ticket in the field path is invalid, or if it is required and missing. A ticket cannot contain an IP address or a mail
 // address, because audit records do not contain those.
-func checkTicket(ticket string, required bool) error {
+func checkTicket(path, ticket string, required bool) error {
 	if ticket == "" {
 		if required {
-			return ticketFault("a look-up of a line requires a ticket", "give the ticket, which the audit record keeps (op25b check --ticket)")
+			return ticketFault(path, "a look-up of a line requires a ticket", "give the ticket, which the audit record keeps (--ticket)")
 		}
 		return nil
 	}
@@ -129,12 +137,12 @@ func checkTicket(ticket string, required bool) error {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_.:/#", r)
 	})
 	if !valid {
-		return ticketFault("the ticket is invalid", fmt.Sprintf("must be at most %d bytes of letters, digits and the characters - _ . : / #", maxTicket))
+		return ticketFault(path, "the ticket is invalid", fmt.Sprintf("must be at most %d bytes of letters, digits and the characters - _ . : / #", maxTicket))
 	}
 	for piece := range strings.FieldsFuncSeq(ticket, func(r rune) bool { return !strings.ContainsRune("0123456789abcdefABCDEF.:", r) }) {
 		_, err := netip.ParseAddr(piece)
 		if _, port := netip.ParseAddrPort(piece); err == nil || port == nil {
-			return ticketFault("the ticket contains an IP address", "give the number of the ticket, because audit records contain no addresses")
+			return ticketFault(path, "the ticket contains an IP address", "give the number of the ticket, because audit records contain no addresses")
 		}
 	}
 	return nil

@@ -80,7 +80,7 @@ func TestLookupsAreRecorded(t *testing.T) {
 		{mail(&op25bv1.CheckFrom{Line: "adsl-home", Ticket: "DESK-5"}, "taro@secret.example"), codes.OK, "", "check|line adsl-home|DESK-5|mailbox, revision 1"},
 		{
 			connection(&op25bv1.CheckFrom{Line: "adsl-bot"}, server), codes.InvalidArgument,
-			"from.ticket: a look-up of a line requires a ticket; give the ticket, which the audit record keeps (op25b check --ticket)",
+			"from.ticket: a look-up of a line requires a ticket; give the ticket, which the audit record keeps (--ticket)",
 			"refused check|line adsl-bot||connection, revision 1: missing or invalid ticket",
 		},
 		{
@@ -230,12 +230,12 @@ func TestLookupsAreLimited(t *testing.T) {
 // No ticket that contains an address is accepted, and each ticket of the usual forms is.
 func TestTickets(t *testing.T) {
 	for _, ticket := range []string{"DESK-4711", "#12", "noc/2026/1", "INC0012345", "受付-12", "2026.07.01-3", strings.Repeat("x", maxTicket)} {
-		if err := checkTicket(ticket, true); err != nil {
+		if err := checkTicket("ticket", ticket, true); err != nil {
 			t.Errorf("%q: %v", ticket, err)
 		}
 	}
 	for _, ticket := range []string{" ", "a b", "a\nb", "taro@isp.example", strings.Repeat("x", maxTicket+1), "\u202e1", "a\x00"} {
-		if err := checkTicket(ticket, false); err == nil {
+		if err := checkTicket("ticket", ticket, false); err == nil {
 			t.Errorf("%q was accepted", ticket)
 		}
 	}
@@ -248,7 +248,7 @@ func TestTickets(t *testing.T) {
 		}
 		text := rapid.SampledFrom([]string{addr.String(), addr.StringExpanded()}).Draw(t, "form")
 		ticket := fmt.Sprintf(rapid.SampledFrom([]string{"%s", "T-%s", "%s/32", "x/%s-y", "#%s"}).Draw(t, "around"), text)
-		if len(ticket) <= maxTicket && checkTicket(ticket, true) == nil {
+		if len(ticket) <= maxTicket && checkTicket("ticket", ticket, true) == nil {
 			t.Fatalf("%q was accepted", ticket)
 		}
 	})

@@ -11,7 +11,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"op25b/internal/check"
-	"op25b/internal/intent"
 	"op25b/internal/policy"
 	op25bv1 "op25b/proto/op25b/v1"
 	"op25b/proto/op25b/v1/op25bv1connect"
@@ -70,7 +69,7 @@ func (s portalService) AskOwnLine(ctx context.Context, req *connect.Request[op25
 		return nil, err
 	}
 	answer := &op25bv1.AskOwnLineResponse{}
-	own, ok := lineOf(e.in, addr)
+	own, _, ok := s.lineOf(e.in, addr)
 	if !ok {
 		return connect.NewResponse(answer), nil
 	}
@@ -117,25 +116,4 @@ func ownLinePort(a *op25bv1.CheckResponse) *op25bv1.OwnLinePort {
 		}
 	}
 	return m
-}
-
-// An ownLine is a line and its switch.
-type ownLine struct {
-	sw   *policy.Switch
-	line *policy.Line
-}
-
-// lineOf returns the line whose prefixes contain an address.
-func lineOf(in *intent.Intent, addr netip.Addr) (own ownLine, ok bool) {
-	for i := range in.Bundle.Inventory.Switches {
-		sw := &in.Bundle.Inventory.Switches[i]
-		for j := range sw.Lines {
-			for _, p := range sw.Lines[j].Prefixes {
-				if p.Contains(addr) {
-					return ownLine{sw, &sw.Lines[j]}, true
-				}
-			}
-		}
-	}
-	return own, false
 }

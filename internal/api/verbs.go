@@ -78,6 +78,9 @@ var verbs = map[string]Verb{
 	op25bv1connect.TelemetryServiceWatchCountersProcedure: {Least: auth.Viewer},
 	op25bv1connect.TelemetryServiceListSeriesProcedure:    {Least: auth.Viewer, Within: readWithin},
 
+	op25bv1connect.SubscriberServiceListSessionsProcedure: {Least: auth.Viewer, Within: readWithin},
+	op25bv1connect.SubscriberServiceFindAddressProcedure:  {Least: auth.Operator, Name: "find", Private: true, Within: readWithin},
+
 	op25bv1connect.AbuseServiceForecastProcedure:      {Least: auth.Viewer, Within: fleetWithin},
 	op25bv1connect.AbuseServiceListOffendersProcedure: {Least: auth.Viewer, Within: readWithin},
 	op25bv1connect.AbuseServiceResolveLinesProcedure:  {Least: auth.Operator, Name: "resolve", Private: true, Within: readWithin},

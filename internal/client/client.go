@@ -38,15 +38,16 @@ type Config struct {
 
 // A Client contains one generated client for each service of the API.
 type Client struct {
-	Intent    op25bv1connect.IntentServiceClient
-	Phase     op25bv1connect.PhaseServiceClient
-	Portal    op25bv1connect.PortalServiceClient
-	Fleet     op25bv1connect.FleetServiceClient
-	Check     op25bv1connect.CheckServiceClient
-	Audit     op25bv1connect.AuditServiceClient
-	Store     op25bv1connect.StoreServiceClient
-	Telemetry op25bv1connect.TelemetryServiceClient
-	Abuse     op25bv1connect.AbuseServiceClient
+	Intent     op25bv1connect.IntentServiceClient
+	Phase      op25bv1connect.PhaseServiceClient
+	Portal     op25bv1connect.PortalServiceClient
+	Fleet      op25bv1connect.FleetServiceClient
+	Check      op25bv1connect.CheckServiceClient
+	Audit      op25bv1connect.AuditServiceClient
+	Store      op25bv1connect.StoreServiceClient
+	Telemetry  op25bv1connect.TelemetryServiceClient
+	Abuse      op25bv1connect.AbuseServiceClient
+	Subscriber op25bv1connect.SubscriberServiceClient
 
 	transport *http.Transport
 }
@@ -78,16 +79,17 @@ func New(c Config) (*Client, error) {
 	}
 	opt := connect.WithReadMaxBytes(maxMessage)
 	return &Client{
-		Intent:    op25bv1connect.NewIntentServiceClient(h, base.String(), opt),
-		Phase:     op25bv1connect.NewPhaseServiceClient(h, base.String(), opt),
-		Portal:    op25bv1connect.NewPortalServiceClient(h, base.String(), opt),
-		Fleet:     op25bv1connect.NewFleetServiceClient(h, base.String(), opt),
-		Check:     op25bv1connect.NewCheckServiceClient(h, base.String(), opt),
-		Abuse:     op25bv1connect.NewAbuseServiceClient(h, base.String(), opt),
-		Audit:     op25bv1connect.NewAuditServiceClient(h, base.String(), opt),
-		Store:     op25bv1connect.NewStoreServiceClient(h, base.String(), opt),
-		Telemetry: op25bv1connect.NewTelemetryServiceClient(h, base.String(), opt),
-		transport: transport,
+		Intent:     op25bv1connect.NewIntentServiceClient(h, base.String(), opt),
+		Phase:      op25bv1connect.NewPhaseServiceClient(h, base.String(), opt),
+		Portal:     op25bv1connect.NewPortalServiceClient(h, base.String(), opt),
+		Fleet:      op25bv1connect.NewFleetServiceClient(h, base.String(), opt),
+		Check:      op25bv1connect.NewCheckServiceClient(h, base.String(), opt),
+		Abuse:      op25bv1connect.NewAbuseServiceClient(h, base.String(), opt),
+		Subscriber: op25bv1connect.NewSubscriberServiceClient(h, base.String(), opt),
+		Audit:      op25bv1connect.NewAuditServiceClient(h, base.String(), opt),
+		Store:      op25bv1connect.NewStoreServiceClient(h, base.String(), opt),
+		Telemetry:  op25bv1connect.NewTelemetryServiceClient(h, base.String(), opt),
+		transport:  transport,
 	}, nil
 }
 

@@ -65,6 +65,8 @@ type Config struct {
 	Telemetry telemetry.Config
 	// Port25 configures the watch on lines that use port 25. The controller sets the fields Dir, Book, Counters, Now, Metrics and Logger.
 	Port25 abuse.Config
+	// Sessions configures which line has which address.
+	Sessions Sessions
 	// History configures the history of counters.
 	History History
 	// Providers is the directory of mail providers. If it is nil, all providers are unknown.
@@ -89,6 +91,7 @@ type Controller struct {
 	web      net.Listener // nil if the page is not served
 	gnmi     *gnmiServer  // nil if the northbound gNMI is not served
 	metrics  *prometheus.Registry
+	sessions *sessions       // nil if this controller reads no sessions
 	history  history.History // nil if no history is configured
 	recorded *history.Store  // nil if this controller keeps no history
 }
@@ -128,6 +131,9 @@ func Open(ctx context.Context, cfg Config) (_ *Controller, err error) {
 		return nil, errors.Join(err, c.Close())
 	}
 	c.book = intent.NewBookOf(c.store, c.clock)
+	if err := c.openSessions(); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
 	return c, nil
 }
 
@@ -165,6 +171,7 @@ func (c *Controller) Close() error {
 	_ = c.listener.Close() // Run may have closed the listeners already
 	_ = c.gnmi.Close()
 	_ = c.closeWeb()
+	c.sessions.close()
 	if c.recorded != nil {
 		if err := c.recorded.Close(); err != nil {
 			c.log.Error("the history of counters was not closed", zap.Error(err))
@@ -187,6 +194,9 @@ func (c *Controller) Run(parent context.Context) error {
 		}
 		if addr := c.WebAddr(); addr != nil {
 			fields = append(fields, zap.Stringer("web", addr))
+		}
+		if addr := c.RadiusAddr(); addr != nil {
+			fields = append(fields, zap.Stringer("radius", addr))
 		}
 		c.log.Info("controller up", fields...)
 	}
@@ -221,7 +231,7 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 		MaxFiles: c.cfg.MaxDocuments,
 		Name:     c.cfg.Name, Clock: c.clock, Store: c.store, Book: c.book, Switches: api.FleetSwitches(c.store, c.cfg.Name), Plan: planner,
 		Auth: c.cfg.Auth, Logger: c.log, Metrics: c.metrics, MoreMetrics: []exposition.Writer{counters.WriteMetrics}, Stopping: ctx,
-		Counters: counters, History: c.history, Lines: port25, Certificates: c.cfg.Certificates,
+		Counters: counters, History: c.history, Lines: port25, Sessions: c.sessions.api(), Certificates: c.cfg.Certificates,
 		Providers: c.cfg.Providers,
 		Check:     desk.New(desk.Options{Directory: c.cfg.Providers, Resolver: net.DefaultResolver, Now: c.clock.Dates}),
 	})
@@ -275,6 +285,7 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 		}
 	}
 	work.Go(func() error { return api.Serve(ctx, c.listener, handler, c.log) })
+	c.sessions.start(ctx, work)
 	work.Go(func() error { return fleet.Run(ctx, switches) })
 	work.Go(func() error { counters.Run(ctx); return nil })
 	work.Go(func() error { port25.Run(ctx); return nil })

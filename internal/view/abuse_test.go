@@ -34,6 +34,17 @@ var (
 			{Id: "1bf712e88bae2f94", Class: "unclassified", Attempts: 1, Servers: 1, ActiveDays: 1, Hours: []uint32{9}, Reasons: []string{"1 server in a day on 1 of 7 days"}},
 		},
 	}
+	sessions = &op25bv1.ListSessionsResponse{Controller: "noc-1", Time: at("2026-11-22T03:00:00Z"), Switches: []*op25bv1.SwitchSessions{
+		{Switch: "edge-1", Lines: 8000, Sessions: 7312}, {Switch: "edge-2", Lines: 1},
+	}}
+	noSessions = &op25bv1.ListSessionsResponse{Controller: "noc-1", Time: at("2026-11-22T03:00:00Z")}
+	found      = &op25bv1.FindAddressResponse{
+		Found: true, Line: "adsl-home", Switch: "edge-1", LineGroup: "adsl", Dynamic: true, AccessServer: "bng-1", Since: at("2026-11-22T01:00:00Z"),
+		Heard: at("2026-11-22T02:50:00Z"), Record: 14, UtcOffset: "+09:00",
+	}
+	foundFixed = &op25bv1.FindAddressResponse{Found: true, Line: "shop", Switch: "edge-1", LineGroup: "business", Record: 15, UtcOffset: "+09:00"}
+	foundNone  = &op25bv1.FindAddressResponse{Record: 16}
+
 	unwatched = &op25bv1.ListOffendersResponse{Days: 14, Controller: "noc-1"}
 	forgotten = &op25bv1.ForgetLinesResponse{Lines: 1204, Record: 13, Controller: "noc-1"}
 )

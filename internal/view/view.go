@@ -51,6 +51,10 @@ type View interface {
 	Offenders(r *op25bv1.ListOffendersResponse) error
 	Resolved(r *op25bv1.ResolveLinesResponse) error
 	Forgotten(r *op25bv1.ForgetLinesResponse) error
+	// Sessions shows how many lines of each switch have a session.
+	Sessions(r *op25bv1.ListSessionsResponse) error
+	// Found shows which line has an address.
+	Found(r *op25bv1.FindAddressResponse) error
 	// Backup shows the contents of a backup. done describes what was done with the backup, such as "saved in FILE".
 	Backup(s *op25bv1.BackupSummary, done string) error
 }

@@ -1,0 +1,132 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"op25b/internal/auth"
+	"op25b/internal/intent"
+	"op25b/internal/policy"
+	"op25b/internal/store"
+	"op25b/internal/subscriber/register"
+	op25bv1 "op25b/proto/op25b/v1"
+	"op25b/proto/op25b/v1/op25bv1connect"
+)
+
+// Sessions knows which line has which address by its session.
+type Sessions interface {
+	// Holder returns the line whose session has an address.
+	Holder(netip.Addr) (register.Found, bool)
+	// Counts returns the number of sessions of each switch. It returns register.ErrNotReady before the sessions have been read.
+	Counts() (map[string]register.Count, error)
+}
+
+var _ Sessions = (*register.Register)(nil)
+
+type subscriberService struct{ *server }
+
+var _ op25bv1connect.SubscriberServiceHandler = subscriberService{}
+
+// counts returns the number of sessions of each switch, or an error if this controller does not know them.
+func (s subscriberService) counts() (map[string]register.Count, error) {
+	if s.Sessions == nil {
+		return nil, connect.NewError(connect.CodeUnimplemented, errors.New("this controller reads no sessions: start op25b serve with --session-key or --radius"))
+	}
+	return s.Sessions.Counts()
+}
+
+// ListSessions counts the sessions of each switch.
+func (s subscriberService) ListSessions(context.Context, *connect.Request[op25bv1.ListSessionsRequest]) (*connect.Response[op25bv1.ListSessionsResponse], error) {
+	counts, err := s.counts()
+	if err != nil {
+		return nil, err
+	}
+	answer := &op25bv1.ListSessionsResponse{Controller: s.Name, Time: timestamppb.New(s.Now())}
+	for sw, n := range counts {
+		answer.Switches = append(answer.Switches, &op25bv1.SwitchSessions{Switch: sw, Lines: uint32(n.Lines), Sessions: uint32(n.Sessions)})
+	}
+	slices.SortFunc(answer.Switches, func(a, b *op25bv1.SwitchSessions) int { return cmp.Compare(a.Switch, b.Switch) })
+	return connect.NewResponse(answer), nil
+}
+
+// FindAddress returns the line that has an address. It writes the audit record first, so that no line is returned without a record.
+func (s subscriberService) FindAddress(ctx context.Context, req *connect.Request[op25bv1.FindAddressRequest]) (*connect.Response[op25bv1.FindAddressResponse], error) {
+	if _, err := s.counts(); err != nil {
+		return nil, err
+	}
+	addr, err := netip.ParseAddr(strings.TrimSpace(req.Msg.Address))
+	if err != nil || addr.Zone() != "" {
+		return nil, fault("address", "the address is invalid", "must be an IPv4 or IPv6 address, such as 192.0.2.11")
+	}
+	if err := checkTicket("ticket", req.Msg.Ticket, caller(ctx).By != auth.ByLoopback); err != nil {
+		return nil, err
+	}
+	if err := s.admitLookup(ctx); err != nil {
+		return nil, err
+	}
+	in, err := s.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	own, found, ok := s.lineOf(in, addr.Unmap())
+	id, object, answer := caller(ctx), "no line", &op25bv1.FindAddressResponse{Found: ok}
+	if ok {
+		object = "line " + own.line.Name
+	}
+	record, err := s.Store.Audit().Append(ctx, store.AuditRecord{
+		Who: id.Who, Role: string(id.Role), Verb: "find", Object: object, Reason: req.Msg.Ticket, Detail: fmt.Sprintf("by an address, revision %d", in.Number),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("the look-up could not be recorded in the audit chain, so it is not answered: %w", err)
+	}
+	answer.Record = record.Seq
+	if ok {
+		answer.Line, answer.Switch, answer.LineGroup, answer.UtcOffset = own.line.Name, own.sw.Name, own.line.Group, offsetOf(in)
+	}
+	if ok && found != nil {
+		answer.Dynamic, answer.AccessServer = true, found.Session.NAS
+		answer.Since, answer.Heard = timestamppb.New(found.Session.Began), timestamppb.New(found.Session.Heard)
+	}
+	return connect.NewResponse(answer), nil
+}
+
+// An ownLine is a line and its switch.
+type ownLine struct {
+	sw   *policy.Switch
+	line *policy.Line
+}
+
+// lineOf returns the line that has an address: by its prefixes in the inventory, or else by its session, which found then describes.
+func (s *server) lineOf(in *intent.Intent, addr netip.Addr) (own ownLine, found *register.Found, ok bool) {
+	is := func(*policy.Switch, *policy.Line) bool { return false }
+	if s.Sessions != nil {
+		if f, held := s.Sessions.Holder(addr); held {
+			found = &f
+			is = func(sw *policy.Switch, line *policy.Line) bool { return sw.Name == f.Switch && line.Name == f.Name }
+		}
+	}
+	for i := range in.Bundle.Inventory.Switches {
+		sw := &in.Bundle.Inventory.Switches[i]
+		for j := range sw.Lines {
+			line := &sw.Lines[j]
+			if slices.ContainsFunc(line.Prefixes, func(p netip.Prefix) bool { return p.Contains(addr) }) {
+				return ownLine{sw, line}, nil, true
+			}
+			if is(sw, line) {
+				own, ok = ownLine{sw, line}, true
+			}
+		}
+	}
+	if !ok {
+		return ownLine{}, nil, false
+	}
+	return own, found, true
+}
