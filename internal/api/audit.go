@@ -3,6 +3,9 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -22,6 +25,9 @@ func (s auditService) ListRecords(ctx context.Context, req *connect.Request[op25
 	if err != nil {
 		return nil, err
 	}
+	if err := checkRecordsRequest(req.Msg); err != nil {
+		return nil, err
+	}
 	head, err := s.Store.Audit().Head(ctx)
 	if err != nil {
 		return nil, err
@@ -30,20 +36,76 @@ func (s auditService) ListRecords(ctx context.Context, req *connect.Request[op25
 	if err != nil {
 		return nil, err
 	}
-	from := req.Msg.From
-	if from == 0 && head.Seq > uint64(limit) {
-		from = head.Seq - uint64(limit) + 1
+	in, _ := s.currentOrNone(ctx) // the audit chain can be read even if the intent cannot be read
+	answer := &op25bv1.ListRecordsResponse{Head: headOf(head), Checkpoint: checkpointOf(checkpoint), UtcOffset: offsetOf(in)}
+	var records []store.AuditRecord
+	if req.Msg.From > 0 {
+		records, err = s.Store.Audit().Records(ctx, req.Msg.From, limit)
+	} else {
+		records, answer.Before, err = s.newestRecords(ctx, req.Msg, head.Seq, checkpoint.Seq, limit, maxSearched)
 	}
-	records, err := s.Store.Audit().Records(ctx, from, limit)
 	if err != nil {
 		return nil, err
 	}
-	in, _ := s.currentOrNone(ctx) // the audit chain can be read even if the intent cannot be read
-	answer := &op25bv1.ListRecordsResponse{Head: headOf(head), Checkpoint: checkpointOf(checkpoint), UtcOffset: offsetOf(in)}
 	for _, r := range records {
 		answer.Records = append(answer.Records, recordOf(r))
 	}
 	return connect.NewResponse(answer), nil
+}
+
+// Limits of a search in the audit chain.
+const (
+	maxSearched  = 10_000 // records that a call searches
+	searchAtOnce = 256    // records that are read together
+	maxFilter    = 128    // bytes of a filter
+)
+
+func checkRecordsRequest(q *op25bv1.ListRecordsRequest) error {
+	if q.From > 0 && (q.Before > 0 || q.Who != "" || q.Verb != "") {
+		return fault("from", "from is given together with before, who or verb", "give from alone, or omit it")
+	}
+	for _, f := range []struct{ field, text string }{{"who", q.Who}, {"verb", q.Verb}} {
+		if len(f.text) > maxFilter {
+			return fault(f.field, fmt.Sprintf("the text has %d bytes", len(f.text)), fmt.Sprintf("must be at most %d", maxFilter))
+		}
+	}
+	return nil
+}
+
+// newestRecords returns the newest records that match a request, in ascending order, and the number before which the search continues. head
+// and archived are the numbers of the last record and of the last archived record. The search ends after about most records.
+func (s auditService) newestRecords(ctx context.Context, q *op25bv1.ListRecordsRequest, head, archived uint64, limit int, most uint64) (found []store.AuditRecord, before uint64, err error) {
+	who, verb := strings.ToLower(q.Who), strings.ToLower(q.Verb)
+	next := head // the newest record that has not been searched
+	if q.Before > 0 {
+		next = min(next, q.Before-1)
+	}
+	for searched := uint64(0); next > archived && searched < most && len(found) < limit; {
+		n := min(next-archived, searchAtOnce)
+		if who == "" && verb == "" {
+			n = min(n, uint64(limit-len(found)))
+		}
+		some, err := s.Store.Audit().Records(ctx, next-n+1, int(n))
+		if err != nil {
+			return nil, 0, err
+		}
+		rest := next - n
+		for _, r := range slices.Backward(some) {
+			if r.Seq > next || !strings.Contains(strings.ToLower(r.Who), who) || !strings.Contains(strings.ToLower(r.Verb), verb) {
+				continue // a record is newer than next if older records have been archived in the meantime
+			}
+			if found = append(found, r); len(found) == limit {
+				rest = r.Seq - 1
+				break
+			}
+		}
+		next, searched = rest, searched+n
+	}
+	slices.Reverse(found)
+	if next > archived {
+		before = next + 1
+	}
+	return found, before, nil
 }
 
 func recordOf(r store.AuditRecord) *op25bv1.AuditRecord {

@@ -225,7 +225,11 @@ func (s intentService) Show(ctx context.Context, req *connect.Request[op25bv1.Sh
 		return nil, err
 	}
 	answer := &op25bv1.ShowResponse{Revision: revisionOf(in)}
-	for _, f := range in.Files {
+	files := in.Files
+	if req.Msg.OmitFiles {
+		files = nil
+	}
+	for _, f := range files {
 		answer.Files = append(answer.Files, &op25bv1.File{Name: f.Name, Data: f.Data})
 	}
 	for _, a := range in.Activations {

@@ -278,7 +278,13 @@ type ListRecordsRequest struct {
 	// The number of the first record to list; 0 lists the newest records.
 	From uint64 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
 	// The maximum number of records, at most 1,000; 0 means 50.
-	Limit         uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	Limit uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	// List the newest records before this number; 0 means the newest records of the chain. Must be 0 if from is set.
+	Before uint64 `protobuf:"varint,90,opt,name=before,proto3" json:"before,omitempty"`
+	// List only records whose author, or whose verb, contains this text in upper or lower case; empty means all. At most 128 bytes. Must be empty if from
+	// is set. At most 10,000 records are searched in a call.
+	Who           string `protobuf:"bytes,91,opt,name=who,proto3" json:"who,omitempty"`
+	Verb          string `protobuf:"bytes,92,opt,name=verb,proto3" json:"verb,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -327,6 +333,27 @@ func (x *ListRecordsRequest) GetLimit() uint32 {
 	return 0
 }
 
+func (x *ListRecordsRequest) GetBefore() uint64 {
+	if x != nil {
+		return x.Before
+	}
+	return 0
+}
+
+func (x *ListRecordsRequest) GetWho() string {
+	if x != nil {
+		return x.Who
+	}
+	return ""
+}
+
+func (x *ListRecordsRequest) GetVerb() string {
+	if x != nil {
+		return x.Verb
+	}
+	return ""
+}
+
 type ListRecordsResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Records []*AuditRecord         `protobuf:"bytes,1,rep,name=records,proto3" json:"records,omitempty"`
@@ -334,7 +361,10 @@ type ListRecordsResponse struct {
 	// The last archived record; absent if all records are in the store.
 	Checkpoint *AuditCheckpoint `protobuf:"bytes,50,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	// See Plan.utc_offset. Empty if there is no policy that can be read.
-	UtcOffset     string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
+	UtcOffset string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
+	// The value of ListRecordsRequest.before with which the call continues; 0 if from is set or if the store has no older records. The answer may have no
+	// records and yet continue, if none of the searched records matches.
+	Before        uint64 `protobuf:"varint,90,opt,name=before,proto3" json:"before,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -395,6 +425,13 @@ func (x *ListRecordsResponse) GetUtcOffset() string {
 		return x.UtcOffset
 	}
 	return ""
+}
+
+func (x *ListRecordsResponse) GetBefore() uint64 {
+	if x != nil {
+		return x.Before
+	}
+	return 0
 }
 
 type VerifyRequest struct {
@@ -644,10 +681,13 @@ const file_op25b_v1_audit_proto_rawDesc = "" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x12\n" +
 	"\x04hash\x18\x02 \x01(\tR\x04hash\x12\x18\n" +
 	"\aarchive\x18\x03 \x01(\tR\aarchive\x12.\n" +
-	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\">\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"|\n" +
 	"\x12ListRecordsRequest\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x14\n" +
-	"\x05limit\x18\x02 \x01(\rR\x05limit\"\xc9\x01\n" +
+	"\x05limit\x18\x02 \x01(\rR\x05limit\x12\x16\n" +
+	"\x06before\x18Z \x01(\x04R\x06before\x12\x10\n" +
+	"\x03who\x18[ \x01(\tR\x03who\x12\x12\n" +
+	"\x04verb\x18\\ \x01(\tR\x04verb\"\xe1\x01\n" +
 	"\x13ListRecordsResponse\x12/\n" +
 	"\arecords\x18\x01 \x03(\v2\x15.op25b.v1.AuditRecordR\arecords\x12'\n" +
 	"\x04head\x18\x02 \x01(\v2\x13.op25b.v1.AuditHeadR\x04head\x129\n" +
@@ -655,7 +695,8 @@ const file_op25b_v1_audit_proto_rawDesc = "" +
 	"checkpoint\x182 \x01(\v2\x19.op25b.v1.AuditCheckpointR\n" +
 	"checkpoint\x12\x1d\n" +
 	"\n" +
-	"utc_offset\x18P \x01(\tR\tutcOffset\":\n" +
+	"utc_offset\x18P \x01(\tR\tutcOffset\x12\x16\n" +
+	"\x06before\x18Z \x01(\x04R\x06before\":\n" +
 	"\rVerifyRequest\x12)\n" +
 	"\x05known\x18\x01 \x03(\v2\x13.op25b.v1.AuditHeadR\x05known\"\xc1\x01\n" +
 	"\x0eVerifyResponse\x12\x16\n" +

@@ -1202,7 +1202,9 @@ func (x *EndedExemption) GetTicket() string {
 type ShowRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The number of the revision; 0 means the current revision.
-	Revision      uint64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision uint64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Whether to leave out the files.
+	OmitFiles     bool `protobuf:"varint,90,opt,name=omit_files,json=omitFiles,proto3" json:"omit_files,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1242,6 +1244,13 @@ func (x *ShowRequest) GetRevision() uint64 {
 		return x.Revision
 	}
 	return 0
+}
+
+func (x *ShowRequest) GetOmitFiles() bool {
+	if x != nil {
+		return x.OmitFiles
+	}
+	return false
 }
 
 type ShowResponse struct {
@@ -1796,9 +1805,11 @@ const file_op25b_v1_intent_proto_rawDesc = "" +
 	"\x04line\x18\x01 \x01(\tR\x04line\x12\x16\n" +
 	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x12\x14\n" +
 	"\x05owner\x18\x03 \x01(\tR\x05owner\x12\x16\n" +
-	"\x06ticket\x18\x04 \x01(\tR\x06ticket\")\n" +
+	"\x06ticket\x18\x04 \x01(\tR\x06ticket\"H\n" +
 	"\vShowRequest\x12\x1a\n" +
-	"\brevision\x18\x01 \x01(\x04R\brevision\"\x9c\x01\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x1d\n" +
+	"\n" +
+	"omit_files\x18Z \x01(\bR\tomitFiles\"\x9c\x01\n" +
 	"\fShowResponse\x12.\n" +
 	"\brevision\x18\x01 \x01(\v2\x12.op25b.v1.RevisionR\brevision\x12$\n" +
 	"\x05files\x18\x02 \x03(\v2\x0e.op25b.v1.FileR\x05files\x126\n" +
