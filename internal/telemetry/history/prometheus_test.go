@@ -179,3 +179,61 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// TestPrometheusSum verifies the queries of a sum, and that a step without recorded time is a gap.
+func TestPrometheusSum(t *testing.T) {
+	for _, kind := range []Kind{Rules, Interfaces} {
+		labels, metrics, name, by := `"rule":"a\\b","leg":"UP_DST"`, []string{"op25b_rule_packets_total", "op25b_rule_octets_total"}, "rule", "rule, leg"
+		key := Key{Rule: `a\b`, Leg: "UP_DST"}
+		if kind == Interfaces {
+			labels, metrics, name, by = `"interface":"a\\b","direction":"in"`, []string{"op25b_interface_packets_total", "op25b_interface_octets_total"}, "interface", "interface, direction"
+			key = Key{Interface: `a\b`, Direction: "in"}
+		}
+		var asked []string
+		p, _ := answers(t, PrometheusConfig{}, func(w http.ResponseWriter, r *http.Request) {
+			if err := r.ParseForm(); err != nil {
+				t.Error(err)
+			}
+			asked = append(asked, r.Form.Get("query"))
+			// Steps 0 to 3 end one minute after the other from 1159660860 on. Nothing was recorded in steps 1 to 3.
+			values, of := `[1159660860,"12"],[1159660920,"0"],[1159660980,"7"]`, labels
+			switch len(asked) {
+			case 2:
+				values = `[1159660860,"720"],[1159660920,"0"],[1159660980,"420"]`
+			case 3:
+				values, of = `[1159660860,"6"]`, ""
+			}
+			fmt.Fprintf(w, `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{%s},"values":[%s]}]}}`, of, values)
+		})
+		got, err := p.Sum(context.Background(), SumQuery{Kind: kind, Switches: []string{"edge-1", "edge-2"}, Names: []string{`a\b`}, From: t0, To: t0.Add(4 * time.Minute)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := &Sums{
+			From: t0, To: t0.Add(4 * time.Minute), Step: time.Minute, Covered: []time.Duration{90 * time.Second, 0, 0, 0},
+			Rows: []Row{{Key: key, Points: []SumPoint{
+				{At: 0, Packets: 12, Octets: 720, Rated: true, PacketRate: 12. / 60, OctetRate: 720. / 60},
+				{At: 2, Packets: 7, Octets: 420, GapPackets: 7, GapOctets: 420},
+			}}},
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Error(d)
+		}
+		var queries []string
+		for _, m := range metrics {
+			queries = append(queries, `sum by (`+by+`) (increase(`+m+`{switch=~"edge-1|edge-2",`+name+`=~"a\\\\b"}[1m]))`)
+		}
+		queries = append(queries, `sum(count_over_time((max by (switch) (op25b_telemetry_up{switch=~"edge-1|edge-2"}) == 1)[1m:15s]))`)
+		if d := cmp.Diff(queries, asked); d != "" {
+			t.Error(d)
+		}
+	}
+	// An answer with too many evaluations does not overflow.
+	p, _ := answers(t, PrometheusConfig{}, func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[1159660860,"1e300"]]}]}}`)
+	})
+	got, err := p.Sum(context.Background(), SumQuery{Switches: []string{"edge-1"}, From: t0, To: t0.Add(time.Minute)})
+	if err != nil || got.Covered[0] != time.Minute {
+		t.Errorf("%v, %v", got, err)
+	}
+}

@@ -95,6 +95,13 @@ func TestRealPrometheus(t *testing.T) {
 				}
 			}
 		}
+		fmt.Fprintf(&b, "# TYPE %s gauge\n", upMetric)
+		for k := range perSample {
+			for i := 0; i <= (to-from)*4; i++ {
+				at := begin.Add(time.Duration(from)*time.Minute + time.Duration(i)*15*time.Second)
+				fmt.Fprintf(&b, "%s{switch=%s} 1 %d\n", upMetric, escape(k.Switch), at.UnixMilli())
+			}
+		}
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 			_, _ = w.Write(b.Bytes())
@@ -169,6 +176,27 @@ func TestRealPrometheus(t *testing.T) {
 	}
 	if len(got.Series) != 2 {
 		t.Errorf("%d series, want 2", len(got.Series))
+	}
+
+	// The sum over both switches has the same counts, a rate for each step, and what was recorded. The minutes from 25 on have no samples, and
+	// Prometheus repeats the last sample for 5 minutes.
+	sums, err := p.Sum(ctx, SumQuery{Switches: q.Switches, From: q.From, To: begin.Add(30 * time.Minute), Step: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(sums.Rows) != 2 || len(sums.Covered) != 28 {
+		t.Fatalf("%d rows of %d steps, want 2 of 28", len(sums.Rows), len(sums.Covered))
+	}
+	for _, r := range sums.Rows {
+		each := map[string]uint64{strange.Rule: 12, plain.Rule: 40}[r.Key.Rule]
+		for i, p := range r.Points[:7] {
+			if p.At != i || p.Packets != each || p.Octets != 60*each || !p.Rated || p.PacketRate != float64(each)/60 || sums.Covered[i] != 2*time.Minute {
+				t.Errorf("%v: %+v with %v recorded, want %d packets", r.Key, p, sums.Covered[i], each)
+			}
+		}
+		if last := r.Points[len(r.Points)-1]; last.At > 24 || sums.Covered[27] != 0 {
+			t.Errorf("%v: a point %+v, and %v recorded, after the last sample", r.Key, last, sums.Covered[27])
+		}
 	}
 
 	// The error for a wrong prefix contains the server's message.
