@@ -137,7 +137,7 @@ var mayImport = map[string][]string{
 		"proto/op25b",
 	},
 	"internal/publication": {"internal/check/mailbox", "internal/compile", "internal/pipeline", "internal/policy", "internal/strict", "proto/op25b"},
-	"internal/check/desk":  {"internal/check"},
+	"internal/check/desk":  {"internal/check", "internal/policy"},
 	"internal/client":      {"internal/tlsfiles", "proto/op25b"},
 	"internal/controller": {
 		"internal/abuse", "internal/api", "internal/check", "internal/clock", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/northbound", "internal/openconfig", "internal/openid", "internal/p4rt", "internal/pipeline", "internal/plan", "internal/policy", "internal/store", "internal/strict", "internal/subscriber", "internal/tally",
@@ -173,7 +173,7 @@ var mayImport = map[string][]string{
 	"internal/softswitch": {"internal/constraint", "internal/grpcserve", "internal/openconfig", "internal/wire", "proto/bm"},
 	"internal/agent":      {"internal/openconfig"},
 	"internal/demo": {
-		"internal/api", "internal/client", "internal/clock", "internal/compile", "internal/controller", "internal/intent", "internal/netsim", "internal/pipeline",
+		"internal/api", "internal/check/mailbox", "internal/client", "internal/clock", "internal/compile", "internal/controller", "internal/intent", "internal/netsim", "internal/pipeline",
 		"internal/policy", "internal/softswitch", "internal/strict", "internal/telemetry", "internal/wire", "proto/op25b",
 	},
 	"internal/check":         {"internal/compile", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/softswitch", "internal/strict", "p4src"},
