@@ -21,9 +21,6 @@ func NewTable() *Table {
 	return &Table{records: make(map[string]Record), restarts: make(map[string]time.Time)}
 }
 
-// Len returns the number of lines with a record.
-func (t *Table) Len() int { return len(t.records) }
-
 // Record returns the record of a line; the zero Record if there is none.
 func (t *Table) Record(line string) Record { return t.records[line] }
 

@@ -122,7 +122,7 @@ func TestAnsweredSurvivesKill(t *testing.T) {
 func addressOf(i int) string { return fmt.Sprintf("198.18.%d.%d", i/250, 1+i%250) }
 
 // exchange sends the start of a session of line i, and reports whether it was answered.
-func exchange(t *testing.T, conn net.Conn, i int) bool {
+func exchange(t testing.TB, conn net.Conn, i int) bool {
 	t.Helper()
 	p := radius.New(radius.CodeAccountingRequest, []byte(secret))
 	for _, err := range []error{
