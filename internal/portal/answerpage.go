@@ -3,6 +3,7 @@ package portal
 import (
 	"cmp"
 	"html/template"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,14 +40,16 @@ type caseData struct {
 	InForce    confirmation
 	Settings   []settingData
 	NoSettings bool // the provider is not known to offer settings for mail programs
+	Notes      []string
 	Blocked    []string
 	Reach      []reachData
 	Programs   programsData
 }
 
 type settingData struct {
-	Host, Encryption, Auth, Note string
-	Port                         int
+	Host, Encryption string
+	Port             int
+	Named                        bool // Host is the name of a server, not a description
 }
 
 type reachData struct {
@@ -194,8 +197,8 @@ func (v *visit) caseOf(p *published.Publication, a *answer.Answer, c *answer.Cas
 		d.Mark, d.Head = v.headline(c, d.InForce.Sure)
 		d.Lead = v.lead(a, c)
 	}
-	if c.Stopped != nil && !exempt {
-		d.Why = v.reason(p.Policy(), c.Stopped, d.InForce.Sure)
+	if !exempt {
+		d.Why = v.reasons(p.Policy(), c, d.InForce.Sure)
 	}
 	if n := c.Next; n != nil && !exempt {
 		d.Why = append(d.Why, v.T("next", v.Day(n.Since), v.phaseTitle(p.Policy(), n.Name)))
@@ -213,6 +216,26 @@ func (v *visit) caseOf(p *published.Publication, a *answer.Answer, c *answer.Cas
 		v.settings(&d, a, c.Mailbox)
 	}
 	return d
+}
+
+// reasons describes since when and by which rules mail is stopped. For a mail server, the classes of servers can differ.
+func (v *visit) reasons(p *policy.Policy, c *answer.Case, sure bool) []string {
+	var all []string
+	stopped := []*check.Result{c.Stopped}
+	for _, r := range c.Reach {
+		stopped = append(stopped, r.Result)
+	}
+	for _, r := range stopped {
+		if r == nil || r.Outcome.Passes() {
+			continue
+		}
+		for _, text := range v.reason(p, r, sure) {
+			if !slices.Contains(all, text) {
+				all = append(all, text)
+			}
+		}
+	}
+	return all
 }
 
 // confirmedOwn returns the confirmation for the visitor's own line.
@@ -278,9 +301,11 @@ func (v *visit) settings(d *caseData, a *answer.Answer, m *mailbox.Answer) {
 			continue
 		}
 		d.Settings = append(d.Settings, settingData{
-			Host: cmp.Or(s.Host, v.hostFrom(a, s.HostFrom)), Port: int(s.Port), Encryption: cmp.Or(s.Encryption, v.T("encryption of provider")),
-			Auth: v.T("smtp auth"), Note: s.Note.In(v.language()),
+			Host: cmp.Or(s.Host, v.hostFrom(a, s.HostFrom)), Named: s.Host != "", Port: int(s.Port), Encryption: cmp.Or(s.Encryption, v.T("encryption of provider")),
 		})
+		if note := s.Note.In(v.language()); note != "" && !slices.Contains(d.Notes, note) {
+			d.Notes = append(d.Notes, note)
+		}
 	}
 	if len(d.Settings) == 0 {
 		return

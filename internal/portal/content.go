@@ -277,7 +277,7 @@ func (v *visit) settingsPage() (reply, error) {
 	d := settingsData{base: v.base}
 	out := v.Content.Site.Mail.Outgoing
 	for _, p := range out.Ports {
-		d.Settings = append(d.Settings, settingData{Host: out.Host, Port: int(p.Port), Encryption: encryptionOf(p.TLS), Auth: v.T("smtp auth")})
+		d.Settings = append(d.Settings, settingData{Host: out.Host, Named: true, Port: int(p.Port), Encryption: encryptionOf(p.TLS)})
 	}
 	for _, in := range v.Content.Site.Mail.Incoming {
 		for _, p := range in.Ports {

@@ -114,7 +114,7 @@ func (v *visit) public(p *published.Publication) publicPolicy {
 		d.Servers = append(d.Servers, publicServers{r.Name, both(b, func(b base) string { return b.remoteTitle(r) }), r.Relay, r.Prefixes})
 	}
 	for _, name := range policy.StandingRules() {
-		d.Standing = append(d.Standing, publicRule{Name: name, Action: string(policy.Permit), Text: both(b, func(b base) string { return b.decided(pol, name, "") })})
+		d.Standing = append(d.Standing, publicRule{Name: name, Action: string(policy.Permit), Text: both(b, func(b base) string { return b.standing(pol, name) })})
 	}
 	for i := range pol.Phases {
 		ph := &pol.Phases[i]
@@ -196,7 +196,7 @@ func (v *visit) policyPage() (reply, error) {
 		d.Servers = append(d.Servers, serversData{v.remoteTitle(r), strings.Join(texts, ", ")})
 	}
 	for _, name := range policy.StandingRules() {
-		d.Standing = append(d.Standing, v.decided(pol, name, ""))
+		d.Standing = append(d.Standing, v.standing(pol, name))
 	}
 	for i := range pol.Phases {
 		ph := &pol.Phases[i]
@@ -215,6 +215,14 @@ func (v *visit) policyPage() (reply, error) {
 		d.Phases = append(d.Phases, x)
 	}
 	return reply{name: "policy.html", data: d}, nil
+}
+
+// standing describes a rule that comes before those of every phase.
+func (b base) standing(p *policy.Policy, name string) string {
+	if name == policy.RuleExempt {
+		return b.T("standing exempt")
+	}
+	return b.decided(p, name, "")
 }
 
 // title returns the name of an element of the policy for customers: that of the site file, the title of the policy, or the name.

@@ -4,7 +4,7 @@ import "op25b/internal/page"
 
 // answerTexts are the texts of an answer.
 var answerTexts = page.Texts{
-	"answer title":             {"Your answer", "{影響|えいきょう}の{確認|かくにん}{結果|けっか}"},
+	"answer title":             {"Your answer", "{影|えい}{響|きょう}の{確|かく}{認|にん}{結|けっ}{果|か}"},
 	"asked":                    {"What you asked", "お答えいただいた内容"},
 	"line":                     {"Line", "回線"},
 	"line own":                 {"The line that you are using now (%s)", "今ご利用中の回線（%s）"},
@@ -38,9 +38,8 @@ var answerTexts = page.Texts{
 	"setting server":           {"Outgoing server", "送信サーバー"},
 	"setting port":             {"Port", "ポート番号"},
 	"setting encryption":       {"Encryption", "暗号化"},
-	"setting auth":             {"Authentication", "認証"},
 	"setting note":             {"Note", "備考"},
-	"smtp auth":                {"SMTP authentication (user name and password)", "SMTP認証（ユーザー名とパスワード）"},
+	"smtp auth": {"Turn on SMTP authentication, with your user name and password.", "送信サーバーの認証（SMTP認証）を有効にし、ユーザー名とパスワードを設定してください。"},
 	"settings order":           {"Use the first line if your mail program offers it.", "メールソフトで選べる場合は、上の行の設定をお使いください。"},
 	"setting blocked":          {"Your line does not reach port %s. Please ask our support.", "お客さまの回線から%s番ポートへは接続できません。サポートまでお問い合わせください。"},
 	"no settings":              {"We do not know settings of this provider for mail programs. Please use its app or a browser.", "この提供元のメールソフト用の設定は、当社では確認できていません。公式アプリまたはブラウザーをご利用ください。"},

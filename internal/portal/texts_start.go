@@ -4,7 +4,7 @@ import "op25b/internal/page"
 
 // startTexts are the texts of the first page.
 var startTexts = page.Texts{
-	"start title": {"Does the block of port 25 affect you?", "{送信|そうしん}メールへの{影響|えいきょう}の{確認|かくにん}"},
+	"start title": {"Does the block of port 25 affect you?", "{送|そう}{信|しん}メールへの{影|えい}{響|きょう}の{確|かく}{認|にん}"},
 	"start lead": {
 		"To stop spam, we block connections from our lines to port 25 of mail servers (Outbound Port 25 Blocking, OP25B). Most customers are not affected. Answer two questions, and this page tells you whether you are, and what to set.",
 		"迷惑メールを防ぐため、お客さまの回線からメールサーバーの25番ポートへの接続を制限しています（OP25B：Outbound Port 25 Blocking）。ほとんどのお客さまには影響ありません。次の2つの質問にお答えいただくと、影響の有無と必要な設定をご案内します。",

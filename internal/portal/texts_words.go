@@ -8,7 +8,7 @@ var wordTexts = page.Texts{
 	"every server":             {"every other server", "そのほかのすべてのサーバー"},
 	"own servers":              {"our own mail servers", "当社のメールサーバー"},
 	"other servers":            {"all other servers", "そのほかのサーバー"},
-	"servers of":               {"servers of the group “%s”", "「%s」に属するサーバー"},
+	"servers of":               {"“%s”", "「%s」"},
 	"rule sentence":            {"Connections to %[1]s, port %[2]s, are %[3]s.", "%[1]sの%[2]s番ポートへの接続は、%[3]s。"},
 	"action drop":              {"blocked", "遮断されます"},
 	"action reject":            {"refused with an error message", "エラーを返して拒否されます"},

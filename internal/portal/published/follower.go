@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -134,13 +135,28 @@ func (f *Follower) Run(ctx context.Context) {
 			pause = f.cfg.MinPause
 		}
 		f.cfg.Metrics.failed()
-		f.cfg.Logger.Warn("the controller cannot be reached; the portal serves the last publication", zap.Error(err))
+		f.cfg.Logger.Warn("the controller cannot be reached; the portal serves the last publication", zap.String("error", brief(err)))
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause - rand.N(pause/2+1)):
 		}
 		pause = min(2*pause, defaultMaxPause)
 	}
+}
+
+// maxError is the limit on the size of an error in the log, in bytes. The faults of a document can have thousands.
+const maxError = 300
+
+// brief returns the beginning of an error, on one line.
+func brief(err error) string {
+	text, _, more := strings.Cut(err.Error(), "\n")
+	if len(text) > maxError {
+		text, more = strings.ToValidUTF8(text[:maxError], ""), true
+	}
+	if more {
+		text += " ..."
+	}
+	return text
 }
 
 // follow follows the controller on one connection. It reports whether the controller sent a message.

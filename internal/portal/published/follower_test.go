@@ -5,11 +5,14 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"op25b/examples"
 	"op25b/internal/portal/portaltest"
@@ -132,6 +135,23 @@ func TestBadPublication(t *testing.T) {
 		if _, err := published.Read(t.Context(), m, nil); !errors.Is(err, published.ErrPublication) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestBriefErrors verifies that an invalid publication does not fill the log.
+func TestBriefErrors(t *testing.T) {
+	c := portaltest.Start(t)
+	p := portaltest.Publication(t, examples.SpinNet2006(), examples.Providers(), at)
+	p.Providers.Data = []byte("apiVersion: op25b/v1\nkind: Providers\nproviders:\n" + strings.Repeat("  - {nonsense: 1}\n", 500))
+	c.Publish(p)
+	core, logged := observer.New(zap.WarnLevel)
+	_, stop := follow(t, c, "", func(cfg *published.Config) { cfg.MinPause = time.Hour; cfg.Logger = zap.New(core) })
+	for logged.Len() == 0 {
+		runtime.Gosched()
+	}
+	stop()
+	if text := logged.All()[0].ContextMap()["error"].(string); !strings.HasPrefix(text, "invalid publication: ") || len(text) > 310 || !strings.HasSuffix(text, " ...") {
+		t.Errorf("%d bytes: %s", len(text), text)
 	}
 }
 
