@@ -150,6 +150,7 @@ func (r *reader) patch(b pageBlock) {
 var defaults = map[string]map[string]string{
 	"serve":  {"listen": "127.0.0.1:2525"},
 	"switch": {"p4runtime": "127.0.0.1:9559", "gnmi": "127.0.0.1:9339"},
+	"portal": {"listen": "127.0.0.1:2590"},
 }
 
 // start starts a daemon on free ports in the reader's directory. The daemon's real addresses then replace the addresses of the page in the
@@ -159,7 +160,7 @@ func (r *reader) start(c pageCommand) {
 	text, _, _ := strings.Cut(strings.TrimSuffix(r.local(c.text), "&"), "2>")
 	args := strings.Fields(text)
 	if len(c.want) != 0 || args[0] != "op25b" || defaults[args[1]] == nil {
-		r.t.Fatalf("%s:%d: $ %s: only op25b serve and op25b switch run in the background, and print to a log", r.page, c.line, c.text)
+		r.t.Fatalf("%s:%d: $ %s: only op25b serve, op25b portal and op25b switch run in the background, and print to a log", r.page, c.line, c.text)
 	}
 	exe, err := exec.LookPath("op25b")
 	if err != nil {
@@ -167,8 +168,10 @@ func (r *reader) start(c pageCommand) {
 	}
 	shown := map[string]string{}
 	addresses := maps.Clone(defaults[args[1]])
-	if slices.Contains(args, "--dataplane") {
-		addresses["dataplane"] = ""
+	for _, more := range []string{"dataplane", "metrics"} {
+		if slices.Contains(args, "--"+more) {
+			addresses[more] = ""
+		}
 	}
 	for name, address := range addresses {
 		i := slices.Index(args, "--"+name)
@@ -194,7 +197,7 @@ func (r *reader) start(c pageCommand) {
 		}
 		r.addresses = append(r.addresses, [2]string{page, here})
 		r.edit(func(text string) string { return strings.ReplaceAll(text, page, here) })
-		if name == "listen" {
+		if name == "listen" && args[1] == "serve" {
 			r.env = append(r.env, serverVariable+"="+here)
 		}
 	}

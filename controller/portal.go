@@ -190,6 +190,7 @@ func runPortal(ctx context.Context, o portalOptions, log *zap.Logger) error {
 		return err
 	}
 	defer listener.Close()
+	up := []zap.Field{zap.Stringer("listen", listener.Addr()), zap.String("controller", o.client.Server)}
 	work, ctx := errgroup.WithContext(ctx)
 	if o.metrics != "" {
 		if err := tlsfiles.Plain("metrics", o.metrics, "listen on 127.0.0.1 or on an address of a management network with --insecure"); err != nil && !o.insecure {
@@ -200,9 +201,10 @@ func runPortal(ctx context.Context, o portalOptions, log *zap.Logger) error {
 			return err
 		}
 		defer m.Close()
+		up = append(up, zap.Stringer("metrics", m.Addr()))
 		work.Go(func() error { return portal.Serve(ctx, m, metricsHandler(registry), nil) })
 	}
-	log.Info("portal up", zap.Stringer("listen", listener.Addr()), zap.String("controller", o.client.Server))
+	log.Info("portal up", up...)
 	var l net.Listener = listener
 	if secure != nil {
 		l = tls.NewListener(listener, secure)
