@@ -49,7 +49,7 @@ type caseData struct {
 type settingData struct {
 	Host, Encryption string
 	Port             int
-	Named                        bool // Host is the name of a server, not a description
+	Named            bool // Host is the name of a server, not a description
 }
 
 type reachData struct {

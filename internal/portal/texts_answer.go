@@ -39,7 +39,7 @@ var answerTexts = page.Texts{
 	"setting port":             {"Port", "ポート番号"},
 	"setting encryption":       {"Encryption", "暗号化"},
 	"setting note":             {"Note", "備考"},
-	"smtp auth": {"Turn on SMTP authentication, with your user name and password.", "送信サーバーの認証（SMTP認証）を有効にし、ユーザー名とパスワードを設定してください。"},
+	"smtp auth":                {"Turn on SMTP authentication, with your user name and password.", "送信サーバーの認証（SMTP認証）を有効にし、ユーザー名とパスワードを設定してください。"},
 	"settings order":           {"Use the first line if your mail program offers it.", "メールソフトで選べる場合は、上の行の設定をお使いください。"},
 	"setting blocked":          {"Your line does not reach port %s. Please ask our support.", "お客さまの回線から%s番ポートへは接続できません。サポートまでお問い合わせください。"},
 	"no settings":              {"We do not know settings of this provider for mail programs. Please use its app or a browser.", "この提供元のメールソフト用の設定は、当社では確認できていません。公式アプリまたはブラウザーをご利用ください。"},
