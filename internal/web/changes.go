@@ -1,20 +1,34 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"connectrpc.com/connect"
 
+	"op25b/internal/auth"
+	"op25b/internal/view/prose"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
+const (
+	// listed is the number of revisions, and of audit records, that a page lists.
+	listed = 25
+	// verifyWithin is the time limit for the verification of the audit chain.
+	verifyWithin = time.Minute
+)
+
 type historyRow struct {
-	Revision, Who, What string
-	At                  time.Time
+	Revision  uint64 // 0 for a date
+	Who, What string
+	At        time.Time
 }
 
 type recordRow struct {
@@ -25,43 +39,137 @@ type recordRow struct {
 
 type changesData struct {
 	base
-	History []historyRow
-	Head    string
-	Records []recordRow
+	History               []historyRow
+	OlderRevisions        string // the link to older revisions; empty if there are none
+	Head, Archived        string
+	RecordsWho, Verb      string // the filter
+	Records               []recordRow
+	OlderRecords          string // the link to older records; empty if there are none
+	Later, LaterRevisions bool   // the page does not begin with the newest records, or revisions
+	Known                 string // the head to compare with
+	Verified, Broken      string // the result of the verification
+	Wrong                 string // what is wrong with Known
 }
 
-// changes shows the newest revisions and audit records.
-func (s *Site) changes(v *visit) error {
+// changes shows revisions and audit records, the newest first.
+func (s *Site) changes(v *visit) error { return s.showChanges(v, http.StatusOK, changesData{}) }
+
+func (s *Site) showChanges(v *visit, code int, d changesData) error {
 	ctx, cancel := context.WithTimeout(v.r.Context(), pageWithin)
 	defer cancel()
-	h, err := v.intent.History(ctx, connect.NewRequest(&op25bv1.HistoryRequest{}))
+	q := v.r.URL.Query()
+	revision, err := numberOf(q, "before")
 	if err != nil {
 		return err
 	}
-	v.Title, v.Section, v.Zone = v.T("changes"), "changes", zone(h.Msg.UtcOffset)
-	d := changesData{base: v.base}
+	record, err := numberOf(q, "record")
+	if err != nil {
+		return err
+	}
+	h, err := v.intent.History(ctx, connect.NewRequest(&op25bv1.HistoryRequest{Before: revision, Limit: listed}))
+	if err != nil {
+		return err
+	}
+	d.RecordsWho, d.Verb = strings.TrimSpace(q.Get("who")), strings.TrimSpace(q.Get("verb"))
+	records, err := v.audit.ListRecords(ctx, connect.NewRequest(&op25bv1.ListRecordsRequest{Before: record, Limit: listed, Who: d.RecordsWho, Verb: d.Verb}))
+	if err != nil {
+		return err
+	}
+	v.Title, v.Section, v.Zone = v.T("changes"), "changes", zone(cmp.Or(h.Msg.UtcOffset, records.Msg.UtcOffset))
+	d.base, d.LaterRevisions, d.Later = v.base, revision > 0, record > 0
 	for _, e := range h.Msg.Entries {
 		if date := e.GetDate(); date != nil {
-			what := v.T("phase") + " " + date.Phase
-			if date.Kind == op25bv1.DateEvent_EXEMPTIONS {
-				what = fmt.Sprintf("-%d", date.ExemptionsEnded)
-			}
-			d.History = append(d.History, historyRow{"-", v.T("date"), what, date.Time.AsTime()})
+			d.History = append(d.History, historyRow{0, v.T("date"), v.dated(date), date.Time.AsTime()})
 			continue
 		}
 		rev := e.GetRevision()
-		d.History = append(d.History, historyRow{fmt.Sprint(rev.GetNumber()), rev.GetAuthor(), rev.GetReason(), rev.GetTime().AsTime()})
+		d.History = append(d.History, historyRow{rev.GetNumber(), rev.GetAuthor(), rev.GetReason(), rev.GetTime().AsTime()})
 	}
-	records, err := v.audit.ListRecords(ctx, connect.NewRequest(&op25bv1.ListRecordsRequest{}))
-	if err != nil {
-		return err
+	if n := len(h.Msg.Revisions); n == listed && h.Msg.Revisions[n-1].Number > 1 {
+		d.OlderRevisions = fmt.Sprintf("/changes?before=%d#h-history", h.Msg.Revisions[n-1].Number)
 	}
 	if head := records.Msg.Head; head.GetSeq() > 0 {
 		d.Head = fmt.Sprintf("%d %s", head.Seq, head.Hash)
 	}
-	for _, r := range records.Msg.Records {
+	if cp := records.Msg.Checkpoint; cp != nil {
+		d.Archived = v.T("archived", cp.Seq, v.At(cp.Time.AsTime()))
+	}
+	for _, r := range slices.Backward(records.Msg.Records) {
 		d.Records = append(d.Records, recordRow{r.Seq, r.Time.AsTime(), r.Who, strings.TrimSpace(r.Verb + " " + r.Object), r.Reason})
 	}
-	v.render(http.StatusOK, "changes.html", d)
+	if records.Msg.Before > 0 {
+		older := url.Values{"record": {fmt.Sprint(records.Msg.Before)}}
+		for name, value := range map[string]string{"who": d.RecordsWho, "verb": d.Verb} {
+			if value != "" {
+				older.Set(name, value)
+			}
+		}
+		d.OlderRecords = "/changes?" + older.Encode() + "#h-audit"
+	}
+	v.render(code, "changes.html", d)
 	return nil
+}
+
+// numberOf returns a number of the query; 0 if it is absent.
+func numberOf(q url.Values, name string) (uint64, error) {
+	text := q.Get(name)
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("%s %q: must be a number", name, text))
+	}
+	return n, nil
+}
+
+// dated describes the changes that a date has made.
+func (b base) dated(d *op25bv1.DateEvent) string {
+	if d.Kind == op25bv1.DateEvent_EXEMPTIONS {
+		return b.T("exemptions ended", prose.Number(d.ExemptionsEnded))
+	}
+	var turns []string
+	for _, t := range d.Turns {
+		c := &op25bv1.PhaseChange{From: t.From, To: t.To, Groups: t.Groups, ByDefault: t.ByDefault, EveryLine: t.EveryLine, Switches: t.Switches}
+		turns = append(turns, b.changes([]*op25bv1.PhaseChange{c}, 0)...)
+	}
+	if len(turns) == 0 {
+		return b.T("phase began nowhere", d.Phase)
+	}
+	return b.T("phase began", d.Phase, strings.Join(turns, b.T("semicolon")))
+}
+
+// verify verifies the audit chain, and shows the result with the newest changes. It reads the whole chain, so it requires the role operator.
+func (s *Site) verify(v *visit) error {
+	switch {
+	case !v.session.allows(v.r):
+		return connect.NewError(connect.CodePermissionDenied, errOldForm)
+	case !v.MayOperate():
+		return connect.NewError(connect.CodePermissionDenied, fmt.Errorf("%s has the role %s, but this verification requires the role %s", v.Who, v.Role, auth.Operator))
+	}
+	d := changesData{Known: strings.TrimSpace(v.r.PostFormValue("known"))}
+	q := &op25bv1.VerifyRequest{}
+	if d.Known != "" {
+		number, hash, _ := strings.Cut(d.Known, " ")
+		seq, err := strconv.ParseUint(number, 10, 64)
+		if hash = strings.TrimSpace(hash); err != nil || hash == "" {
+			d.Wrong = v.T("wrong head")
+			return s.showChanges(v, http.StatusBadRequest, d)
+		}
+		q.Known = append(q.Known, &op25bv1.AuditHead{Seq: seq, Hash: hash})
+	}
+	ctx, cancel := context.WithTimeout(v.r.Context(), verifyWithin)
+	defer cancel()
+	r, err := v.audit.Verify(ctx, connect.NewRequest(q))
+	switch {
+	case err != nil:
+		return err
+	case r.Msg.Intact && d.Known != "":
+		d.Verified = v.T("intact since", d.Known, r.Msg.Head.GetSeq(), r.Msg.Head.GetHash())
+	case r.Msg.Intact:
+		d.Verified = v.T("intact", r.Msg.Head.GetSeq(), r.Msg.Head.GetHash())
+	default:
+		d.Broken = v.T("broken", r.Msg.BrokenAt, r.Msg.Broken)
+	}
+	return s.showChanges(v, http.StatusOK, d)
 }

@@ -267,6 +267,16 @@ func (l *live) newest(lang string) (p *picture, drawn *drawing, snapshot string)
 	return p, l.drawn[lang], l.id(l.number)
 }
 
+// zone returns the time zone of the policy that the site saw last, or UTC if it has seen none.
+func (l *live) zone() *time.Location {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.picture == nil {
+		return time.UTC
+	}
+	return l.picture.zone()
+}
+
 // oldLocked reports whether the picture may be old, because the site does not follow the switches or the API does not answer.
 func (l *live) oldLocked() bool { return !l.watching || time.Since(l.heard) > freshFor }
 

@@ -110,11 +110,13 @@ func (s *Site) base(r *http.Request) base {
 	switch r.URL.Path { // a page that is the response to a form cannot be reloaded by a link
 	case "/preview", "/change":
 		at = "/programme"
+	case "/verify":
+		at = "/changes"
 	case auth.CallbackPath: // its query is of use only once
 		at = "/"
 	}
 	return base{
-		Lang: page.LanguageOf(r), Path: at, Version: s.assets.Version, Name: s.cfg.Name, Now: s.cfg.Now(), Zone: time.UTC,
+		Lang: page.LanguageOf(r), Path: at, Version: s.assets.Version, Name: s.cfg.Name, Now: s.cfg.Now(), Zone: s.live.zone(),
 		Wall: r.URL.Query().Has("wall"),
 	}
 }

@@ -99,13 +99,15 @@ func New(cfg Config) (*Site, error) {
 	mux.HandleFunc("POST /signout", s.signOut)
 	mux.HandleFunc("POST /language", page.SetLanguage)
 	for pattern, show := range map[string]func(*visit) error{
-		"GET /switch/{switch}": s.switchPage,
-		"GET /programme":       s.programme,
-		"POST /preview":        s.preview,
-		"POST /change":         s.change,
-		"GET /changes":         s.changes,
-		"GET /check":           s.checkPage,
-		"POST /check":          s.checkPage,
+		"GET /switch/{switch}":    s.switchPage,
+		"GET /programme":          s.programme,
+		"POST /preview":           s.preview,
+		"POST /change":            s.change,
+		"GET /changes":            s.changes,
+		"GET /changes/{revision}": s.revision,
+		"POST /verify":            s.verify,
+		"GET /check":              s.checkPage,
+		"POST /check":             s.checkPage,
 	} {
 		mux.Handle(pattern, s.page(show))
 	}

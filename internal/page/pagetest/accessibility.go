@@ -38,8 +38,9 @@ func (n *Node) Faults() []string {
 	for x := range n.All() {
 		count[x.Role]++
 		focusable := x.Properties["focusable"] == "true" && x != n && x.Role != "main" // a link leads to main, which the keyboard does not reach
+		details := len(x.Children) > 0 && x.Children[0].Role == "DisclosureTriangle"   // a group that its summary describes
 		switch {
-		case x.Name == "" && (slices.Contains(controls, x.Role) || slices.Contains(named, x.Role)):
+		case x.Name == "" && !details && (slices.Contains(controls, x.Role) || slices.Contains(named, x.Role)):
 			bad("a %s has no name: %s", x.Role, near(x))
 		case focusable && (x.Role == "generic" || x.Role == "none"):
 			bad("the keyboard reaches something without a role: %s", near(x))

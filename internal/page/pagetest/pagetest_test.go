@@ -25,6 +25,7 @@ body { background: #fff; color: #000; } :focus-visible { outline: 3px solid #00f
 <section aria-labelledby="h-a"><h2 id="h-a">Rows</h2>
 <div tabindex="0" role="region" aria-label="Table of rows"><table><thead><tr><th scope="col">Name</th><th scope="col">Count</th></tr></thead><tbody><tr><th scope="row">a</th><td>1</td></tr></tbody></table></div></section>
 <form action="/" aria-label="Ask"><label for="q">Question</label><input id="q" name="q"><button>Send</button></form>
+<details><summary>More</summary><p>Text</p></details>
 <svg role="img" aria-label="A curve" width="10" height="10"></svg>
 </main><footer>End</footer></body></html>`
 
@@ -80,7 +81,7 @@ func TestFaultsAreFound(t *testing.T) {
 			stops, more := pagetest.Walk(t, ctx)
 			faults = append(faults, more...)
 			switch {
-			case c.want == "" && (len(faults) > 0 || len(stops) != 5):
+			case c.want == "" && (len(faults) > 0 || len(stops) != 6):
 				t.Errorf("%d stops %v, faults %v", len(stops), stops, faults)
 			case c.want != "" && !slices.ContainsFunc(faults, func(f string) bool { return strings.Contains(f, c.want) }):
 				t.Errorf("no fault %q in %q", c.want, faults)
