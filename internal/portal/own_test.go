@@ -98,7 +98,7 @@ func TestOwnServer(t *testing.T) {
 	r.controller.OnAsk(lines)
 	b := r.browser("en")
 	_, page := b.post("/test", url.Values{"line": {".own"}, "server": {"smtp.example.jp"}}, forwarded, "198.18.0.11")
-	want(t, "own line", page, "the line that you are using now", "To: smtp.example.jp", "blocked since 1 October 2006", "open", "unknown", "The switch of your line has confirmed", "Connections to every other server, port 25, are blocked.")
+	want(t, "own line", page, "the line that you are using now", "To: smtp.example.jp", "blocked since 1 October 2006", "open", "unknown", "no answer", "The switch of your line has confirmed", "Connections to every other server, port 25, are blocked.")
 	_, page = b.post("/test", url.Values{"line": {"adsl"}, "server": {"203.0.113.129"}}, forwarded, "198.18.0.11")
 	want(t, "kind of line", page, "From: FLET&#39;S ADSL", "blocked since 1 October 2006", "open to every server", "have confirmed that this is in force")
 	for name, tc := range map[string]struct {

@@ -114,7 +114,7 @@ func (v *visit) testedOwn(server string) (reply, error) {
 		port := portData{Port: int(x.Port), Use: v.portUse(policy.TCPPort(x.Port)), Passes: x.Passes, Outcome: v.outcome(x.Outcome), Why: v.decided(p, x.GetRule().GetName(), x.GetSince().GetName())}
 		port.Mark = mark(x.Passes)
 		if x.Problem != "" || x.Outcome == "" {
-			port.Mark, port.Outcome = "?", v.T("outcome unknown")
+			port.Mark, port.Outcome, port.Why = "?", v.T("outcome unknown"), x.Problem
 		}
 		if s := x.GetSince().GetSince(); s != nil && !x.Passes {
 			port.Since = v.T("from day", v.Day(s.AsTime()))

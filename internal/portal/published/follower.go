@@ -124,9 +124,14 @@ func (f *Follower) Changed() <-chan struct{} {
 
 // Run follows the controller until ctx ends. If the connection ends, Run connects again.
 func (f *Follower) Run(ctx context.Context) {
-	pause := f.cfg.MinPause
+	pause, told := f.cfg.MinPause, false
 	for ctx.Err() == nil {
-		heard, err := f.follow(ctx)
+		heard, err := f.follow(ctx, func() {
+			if told {
+				f.cfg.Logger.Info("the controller is reached again")
+			}
+			told = false
+		})
 		f.disconnected()
 		if ctx.Err() != nil {
 			return
@@ -135,7 +140,14 @@ func (f *Follower) Run(ctx context.Context) {
 			pause = f.cfg.MinPause
 		}
 		f.cfg.Metrics.failed()
-		f.cfg.Logger.Warn("the controller cannot be reached; the portal serves the last publication", zap.String("error", brief(err)))
+		if !told { // one message for each outage
+			text := "the controller cannot be reached; the portal serves the last publication"
+			if f.View().Publication == nil {
+				text = "the controller cannot be reached; nothing has been published yet, and the pages say so"
+			}
+			f.cfg.Logger.Warn(text, zap.String("error", brief(err)))
+		}
+		told = true
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause - rand.N(pause/2+1)):
@@ -159,8 +171,9 @@ func brief(err error) string {
 	return text
 }
 
-// follow follows the controller on one connection. It reports whether the controller sent a message.
-func (f *Follower) follow(ctx context.Context) (heard bool, err error) {
+// follow follows the controller on one connection. It reports whether the controller sent a message that could be used. It calls reached at the
+// first one.
+func (f *Follower) follow(ctx context.Context, reached func()) (heard bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watchdog := time.AfterFunc(f.cfg.Silence, func() { cancel(fmt.Errorf("%w for %v", errSilent, f.cfg.Silence)) })
@@ -171,8 +184,14 @@ func (f *Follower) follow(ctx context.Context) (heard bool, err error) {
 	}
 	err = client.Watch(ctx, 0, f.cfg.Watch, &op25bv1.WatchPublicationRequest{Known: known}, func(m *op25bv1.WatchPublicationResponse) error {
 		watchdog.Reset(f.cfg.Silence)
+		if err := f.take(ctx, m); err != nil {
+			return err
+		}
+		if !heard {
+			reached()
+		}
 		heard = true
-		return f.take(ctx, m)
+		return nil
 	})
 	switch {
 	case errors.Is(context.Cause(ctx), errSilent):

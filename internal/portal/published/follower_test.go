@@ -6,10 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -152,6 +154,52 @@ func TestBriefErrors(t *testing.T) {
 	stop()
 	if text := logged.All()[0].ContextMap()["error"].(string); !strings.HasPrefix(text, "invalid publication: ") || len(text) > 310 || !strings.HasSuffix(text, " ...") {
 		t.Errorf("%d bytes: %s", len(text), text)
+	}
+}
+
+// TestOneMessageForEachOutage verifies that the log has one message for an outage, whatever the number of attempts, and one for its end.
+func TestOneMessageForEachOutage(t *testing.T) {
+	c := portaltest.Start(t)
+	registry := prometheus.NewRegistry()
+	core, logged := observer.New(zap.InfoLevel)
+	f, stop := follow(t, c, "", func(cfg *published.Config) {
+		cfg.Logger, cfg.Metrics = zap.New(core), published.NewMetrics(registry)
+	})
+	failures := func() float64 {
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, family := range families {
+			if family.GetName() == "op25b_portal_controller_failures_total" {
+				return family.Metric[0].Counter.GetValue()
+			}
+		}
+		return 0
+	}
+	attempts := func(more float64) {
+		for until := failures() + more; failures() < until; {
+			runtime.Gosched()
+		}
+	}
+	attempts(3) // the controller has no publication
+	c.Publish(portaltest.Publication(t, examples.SpinNet2006(), examples.Providers(), at))
+	await(t, f, connected)
+	c.Stop()
+	attempts(3)
+	c.Again()
+	await(t, f, connected)
+	stop()
+	var got []string
+	for _, e := range logged.All() {
+		got = append(got, e.Message)
+	}
+	want := []string{
+		"the controller cannot be reached; nothing has been published yet, and the pages say so", "publication received", "the controller is reached again",
+		"the controller cannot be reached; the portal serves the last publication", "the controller is reached again",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("log: %q\nwant %q", got, want)
 	}
 }
 
