@@ -26,9 +26,11 @@ func TestDeadCode(t *testing.T) {
 	}
 	cmd := exec.Command("go", "tool", "-modfile=tools/go.mod", "deadcode", "./controller", "./p4src/compile")
 	cmd.Dir = ".."
-	out, err := cmd.CombinedOutput()
+	var notes strings.Builder // on standard error, where the go command also tells what it downloads
+	cmd.Stderr = &notes
+	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%v: %v\n%s", cmd, err, out)
+		t.Fatalf("%v: %v\n%s", cmd, err, notes.String())
 	}
 	found := map[string]bool{}
 	for line := range strings.Lines(string(out)) {
