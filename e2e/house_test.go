@@ -136,7 +136,7 @@ var mayImport = map[string][]string{
 		"internal/abuse", "internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/plan", "internal/policy", "internal/portal/lang", "internal/publication", "internal/store", "internal/strict", "internal/subscriber/register", "internal/tally", "internal/telemetry", "internal/tlsfiles", "internal/view",
 		"proto/op25b",
 	},
-	"internal/publication": {"internal/check/mailbox", "internal/compile", "internal/pipeline", "internal/policy", "internal/strict", "proto/op25b"},
+	"internal/publication": {"internal/check", "internal/compile", "internal/pipeline", "internal/policy", "internal/strict", "proto/op25b"},
 	"internal/check/desk":  {"internal/check", "internal/policy"},
 	"internal/client":      {"internal/tlsfiles", "proto/op25b"},
 	"internal/controller": {

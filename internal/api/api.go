@@ -71,6 +71,8 @@ type Deps struct {
 	Plan     Planner
 	// Check answers the questions of CheckService. If Check is nil, CheckService returns CodeUnimplemented.
 	Check Questions
+	// OwnLine answers the questions of PortalService.AskOwnLine. If OwnLine is nil, the call returns CodeUnimplemented.
+	OwnLine OwnLine
 	// Providers is the directory of mail providers to publish. It may be nil.
 	Providers *mailbox.Directory
 	// Counters answers TelemetryService. If Counters is nil, TelemetryService returns CodeUnimplemented.
@@ -106,12 +108,13 @@ type Deps struct {
 // A server holds the state that all services share.
 type server struct {
 	Deps
-	guard   *guard
-	lookups *recordLimit
-	joined  joined
-	changes fan[intent.Update]  // the updates of the intent, shared by all watchers
-	members fan[[]store.Member] // the present controllers, likewise
-	warned  fan[[]string]       // the notices, likewise
+	guard     *guard
+	lookups   *recordLimit
+	joined    joined
+	publisher *publisher
+	changes   fan[intent.Update]  // the updates of the intent, shared by all watchers
+	members   fan[[]store.Member] // the present controllers, likewise
+	warned    fan[[]string]       // the notices, likewise
 }
 
 // New returns the handler for the API and the plain HTTP endpoints. It starts no goroutine.
@@ -136,6 +139,7 @@ func New(d Deps) http.Handler {
 	}
 	d.Switches = newShared(d.Switches)
 	s := &server{Deps: d, lookups: newLookups(d.Now)}
+	s.publisher = newPublisher(s)
 	s.changes.watch = func(ctx context.Context) <-chan intent.Update { return d.Book.Watch(ctx, 0) }
 	s.members.watch = d.Store.WatchMembers
 	s.warned.watch = s.watchNotices
@@ -155,7 +159,7 @@ func New(d Deps) http.Handler {
 	mux.Handle(op25bv1connect.NewAuditServiceHandler(auditService{s}, options...))
 	mux.Handle(op25bv1connect.NewTelemetryServiceHandler(telemetryService{s}, options...))
 	mux.Handle(op25bv1connect.NewAbuseServiceHandler(abuseService{s}, options...))
-	mux.Handle(op25bv1connect.NewPortalServiceHandler(portalService{s, newPublisher(s)}, options...))
+	mux.Handle(op25bv1connect.NewPortalServiceHandler(portalService{s}, options...))
 	mux.Handle(op25bv1connect.NewSubscriberServiceHandler(subscriberService{s}, options...))
 	mux.Handle(op25bv1connect.NewStoreServiceHandler(newStoreService(s), options...))
 	reflector := grpcreflect.NewStaticReflector(Services()...)

@@ -3,10 +3,14 @@ package api
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"sync"
 	"time"
 
+	"op25b/internal/check"
+	"op25b/internal/check/desk"
 	"op25b/internal/intent"
+	"op25b/internal/policy"
 	"op25b/internal/publication"
 	op25bv1 "op25b/proto/op25b/v1"
 )
@@ -25,6 +29,7 @@ type edition struct {
 	// docs are the published documents, or nil if docsErr is set.
 	docs    *publication.Documents
 	docsErr error
+	lines   *policy.LineIndex
 	// seen has the phases that switches confirmed, as seenIn returns them. It is empty while the store does not answer, because another
 	// controller may then have changed the switches.
 	seen map[string]string
@@ -41,15 +46,14 @@ type publisher struct {
 	*server
 	editions fan[*edition]
 	every    time.Duration // lifeEvery except in tests
+	answers  func() bool   // reports whether the store answers
 
-	mu   sync.Mutex // guards the fields below
-	of   *intent.Intent
-	docs *publication.Documents
-	err  error
+	mu   sync.Mutex // guards made
+	made *edition   // the edition of the last intent, with only the fields that depend on nothing else
 }
 
 func newPublisher(s *server) *publisher {
-	p := &publisher{server: s, every: lifeEvery}
+	p := &publisher{server: s, every: lifeEvery, answers: s.Store.Answers}
 	p.editions.watch = p.watch
 	return p
 }
@@ -129,7 +133,7 @@ func (f *followed) take(u intent.Update) {
 
 // edition makes the edition of what was received. last is the previous edition, or nil.
 func (p *publisher) edition(f *followed, last *edition) *edition {
-	answers := p.Store.Answers()
+	answers := p.answers()
 	e := &edition{in: f.in, err: f.err, at: p.Now()}
 	if !answers && last != nil {
 		e.at = last.at
@@ -140,7 +144,9 @@ func (p *publisher) edition(f *followed, last *edition) *edition {
 	if e.err != nil {
 		return e
 	}
-	if e.docs, e.docsErr = p.documents(f.in); e.docsErr != nil {
+	made := p.documents(f.in)
+	e.docs, e.docsErr, e.lines = made.docs, made.docsErr, made.lines
+	if e.docsErr != nil {
 		e.err = e.docsErr
 		return e
 	}
@@ -163,20 +169,39 @@ func (p *publisher) now(ctx context.Context) (*edition, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &edition{in: in, at: p.Now()}
-	e.docs, e.docsErr = p.documents(in)
+	e := *p.documents(in)
+	e.at = p.Now()
 	e.seen, err = p.seenIn(ctx, in)
-	return e, err
+	return &e, err
 }
 
-// documents returns the published documents of an intent.
-func (p *publisher) documents(in *intent.Intent) (*publication.Documents, error) {
+// documents returns an edition with the intent, its published documents and its lines.
+func (p *publisher) documents(in *intent.Intent) *edition {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.of != in {
-		s := publication.Source{Bundle: in.Bundle, Activations: in.Activations, Revision: in.Number, Stored: in.Time, Directory: p.Providers}
-		p.of = in
-		p.docs, p.err = publication.Make(s, p.Now())
+	if p.made == nil || p.made.in != in {
+		e := &edition{in: in}
+		if old := p.made; old != nil && old.in.SameDocuments(in) {
+			e.lines = old.lines
+		} else {
+			e.lines = policy.NewLineIndex(in.Bundle.Inventory)
+		}
+		e.docs, e.docsErr = publication.Make(publication.Source{
+			Bundle: in.Bundle, Activations: in.Activations, Numbers: in.Numbers, Revision: in.Number, Stored: in.Time, Directory: p.Providers,
+		}, p.Now())
+		p.made = e
 	}
-	return p.docs, p.err
+	return p.made
+}
+
+// sourceFor returns the documents from which a question about a line is answered, and the question without the server. A line without
+// exemption is answered from the published documents. They give the same verdicts as the real ones, and have only a few areas, so that their
+// pipelines stay loaded; the real ones would need a pipeline for each switch.
+func (e *edition) sourceFor(own ownLine, addr netip.Addr) (desk.Source, check.Question) {
+	if e.docs != nil && !e.docs.Touched(own.line.Name, addr) {
+		if _, line, ok := e.docs.Line(own.line.Name); ok {
+			return desk.Source{Source: e.docs.Check(), Revision: e.in.Number}, check.Question{Line: line}
+		}
+	}
+	return sourceOf(e.in), check.Question{Line: own.line.Name, From: addr}
 }

@@ -37,7 +37,8 @@ func (w *world) lookups(from uint64) []string {
 
 func withDesk(w **world, more func(*Deps)) func(*Deps) {
 	return func(d *Deps) {
-		d.Check = desk.New(desk.Options{Now: func() time.Time { return (*w).now }})
+		answers := desk.New(desk.Options{Now: func() time.Time { return (*w).now }})
+		d.Check, d.OwnLine = answers, answers
 		if more != nil {
 			more(d)
 		}

@@ -13,7 +13,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"op25b/internal/auth"
-	"op25b/internal/intent"
 	"op25b/internal/policy"
 	"op25b/internal/store"
 	"op25b/internal/subscriber/register"
@@ -76,7 +75,7 @@ func (s subscriberService) FindAddress(ctx context.Context, req *connect.Request
 	if err != nil {
 		return nil, err
 	}
-	own, found, ok := s.lineOf(in, addr.Unmap())
+	own, found, ok := s.lineOf(s.publisher.documents(in), addr.Unmap())
 	id, object, answer := caller(ctx), "no line", &op25bv1.FindAddressResponse{Found: ok}
 	if ok {
 		object = "line " + own.line.Name
@@ -105,28 +104,17 @@ type ownLine struct {
 }
 
 // lineOf returns the line that has an address: by its prefixes in the inventory, or else by its session, which found then describes.
-func (s *server) lineOf(in *intent.Intent, addr netip.Addr) (own ownLine, found *register.Found, ok bool) {
-	is := func(*policy.Switch, *policy.Line) bool { return false }
-	if s.Sessions != nil {
-		if f, held := s.Sessions.Holder(addr); held {
-			found = &f
-			is = func(sw *policy.Switch, line *policy.Line) bool { return sw.Name == f.Switch && line.Name == f.Name }
-		}
+func (s *server) lineOf(e *edition, addr netip.Addr) (own ownLine, found *register.Found, ok bool) {
+	if own.sw, own.line, ok = e.lines.At(addr); ok || s.Sessions == nil {
+		return own, nil, ok
 	}
-	for i := range in.Bundle.Inventory.Switches {
-		sw := &in.Bundle.Inventory.Switches[i]
-		for j := range sw.Lines {
-			line := &sw.Lines[j]
-			if slices.ContainsFunc(line.Prefixes, func(p netip.Prefix) bool { return p.Contains(addr) }) {
-				return ownLine{sw, line}, nil, true
-			}
-			if is(sw, line) {
-				own, ok = ownLine{sw, line}, true
-			}
-		}
-	}
-	if !ok {
+	f, held := s.Sessions.Holder(addr)
+	if !held {
 		return ownLine{}, nil, false
 	}
-	return own, found, true
+	own.sw, own.line, ok = e.lines.Line(f.Name)
+	if !ok || own.sw.Name != f.Switch {
+		return ownLine{}, nil, false
+	}
+	return own, &f, true
 }

@@ -27,6 +27,7 @@ const (
 	changeClass              // changes
 	watchClass               // watches and reflection streams
 	countClass               // watches of counters
+	askClass                 // questions of the portal
 	classes
 )
 
@@ -42,6 +43,9 @@ const (
 	// maxCounterWatches is the limit on open watches of counters. A message of 65,536 rows takes 20 MB.
 	maxCounterWatches = 32
 	readsWaiting      = 4096
+	// asksAtOnce is the limit on questions of the portal in progress. Most of them take less than a millisecond, and the others wait for a
+	// look-up of a name, of which as many may be in progress. They must not delay reads.
+	asksAtOnce, asksWaiting = 64, 4096
 )
 
 // classOf returns the class of a call. message may be nil.
@@ -55,6 +59,8 @@ func classOf(procedure string, message any) class {
 		return watchClass
 	case op25bv1connect.TelemetryServiceWatchCountersProcedure:
 		return countClass
+	case op25bv1connect.PortalServiceAskOwnLineProcedure:
+		return askClass
 	}
 	if asks, ok := message.(interface{ GetFrom() *op25bv1.CheckFrom }); ok && len(asks.GetFrom().GetFiles()) > 0 {
 		return heavyClass
@@ -166,6 +172,7 @@ func newUsher() *usher {
 	u.of[changeClass] = &turns{what: "changes", most: changesAtOnce, waiting: changesWaiting, again: 30 * time.Second}
 	u.of[watchClass] = &turns{what: "streams", most: maxWatchers, again: 30 * time.Second}
 	u.of[countClass] = &turns{what: "streams of counters", most: maxCounterWatches, again: 30 * time.Second}
+	u.of[askClass] = &turns{what: "questions of the portal", most: asksAtOnce, waiting: asksWaiting, again: 5 * time.Second}
 	return u
 }
 

@@ -49,7 +49,7 @@ type Checker struct {
 	inventory   *policy.Inventory
 	activations []policy.Activation
 	compiler    func() (*compile.Compiler, error) // compiles the documents on the first call
-	names       func() map[string]location        // the lines by name
+	lines       func() *policy.LineIndex          // the lines of the inventory
 	ends        func() []time.Time                // the times at which exemptions end, in order
 	opts        Options
 
@@ -68,27 +68,10 @@ func New(s Source, o Options) *Checker {
 	return &Checker{
 		policy: s.Bundle.Policy, inventory: s.Bundle.Inventory, activations: s.Activations, opts: o,
 		compiler: sync.OnceValues(func() (*compile.Compiler, error) { return compile.NewCompiler(s.Bundle, s.Numbers) }),
-		names:    sync.OnceValue(func() map[string]location { return locations(s.Bundle.Inventory) }),
+		lines:    sync.OnceValue(func() *policy.LineIndex { return policy.NewLineIndex(s.Bundle.Inventory) }),
 		ends:     sync.OnceValue(func() []time.Time { return endsOf(s.Bundle.Policy) }),
 		loaded:   map[place]*loaded{}, lastUse: map[place]uint64{}, turns: map[string][]policy.Turn{},
 	}
-}
-
-// A location is a line and its switch.
-type location struct {
-	sw   *policy.Switch
-	line *policy.Line
-}
-
-func locations(inv *policy.Inventory) map[string]location {
-	all := make(map[string]location)
-	for i := range inv.Switches {
-		sw := &inv.Switches[i]
-		for j := range sw.Lines {
-			all[sw.Lines[j].Name] = location{sw, &sw.Lines[j]}
-		}
-	}
-	return all
 }
 
 func endsOf(p *policy.Policy) []time.Time {

@@ -82,7 +82,7 @@ func (c *Checker) subscriber(q *Question) (*subscriber, error) {
 
 // named sets the subscriber's line to the line with the given name.
 func (c *Checker) named(s *subscriber, name string) error {
-	at, known := c.names()[name]
+	sw, line, known := c.lines().Line(name)
 	if !known {
 		var all []string
 		for i := range c.inventory.Switches {
@@ -90,7 +90,7 @@ func (c *Checker) named(s *subscriber, name string) error {
 		}
 		return fmt.Errorf("%w %q; %s", ErrUnknownLine, name, strict.Nearest(name, all, "lines"))
 	}
-	s.sw, s.line, s.named = at.sw, at.line, true
+	s.sw, s.line, s.named = sw, line, true
 	return nil
 }
 

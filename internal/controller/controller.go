@@ -233,6 +233,7 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 		Auth: c.cfg.Auth, Logger: c.log, Metrics: c.metrics, MoreMetrics: []exposition.Writer{counters.WriteMetrics}, Stopping: ctx,
 		Counters: counters, History: c.history, Lines: port25, Sessions: c.sessions.api(), Certificates: c.cfg.Certificates,
 		Providers: c.cfg.Providers,
+		OwnLine:   desk.New(desk.Options{Directory: c.cfg.Providers, Resolver: desk.NewBounded(net.DefaultResolver), Now: c.clock.Dates}),
 		Check:     desk.New(desk.Options{Directory: c.cfg.Providers, Resolver: net.DefaultResolver, Now: c.clock.Dates}),
 	})
 	advertise := c.cfg.Advertise

@@ -22,6 +22,7 @@ type area struct {
 	rejects  rejects
 	switches []string
 	lines    []*line
+	turns    []policy.Turn // in the times of the activations
 }
 
 // rejects tells for which families of addresses a switch can send ICMP errors.
@@ -62,7 +63,7 @@ func areasOf(b *policy.Bundle, acts []policy.Activation, now time.Time) ([]*area
 		key := fmt.Sprint(r, pending(acts, covered, now), history(b.Policy, sw, turns[here]))
 		a := of[key]
 		if a == nil {
-			a = &area{name: fmt.Sprintf("area-%d", len(all)+1), first: sw, covered: covered, rejects: r}
+			a = &area{name: fmt.Sprintf("area-%d", len(all)+1), first: sw, covered: covered, rejects: r, turns: turns[here]}
 			of[key], all = a, append(all, a)
 		}
 		a.add(sw, lines)
@@ -231,4 +232,28 @@ func (a *area) states(s Source, now time.Time, seen map[string]string) []*op25bv
 		all[i] = st
 	}
 	return all
+}
+
+// Phase returns the phase that should be in force at the time now for a real line, and since when. ok is false if no phase has begun, or if the
+// inventory does not have the line.
+func (d *Documents) Phase(name string, now time.Time) (phase string, since time.Time, ok bool) {
+	l, known := d.lines[name]
+	if !known {
+		return "", since, false
+	}
+	wanted, ok := d.source.Bundle.Policy.InForceAt(d.source.Activations, l.area.first.Name, now)
+	if !ok {
+		return "", since, false
+	}
+	phase, since = wanted.Phase(l.group), now // a phase of an activation whose time is still to come is in force from now on
+	for _, t := range slices.Backward(l.area.turns) {
+		switch {
+		case t.At.After(now):
+		case t.In.Phase(l.group) != phase:
+			return phase, since, true
+		default:
+			since = t.At
+		}
+	}
+	return phase, since, true
 }

@@ -70,6 +70,7 @@ func TestSameVerdict(t *testing.T) {
 				if !ok {
 					t.Fatalf("no published line stands for %s", l.Name)
 				}
+				phaseOf(t, docs, ours, l.Name, later)
 				for range 2 {
 					q := check.Question{To: rapid.SampledFrom(servers(b.Policy)).Draw(t, "server").String(), Port: rapid.SampledFrom([]uint16{25, 25, 465, 587}).Draw(t, "port"), At: at}
 					if rapid.IntRange(0, 7).Draw(t, "name a phase") == 0 {
@@ -80,6 +81,9 @@ func TestSameVerdict(t *testing.T) {
 					q.Line = line
 					got, gotErr := theirs.Ask(t.Context(), q)
 					if exempt(b.Policy, &l, at) {
+						if !docs.Touched(l.Name, netip.Addr{}) {
+							t.Fatalf("line %s has an exemption, and counts as one that has none", l.Name)
+						}
 						if wantErr == nil && gotErr == nil && answer(t, want) != answer(t, got) {
 							unlike++
 						}
@@ -101,6 +105,22 @@ func TestSameVerdict(t *testing.T) {
 	})
 	if asked == 0 || merged == 0 || apart == 0 || unlike == 0 {
 		t.Errorf("%d verdicts compared, %d publications with fewer areas than switches, %d with several, %d exemptions made a difference: want all", asked, merged, apart, unlike)
+	}
+}
+
+// phaseOf compares the phase of a line, and the time from which it is in force, with those of an answer for the present time.
+func phaseOf(t *rapid.T, docs *publication.Documents, c *check.Checker, line string, now time.Time) {
+	t.Helper()
+	phase, since, ok := docs.Phase(line, now)
+	a, err := c.Ask(t.Context(), check.Question{Line: line, To: "8.8.8.8", Port: 25})
+	if errors.Is(err, check.ErrFamily) {
+		a, err = c.Ask(t.Context(), check.Question{Line: line, To: "2600::8", Port: 25})
+	}
+	switch {
+	case ok != (err == nil):
+		t.Fatalf("%s at %v: phase %q, but %v", line, now, phase, err)
+	case ok && (a.Phase.Name != phase || !a.Phase.Since.Equal(since)):
+		t.Fatalf("%s at %v: %s since %v, want %+v", line, now, phase, since, a.Phase)
 	}
 }
 

@@ -17,7 +17,9 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"op25b/internal/check"
 	"op25b/internal/check/mailbox"
+	"op25b/internal/compile"
 	"op25b/internal/policy"
 	"op25b/internal/strict"
 	op25bv1 "op25b/proto/op25b/v1"
@@ -42,6 +44,8 @@ type Source struct {
 	// Revision is the number of the revision, and Stored the time at which it was stored.
 	Revision uint64
 	Stored   time.Time
+	// Numbers maps the names in the documents to their numbers on the switches. It may be nil; it is not published.
+	Numbers *compile.Numbers
 	// Directory is the directory of mail providers. It may be nil.
 	Directory *mailbox.Directory
 }
@@ -50,7 +54,9 @@ type Source struct {
 type Documents struct {
 	source    Source
 	areas     []*area
-	lines     map[string]*line     // by the name of the real line
+	lines     map[string]*line // by the name of the real line
+	exempt    *exemptions
+	check     check.Source
 	published *op25bv1.Publication // without states and id
 	digest    [sha256.Size]byte    // of published
 }
@@ -58,7 +64,7 @@ type Documents struct {
 // Make makes the published documents of a source. now is the present time. Make returns ErrTooLarge if more than MaxLines lines would be
 // published, and ErrNoAddress if the documents leave no documentation prefix for a published line.
 func Make(s Source, now time.Time) (*Documents, error) {
-	d := &Documents{source: s}
+	d := &Documents{source: s, exempt: exemptionsOf(s.Bundle)}
 	d.areas, d.lines = areasOf(s.Bundle, s.Activations, now)
 	n := 0
 	for _, a := range d.areas {
@@ -71,11 +77,12 @@ func Make(s Source, now time.Time) (*Documents, error) {
 	if err != nil {
 		return nil, err
 	}
+	shown := public(s.Bundle.Policy)
 	m := &op25bv1.Publication{Revision: s.Revision, Stored: timestamppb.New(s.Stored), UtcOffset: s.Bundle.Policy.UTCOffset.String()}
 	for _, f := range []struct {
 		name, kind string
 		content    any
-	}{{PolicyFile, policy.KindPolicy, public(s.Bundle.Policy)}, {InventoryFile, policy.KindInventory, inventory}} {
+	}{{PolicyFile, policy.KindPolicy, shown}, {InventoryFile, policy.KindInventory, inventory}} {
 		file, err := fileOf(f.name, f.kind, f.content)
 		if err != nil {
 			return nil, err
@@ -87,7 +94,9 @@ func Make(s Source, now time.Time) (*Documents, error) {
 			return nil, err
 		}
 	}
-	m.Activations = d.activations()
+	m.Activations, d.check.Activations = d.activations()
+	d.check.Bundle = &policy.Bundle{Policy: shown, Inventory: inventory}
+	d.check.Numbers = numbersOf(s.Numbers, inventory)
 	d.published, d.digest = m, digest(m)
 	return d, nil
 }
@@ -110,24 +119,48 @@ func public(p *policy.Policy) *policy.Policy {
 }
 
 // activations returns the activations that cover an area, with the areas' names in place of those of switches.
-func (d *Documents) activations() []*op25bv1.Activation {
-	var all []*op25bv1.Activation
+func (d *Documents) activations() (messages []*op25bv1.Activation, all []policy.Activation) {
 	for i := range d.source.Activations {
-		a := &d.source.Activations[i]
-		m := &op25bv1.Activation{
-			Phase: a.Phase, Groups: a.Groups, Time: timestamppb.New(a.At), Revision: a.ID, Undoes: a.Undoes, UntilNextDate: a.UntilNextDate,
-		}
+		a := d.source.Activations[i]
+		everywhere := len(a.Switches) == 0
+		a.Switches, a.Author, a.Reason = nil, "", ""
 		for _, area := range d.areas {
-			if len(a.Switches) > 0 && area.covered[i] {
-				m.Switches = append(m.Switches, area.name)
+			if !everywhere && area.covered[i] {
+				a.Switches = append(a.Switches, area.name)
 			}
 		}
-		if len(a.Switches) == 0 || len(m.Switches) > 0 {
-			all = append(all, m)
+		if !everywhere && len(a.Switches) == 0 {
+			continue
 		}
+		all = append(all, a)
+		messages = append(messages, &op25bv1.Activation{
+			Phase: a.Phase, Groups: a.Groups, Switches: a.Switches, Time: timestamppb.New(a.At), Revision: a.ID, Undoes: a.Undoes, UntilNextDate: a.UntilNextDate,
+		})
 	}
-	return all
+	return messages, all
 }
+
+// numbersOf returns the numbers of the published documents. The rules have the numbers that they have on the switches.
+func numbersOf(n *compile.Numbers, inv *policy.Inventory) *compile.Numbers {
+	if n == nil {
+		return nil
+	}
+	m := *n
+	m.Lines = make(map[string]compile.Given, len(inv.Switches))
+	for i := range inv.Switches {
+		sw := &inv.Switches[i]
+		given := make(compile.Given, len(sw.Lines))
+		for j := range sw.Lines {
+			given[sw.Lines[j].Name] = compile.Numbered{Number: uint16(j + 1)}
+		}
+		m.Lines[sw.Name] = given
+	}
+	return &m
+}
+
+// Check returns the published documents as a source for package check. A reader of the publication gets the same answers, apart from the
+// numbers of rules.
+func (d *Documents) Check() check.Source { return d.check }
 
 // Line returns the published line that stands for a real line, and its area. ok is false if the inventory does not have the line.
 func (d *Documents) Line(name string) (area, line string, ok bool) {
