@@ -130,7 +130,10 @@ func TestMatrix(t *testing.T) {
 		t.Fatal(err)
 	}
 	var handler Deps
-	w := newWorld(t, func(d *Deps) { d.Auth.Access = access; handler = *d })
+	w := newWorld(t, func(d *Deps) {
+		d.Auth.Access, d.Sessions = access, oneSession{ready: true}
+		handler = *d
+	})
 	handler.Metrics = nil
 	addr := serve(t, Listening{Addr: "127.0.0.1:0", Cert: server.Cert, Key: server.Key, ClientCA: server.CA}, New(handler))
 	dial := func(name string) *grpc.ClientConn {
@@ -228,8 +231,8 @@ func TestMatrix(t *testing.T) {
 			}
 		}
 	}
-	if strangers != 27 || secured != 18 {
-		t.Errorf("%d and %d changes were asked for by strangers, want 27 and 18", strangers, secured)
+	if strangers != 30 || secured != 20 {
+		t.Errorf("%d and %d changes were asked for by strangers, want 30 and 20", strangers, secured)
 	}
 	var got []string
 	unknown := 0
