@@ -97,7 +97,7 @@ func newCounting(t *testing.T, e *edge) (*world, *tally.Tally, op25bv1.Telemetry
 	running.Go(func() { counters.Run(ctx) })
 	t.Cleanup(func() { stop(); running.Wait() })
 	w.put(edited(t, examples.SpinNet2006(), "127.0.0.1:9339", gnmi(t, e)))
-	for name, addr := range map[string]string{"noc-1": w.addr, "noc-2": fleet.Addresses{API: "192.0.2.2:2525", GNMI: "192.0.2.2:9339"}.String()} {
+	for name, addr := range map[string]string{"noc-1": w.addr, "noc-2": fleet.Addresses{API: "192.0.2.2:2525", GNMI: "192.0.2.2:9339", Page: "https://noc-2.isp.example:2580"}.String()} {
 		p, err := w.store.Join(within(t), name, addr)
 		if err != nil {
 			t.Fatal(err)
@@ -134,7 +134,7 @@ func TestCounters(t *testing.T) {
 	}
 	w.switches.tell(&op25bv1.SwitchStatus{Switch: "edge-1", Owner: "noc-2", Ownership: op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_OWNED})
 	c := list(&op25bv1.ListCountersRequest{Interfaces: []string{"only-its-owner-knows"}})
-	if c.State != op25bv1.CollectionState_COLLECTION_STATE_ELSEWHERE || c.Reason != op25bv1.CollectionReason_COLLECTION_REASON_OTHER_OWNER || c.Owner != "noc-2" || c.OwnerAddress != "192.0.2.2:2525" {
+	if c.State != op25bv1.CollectionState_COLLECTION_STATE_ELSEWHERE || c.Reason != op25bv1.CollectionReason_COLLECTION_REASON_OTHER_OWNER || c.Owner != "noc-2" || c.OwnerAddress != "192.0.2.2:2525" || c.OwnerPage != "https://noc-2.isp.example:2580" {
 		t.Errorf("another owner: %v", c)
 	}
 

@@ -52,6 +52,7 @@ type foundSwitch struct {
 	sample *tally.Sample // nil if this controller does not own the switch
 	owner  string        // empty if there is no owner
 	addr   string        // the address of the owner's API
+	page   string        // the URL of the owner's page
 }
 
 // counters returns the switches of the inventory that a request selects.
@@ -87,7 +88,8 @@ func (s *server) withOwners(in *intent.Intent, statuses []*op25bv1.SwitchStatus,
 			found.owner = s.Name
 		}
 		if i := slices.IndexFunc(members, func(m store.Member) bool { return m.Name == found.owner }); i >= 0 {
-			found.addr = fleet.AddressesOf(members[i]).API
+			at := fleet.AddressesOf(members[i])
+			found.addr, found.page = at.API, at.Page
 		}
 		all = append(all, found)
 	}
@@ -208,7 +210,7 @@ func (f *foundCounters) messages() []*op25bv1.SwitchCounters {
 	all := make([]*op25bv1.SwitchCounters, len(f.switches))
 	for i := range f.switches {
 		sw := &f.switches[i]
-		m := &op25bv1.SwitchCounters{Switch: sw.Name, Address: sw.GNMI, Owner: sw.owner, OwnerAddress: sw.addr}
+		m := &op25bv1.SwitchCounters{Switch: sw.Name, Address: sw.GNMI, Owner: sw.owner, OwnerAddress: sw.addr, OwnerPage: sw.page}
 		all[i] = m
 		switch {
 		case sw.sample != nil:

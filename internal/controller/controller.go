@@ -240,7 +240,7 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	if advertise == "" {
 		advertise = c.Addr().String()
 	}
-	addrs := fleet.Addresses{API: advertise}
+	addrs := fleet.Addresses{API: advertise, Page: c.pageURL()}
 	if c.gnmi != nil {
 		addrs.GNMI, addrs.GNMIPlain = c.gnmi.advertise(), c.gnmi.tls == nil
 	}

@@ -13,12 +13,14 @@ type Addresses struct {
 	GNMI string // host:port of the northbound gNMI; empty if there is none
 	// GNMIPlain means that the northbound gNMI has no TLS.
 	GNMIPlain bool
+	Page      string // URL of the NOC's page, such as https://noc-1.isp.example:2580; empty if there is none, or none that others can reach
 }
 
 // The words after the address of the API. A controller ignores words that it does not know, so that later versions can add some.
 const (
 	gnmiWord  = "gnmi="
 	plainWord = "gnmi-plain"
+	pageWord  = "page="
 )
 
 // String returns the form in which the addresses are stored: "192.0.2.10:2525 gnmi=192.0.2.10:9339".
@@ -30,6 +32,9 @@ func (a Addresses) String() string {
 	if a.GNMIPlain {
 		text += " " + plainWord
 	}
+	if a.Page != "" {
+		text += " " + pageWord + a.Page
+	}
 	return text
 }
 
@@ -38,11 +43,14 @@ func AddressesOf(m store.Member) Addresses {
 	var a Addresses
 	for i, word := range strings.Fields(m.Value) {
 		addr, isGNMI := strings.CutPrefix(word, gnmiWord)
+		page, isPage := strings.CutPrefix(word, pageWord)
 		switch {
 		case i == 0:
 			a.API = word
 		case isGNMI:
 			a.GNMI = addr
+		case isPage:
+			a.Page = page
 		case word == plainWord:
 			a.GNMIPlain = true
 		}

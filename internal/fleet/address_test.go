@@ -13,6 +13,7 @@ func TestAddresses(t *testing.T) {
 		"192.0.2.10:2525":                       {API: "192.0.2.10:2525"},
 		"192.0.2.10:2525 gnmi=192.0.2.10:9339":  {API: "192.0.2.10:2525", GNMI: "192.0.2.10:9339"},
 		"[::1]:2525 gnmi=[::1]:9339 gnmi-plain": {API: "[::1]:2525", GNMI: "[::1]:9339", GNMIPlain: true},
+		"192.0.2.10:2525 page=https://noc-1.isp.example:2580": {API: "192.0.2.10:2525", Page: "https://noc-1.isp.example:2580"},
 	} {
 		if got := AddressesOf(store.Member{Value: text}); got != want || got.String() != text {
 			t.Errorf("%q: %+v and %q, want %+v", text, got, got.String(), want)

@@ -153,3 +153,53 @@ func awaitOwner(t *testing.T, addr string) {
 	}
 	t.Fatal(stream.Err())
 }
+
+// TestCountersOfOthers verifies that the page of a switch that another controller owns leads to that controller, and shows no counters as this
+// controller's own.
+func TestCountersOfOthers(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		counters     *op25bv1.SwitchCounters
+		want, absent []string
+	}{
+		{
+			name: "with a page", counters: &op25bv1.SwitchCounters{State: op25bv1.CollectionState_COLLECTION_STATE_ELSEWHERE, Owner: "noc-2", OwnerAddress: "192.0.2.12:2525", OwnerPage: "https://noc-2.isp.example:2580"},
+			want: []string{"The controller noc-2 owns this switch", `<a href="https://noc-2.isp.example:2580/switch/edge-1">`, "<code>op25b counters --switch edge-1 --server 192.0.2.12:2525</code>"},
+		},
+		{
+			name: "without a page", counters: &op25bv1.SwitchCounters{State: op25bv1.CollectionState_COLLECTION_STATE_ELSEWHERE, Owner: "noc-2", OwnerAddress: "192.0.2.12:2525"},
+			want: []string{"The controller noc-2 owns this switch", "--server 192.0.2.12:2525"}, absent: []string{"Show this switch on its page"},
+		},
+		{
+			name: "with a bad page", counters: &op25bv1.SwitchCounters{State: op25bv1.CollectionState_COLLECTION_STATE_ELSEWHERE, Owner: "<b>", OwnerPage: "javascript:alert(1)//x.example"},
+			want: []string{"The controller &lt;b&gt; owns"}, absent: []string{"javascript", "Show this switch on its page"},
+		},
+		{
+			name: "nobody's", counters: &op25bv1.SwitchCounters{State: op25bv1.CollectionState_COLLECTION_STATE_NOT_OWNED},
+			want: []string{"No controller owns this switch, so nobody collects its counters."}, absent: []string{"op25b counters"},
+		},
+	} {
+		f := &fakeAPI{phases: &op25bv1.ListPhasesResponse{Revision: 1}, list: &op25bv1.ListSwitchesResponse{Revision: 1, Switches: []*op25bv1.SwitchStatus{{Switch: "edge-1"}}}}
+		c.counters.Switch = "edge-1"
+		f.counters = func(r *op25bv1.ListCountersRequest) (*op25bv1.ListCountersResponse, error) {
+			if r.Since != nil {
+				t.Errorf("%s: asked for the counts of others", c.name)
+			}
+			return &op25bv1.ListCountersResponse{Switches: []*op25bv1.SwitchCounters{c.counters}}, nil
+		}
+		page := pageOf(t, f, "/switch/edge-1", "en")
+		for _, text := range c.want {
+			if !strings.Contains(page, text) {
+				t.Errorf("%s: the page lacks %s:\n%s", c.name, text, page)
+			}
+		}
+		for _, text := range append(c.absent, "These values are old", "No packet has matched") {
+			if strings.Contains(page, text) {
+				t.Errorf("%s: the page has %s:\n%s", c.name, text, page)
+			}
+		}
+		if page := pageOf(t, f, "/switch/edge-1", "ja"); c.counters.Owner == "noc-2" && !strings.Contains(page, "このスイッチはコントローラーnoc-2が管理し") {
+			t.Errorf("%s in Japanese:\n%s", c.name, page)
+		}
+	}
+}

@@ -36,6 +36,7 @@ type switchData struct {
 type countersData struct {
 	State, Updated string
 	Current        bool
+	Elsewhere      *elsewhereData // nil if this controller collects the counters
 	Rules          []counterRow
 	Interfaces     []counterRow
 }
@@ -65,7 +66,7 @@ func (s *Site) switchPage(v *visit) error {
 	for _, t := range st.Tables {
 		d.Tables = append(d.Tables, tableRow{t.Table, int64(t.Entries), int64(t.Size), percent(int(t.Entries), int(t.Size))})
 	}
-	if d.Counters = v.counters(ctx, st.Switch); d.Counters != nil {
+	if d.Counters = v.counters(ctx, st.Switch); d.Counters != nil && d.Counters.Elsewhere == nil {
 		d.Counted = v.counted(ctx, st.Switch)
 	}
 	d.Changes, d.Certificates = v.stateChanges(ctx, st.Switch), v.certificates(ctx, st.Switch)
@@ -85,6 +86,9 @@ func (v *visit) counters(ctx context.Context, name string) *countersData {
 		return nil
 	}
 	c := r.Msg.Switches[0]
+	if c.State == op25bv1.CollectionState_COLLECTION_STATE_ELSEWHERE || c.State == op25bv1.CollectionState_COLLECTION_STATE_NOT_OWNED {
+		return &countersData{Elsewhere: v.ownerOf(c)}
+	}
 	d := &countersData{State: view.Collection(v.Lang, c), Updated: v.At(c.Updated.AsTime()), Current: c.State == op25bv1.CollectionState_COLLECTION_STATE_SYNCED}
 	for _, n := range c.Rules {
 		d.Rules = append(d.Rules, counterRow{n.Rule, n.Leg, n.Phase, fmt.Sprint(n.Packets), fmt.Sprint(n.Octets), view.Rate(n.PacketsPerSecond)})

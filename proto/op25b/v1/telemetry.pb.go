@@ -264,6 +264,8 @@ type SwitchCounters struct {
 	// The controller that owns the switch, and the address of its API; empty if there is none.
 	Owner        string `protobuf:"bytes,10,opt,name=owner,proto3" json:"owner,omitempty"`
 	OwnerAddress string `protobuf:"bytes,11,opt,name=owner_address,json=ownerAddress,proto3" json:"owner_address,omitempty"`
+	// The URL of the owner's page, without a path; empty if the owner publishes none.
+	OwnerPage string `protobuf:"bytes,90,opt,name=owner_page,json=ownerPage,proto3" json:"owner_page,omitempty"`
 	// The number of values that could not be read, and of values that were older than the values before them.
 	RejectedValues uint64 `protobuf:"varint,12,opt,name=rejected_values,json=rejectedValues,proto3" json:"rejected_values,omitempty"`
 	LateValues     uint64 `protobuf:"varint,13,opt,name=late_values,json=lateValues,proto3" json:"late_values,omitempty"`
@@ -385,6 +387,13 @@ func (x *SwitchCounters) GetOwner() string {
 func (x *SwitchCounters) GetOwnerAddress() string {
 	if x != nil {
 		return x.OwnerAddress
+	}
+	return ""
+}
+
+func (x *SwitchCounters) GetOwnerPage() string {
+	if x != nil {
+		return x.OwnerPage
 	}
 	return ""
 }
@@ -1604,7 +1613,7 @@ var File_op25b_v1_telemetry_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_telemetry_proto_rawDesc = "" +
 	"\n" +
-	"\x18op25b/v1/telemetry.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc4\x06\n" +
+	"\x18op25b/v1/telemetry.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe3\x06\n" +
 	"\x0eSwitchCounters\x12\x16\n" +
 	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12/\n" +
@@ -1617,7 +1626,9 @@ const file_op25b_v1_telemetry_proto_rawDesc = "" +
 	"\tboot_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\bbootTime\x12\x14\n" +
 	"\x05owner\x18\n" +
 	" \x01(\tR\x05owner\x12#\n" +
-	"\rowner_address\x18\v \x01(\tR\fownerAddress\x12'\n" +
+	"\rowner_address\x18\v \x01(\tR\fownerAddress\x12\x1d\n" +
+	"\n" +
+	"owner_page\x18Z \x01(\tR\townerPage\x12'\n" +
 	"\x0frejected_values\x18\f \x01(\x04R\x0erejectedValues\x12\x1f\n" +
 	"\vlate_values\x18\r \x01(\x04R\n" +
 	"lateValues\x12,\n" +
