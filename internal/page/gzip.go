@@ -1,8 +1,10 @@
 package page
 
 import (
+	"bytes"
 	"compress/gzip"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -48,7 +50,39 @@ func acceptsGzip(accept []string) bool {
 	return false
 }
 
-// A gzipAnswer compresses a response if its first write has at least minGzip bytes. A page is a single write.
+// A Body is the body of a response that is sent several times. It is compressed once.
+type Body struct{ plain, zipped []byte }
+
+// NewBody returns a body with the given bytes, which must not be modified.
+func NewBody(data []byte) *Body {
+	body := &Body{plain: data}
+	if len(data) >= minGzip {
+		var b bytes.Buffer
+		zip := gzipWriters.Get().(*gzip.Writer)
+		zip.Reset(&b)
+		_, _ = zip.Write(data) // writing to a buffer does not fail
+		_ = zip.Close()
+		zip.Reset(nil)
+		gzipWriters.Put(zip)
+		body.zipped = b.Bytes()
+	}
+	return body
+}
+
+// Send sends the body, compressed if the client accepts it, with the header that w has. It may be called below Compressed, which sets the
+// header Vary.
+func (b *Body) Send(w http.ResponseWriter, r *http.Request, code int) {
+	data := b.plain
+	if b.zipped != nil && acceptsGzip(r.Header.Values("Accept-Encoding")) {
+		w.Header().Set("Content-Encoding", "gzip")
+		data = b.zipped
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+	w.WriteHeader(code)
+	_, _ = w.Write(data) // an error means that the client has disconnected
+}
+
+// A gzipAnswer compresses a response if its first write has at least minGzip bytes and is not compressed yet. A page is a single write.
 type gzipAnswer struct {
 	http.ResponseWriter
 	code    int // the status to send; 0 if it was sent or is not known yet
@@ -68,7 +102,7 @@ func (a *gzipAnswer) WriteHeader(code int) {
 // Write sends the header before the first bytes.
 func (a *gzipAnswer) Write(b []byte) (int, error) {
 	if !a.written {
-		if len(b) >= minGzip {
+		if len(b) >= minGzip && a.Header().Get("Content-Encoding") == "" {
 			a.Header().Set("Content-Encoding", "gzip")
 			a.Header().Del("Content-Length")
 			a.zip = gzipWriters.Get().(*gzip.Writer)

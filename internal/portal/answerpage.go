@@ -86,11 +86,14 @@ func (v *visit) answer() (reply, error) {
 	if !ok {
 		return reply{}, errNoCode
 	}
-	a, err := v.site.answers.Ask(v.ctx, p, q, v.Now)
-	if err != nil {
-		return reply{}, err
-	}
-	return v.answerPage(p, a, nil)
+	v.Path = "/a/" + v.site.answers.Codes(p).Of(q) // not as the visitor spelled it, because the page is kept
+	return v.kept(pageKey{question: q}, func() (reply, error) {
+		a, err := v.site.answers.Ask(v.ctx, p, q, v.Now)
+		if err != nil {
+			return reply{}, err
+		}
+		return v.answerPage(p, a, nil)
+	})
 }
 
 // mine shows the answer with a code for the visitor's own line. Only the use and the provider of the code count.
@@ -112,15 +115,30 @@ func (v *visit) mine() (reply, error) {
 	case ownUnavailable:
 		return v.startPage(v.T("own unavailable"), "line")
 	}
-	q.Group = r.GetLineGroup().GetName()
-	a, err := v.site.answers.AskLine(v.ctx, p, q, r.Area, r.Line, v.Now)
-	if err != nil { // the line is of a publication that has not arrived yet
-		a, err = v.site.answers.Ask(v.ctx, p, q, v.Now)
-	}
-	if err != nil {
-		return reply{}, err
-	}
-	return v.answerPage(p, a, r)
+	v.Path = "/mine/" + v.site.answers.Codes(p).Of(q)
+	own := factsOf(r)
+	q.Group = own.group
+	return v.kept(pageKey{question: q, isOwn: true, own: own}, func() (reply, error) {
+		a, err := v.site.answers.AskLine(v.ctx, p, q, own.area, own.line, v.Now)
+		if err != nil { // the line is of a publication that has not arrived yet
+			a, err = v.site.answers.Ask(v.ctx, p, q, v.Now)
+		}
+		if err != nil {
+			return reply{}, err
+		}
+		return v.answerPage(p, a, &own)
+	})
+}
+
+// ownFacts is what an answer page shows of the visitor's own line. It identifies a kept page, so it has no pointers.
+type ownFacts struct {
+	group, area, line string // the line that stands for the visitor's in the publication
+	confirmed         bool
+	exemptUntil       int64 // seconds since 1970; 0 if the line is not exempt
+}
+
+func factsOf(r *op25bv1.AskOwnLineResponse) ownFacts {
+	return ownFacts{r.GetLineGroup().GetName(), r.Area, r.Line, r.Confirmed, r.GetExemptUntil().GetSeconds()}
 }
 
 // useValue returns the value of the form's field use for a question.
@@ -132,7 +150,7 @@ func useValue(q answer.Question) string {
 }
 
 // answerPage shows an answer. own is what the controller knows of the visitor's line, or nil for an answer about a kind of line.
-func (v *visit) answerPage(p *published.Publication, a *answer.Answer, own *op25bv1.AskOwnLineResponse) (reply, error) {
+func (v *visit) answerPage(p *published.Publication, a *answer.Answer, own *ownFacts) (reply, error) {
 	v.titled("start", v.T("answer title"))
 	code := v.site.answers.Codes(p).Of(a.Question)
 	d := answerData{
@@ -184,14 +202,14 @@ func (v *visit) useText(a *answer.Answer) string {
 	return v.T("use provider unknown")
 }
 
-func (v *visit) caseOf(p *published.Publication, a *answer.Answer, c *answer.Case, own *op25bv1.AskOwnLineResponse) caseData {
+func (v *visit) caseOf(p *published.Publication, a *answer.Answer, c *answer.Case, own *ownFacts) caseData {
 	d := caseData{Class: c.Status, InForce: v.confirmed(c.Lines, c.Phase)}
 	if own != nil {
-		d.InForce = v.confirmedOwn(own)
+		d.InForce = v.confirmedOwn(own.confirmed)
 	}
-	exempt := own.GetExemptUntil() != nil
+	exempt := own != nil && own.exemptUntil != 0
 	if exempt && c.Status != answer.Unaffected {
-		d.Class, d.Mark, d.Head = answer.Unaffected, "✓", v.T("is exempt", v.Day(own.ExemptUntil.AsTime().Add(-time.Second)))
+		d.Class, d.Mark, d.Head = answer.Unaffected, "✓", v.T("is exempt", v.Day(time.Unix(own.exemptUntil-1, 0)))
 		d.Lead = []string{v.T("lead exempt")}
 	} else {
 		d.Mark, d.Head = v.headline(c, d.InForce.Sure)
@@ -239,8 +257,8 @@ func (v *visit) reasons(p *policy.Policy, c *answer.Case, sure bool) []string {
 }
 
 // confirmedOwn returns the confirmation for the visitor's own line.
-func (v *visit) confirmedOwn(own *op25bv1.AskOwnLineResponse) confirmation {
-	if own.Confirmed {
+func (v *visit) confirmedOwn(confirmed bool) confirmation {
+	if confirmed {
 		return confirmation{true, v.T("own confirmed")}
 	}
 	return confirmation{false, v.T("own unconfirmed")}

@@ -88,6 +88,7 @@ type Site struct {
 	assets    *page.Assets
 	prefix    string // the path of the portal's address, without a slash at its end
 	answers   *answer.Engine
+	kept      keptPages
 	requests  *visitor.Limiter
 	lookups   *visitor.Limiter
 	handler   http.Handler

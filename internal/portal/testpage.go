@@ -109,7 +109,7 @@ func (v *visit) testedOwn(server string) (reply, error) {
 		return v.testPage(testData{}, v.T("no server"), "server")
 	}
 	p := v.view.Publication.Policy()
-	d := testData{ResultLine: v.T("this line", v.groupTitle(p, r.GetLineGroup().GetName())), InForce: v.confirmedOwn(r)}
+	d := testData{ResultLine: v.T("this line", v.groupTitle(p, r.GetLineGroup().GetName())), InForce: v.confirmedOwn(r.Confirmed)}
 	for _, x := range r.Ports {
 		port := portData{Port: int(x.Port), Use: v.portUse(policy.TCPPort(x.Port)), Passes: x.Passes, Outcome: v.outcome(x.Outcome), Why: v.decided(p, x.GetRule().GetName(), x.GetSince().GetName())}
 		port.Mark = mark(x.Passes)

@@ -67,6 +67,7 @@ type reply struct {
 	redirect string
 	kind     string // the media type of body, which is served instead of a template
 	body     []byte
+	page     *page.Body // an HTML page that was rendered before
 }
 
 // A fault is an error that a visitor sees.
@@ -125,6 +126,11 @@ func (s *Site) page(show func(*visit) (reply, error)) http.Handler {
 		if out.redirect != "" {
 			out.code = http.StatusSeeOther
 			http.Redirect(w, r, s.prefix+out.redirect, out.code) // to a path of this site that the portal made
+			return
+		}
+		if out.page != nil {
+			w.Header().Set("Content-Type", htmlType)
+			out.page.Send(w, r, out.code)
 			return
 		}
 		if out.kind != "" {
@@ -205,17 +211,29 @@ func (v *visit) failed(err error) reply {
 	}{v.base, f.text(v.base)}}
 }
 
+// htmlType is the media type of pages.
+const htmlType = "text/html; charset=utf-8"
+
+// rendered renders a page. An error is a defect, and is logged.
+func (s *Site) rendered(name string, data any) ([]byte, error) {
+	var b bytes.Buffer
+	err := s.templates.ExecuteTemplate(&b, name, data)
+	if err != nil {
+		s.cfg.Logger.Error("page not rendered; this is a defect in op25b", zap.String("page", name), zap.Error(err))
+	}
+	return b.Bytes(), err
+}
+
 // render writes a page. It renders the whole page before it writes, so that an error never leaves half a page.
 func (s *Site) render(w http.ResponseWriter, code int, name string, data any) {
-	var b bytes.Buffer
-	if err := s.templates.ExecuteTemplate(&b, name, data); err != nil {
-		s.cfg.Logger.Error("page not rendered; this is a defect in op25b", zap.String("page", name), zap.Error(err))
+	page, err := s.rendered(name, data)
+	if err != nil {
 		http.Error(w, "The page could not be rendered.", http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Type", htmlType)
 	w.WriteHeader(code)
-	_, _ = b.WriteTo(w)
+	_, _ = w.Write(page) // an error means that the visitor has disconnected
 }
 
 // language returns the page's language.
