@@ -146,6 +146,7 @@ func New(d Deps) http.Handler {
 	s.guard = &guard{auth: d.Auth, now: d.Now, log: d.Logger, audit: d.Store.Audit(), refusals: newRefusals(d.Now)}
 	observe := newOnlooker(d.Logger, d.Metrics)
 	options := []connect.HandlerOption{
+		connect.WithCompressMinBytes(1024),    // a smaller message fits into one packet
 		connect.WithReadMaxBytes(maxQuestion), // connect itself reads only reflection and health checks
 		connect.WithCodec(strictJSON{"json"}), connect.WithCodec(strictJSON{"json; charset=utf-8"}),
 		// The first interceptor is the outermost, so that it logs and counts the refusals and panics of the other interceptors.

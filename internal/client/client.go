@@ -52,6 +52,10 @@ type Client struct {
 	transport *http.Transport
 }
 
+// idleConns is the number of connections that stay open without TLS, where HTTP/1.1 needs one for each call at the same time. The customers'
+// portal makes many calls at once.
+const idleConns = 64
+
 // New returns a Client for a controller. It does not connect. It returns ErrConfig if c is invalid.
 func New(c Config) (*Client, error) {
 	base, err := c.url()
@@ -64,6 +68,7 @@ func New(c Config) (*Client, error) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ForceAttemptHTTP2 = true
+	transport.MaxIdleConnsPerHost = idleConns
 	if base.Scheme == "https" {
 		files := c.TLS
 		if files.ServerName == "" {
