@@ -100,7 +100,7 @@ func both(b base, text func(base) string) titleText {
 func (v *visit) public(p *published.Publication) publicPolicy {
 	b, pol := v.base, p.Policy()
 	d := publicPolicy{
-		Version: policyVersion, Name: pol.Name, Revision: p.Revision, Stored: p.Stored, Confirmed: v.Confirmed, Current: v.Current, UTCOffset: pol.UTCOffset.String(),
+		Version: policyVersion, Name: pol.Name, Revision: p.Revision, Stored: p.Stored.Truncate(time.Second), Confirmed: v.Confirmed.Truncate(time.Second), Current: v.Current, UTCOffset: pol.UTCOffset.String(),
 	}
 	d.Publisher = titleText{v.Content.Site.Name.JA, v.Content.Site.Name.EN}
 	for _, g := range pol.LineGroups {
