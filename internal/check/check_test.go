@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"slices"
@@ -227,10 +228,10 @@ func TestQuestionsThatCannotBeAnswered(t *testing.T) {
 	}{
 		{check.Question{Line: "plain", To: "203.0.113.1"}, nil, check.ErrQuestion, "port 0: TCP ports are 1 to 65535, as in 25, 465 or 587"},
 		{check.Question{To: "203.0.113.1", Port: 25}, nil, check.ErrQuestion, "neither a line nor an address: give the line's name, or an address that it has"},
-		{check.Question{Line: "plian", To: "203.0.113.1", Port: 25}, nil, check.ErrUnknownLine, `unknown line "plian"; did you mean "plain"? lines: plain, tagged`},
+		{check.Question{Line: "plian", To: "203.0.113.1", Port: 25}, nil, check.ErrUnknownLine, `unknown line "plian"; did you mean "plain"?`},
 		{check.Question{From: addr("224.0.0.1"), To: "203.0.113.1", Port: 25}, nil, check.ErrQuestion, "from 224.0.0.1: no subscriber has this address"},
 		{check.Question{From: addr("100.64.1.1"), To: "203.0.113.1", Port: 25}, nil, check.ErrShared, "100.64.1.1 is of the shared address space 100.64.0.0/10 (RFC 6598), and no line of the inventory has it: ask by the line's name"},
-		{check.Question{From: addr("10.0.0.1"), To: "203.0.113.1", Port: 25}, nil, check.ErrQuestion, "no line of the inventory has 10.0.0.1, and it does not say on which switch it is: name one of edge-1, edge-2"},
+		{check.Question{From: addr("10.0.0.1"), To: "203.0.113.1", Port: 25}, nil, check.ErrQuestion, "no line of the inventory has 10.0.0.1, and it does not say on which switch it is: name the switch; switches: edge-1, edge-2"},
 		{check.Question{From: addr("10.0.0.1"), Switch: "edge-3", To: "203.0.113.1", Port: 25}, nil, compile.ErrUnknownSwitch, `unknown switch "edge-3"; did you mean "edge-1"? switches: edge-1, edge-2`},
 		{check.Question{Line: "plain", To: "", Port: 25}, nil, check.ErrQuestion, `to "": it is empty: give a server's name, as in mail.example.jp, or its address`},
 		{check.Question{Line: "plain", To: "a b", Port: 25}, nil, check.ErrQuestion, `to "a b": " " cannot be in a name`},
@@ -255,6 +256,32 @@ func TestQuestionsThatCannotBeAnswered(t *testing.T) {
 		if !errors.Is(err, tc.is) || !strings.Contains(err.Error(), tc.text) {
 			t.Errorf("%+v: %v\nwant %q", tc.q, err, tc.text)
 		}
+	}
+}
+
+// TestUnknownLineOfMany verifies that the error about an unknown line names only similar lines if the inventory has many, at most five of them.
+func TestUnknownLineOfMany(t *testing.T) {
+	b := bundle(t, examples.SpinNet2006())
+	sw := &b.Inventory.Switches[0]
+	sw.Lines = nil
+	for i := range 40 {
+		sw.Lines = append(sw.Lines, policy.Line{Name: fmt.Sprintf("house-%02d", i)})
+	}
+	c := check.New(check.Source{Bundle: b}, check.Options{})
+	for name, want := range map[string]string{
+		"house-4O":  `unknown line "house-4O"; did you mean "house-00", "house-01", "house-02", "house-03" or "house-04"?`,
+		"huose-17":  `unknown line "huose-17"; did you mean "house-17", "house-07", "house-10", "house-11" or "house-12"?`,
+		"business1": `unknown line "business1"; none of the inventory's 40 lines has a similar name`,
+	} {
+		_, err := c.Ask(t.Context(), check.Question{Line: name, To: other, Port: 25, At: day("2006-08-10")})
+		if !errors.Is(err, check.ErrUnknownLine) || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+	sw.Lines = sw.Lines[:2]
+	const want = `unknown line "huose-00"; did you mean "house-00"? lines: house-00, house-01`
+	if _, err := check.New(check.Source{Bundle: b}, check.Options{}).Ask(t.Context(), check.Question{Line: "huose-00", To: other, Port: 25, At: day("2006-08-10")}); err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
 

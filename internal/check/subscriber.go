@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"op25b/internal/compile"
@@ -88,10 +89,33 @@ func (c *Checker) named(s *subscriber, name string) error {
 		for i := range c.inventory.Switches {
 			all = append(all, policy.Names(c.inventory.Switches[i].Lines)...)
 		}
-		return fmt.Errorf("%w %q; %s", ErrUnknownLine, name, strict.Nearest(name, all, "lines"))
+		return fmt.Errorf("%w %q; %s", ErrUnknownLine, name, similarLines(name, all))
 	}
 	s.sw, s.line, s.named = sw, line, true
 	return nil
+}
+
+// maxLines is the maximum number of lines that the error about an unknown line names. The caller asked for one line, and has no use for the
+// names of other subscribers' lines beyond those that are probably meant.
+const maxLines = 5
+
+// similarLines returns a text with the lines that an unknown name may mean, or with all lines if there are at most maxLines.
+func similarLines(name string, all []string) string {
+	if len(all) <= maxLines {
+		return strict.Nearest(name, all, "lines")
+	}
+	similar := strict.Similar(name, all, maxLines)
+	for i, s := range similar {
+		similar[i] = strconv.Quote(s)
+	}
+	switch n := len(similar); n {
+	case 0:
+		return fmt.Sprintf("none of the inventory's %d lines has a similar name", len(all))
+	case 1:
+		return fmt.Sprintf("did you mean %s?", similar[0])
+	default:
+		return fmt.Sprintf("did you mean %s or %s?", strings.Join(similar[:n-1], ", "), similar[n-1])
+	}
 }
 
 // addressed sets the subscriber's line to the line with the longest prefix that contains the subscriber's address. If no prefix contains
@@ -134,7 +158,7 @@ func (c *Checker) unnamed(s *subscriber, name string) error {
 			names[i] = sw.Name
 		}
 		if name == "" {
-			return fmt.Errorf("%w: no line of the inventory has %v, and it does not say on which switch it is: name one of %s", ErrQuestion, s.from, strings.Join(names, ", "))
+			return fmt.Errorf("%w: no line of the inventory has %v, and it does not say on which switch it is: name the switch; %s", ErrQuestion, s.from, strict.Nearest("", names, "switches"))
 		}
 		return fmt.Errorf("%w %q; %s", compile.ErrUnknownSwitch, name, strict.Nearest(name, names, "switches"))
 	}

@@ -1,11 +1,13 @@
 package strict
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// maxGuessed is the maximum length, in bytes, of the names that Nearest compares. The cost of a comparison is the product of both
+// maxGuessed is the maximum length, in bytes, of the names that Similar compares. The cost of a comparison is the product of both
 // lengths.
 const maxGuessed = 128
 
@@ -18,24 +20,42 @@ func Nearest(given string, valid []string, kind string) string {
 		return fmt.Sprintf("there are no %s", kind)
 	}
 	var b strings.Builder
-	// A name is similar if at most one letter in three differs.
-	best, slips := "", max(1, len(given)/3)
-	for _, v := range valid {
-		if len(given) > maxGuessed || len(v) > maxGuessed {
-			continue
-		}
-		if d := distance(strings.ToLower(given), strings.ToLower(v)); d <= slips && (best == "" || d < distance(strings.ToLower(given), strings.ToLower(best))) {
-			best = v
-		}
-	}
-	if best != "" && given != "" {
-		fmt.Fprintf(&b, "did you mean %q? ", best)
+	if similar := Similar(given, valid, 1); len(similar) > 0 {
+		fmt.Fprintf(&b, "did you mean %q? ", similar[0])
 	}
 	fmt.Fprintf(&b, "%s: %s", kind, strings.Join(valid[:min(len(valid), maxListed)], ", "))
 	if len(valid) > maxListed {
 		fmt.Fprintf(&b, " and %d more", len(valid)-maxListed)
 	}
 	return b.String()
+}
+
+// Similar returns at most the given number of the valid names that are similar to given, with the most similar first. A name is similar if at
+// most one letter in three differs.
+func Similar(given string, valid []string, most int) []string {
+	type near struct {
+		name  string
+		slips int
+	}
+	if given == "" || len(given) > maxGuessed {
+		return nil
+	}
+	var all []near
+	slips := max(1, len(given)/3)
+	for _, v := range valid {
+		if len(v) > maxGuessed {
+			continue
+		}
+		if d := distance(strings.ToLower(given), strings.ToLower(v)); d <= slips {
+			all = append(all, near{v, d})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b near) int { return cmp.Compare(a.slips, b.slips) })
+	var names []string
+	for _, n := range all[:min(len(all), most)] {
+		names = append(names, n.name)
+	}
+	return names
 }
 
 // distance returns the number of letters that must be inserted, deleted, replaced, or swapped with a neighbour to turn a into b (optimal

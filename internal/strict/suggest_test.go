@@ -1,6 +1,7 @@
 package strict
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -24,5 +25,24 @@ func TestNearest(t *testing.T) {
 	many := strings.Split(strings.Repeat("line,", 14)+"line", ",")
 	if got, want := Nearest("qqqq", many, "lines"), "lines: "+strings.Repeat("line, ", 11)+"line and 3 more"; got != want {
 		t.Errorf("nearest of many = %q, want %q", got, want)
+	}
+}
+
+// TestSimilar verifies that the most similar names come first, in the order of valid if they are equally similar, and that their number is bounded.
+func TestSimilar(t *testing.T) {
+	valid := []string{"sim-west-1", "sim-east-10", "sim-east-1", "sim-east-2", "fttx-7"}
+	for given, want := range map[string][]string{
+		"sim-east-1":  {"sim-east-1", "sim-east-10", "sim-east-2"}, // then sim-west-1, which is the fourth
+		"SIM-EAST-1x": {"sim-east-10", "sim-east-1", "sim-east-2"},
+		"fttx-8":      {"fttx-7"},
+		"nothing":     nil,
+		"":            nil,
+	} {
+		if got := Similar(given, valid, 3); !slices.Equal(got, want) {
+			t.Errorf("similar(%q) = %q, want %q", given, got, want)
+		}
+	}
+	if got := Similar(strings.Repeat("x", maxGuessed+1), []string{strings.Repeat("x", maxGuessed)}, 3); got != nil {
+		t.Errorf("a name that is too long has %d similar names", len(got))
 	}
 }
