@@ -74,7 +74,8 @@ func TestLimiterIsBounded(t *testing.T) {
 			t.Fatalf("%d addresses are kept", n)
 		}
 	}
-	if x := (&Limiter{each: Rate{1, 1}, kept: 1, recent: map[netip.Prefix]*rate.Limiter{}}); x.of(netip.Addr{}) != x.of(netip.Addr{}) {
+	x := &Limiter{each: Rate{1, 1}, kept: 1, recent: map[netip.Prefix]*rate.Limiter{}}
+	if first := x.of(netip.Addr{}); x.of(netip.Addr{}) != first {
 		t.Error("requests without an address have no common limit")
 	}
 }
