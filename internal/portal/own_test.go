@@ -80,7 +80,7 @@ func TestOwnLine(t *testing.T) {
 	}
 	for name, from := range map[string]string{"no line": "198.18.0.99", "a broken header": "unknown"} {
 		res, page := b.post("/affected", url.Values{"line": {".own"}, "use": {"server"}}, forwarded, from)
-		if res.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(page, "Please choose the kind of your line") || !strings.Contains(page, `value="server" required checked`) {
+		if res.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(page, "Please choose your type of line") || !strings.Contains(page, `value="server" required checked`) {
 			t.Errorf("%s: %d\n%s", name, res.StatusCode, page)
 		}
 	}
@@ -89,7 +89,7 @@ func TestOwnLine(t *testing.T) {
 	_, page := b.get(path, forwarded, "198.18.0.13")
 	want(t, "by another visitor", page, "You are not affected until 31 March 2007")
 	_, page = b.get(path, forwarded, "198.18.0.99")
-	want(t, "by a stranger", page, "is not one of our lines", `value="provider" required checked`, `value="gmail" selected`)
+	want(t, "by a stranger", page, "does not belong to a line that we can identify", `value="provider" required checked`, `value="gmail" selected`)
 }
 
 // TestOwnServer tests a server from the visitor's own line, and from a kind of line.

@@ -15,8 +15,8 @@ import (
 func TestPages(t *testing.T) {
 	r := start(t, "2006-07-01", nil)
 	for path, texts := range map[string][2]string{
-		"/":          {"Does the block of port 25 affect you?", "影響"},
-		"/test":      {"Test my settings", "設定の確認"},
+		"/":          {"Does port 25 blocking affect you?", "影響"},
+		"/test":      {"Check my connection", "接続の確認"},
 		"/programme": {"1 October 2006", "2006年10月1日"},
 	} {
 		for i, lang := range []string{"en", "ja"} {
@@ -151,7 +151,7 @@ func TestWithoutController(t *testing.T) {
 		t.Error("without the controller, the page claims that the phase is in force")
 	}
 	_, page = b.get("/")
-	want(t, "the form", page, "Please choose the kind of your line")
+	want(t, "the form", page, "Please choose your type of line")
 	if strings.Contains(page, `value=".own"`) {
 		t.Error("the form offers the own line")
 	}
@@ -159,7 +159,7 @@ func TestWithoutController(t *testing.T) {
 	if res.StatusCode != http.StatusUnprocessableEntity {
 		t.Errorf("own line: %d", res.StatusCode)
 	}
-	want(t, "own line", page, "We cannot find your line at present", `value="server" required checked`)
+	want(t, "own line", page, "We cannot identify your line at present", `value="server" required checked`)
 }
 
 // TestNotConfirmed verifies that a page says "in force" only if every switch confirmed it.

@@ -109,7 +109,7 @@ func TestRealController(t *testing.T) {
 	_, page = b.get(strings.Replace(path, "/mine/", "/a/", 1))
 	want(t, "the kind of line", page, "You are probably affected", "of 1 switches for such lines, 0 have confirmed it")
 	_, page = b.post("/affected", own, forwarded, "198.18.0.1")
-	want(t, "a stranger", page, "is not one of our lines")
+	want(t, "a stranger", page, "does not belong to a line that we can identify")
 	_, page = b.post("/test", url.Values{"line": {".own"}, "server": {"203.0.113.129"}}, forwarded, "192.0.2.11")
 	want(t, "a server", page, "blocked", "since 1 October 2006", "Ports 465 and 587")
 	_, document := b.get("/policy.json")

@@ -4,7 +4,7 @@ import "op25b/internal/page"
 
 // answerTexts are the texts of an answer.
 var answerTexts = page.Texts{
-	"answer title":             {"Your answer", "{影|えい}{響|きょう}の{確|かく}{認|にん}{結|けっ}{果|か}"},
+	"answer title":             {"Your answer", "{影響|えいきょう}の確認結果"},
 	"asked":                    {"What you asked", "お答えいただいた内容"},
 	"line":                     {"Line", "回線"},
 	"line own":                 {"The line that you are using now (%s)", "今ご利用中の回線（%s）"},
@@ -49,7 +49,7 @@ var answerTexts = page.Texts{
 	"host own":                 {"our server for outgoing mail", "当社の送信サーバー"},
 	"host of provider":         {"the server that the provider gives", "提供元が案内するサーバー"},
 	"by program":               {"Steps by program", "メールソフト別の手順"},
-	"steps source":             {"Compared with the vendor's page on %s:", "%sに製造元のページと照合:"},
+	"steps source":             {"Compared with the vendor's page on %s:", "%sに製造元のページと照合："},
 	"provider page":            {"The provider's own page", "提供元のご案内"},
 	"looked":                   {"We last compared these settings with that page on %s. If they differ, the page is right.", "上の設定は、%sに提供元のページと照合しました。異なる場合は、提供元のご案内を優先してください。"},
 	"not looked":               {"Not confirmed: we have not compared these settings with a page of the provider. If they differ from what the provider says, the provider is right.", "未確認：上の設定は、提供元のページと照合していません。提供元のご案内と異なる場合は、提供元を優先してください。"},
@@ -60,6 +60,6 @@ var answerTexts = page.Texts{
 	"code title":               {"Number of this answer", "この回答の番号"},
 	"code hint":                {"When you call our support, give this number: they see the same answer. It contains neither your address nor your mail address.", "サポートへお電話の際は、この番号をお伝えください。同じ回答をご覧いただけます。番号にお客さまのアドレスやメールアドレスは含まれません。"},
 	"code general":             {"It shows the answer for all lines of this kind. It does not contain what is true of your own line only, such as an exemption.", "番号で表示されるのは、同じ種類の回線に共通の回答です。適用除外など、お客さまの回線だけの内容は含まれません。"},
-	"ask business":             {"For businesses: exemptions and fixed addresses", "法人のお客さま：適用除外と固定アドレス"},
+	"ask business":             {"For businesses: exemptions and fixed IP addresses", "法人のお客さま：適用除外と固定IPアドレス"},
 	"ask again":                {"Ask another question", "別の内容で確認する"},
 }

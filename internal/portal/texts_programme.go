@@ -4,7 +4,7 @@ import "op25b/internal/page"
 
 // programmeTexts are the texts of the programme.
 var programmeTexts = page.Texts{
-	"programme title": {"What changes when", "{実|じっ}{施|し}の{予|よ}{定|てい}"},
+	"programme title": {"Schedule", "実施の予定"},
 	"programme lead":  {"These dates come from the policy that our switches follow.", "次の日程は、当社の設備が従う規制方針から作成しています。"},
 	"programme of":    {"Lines: %s", "対象の回線：%s"},
 	"step now":        {"now", "現在"},

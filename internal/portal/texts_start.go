@@ -4,16 +4,16 @@ import "op25b/internal/page"
 
 // startTexts are the texts of the first page.
 var startTexts = page.Texts{
-	"start title": {"Does the block of port 25 affect you?", "{送|そう}{信|しん}メールへの{影|えい}{響|きょう}の{確|かく}{認|にん}"},
+	"start title": {"Does port 25 blocking affect you?", "送信メールへの{影響|えいきょう}の確認"},
 	"start lead": {
-		"To stop spam, we block connections from our lines to port 25 of mail servers (Outbound Port 25 Blocking, OP25B). Most customers are not affected. Answer two questions, and this page tells you whether you are, and what to set.",
+		"To stop spam, we block connections from our lines to port 25 of mail servers (Outbound Port 25 Blocking, OP25B). Most customers are not affected. Answer two questions to find out whether you are affected and which settings to use.",
 		"迷惑メールを防ぐため、お客さまの回線からメールサーバーの25番ポートへの接続を制限しています（OP25B：Outbound Port 25 Blocking）。ほとんどのお客さまには影響ありません。次の2つの質問にお答えいただくと、影響の有無と必要な設定をご案内します。",
 	},
 	"your line":       {"1. Your line", "1. ご利用の回線"},
 	"this own line":   {"The line that I am using now", "今ご利用中のこの回線"},
 	"other line":      {"Another line, or I do not know", "そのほかの回線、または分からない"},
-	"own line hint":   {"We find it by the address from which you come. We do not record the address.", "接続元のアドレスから回線を判別します。アドレスは記録しません。"},
-	"no own line":     {"We cannot find your line by itself at present. Please choose the kind of your line.", "ただいま回線を自動で判別できません。回線の種類をお選びください。"},
+	"own line hint":   {"We identify your line by your IP address. We do not record the address.", "接続元のアドレスから回線を判別します。アドレスは記録しません。"},
+	"no own line":     {"We cannot identify your line automatically at present. Please choose your type of line.", "ただいま回線を自動で判別できません。回線の種類をお選びください。"},
 	"your use":        {"2. How you send mail", "2. メールの送り方"},
 	"use webmail":     {"Webmail in a browser, or the app of the mail service", "ブラウザーのウェブメール、またはメールサービスの公式アプリ"},
 	"use own":         {"A mail program, with our mail address", "メールソフトで、当社のメールアドレスを使う"},
@@ -28,8 +28,8 @@ var startTexts = page.Texts{
 	"have code":       {"Did our support give you a number?", "サポートから番号を案内された方"},
 	"code":            {"Number of the answer", "回答の番号"},
 	"open code":       {"Show this answer", "この回答を見る"},
-	"own unknown":     {"The address from which you come is not one of our lines that we know. Perhaps you use another network at present. Please choose the kind of your line.", "接続元のアドレスは、当社で判別できる回線のものではありません。別のネットワークをご利用中の可能性があります。回線の種類をお選びください。"},
-	"own unavailable": {"We cannot find your line at present. Please choose the kind of your line.", "ただいまお客さまの回線を判別できません。回線の種類をお選びください。"},
+	"own unknown":     {"Your IP address does not belong to a line that we can identify. You may be using another network at present. Please choose your type of line.", "接続元のアドレスは、当社で判別できる回線のものではありません。別のネットワークをご利用中の可能性があります。回線の種類をお選びください。"},
+	"own unavailable": {"We cannot identify your line at present. Please choose your type of line.", "ただいまお客さまの回線を判別できません。回線の種類をお選びください。"},
 	"pick line":       {"Please choose your line.", "回線をお選びください。"},
 	"pick use":        {"Please choose how you send mail.", "メールの送り方をお選びください。"},
 	"wrong mail":      {"This is not a mail address or a domain. Please write it as in taro@example.jp or example.jp.", "メールアドレスまたはドメインの形式が正しくありません。taro@example.jp または example.jp のように入力してください。"},

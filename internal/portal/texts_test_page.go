@@ -4,11 +4,11 @@ import "op25b/internal/page"
 
 // testTexts are the texts of the page on which a visitor tests a server.
 var testTexts = page.Texts{
-	"test title":   {"Test my settings", "{設|せっ}{定|てい}の{確|かく}{認|にん}"},
+	"test title":   {"Check my connection", "接続の確認"},
 	"test lead":    {"Enter the name of the outgoing server in your mail program. This page tells you which of its ports your line reaches according to the rules of our switches. It does not connect to the server, so it cannot tell whether the server itself works.", "メールソフトに設定している送信サーバーの名前を入力してください。お客さまの回線からどのポートに接続できるかを、当社の設備の規則にもとづいてご案内します。実際に接続はしませんので、サーバー自体が動いているかどうかは分かりません。"},
 	"test server":  {"Name of the outgoing server", "送信サーバーの名前"},
 	"server hint":  {"For example smtp.example.jp. We do not record it.", "例：smtp.example.jp。記録しません。"},
-	"test now":     {"Test", "確認する"},
+	"test now":     {"Check", "確認する"},
 	"test result":  {"Result", "確認結果"},
 	"test line":    {"From: %s", "回線：%s"},
 	"test to":      {"To: %s", "送信サーバー：%s"},
