@@ -42,14 +42,21 @@ func TestProvenance(t *testing.T) {
 	}
 }
 
-// TestTexts verifies that every built-in provider has a title, that no English text has Japanese letters, and that every Japanese note has some.
+// TestTexts verifies that every built-in provider has a title that no other one has, that no English text has Japanese letters, and that every Japanese note has some.
 // That each text is in both languages is verified by Load.
 func TestTexts(t *testing.T) {
 	japanese := regexp.MustCompile(`[\p{Hiragana}\p{Katakana}\p{Han}]`)
 	notes := 0
+	titles := map[string]string{}
 	for _, p := range shipped(t).Providers {
 		if p.Title.IsZero() {
 			t.Errorf("%s has no title", p.Name)
+		}
+		for _, title := range []string{"ja " + p.Title.JA, "en " + p.Title.EN} {
+			if other := titles[title]; other != "" {
+				t.Errorf("%s and %s have the same title: %s", other, p.Name, title)
+			}
+			titles[title] = p.Name
 		}
 		note := p.Submission.Note
 		for _, text := range []lang.Text{p.Title, note} {
