@@ -48,6 +48,9 @@ func (s *Site) preview(v *visit) error {
 func (s *Site) showPreview(v *visit, d changeData, code int) error {
 	ctx, cancel := context.WithTimeout(v.r.Context(), pageWithin)
 	defer cancel()
+	if err := v.inZone(ctx); err != nil {
+		return err
+	}
 	r, err := v.phase.Preview(ctx, connect.NewRequest(&op25bv1.PreviewRequest{Phase: d.Phase, Groups: fields(d.Groups), Switches: fields(d.Switches)}))
 	if err != nil {
 		return err
