@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -19,10 +20,12 @@ import (
 
 type checkData struct {
 	base
-	Ticket, Line, From, To, Port, Mail, When string
-	NeedsTicket                              bool
-	Problem                                  string
-	Answer                                   *answerData // nil without a question or if it was refused
+	Ticket, Line, From, Switch, To, Port, Mail, When string
+	NeedsTicket                                      bool
+	Switches                                         []string // the switches to choose from; empty if there is no choice
+	Problem                                          string
+	Foreign                                          bool        // Problem is in English, because the API refused the question
+	Answer                                           *answerData // nil without a question or if it was refused
 }
 
 // answerData is an answer in words for the customer, with the details for an engineer.
@@ -37,42 +40,75 @@ type answerData struct {
 // checkPage shows the support desk's form. After a question, it also shows the answer.
 func (s *Site) checkPage(v *visit) error {
 	v.Title, v.Section = v.T("check"), "check"
-	d := checkData{base: v.base, NeedsTicket: v.caller.By != auth.ByLoopback}
-	if v.r.Method == http.MethodPost {
-		if !v.session.allows(v.r) {
-			return connect.NewError(connect.CodePermissionDenied, errOldForm)
-		}
+	ctx, cancel := context.WithTimeout(v.r.Context(), pageWithin)
+	defer cancel()
+	asked := v.r.Method == http.MethodPost
+	if asked && !v.session.allows(v.r) {
+		return connect.NewError(connect.CodePermissionDenied, errOldForm)
+	}
+	if err := v.inZone(ctx); err != nil {
+		return err
+	}
+	d := checkData{NeedsTicket: v.caller.By != auth.ByLoopback, Switches: v.switchChoice(ctx), Port: "25"}
+	if asked {
 		field := func(name string) string { return strings.TrimSpace(v.r.PostFormValue(name)) }
-		d.Ticket, d.Line, d.From, d.To, d.Port, d.Mail, d.When = field("ticket"), field("line"), field("from"), field("to"), field("port"), field("mail"), field("at")
-		ctx, cancel := context.WithTimeout(v.r.Context(), pageWithin)
-		defer cancel()
-		var err error
-		d.Answer, err = v.answer(ctx, d)
-		if e := (*connect.Error)(nil); errors.As(err, &e) && e.Code() != connect.CodeUnavailable {
-			d.Problem = e.Message()
-		} else if err != nil {
-			return err
+		d.Ticket, d.Line, d.From, d.Switch = field("ticket"), field("line"), field("from"), field("switch")
+		d.To, d.Port, d.Mail, d.When = field("to"), field("port"), field("mail"), field("at")
+		if d.Problem = v.faultOf(d); d.Problem == "" {
+			var err error
+			d.Answer, err = v.answer(ctx, d)
+			if e := (*connect.Error)(nil); errors.As(err, &e) && e.Code() != connect.CodeUnavailable {
+				d.Problem, d.Foreign = e.Message(), true
+			} else if err != nil {
+				return err
+			}
 		}
 	}
+	d.base = v.base
 	v.render(http.StatusOK, "check.html", d)
 	return nil
 }
 
+// switchChoice returns the names of the switches, or nil if there is only one or if they cannot be listed. A question about a line needs none.
+func (v *visit) switchChoice(ctx context.Context) []string {
+	r, err := v.fleet.ListSwitches(ctx, connect.NewRequest(&op25bv1.ListSwitchesRequest{}))
+	if err != nil || len(r.Msg.Switches) < 2 {
+		return nil
+	}
+	names := make([]string, len(r.Msg.Switches))
+	for i, s := range r.Msg.Switches {
+		names[i] = s.Switch
+	}
+	slices.Sort(names)
+	return names
+}
+
+// faultOf returns what is missing or wrong in a question, in one sentence in the page's language. It is empty if the API can be asked.
+func (b base) faultOf(d checkData) string {
+	_, badAddr := netip.ParseAddr(d.From)
+	port, badPort := strconv.ParseUint(d.Port, 10, 16)
+	switch {
+	case d.Line == "" && d.From == "":
+		return b.T("who is missing")
+	case d.From != "" && badAddr != nil:
+		return b.T("address is wrong", d.From)
+	case d.Mail != "":
+		return ""
+	case d.To == "":
+		return b.T("where is missing")
+	case d.Port == "":
+		return b.T("port is missing")
+	case badPort != nil || port == 0:
+		return b.T("port is wrong", d.Port)
+	}
+	return ""
+}
+
 var errOldForm = errors.New("the form is too old: load the page again")
 
-// answer sends the question to the pipeline.
+// answer sends a question without faults to the pipeline.
 func (v *visit) answer(ctx context.Context, d checkData) (*answerData, error) {
-	bad := func(format string, args ...any) (*answerData, error) {
-		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf(format, args...))
-	}
-	from := &op25bv1.CheckFrom{Line: d.Line, LocalAt: d.When, Ticket: d.Ticket}
-	if d.From != "" {
-		addr, err := netip.ParseAddr(d.From)
-		if err != nil {
-			return bad("address %q: must be an IPv4 or IPv6 address", d.From)
-		}
-		from.From = addr.String()
-	}
+	from := &op25bv1.CheckFrom{Line: d.Line, From: d.From, Switch: d.Switch, LocalAt: d.When, Ticket: d.Ticket}
 	var b bytes.Buffer
 	table := view.Table(&b, view.Options{Now: v.site.cfg.Now, Location: v.Zone, Language: v.Lang})
 	if d.Mail != "" {
@@ -87,19 +123,28 @@ func (v *visit) answer(ctx context.Context, d checkData) (*answerData, error) {
 		return a, err
 	}
 	port, err := strconv.ParseUint(d.Port, 10, 16)
-	if err != nil || port == 0 {
-		return bad("port %q: must be from 1 to 65535", d.Port)
+	if err != nil {
+		return nil, err
 	}
 	r, err := v.check.Check(ctx, connect.NewRequest(&op25bv1.CheckRequest{From: from, To: d.To, Port: uint32(port), Trace: true}))
 	if err != nil {
 		return nil, err
 	}
 	v.Zone = zone(r.Msg.UtcOffset)
-	a := &answerData{About: v.about(d.When), Words: v.connectionWords(r.Msg), Revision: r.Msg.Revision, Seen: v.seen(r.Msg.Seen)}
+	a := &answerData{About: v.about(d.When), Words: v.connectionWords(r.Msg, v.storedAt(ctx, r.Msg.Revision)), Revision: r.Msg.Revision, Seen: v.seen(r.Msg.Seen)}
 	a.Seen.Switch = r.Msg.Switch
 	err = table.Check(r.Msg)
 	a.Text = b.String()
 	return a, err
+}
+
+// storedAt returns the time at which a revision was stored, or the zero value if it is not known.
+func (v *visit) storedAt(ctx context.Context, revision uint64) time.Time {
+	r, err := v.intent.Show(ctx, connect.NewRequest(&op25bv1.ShowRequest{Revision: revision, OmitFiles: true}))
+	if err != nil || r.Msg.GetRevision().GetTime() == nil {
+		return time.Time{}
+	}
+	return r.Msg.Revision.Time.AsTime()
 }
 
 // about returns the time for which a question was answered.

@@ -44,7 +44,7 @@ func TestCheck(t *testing.T) {
 	form := url.Values{"csrf": {csrf(page)}, "ticket": {"DESK-1"}, "line": {"adsl-home"}, "to": {"203.0.113.25"}, "port": {"25"}, "at": {"2006-12-01"}}
 	_, answer := b.post("/check", form)
 	customer, engineer := customersPart(t, answer)
-	for _, want := range []string{"For 2006-12-01.", "Connections from this line to 203.0.113.25, port 25, are stopped.", "This has been so since 1 June 2006.", "465 or 587"} {
+	for _, want := range []string{"For 2006-12-01.", "Connections from this line to 203.0.113.25, port 25, are stopped.", "By the policy since 1 June 2006.", "465 or 587"} {
 		if !strings.Contains(customer, want) {
 			t.Errorf("the customer's part lacks %q:\n%s", want, customer)
 		}
@@ -63,7 +63,7 @@ func TestCheck(t *testing.T) {
 		t.Errorf("an answer for an unreachable switch:\n%s\n%s", customer, engineer)
 	}
 	form.Set("port", "0")
-	if _, page := b.post("/check", form); !strings.Contains(page, `port &#34;0&#34;: must be from 1 to 65535`) || strings.Contains(page, "h-answer") {
+	if _, page := b.post("/check", form); !strings.Contains(page, `The port must be a number from 1 to 65535, and not “0”.`) || strings.Contains(page, "h-answer") {
 		t.Errorf("a wrong port:\n%s", page)
 	}
 	mail := url.Values{"csrf": {csrf(page)}, "ticket": {"DESK-2"}, "line": {"adsl-home"}, "mail": {"secret@gmail.com"}, "at": {"2006-12-01"}}
@@ -142,13 +142,13 @@ func TestCheckWords(t *testing.T) {
 	}{
 		"passes": {
 			outcome: "delivered", best: "delivered", port: 25, since: "2026-06-01", seen: seen,
-			en: []string{"port 25, pass.", "since 1 June 2026.", "the cause is another one", "Confirmed by the switch: revision 7, phases all, seen at 2026-07-01 11:59:56 +0900, 4s ago"},
-			ja: []string{"ポート25番へ接続できます。", "2026年6月1日からこの状態です。", "別の原因", "スイッチで確認済み: リビジョン7、フェーズ all"}, never: []string{"not confirmed", "stopped"},
+			en: []string{"port 25, pass.", "By the policy since 1 June 2026; seen on the switch at 1 July 2026 11:59.", "the cause is another one", "Confirmed by the switch: revision 7, phases all, seen at 2026-07-01 11:59:56 +0900, 4s ago"},
+			ja: []string{"ポート25番へ接続できます。", "設定では2026年6月1日からこの状態で、2026年7月1日 11:59にスイッチで確認しました。", "別の原因", "スイッチで確認済み: リビジョン7、フェーズ all"}, never: []string{"not confirmed", "stopped"},
 		},
 		"passes, unconfirmed": {
 			outcome: "delivered", best: "delivered", port: 25, since: "2026-06-01", seen: unseen,
-			en: []string{"has not confirmed this yet", "Not confirmed. Last seen: revision 6, phases before, at 2026-07-01 11:58:30 +0900, 1m30s ago"},
-			ja: []string{"まだ確認できていません", "未確認"}, never: []string{"verdict good", "another one", "別の原因", "Confirmed by"},
+			en: []string{"has not confirmed this yet", "The policy wants this since 1 June 2026.", "Switch edge-1 was last seen at 1 July 2026 11:58, with revision 6 and the phases before.", "Not confirmed. Last seen: revision 6, phases before, at 2026-07-01 11:58:30 +0900, 1m30s ago"},
+			ja: []string{"まだ確認できていません", "未確認（設定上の回答）", "最後に確認したのは2026年7月1日 11:58"}, never: []string{"seen on the switch", "By the policy since", "からこの状態です", "verdict good", "another one", "別の原因", "Confirmed by"},
 		},
 		"monitored, stopped later": {
 			outcome: "monitored", best: "monitored", port: 25, since: "2026-06-01", next: "2026-08-01", later: "blocked", seen: seen,
@@ -157,12 +157,12 @@ func TestCheckWords(t *testing.T) {
 		},
 		"blocked": {
 			outcome: "blocked", best: "blocked", port: 25, since: "2026-06-01", seen: seen,
-			en: []string{"are stopped. The mail program waits", "465 or 587"}, ja: []string{"接続できません。メールソフトは応答を待ち", "465番または587番"}, never: []string{"another one", "別の原因", " pass"},
+			en: []string{"are stopped. The mail program usually waits", "465 or 587"}, ja: []string{"接続できません。通常、メールソフトは応答を待ち", "465番または587番"}, never: []string{"another one", "別の原因", " pass"},
 		},
 		"rejected, in the future, passes later": {
 			outcome: "rejected", best: "rejected", port: 25, since: "2026-08-01", next: "2026-09-01", later: "delivered",
-			en: []string{"shows an error at once", "This will be so from 1 August 2026.", "From 1 September 2026 on, they pass.", "No switch can confirm"},
-			ja: []string{"すぐにエラー", "2026年8月1日からこの状態になります。", "2026年9月1日以降は接続できます。", "ほかの日時"}, never: []string{"another one", "別の原因", "not confirmed"},
+			en: []string{"usually shows an error at once", "By the policy from 1 August 2026.", "own mail relay", "From 1 September 2026 on, they pass.", "No switch can confirm"},
+			ja: []string{"すぐにエラー", "設定では2026年8月1日からこの状態になります。", "2026年9月1日以降は接続できます。", "ほかの日時"}, never: []string{"another one", "別の原因", "not confirmed"},
 		},
 		"limited": {
 			outcome: "limited", best: "limited", port: 25, since: "2026-06-01", seen: seen,
@@ -219,6 +219,92 @@ func TestCheckWords(t *testing.T) {
 	}
 }
 
+// TestCheckStored verifies that an answer does not claim that a switch followed the policy before the policy was stored.
+func TestCheckStored(t *testing.T) {
+	now := time.Date(2026, 11, 29, 12, 30, 0, 0, time.UTC)
+	at := func(text string) *timestamppb.Timestamp {
+		when, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return timestamppb.New(when)
+	}
+	stored := at("2026-11-29T21:13:00+09:00")
+	for _, c := range []struct {
+		revision uint64
+		since    *timestamppb.Timestamp
+		en       string
+	}{
+		{1, at("2026-11-20T00:00:00+09:00"), "The policy was stored only at 29 November 2026 21:13. This controller has no record of an earlier policy."},
+		{4, at("2026-11-20T00:00:00+09:00"), "Revision 4 of the policy, on which the answer is based, was stored at 29 November 2026 21:13."},
+		{4, stored, ""}, // the revision is the phase's activation
+	} {
+		r := &op25bv1.CheckResponse{
+			Outcome: "blocked", Best: "blocked", Line: "sim", Switch: "edge-east", To: "mx.example", Port: 25, Revision: c.revision, UtcOffset: "+09:00",
+			Results: []*op25bv1.CheckResult{{Outcome: "blocked", Since: &op25bv1.PhaseSince{Name: "drain", Since: c.since}}},
+			Seen:    &op25bv1.CheckSeen{Switch: "edge-east", Confirmed: true, Revision: c.revision, InForce: "drain", Seen: timestamppb.New(now)},
+		}
+		f := &fakeAPI{
+			now: func() time.Time { return now }, answer: r, stored: &op25bv1.Revision{Number: c.revision, Time: stored},
+			phases: &op25bv1.ListPhasesResponse{UtcOffset: "+09:00"},
+		}
+		b := newBrowser(t, httptestServer(t, f))
+		_, page := b.get("/check")
+		if !strings.Contains(html.UnescapeString(page), "2026-11-29 21:30:00 +0900</time>") {
+			t.Errorf("the time of the page is not in the policy's zone:\n%s", page)
+		}
+		_, page = b.post("/check", url.Values{"csrf": {csrf(page)}, "line": {"sim"}, "to": {"mx.example"}, "port": {"25"}})
+		customer, _ := customersPart(t, page)
+		if !strings.Contains(customer, c.en) || strings.Contains(customer, "stored") != (c.en != "") {
+			t.Errorf("revision %d since %v:\n%s", c.revision, c.since.AsTime(), customer)
+		}
+	}
+}
+
+// httptestServer serves the site of a fake API until the test ends.
+func httptestServer(t *testing.T, f *fakeAPI) string {
+	t.Helper()
+	server := httptest.NewServer(siteOf(t, f))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// TestCheckForm verifies the choice of a switch for an address of no line, the note about it under the verdict, and the sentences about what is
+// missing in a question, in both languages.
+func TestCheckForm(t *testing.T) {
+	b := newBrowser(t, site(t, nil))
+	_, page := b.get("/check")
+	if !strings.Contains(page, `name="port" value="25"`) || strings.Contains(page, `name="switch"`) {
+		t.Errorf("the form for one switch:\n%s", page)
+	}
+	token := csrf(page)
+	for _, c := range []struct {
+		form   url.Values
+		en, ja string
+	}{
+		{url.Values{"to": {"203.0.113.25"}, "port": {"25"}}, "Enter the name of the line, or its address.", "回線の名前またはアドレスを入力してください。"},
+		{url.Values{"line": {"adsl-home"}, "port": {"25"}}, "Enter a server and its port, or a mail address.", "サーバーとポート、またはメールアドレスを入力してください。"},
+		{url.Values{"line": {"adsl-home"}, "to": {"203.0.113.25"}}, "Enter the port of the server,", "サーバーのポート番号を入力してください"},
+		{url.Values{"line": {"adsl-home"}, "to": {"203.0.113.25"}, "port": {"65536"}}, "The port must be a number from 1 to 65535, and not “65536”.", "入力: 「65536」"},
+		{url.Values{"from": {"192.0.2"}, "to": {"203.0.113.25"}, "port": {"25"}}, "must be an IPv4 or IPv6 address, and not “192.0.2”.", "入力: 「192.0.2」"},
+		{url.Values{"from": {"10.9.9.9"}, "to": {"203.0.113.25"}, "port": {"25"}, "at": {"2006-12-01"}}, `No line of the inventory has the address 10.9.9.9.`, "アドレス 10.9.9.9 の回線は登録されていません。"},
+	} {
+		c.form.Set("csrf", token)
+		for lang, want := range map[string]string{"en": c.en, "ja": c.ja} {
+			if _, page := b.post("/check", c.form, "Accept-Language", lang); !strings.Contains(strings.Split(page, "<details")[0], want) {
+				t.Errorf("%v in %s lacks %q:\n%s", c.form, lang, want, page)
+			}
+		}
+	}
+	f := &fakeAPI{
+		phases: &op25bv1.ListPhasesResponse{UtcOffset: "+09:00"},
+		list:   &op25bv1.ListSwitchesResponse{Switches: []*op25bv1.SwitchStatus{{Switch: "edge-west"}, {Switch: "edge-east"}}},
+	}
+	if _, page := newBrowser(t, httptestServer(t, f)).get("/check"); !strings.Contains(page, `<option>edge-east</option><option>edge-west</option></select>`) {
+		t.Errorf("the form for two switches:\n%s", page)
+	}
+}
+
 // TestCheckInBrowser asks a question by clicks, in both languages and at all widths, and checks the page with the answer against the rules. The
 // engineer's part is closed at first, and is opened by the keyboard.
 func TestCheckInBrowser(t *testing.T) {
@@ -228,7 +314,7 @@ func TestCheckInBrowser(t *testing.T) {
 		r.ReducedMotion = true
 		pagetest.As(t, ctx, r)
 		pagetest.Open(t, ctx, base+"/check")
-		for id, text := range map[string]string{"ticket": "DESK-4711", "line": "adsl-bot", "to": "203.0.113.25", "port": "25", "at": "2006-12-01"} {
+		for id, text := range map[string]string{"ticket": "DESK-4711", "line": "adsl-bot", "to": "203.0.113.25", "at": "2006-12-01"} {
 			if err := chromedp.Do(ctx, chromedp.SendKeys(chromedp.ID(id), text)); err != nil {
 				t.Fatal(err)
 			}

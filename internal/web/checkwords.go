@@ -13,6 +13,7 @@ type words struct {
 	Notice  string   // what limits the answer; empty if nothing does
 	Verdict string   // the answer in one sentence
 	Class   string   // the class of the verdict: good, busy or bad
+	Notes   []note   // what the answer assumes
 	More    []string // since when, until when, and what to do
 }
 
@@ -25,12 +26,10 @@ type seenData struct {
 // stops reports whether an outcome stops a connection.
 func stops(outcome string) bool { return outcome == "rejected" || outcome == "blocked" }
 
-// connectionWords returns the answer about a connection in words.
-func (b base) connectionWords(r *op25bv1.CheckResponse) words {
-	w := words{Class: "good", Notice: b.unconfirmed(r.Seen)}
-	if r.Line == "" {
-		w.More = append(w.More, b.T("no line has it"))
-	}
+// connectionWords returns the answer about a connection in words. stored is the time at which the answer's revision was stored, or the zero
+// value if it is not known.
+func (b base) connectionWords(r *op25bv1.CheckResponse, stored time.Time) words {
+	w := words{Class: "good", Notice: b.unconfirmed(r.Seen), Notes: b.notes(r)}
 	mixed := stops(r.Outcome) && !stops(r.Best)
 	switch {
 	case mixed:
@@ -44,19 +43,20 @@ func (b base) connectionWords(r *op25bv1.CheckResponse) words {
 	default:
 		w.Verdict = b.T("passes", r.To, r.Port)
 	}
-	if w.Notice != "" && w.Class == "good" {
-		w.Class = "busy"
+	if w.Notice != "" {
+		w.Verdict = b.T("wanted verdict", w.Verdict)
+		if w.Class == "good" {
+			w.Class = "busy"
+		}
 	}
 	worst := worstOf(r)
 	if e := worst.GetExemption(); e != nil {
 		w.More = append(w.More, b.T("exempt until", b.day(e.Expires)))
 	}
 	if since := worst.GetSince().GetSince(); since != nil && !mixed {
-		if since.AsTime().After(b.Now) {
-			w.More = append(w.More, b.T("so from", b.day(since)))
-		} else {
-			w.More = append(w.More, b.T("so since", b.day(since)))
-		}
+		w.More = append(w.More, b.sinceWords(r, since.AsTime(), stored)...)
+	} else if w.Notice != "" {
+		w.More = append(w.More, b.lastSeen(r.Seen))
 	}
 	next := worst.GetNext()
 	willStop := next != nil && stops(next.Outcome)
@@ -69,15 +69,52 @@ func (b base) connectionWords(r *op25bv1.CheckResponse) words {
 	}
 	switch stopped := stops(r.Outcome); {
 	case stopped && r.Port == 25:
-		w.More = append(w.More, b.T("use submission"), b.T("ask the mailbox"))
+		w.More = append(w.More, b.T("use submission"), b.T("own server"), b.T("ask the mailbox"))
 	case stopped:
 		w.More = append(w.More, b.T("ask engineers"))
 	case willStop && r.Port == 25:
-		w.More = append(w.More, b.T("use submission before"), b.T("ask the mailbox"))
+		w.More = append(w.More, b.T("use submission before"), b.T("own server"), b.T("ask the mailbox"))
 	case w.Notice == "" && r.Outcome != "limited":
 		w.More = append(w.More, b.T("other cause"))
 	}
 	return w
+}
+
+// storedLate is how much later than a phase began its revision must have been stored to be worth a sentence. An activation is stored at about
+// the time at which it begins.
+const storedLate = time.Minute
+
+// sinceWords returns since when an answer is so. The time is the policy's: that a switch has followed it is only known for the time at which the
+// switch was seen, and that a policy existed only from the time at which it was stored.
+func (b base) sinceWords(r *op25bv1.CheckResponse, since, stored time.Time) []string {
+	var all []string
+	day := b.day(timestamppb.New(since))
+	switch {
+	case r.Seen == nil && since.After(b.Now):
+		all = append(all, b.T("so from", day))
+	case r.Seen == nil:
+		all = append(all, b.T("so since", day))
+	case r.Seen.Confirmed:
+		all = append(all, b.T("so since and seen", day, b.dayAndTime(r.Seen.Seen.AsTime())))
+	default:
+		all = append(all, b.T("wanted since", day), b.lastSeen(r.Seen))
+	}
+	if !stored.IsZero() && stored.Sub(since) > storedLate {
+		if r.Revision == 1 {
+			all = append(all, b.T("stored first", b.dayAndTime(stored)))
+		} else {
+			all = append(all, b.T("stored later", r.Revision, b.dayAndTime(stored)))
+		}
+	}
+	return all
+}
+
+// lastSeen returns what was last seen of a switch that has not confirmed an answer.
+func (b base) lastSeen(seen *op25bv1.CheckSeen) string {
+	if seen.GetSeen() == nil {
+		return b.T("was never seen", seen.GetSwitch())
+	}
+	return b.T("was seen", seen.Switch, b.dayAndTime(seen.Seen.AsTime()), seen.Revision, seen.InForce)
 }
 
 // worstOf returns the first result with the worst outcome of an answer.
@@ -98,6 +135,13 @@ func (b base) mailWords(r *op25bv1.CheckMailResponse) words {
 		w.Class, w.Verdict = "good", b.T("mailbox unaffected", r.Domain)
 	case "affected":
 		w.Class, w.Verdict = "bad", b.T("mailbox affected", r.Domain)
+	}
+	if w.Notice != "" {
+		w.Verdict = b.T("wanted verdict", w.Verdict)
+		w.More = append(w.More, b.lastSeen(r.Seen))
+		if w.Class == "good" {
+			w.Class = "busy"
+		}
 	}
 	for _, s := range r.Steps {
 		text := s.En
@@ -137,12 +181,18 @@ func (b base) seen(seen *op25bv1.CheckSeen) seenData {
 // day formats a time for a customer: as a date, with the time of day unless it is midnight.
 func (b base) day(ts *timestamppb.Timestamp) string {
 	t := ts.AsTime().In(b.Zone)
-	form := "2 January 2006"
-	if b.Lang == "ja" {
-		form = "2006年1月2日"
-	}
 	if t.Hour() != 0 || t.Minute() != 0 {
-		form += " 15:04"
+		return b.dayAndTime(t)
 	}
-	return t.Format(form)
+	return t.Format(b.dateForm())
+}
+
+// dayAndTime formats a time for a customer as a date with the time of day.
+func (b base) dayAndTime(t time.Time) string { return t.In(b.Zone).Format(b.dateForm() + " 15:04") }
+
+func (b base) dateForm() string {
+	if b.Lang == "ja" {
+		return "2006年1月2日"
+	}
+	return "2 January 2006"
 }

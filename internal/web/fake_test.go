@@ -39,6 +39,7 @@ type fakeAPI struct {
 	certificates *op25bv1.ListCertificatesResponse // nil means that the controller does not own the switch
 
 	answer *op25bv1.CheckResponse
+	stored *op25bv1.Revision // nil means that revisions cannot be read
 
 	changes chan *op25bv1.SwitchStatus // changes to send to watchers; nil if nothing changes
 	now     func() time.Time           // the page's clock; nil means time.Now
@@ -164,4 +165,11 @@ func (f *fakeAPI) Forecast(_ context.Context, r *connect.Request[op25bv1.Forecas
 
 func (f *fakeAPI) Check(context.Context, *connect.Request[op25bv1.CheckRequest]) (*connect.Response[op25bv1.CheckResponse], error) {
 	return connect.NewResponse(f.answer), nil
+}
+
+func (f *fakeAPI) Show(context.Context, *connect.Request[op25bv1.ShowRequest]) (*connect.Response[op25bv1.ShowResponse], error) {
+	if f.stored == nil {
+		return nil, connect.NewError(connect.CodeNotFound, errors.New("no such revision"))
+	}
+	return connect.NewResponse(&op25bv1.ShowResponse{Revision: f.stored}), nil
 }
