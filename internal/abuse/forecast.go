@@ -20,6 +20,8 @@ type Forecast struct {
 	Phase string
 	// Rows has a row for each switch and line group with newly affected lines.
 	Rows []ForecastRow
+	// Since is the latest time at which this controller began to watch a switch of the forecast; zero if there is none.
+	Since time.Time
 	// Lines has the newly affected lines that used port 25, at most MaxForecastLines. More is the number of lines that were left out.
 	Lines []ForecastLine
 	More  int
@@ -75,6 +77,9 @@ func (l *Ledger) Forecast(in *intent.Intent, phase string, scope policy.Scope, n
 			continue
 		}
 		is, _ := in.Bundle.Policy.InForceAt(after, sw.Name, now)
+		if began.After(f.Since) {
+			f.Since = began
+		}
 		turn, err := newTurn(in, sw.Name, was, is, now)
 		if err != nil {
 			return nil, err

@@ -64,6 +64,9 @@ func (s abuseService) Forecast(ctx context.Context, req *connect.Request[op25bv1
 		Phase: f.Phase, Revision: in.Number, More: uint32(f.More), Missing: f.Missing, Incomplete: f.Incomplete, Days: abuse.UseDays,
 		Controller: s.Name, UtcOffset: offsetOf(in),
 	}
+	if !f.Since.IsZero() {
+		answer.Since = timestamppb.New(f.Since)
+	}
 	for _, r := range f.Rows {
 		answer.Rows = append(answer.Rows, &op25bv1.ForecastRow{
 			Switch: r.Switch, Group: r.Group, Affected: uint32(r.Affected), Used: uint32(r.Used), OneServer: uint32(r.OneServer),

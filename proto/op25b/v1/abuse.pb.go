@@ -105,6 +105,9 @@ type ForecastResponse struct {
 	Controller string `protobuf:"bytes,9,opt,name=controller,proto3" json:"controller,omitempty"`
 	// The other controllers that own switches in missing. op25b forecast queries them.
 	Owners []*ForecastOwner `protobuf:"bytes,10,rep,name=owners,proto3" json:"owners,omitempty"`
+	// The latest time at which this controller began to watch a switch of the answer; absent if the answer includes no switch. Use of port 25 is known
+	// for all switches from this time on.
+	Since *timestamppb.Timestamp `protobuf:"bytes,90,opt,name=since,proto3" json:"since,omitempty"`
 	// See Plan.utc_offset.
 	UtcOffset     string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -207,6 +210,13 @@ func (x *ForecastResponse) GetController() string {
 func (x *ForecastResponse) GetOwners() []*ForecastOwner {
 	if x != nil {
 		return x.Owners
+	}
+	return nil
+}
+
+func (x *ForecastResponse) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
 	}
 	return nil
 }
@@ -1034,7 +1044,7 @@ const file_op25b_v1_abuse_proto_rawDesc = "" +
 	"\x0fForecastRequest\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1a\n" +
-	"\bswitches\x18\x03 \x03(\tR\bswitches\"\xef\x02\n" +
+	"\bswitches\x18\x03 \x03(\tR\bswitches\"\xa1\x03\n" +
 	"\x10ForecastResponse\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12)\n" +
@@ -1050,7 +1060,8 @@ const file_op25b_v1_abuse_proto_rawDesc = "" +
 	"controller\x18\t \x01(\tR\n" +
 	"controller\x12/\n" +
 	"\x06owners\x18\n" +
-	" \x03(\v2\x17.op25b.v1.ForecastOwnerR\x06owners\x12\x1d\n" +
+	" \x03(\v2\x17.op25b.v1.ForecastOwnerR\x06owners\x120\n" +
+	"\x05since\x18Z \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1d\n" +
 	"\n" +
 	"utc_offset\x18P \x01(\tR\tutcOffset\"e\n" +
 	"\rForecastOwner\x12\x1e\n" +
@@ -1160,23 +1171,24 @@ var file_op25b_v1_abuse_proto_depIdxs = []int32{
 	3,  // 0: op25b.v1.ForecastResponse.rows:type_name -> op25b.v1.ForecastRow
 	4,  // 1: op25b.v1.ForecastResponse.lines:type_name -> op25b.v1.ForecastLine
 	2,  // 2: op25b.v1.ForecastResponse.owners:type_name -> op25b.v1.ForecastOwner
-	13, // 3: op25b.v1.ForecastRow.since:type_name -> google.protobuf.Timestamp
-	7,  // 4: op25b.v1.ListOffendersResponse.offenders:type_name -> op25b.v1.Offender
-	13, // 5: op25b.v1.Offender.since:type_name -> google.protobuf.Timestamp
-	10, // 6: op25b.v1.ResolveLinesResponse.lines:type_name -> op25b.v1.ResolvedLine
-	0,  // 7: op25b.v1.AbuseService.Forecast:input_type -> op25b.v1.ForecastRequest
-	5,  // 8: op25b.v1.AbuseService.ListOffenders:input_type -> op25b.v1.ListOffendersRequest
-	8,  // 9: op25b.v1.AbuseService.ResolveLines:input_type -> op25b.v1.ResolveLinesRequest
-	11, // 10: op25b.v1.AbuseService.ForgetLines:input_type -> op25b.v1.ForgetLinesRequest
-	1,  // 11: op25b.v1.AbuseService.Forecast:output_type -> op25b.v1.ForecastResponse
-	6,  // 12: op25b.v1.AbuseService.ListOffenders:output_type -> op25b.v1.ListOffendersResponse
-	9,  // 13: op25b.v1.AbuseService.ResolveLines:output_type -> op25b.v1.ResolveLinesResponse
-	12, // 14: op25b.v1.AbuseService.ForgetLines:output_type -> op25b.v1.ForgetLinesResponse
-	11, // [11:15] is the sub-list for method output_type
-	7,  // [7:11] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	13, // 3: op25b.v1.ForecastResponse.since:type_name -> google.protobuf.Timestamp
+	13, // 4: op25b.v1.ForecastRow.since:type_name -> google.protobuf.Timestamp
+	7,  // 5: op25b.v1.ListOffendersResponse.offenders:type_name -> op25b.v1.Offender
+	13, // 6: op25b.v1.Offender.since:type_name -> google.protobuf.Timestamp
+	10, // 7: op25b.v1.ResolveLinesResponse.lines:type_name -> op25b.v1.ResolvedLine
+	0,  // 8: op25b.v1.AbuseService.Forecast:input_type -> op25b.v1.ForecastRequest
+	5,  // 9: op25b.v1.AbuseService.ListOffenders:input_type -> op25b.v1.ListOffendersRequest
+	8,  // 10: op25b.v1.AbuseService.ResolveLines:input_type -> op25b.v1.ResolveLinesRequest
+	11, // 11: op25b.v1.AbuseService.ForgetLines:input_type -> op25b.v1.ForgetLinesRequest
+	1,  // 12: op25b.v1.AbuseService.Forecast:output_type -> op25b.v1.ForecastResponse
+	6,  // 13: op25b.v1.AbuseService.ListOffenders:output_type -> op25b.v1.ListOffendersResponse
+	9,  // 14: op25b.v1.AbuseService.ResolveLines:output_type -> op25b.v1.ResolveLinesResponse
+	12, // 15: op25b.v1.AbuseService.ForgetLines:output_type -> op25b.v1.ForgetLinesResponse
+	12, // [12:16] is the sub-list for method output_type
+	8,  // [8:12] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_abuse_proto_init() }
