@@ -233,7 +233,7 @@ func TestWhatRulesStopped(t *testing.T) {
 	wantTexts(
 		t, page,
 		fmt.Sprintf(`<td class="n">%s</td><td class="n">%s</td><td class="spark"><svg class="chart"`, comma(day), comma(begun)),
-		`<tr class="action-drop"><th scope="row">unused</th><td>drop</td><td></td><td></td><td>all</td><td></td><td class="n">0</td><td class="n">0</td><td class="spark">-</td></tr>`,
+		`<tr class="action-drop"><th scope="row">unused</th><td>drop</td><td></td><td></td><td>all</td><td>from lines to servers</td><td class="n">0</td><td class="n">0</td><td class="spark">-</td></tr>`,
 		"on the switches of this controller (2).", "Last 24 hours: 15 h of 24 h were recorded.",
 		"Not included, because this controller does not own them: edge-3, edge-4 (5 in all).", "Of these, the controller of edge-3 is noc-2.", "No controller owns edge-4.",
 		"Since the phase began, counted from 2006-11-25 09:00 on: 3 d 6 h of 7 d 12 h were recorded.",

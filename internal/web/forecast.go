@@ -14,6 +14,9 @@ import (
 // maxMissing is the largest number of missing switches whose names a forecast lists.
 const maxMissing = 20
 
+// leastWatched is the shortest time after which the record can show who uses port 25. Many mail programs are not used every day.
+const leastWatched = 24 * time.Hour
+
 // ahead reports for each phase whether it has yet to come into force for at least some lines. The phases are ordered by date. Phases before
 // the last phase in force are past.
 func ahead(phases []*op25bv1.Phase) []bool {
@@ -43,12 +46,8 @@ func (v *visit) forecast(ctx context.Context, phase string) []string {
 // forecastText renders the numbers of a forecast, and describes what they do not include.
 func (b base) forecastText(r *op25bv1.ForecastResponse) []string {
 	var affected, used, one, bots uint64
-	var young time.Time // the latest time at which a watch began that is still too short
 	for _, row := range r.Rows {
 		affected, used, one, bots = affected+uint64(row.Affected), used+uint64(row.Used), one+uint64(row.OneServer), bots+uint64(row.BotLike)
-		if at := row.Since.AsTime(); b.Now.Sub(at) < time.Duration(r.Days)*24*time.Hour && at.After(young) {
-			young = at
-		}
 	}
 	var all []string
 	switch {
@@ -61,8 +60,16 @@ func (b base) forecastText(r *op25bv1.ForecastResponse) []string {
 	default:
 		all = append(all, b.T("forecast none here"))
 	}
-	if !young.IsZero() {
-		all = append(all, b.T("forecast young", b.At(young)))
+	all = append(all, b.T("forecast compared"))
+	if r.Since != nil {
+		switch watched := b.Now.Sub(r.Since.AsTime()); {
+		case watched < leastWatched:
+			all = append(all, b.T("forecast too little", b.lasting(max(watched, 0)), b.At(r.Since.AsTime())))
+		case watched < time.Duration(r.Days)*24*time.Hour:
+			all = append(all, b.T("forecast young", b.lasting(watched), b.At(r.Since.AsTime())))
+		default:
+			all = append(all, b.T("forecast base", r.Days))
+		}
 	}
 	if r.Incomplete {
 		all = append(all, b.T("forecast incomplete"))

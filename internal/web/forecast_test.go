@@ -39,7 +39,7 @@ func TestForecast(t *testing.T) {
 			}},
 			en: []string{"newly stop port 25 for 1,234 of the lines. 35 of these used port 25 in the last 7 days: 24 like a mail program with one server. 3 look like a bot."},
 			ja: []string{"新たに1,234回線でポート25が止まります。", "過去7日間にポート25を使ったのは35回線で、1台のサーバーだけを使う回線は24、ボットらしい回線は3です。"},
-			no: []string{"Not included", "is not counted", "were not recorded"},
+			no: []string{"Not included", "too little", "were not recorded"},
 		},
 		{
 			name:   "no use",
@@ -49,20 +49,29 @@ func TestForecast(t *testing.T) {
 			no:     []string{"look like a bot"},
 		},
 		{
-			name: "nothing", answer: &op25bv1.ForecastResponse{Days: 7},
-			en: []string{"would newly stop no line."}, ja: []string{"新たに止まる回線はありません。"},
+			name: "nothing, after a minute", answer: &op25bv1.ForecastResponse{Days: 7, Since: timestamppb.New(now.Add(-time.Minute))},
+			en: []string{
+				"would newly stop no line.", "lines whose port 25 is already stopped are not newly stopped.",
+				"for 1 min only, from 2006-12-01 20:59:00 &#43;0900 on. This is too little to judge",
+			},
+			ja: []string{"新たに止まる回線はありません。", "すでにポート25が止まっている回線は含まれません。", "直近1分（2006-12-01 20:59:00 &#43;0900から）だけです。だれが"},
+			no: []string{"during all of"},
+		},
+		{
+			name: "nothing, after a month", answer: &op25bv1.ForecastResponse{Days: 7, Since: long},
+			en: []string{"would newly stop no line.", "recorded during all of the last 7 days"}, ja: []string{"過去7日間のポート25の利用は"}, no: []string{"too little"},
 		},
 		{
 			name: "too young, incomplete and with a missing switch",
 			answer: &op25bv1.ForecastResponse{
-				Days: 7, Incomplete: true, Missing: []string{"edge-2", "edge-3"}, Rows: []*op25bv1.ForecastRow{{Switch: "edge-1", Affected: 1, Since: short}},
+				Days: 7, Since: short, Incomplete: true, Missing: []string{"edge-2", "edge-3"}, Rows: []*op25bv1.ForecastRow{{Switch: "edge-1", Affected: 1, Since: short}},
 				Owners: []*op25bv1.ForecastOwner{{Controller: "noc-2", Switches: []string{"edge-2"}}},
 			},
 			en: []string{
-				"Use of port 25 before 2006-11-29 21:00:00 &#43;0900 is not counted", "Some lines were not recorded",
+				"for 48 h only, from 2006-11-29 21:00:00 &#43;0900 on.", "Some lines were not recorded",
 				"Not included: edge-2, edge-3. Another controller owns", "Of these, the controller of edge-2 is noc-2.",
 			},
-			ja: []string{"2006-11-29 21:00:00 &#43;0900より前", "含まれないスイッチ: edge-2、edge-3", "このうちedge-2のコントローラーはnoc-2です。"},
+			ja: []string{"直近48時間（2006-11-29 21:00:00 &#43;0900から）", "含まれないスイッチ: edge-2、edge-3", "このうちedge-2のコントローラーはnoc-2です。"},
 		},
 		{
 			name: "only missing switches", answer: &op25bv1.ForecastResponse{Days: 7, Missing: many},

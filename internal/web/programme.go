@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -12,16 +13,18 @@ import (
 )
 
 type phaseData struct {
-	Name, Title, From, Where string
-	Current                  bool
-	Forecast                 []string // sentences; none if the phase is in force or the controller cannot be asked
-	Rules                    []ruleData
-	Counts                   bool   // the rules have counts
-	CountedFrom              string // a sentence; empty if it is not known from when on the rules were counted
+	Name, Title, From string
+	State, Where      string
+	Current           bool
+	Forecast          []string // sentences; none if the phase is in force or the controller cannot be asked
+	Rules             []ruleData
+	Counts            bool   // the rules have counts
+	CountedFrom       string // a sentence; empty if it is not known from when on the rules were counted
 }
 
 type ruleData struct {
 	Name, Action, Service, Remote, Groups, Legs string
+	NewOnly                                     bool       // the rule stops new connections only
 	Counted                                     *ruleCount // nil unless the phase is in force and there are counts
 }
 
@@ -44,29 +47,20 @@ func (s *Site) programme(v *visit) error {
 	v.Title, v.Section, v.Zone = v.T("programme"), "programme", zone(r.Msg.UtcOffset)
 	d := programmeData{base: v.base, Policy: r.Msg.Policy, Revision: r.Msg.Revision}
 	d.Stopped = v.stopped(ctx)
+	fleet, err := v.fleet.ListSwitches(ctx, connect.NewRequest(&op25bv1.ListSwitchesRequest{}))
+	if err != nil {
+		return err
+	}
+	standing := v.standing(r.Msg, fleet.Msg)
 	still := ahead(r.Msg.Phases)
 	for i, p := range r.Msg.Phases {
 		shown, err := v.phase.ShowPhase(ctx, connect.NewRequest(&op25bv1.ShowPhaseRequest{Phase: p.Name}))
 		if err != nil {
 			return err
 		}
-		row := phaseData{Name: p.Name, Title: p.Title, From: "-", Where: v.T("not in force"), Current: p.Everywhere || len(p.InForce) > 0}
+		row := phaseData{Name: p.Name, Title: p.Title, From: "-", State: standing.state(i), Where: standing.where(p), Current: current(p)}
 		if p.Begins != nil {
 			row.From = v.At(p.Begins.AsTime())
-		}
-		switch {
-		case p.Everywhere:
-			row.Where = v.T("everywhere")
-		case len(p.InForce) > 0:
-			var where []string
-			for _, f := range p.InForce {
-				text := f.Switch
-				if len(f.Groups) > 0 {
-					text += " (" + strings.Join(f.Groups, ", ") + ")"
-				}
-				where = append(where, text)
-			}
-			row.Where = strings.Join(where, ", ")
 		}
 		for _, rule := range shown.Msg.Rules {
 			groups := strings.Join(rule.Groups, ", ")
@@ -77,7 +71,10 @@ func (s *Site) programme(v *visit) error {
 			if len(rule.Ports) > 0 {
 				service = rule.Service + " (" + strings.Trim(strings.ReplaceAll(fmt.Sprint(rule.Ports), " ", ", "), "[]") + ")"
 			}
-			row.Rules = append(row.Rules, ruleData{Name: rule.Name, Action: rule.Action, Service: service, Remote: rule.Remote, Groups: groups, Legs: strings.Join(rule.Legs, ", ")})
+			row.Rules = append(row.Rules, ruleData{
+				Name: rule.Name, Action: rule.Action, NewOnly: p.SynOnly && (rule.Action == "drop" || rule.Action == "reject"), Service: service,
+				Remote: rule.Remote, Groups: groups, Legs: v.legs(rule),
+			})
 		}
 		if row.Counts = row.Current && d.Stopped.day != nil; row.Counts {
 			row.CountedFrom = v.countedIn(ctx, d.Stopped, p.Name, row.Rules, p.Begins)
@@ -89,4 +86,30 @@ func (s *Site) programme(v *visit) error {
 	}
 	v.render(http.StatusOK, "programme.html", d)
 	return nil
+}
+
+// legs describes the legs of a rule. A rule without legs has the default legs, see PhaseRule.legs.
+func (b base) legs(rule *op25bv1.PhaseRule) string {
+	legs := rule.Legs
+	switch {
+	case len(legs) > 0:
+	case slices.Contains(rule.Ports, 25):
+		legs = []string{"up_dst", "down_src"}
+	default:
+		legs = []string{"up_dst"}
+	}
+	words := slices.Clone(legs)
+	for i, leg := range legs {
+		switch leg {
+		case "up_dst":
+			words[i] = b.T("leg up_dst")
+		case "down_src":
+			words[i] = b.T("leg down_src")
+		case "down_dst":
+			words[i] = b.T("leg down_dst")
+		case "up_src":
+			words[i] = b.T("leg up_src")
+		}
+	}
+	return strings.Join(words, b.T("semicolon"))
 }

@@ -1,0 +1,115 @@
+package web_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// threePhases is a fleet of three switches under the second of three phases. The switch edge-south was disconnected after it had confirmed it.
+func threePhases(now time.Time) *fakeAPI {
+	confirmed := func(name string) *op25bv1.InForce {
+		return &op25bv1.InForce{Switch: name, Groups: []string{"adsl", "mobile"}, ByDefault: true, Confirmed: name != "edge-south"}
+	}
+	day := func(n int) *timestamppb.Timestamp { return timestamppb.New(now.AddDate(0, 0, n)) }
+	state := op25bv1.SwitchState_SWITCH_STATE_CONVERGED
+	return &fakeAPI{
+		now: func() time.Time { return now },
+		phases: &op25bv1.ListPhasesResponse{Revision: 3, UtcOffset: "+09:00", Phases: []*op25bv1.Phase{
+			{Name: "watch", Begins: day(-90)},
+			{Name: "drain", Begins: day(-9), SynOnly: true, Everywhere: true, InForce: []*op25bv1.InForce{confirmed("edge-east"), confirmed("edge-west"), confirmed("edge-south")}},
+			{Name: "all-destinations", Begins: day(16)},
+		}},
+		list: &op25bv1.ListSwitchesResponse{Revision: 3, Switches: []*op25bv1.SwitchStatus{
+			{Switch: "edge-east", State: state, Converged: true, Revision: 3, Wanted: 3, Lines: 5, LinesConfirmed: 5},
+			{Switch: "edge-west", State: state, Converged: true, Revision: 3, Wanted: 3, Lines: 3, LinesConfirmed: 3},
+			{
+				Switch: "edge-south", State: op25bv1.SwitchState_SWITCH_STATE_DISCONNECTED, Revision: 3, Wanted: 3, Lines: 3,
+				Seen: timestamppb.New(time.Date(2026, 11, 29, 12, 13, 41, 0, time.UTC)),
+			},
+		}},
+		forecast: func(*op25bv1.ForecastRequest) (*op25bv1.ForecastResponse, error) {
+			return nil, connect.NewError(connect.CodeUnimplemented, errors.New("not served"))
+		},
+		rules: []*op25bv1.PhaseRule{
+			{Name: "smtp-all", Service: "smtp", Ports: []uint32{25}, Remote: "any", Action: "drop"},
+			{Name: "submit", Service: "submission", Ports: []uint32{465, 587}, Remote: "any", Action: "permit"},
+			{Name: "in", Service: "smtp", Ports: []uint32{25}, Remote: "any", Action: "reject", Legs: []string{"down_dst", "up_src"}},
+		},
+	}
+}
+
+// TestProgrammeIsConfirmed verifies that the programme only says "every line" if all switches confirm the phase, and that it names the others. The
+// states of phases are words.
+func TestProgrammeIsConfirmed(t *testing.T) {
+	now := time.Date(2026, 11, 29, 12, 20, 0, 0, time.UTC)
+	f := threePhases(now)
+	page := pageOf(t, f, "/programme", "en")
+	wantTexts(t, page, "8 of 11 lines, confirmed by 2 of 3 switches; not confirmed: edge-south (last known 2026-11-29 21:13:41 &#43;0900)",
+		"<strong>past</strong>", "<strong>in force, not confirmed by all switches</strong>", "<strong>to come</strong>", "<dd>not in force</dd>")
+	lacksTexts(t, page, "every line", "<strong>in force</strong>", "<dd>-</dd>")
+	wantTexts(t, pageOf(t, f, "/programme", "ja"), "11回線中8回線、3台中2台のスイッチで確認済み；未確認: edge-south（最後の確認 2026-11-29 21:13:41 &#43;0900）",
+		"<strong>終了</strong>", "<strong>有効（一部のスイッチは未確認）</strong>", "<strong>開始前</strong>", "<dd>有効ではありません</dd>")
+
+	// The counts of another revision say nothing about this one.
+	f.list.Revision = 2
+	wantTexts(t, pageOf(t, f, "/programme", "en"), "confirmed by 2 of 3 switches; not confirmed: edge-south")
+	f.list.Revision = 3
+
+	drain, south := f.phases.Phases[1], f.list.Switches[2]
+	for _, on := range drain.InForce {
+		on.Confirmed = false
+	}
+	south.Seen = nil
+	page = pageOf(t, f, "/programme", "en")
+	wantTexts(t, page, "<strong>should be in force, not confirmed by any switch</strong>", "0 of 11 lines, confirmed by 0 of 3 switches", "edge-south (never seen)")
+	lacksTexts(t, page, "every line")
+
+	for _, on := range drain.InForce {
+		on.Confirmed = true
+	}
+	// The phases are confirmed, but the lines are not: they may have changed between the two answers.
+	lacksTexts(t, pageOf(t, f, "/programme", "en"), "every line", "<strong>in force</strong>")
+	south.LinesConfirmed = 3
+	wantTexts(t, pageOf(t, f, "/programme", "en"), "<strong>in force</strong>", "every line; 11 of 11 lines, confirmed by 3 of 3 switches</dd>")
+
+	// A phase that is in force for a part of the lines names switches and groups.
+	drain.Everywhere, drain.InForce = false, []*op25bv1.InForce{{Switch: "edge-east", Groups: []string{"adsl"}, Confirmed: true}}
+	f.phases.Phases[0].InForce = []*op25bv1.InForce{
+		{Switch: "edge-east", Groups: []string{"mobile"}, ByDefault: true, Confirmed: true},
+		{Switch: "edge-west", Groups: []string{"adsl", "mobile"}, ByDefault: true, Confirmed: true},
+	}
+	wantTexts(t, pageOf(t, f, "/programme", "en"), "<dd>edge-east (adsl); confirmed by 1 of 1 switch</dd>",
+		"<dd>edge-east (mobile, lines without a group), edge-west; confirmed by 2 of 2 switches</dd>")
+	// A phase whose date has come, but which an activation of an earlier phase replaces, is not said to come.
+	drain.InForce = nil
+	wantTexts(t, pageOf(t, f, "/programme", "en"), "<strong>not in force</strong>")
+}
+
+// TestRulesInWords verifies that the programme shows the directions of rules, those of rules without legs too, and that a drain stops new
+// connections only.
+func TestRulesInWords(t *testing.T) {
+	f := threePhases(time.Date(2026, 11, 29, 12, 20, 0, 0, time.UTC))
+	f.phases.Phases = f.phases.Phases[1:2]
+	page := pageOf(t, f, "/programme", "en")
+	wantTexts(t, page, "<td>drop (new connections only)</td>", "<td>reject (new connections only)</td>", "<td>permit</td>",
+		"<td>from lines to servers; replies of servers to lines</td>", "<td>from lines to servers</td>", "<td>to servers on lines; replies of servers on lines</td>")
+	wantTexts(t, pageOf(t, f, "/programme", "ja"), "<td>drop（新しい接続のみ）</td>", "<td>回線からサーバーへ；サーバーから回線への応答</td>")
+	f.phases.Phases[0].SynOnly = false
+	lacksTexts(t, pageOf(t, f, "/programme", "en"), "new connections only")
+}
+
+func lacksTexts(t *testing.T, page string, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if strings.Contains(page, text) {
+			t.Errorf("the page has %s:\n%s", text, page)
+		}
+	}
+}
