@@ -28,9 +28,11 @@ type picture struct {
 // zone returns the policy's time zone.
 func (p *picture) zone() *time.Location { return zone(p.dates.GetUtcOffset()) }
 
-// parts are the ids of the parts of the overview that are updated while the page is open, apart from the cells. Each is a template of the
-// same name.
-var parts = []string{"notices", "headline", "attention", "dates", "exemptions"}
+// views are the parts of the overview that are updated while the page is open, apart from the cells. Each part is a template of the same name,
+// and its id is that name. A screen on a wall shows the parts of one view at a time, and the grid as the last view.
+var views = [][]string{{"notices", "headline", "attention"}, {"dates", "exemptions"}}
+
+var parts = slices.Concat(views...)
 
 // A drawing is the HTML of a picture in one language.
 type drawing struct {
@@ -98,6 +100,7 @@ func (s *Site) fragment(name string, data any) string {
 // Limits of the lists on the overview.
 const (
 	maxAttention  = 50 // switches that need attention
+	maxWallRows   = 10 // the same on a screen on a wall, which nobody scrolls; the style sheet has this number too
 	maxExemptions = 10 // exemptions that end soon
 	maxChanges    = 6  // changes of line groups at a date
 	maxNamed      = 3  // names of switches
@@ -116,7 +119,8 @@ type overviewData struct {
 	LinesPercent     string
 	HasLines         bool
 	Worst            []attention
-	More             int
+	More             int // the number of switches that need attention and are not listed
+	Cut              int // the number of listed ones that a screen on a wall leaves out
 	Dates            []date
 	Exemptions       []exemption
 	Ending           int // the number of exemptions that end soon
@@ -158,7 +162,7 @@ func (d *overviewData) fill(p *picture) {
 	d.Percent, d.LinesPercent = percent(d.Good, d.All), percent(confirmed, lines)
 	d.HasLines, d.Lines, d.LinesGood = lines > 0, prose.Number(lines), prose.Number(confirmed)
 	slices.SortStableFunc(worst, func(a, b *op25bv1.SwitchStatus) int { return cmp.Compare(severity(a), severity(b)) })
-	d.More = max(0, len(worst)-maxAttention)
+	d.More, d.Cut = max(0, len(worst)-maxAttention), max(0, min(len(worst), maxAttention)-maxWallRows)
 	for _, s := range worst[:min(len(worst), maxAttention)] {
 		revision := fmt.Sprint(s.Revision)
 		if s.Revision != s.Wanted {

@@ -3,9 +3,11 @@ package web
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,6 +37,7 @@ const (
 type filtered struct {
 	base
 	filter
+	Many   bool // the grid has many cells
 	States []choice
 	Owners []choice
 	Hidden int // the number of switches that the filter hides
@@ -108,6 +111,11 @@ func (s *Site) overview(v *visit) error {
 	q := v.r.URL.Query()
 	f := filtered{base: v.base, filter: filter{q.Get("q"), q.Get("show"), q.Get("owner")}}
 	f.choices(drawn)
+	f.Many = len(drawn.cells) > manyCells
+	every, err := pace(v.r)
+	if err != nil {
+		return err
+	}
 	var grid []byte
 	if f.Some() {
 		var shown []cell
@@ -129,13 +137,18 @@ func (s *Site) overview(v *visit) error {
 	}{{&top, "overview-top", struct {
 		base
 		Snapshot string
-	}{v.base, snapshot}}, {&form, "overview-form", f}, {&foot, "overview-foot", v.base}} {
+		Every    int
+	}{v.base, snapshot, every}}, {&form, "overview-form", f}, {&foot, "overview-foot", v.base}} {
 		if err := s.templates.ExecuteTemplate(part.to, part.name, part.data); err != nil {
 			return err
 		}
 	}
-	for _, id := range parts {
-		top.WriteString(drawn.parts[id])
+	for _, view := range views {
+		top.WriteString("<div data-view>\n")
+		for _, id := range view {
+			top.WriteString(drawn.parts[id])
+		}
+		top.WriteString("</div>\n")
 	}
 	_, _ = form.WriteTo(&top)
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -144,6 +157,29 @@ func (s *Site) overview(v *visit) error {
 	_, _ = v.w.Write(grid)
 	_, _ = foot.WriteTo(v.w)
 	return nil
+}
+
+// The pace of a screen on a wall, in seconds for each view. The query wall=SECONDS sets another one.
+const (
+	wallEvery = 20
+	minWall   = 10
+	maxWall   = 600
+)
+
+// manyCells is the number of cells above which a screen on a wall shows the names of only those switches that need attention.
+const manyCells = 150
+
+// pace returns the number of seconds for which a screen on a wall shows each view.
+func pace(r *http.Request) (int, error) {
+	text := r.URL.Query().Get("wall")
+	if text == "" {
+		return wallEvery, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < minWall || n > maxWall {
+		return 0, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("wall %q: must be the number of seconds for each view, from %d to %d", text, minWall, maxWall))
+	}
+	return n, nil
 }
 
 // look asks the API for the content of the overview.

@@ -67,7 +67,7 @@ func TestOverview(t *testing.T) {
 			`<strong class="big">86.5 %</strong> <span>8,000 of 9,238 lines are under the phase that should be in force</span>`,
 			`<p class="notice">the store is &lt;nearly&gt; full</p>`,
 			`2006-10-01 00:00:00 &#43;0900</time> <a href="/programme#phase-all-destinations">all-destinations</a>`,
-			"<li>adsl, isdn, before this in mobile-carriers</li><li>mobile, lines without a group on edge-west, before this in before</li>",
+			"<li>adsl, isdn (until then mobile-carriers)</li><li>mobile, lines without a group on edge-west (until then before)</li>",
 			"<li>every line</li>", "12 exemptions end within 14 days.", "and 2 more",
 			`<th scope="row">business-a</th><td>&lt;noc&gt;@isp.example</td><td>OP25B-17</td><td><time datetime="2006-10-01T15:00:00Z">2006-10-02 00:00:00 &#43;0900</time></td>`,
 			`<th scope="row">192.0.2.0/24</th><td>lab</td><td>-</td>`,

@@ -62,7 +62,10 @@
       remember();
       location.reload();
     });
-    source.onerror = function () { mark(null, true, bar.dataset.lost); };
+    source.onerror = function () {
+      mark(null, true, bar.dataset.lost);
+      if (source.readyState === EventSource.CLOSED && !paused) setTimeout(function () { if (!paused && source.readyState === EventSource.CLOSED) open(); }, 10000); // the browser gives up after an answer other than 200
+    };
   }
   // remember keeps the focus over a reload that the user did not ask for.
   function remember() {
@@ -74,6 +77,24 @@
     sessionStorage.removeItem("focus");
     if (target) target.focus({ preventScroll: true });
   } catch (_) {}
+  // A screen on a wall shows one view after the other: not while it is paused, while the focus is in a view, or for people who want no motion.
+  var views = document.querySelectorAll("[data-view]"), next = document.getElementById("next"), wall = document.getElementById("wallstate"), at = 0;
+  var still = window.matchMedia("(prefers-reduced-motion: reduce)");
+  function show(i) {
+    at = i % views.length;
+    views.forEach(function (v, j) { v.hidden = !still.matches && j !== at; });
+    next.hidden = still.matches;
+    var numbers = [at + 1, views.length];
+    wall.textContent = still.matches ? "" : wall.dataset.text.replace(/%d/g, function () { return numbers.shift(); });
+  }
+  if (wall) {
+    show(0);
+    still.addEventListener("change", function () { show(at); });
+    next.addEventListener("click", function () { show(at + 1); });
+    setInterval(function () {
+      if (!paused && !still.matches && !document.activeElement.closest("[data-view]")) show(at + 1);
+    }, wall.dataset.every * 1000);
+  }
   button.addEventListener("click", function () {
     paused = !paused;
     button.textContent = paused ? button.dataset.resume : button.dataset.pause;
