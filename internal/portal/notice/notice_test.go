@@ -224,10 +224,11 @@ func TestExample(t *testing.T) {
 	}
 	const today = "2026-11-29"
 	for _, l := range lang.All() {
-		list := b.Current(l, day(t, today))
-		if len(list) != 4 {
-			t.Errorf("%d notices in %s", len(list), l)
+		now, past := b.Current(l, day(t, today)), b.Back(l, day(t, today))
+		if titles(now) != "2026-05-01-sim."+string(l) || len(past) != 3 {
+			t.Errorf("current %s, past %s", titles(now), titles(past))
 		}
+		list := slices.Concat(now, past)
 		for _, n := range list {
 			if n.Language != l {
 				t.Errorf("notice %s is not in %s", n.ID, l)
