@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,6 +43,7 @@ type portalOptions struct {
 	header   string
 	tls      tlsfiles.Files
 	insecure bool
+	export   string
 	each     float64
 	all      float64
 }
@@ -83,6 +85,7 @@ The portal records no address of a visitor. Behind a proxy, give the proxy's add
 	f.StringVar(&o.tls.Cert, "tls-cert", "", "PEM file with the server certificate; without it the portal is plain text")
 	f.StringVar(&o.tls.Key, "tls-key", "", "PEM file with the private key of --tls-cert")
 	f.BoolVar(&o.insecure, "insecure", false, "serve other hosts in plain text: what visitors type can be read on the network")
+	f.StringVar(&o.export, "export", "", "write the site as static files to this folder and end; an earlier export there is replaced as a whole")
 	f.Float64Var(&o.each, "rate", limits.Each.PerSecond, "limit on the pages a second of an IPv4 address or an IPv6 /64; six times as many may come at once")
 	f.Float64Var(&o.all, "rate-all", limits.All.PerSecond, "limit on the pages a second of all visitors together")
 	logger := addLog(cmd)
@@ -176,6 +179,9 @@ func runPortal(ctx context.Context, o portalOptions, log *zap.Logger) error {
 	if err != nil {
 		return err
 	}
+	if o.export != "" {
+		return exportPortal(ctx, o, c, follower, log)
+	}
 	c.Published, c.AskOwnLine, c.Metrics = follower, api.Portal.AskOwnLine, portal.NewMetrics(registry)
 	site, err := portal.New(c)
 	if err != nil {
@@ -214,6 +220,42 @@ func runPortal(ctx context.Context, o portalOptions, log *zap.Logger) error {
 	if err := work.Wait(); err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
+	return nil
+}
+
+// exportWithin is how long op25b portal --export waits for a controller.
+const exportWithin = 20 * time.Second
+
+// exportPortal writes the site as static files. It uses the publication of the state file if no controller answers.
+func exportPortal(ctx context.Context, o portalOptions, c portal.Config, follower *published.Follower, log *zap.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, exportWithin)
+	defer cancel()
+	var following sync.WaitGroup
+	following.Go(func() { follower.Run(ctx) })
+	defer following.Wait()
+	defer cancel()
+	for changed := follower.Changed(); !follower.View().Connected && ctx.Err() == nil; changed = follower.Changed() {
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+	}
+	if follower.View().Publication == nil {
+		return fmt.Errorf("--export: controller %s sent no publication within %v, and --state has none", o.client.Server, exportWithin)
+	}
+	c.Published, c.Resolver = follower, nil
+	site, err := portal.New(c)
+	if err != nil {
+		return err
+	}
+	x, err := site.Export(context.WithoutCancel(ctx))
+	if err == nil {
+		err = x.Write(o.export)
+	}
+	if err != nil {
+		return fmt.Errorf("--export: %w", withoutPath(err))
+	}
+	log.Info("site exported", zap.String("folder", o.export), zap.Int("files", len(x.Files)), zap.Uint64("revision", x.Revision), zap.Time("next_change", x.Next))
 	return nil
 }
 

@@ -5,6 +5,8 @@ import (
 	"embed"
 	"encoding/hex"
 	"io/fs"
+	"iter"
+	"maps"
 	"net/http"
 	"path"
 )
@@ -43,6 +45,9 @@ func NewAssets(own fs.FS) *Assets {
 	a.Version = hex.EncodeToString(sum.Sum(nil))[:12]
 	return a
 }
+
+// All returns the names and the contents of the files. The contents must not be modified.
+func (a *Assets) All() iter.Seq2[string, []byte] { return maps.All(a.files) }
 
 // ServeHTTP serves the file that the path value "file" names. The URL contains the version of all files, so a browser may cache the file.
 func (a *Assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {

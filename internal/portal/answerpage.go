@@ -46,7 +46,10 @@ type caseData struct {
 	Programs   programsData
 }
 
+// A settingData is the setting of a server in a mail program.
 type settingData struct {
+	base
+	Protocol         string // of a server from which mail is read; empty for the outgoing server
 	Host, Encryption string
 	Port             int
 	Named            bool // Host is the name of a server, not a description
@@ -155,7 +158,7 @@ func (v *visit) answerPage(p *published.Publication, a *answer.Answer, own *ownF
 	code := v.site.answers.Codes(p).Of(a.Question)
 	d := answerData{
 		base: v.base, Own: own != nil, Line: v.groupTitle(p.Policy(), a.Group), Use: v.useText(a), Spoken: answer.Spoken(code),
-		Short: v.short("/a/" + code), Business: a.Use == answer.Server,
+		Short: v.short("/" + v.below("/a/"+code)), Business: a.Use == answer.Server,
 	}
 	for i := range a.Cases {
 		c := v.caseOf(p, a, &a.Cases[i], own)
@@ -319,6 +322,7 @@ func (v *visit) settings(d *caseData, a *answer.Answer, m *mailbox.Answer) {
 			continue
 		}
 		d.Settings = append(d.Settings, settingData{
+			base: v.base,
 			Host: cmp.Or(s.Host, v.hostFrom(a, s.HostFrom)), Named: s.Host != "", Port: int(s.Port), Encryption: cmp.Or(s.Encryption, v.T("encryption of provider")),
 		})
 		if note := s.Note.In(v.language()); note != "" && !slices.Contains(d.Notes, note) {

@@ -201,8 +201,9 @@ func feedIn(l lang.Language) func(*visit) (reply, error) {
 	return func(v *visit) (reply, error) {
 		v.Lang = string(l)
 		v.Zone = v.zone().Location()
+		v.root = v.Lang + "/" // in an export
 		f := feed.Feed{
-			Site: v.Content.Site, Language: l, Title: v.T("feed title", v.Content.Site.Name.In(l)), Path: feedPath(v.Lang)[1:], Page: pathNotices[1:], Updated: v.Stored,
+			Site: v.Content.Site, Language: l, Title: v.T("feed title", v.Content.Site.Name.In(l)), Path: feedPath(v.Lang)[1:], Page: v.below(pathNotices), Updated: v.Stored,
 		}
 		values, err := v.values()
 		if err != nil {
@@ -213,7 +214,7 @@ func feedIn(l lang.Language) func(*visit) (reply, error) {
 			if err != nil {
 				return reply{}, err
 			}
-			f.Entries = append(f.Entries, feed.NoticeEntry(n, (pathNotices + "/" + n.ID)[1:], html, v.zone()))
+			f.Entries = append(f.Entries, feed.NoticeEntry(n, v.below(pathNotices+"/"+n.ID), html, v.zone()))
 		}
 		data, err := f.Atom()
 		return reply{kind: feed.AtomType, body: data}, err
@@ -246,7 +247,7 @@ func calendarIn(l lang.Language) func(*visit) (reply, error) {
 				}
 				c.Events = append(c.Events, feed.Event{
 					Name: name, Day: policy.Date{Year: y, Month: m, Day: d}, Title: step.Title, Text: v.T("programme of", x.Groups) + "\n" + strings.Join(step.Rules, "\n"),
-					Path: pathProgramme[1:], Changed: p.Stored, Revision: p.Revision,
+					Path: v.below(pathProgramme), Changed: p.Stored, Revision: p.Revision,
 				})
 			}
 		}
@@ -262,13 +263,8 @@ func (v *visit) security() (reply, error) {
 type settingsData struct {
 	base
 	Settings []settingData
-	Incoming []incomingData
+	Incoming []settingData
 	Programs []programData
-}
-
-type incomingData struct {
-	Protocol, Host, Encryption string
-	Port                       int
 }
 
 // settings shows the settings guide for the ISP's own mail servers.
@@ -277,11 +273,11 @@ func (v *visit) settingsPage() (reply, error) {
 	d := settingsData{base: v.base}
 	out := v.Content.Site.Mail.Outgoing
 	for _, p := range out.Ports {
-		d.Settings = append(d.Settings, settingData{Host: out.Host, Named: true, Port: int(p.Port), Encryption: encryptionOf(p.TLS)})
+		d.Settings = append(d.Settings, settingData{base: v.base, Host: out.Host, Named: true, Port: int(p.Port), Encryption: encryptionOf(p.TLS)})
 	}
 	for _, in := range v.Content.Site.Mail.Incoming {
 		for _, p := range in.Ports {
-			d.Incoming = append(d.Incoming, incomingData{strings.ToUpper(string(in.Protocol)), in.Host, encryptionOf(p.TLS), int(p.Port)})
+			d.Incoming = append(d.Incoming, settingData{base: v.base, Protocol: strings.ToUpper(string(in.Protocol)), Host: in.Host, Named: true, Port: int(p.Port), Encryption: encryptionOf(p.TLS)})
 		}
 	}
 	d.Programs = v.programs(guide.Setting{Host: out.Host, Port: uint16(out.Ports[0].Port), TLS: out.Ports[0].TLS})

@@ -53,6 +53,7 @@ type base struct {
 	Confirmed time.Time
 	Current   bool // a controller confirms the publication at present
 	Now       time.Time
+	Next      time.Time // in an export, the next moment at which the policy changes an answer; zero if none is known
 	Zone      *time.Location
 
 	root   string // in an export, the path from the page to the folder of its language
@@ -272,7 +273,18 @@ func (b base) Link(path string) string {
 	if !b.Static {
 		return b.prefix + path
 	}
+	if shared(path) {
+		return b.root + "../" + path[1:]
+	}
 	return b.root + fileOf(path)
+}
+
+// below returns the path of a page below the address of the site, without a slash at its beginning.
+func (b base) below(path string) string {
+	if b.Static {
+		return b.Lang + "/" + fileOf(path)
+	}
+	return path[1:]
 }
 
 // Other returns the address of the page in the other language.
@@ -296,9 +308,6 @@ func fileOf(path string) string {
 	path = strings.TrimPrefix(path, "/")
 	if path == "" {
 		return "index.html"
-	}
-	if strings.Contains(path[strings.LastIndexByte(path, '/')+1:], ".") {
-		return path
 	}
 	return path + ".html"
 }

@@ -9,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/yuin/goldmark/ast"
-	east "github.com/yuin/goldmark/extension/ast"
 	"github.com/yuin/goldmark/util"
 
 	"op25b/internal/portal/lang"
@@ -81,10 +80,6 @@ func (c *checker) node(n ast.Node) {
 		}
 	case *ast.Heading:
 		c.heading(n)
-	case *east.TableHeader: // WCAG 2.2 criterion 1.3.1
-		for cell := n.FirstChild(); cell != nil; cell = cell.NextSibling() {
-			cell.SetAttributeString("scope", []byte("col"))
-		}
 	case *ast.Text:
 		c.lineBreak(n)
 	case *valueNode:

@@ -45,7 +45,7 @@ func TestRender(t *testing.T) {
 			`<p><a href="https://a.example/?x=1&amp;y=2">a</a> <a href="/b">b</a> <a href="c/d">c</a> <a href="#d">d</a> <a href="https://e.example">https://e.example</a> ` +
 				`<a href="mailto:m@example.jp">m@example.jp</a> <a href="mailto:m@example.jp">f</a> <a href="http://g.example">g</a></p>` + "\n",
 		},
-		{"table", "|a|b|\n|:-|-:|\n|1|2|", "<table>\n<thead>\n<tr>\n<th scope=\"col\">a</th>\n<th scope=\"col\">b</th>\n</tr>\n</thead>\n<tbody>\n<tr>\n<td>1</td>\n<td>2</td>\n</tr>\n</tbody>\n</table>\n"},
+		{"table", "|a|b|\n|:-|-:|\n|1|2|", "<table>\n<thead>\n<tr>\n<th scope=\"col\">a</th>\n<th scope=\"col\">b</th>\n</tr>\n</thead>\n<tbody>\n<tr>\n<th scope=\"row\">1</th>\n<td>2</td>\n</tr>\n</tbody>\n</table>\n"},
 		{"sign", `1 \< 2`, "<p>1 &lt; 2</p>\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
+	east "github.com/yuin/goldmark/extension/ast"
 	"github.com/yuin/goldmark/renderer"
 	"github.com/yuin/goldmark/util"
 )
@@ -52,6 +53,23 @@ func (v values) RegisterFuncs(r renderer.NodeRendererFuncRegisterer) {
 	r.Register(kindValue, v.value)
 	r.Register(kindBlock, v.block)
 	r.Register(ast.KindLink, v.link)
+	r.Register(east.KindTableCell, cell)
+}
+
+// cell renders the cells of the first row and of the first column as headers (WCAG 2.2 criterion 1.3.1).
+func cell(w util.BufWriter, _ []byte, n ast.Node, entering bool) (ast.WalkStatus, error) {
+	start, end := "<td>", "</td>\n"
+	switch {
+	case n.Parent().Kind() == east.KindTableHeader:
+		start, end = `<th scope="col">`, "</th>\n"
+	case n.PreviousSibling() == nil:
+		start, end = `<th scope="row">`, "</th>\n"
+	}
+	if !entering {
+		start = end
+	}
+	_, _ = w.WriteString(start)
+	return ast.WalkContinue, nil
 }
 
 func (v values) ruby(w util.BufWriter, _ []byte, n ast.Node, entering bool) (ast.WalkStatus, error) {

@@ -1,0 +1,95 @@
+package portal_test
+
+import (
+	"context"
+	"net/url"
+	"strings"
+	"testing"
+
+	"connectrpc.com/connect"
+
+	"op25b/internal/page/pagetest"
+	"op25b/internal/portal"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// browserPages returns the paths of all pages of the example, with an answer of each kind. A visitor from the test's address has the ADSL line.
+func browserPages(t *testing.T, r *rig) []string {
+	t.Helper()
+	pages := []string{"/", "/test", "/programme", "/notices", "/notices/2006-05-18-port25", "/notices/2006-05-18-submission", "/settings", "/questions", "/business", "/publication", "/policy", "/nowhere"}
+	b := r.browser("en")
+	for _, form := range []url.Values{
+		{"line": {"adsl"}, "use": {"webmail"}},
+		{"line": {"adsl"}, "use": {"own:own"}},
+		{"line": {"adsl"}, "use": {"server"}},
+		{"line": {"mobile"}, "use": {"provider"}, "provider": {"gmail"}},
+		{"line": {"mobile"}, "use": {"provider"}},
+		{"line": {".own"}, "use": {"server"}},
+	} {
+		path, _ := b.ask(form)
+		pages = append(pages, path)
+	}
+	return pages
+}
+
+// ownIsADSL gives every visitor the ADSL line of the function lines.
+func ownIsADSL(c *portal.Config, _ *op25bv1.Publication) {
+	ask := c.AskOwnLine
+	c.AskOwnLine = func(ctx context.Context, q *connect.Request[op25bv1.AskOwnLineRequest]) (*connect.Response[op25bv1.AskOwnLineResponse], error) {
+		q.Msg.Address = "198.18.0.11"
+		return ask(ctx, q)
+	}
+}
+
+// TestInBrowser shows every page in a real browser, in both languages, light and dark, on narrow and wide screens, with and without script, and
+// checks the pages against the rules. The console must stay empty, because a violation of the Content-Security-Policy is written to it.
+func TestInBrowser(t *testing.T) {
+	r := start(t, "2006-07-01", ownIsADSL)
+	r.controller.OnAsk(lines)
+	pages := browserPages(t, r)
+	ctx, faults := pagetest.Chromium(t)
+	for _, lang := range []string{"en", "ja"} {
+		for _, dark := range []bool{false, true} {
+			for _, width := range []int64{320, 768, 1920} {
+				reader := pagetest.Reader{Lang: lang, Dark: dark, Width: width, ReducedMotion: true, NoScript: dark}
+				pagetest.As(t, ctx, reader)
+				for _, path := range pages {
+					pagetest.Open(t, ctx, r.base+path)
+					bad := pagetest.Tree(t, ctx).Faults()
+					for _, rules := range []string{pagetest.Rules, pagetest.Moving} {
+						bad = append(bad, pagetest.Evaluate[[]string](t, ctx, rules)...)
+					}
+					for _, b := range bad {
+						t.Errorf("%s as %+v: %s", path, reader, b)
+					}
+				}
+			}
+		}
+	}
+	for _, f := range faults() {
+		if !strings.Contains(f, "404") { // of /nowhere
+			t.Errorf("console: %s", f)
+		}
+	}
+}
+
+// TestKeyboard walks through every page with the tab key, in both colour schemes, on a narrow and on a wide screen, with and without script.
+func TestKeyboard(t *testing.T) {
+	r := start(t, "2006-07-01", ownIsADSL)
+	r.controller.OnAsk(lines)
+	pages := browserPages(t, r)
+	ctx, _ := pagetest.Chromium(t)
+	for _, reader := range []pagetest.Reader{{Lang: "ja"}, {Lang: "en", Dark: true, Width: 320, NoScript: true}} {
+		pagetest.As(t, ctx, reader)
+		for _, path := range pages {
+			pagetest.Open(t, ctx, r.base+path)
+			stops, bad := pagetest.Walk(t, ctx)
+			if len(stops) < 10 {
+				t.Errorf("%s as %+v: %d stops", path, reader, len(stops))
+			}
+			for _, b := range bad {
+				t.Errorf("%s as %+v: %s", path, reader, b)
+			}
+		}
+	}
+}
