@@ -100,7 +100,7 @@ func TestWatchPublication(t *testing.T) {
 	w.put(spinnet(t))
 	next, end := watch("")
 	first := next("the first message")
-	if p := first.Publication; first.Id == "" || p.GetId() != first.Id || p.Revision != 1 || p.UtcOffset != "+09:00" || len(p.States) != 3 || p.States[0].Phase != "before" ||
+	if p := first.Publication; first.Id == "" || p.GetId() != first.Id || p.Revision != 1 || p.UtcOffset != "+09:00" || len(p.States) != 6 || p.States[0].Phase != "before" ||
 		p.States[0].Switches != 1 || p.States[0].Confirmed != 0 || len(published(t, p).Policy.Exemptions) != 0 {
 		t.Fatalf("%v", first)
 	}

@@ -11,13 +11,13 @@ import (
 
 // A Question asks for the outcome of a connection that a subscriber opens.
 type Question struct {
-	// Line is the name of a line. If Line is empty, the question is about the line with the address From. If no line has that address, it is about an
-	// unnamed line.
+	// Line is the name of a line. If Line is empty, the question is about the line with the address From. If no line has that address, or if From is
+	// the zero value too, it is about an unnamed line.
 	Line string `json:"line,omitempty"`
 	// From is the subscriber's address. If it is the zero value, or if Line is set and From is of another family than the server's address, it
 	// is the line's first address of the server's family.
 	From netip.Addr `json:"from,omitzero"`
-	// Switch is the name of the switch of an unnamed line. It may be empty if the inventory has only one switch.
+	// Switch is the name of the switch of an unnamed line. It may be empty if From is set and the inventory has only one switch.
 	Switch string `json:"switch,omitempty"`
 	// To is the name or the address of the server, and Port is its TCP port, from 1 to 65535.
 	To   string `json:"to"`

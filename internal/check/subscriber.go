@@ -55,7 +55,7 @@ func (c *Checker) Subject(q Question) (line, sw string, err error) {
 // subscriber finds the line and the ports for a question.
 func (c *Checker) subscriber(q *Question) (*subscriber, error) {
 	from := q.From.Unmap()
-	if q.Line == "" && !from.IsValid() {
+	if q.Line == "" && !from.IsValid() && q.Switch == "" {
 		return nil, fmt.Errorf("%w: neither a line nor an address: give the line's name, or an address that it has", ErrQuestion)
 	}
 	if from.IsValid() && !ofHost(from) {
@@ -63,9 +63,10 @@ func (c *Checker) subscriber(q *Question) (*subscriber, error) {
 	}
 	s := &subscriber{from: from}
 	var err error
-	if q.Line != "" {
+	switch {
+	case q.Line != "":
 		err = c.named(s, q.Line)
-	} else {
+	case from.IsValid():
 		err = c.addressed(s)
 	}
 	if err != nil {
@@ -174,10 +175,14 @@ func (c *Checker) unnamed(s *subscriber, name string) error {
 		for taken[s.access.vlans] && s.access.vlans.OuterVID < pipeline.MaxVID {
 			s.access.vlans.OuterVID++
 		}
-		s.notes = append(s.notes, fmt.Sprintf("no line of the inventory has %v: it is an unnamed line on switch %q, and only rules for every line match it", s.from, s.sw.Name))
+		note := fmt.Sprintf("it is an unnamed line on switch %q, and only rules for every line match it", s.sw.Name)
+		if s.from.IsValid() {
+			note = fmt.Sprintf("no line of the inventory has %v: %s", s.from, note)
+		}
+		s.notes = append(s.notes, note)
 		return nil
 	}
-	return fmt.Errorf("%w: switch %q has no access port that %v could be behind", ErrQuestion, s.sw.Name, s.from)
+	return fmt.Errorf("%w: switch %q has no access port that %s could be behind", ErrQuestion, s.sw.Name, s)
 }
 
 func accessOf(sw *policy.Switch, l *policy.Line) access {
@@ -217,7 +222,11 @@ func (s *subscriber) source(to netip.Addr) (netip.Addr, bool) {
 	if s.from.IsValid() && (s.from.Is4() == to.Is4() || !s.named) {
 		return s.from, s.from.Is4() == to.Is4()
 	}
-	for _, p := range s.line.Prefixes {
+	var prefixes []netip.Prefix // an unnamed line has none
+	if s.line != nil {
+		prefixes = s.line.Prefixes
+	}
+	for _, p := range prefixes {
 		if p.Addr().Is4() != to.Is4() {
 			continue
 		}
@@ -226,7 +235,7 @@ func (s *subscriber) source(to netip.Addr) (netip.Addr, bool) {
 		}
 		return p.Addr(), true
 	}
-	if len(s.line.Prefixes) > 0 {
+	if len(prefixes) > 0 {
 		return netip.Addr{}, false
 	}
 	if to.Is4() {

@@ -118,7 +118,7 @@ func TestForm(t *testing.T) {
 		"nothing":          {url.Values{}, "Please choose how you send mail."},
 		"no line":          {url.Values{"use": {"webmail"}}, "Please choose your line."},
 		"no use":           {url.Values{"line": {"adsl"}}, "Please choose how you send mail."},
-		"unknown line":     {url.Values{"line": {"isdn"}, "use": {"webmail"}}, "Please choose your line."},
+		"unknown line":     {url.Values{"line": {"fibre"}, "use": {"webmail"}}, "Please choose your line."},
 		"unknown provider": {url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {"nobody"}}, "Please choose how you send mail."},
 		"wrong mail":       {url.Values{"line": {"adsl"}, "use": {"provider"}, "mail": {"a b"}}, "This is not a mail address or a domain."},
 		"long mail":        {url.Values{"line": {"adsl"}, "use": {"provider"}, "mail": {strings.Repeat("a", 400) + "@example.jp"}}, "This is not a mail address or a domain."},

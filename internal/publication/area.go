@@ -23,6 +23,7 @@ type area struct {
 	switches []string
 	lines    []*line
 	turns    []policy.Turn // in the times of the activations
+	apart    bool          // the area has only lines that another area with the same switches cannot have; see withAbsent
 }
 
 // rejects tells for which families of addresses a switch can send ICMP errors.
@@ -34,7 +35,7 @@ type line struct {
 	area     *area
 	name     string
 	count    int   // the number of real lines
-	switches []int // indices in area.switches of the switches that have such lines, in ascending order
+	switches []int // indices in area.switches of the switches that have such lines, in ascending order; empty for a line of withAbsent
 }
 
 // A kind is what the verdicts on a line depend on, apart from its switch.
@@ -68,11 +69,49 @@ func areasOf(b *policy.Bundle, acts []policy.Activation, now time.Time) ([]*area
 		}
 		a.add(sw, lines)
 	}
+	all = withAbsent(b.Policy, all)
 	n := 0
 	for _, a := range all {
 		n = a.order(b.Policy, n)
 	}
 	return all, lines
+}
+
+// withAbsent adds to each area a line for each line group of which no switch has lines, because customers may have such lines that the
+// inventory does not list. If such a line changed the meaning of rules for the others, it gets an area of its own. Nothing is added if the
+// publication would be too large.
+func withAbsent(p *policy.Policy, areas []*area) []*area {
+	has, n := make(map[string]bool), 0
+	for _, a := range areas {
+		for _, l := range a.lines {
+			has[l.group] = true
+			n++
+		}
+	}
+	absent := slices.DeleteFunc(policy.Names(p.LineGroups), func(g string) bool { return has[g] })
+	if n+len(absent)*len(areas) > MaxLines {
+		return areas
+	}
+	all := slices.Clone(areas)
+	for _, a := range areas {
+		for _, g := range absent {
+			to := a
+			if a.drainsOtherwise(p, g) {
+				alone := *a
+				alone.name, alone.lines, alone.apart = fmt.Sprintf("area-%d", len(all)+1), nil, true
+				to, all = &alone, append(all, &alone)
+			}
+			to.lines = append(to.lines, &line{kind: kind{group: g, v4: true, v6: true, assigned: true}, area: to})
+		}
+	}
+	return all
+}
+
+// drainsOtherwise reports whether a line of a group would change whether open connections are drained on the switches of the area.
+func (a *area) drainsOtherwise(p *policy.Policy, group string) bool {
+	with := *a.first
+	with.Lines = append(slices.Clone(a.first.Lines), policy.Line{Group: group})
+	return slices.ContainsFunc(a.turns, func(t policy.Turn) bool { return compile.Drains(p, a.first, t.In) != compile.Drains(p, &with, t.In) })
 }
 
 // A coverage finds the activations that cover a switch.
@@ -214,24 +253,40 @@ func (k kind) rank() (n int) {
 	return n
 }
 
-// states returns the phases of an area's lines at the time now, and how many switches confirmed them.
+// states returns the phases of an area's lines and of its unnamed lines at the time now, and how many switches confirmed them.
 func (a *area) states(s Source, now time.Time, seen map[string]string) []*op25bv1.PublishedState {
 	wanted, ok := s.Bundle.Policy.InForceAt(s.Activations, a.first.Name, now)
 	text := wanted.String()
-	all := make([]*op25bv1.PublishedState, len(a.lines))
-	for i, l := range a.lines {
+	confirmed := make([]bool, len(a.switches))
+	all := 0 // the number of switches of the area that confirmed
+	for i, name := range a.switches {
+		if confirmed[i] = ok && seen[name] == text; confirmed[i] {
+			all++
+		}
+	}
+	state := func(l *line) *op25bv1.PublishedState {
 		st := &op25bv1.PublishedState{Area: a.name, LineGroup: l.group, Line: l.name, Switches: uint32(len(l.switches))}
 		if ok {
 			st.Phase = wanted.Phase(l.group)
-			for _, sw := range l.switches {
-				if seen[a.switches[sw]] == text {
-					st.Confirmed++
-				}
+		}
+		if len(l.switches) == 0 {
+			st.Switches, st.Confirmed = uint32(len(a.switches)), uint32(all)
+		}
+		for _, sw := range l.switches {
+			if confirmed[sw] {
+				st.Confirmed++
 			}
 		}
-		all[i] = st
+		return st
 	}
-	return all
+	var states []*op25bv1.PublishedState
+	for _, l := range a.lines {
+		states = append(states, state(l))
+	}
+	if !a.apart {
+		states = append(states, state(&line{}))
+	}
+	return states
 }
 
 // Phase returns the phase that should be in force at the time now for a real line, and since when. ok is false if no phase has begun, or if the
@@ -241,19 +296,20 @@ func (d *Documents) Phase(name string, now time.Time) (phase string, since time.
 	if !known {
 		return "", since, false
 	}
-	wanted, ok := d.source.Bundle.Policy.InForceAt(d.source.Activations, l.area.first.Name, now)
-	if !ok {
-		return "", since, false
+	turns := l.area.turns
+	if latest(d.source.Activations, now) != now { // the times of some activations are still to come, because a controller's clock was fast
+		turns = d.source.Bundle.Policy.Turns(d.source.Activations, l.area.first.Name, now)
 	}
-	phase, since = wanted.Phase(l.group), now // a phase of an activation whose time is still to come is in force from now on
-	for _, t := range slices.Backward(l.area.turns) {
+	for _, t := range slices.Backward(turns) {
 		switch {
 		case t.At.After(now):
+		case !ok:
+			phase, since, ok = t.In.Phase(l.group), t.At, true
 		case t.In.Phase(l.group) != phase:
 			return phase, since, true
 		default:
 			since = t.At
 		}
 	}
-	return phase, since, true
+	return phase, since, ok
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"op25b/internal/policy"
 	"op25b/internal/publication"
 	"op25b/internal/strict"
@@ -51,26 +53,27 @@ func TestAreas(t *testing.T) {
 		acts     []policy.Activation
 		want     string // the areas of the switches, and then the line groups of each area
 	}{
-		{"alike", []string{adsl, adsl}, nil, "11 adsl"},
+		{"alike", []string{adsl, adsl}, nil, "11 adsl,isdn"},
 		{"other lines", []string{adsl, isdn}, nil, "11 adsl,isdn"},
-		{"no lines", []string{adsl, "lines: []"}, nil, "1- adsl"},
-		{"an address to reject from", []string{adsl, "rejectFrom: [10.0.0.1], " + adsl, "rejectFrom: [10.0.0.2], " + adsl}, nil, "122 adsl;adsl"},
-		{"of the other family", []string{"rejectFrom: [10.0.0.1], " + adsl, "rejectFrom: [\"fd00::1\"], " + adsl}, nil, "12 adsl;adsl"},
-		{"activated on one", []string{adsl, adsl, adsl}, one(policy.Activation{Phase: "block", Switches: []string{"b"}}), "121 adsl;adsl"},
-		{"activated on all", []string{adsl, adsl}, one(policy.Activation{Phase: "block", Switches: []string{"b", "a"}}), "11 adsl"},
-		{"without effect", []string{adsl, adsl}, one(policy.Activation{Phase: "watch", Switches: []string{"b"}}), "11 adsl"},
+		{"no lines", []string{adsl, "lines: []"}, nil, "1- adsl,isdn"},
+		{"an address to reject from", []string{adsl, "rejectFrom: [10.0.0.1], " + adsl, "rejectFrom: [10.0.0.2], " + adsl}, nil, "122 adsl,isdn;adsl,isdn"},
+		{"of the other family", []string{"rejectFrom: [10.0.0.1], " + adsl, "rejectFrom: [\"fd00::1\"], " + adsl}, nil, "12 adsl,isdn;adsl,isdn"},
+		{"activated on one", []string{adsl, adsl, adsl}, one(policy.Activation{Phase: "block", Switches: []string{"b"}}), "121 adsl,isdn;adsl,isdn"},
+		{"activated on all", []string{adsl, adsl}, one(policy.Activation{Phase: "block", Switches: []string{"b", "a"}}), "11 adsl,isdn"},
+		{"without effect", []string{adsl, adsl}, one(policy.Activation{Phase: "watch", Switches: []string{"b"}}), "11 adsl,isdn"},
 		{
 			"undone", []string{adsl, adsl}, append(one(policy.Activation{Phase: "block", Switches: []string{"b"}}),
-				policy.Activation{ID: 3, Undoes: 2, Switches: []string{"b"}, At: day(2, 3)}), "12 adsl;adsl", // the past differs
+				policy.Activation{ID: 3, Undoes: 2, Switches: []string{"b"}, At: day(2, 3)}), "12 adsl,isdn;adsl,isdn", // the past differs
 		},
 		// Lines in phase block keep the lines in phase drain from draining, so the same rule has another meaning on their switch.
 		{"no drain", []string{adsl, isdn}, one(policy.Activation{Phase: "block", Groups: []string{"isdn"}}), "12 adsl;isdn"},
+		{"no drain of lines that no switch has", []string{adsl, adsl}, one(policy.Activation{Phase: "block", Groups: []string{"isdn"}}), "11 adsl;isdn"},
 		{"families", []string{
 			"lines: [{name: x, port: a1, vlan: 1, group: adsl, prefixes: [10.1.0.0/16]}, {name: y, port: a1, vlan: 2, group: adsl, prefixes: [\"fd01::/32\"]}, {name: z, port: a1, vlan: 3, group: adsl, prefixes: [\"fd02::/32\"]}]",
-		}, nil, "- adsl,adsl"},
+		}, nil, "- adsl,adsl,isdn"},
 		{"replies", []string{
 			"lines: [{name: x, port: a1, group: adsl}, {name: y, port: a2, group: adsl, macs: [\"02:00:00:00:00:01\"]}, {name: z, port: a2, vlan: 7, group: adsl}, {name: u, port: a1, vlan: 8, group: adsl}, {name: v, port: a2, vlan: 8, group: adsl}]",
-		}, nil, "- adsl,adsl"},
+		}, nil, "- adsl,adsl,isdn"},
 	} {
 		b := areaBundle(t, c.switches...)
 		d, err := publication.Make(publication.Source{Bundle: b, Activations: c.acts}, day(6, 1))
@@ -99,7 +102,7 @@ func TestAreas(t *testing.T) {
 	}
 }
 
-// The first line of a group stands for the most lines.
+// The first line of a group stands for the most lines. Lines that no switch has stand for none.
 func TestOrder(t *testing.T) {
 	b := areaBundle(t, `lines: [{name: x, port: a1, vlan: 1, group: isdn, prefixes: [10.1.0.0/16]}, {name: y, port: a1, vlan: 2, group: isdn, prefixes: ["fd01::/32"]},
 		{name: z, port: a1, vlan: 3, group: isdn, prefixes: ["fd02::/32"]}, {name: v, port: a1, vlan: 4, group: adsl}]`)
@@ -110,6 +113,37 @@ func TestOrder(t *testing.T) {
 	for name, want := range map[string]string{"v": "line-1", "y": "line-2", "z": "line-2", "x": "line-3"} {
 		if _, line, _ := d.Line(name); line != want {
 			t.Errorf("%s is %s, want %s", name, line, want)
+		}
+	}
+}
+
+// A state is for a published line or for the unnamed lines of an area. It counts the switches that have such lines, or all switches of the area
+// if none has.
+func TestStates(t *testing.T) {
+	adsl := "lines: [{name: LINE, port: a1, vlan: 1, group: adsl}]"
+	b := areaBundle(t, adsl, adsl, "lines: []", "rejectFrom: [10.0.0.1], lines: []")
+	at := time.Date(2006, 4, 1, 0, 0, 0, 0, time.UTC)
+	d, err := publication.Make(publication.Source{Bundle: b, Activations: []policy.Activation{{ID: 2, Phase: "block", Groups: []string{"isdn"}, At: at.AddDate(0, 0, -1)}}}, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const wanted = "drain; block: isdn"
+	var got []string
+	for _, s := range d.Publish(at, map[string]string{"a": wanted, "b": "drain", "c": wanted, "d": wanted}).States {
+		got = append(got, fmt.Sprintf("%s %s %s %s %d/%d", s.Area, s.LineGroup, s.Line, s.Phase, s.Confirmed, s.Switches))
+	}
+	want := []string{
+		"area-1 adsl line-1 drain 1/2", "area-1   drain 2/3", // the unnamed lines
+		"area-2   drain 1/1",
+		"area-3 isdn line-2 block 2/3", // of another area, because the other lines of area-1 drain
+		"area-4 isdn line-3 block 1/1",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	for _, s := range d.Publish(at.AddDate(-1, 0, 0), map[string]string{"a": ""}).States {
+		if s.LineGroup == "adsl" && (s.Phase != "" || s.Confirmed != 0) {
+			t.Errorf("before the first phase: %v", s)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package publication_test
 
 import (
+	"flag"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -9,6 +10,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if err := flag.Set("rapid.checks", "40"); err != nil { // each case loads dozens of pipelines, each of which takes milliseconds
+		panic(err)
+	}
 	longform.Rapid()
 	goleak.VerifyTestMain(m)
 }

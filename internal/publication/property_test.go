@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -64,6 +65,9 @@ func TestSameVerdict(t *testing.T) {
 		if len(public.Inventory.Switches) > 1 {
 			apart++
 		}
+		if d.odds(3, "unlisted lines") { // not always, because another inventory needs other pipelines
+			unlisted(t, b, acts, m, opts, at, theirs)
+		}
 		for _, sw := range b.Inventory.Switches {
 			for _, l := range sw.Lines {
 				_, line, ok := docs.Line(l.Name)
@@ -105,6 +109,57 @@ func TestSameVerdict(t *testing.T) {
 	})
 	if asked == 0 || merged == 0 || apart == 0 || unlike == 0 {
 		t.Errorf("%d verdicts compared, %d publications with fewer areas than switches, %d with several, %d exemptions made a difference: want all", asked, merged, apart, unlike)
+	}
+}
+
+// unlisted compares the answers for lines that the inventory does not list: for unnamed lines, and for lines of each group of which no switch has
+// lines. The answers for the areas are those for the switches, with such a line added to each of them.
+func unlisted(t *rapid.T, b *policy.Bundle, acts []policy.Activation, m *op25bv1.Publication, opts check.Options, at time.Time, theirs *check.Checker) {
+	t.Helper()
+	q := check.Question{To: rapid.SampledFrom(servers(b.Policy)).Draw(t, "server").String(), Port: 25, At: at}
+	has := map[string]bool{}
+	for _, sw := range b.Inventory.Switches {
+		for _, l := range sw.Lines {
+			has[l.Group] = true
+		}
+	}
+	absent := slices.DeleteFunc(append([]string{""}, policy.Names(b.Policy.LineGroups)...), func(g string) bool { return has[g] })
+	group := rapid.SampledFrom(absent).Draw(t, "group of unlisted lines")
+	c := *b
+	c.Inventory = &policy.Inventory{Switches: slices.Clone(b.Inventory.Switches)}
+	for i := range c.Inventory.Switches {
+		sw := &c.Inventory.Switches[i]
+		if group != "" {
+			sw.Lines = append(slices.Clone(sw.Lines), policy.Line{
+				Name: fmt.Sprint("added-", i), Port: sw.Ports[0].Name, VLAN: 99, Group: group,
+				Prefixes: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 78, byte(i), 0}), 24), netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfd, 0x78, 15: byte(i)}), 128)},
+			})
+		}
+	}
+	ours := check.New(check.Source{Bundle: &c, Activations: acts}, opts)
+	want, got := map[string]bool{}, map[string]bool{}
+	add := func(c *check.Checker, q check.Question, to map[string]bool) {
+		a, err := c.Ask(t.Context(), q)
+		if err != nil {
+			to[fmt.Sprint(kindOf(err))] = true
+			return
+		}
+		to[answer(t, a)] = true
+	}
+	for i, sw := range c.Inventory.Switches {
+		if q.Line, q.Switch = fmt.Sprint("added-", i), ""; group == "" {
+			q.Line, q.Switch = "", sw.Name
+		}
+		add(ours, q, want)
+	}
+	for _, s := range m.States {
+		if s.LineGroup == group {
+			q.Line, q.Switch = s.Line, s.Area
+			add(theirs, q, got)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("lines of group %q, -switches +areas:\n%s", group, diff)
 	}
 }
 

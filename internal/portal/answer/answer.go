@@ -119,7 +119,7 @@ func (s *set) compute(ctx context.Context, line published.State, q Question, now
 		c.serve(reach)
 		return c, nil
 	}
-	mq := mailbox.Question{Line: line.Line, At: now, Provider: q.Provider}
+	mq := mailbox.Question{Line: line.Line, Switch: line.Area, At: now, Provider: q.Provider}
 	if q.Provider == "" {
 		mq.Address = nobody
 	}
@@ -204,7 +204,7 @@ func stops(r *check.Result) *check.LaterOutcome {
 func (s *set) reach(ctx context.Context, line published.State, port uint16, now time.Time) ([]Reach, error) {
 	var all []Reach
 	for _, r := range mailbox.Representatives(s.pub.Policy()) {
-		a, err := s.desk.Connection(ctx, s.source(), check.Question{Line: line.Line, To: r.Addr.String(), Port: port, At: now})
+		a, err := s.desk.Connection(ctx, s.source(), check.Question{Line: line.Line, Switch: line.Area, To: r.Addr.String(), Port: port, At: now})
 		if isFamily(err) {
 			continue
 		}

@@ -117,7 +117,7 @@ func TestAnswers(t *testing.T) {
 			}
 		}
 	}
-	for _, q := range []Question{{"isdn", Webmail, ""}, {"adsl", Own, ""}, {"adsl", Own, "other"}, {"adsl", Provider, "ours"}, {"adsl", Provider, "nobody"}, {"adsl", "fax", ""}, {"adsl", Server, "web"}, {}} {
+	for _, q := range []Question{{"fibre", Webmail, ""}, {"adsl", Own, ""}, {"adsl", Own, "other"}, {"adsl", Provider, "ours"}, {"adsl", Provider, "nobody"}, {"adsl", "fax", ""}, {"adsl", Server, "web"}, {"", "", ""}} {
 		if a, err := e.Ask(t.Context(), p, q, day("2006-12-01")); !errors.Is(err, ErrQuestion) {
 			t.Errorf("%+v: %+v, %v", q, a, err)
 		}

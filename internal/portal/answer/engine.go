@@ -222,7 +222,7 @@ func (e *Engine) Server(ctx context.Context, p *published.Publication, group, se
 		if state.Group != group {
 			continue
 		}
-		a, err := s.desk.Connection(ctx, s.source(), check.Question{Line: state.Line, To: server, Port: port, At: now})
+		a, err := s.desk.Connection(ctx, s.source(), check.Question{Line: state.Line, Switch: state.Area, To: server, Port: port, At: now})
 		if isFamily(err) {
 			continue
 		}

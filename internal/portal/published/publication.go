@@ -25,7 +25,7 @@ type Publication struct {
 	Source *check.Source
 	// Directory lists the mail providers.
 	Directory *mailbox.Directory
-	// States contains what is known of the phases in force, one for each line of the inventory.
+	// States contains what is known of the phases in force: one for each line of the inventory, and one for the unnamed lines of each area.
 	States []State
 
 	made []byte // the part of the message from which Source and Directory were made
@@ -34,7 +34,7 @@ type Publication struct {
 // A State is the phase of a line group in an area.
 type State struct {
 	Area, Group string
-	// Line is the line that stands for the line group in the area.
+	// Line is the line that stands for the line group in the area. Group and Line are empty for unnamed lines.
 	Line string
 	// Phase is the phase that should have been in force at the time of the message; empty if no phase had begun.
 	Phase string

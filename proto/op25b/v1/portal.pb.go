@@ -143,15 +143,15 @@ type Publication struct {
 	// See Plan.utc_offset.
 	UtcOffset string `protobuf:"bytes,4,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
 	// One Policy without exemptions, and one Inventory. A switch of this inventory is an area: it stands for all switches that treat each line
-	// group in the same way. Each area has a line for each line group that it has in the real inventory. It has several lines for a group if
-	// verdicts depend on more, such as the families of a line's addresses; the first of them stands for the most lines. The addresses are from
-	// documentation and benchmarking prefixes.
+	// group in the same way. Each area has a line for each line group of which its switches have lines, and for each line group of which no switch
+	// has lines. It has several lines for a group if verdicts depend on more, such as the families of a line's addresses; the first of them stands
+	// for the most lines. The addresses are from documentation and benchmarking prefixes.
 	Files []*File `protobuf:"bytes,5,rep,name=files,proto3" json:"files,omitempty"`
 	// The activations, for the areas, without authors and reasons.
 	Activations []*Activation `protobuf:"bytes,6,rep,name=activations,proto3" json:"activations,omitempty"`
 	// The directory of mail providers.
 	Providers *File `protobuf:"bytes,7,opt,name=providers,proto3" json:"providers,omitempty"`
-	// What is known of the phases in force, for each line of the inventory, in its order.
+	// What is known of the phases in force: for each area in the order of the inventory, a state for each of its lines and one for unnamed lines.
 	States        []*PublishedState `protobuf:"bytes,8,rep,name=states,proto3" json:"states,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -243,15 +243,17 @@ func (x *Publication) GetStates() []*PublishedState {
 	return nil
 }
 
-// The phase of a published line.
+// The phase of a published line, or of the unnamed lines of an area.
 type PublishedState struct {
-	state     protoimpl.MessageState `protogen:"open.v1"`
-	Area      string                 `protobuf:"bytes,1,opt,name=area,proto3" json:"area,omitempty"`
-	LineGroup string                 `protobuf:"bytes,2,opt,name=line_group,json=lineGroup,proto3" json:"line_group,omitempty"`
-	Line      string                 `protobuf:"bytes,3,opt,name=line,proto3" json:"line,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Area  string                 `protobuf:"bytes,1,opt,name=area,proto3" json:"area,omitempty"`
+	// The line group and the line. Both are empty for unnamed lines, which belong to no group, and for which only the area is known.
+	LineGroup string `protobuf:"bytes,2,opt,name=line_group,json=lineGroup,proto3" json:"line_group,omitempty"`
+	Line      string `protobuf:"bytes,3,opt,name=line,proto3" json:"line,omitempty"`
 	// The phase that should be in force now; empty if no phase has begun.
 	Phase string `protobuf:"bytes,4,opt,name=phase,proto3" json:"phase,omitempty"`
-	// The number of switches of the area that have such lines, and the number of those that confirmed the phase.
+	// The number of switches of the area that have such lines, or of all its switches if the inventory has no such line, and the number of those
+	// that confirmed the phase.
 	Switches      uint32 `protobuf:"varint,5,opt,name=switches,proto3" json:"switches,omitempty"`
 	Confirmed     uint32 `protobuf:"varint,6,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
 	unknownFields protoimpl.UnknownFields
