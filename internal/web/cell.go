@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"op25b/internal/view"
+	"op25b/internal/view/prose"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -42,7 +43,7 @@ var escaper = strings.NewReplacer("\x00", "\uFFFD", `"`, "&#34;", "&", "&amp;", 
 // cellOf renders the cell of a switch. A thousand cells are most of the overview, and html/template takes ten times as long for them.
 func (b base) cellOf(s *op25bv1.SwitchStatus) cell {
 	level := severity(s)
-	name, state, why := escaper.Replace(s.Switch), escaper.Replace(b.State(s.State)), escaper.Replace(view.Why(b.Lang, s))
+	name, state, why := escaper.Replace(prose.Escape(s.Switch)), escaper.Replace(b.State(s.State)), escaper.Replace(prose.Escape(view.Why(b.Lang, s)))
 	var w strings.Builder
 	w.Grow(256)
 	w.WriteString(`<li id="cell-`)

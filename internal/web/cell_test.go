@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"op25b/internal/view"
+	"op25b/internal/view/prose"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -41,7 +42,7 @@ func TestCellIsEscaped(t *testing.T) {
 		var want strings.Builder
 		level := severity(s)
 		err := cellTemplate.Execute(&want, map[string]any{
-			"Name": s.Switch, "Path": url.PathEscape(s.Switch), "Class": severityClass[level], "Mark": severityMark[level], "State": b.State(s.State), "Why": view.Why(b.Lang, s),
+			"Name": prose.Escape(s.Switch), "Path": url.PathEscape(s.Switch), "Class": severityClass[level], "Mark": severityMark[level], "State": b.State(s.State), "Why": prose.Escape(view.Why(b.Lang, s)),
 		})
 		if err != nil || got.html != want.String() {
 			t.Fatalf("by hand:\n%q\nby html/template (%v):\n%q", got.html, err, want.String())

@@ -94,7 +94,7 @@ func (s *Site) fragment(name string, data any) string {
 		s.cfg.Logger.Error("fragment not rendered; this is a defect in op25b", zap.String("fragment", name), zap.Error(err))
 		return ""
 	}
-	return b.String()
+	return string(visible(b.Bytes()))
 }
 
 // Limits of the lists on the overview.

@@ -23,6 +23,10 @@ func event(id, name, data string) string {
 // After the fragments, and at every interval, the event "beat" has the time of the last sign of life. The event "old" takes its place if the
 // controller cannot read its store, so that the values of the page may be old.
 func (s *Site) events(w http.ResponseWriter, r *http.Request) {
+	if from := r.Header.Get("Sec-Fetch-Site"); from != "" && from != "same-origin" && from != "none" {
+		http.Error(w, "The request comes from a page of another site.", http.StatusForbidden) // it could not read the events, but would hold the stream
+		return
+	}
 	x := s.sessions.find(r)
 	if caller, err := s.identify(r, x); err != nil || !caller.Role.May(auth.Viewer) {
 		http.Error(w, "sign in", http.StatusUnauthorized)

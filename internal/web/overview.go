@@ -150,12 +150,14 @@ func (s *Site) overview(v *visit) error {
 		}
 		top.WriteString("</div>\n")
 	}
-	_, _ = form.WriteTo(&top)
+	_, _ = form.WriteTo(&top) // a bytes.Buffer returns no error
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	v.w.WriteHeader(http.StatusOK)
-	_, _ = top.WriteTo(v.w) // an error means that the client has disconnected
-	_, _ = v.w.Write(grid)
-	_, _ = foot.WriteTo(v.w)
+	for _, part := range [][]byte{visible(top.Bytes()), grid, visible(foot.Bytes())} {
+		if _, err := v.w.Write(part); err != nil {
+			return nil // the client has disconnected
+		}
+	}
 	return nil
 }
 

@@ -55,7 +55,7 @@ func (s *sessions) begin(token string, person *auth.Person) (id string, new *ses
 	if len(s.all) >= maxSessions {
 		oldest := ""
 		for key, x := range s.all {
-			if oldest == "" || x.used.Before(s.all[oldest].used) {
+			if oldest == "" || x.yieldsTo(s.all[oldest]) {
 				oldest = key
 			}
 		}
@@ -65,6 +65,18 @@ func (s *sessions) begin(token string, person *auth.Person) (id string, new *ses
 	s.all[id] = new
 	return id, new
 }
+
+// yieldsTo reports whether x ends before other if there are too many sessions. A session that is not a sign-in ends first, because it has only a
+// csrf value, and a program that keeps no cookies begins one with each request. Of two alike, the least recently used one ends first.
+func (x *session) yieldsTo(other *session) bool {
+	if mine, its := x.signIn(), other.signIn(); mine != its {
+		return its
+	}
+	return x.used.Before(other.used)
+}
+
+// signIn reports whether the session identifies its person.
+func (x *session) signIn() bool { return x.token != "" || x.person != nil }
 
 func (x *session) over(now time.Time) bool {
 	return now.Sub(x.used) > idleFor || now.Sub(x.begun) > lastsFor

@@ -8,12 +8,14 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+	"unicode/utf8"
 
 	"connectrpc.com/connect"
 	"go.uber.org/zap"
 
 	"op25b/internal/auth"
 	"op25b/internal/page"
+	"op25b/internal/view/prose"
 )
 
 // A visit is one request for a page by a person who has at least the role viewer.
@@ -161,7 +163,30 @@ func (s *Site) render(w http.ResponseWriter, code int, name string, data any) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(code)
-	_, _ = b.WriteTo(w)
+	_, _ = w.Write(visible(b.Bytes()))
+}
+
+// visible replaces characters that would move or hide other text, such as U+202E, by their code points, as the commands do. The templates have none,
+// so they come from stored names and reasons, which could otherwise look like something else.
+func visible(html []byte) []byte {
+	moves := func(r rune) bool { return r != '\n' && r != '\t' && prose.Hidden(r) }
+	if !bytes.ContainsFunc(html, moves) && utf8.Valid(html) {
+		return html
+	}
+	var w bytes.Buffer
+	for line := range bytes.Lines(html) {
+		text, newline := bytes.CutSuffix(line, []byte("\n"))
+		for i, part := range bytes.Split(text, []byte("\t")) {
+			if i > 0 {
+				w.WriteByte('\t')
+			}
+			w.WriteString(prose.Escape(string(part)))
+		}
+		if newline {
+			w.WriteByte('\n')
+		}
+	}
+	return w.Bytes()
 }
 
 // At formats a time in the policy's time zone.

@@ -18,13 +18,13 @@ import (
 // characters including the newline, bidirectional controls, and zero-width characters. Invalid UTF-8 is replaced by \uFFFD. The result is
 // a single line.
 func Escape(s string) string {
-	if !strings.ContainsFunc(s, hidden) && utf8.ValidString(s) {
+	if !strings.ContainsFunc(s, Hidden) && utf8.ValidString(s) {
 		return s
 	}
 	var b strings.Builder
 	for _, r := range strings.ToValidUTF8(s, "\uFFFD") {
 		switch {
-		case !hidden(r):
+		case !Hidden(r):
 			b.WriteRune(r)
 		case r > 0xffff:
 			fmt.Fprintf(&b, `\U%08x`, r)
@@ -44,8 +44,8 @@ func EscapeLines(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// hidden reports whether a character has category C, is a line or paragraph separator, or is invisible (Unicode Standard section 5.21).
-func hidden(r rune) bool {
+// Hidden reports whether a character has category C, is a line or paragraph separator, or is invisible (Unicode Standard section 5.21).
+func Hidden(r rune) bool {
 	return unicode.In(r, unicode.C, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)
 }
 
