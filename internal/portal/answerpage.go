@@ -215,17 +215,17 @@ func (v *visit) caseOf(p *published.Publication, a *answer.Answer, c *answer.Cas
 		d.Class, d.Mark, d.Head = answer.Unaffected, "✓", v.T("is exempt", v.Day(time.Unix(own.exemptUntil-1, 0)))
 		d.Lead = []string{v.T("lead exempt")}
 	} else {
-		d.Mark, d.Head = v.headline(c, d.InForce.Sure)
+		d.Class, d.Mark, d.Head = v.headline(c, d.InForce.Sure)
 		d.Lead = v.lead(a, c)
 	}
 	if !exempt {
-		d.Why = v.reasons(p.Policy(), c, d.InForce.Sure)
+		d.Why = v.reasons(p.Policy(), c, d.InForce)
 	}
 	if n := c.Next; n != nil && !exempt {
 		d.Why = append(d.Why, v.T("next", v.Day(n.Since), v.phaseTitle(p.Policy(), n.Name)))
 		if ph, ok := p.Policy().Phase(n.Name); ok {
 			if r, ok := ph.Rule(n.Rule); ok {
-				d.Why = append(d.Why, v.ruleText(p.Policy(), r))
+				d.Why = append(d.Why, v.ruleText(p.Policy(), ph, r))
 			}
 		}
 	}
@@ -240,7 +240,7 @@ func (v *visit) caseOf(p *published.Publication, a *answer.Answer, c *answer.Cas
 }
 
 // reasons describes since when and by which rules mail is stopped. For a mail server, the classes of servers can differ.
-func (v *visit) reasons(p *policy.Policy, c *answer.Case, sure bool) []string {
+func (v *visit) reasons(p *policy.Policy, c *answer.Case, in confirmation) []string {
 	var all []string
 	stopped := []*check.Result{c.Stopped}
 	for _, r := range c.Reach {
@@ -250,7 +250,7 @@ func (v *visit) reasons(p *policy.Policy, c *answer.Case, sure bool) []string {
 		if r == nil || r.Outcome.Passes() {
 			continue
 		}
-		for _, text := range v.reason(p, r, sure) {
+		for _, text := range v.reason(p, r, in) {
 			if !slices.Contains(all, text) {
 				all = append(all, text)
 			}
@@ -262,9 +262,9 @@ func (v *visit) reasons(p *policy.Policy, c *answer.Case, sure bool) []string {
 // confirmedOwn returns the confirmation for the visitor's own line.
 func (v *visit) confirmedOwn(confirmed bool) confirmation {
 	if confirmed {
-		return confirmation{true, v.T("own confirmed")}
+		return confirmation{Sure: true, Text: v.T("own confirmed")}
 	}
-	return confirmation{false, v.T("own unconfirmed")}
+	return confirmation{Text: v.T("own unconfirmed")}
 }
 
 // lead explains a status in plain words.
@@ -316,7 +316,8 @@ func (v *visit) leadServer(c *answer.Case) string {
 
 // settings adds the settings for mail programs that the line reaches, and those that it does not reach.
 func (v *visit) settings(d *caseData, a *answer.Answer, m *mailbox.Answer) {
-	for _, s := range m.Settings {
+	all := v.ownHost(a, m.Settings)
+	for _, s := range all {
 		if s.Status == mailbox.Affected {
 			d.Blocked = append(d.Blocked, v.T("setting blocked", v.number(int(s.Port))))
 			continue
@@ -332,8 +333,8 @@ func (v *visit) settings(d *caseData, a *answer.Answer, m *mailbox.Answer) {
 	if len(d.Settings) == 0 {
 		return
 	}
-	first := m.Settings[0]
-	for _, s := range m.Settings {
+	first := all[0]
+	for _, s := range all {
 		if s.Status != mailbox.Affected {
 			first = s
 			break
@@ -344,6 +345,28 @@ func (v *visit) settings(d *caseData, a *answer.Answer, m *mailbox.Answer) {
 		setting.TLS = site.StartTLS
 	}
 	d.Programs = programsData{v.base, v.programs(setting)}
+}
+
+// ownHost returns the settings for the ISP's own mailbox with the server of the site file, if the directory names none. They have the ports of the
+// site file too, if the directory has one of them.
+func (v *visit) ownHost(a *answer.Answer, settings []mailbox.Setting) []mailbox.Setting {
+	out := v.Content.Site.Mail.Outgoing
+	if a.Use != answer.Own || out.Host == "" {
+		return settings
+	}
+	var all []mailbox.Setting
+	for _, p := range out.Ports {
+		for _, s := range settings {
+			if s.Host == "" && s.HostFrom == "" && s.Port == uint16(p.Port) {
+				s.Host, s.Encryption = out.Host, encryptionOf(p.TLS)
+				all = append(all, s)
+			}
+		}
+	}
+	if len(all) == 0 {
+		return settings
+	}
+	return all
 }
 
 // hostFrom describes a server that the directory does not name.

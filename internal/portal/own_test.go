@@ -2,6 +2,7 @@ package portal_test
 
 import (
 	"errors"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -94,11 +95,14 @@ func TestOwnLine(t *testing.T) {
 
 // TestOwnServer tests a server from the visitor's own line, and from a kind of line.
 func TestOwnServer(t *testing.T) {
-	r := start(t, "2006-12-01", behindProxy)
+	r := start(t, "2006-12-01", func(c *portal.Config, p *op25bv1.Publication) {
+		behindProxy(c, p)
+		c.Resolver = names{"nowhere.example": &net.DNSError{Err: "no such host", IsNotFound: true}}
+	})
 	r.controller.OnAsk(lines)
 	b := r.browser("en")
 	_, page := b.post("/test", url.Values{"line": {".own"}, "server": {"smtp.example.jp"}}, forwarded, "198.18.0.11")
-	want(t, "own line", page, "the line that you are using now", "To: smtp.example.jp", "blocked since 1 October 2006", "open", "unknown", "no answer", "The switch of your line has confirmed", "Connections to every other server, port 25, are blocked.")
+	want(t, "own line", page, "the line that you are using now", "To: smtp.example.jp", "blocked since 1 October 2006", "open", "unknown", "no answer", "The switch of your line has confirmed", "Connections to all other servers that are not ours, port 25, are blocked.")
 	_, page = b.post("/test", url.Values{"line": {"adsl"}, "server": {"203.0.113.129"}}, forwarded, "198.18.0.11")
 	want(t, "kind of line", page, "From: FLET&#39;S ADSL", "blocked since 1 October 2006", "open to every server", "have confirmed that this is in force")
 	for name, tc := range map[string]struct {
@@ -109,7 +113,7 @@ func TestOwnServer(t *testing.T) {
 		"a mail address":  {url.Values{"line": {"adsl"}, "server": {"taro@example.jp"}}, "This is not the name of a server."},
 		"a long name":     {url.Values{"line": {"adsl"}, "server": {strings.Repeat("a", 300)}}, "This is not the name of a server."},
 		"an unknown name": {url.Values{"line": {".own"}, "server": {"nowhere.example"}}, "No server with this name was found."},
-		"a bad name":      {url.Values{"line": {"adsl"}, "server": {"a b"}}, "No server with this name was found."},
+		"a bad name":      {url.Values{"line": {"adsl"}, "server": {"a b"}}, "This is not the name of a server."},
 		"no line":         {url.Values{"server": {"203.0.113.129"}}, "Please choose your line."},
 	} {
 		res, page := b.post("/test", tc.form, forwarded, "198.18.0.11")

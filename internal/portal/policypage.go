@@ -120,7 +120,7 @@ func (v *visit) public(p *published.Publication) publicPolicy {
 		ph := &pol.Phases[i]
 		x := publicPhase{Name: ph.Name, Title: both(b, func(b base) string { return b.phaseTitle(pol, ph.Name) }), Begins: pol.Begins(ph)}
 		for _, r := range ph.Rules {
-			rule := publicRule{Name: r.Name, Action: string(r.Action), Service: r.Service, LineGroups: r.Groups, Text: both(b, func(b base) string { return b.ruleText(pol, r) })}
+			rule := publicRule{Name: r.Name, Action: string(r.Action), Service: r.Service, LineGroups: r.Groups, Text: both(b, func(b base) string { return b.ruleText(pol, ph, r) })}
 			if !r.ForAnyRemote() {
 				rule.Servers = r.Remote
 			}
@@ -210,7 +210,7 @@ func (v *visit) policyPage() (reply, error) {
 				}
 				groups = strings.Join(titles, v.T("list comma"))
 			}
-			x.Rules = append(x.Rules, ruleData{v.ruleText(pol, r), groups, r.Name})
+			x.Rules = append(x.Rules, ruleData{v.ruleText(pol, ph, r), groups, r.Name})
 		}
 		d.Phases = append(d.Phases, x)
 	}

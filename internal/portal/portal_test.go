@@ -83,7 +83,7 @@ func TestAnswers(t *testing.T) {
 		{"2006-12-01", url.Values{"line": {"adsl"}, "use": {"provider"}, "mail": {"taro@gmail.com"}}, []string{"影響があります", "smtp.gmail.com", "587", "STARTTLS", "2006年10月1日から実施中です", "実施されていることを確認しました", "ブラウザーまたは提供元の公式アプリでご利用の場合、影響はありません", "に提供元のページと照合しました"}},
 		{"2006-12-01", url.Values{"line": {"mobile"}, "use": {"provider"}, "mail": {"＠ｇｍａｉｌ．ｃｏｍ"}}, nil}, // no local part
 		{"2006-12-01", url.Values{"line": {"mobile"}, "use": {"provider"}, "mail": {"company.invalid"}}, []string{"影響があります", "当社では確認できません", "提供元が案内するサーバー"}},
-		{"2006-12-01", url.Values{"line": {"bflets"}, "use": {"own:own"}}, []string{"影響はありません", "これまでどおり接続できます"}},
+		{"2006-12-01", url.Values{"line": {"bflets"}, "use": {"own:own"}}, []string{"影響はありません", "これまでどおり接続できます", `<td class="host">smtp.isp.example</td><td>465</td>`, `<td class="host">smtp.isp.example</td><td>587</td>`}},
 		{"2006-12-01", url.Values{"line": {"adsl"}, "use": {"server"}}, []string{"影響があります", "当社の送信サーバーを経由"}},
 	} {
 		r := start(t, tc.at, nil)
@@ -146,7 +146,7 @@ func TestWithoutController(t *testing.T) {
 	r.controller.Stop()
 	r.await(func(v *published.View) bool { return !v.Connected })
 	_, page = b.get(path)
-	want(t, "without the controller", page, "Our management system cannot be reached at present", "You are probably affected", "It cannot be confirmed at present", "smtp.gmail.com")
+	want(t, "without the controller", page, "Our management system cannot be reached at present", "You are probably affected", "Should be in force since 1 October 2006; this cannot be confirmed at present", "It cannot be confirmed at present", "smtp.gmail.com")
 	if strings.Contains(page, "In force since") {
 		t.Error("without the controller, the page claims that the phase is in force")
 	}
@@ -173,7 +173,7 @@ func TestNotConfirmed(t *testing.T) {
 	})
 	b := r.browser("en")
 	_, page := b.ask(url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {"gmail"}})
-	want(t, "partly confirmed", page, "You are probably affected", "not yet confirmed everywhere: of 5 switches for such lines, 3 have confirmed it", "Planned since 1 October 2006")
+	want(t, "partly confirmed", page, "You are probably affected", "not yet confirmed everywhere: of 5 switches for such lines, 3 have confirmed it", "In force since 1 October 2006; confirmed on 3 of 5 switches")
 	_, page = b.ask(url.Values{"line": {"mobile"}, "use": {"provider"}, "provider": {"gmail"}})
 	want(t, "confirmed", page, "You are affected", "In force since 1 October 2006", "All our switches for such lines have confirmed")
 	_, page = b.get("/programme")

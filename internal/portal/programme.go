@@ -123,7 +123,7 @@ func (v *visit) steps(p *published.Publication, x *programmeOf) {
 		if ph, ok := p.Policy().Phase(t.phase); ok {
 			for _, r := range ph.Rules {
 				if r.ForGroup(x.groups[0]) && slices.Contains(p.Policy().LegsOf(r), policy.UpDst) {
-					step.Rules = append(step.Rules, v.ruleText(p.Policy(), r))
+					step.Rules = append(step.Rules, v.ruleText(p.Policy(), ph, r))
 				}
 			}
 		}

@@ -63,14 +63,23 @@ func (v *visit) startPage(problem, at string) (reply, error) {
 		d.Groups = v.groups(p, d.Line)
 		d.Own, d.Providers = v.providers(p, d.Use, d.Picked)
 	}
-	if d.Line == "" && d.OwnLine {
-		d.Line = ownValue
-	}
+	d.Line = lineShown(d.Line, at, d.OwnLine)
 	out := reply{name: "start.html", data: d}
 	if problem != "" {
 		out.code = http.StatusUnprocessableEntity
 	}
 	return out, nil
+}
+
+// lineShown returns the value of the field line that a form shows. The visitor's own line is the default, unless the problem is with the line.
+func lineShown(line, problemAt string, ownLine bool) string {
+	switch {
+	case problemAt == "line" && line == ownValue:
+		return ""
+	case problemAt != "line" && line == "" && ownLine:
+		return ownValue
+	}
+	return line
 }
 
 // mayAskOwn reports whether the form offers the visitor's own line.

@@ -3,14 +3,18 @@ package portal
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
+	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"connectrpc.com/connect"
 
 	"op25b/internal/check"
 	"op25b/internal/policy"
+	"op25b/internal/portal/answer"
 	"op25b/internal/portal/published"
 	op25bv1 "op25b/proto/op25b/v1"
 )
@@ -25,6 +29,7 @@ type testData struct {
 	ProblemAt  string
 	Ports      []portData // the result; empty before a question
 	ResultLine string
+	Tested     string // the server of the result
 	InForce    confirmation
 }
 
@@ -32,7 +37,7 @@ type testData struct {
 type portData struct {
 	Port              int
 	Use               string
-	Passes            bool
+	Passes, Unknown   bool
 	Mark, Outcome     string
 	Why, Since, Later string
 }
@@ -49,12 +54,10 @@ func (v *visit) testPage(d testData, problem, at string) (reply, error) {
 	if p := v.view.Publication; p != nil {
 		d.Groups = v.groups(p, d.Line)
 	}
-	if d.Line == "" && d.OwnLine {
-		d.Line = ownValue
-	}
+	d.Line = lineShown(d.Line, at, d.OwnLine)
 	d.Problem, d.ProblemAt = problem, at
 	out := reply{name: "test.html", data: d}
-	if problem != "" {
+	if at != "" {
 		out.code = http.StatusUnprocessableEntity
 	}
 	return out, nil
@@ -66,55 +69,90 @@ func (v *visit) tested() (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	server, line := strings.TrimSpace(v.form.Get("server")), v.form.Get("line")
-	if server == "" || len(server) > maxHost || strings.Contains(server, "@") {
+	server, line := hostOf(v.form.Get("server")), v.form.Get("line")
+	if _, _, err := check.Server(server); err != nil || len(server) > maxHost {
 		return v.testPage(testData{}, v.T("wrong server"), "server")
 	}
 	if err := v.lookup(); err != nil {
 		return reply{}, err
 	}
 	if line == ownValue {
-		return v.testedOwn(server)
+		return v.testedOwn(p, server)
 	}
 	group := groupOf(line)
 	if !slices.ContainsFunc(p.States, func(s published.State) bool { return line != "" && s.Group == group }) {
 		return v.testPage(testData{}, v.T("pick line"), "line")
 	}
-	d := testData{ResultLine: v.groupTitle(p.Policy(), group)}
+	return v.testedGroup(p, group, server)
+}
+
+// testedGroup answers for the lines of a group. What does not depend on the server's address is answered even if nothing is known of its name.
+func (v *visit) testedGroup(p *published.Publication, group, server string) (reply, error) {
+	d := testData{ResultLine: v.groupTitle(p.Policy(), group), Tested: server}
+	problem, at := "", ""
 	for _, port := range mailPorts {
-		answers, err := v.site.answers.Server(v.ctx, p, group, server, uint16(port), v.Now)
+		results, err := v.site.answers.Server(v.ctx, p, group, server, uint16(port), v.Now)
 		switch {
-		case errors.Is(err, check.ErrResolve), errors.Is(err, check.ErrQuestion):
-			return v.testPage(testData{}, v.T("no server"), "server")
+		case errors.Is(err, answer.ErrLookup):
+			problem = v.T("no lookup")
+			d.Ports = append(d.Ports, v.unknownPort(port))
+		case errors.Is(err, check.ErrResolve):
+			problem, at = v.T("no server"), "server"
+			d.Ports = append(d.Ports, v.unknownPort(port))
+		case errors.Is(err, answer.ErrQuestion):
+			problem, at = v.T("no family"), "server"
+			d.Ports = append(d.Ports, v.unknownPort(port))
 		case err != nil:
 			return reply{}, err
 		}
-		for _, a := range answers {
-			d.Ports = append(d.Ports, v.portOf(p.Policy(), uint32(port), a))
+		for _, r := range results {
+			d.Ports = append(d.Ports, v.portOf(p.Policy(), port, r))
 		}
 	}
 	d.InForce = v.confirmedGroup(p, group)
-	return v.testPage(d, "", "")
+	return v.testPage(d, problem, at)
+}
+
+// hostOf returns the host of what a visitor typed. The port of host:port is left out, because the answer has all ports for mail.
+func hostOf(text string) string {
+	text = strings.TrimSpace(text)
+	if _, err := netip.ParseAddr(text); err == nil { // the last group of an IPv6 address is no port
+		return text
+	}
+	host, port, err := net.SplitHostPort(text)
+	if n, wrong := strconv.ParseUint(port, 10, 16); err != nil || wrong != nil || n == 0 {
+		return text
+	}
+	return host
+}
+
+// unknownPort returns the row of a port of which nothing is known.
+func (v *visit) unknownPort(port policy.TCPPort) portData {
+	return portData{Port: int(port), Use: v.portUse(port), Unknown: true, Mark: "?", Outcome: v.T("outcome unknown"), Why: v.T("needs address")}
 }
 
 // testedOwn asks the controller about the visitor's own line.
-func (v *visit) testedOwn(server string) (reply, error) {
+func (v *visit) testedOwn(p *published.Publication, server string) (reply, error) {
 	r, state := v.askOwn(&op25bv1.AskOwnLineRequest{Question: &op25bv1.AskOwnLineRequest_Server{Server: server}})
 	switch state {
 	case ownUnknown:
 		return v.testPage(testData{}, v.T("own unknown"), "line")
 	case ownUnavailable:
 		return v.testPage(testData{}, v.T("own unavailable"), "line")
-	case ownInvalid:
+	case ownInvalid: // what does not depend on the server's address is the same for all lines of the group
+		line, state := v.askOwn(&op25bv1.AskOwnLineRequest{})
+		group := line.GetLineGroup().GetName()
+		if state == ownKnown && slices.ContainsFunc(p.States, func(s published.State) bool { return s.Group == group }) {
+			return v.testedGroup(p, group, server)
+		}
 		return v.testPage(testData{}, v.T("no server"), "server")
 	}
-	p := v.view.Publication.Policy()
-	d := testData{ResultLine: v.T("this line", v.groupTitle(p, r.GetLineGroup().GetName())), InForce: v.confirmedOwn(r.Confirmed)}
+	d := testData{ResultLine: v.T("this line", v.groupTitle(p.Policy(), r.GetLineGroup().GetName())), InForce: v.confirmedOwn(r.Confirmed), Tested: server}
 	for _, x := range r.Ports {
-		port := portData{Port: int(x.Port), Use: v.portUse(policy.TCPPort(x.Port)), Passes: x.Passes, Outcome: v.outcome(x.Outcome), Why: v.decided(p, x.GetRule().GetName(), x.GetSince().GetName())}
+		port := portData{Port: int(x.Port), Use: v.portUse(policy.TCPPort(x.Port)), Passes: x.Passes, Outcome: v.outcome(x.Outcome), Why: v.decided(p.Policy(), x.GetRule().GetName(), x.GetSince().GetName())}
 		port.Mark = mark(x.Passes)
 		if x.Problem != "" || x.Outcome == "" {
-			port.Mark, port.Outcome, port.Why = "?", v.T("outcome unknown"), x.Problem
+			port.Unknown, port.Mark, port.Outcome, port.Why = true, "?", v.T("outcome unknown"), x.Problem
 		}
 		if s := x.GetSince().GetSince(); s != nil && !x.Passes {
 			port.Since = v.T("from day", v.Day(s.AsTime()))
@@ -134,21 +172,15 @@ func mark(passes bool) string {
 	return "✕"
 }
 
-func (v *visit) portOf(p *policy.Policy, port uint32, a *check.Answer) portData {
-	d := portData{Port: int(port), Use: v.portUse(policy.TCPPort(port)), Passes: a.Outcome.Passes(), Mark: mark(a.Outcome.Passes()), Outcome: v.outcome(string(a.Outcome))}
-	for _, r := range a.Results {
-		if r.Outcome != a.Outcome {
-			continue
-		}
-		if r.Rule != nil {
-			d.Why = v.decided(p, r.Rule.Name, r.Since.Name)
-		}
-		if !d.Passes {
-			d.Since = v.T("from day", v.Day(r.Since.Since))
-		} else if r.Next != nil && !r.Next.Outcome.Passes() {
-			d.Later = v.T("until day", v.Day(r.Next.Since))
-		}
-		break
+func (v *visit) portOf(p *policy.Policy, port policy.TCPPort, r *check.Result) portData {
+	d := portData{Port: int(port), Use: v.portUse(port), Passes: r.Outcome.Passes(), Mark: mark(r.Outcome.Passes()), Outcome: v.outcome(string(r.Outcome))}
+	if r.Rule != nil {
+		d.Why = v.decided(p, r.Rule.Name, r.Since.Name)
+	}
+	if !d.Passes {
+		d.Since = v.T("from day", v.Day(r.Since.Since))
+	} else if r.Next != nil && !r.Next.Outcome.Passes() {
+		d.Later = v.T("until day", v.Day(r.Next.Since))
 	}
 	return d
 }

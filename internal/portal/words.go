@@ -1,10 +1,12 @@
 package portal
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
 	"op25b/internal/check"
+	"op25b/internal/check/mailbox"
 	"op25b/internal/policy"
 	"op25b/internal/portal/answer"
 	"op25b/internal/portal/published"
@@ -30,18 +32,58 @@ func (b base) classTitle(r *policy.Remote) string {
 }
 
 // ruleText describes what a rule of a phase does, in a sentence.
-func (b base) ruleText(p *policy.Policy, rule policy.PhaseRule) string {
+func (b base) ruleText(p *policy.Policy, ph *policy.Phase, rule policy.PhaseRule) string {
 	ports := make([]string, 0, 4)
 	if s := p.Service(rule.Service); s != nil {
 		for _, port := range s.Ports {
 			ports = append(ports, b.number(int(port)))
 		}
 	}
-	to := b.T("every server")
+	to := b.everyServer(p, ph, rule)
 	if !rule.ForAnyRemote() {
 		to = b.classTitle(p.Remote(rule.Remote))
 	}
-	return b.T("rule sentence", to, strings.Join(ports, b.T("list comma")), b.actionText(rule.Action))
+	text := b.T("rule sentence", to, strings.Join(ports, b.T("list comma")), b.actionText(rule.Action))
+	if stops := rule.Action == policy.Drop || rule.Action == policy.Reject; stops && drains(p) {
+		which := b.T("open too")
+		if ph.SynOnly {
+			which = b.T("new only")
+		}
+		text = b.T("two sentences", text, which)
+	}
+	return text
+}
+
+// drains reports whether a phase of the policy stops new connections only. Then its other phases must be told apart from it.
+func drains(p *policy.Policy) bool {
+	return slices.ContainsFunc(p.Phases, func(ph policy.Phase) bool { return ph.SynOnly })
+}
+
+// everyServer describes the servers to which a rule for every server applies: the ISP's own are never stopped, and rules before it in the phase
+// may have decided about others.
+func (b base) everyServer(p *policy.Policy, ph *policy.Phase, rule policy.PhaseRule) string {
+	ours := slices.ContainsFunc(p.Remotes, func(r policy.Remote) bool { return r.Relay })
+	rest := false
+	for _, r := range ph.Rules {
+		if r.Name == rule.Name {
+			break
+		}
+		rest = rest || r.Service == rule.Service && !r.ForAnyRemote() && shareGroup(r, rule)
+	}
+	switch {
+	case ours && rest:
+		return b.T("other servers not ours")
+	case ours:
+		return b.T("servers not ours")
+	case rest:
+		return b.T("other servers")
+	}
+	return b.T("every server")
+}
+
+// shareGroup reports whether two rules apply to a common line group. A rule without groups applies to all.
+func shareGroup(a, b policy.PhaseRule) bool {
+	return len(a.Groups) == 0 || len(b.Groups) == 0 || slices.ContainsFunc(a.Groups, func(g string) bool { return slices.Contains(b.Groups, g) })
 }
 
 func (b base) actionText(a policy.Action) string {
@@ -72,18 +114,15 @@ func (b base) decided(p *policy.Policy, name, phase string) string {
 	}
 	if ph, ok := p.Phase(phase); ok {
 		if r, ok := ph.Rule(name); ok {
-			return b.ruleText(p, r)
+			return b.ruleText(p, ph, r)
 		}
 	}
 	return b.T("rule other", name)
 }
 
 // reason describes since when and by which rule a result is as it is.
-func (b base) reason(p *policy.Policy, r *check.Result, sure bool) []string {
-	all := []string{b.T("since planned", b.Day(r.Since.Since), b.phaseTitle(p, r.Since.Name))}
-	if sure {
-		all[0] = b.T("since", b.Day(r.Since.Since), b.phaseTitle(p, r.Since.Name))
-	}
+func (b base) reason(p *policy.Policy, r *check.Result, c confirmation) []string {
+	all := []string{b.since(c, b.Day(r.Since.Since), b.phaseTitle(p, r.Since.Name))}
 	if r.Rule != nil {
 		if text := b.decided(p, r.Rule.Name, r.Since.Name); text != "" {
 			all = append(all, text)
@@ -92,10 +131,32 @@ func (b base) reason(p *policy.Policy, r *check.Result, sure bool) []string {
 	return all
 }
 
+// since describes since when a phase is in force, as far as switches confirmed it.
+func (b base) since(c confirmation, day, phase string) string {
+	switches, seen := b.number(c.switches), b.number(c.seen)
+	switch {
+	case c.Sure:
+		return b.T("since", day, phase)
+	case c.then:
+		return b.T("since then", day, phase)
+	case 2*c.seen > c.switches:
+		return b.T("since mostly", day, phase, switches, seen)
+	case c.seen > 0:
+		return b.T("since partly", day, phase, switches, seen)
+	case c.some:
+		return b.T("since not everywhere", day, phase)
+	}
+	return b.T("since unconfirmed", day, phase)
+}
+
 // A confirmation says whether switches confirmed what should be in force.
 type confirmation struct {
 	Sure bool
 	Text string
+
+	switches, seen int  // the number of switches, and of those that confirmed; zero if a switch may be counted several times
+	some           bool // a switch confirmed
+	then           bool // nothing can be confirmed at present
 }
 
 // confirmed returns the confirmation for lines of a phase. It gives numbers only if each switch is counted once.
@@ -110,17 +171,17 @@ func (v *visit) confirmed(lines []published.State, phase string) confirmation {
 	}
 	switch {
 	case phase == "":
-		return confirmation{false, v.T("no phase")}
+		return confirmation{Text: v.T("no phase")}
 	case !v.Current:
-		return confirmation{false, v.T("confirmed then", v.At(v.Confirmed))}
+		return confirmation{Text: v.T("confirmed then", v.At(v.Confirmed)), then: true}
 	case switches == 0:
-		return confirmation{false, v.T("no switches")}
+		return confirmation{Text: v.T("no switches")}
 	case everywhere:
-		return confirmation{true, v.T("confirmed")}
+		return confirmation{Sure: true, Text: v.T("confirmed")}
 	case once:
-		return confirmation{false, v.T("confirmed partly", v.number(switches), v.number(seen))}
+		return confirmation{Text: v.T("confirmed partly", v.number(switches), v.number(seen)), switches: switches, seen: seen, some: seen > 0}
 	}
-	return confirmation{false, v.T("confirmed not everywhere")}
+	return confirmation{Text: v.T("confirmed not everywhere"), some: seen > 0}
 }
 
 // switchesOf returns the number of switches that have lines of given kinds. Several kinds of line in an area are mostly on the same switches,
@@ -140,20 +201,33 @@ func switchesOf(lines []published.State) (n int, once bool) {
 	return n, once
 }
 
-// headline returns the words of a status: a mark and a headline, so that the status is not shown by colour alone.
-func (v *visit) headline(c *answer.Case, sure bool) (mark, head string) {
-	switch c.Status {
-	case answer.Unaffected:
-		return "✓", v.T("is unaffected")
-	case answer.Later:
-		return "!", v.T("is later", v.Day(c.Next.Since))
-	case answer.Depends:
-		return "!", v.T("is depends")
+// headline returns the words of a status: a mark and a headline, so that the status is not shown by colour alone. It also returns the status
+// whose colour the page has: not that of an affected line if nothing changes for a mail program that is set up for port 465 or 587, or if the
+// block is not confirmed.
+func (v *visit) headline(c *answer.Case, sure bool) (colour answer.Status, mark, head string) {
+	only := onlyPort25(c)
+	switch {
+	case c.Status == answer.Unaffected:
+		return c.Status, "✓", v.T("is unaffected")
+	case c.Status == answer.Later:
+		return c.Status, "!", v.T("is later", v.Day(c.Next.Since))
+	case c.Status == answer.Depends && only:
+		return answer.Depends, "!", v.T("is depends only")
+	case c.Status == answer.Depends:
+		return answer.Depends, "!", v.T("is depends")
+	case only && sure:
+		return answer.Depends, "!", v.T("is affected only")
+	case only:
+		return answer.Depends, "!", v.T("is probably affected only")
+	case !sure:
+		return answer.Depends, "!", v.T("is probably affected")
 	}
-	if !sure {
-		return "!", v.T("is probably affected")
-	}
-	return "✕", v.T("is affected")
+	return answer.Affected, "✕", v.T("is affected")
+}
+
+// onlyPort25 reports whether nothing changes for a mail program unless it is set up for port 25.
+func onlyPort25(c *answer.Case) bool {
+	return c.Mailbox != nil && !slices.ContainsFunc(c.Mailbox.Settings, func(s mailbox.Setting) bool { return s.Status != mailbox.Unaffected })
 }
 
 // number formats a number, with the digits of both languages.

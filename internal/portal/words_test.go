@@ -5,7 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"op25b/internal/check/mailbox"
+	"op25b/internal/policy"
+	"op25b/internal/portal/answer"
+	"op25b/internal/portal/content"
 	"op25b/internal/portal/published"
+	"op25b/internal/portal/site"
 )
 
 // TestNothingShadowsTheFrame verifies that no field of a page hides a field or method that the frame of every page shows.
@@ -72,6 +77,112 @@ func TestConfirmed(t *testing.T) {
 		v := &visit{base: base{Lang: "en", Current: tc.current, Zone: time.UTC}}
 		if c := v.confirmed(tc.lines, tc.phase); c.Sure != tc.sure || c.Text != tc.text {
 			t.Errorf("%s: %+v, want %v, %q", tc.what, c, tc.sure, tc.text)
+		}
+	}
+}
+
+// TestSince verifies that a phase is said to be in force only together with what confirmed it.
+func TestSince(t *testing.T) {
+	line := func(confirmed uint32) []published.State {
+		return []published.State{{Area: "area-1", Phase: "p", Switches: 3, Confirmed: confirmed}}
+	}
+	twice := func(confirmed uint32) []published.State { return append(line(3), line(confirmed)...) }
+	for _, tc := range []struct {
+		lines   []published.State
+		current bool
+		en, ja  string
+	}{
+		{line(3), true, "In force since D: P", "Dから実施中です：P"},
+		{line(2), true, "In force since D; confirmed on 2 of 3 switches: P", "Dから実施しています（対象の設備3台のうち2台で確認済み）：P"},
+		{line(1), true, "Should be in force since D; confirmed on 1 of 3 switches so far: P", "Dから実施されているはずです（対象の設備3台のうち、確認できたのは1台です）：P"},
+		{line(0), true, "Should be in force since D, not yet confirmed: P", "Dから実施されているはずです（まだ確認できていません）：P"},
+		{twice(2), true, "Should be in force since D, not yet confirmed everywhere: P", "Dから実施されているはずです（まだ一部の設備では確認できていません）：P"},
+		{line(3), false, "Should be in force since D; this cannot be confirmed at present: P", "Dから実施されているはずです（ただいま確認できません）：P"},
+	} {
+		for lang, want := range map[string]string{"en": tc.en, "ja": tc.ja} {
+			v := &visit{base: base{Lang: lang, Current: tc.current, Zone: time.UTC}}
+			if got := v.since(v.confirmed(tc.lines, "p"), "D", "P"); got != want {
+				t.Errorf("%s", got)
+			}
+		}
+	}
+}
+
+// TestRuleText verifies the sentences of rules: to which servers they apply, and whether they stop connections that are open already.
+func TestRuleText(t *testing.T) {
+	all := policy.PhaseRule{Name: "all", Service: "smtp", Action: policy.Reject}
+	carrier := policy.PhaseRule{Name: "carrier", Service: "smtp", Remote: "carrier", Groups: []string{"a"}, Action: policy.Drop}
+	ours := []policy.Remote{{Name: "ours", Relay: true}, {Name: "carrier", Title: "Carrier"}}
+	of := func(group string, r policy.PhaseRule) policy.PhaseRule { r.Groups = []string{group}; return r }
+	watched := all
+	watched.Action = policy.Monitor
+	const refused = ", port 25, are refused with an error message."
+	for _, tc := range []struct {
+		remotes []policy.Remote
+		rules   []policy.PhaseRule // the last one is described
+		drain   string             // the phase with a drain, if any
+		want    string
+	}{
+		{ours, []policy.PhaseRule{all}, "", "Connections to all servers that are not ours" + refused},
+		{ours, []policy.PhaseRule{carrier, all}, "", "Connections to all other servers that are not ours" + refused},
+		{ours, []policy.PhaseRule{carrier, of("a", all)}, "", "Connections to all other servers that are not ours" + refused},
+		{ours, []policy.PhaseRule{carrier, of("b", all)}, "", "Connections to all servers that are not ours" + refused},
+		{ours[1:], []policy.PhaseRule{all}, "", "Connections to all servers" + refused},
+		{ours[1:], []policy.PhaseRule{carrier, all}, "", "Connections to all other servers" + refused},
+		{ours, []policy.PhaseRule{all}, "this", "Connections to all servers that are not ours" + refused + " Only new connections are stopped; those that are open already are not."},
+		{ours, []policy.PhaseRule{all}, "another", "Connections to all servers that are not ours" + refused + " This stops connections that are open already, too."},
+		{ours, []policy.PhaseRule{watched}, "another", "Connections to all servers that are not ours, port 25, are counted, but not blocked."},
+	} {
+		p := &policy.Policy{
+			Services: []policy.Service{{Name: "smtp", Ports: []policy.TCPPort{25}}}, Remotes: tc.remotes,
+			Phases: []policy.Phase{{Name: "this", SynOnly: tc.drain == "this", Rules: tc.rules}, {Name: "another", SynOnly: tc.drain == "another"}},
+		}
+		b := base{Lang: "en", Content: &content.Content{Site: &site.Site{}}}
+		if got := b.ruleText(p, &p.Phases[0], tc.rules[len(tc.rules)-1]); got != tc.want {
+			t.Errorf("got %q, want %q", got, tc.want)
+		}
+	}
+	if got := (base{Lang: "ja"}).T("new only") + (base{Lang: "ja"}).T("open too"); got != "新しい接続だけを止めます。接続中のものは止めません。接続中のものも含めて止めます。" {
+		t.Error(got)
+	}
+}
+
+// TestHeadline verifies that red stands only for what is confirmed and does not depend on the settings of a mail program.
+func TestHeadline(t *testing.T) {
+	open := &mailbox.Answer{Settings: []mailbox.Setting{{Port: 465, Status: mailbox.Unaffected}, {Port: 587, Status: mailbox.Unaffected}}}
+	stopped := &mailbox.Answer{Settings: []mailbox.Setting{{Port: 465, Status: mailbox.Affected}}}
+	for _, tc := range []struct {
+		status answer.Status
+		box    *mailbox.Answer
+		sure   bool
+		colour answer.Status
+		head   string
+	}{
+		{answer.Unaffected, open, true, answer.Unaffected, "You are not affected"},
+		{answer.Affected, open, true, answer.Depends, "You are affected only if you send on port 25"},
+		{answer.Affected, open, false, answer.Depends, "You are probably affected, but only if you send on port 25"},
+		{answer.Depends, open, true, answer.Depends, "You may be affected, but only if you send on port 25"},
+		{answer.Affected, stopped, true, answer.Affected, "You are affected"},
+		{answer.Affected, nil, true, answer.Affected, "You are affected"},
+		{answer.Affected, nil, false, answer.Depends, "You are probably affected"},
+		{answer.Depends, nil, true, answer.Depends, "You may be affected"},
+	} {
+		v := &visit{base: base{Lang: "en"}}
+		if colour, _, head := v.headline(&answer.Case{Status: tc.status, Mailbox: tc.box}, tc.sure); colour != tc.colour || head != tc.head {
+			t.Errorf("%+v: %s, %q", tc, colour, head)
+		}
+	}
+}
+
+// TestLineShown verifies that the visitor's own line is not chosen again after it was not found.
+func TestLineShown(t *testing.T) {
+	for _, tc := range []struct {
+		line, at string
+		own      bool
+		want     string
+	}{{"", "", true, ownValue}, {"", "", false, ""}, {"adsl", "", true, "adsl"}, {ownValue, "line", true, ""}, {"", "line", true, ""}, {"adsl", "line", true, "adsl"}, {ownValue, "mail", true, ownValue}} {
+		if got := lineShown(tc.line, tc.at, tc.own); got != tc.want {
+			t.Errorf("%+v: %q", tc, got)
 		}
 	}
 }

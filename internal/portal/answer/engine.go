@@ -22,6 +22,8 @@ var (
 	ErrNone = errors.New("nothing is published")
 	// ErrQuestion is returned for a question that the publication does not answer.
 	ErrQuestion = errors.New("no answer to this question")
+	// ErrLookup is returned if a name could not be looked up for now, so that nothing is known of it.
+	ErrLookup = errors.New("names cannot be looked up at present")
 )
 
 // maxCases is the limit on the number of cases that are kept. A case takes about 2 kB.
@@ -207,9 +209,10 @@ func (e *Engine) mx() mailbox.MXResolver {
 	return e.resolver
 }
 
-// Server returns the verdict on a connection from the lines of a group to a port of a server. The error wraps check.ErrQuestion or
-// check.ErrResolve if there is no such server. The answers differ if the lines are treated differently.
-func (e *Engine) Server(ctx context.Context, p *published.Publication, group, server string, port uint16, now time.Time) ([]*check.Answer, error) {
+// Server returns the results of a connection from the lines of a group to a port of a server; several if the lines are treated differently. If
+// the result is the same for all servers, the server's name is not looked up. Server returns check.ErrQuestion if the name is malformed,
+// check.ErrResolve if no server has it, and ErrLookup if it could not be looked up for now.
+func (e *Engine) Server(ctx context.Context, p *published.Publication, group, server string, port uint16, now time.Time) ([]*check.Result, error) {
 	if p == nil {
 		return nil, ErrNone
 	}
@@ -217,38 +220,31 @@ func (e *Engine) Server(ctx context.Context, p *published.Publication, group, se
 	s.mu.Lock()
 	s.now = now
 	s.mu.Unlock()
-	var all []*check.Answer
+	var all []*check.Result
 	for _, state := range p.States {
 		if state.Group != group {
 			continue
 		}
-		a, err := s.desk.Connection(ctx, s.source(), check.Question{Line: state.Line, Switch: state.Area, To: server, Port: port, At: now})
-		if isFamily(err) {
-			continue
+		answers, err := s.desk.Ports(ctx, s.source(), check.Question{Line: state.Line, Switch: state.Area, To: server, At: now}, port)
+		if err == nil {
+			err = answers[0].Err
 		}
-		if err != nil {
+		switch {
+		case isFamily(err):
+			continue
+		case errors.Is(err, check.ErrResolve) && (e.resolver == nil || desk.Failed(err)):
+			return nil, fmt.Errorf("%w: %w", ErrLookup, err)
+		case err != nil:
 			return nil, err
 		}
-		if !slices.ContainsFunc(all, func(x *check.Answer) bool { return sameAnswer(x, a) }) {
-			all = append(all, a)
+		if x := answers[0].Result; !slices.ContainsFunc(all, func(y *check.Result) bool { return sameResult(x, y) }) {
+			all = append(all, x)
 		}
 	}
 	if len(all) == 0 {
 		return nil, fmt.Errorf("%w: no line of group %q reaches this server", ErrQuestion, group)
 	}
 	return all, nil
-}
-
-func sameAnswer(a, b *check.Answer) bool {
-	if a.Outcome != b.Outcome || len(a.Results) != len(b.Results) {
-		return false
-	}
-	for i := range a.Results {
-		if !sameResult(&a.Results[i], &b.Results[i]) {
-			return false
-		}
-	}
-	return true
 }
 
 func isFamily(err error) bool { return errors.Is(err, check.ErrFamily) }
