@@ -40,12 +40,17 @@ const focused = `(() => {` + colours + `
   return stop;
 })()`
 
-// reachable is a script that returns the positions of the elements that the tab key should reach, in their order. It leaves out what a closed details
-// element hides, which has a place all the same.
+// reachable is a script that returns the positions of the elements that the tab key should reach, in their order. It leaves out what a closed details element hides, which has a place all the same. Of a group of radio buttons, the tab key reaches
+// only the checked one, or the first one if none is checked.
 const reachable = `(() => {
-  const all = [...document.querySelectorAll("*")];
-  return all.filter((el) => el.matches("a[href],button,input:not([type=hidden]),select,textarea,summary,[tabindex]") && el.tabIndex >= 0 && !el.disabled && el.getClientRects().length > 0 && getComputedStyle(el).visibility !== "hidden" && el.checkVisibility())
-    .map((el) => all.indexOf(el));
+  const all = [...document.querySelectorAll("*")], out = [];
+  const radio = (el) => el && el.tagName === "INPUT" && el.type === "radio", together = (a, b) => radio(a) && radio(b) && a.name === b.name && a.form === b.form;
+  const able = all.filter((el) => el.matches("a[href],button,input:not([type=hidden]),select,textarea,summary,[tabindex]") && el.tabIndex >= 0 && !el.disabled && el.getClientRects().length > 0 && getComputedStyle(el).visibility !== "hidden" && el.checkVisibility());
+  for (const el of able) {
+    const group = able.filter((o) => together(o, el));
+    if (!radio(el) || el === (group.find((o) => o.checked) || group[0])) out.push(all.indexOf(el));
+  }
+  return out;
 })()`
 
 // Walk walks through the page with the keyboard only, forward from its beginning to its end and back, and returns the stops and the
