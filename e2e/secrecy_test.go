@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -222,6 +223,7 @@ func TestI8Secrecy(t *testing.T) {
 		t.Fatalf("%v, %v, want adsl-bot", resolved, err)
 	}
 	// The support desk's questions are recorded without the addresses.
+	const bound = "192.0.2.12" // the address of adsl-bot in the inventory
 	desk := &op25bv1.CheckFrom{From: subscriber.String(), Ticket: "DESK-4711"}
 	if _, err := client.Ask(ctx, 0, n.Check.Check, &op25bv1.CheckRequest{From: desk, To: went.servers[0].String(), Port: 25, Trace: true}); err != nil {
 		t.Fatal(err)
@@ -232,6 +234,29 @@ func TestI8Secrecy(t *testing.T) {
 		}
 	}
 	if _, err := client.Ask(ctx, 0, n.Check.CheckMail, &op25bv1.CheckMailRequest{From: desk, Address: "taro@secret.example"}); err != nil {
+		t.Fatal(err)
+	}
+	visitor := func(addr string, q *op25bv1.AskOwnLineRequest) (*op25bv1.AskOwnLineResponse, error) {
+		q.Address = addr
+		return client.Ask(ctx, 0, n.Portal.AskOwnLine, q)
+	}
+	for _, addr := range []string{subscriber.String(), bound} {
+		own, err := visitor(addr, &op25bv1.AskOwnLineRequest{Question: &op25bv1.AskOwnLineRequest_Server{Server: went.servers[0].String()}})
+		if own.GetKnown() != (addr == bound) {
+			t.Errorf("the portal's visitor from %s: %v", addr, own)
+		}
+		ask("AskOwnLine", own, err)
+		_, _ = visitor(addr, &op25bv1.AskOwnLineRequest{Question: &op25bv1.AskOwnLineRequest_Server{Server: "mx.secret.example"}}) // which the DNS may not have
+		_, err = visitor(addr, &op25bv1.AskOwnLineRequest{Question: &op25bv1.AskOwnLineRequest_Mailbox{Mailbox: "taro@secret.example"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	published := errors.New("one publication is enough")
+	if err := client.Watch(ctx, 0, n.Portal.WatchPublication, &op25bv1.WatchPublicationRequest{}, func(m *op25bv1.WatchPublicationResponse) error {
+		ask("WatchPublication", m, nil)
+		return published
+	}); !errors.Is(err, published) {
 		t.Fatal(err)
 	}
 	revision, err := client.Ask(ctx, 0, n.Intent.Current, &op25bv1.CurrentRequest{})
@@ -312,7 +337,7 @@ func search(t *testing.T, leaks []leak, went traffic) {
 			t.Errorf("%s has no address of the documents: the search does not see what is stored", place)
 		}
 	}
-	for _, want := range []string{"the log", "the webhook", "/metrics", "port25/key", "port25/activity", "records/edge-1", "the answer of ListRecords", "the answer of Activate", "the table"} {
+	for _, want := range []string{"the log", "the webhook", "/metrics", "port25/key", "port25/activity", "records/edge-1", "the answer of ListRecords", "the answer of Activate", "the answer of AskOwnLine", "the answer of WatchPublication", "the table"} {
 		if !places[want] {
 			t.Errorf("%s is empty or was not searched", want)
 		}

@@ -17,6 +17,7 @@ import (
 	"op25b/internal/intent"
 	"op25b/internal/plan"
 	"op25b/internal/policy"
+	"op25b/internal/publication"
 	"op25b/internal/store"
 	"op25b/internal/strict"
 	"op25b/internal/subscriber/register"
@@ -84,6 +85,8 @@ var meanings = []struct {
 	{check.ErrUnknownLine, connect.CodeNotFound},
 	{check.ErrResolve, connect.CodeNotFound},
 	{check.ErrNoPhase, connect.CodeFailedPrecondition},
+	{publication.ErrTooLarge, connect.CodeFailedPrecondition},
+	{publication.ErrNoAddress, connect.CodeFailedPrecondition},
 	{register.ErrNotReady, connect.CodeUnavailable},
 	{abuse.ErrUnknownID, connect.CodeNotFound},
 	{mailbox.ErrAddress, connect.CodeInvalidArgument},

@@ -406,3 +406,25 @@ func TestSignsOfLife(t *testing.T) {
 		t.Errorf("the store answers again: %+v", back)
 	}
 }
+
+// If the documents cannot be published, the watch tells why, and visitors' lines are still found.
+func TestCannotBePublished(t *testing.T) {
+	w := newPortalWorld(t)
+	w.now = time.Date(2006, 12, 1, 0, 0, 0, 0, time.UTC)
+	files := replaced(t, spinnet(t), "203.0.113.0/26,", "203.0.113.0/26, 192.0.2.128/25, 198.18.0.0/15, 198.51.100.128/25, 203.0.113.64/26, 203.0.113.128/25,")
+	files = replaced(t, files, "prefixes: [192.0.2.14/32", "prefixes: [192.0.2.64/26, 192.0.2.32/27, 192.0.2.16/28, 192.0.2.0/29, 192.0.2.8/31, 192.0.2.10/32, 192.0.2.14/31")
+	files = replaced(t, files, "203.0.113.0/26, 192", "203.0.113.0/26, 198.51.100.0/28, 198.51.100.32/27, 198.51.100.64/26, 192")
+	w.put(files)
+	c := op25bv1.NewPortalServiceClient(w.dial())
+	stream, err := c.WatchPublication(within(t), &op25bv1.WatchPublicationRequest{})
+	if err == nil {
+		_, err = stream.Recv()
+	}
+	if status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "no documentation address is left for a published line") {
+		t.Errorf("%v", err)
+	}
+	got, err := c.AskOwnLine(within(t), ownServer("192.0.2.12", "203.0.113.25"))
+	if err != nil || !got.Known || got.Area != "" || got.LineGroup.GetName() != "adsl" || len(got.Ports) != 3 || got.Ports[0].Outcome != "blocked" {
+		t.Errorf("%v, %v", got, err)
+	}
+}

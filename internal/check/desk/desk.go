@@ -58,6 +58,7 @@ type revision struct {
 	number  uint64
 	bundle  *policy.Bundle
 	checker *check.Checker
+	servers func() []mailbox.Representative // computed on the first call
 }
 
 // New returns a desk. The desk loads pipelines only when a question needs them.
@@ -73,12 +74,13 @@ func New(o Options) *Desk {
 
 // Connection answers a question about a connection. It returns the errors of check.Checker.Ask.
 func (d *Desk) Connection(ctx context.Context, s Source, q check.Question) (*check.Answer, error) {
-	return d.checker(s).Ask(ctx, q)
+	return d.of(s).checker.Ask(ctx, q)
 }
 
 // Mailbox answers a question about a mailbox. It returns the errors of mailbox.Checker.Ask.
 func (d *Desk) Mailbox(ctx context.Context, s Source, q mailbox.Question) (*mailbox.Answer, error) {
-	c := mailbox.Checker{Directory: d.opts.Directory, Connections: d.checker(s), Policy: s.Bundle.Policy}
+	r := d.of(s)
+	c := mailbox.Checker{Directory: d.opts.Directory, Connections: r.checker, Policy: s.Bundle.Policy, Servers: r.servers()}
 	if d.opts.Resolver != nil {
 		c.MX = d.opts.Resolver
 	}
@@ -87,11 +89,11 @@ func (d *Desk) Mailbox(ctx context.Context, s Source, q mailbox.Question) (*mail
 
 // Subject returns the names of the line and the switch that a question is about, as check.Checker.Subject does.
 func (d *Desk) Subject(s Source, q check.Question) (line, sw string, err error) {
-	return d.checker(s).Subject(q)
+	return d.of(s).checker.Subject(q)
 }
 
-// checker returns the checker for a source. If the source's revision is loaded, checker returns the existing checker.
-func (d *Desk) checker(s Source) *check.Checker {
+// of returns the revision of a source. If it is loaded, of returns the same revision as before.
+func (d *Desk) of(s Source) revision {
 	if s.Revision == 0 {
 		return d.load(s)
 	}
@@ -101,18 +103,19 @@ func (d *Desk) checker(s Source) *check.Checker {
 		if r.number == s.Revision && r.bundle == s.Bundle {
 			copy(d.loaded[1:i+1], d.loaded[:i])
 			d.loaded[0] = r
-			return r.checker
+			return r
 		}
 	}
-	r := revision{s.Revision, s.Bundle, d.load(s)}
+	r := d.load(s)
 	d.loaded = append([]revision{r}, d.loaded[:min(len(d.loaded), kept-1)]...)
-	return r.checker
+	return r
 }
 
-func (d *Desk) load(s Source) *check.Checker {
+func (d *Desk) load(s Source) revision {
 	o := check.Options{Now: d.opts.Now}
 	if d.opts.Resolver != nil {
 		o.Resolver = d.opts.Resolver
 	}
-	return check.New(s.Source, o)
+	servers := sync.OnceValue(func() []mailbox.Representative { return mailbox.Representatives(s.Bundle.Policy) })
+	return revision{s.Revision, s.Bundle, check.New(s.Source, o), servers}
 }

@@ -20,7 +20,7 @@ func TestKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := New(Options{})
-	of := func(number uint64) *check.Checker { return d.checker(Source{check.Source{Bundle: b}, number}) }
+	of := func(number uint64) *check.Checker { return d.of(Source{check.Source{Bundle: b}, number}).checker }
 	one, two := of(1), of(2)
 	if one == two || of(1) != one || of(2) != two {
 		t.Error("a revision was loaded twice, or taken for another")
@@ -34,7 +34,7 @@ func TestKept(t *testing.T) {
 		t.Errorf("the revision not used was kept: %d", len(d.loaded))
 	}
 	other := *b // the published documents of a revision have its number
-	if d.checker(Source{check.Source{Bundle: &other}, 3}) == of(3) {
+	if d.of(Source{check.Source{Bundle: &other}, 3}).checker == of(3) {
 		t.Error("other documents of a revision were taken for its own")
 	}
 	if first, second := of(0), of(0); first == second {

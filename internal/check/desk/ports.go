@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"op25b/internal/check"
-	"op25b/internal/check/mailbox"
 )
 
 // A PortAnswer is the answer about one port of a server.
@@ -63,7 +62,7 @@ func (d *Desk) Ports(ctx context.Context, s Source, q check.Question, ports ...u
 // in all classes. Otherwise it returns nil.
 func (d *Desk) anywhere(ctx context.Context, s Source, q check.Question) (same *check.Result, err error) {
 	var found *check.Result
-	for _, r := range mailbox.Representatives(s.Bundle.Policy) {
+	for _, r := range d.of(s).servers() {
 		q.To = r.Addr.String()
 		a, err := d.Connection(ctx, s, q)
 		switch {

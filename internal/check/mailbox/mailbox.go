@@ -29,6 +29,8 @@ type Checker struct {
 	// Policy lists the remote classes and the ISP's own relays. If Policy is nil, the ISP's own mailboxes require a host in the directory,
 	// and the effect on a server without a known address is Undetermined.
 	Policy *policy.Policy
+	// Servers contains the result of Representatives for Policy. If it is nil, each question computes it.
+	Servers []Representative
 	// MX finds mail exchangers. If MX is nil, domains that are not in the directory are unknown.
 	MX MXResolver
 }

@@ -45,7 +45,11 @@ func (c *Checker) servers() []string {
 		return nil
 	}
 	var out []string
-	for _, r := range Representatives(c.Policy) {
+	all := c.Servers
+	if all == nil {
+		all = Representatives(c.Policy)
+	}
+	for _, r := range all {
 		if r.Class == nil || !r.Class.Relay {
 			out = append(out, r.Addr.String())
 		}

@@ -72,7 +72,7 @@ func TestFollow(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "state")
 	f, stop := follow(t, c, file, nil)
 	v := await(t, f, connected)
-	if v.Publication.Revision != 7 || !v.Confirmed.Equal(at) || len(v.Publication.States) != 3 || len(v.Publication.Directory.Providers) == 0 {
+	if v.Publication.Revision != 7 || !v.Confirmed.Equal(at) || len(v.Publication.States) != 6 || len(v.Publication.Directory.Providers) == 0 {
 		t.Errorf("view: %+v", v)
 	}
 	if now := v.At(time.Now()); now.Before(at) || now.After(at.Add(time.Hour)) {

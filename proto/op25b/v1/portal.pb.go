@@ -438,7 +438,7 @@ func (*AskOwnLineRequest_Mailbox) isAskOwnLineRequest_Question() {}
 
 type AskOwnLineResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whether a line of the inventory has the address. If not, all other fields are absent.
+	// Whether a line has the address, by the inventory or by its session. If not, all other fields are absent.
 	Known     bool   `protobuf:"varint,1,opt,name=known,proto3" json:"known,omitempty"`
 	LineGroup *Named `protobuf:"bytes,2,opt,name=line_group,json=lineGroup,proto3" json:"line_group,omitempty"`
 	// The area and the line of the publication that stand for this line.
@@ -447,7 +447,7 @@ type AskOwnLineResponse struct {
 	// The phase that should be in force for the line, and whether its switch confirmed this.
 	Phase     *PhaseSince `protobuf:"bytes,5,opt,name=phase,proto3" json:"phase,omitempty"`
 	Confirmed bool        `protobuf:"varint,6,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
-	// The end of the line's exemption; absent if the line has none.
+	// The end of the exemption of the line or of the address; absent if there is none.
 	ExemptUntil *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=exempt_until,json=exemptUntil,proto3" json:"exempt_until,omitempty"`
 	// The answers for a server, in ascending order of ports.
 	Ports []*OwnLinePort `protobuf:"bytes,8,rep,name=ports,proto3" json:"ports,omitempty"`
@@ -571,7 +571,8 @@ func (x *AskOwnLineResponse) GetTime() *timestamppb.Timestamp {
 type OwnLinePort struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Port  uint32                 `protobuf:"varint,1,opt,name=port,proto3" json:"port,omitempty"`
-	// The worst outcome of the server's addresses; see CheckResponse.outcome. Empty if it is not known.
+	// The worst outcome of the server's addresses; see CheckResponse.outcome. Empty if it is not known. The outcome on a port is known even if the
+	// server's name cannot be looked up, provided that it is the same for all servers.
 	Outcome string `protobuf:"bytes,2,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	Passes  bool   `protobuf:"varint,3,opt,name=passes,proto3" json:"passes,omitempty"`
 	// The rule that decided; absent if no rule matches the port.

@@ -35,8 +35,8 @@ type PortalServiceClient interface {
 	// publication unless the caller already has it. Returns FAILED_PRECONDITION if there is no intent yet.
 	WatchPublication(ctx context.Context, in *WatchPublicationRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchPublicationResponse], error)
 	// Answers a question about the line that has an address. The portal must ask only for the address from which its visitor comes. The call is
-	// neither logged nor recorded with the address. Returns INVALID_ARGUMENT if the question is invalid. An address that no line has is not an
-	// error: known is then false.
+	// neither logged nor recorded with the address. Returns INVALID_ARGUMENT if the question is invalid, NOT_FOUND if no server has the name, and
+	// FAILED_PRECONDITION for a question about a mailbox if no phase has begun. An address that no line has is not an error: known is then false.
 	AskOwnLine(ctx context.Context, in *AskOwnLineRequest, opts ...grpc.CallOption) (*AskOwnLineResponse, error)
 }
 
@@ -87,8 +87,8 @@ type PortalServiceServer interface {
 	// publication unless the caller already has it. Returns FAILED_PRECONDITION if there is no intent yet.
 	WatchPublication(*WatchPublicationRequest, grpc.ServerStreamingServer[WatchPublicationResponse]) error
 	// Answers a question about the line that has an address. The portal must ask only for the address from which its visitor comes. The call is
-	// neither logged nor recorded with the address. Returns INVALID_ARGUMENT if the question is invalid. An address that no line has is not an
-	// error: known is then false.
+	// neither logged nor recorded with the address. Returns INVALID_ARGUMENT if the question is invalid, NOT_FOUND if no server has the name, and
+	// FAILED_PRECONDITION for a question about a mailbox if no phase has begun. An address that no line has is not an error: known is then false.
 	AskOwnLine(context.Context, *AskOwnLineRequest) (*AskOwnLineResponse, error)
 	mustEmbedUnimplementedPortalServiceServer()
 }

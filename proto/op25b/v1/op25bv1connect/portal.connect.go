@@ -49,8 +49,8 @@ type PortalServiceClient interface {
 	// publication unless the caller already has it. Returns FAILED_PRECONDITION if there is no intent yet.
 	WatchPublication(context.Context, *connect.Request[v1.WatchPublicationRequest]) (*connect.ServerStreamForClient[v1.WatchPublicationResponse], error)
 	// Answers a question about the line that has an address. The portal must ask only for the address from which its visitor comes. The call is
-	// neither logged nor recorded with the address. Returns INVALID_ARGUMENT if the question is invalid. An address that no line has is not an
-	// error: known is then false.
+	// neither logged nor recorded with the address. Returns INVALID_ARGUMENT if the question is invalid, NOT_FOUND if no server has the name, and
+	// FAILED_PRECONDITION for a question about a mailbox if no phase has begun. An address that no line has is not an error: known is then false.
 	AskOwnLine(context.Context, *connect.Request[v1.AskOwnLineRequest]) (*connect.Response[v1.AskOwnLineResponse], error)
 }
 
@@ -102,8 +102,8 @@ type PortalServiceHandler interface {
 	// publication unless the caller already has it. Returns FAILED_PRECONDITION if there is no intent yet.
 	WatchPublication(context.Context, *connect.Request[v1.WatchPublicationRequest], *connect.ServerStream[v1.WatchPublicationResponse]) error
 	// Answers a question about the line that has an address. The portal must ask only for the address from which its visitor comes. The call is
-	// neither logged nor recorded with the address. Returns INVALID_ARGUMENT if the question is invalid. An address that no line has is not an
-	// error: known is then false.
+	// neither logged nor recorded with the address. Returns INVALID_ARGUMENT if the question is invalid, NOT_FOUND if no server has the name, and
+	// FAILED_PRECONDITION for a question about a mailbox if no phase has begun. An address that no line has is not an error: known is then false.
 	AskOwnLine(context.Context, *connect.Request[v1.AskOwnLineRequest]) (*connect.Response[v1.AskOwnLineResponse], error)
 }
 
