@@ -134,7 +134,8 @@ func TestAtomOfNotices(t *testing.T) {
 	}
 	for _, l := range lang.All() {
 		f := Feed{Site: c.Site, Language: l, Title: "お知らせ & <notices>", Path: "feed." + string(l) + ".atom", Page: string(l) + "/notices", Updated: time.Date(2006, 1, 1, 0, 0, 0, 0, time.UTC)}
-		for _, n := range c.Notices.Current(l, policy.Date{Year: 2026, Month: time.November, Day: 29}) {
+		today := policy.Date{Year: 2026, Month: time.November, Day: 29}
+		for _, n := range append(c.Notices.Current(l, today), c.Notices.Back(l, today)...) {
 			html, err := n.Render(article.Given{Site: c.Site, Pages: pages}.Values(l))
 			if err != nil {
 				t.Fatal(err)
