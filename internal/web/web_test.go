@@ -171,7 +171,7 @@ func TestPages(t *testing.T) {
 		"/":              {"Needs attention", "要対応"},
 		"/programme":     {"mobile-carriers", "フェーズ"},
 		"/changes":       {"serve noc", "監査記録"},
-		"/check":         {"Ask the pipeline", "パイプラインで確認"},
+		"/check":         {"kept in the audit chain", "監査記録に残ります"},
 		"/switch/edge-1": {"Tables", "テーブル"},
 	} {
 		for i, lang := range []string{"en", "ja"} {
