@@ -122,7 +122,7 @@ var mayImport = map[string][]string{
 	"internal/exposition": {},
 	"internal/tally":      {"internal/exposition", "internal/intent", "internal/policy", "internal/telemetry", "internal/tlsfiles"},
 	"internal/northbound": {"internal/api", "internal/auth", "internal/fleet", "internal/intent", "internal/openconfig", "internal/policy", "internal/store", "internal/telemetry", "internal/tlsfiles"},
-	"internal/abuse":      {"internal/compile", "internal/intent", "internal/pipeline", "internal/policy", "internal/tlsfiles"},
+	"internal/abuse":      {"internal/compile", "internal/intent", "internal/pipeline", "internal/policy", "internal/readfile", "internal/tlsfiles"},
 	"internal/strict":     {},
 	"internal/policy":     {"internal/pipeline", "internal/strict"},
 	"internal/compile":    {"internal/pipeline", "internal/policy", "internal/strict"},
@@ -131,7 +131,8 @@ var mayImport = map[string][]string{
 	"internal/clock":      {"internal/store"},
 	"internal/grpcserve":  {},
 	"internal/intent":     {"internal/clock", "internal/compile", "internal/policy", "internal/store", "internal/strict"},
-	"internal/auth":       {"internal/strict"},
+	"internal/auth":       {"internal/readfile", "internal/strict"},
+	"internal/readfile":   {},
 	"internal/api": {
 		"internal/abuse", "internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/plan", "internal/policy", "internal/portal/lang", "internal/publication", "internal/store", "internal/strict", "internal/subscriber/register", "internal/tally", "internal/telemetry", "internal/tlsfiles", "internal/view",
 		"proto/op25b",
@@ -146,7 +147,7 @@ var mayImport = map[string][]string{
 	"internal/view":       {"proto/op25b"},
 	"internal/view/prose": {},
 	"internal/page":       {},
-	"internal/openid":     {"internal/auth", "internal/tlsfiles"},
+	"internal/openid":     {"internal/auth", "internal/readfile", "internal/tlsfiles"},
 	"internal/web":        {"internal/auth", "internal/openid", "internal/page", "internal/view", "internal/view/prose", "proto/op25b"},
 	// The content of the portal. Each package is pure, and none imports the controller's.
 	"internal/portal/lang":       {"internal/strict"},
@@ -186,8 +187,8 @@ var mayImport = map[string][]string{
 	"internal/telemetry/history": {}, // switches and rules are names to it
 
 	"internal/subscriber":            {"internal/policy"},
-	"internal/subscriber/accounting": {"internal/policy", "internal/secretfile", "internal/strict", "internal/subscriber"},
-	"internal/subscriber/register":   {"internal/intent", "internal/store", "internal/subscriber"},
+	"internal/subscriber/accounting": {"internal/policy", "internal/readfile", "internal/secretfile", "internal/strict", "internal/subscriber"},
+	"internal/subscriber/register":   {"internal/intent", "internal/readfile", "internal/store", "internal/subscriber"},
 }
 
 // TestImportArrows verifies that imports follow mayImport, and that only tests import the packages under e2e.

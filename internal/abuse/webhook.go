@@ -12,13 +12,13 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
+	"op25b/internal/readfile"
 	"op25b/internal/tlsfiles"
 )
 
@@ -76,12 +76,7 @@ func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 	case u.Scheme != "https" && !(u.Scheme == "http" && tlsfiles.Loopback(u.Hostname())):
 		return nil, fmt.Errorf("%w: URL %q: must be https; http is only for a receiver on this host", ErrWebhook, cfg.URL)
 	}
-	f, err := os.Open(cfg.KeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("%w: key: %w", ErrWebhook, err)
-	}
-	defer f.Close()
-	key, err := io.ReadAll(io.LimitReader(f, maxWebhookKey+1))
+	key, err := readfile.Bounded(cfg.KeyFile, maxWebhookKey)
 	if err != nil {
 		return nil, fmt.Errorf("%w: key: %w", ErrWebhook, err)
 	}

@@ -4,11 +4,10 @@ import (
 	"cmp"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"net/url"
-	"os"
 	"time"
 
+	"op25b/internal/readfile"
 	"op25b/internal/strict"
 )
 
@@ -156,17 +155,9 @@ const maxWho = 256
 const maxFile = 1 << 20
 
 func readAccess(path string) (*Grants, error) {
-	f, err := os.Open(path)
+	data, err := readfile.Bounded(path, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAccess, err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrAccess, err)
-	case len(data) > maxFile:
-		return nil, fmt.Errorf("%w: %s: more than %d bytes, which is the limit of an access file", ErrAccess, path, maxFile)
 	}
 	return Parse(path, data)
 }

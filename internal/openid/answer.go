@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"op25b/internal/auth"
+	"op25b/internal/readfile"
 )
 
 // Limits on an answer.
@@ -180,16 +180,13 @@ func readSecret(path string) (string, error) {
 	if path == "" {
 		return "", nil
 	}
-	f, err := os.Open(path)
+	b, err := readfile.Bounded(path, maxSecret)
 	if err != nil {
 		return "", fmt.Errorf("clientSecretFile: %w", err)
 	}
-	defer f.Close()
-	b := make([]byte, maxSecret+1)
-	n, _ := f.Read(b) // an empty read is reported below
-	secret := strings.TrimSpace(string(b[:n]))
-	if secret == "" || n > maxSecret {
-		return "", fmt.Errorf("clientSecretFile %s has %d bytes; must be 1 to %d", path, n, maxSecret)
+	secret := strings.TrimSpace(string(b))
+	if secret == "" {
+		return "", fmt.Errorf("clientSecretFile %s is empty; must be 1 to %d bytes", path, maxSecret)
 	}
 	return secret, nil
 }

@@ -449,7 +449,7 @@ func TestSecret(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ text, want string }{
-		{"", "has 0 bytes; must be 1 to 4096"}, {" \n", "has 2 bytes"}, {strings.Repeat("x", 5000), "has 4097 bytes"}, {"wrong", "it does not accept the code: invalid_client"},
+		{"", "is empty; must be 1 to 4096 bytes"}, {" \n", "is empty"}, {strings.Repeat("x", 5000), "has more than 4096 bytes"}, {"wrong", "it does not accept the code: invalid_client"},
 	} {
 		write(c.text)
 		if err := finish(); err == nil || !strings.Contains(err.Error(), c.want) {

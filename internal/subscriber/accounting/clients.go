@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"time"
 
+	"op25b/internal/readfile"
 	"op25b/internal/secretfile"
 	"op25b/internal/strict"
 )
@@ -82,7 +81,7 @@ type Clients struct {
 // OpenClients reads a file of RADIUS clients and the files of their secrets. warnings are about files that other users of the host can read or
 // write. The error wraps ErrClients, and strict.Faults for faults in the file.
 func OpenClients(path string) (c *Clients, warnings []string, err error) {
-	data, err := readFile(path, maxFile)
+	data, err := readfile.Bounded(path, maxFile)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrClients, err)
 	}
@@ -100,20 +99,6 @@ func OpenClients(path string) (c *Clients, warnings []string, err error) {
 		warnings = append(warnings, text)
 	}
 	return c, warnings, nil
-}
-
-// readFile reads a file of at most the given number of bytes.
-func readFile(path string, most int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(data)) > most {
-		err = fmt.Errorf("%s has more than %d bytes", path, most)
-	}
-	return data, err
 }
 
 // A validator checks a file of clients and reads their secrets.
@@ -164,7 +149,7 @@ func (v *validator) secret(client *Client, path string) {
 	if !filepath.IsAbs(file) {
 		file = filepath.Join(v.dir, file)
 	}
-	data, err := readFile(file, maxSecret+2)
+	data, err := readfile.Bounded(file, maxSecret+2)
 	secret := bytes.TrimRight(data, "\r\n")
 	switch {
 	case err != nil:

@@ -17,6 +17,7 @@ import (
 
 	"op25b/internal/intent"
 	"op25b/internal/policy"
+	"op25b/internal/readfile"
 	"op25b/internal/store"
 	"op25b/internal/subscriber"
 )
@@ -282,9 +283,15 @@ func TestOpenKey(t *testing.T) {
 		}
 		_, err := OpenKey(path, false)
 		want := fmt.Sprintf("session key: %s has %d bytes; must have 32 to 4096 random bytes, as head -c 32 /dev/urandom makes them", path, n)
+		if n > 4096 {
+			want = fmt.Sprintf("session key: file too large: %s has more than 4096 bytes", path)
+		}
 		if ok != (err == nil) || !ok && err.Error() != want {
 			t.Errorf("%d bytes: %v", n, err)
 		}
+	}
+	if _, err := OpenKey("/dev/zero", false); !errors.Is(err, readfile.ErrLarge) { // it never ends
+		t.Error(err)
 	}
 	if _, err := OpenKey(filepath.Join(dir, "absent", "key"), true); !errors.Is(err, ErrKey) {
 		t.Error(err)

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 
+	"op25b/internal/readfile"
 	"op25b/internal/subscriber"
 )
 
@@ -32,7 +33,7 @@ func newKey() (k Key) {
 // OpenKey returns the key that a file contains. If the file does not exist and create is set, OpenKey creates it with a random key. The key is
 // the SHA-256 of the content, so the file may have any form. OpenKey returns ErrKey if the file cannot be used.
 func OpenKey(path string, create bool) (Key, error) {
-	b, err := os.ReadFile(path)
+	b, err := readfile.Bounded(path, maxKeyFile)
 	if create && errors.Is(err, fs.ErrNotExist) {
 		k := newKey()
 		if err := os.WriteFile(path, k[:], 0o600); err != nil {
