@@ -24,6 +24,8 @@ import (
 
 	"op25b/examples"
 	"op25b/internal/softswitch"
+	"op25b/internal/subscriber/accounting"
+	"op25b/internal/subscriber/register"
 	"op25b/internal/telemetry"
 	bmv1 "op25b/proto/bm/v1"
 )
@@ -50,6 +52,7 @@ func exported(t *testing.T) map[string][]string {
 	cfg.History.File = filepath.Join(t.TempDir(), "history.db")
 	inventory := bytes.Replace(cfg.First[0].Data, []byte("127.0.0.1:9559"), []byte(services.Addrs.P4Runtime), 1)
 	cfg.First[0].Data = bytes.Replace(inventory, []byte("127.0.0.1:9339"), []byte(services.Addrs.GNMI), 1)
+	cfg.Sessions = Sessions{Key: &register.Key{1}, Radius: "127.0.0.1:0", Clients: radiusClients(t)}
 	c, err := Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -82,6 +85,25 @@ func exported(t *testing.T) map[string][]string {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// radiusClients returns one access server that may send accounting requests.
+func radiusClients(t *testing.T) *accounting.Clients {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"secret":       "0123456789abcdef",
+		"clients.yaml": "apiVersion: op25b/v1\nkind: RadiusClients\nclients: [{name: bng-1, address: 127.0.0.1, secretFile: secret}]\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	clients, warnings, err := accounting.OpenClients(filepath.Join(dir, "clients.yaml"))
+	if err != nil || len(warnings) != 0 {
+		t.Fatal(warnings, err)
+	}
+	return clients
 }
 
 // series matches a series on a page. Its submatches are the name and the labels.

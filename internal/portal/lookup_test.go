@@ -59,10 +59,10 @@ func TestLookups(t *testing.T) {
 			t.Errorf("%s: %d\n%s", name, res.StatusCode, page)
 		}
 		want(t, name, page, tc.want)
-		if n := strings.Count(page, "</span> open</td><td>Ports 465 and 587"); n != 2 {
+		if n := strings.Count(page, `</span> open</span><br><span class="hint">Ports 465 and 587`); n != 2 {
 			t.Errorf("%s: %d of the ports for mail programs are open\n%s", name, n, page)
 		}
-		if unknown := strings.Contains(page, "</span> unknown</td><td>This depends on the server"); unknown != (name != "found") {
+		if unknown := strings.Contains(page, `</span> unknown</span><br><span class="hint">This depends on the server`); unknown != (name != "found") {
 			t.Errorf("%s: port 25 is unknown: %v\n%s", name, unknown, page)
 		}
 	}

@@ -129,7 +129,7 @@ func TestCountedByController(t *testing.T) {
 	}
 }
 
-// awaitOwner waits until the controller owns its switch, and so answers for it.
+// awaitOwner waits until the controller owns its switch, and so answers for it: the counters are its own, and the stored status has its name.
 func awaitOwner(t *testing.T, addr string) {
 	t.Helper()
 	api, err := client.New(client.Config{Server: addr})
@@ -144,14 +144,27 @@ func awaitOwner(t *testing.T, addr string) {
 		t.Fatal(err)
 	}
 	defer stream.Close()
-	for stream.Receive() {
+	for counted := false; !counted; {
+		if !stream.Receive() {
+			t.Fatal(stream.Err())
+		}
 		for _, c := range stream.Msg().Switches {
-			if c.State != op25bv1.CollectionState_COLLECTION_STATE_NOT_OWNED {
+			counted = counted || c.State != op25bv1.CollectionState_COLLECTION_STATE_NOT_OWNED
+		}
+	}
+	statuses, err := api.Fleet.WatchSwitches(ctx, connect.NewRequest(&op25bv1.WatchSwitchesRequest{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer statuses.Close()
+	for statuses.Receive() {
+		for _, st := range statuses.Msg().Switches {
+			if st.Ownership == op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_OWNED {
 				return
 			}
 		}
 	}
-	t.Fatal(stream.Err())
+	t.Fatal(statuses.Err())
 }
 
 // TestCountersOfOthers verifies that the page of a switch that another controller owns leads to that controller, and shows no counters as this

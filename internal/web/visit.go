@@ -135,7 +135,7 @@ func (v *visit) fail(err error) {
 		code = http.StatusForbidden
 	case connect.CodeUnauthenticated:
 		code = http.StatusUnauthorized
-	case connect.CodeFailedPrecondition:
+	case connect.CodeFailedPrecondition, connect.CodeAborted:
 		code = http.StatusConflict
 	case connect.CodeUnavailable, connect.CodeDeadlineExceeded, connect.CodeResourceExhausted:
 		code = http.StatusServiceUnavailable

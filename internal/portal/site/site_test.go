@@ -88,7 +88,7 @@ func TestBad(t *testing.T) {
 		{ErrSite, "{of: lineGroup, name: adsl,", "{of: lineGroup, name: isdn,", `site.yaml:53:27: lineGroup "isdn" is given twice; keep one`},
 		{strict.ErrDecode, "{of: lineGroup, name: adsl,", "{of: group, name: adsl,", `site.yaml:52:10: names[0].of is "group"; it must be lineGroup, phase or remote`},
 		{ErrSite, "{of: lineGroup, name: adsl,", `{of: lineGroup, name: "",`, `site.yaml:52:27: the name is not of any element; give the name of the line group, phase or remote class in the policy`},
-		{ErrSite, "en: Mobile SIM", `en: ""`, `site.yaml:56:60: names[4].title.en is empty; write it in both languages`},
+		{ErrSite, "en: Mobile SIM", `en: ""`, `site.yaml:56:59: names[4].title.en is empty; write it in both languages`},
 		{ErrSite, "names:\n", "names:\n" + strings.Repeat("  - {of: phase, name: x, title: {ja: x, en: x}}\n", 512), `site.yaml:52:3: there are 525 names; must be at most 512`},
 		{ErrSite, "# What an ISP", strings.Repeat("# a comment\n", 6000) + "# What an ISP", `site.yaml: the file has`},
 	} {
