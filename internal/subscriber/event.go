@@ -21,6 +21,12 @@ const (
 	// MaxDelay is the largest age at which the start of a session is accepted. RADIUS repeats an unanswered request, with the time of the
 	// event, for minutes. Older starts are ignored, so that a recorded packet cannot open a session of the past.
 	MaxDelay = time.Hour
+	// DefaultInterval is the time between two interim updates of a source that does not say another one. RFC 2869 section 2.1 recommends it as
+	// the shortest for production. MinInterval and MaxInterval are the bounds of what a source can say.
+	DefaultInterval          = 10 * time.Minute
+	MinInterval, MaxInterval = time.Minute, 24 * time.Hour
+	// MaxLease is the longest lease. A source that leases for longer has to renew the lease.
+	MaxLease = 366 * 24 * time.Hour
 	// Silences is the number of intervals between interim updates after which a silent session has ended.
 	Silences = 3
 	// maxEnded is the largest number of ended sessions that a Record remembers. More than one occurs only if requests overtake each other.
@@ -41,7 +47,7 @@ const (
 // String returns the name of the kind.
 func (k Kind) String() string { return [...]string{"none", "start", "interim", "stop", "restart"}[k] }
 
-// An Event is what an access server reports about one of its sessions, or about itself.
+// An Event is what an access server, or another source such as a DHCP server, reports about one of its sessions, or about itself.
 type Event struct {
 	Kind Kind
 	// NAS is the name of the access server (network access server).
@@ -52,13 +58,20 @@ type Event struct {
 	Time time.Time
 	// Estimated means that the access server did not report Time, so that a repeated event can have a later time.
 	Estimated bool
-	// Identities has the attributes of the request that can name a line.
+	// Line is the name of the line. If it is empty, Identities has the attributes of the request that can name the line.
+	Line       string
 	Identities map[policy.Identify]string
-	// Prefixes are the addresses and prefixes of the session, masked.
+	// Prefixes are the addresses and prefixes of the session, masked. Those of a Stop say of which address families the leases have ended; none
+	// means that the session has ended.
 	Prefixes []netip.Prefix
 	// Interval is the time between two interim updates of the access server.
 	Interval time.Duration
+	// Ends is when the lease of the Prefixes ends. The zero Time means that they have no lease.
+	Ends time.Time
 }
+
+// over reports whether the lease in an event has ended at the time now.
+func (e Event) over(now time.Time) bool { return !e.Ends.IsZero() && !e.Ends.After(now) }
 
 // Prefixes reduces the addresses in a request to those that a session keeps: at most MaxAddresses of each family, masked, none inside
 // another, in the order of the request. It leaves out addresses that no host has. refused is the number of prefixes that were left out,

@@ -83,6 +83,18 @@ func (l *Lines) Find(attributes map[policy.Identify]string, switches []string) (
 	return Line{}, Ambiguous
 }
 
+// Of returns the line of an event, by its name or by its attributes; see Find.
+func (l *Lines) Of(e Event, switches []string) (Line, Outcome) {
+	if e.Line == "" {
+		return l.Find(e.Identities, switches)
+	}
+	at, ok := l.all[e.Line]
+	if !ok || len(switches) > 0 && !slices.Contains(switches, at.Switch) {
+		return Line{}, NoLine
+	}
+	return at, ""
+}
+
 // Line returns the line with a name, and false if there is no such line with sessions.
 func (l *Lines) Line(name string) (Line, bool) {
 	at, ok := l.all[name]

@@ -103,6 +103,31 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// TestOfName verifies that an event can give the name of its line, and that its attributes do not matter then.
+func TestOfName(t *testing.T) {
+	l := lines(t)
+	for _, c := range []struct {
+		line     string
+		switches []string
+		want     Outcome
+	}{
+		{"a", nil, ""},
+		{"a", []string{"edge-2", "edge-1"}, ""},
+		{"a", []string{"edge-2"}, NoLine},
+		{"shop", nil, NoLine},
+		{"d", nil, NoLine},
+		{"nobody", nil, NoLine},
+	} {
+		e := Event{Line: c.line, Identities: map[policy.Identify]string{policy.IdentifyNASPortID: "b"}}
+		if line, outcome := l.Of(e, c.switches); outcome != c.want || (outcome == "") != (line.Name == c.line) {
+			t.Errorf("%s: %v, %q; want %q", c.line, line, outcome, c.want)
+		}
+	}
+	if line, _ := l.Of(Event{Identities: map[policy.Identify]string{policy.IdentifyNASPortID: "b"}}, nil); line.Name != "b" {
+		t.Errorf("%v", line)
+	}
+}
+
 // TestOwn verifies that a session gets no address of another line, a relay or a switch, however the prefixes overlap.
 func TestOwn(t *testing.T) {
 	l := lines(t)

@@ -19,15 +19,21 @@ type Session struct {
 	// Prefixes are the line's addresses, as of the event at the time Updated, which is the latest one.
 	Prefixes []netip.Prefix `json:"prefixes,omitempty"`
 	Updated  time.Time      `json:"updated"`
+	// Leases are the times at which the leases of the addresses end.
+	Leases Leases `json:"leases,omitzero"`
 	// Listening is when a controller began to listen. Silence before that does not count.
 	Listening time.Time `json:"-"`
 }
 
 // Alive reports whether the session still exists at the time now. restarted is when the session's access server last restarted. A session
-// also ends if its access server is silent for Silences intervals, because the event of its end can be lost.
+// also ends if its access server is silent for Silences intervals, because the event of its end can be lost. If it has leases, it ends with the
+// last of them instead.
 func (s *Session) Alive(now, restarted time.Time) bool {
 	if s == nil || s.Began.Before(restarted) {
 		return false
+	}
+	if s.leased() {
+		return s.Leases.V4.After(now) || s.Leases.V6.After(now)
 	}
 	heard := s.Heard
 	if s.Listening.After(heard) {
@@ -75,9 +81,10 @@ const (
 // the access server last restarted. After does not change r.
 //
 //   - A start opens a session, unless a session that began later is known, the session has ended already, the access server restarted
-//     afterwards, or the start is older than MaxDelay. A session that began earlier has then ended.
+//     afterwards, the start is older than MaxDelay, or the lease in it has ended. A session that began earlier has then ended.
 //   - An interim update keeps its session alive and may change the addresses. It opens and closes nothing.
-//   - A stop ends its session.
+//   - A stop ends its session, or only the leases of the address families that it names. A stop that is older than a lease of the session is
+//     late, because sources of leases use an id again.
 //
 // If two sessions began at the same time, the one that arrived last remains. A server may use an id again for a later session; if the times
 // of its events are estimated, only after MaxDelay. If more than maxEnded sessions ended before their starts arrived, starts up to the ends
@@ -94,6 +101,9 @@ func (r Record) After(e Event, heard, restarted time.Time) (Record, Outcome) {
 	case Start:
 		return r.start(e, heard, restarted, current)
 	case Interim:
+		if e.over(heard) {
+			return r, Late
+		}
 		if !current || e.Time.Before(r.Session.Began) {
 			return r, Unknown
 		}
@@ -101,6 +111,13 @@ func (r Record) After(e Event, heard, restarted time.Time) (Record, Outcome) {
 	case Stop:
 		if current && e.Time.Before(r.Session.Began) {
 			return r, Late // the end of an earlier session with the same id
+		}
+		if current && r.Session.leased() && e.Time.Before(r.Session.Updated) {
+			return r, Late // the line has another lease since
+		}
+		if rest := r.Session.without(e); current && rest != nil {
+			r.Session = rest
+			return r, Refreshed
 		}
 		r = r.ended(End{e.NAS, e.Session, e.Time}, heard)
 		if !current {
@@ -113,7 +130,7 @@ func (r Record) After(e Event, heard, restarted time.Time) (Record, Outcome) {
 }
 
 func (r Record) start(e Event, heard, restarted time.Time, current bool) (Record, Outcome) {
-	old := heard.Sub(e.Time) > MaxDelay
+	old := heard.Sub(e.Time) > MaxDelay || e.over(heard)
 	switch {
 	case current && !e.Time.Before(r.Session.Began) && !old:
 		return r.refresh(e, heard), Refreshed
@@ -135,6 +152,7 @@ func (r Record) start(e Event, heard, restarted time.Time, current bool) (Record
 		return r.pruned(heard), Late
 	}
 	r.Session = &Session{NAS: e.NAS, ID: e.Session, Began: e.Time, Heard: heard, Interval: e.Interval, Prefixes: e.Prefixes, Updated: e.Time}
+	r.Session.lease(e)
 	return r.pruned(heard), Opened
 }
 
@@ -144,7 +162,12 @@ func (r Record) over(now, restarted time.Time) Record {
 	if s == nil || s.Alive(now, restarted) {
 		return r
 	}
-	if !s.Began.Before(restarted) { // its start would be too early otherwise
+	switch {
+	case s.leased(): // a start with a later lease may open it again
+		if s.Updated.After(r.Last) {
+			r.Last = s.Updated
+		}
+	case !s.Began.Before(restarted): // its start would be too early otherwise
 		r = r.ended(End{s.NAS, s.ID, now}, now)
 	}
 	r.Session = nil
@@ -160,6 +183,7 @@ func (r Record) refresh(e Event, heard time.Time) Record {
 	}
 	if !e.Time.Before(s.Updated) {
 		s.Prefixes, s.Updated = merge(s.Prefixes, e.Prefixes), e.Time
+		s.lease(e)
 	}
 	r.Session = &s
 	return r

@@ -95,7 +95,7 @@ func (t *Table) alive(line string, now time.Time) *Session {
 	if s == nil || !s.Alive(now, t.restarts[s.NAS]) {
 		return nil
 	}
-	return s
+	return s.at(now)
 }
 
 // Holder returns the line that has an address at the time now.
@@ -114,7 +114,7 @@ func (t *Table) holder(p netip.Prefix, now time.Time) (line string, ok bool) {
 	for other := range t.overlapping(p) {
 		s := t.alive(other, now)
 		switch {
-		case s == nil || other == line:
+		case s == nil || other == line || !s.overlaps(p):
 		case line == "" || s.Began.After(began):
 			line, began, ok = other, s.Began, true
 		case s.Began.Equal(began):
@@ -154,7 +154,7 @@ func (t *Table) Displaced(line string, s Session, now time.Time) []string {
 	for _, p := range s.Prefixes {
 		for other := range t.overlapping(p) {
 			o := t.alive(other, now)
-			if o != nil && other != line && !o.Began.After(s.Began) && !slices.Contains(all, other) {
+			if o != nil && other != line && o.overlaps(p) && !o.Began.After(s.Began) && !slices.Contains(all, other) {
 				all = append(all, other)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"op25b/internal/readfile"
 	"op25b/internal/secretfile"
 	"op25b/internal/strict"
+	"op25b/internal/subscriber"
 )
 
 // Kind is the document kind of a file of RADIUS clients.
@@ -26,10 +27,6 @@ const (
 	// The sizes of a secret in bytes. RFC 2865 section 3 recommends 16 at least, because a shorter one can be found from a recorded packet.
 	minSecret, maxSecret = 16, 128
 	maxClientName        = 64
-	// DefaultInterim is the time between interim updates of a client that does not say another one. RFC 2869 section 2.1 recommends it as the
-	// shortest for production.
-	DefaultInterim         = 10 * time.Minute
-	minInterim, maxInterim = time.Minute, 24 * time.Hour
 )
 
 // A Client is an access server that may send accounting requests.
@@ -40,7 +37,7 @@ type Client struct {
 	Address netip.Addr `yaml:"address"`
 	// SecretFile is the path of the file with the shared secret. A relative path begins at the directory of the file of clients.
 	SecretFile string `yaml:"secretFile"`
-	// Interim is the time between two interim updates of the client. The default is DefaultInterim.
+	// Interim is the time between two interim updates of the client. The default is subscriber.DefaultInterval.
 	Interim Interim `yaml:"interim,omitempty"`
 	// Switches are the switches whose lines the client may name; empty means all.
 	Switches []string `yaml:"switches,omitempty"`
@@ -57,7 +54,7 @@ func (Interim) Accepts() string { return "a time from 1m to 24h, such as 10m" }
 // Parse parses a time between interim updates.
 func (i *Interim) Parse(text string) error {
 	d, err := time.ParseDuration(text)
-	if err == nil && (d < minInterim || d > maxInterim) {
+	if err == nil && (d < subscriber.MinInterval || d > subscriber.MaxInterval) {
 		err = errors.New("out of range")
 	}
 	*i = Interim(d)
@@ -138,7 +135,7 @@ func (v *validator) clients(c *Clients) {
 		}
 		c.by[client.Address] = client
 		if client.Interim == 0 {
-			client.Interim = Interim(DefaultInterim)
+			client.Interim = Interim(subscriber.DefaultInterval)
 		}
 		v.secret(client, path+".secretFile")
 	}

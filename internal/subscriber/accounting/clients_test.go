@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"op25b/internal/subscriber"
 )
 
 // write writes a file below dir and returns its path.
@@ -38,7 +40,7 @@ func TestClients(t *testing.T) {
 	if one == nil || string(one.secret) != "a secret of 16 b" || time.Duration(one.Interim) != 5*time.Minute || len(one.Switches) != 1 {
 		t.Errorf("%+v", one)
 	}
-	if two == nil || len(two.secret) != 128 || time.Duration(two.Interim) != DefaultInterim || two.Switches != nil {
+	if two == nil || len(two.secret) != 128 || time.Duration(two.Interim) != subscriber.DefaultInterval || two.Switches != nil {
 		t.Errorf("%+v", two)
 	}
 	if len(warnings) != 1 || !strings.HasPrefix(warnings[0], "RADIUS secret "+other+": every user of this host can read it") {

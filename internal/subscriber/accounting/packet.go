@@ -126,7 +126,7 @@ func decode(p *radius.Packet, client *Client, received time.Time) (e subscriber.
 	case rfc2866.AcctStatusType_Value_InterimUpdate:
 		e.Kind = subscriber.Interim
 	case rfc2866.AcctStatusType_Value_Stop:
-		e.Kind = subscriber.Stop
+		e.Kind, e.Prefixes = subscriber.Stop, nil // the session has ended with all its addresses
 	case rfc2866.AcctStatusType_Value_AccountingOn, rfc2866.AcctStatusType_Value_AccountingOff:
 		e.Kind, e.Session = subscriber.Restart, ""
 		return e, true, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
+	"net/netip"
 	"reflect"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 	"op25b/internal/subscriber"
 )
 
-// Report applies an event of an access server. switches are the switches whose lines the server may name; none means all. When Report returns
+// Report applies an event of an access server or another source. switches are the switches whose lines the server may name; none means all. When Report returns
 // without an error, what the event changed is in the store. The errors mean that the server should send the event again: ErrNotReady, ErrFull,
 // or an error of the store.
 func (r *Register) Report(ctx context.Context, e subscriber.Event, switches []string) (subscriber.Outcome, error) {
@@ -28,19 +29,23 @@ func (r *Register) Report(ctx context.Context, e subscriber.Event, switches []st
 }
 
 func (r *Register) report(ctx context.Context, e subscriber.Event, switches []string) (_ subscriber.Outcome, refused int, err error) {
-	e.Time = e.Time.UTC().Round(0)
+	e.Time, e.Ends = e.Time.UTC().Round(0), e.Ends.UTC().Round(0)
 	if e.Kind == subscriber.Restart {
 		return subscriber.Restarted, 0, r.restart(ctx, e)
 	}
 	r.mu.RLock()
 	lines := r.lines
 	r.mu.RUnlock()
-	line, outcome := lines.Find(e.Identities, switches)
+	line, outcome := lines.Of(e, switches)
 	if outcome != "" {
 		return outcome, 0, nil
 	}
-	own, taken := lines.Own(line.Name, e.Prefixes)
-	e.Prefixes, refused = subscriber.Prefixes(own)
+	taken := 0
+	if e.Kind != subscriber.Stop {
+		var own []netip.Prefix
+		own, taken = lines.Own(line.Name, e.Prefixes)
+		e.Prefixes, refused = subscriber.Prefixes(own)
+	}
 	heard := r.now()
 	record, outcome, err := r.change(ctx, line.Name, func(record subscriber.Record, restarted time.Time) (subscriber.Record, subscriber.Outcome) {
 		return record.After(e, heard, restarted)
