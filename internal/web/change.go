@@ -26,22 +26,24 @@ type changeData struct {
 	Base             uint64
 	Shown            string // the time of the preview, in nanoseconds since 1970
 	Request          string
-	Text             string
+	Text             string // the preview as op25b phase prints it
+	Doing            string // what the button does
+	BehindTitle      string // empty if every switch gets the change at once
+	Behind           []behind
+	MoreBehind       int // the number of these switches that are not listed
 	Reason           string
 	Problem          string
 }
 
-// fields splits a list that a person has typed into its items.
-func fields(text string) []string {
-	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' || r == '、' || r == '　' })
-}
+// maxBehind is the number of switches that a preview lists because they do not get the change at once.
+const maxBehind = 20
 
 // preview shows the effect that an activation or a rollback would have.
 func (s *Site) preview(v *visit) error {
 	if !v.session.allows(v.r) {
 		return connect.NewError(connect.CodePermissionDenied, errOldForm)
 	}
-	d := changeData{Phase: v.r.PostFormValue("phase"), Groups: v.r.PostFormValue("groups"), Switches: v.r.PostFormValue("switches")}
+	d := changeData{Phase: v.r.PostFormValue("phase"), Groups: scopeField(v.r.PostForm, "groups"), Switches: scopeField(v.r.PostForm, "switches")}
 	return s.showPreview(v, d, http.StatusOK)
 }
 
@@ -59,6 +61,16 @@ func (s *Site) showPreview(v *visit, d changeData, code int) error {
 	if err := view.Table(&b, view.Options{Now: v.site.cfg.Now, Location: v.Zone, Language: v.Lang}).Preview(r.Msg); err != nil {
 		return err
 	}
+	fleet, err := v.fleet.ListSwitches(ctx, connect.NewRequest(&op25bv1.ListSwitchesRequest{}))
+	if err != nil {
+		return err
+	}
+	scope := scopeSwitches(r.Msg)
+	if d.Behind = v.behind(fleet.Msg, scope); len(d.Behind) > 0 {
+		d.BehindTitle, d.MoreBehind = v.behindTitle(len(d.Behind), len(scope)), max(0, len(d.Behind)-maxBehind)
+		d.Behind = d.Behind[:len(d.Behind)-d.MoreBehind]
+	}
+	d.Doing = v.doing(d, r.Msg)
 	v.Section, v.Title = "programme", v.T("roll back")
 	if d.Phase != "" {
 		v.Title = v.T("activate") + " " + d.Phase

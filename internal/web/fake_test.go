@@ -38,6 +38,9 @@ type fakeAPI struct {
 	stateChanges []*op25bv1.StateChange
 	certificates *op25bv1.ListCertificatesResponse // nil means that the controller does not own the switch
 
+	preview    *op25bv1.PreviewResponse // nil means that there is nothing to undo
+	previewing *op25bv1.PreviewRequest  // the last request
+
 	answer *op25bv1.CheckResponse
 	stored *op25bv1.Revision // nil means that revisions cannot be read
 
@@ -132,6 +135,15 @@ func (f *fakeAPI) ListPhases(context.Context, *connect.Request[op25bv1.ListPhase
 
 func (f *fakeAPI) ShowPhase(_ context.Context, r *connect.Request[op25bv1.ShowPhaseRequest]) (*connect.Response[op25bv1.ShowPhaseResponse], error) {
 	return connect.NewResponse(&op25bv1.ShowPhaseResponse{Phase: &op25bv1.Phase{Name: r.Msg.Phase}, Rules: f.rules}), nil
+}
+
+func (f *fakeAPI) Preview(_ context.Context, r *connect.Request[op25bv1.PreviewRequest]) (*connect.Response[op25bv1.PreviewResponse], error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.previewing = r.Msg; f.preview == nil {
+		return nil, connect.NewError(connect.CodeFailedPrecondition, errors.New("no phase to go back to: nothing was activated"))
+	}
+	return connect.NewResponse(f.preview), nil
 }
 
 func (f *fakeAPI) ListCounters(_ context.Context, r *connect.Request[op25bv1.ListCountersRequest]) (*connect.Response[op25bv1.ListCountersResponse], error) {

@@ -16,6 +16,7 @@ type phaseData struct {
 	Name, Title, From string
 	State, Where      string
 	Current           bool
+	Next              bool     // the first phase that is still to come into force for some lines
 	Forecast          []string // sentences; none if the phase is in force or the controller cannot be asked
 	Rules             []ruleData
 	Counts            bool   // the rules have counts
@@ -34,6 +35,8 @@ type programmeData struct {
 	Revision uint64
 	Phases   []phaseData
 	Stopped  *stoppedData
+	Scope    scopeData
+	Undoable bool // a rollback has something to undo
 }
 
 // programme shows the phases and the traffic that their rules stop.
@@ -51,14 +54,17 @@ func (s *Site) programme(v *visit) error {
 	if err != nil {
 		return err
 	}
+	d.Scope = v.scopeOf(r.Msg, fleet.Msg)
+	d.Undoable = v.MayOperate() && v.mayRollBack(ctx)
 	standing := v.standing(r.Msg, fleet.Msg)
 	still := ahead(r.Msg.Phases)
+	next := slices.Index(still, true)
 	for i, p := range r.Msg.Phases {
 		shown, err := v.phase.ShowPhase(ctx, connect.NewRequest(&op25bv1.ShowPhaseRequest{Phase: p.Name}))
 		if err != nil {
 			return err
 		}
-		row := phaseData{Name: p.Name, Title: p.Title, From: "-", State: standing.state(i), Where: standing.where(p), Current: current(p)}
+		row := phaseData{Name: p.Name, Title: p.Title, From: "-", State: standing.state(i), Where: standing.where(p), Current: current(p), Next: i == next}
 		if p.Begins != nil {
 			row.From = v.At(p.Begins.AsTime())
 		}
