@@ -106,6 +106,9 @@ func TestOutline(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, outline)
 		}
 	}
+	if strings.Contains(outline, "StaticText") || strings.Contains(outline, "Nothing new.") {
+		t.Errorf("running text in\n%s", outline)
+	}
 	if n := tree.Find("status", ""); n == nil || n.Words() != "Nothing new." {
 		t.Errorf("the status is %v", n)
 	}

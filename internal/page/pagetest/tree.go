@@ -114,21 +114,27 @@ func (n *Node) Words() string {
 // outlined are the roles of an outline that also have the level, the value or the state of the node.
 var outlined = []string{"level", "disabled", "required", "invalid", "checked", "expanded", "selected", "live"}
 
-// Outline returns the structure of the page as text: a line for each node, indented by its depth, with its role, its name and its states.
-// Text that only repeats the name of the node above it is left out, and so are nodes without a meaning of their own.
+// words are the roles of text, and of marks on text, which are no structure.
+var words = []string{"StaticText", "InlineTextBox", "ListMarker", "LineBreak"}
+
+// passed are the roles of nodes without a meaning of their own. An outline has their children in their place.
+var passed = []string{"generic", "none", "paragraph", "strong", "time", "Ruby", "LabelText", "Legend"}
+
+// Outline returns the structure of the page as text: a line for each node, indented by its depth, with its role, its name and its states. Running
+// text is left out, so that a new sentence does not change the structure.
 func (n *Node) Outline() string {
 	var b strings.Builder
-	n.outline(&b, 0, "")
+	n.outline(&b, 0)
 	return b.String()
 }
 
-func (n *Node) outline(b *strings.Builder, depth int, above string) {
+func (n *Node) outline(b *strings.Builder, depth int) {
 	switch {
-	case n.Role == "InlineTextBox", n.Role == "ListMarker", n.Role == "LineBreak", n.Role == "StaticText" && strings.Contains(above, strings.TrimSpace(n.Name)):
+	case slices.Contains(words, n.Role):
 		return
-	case n.Role == "generic" || n.Role == "none":
+	case slices.Contains(passed, n.Role):
 		for _, c := range n.Children {
-			c.outline(b, depth, above)
+			c.outline(b, depth)
 		}
 		return
 	}
@@ -146,6 +152,6 @@ func (n *Node) outline(b *strings.Builder, depth int, above string) {
 	}
 	b.WriteString("\n")
 	for _, c := range n.Children {
-		c.outline(b, depth+1, n.Name)
+		c.outline(b, depth+1)
 	}
 }
