@@ -173,7 +173,7 @@ func TestNotConfirmed(t *testing.T) {
 	})
 	b := r.browser("en")
 	_, page := b.ask(url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {"gmail"}})
-	want(t, "partly confirmed", page, "You are probably affected", "not yet confirmed everywhere: of 5 switches for such lines, 3 have confirmed it", "In force since 1 October 2006; confirmed on 3 of 5 switches")
+	want(t, "partly confirmed", page, "You are probably affected", "not yet confirmed everywhere. Switches with such lines that confirmed it so far: 3 of 5.", "In force since 1 October 2006 (switches that confirmed it: 3 of 5)")
 	_, page = b.ask(url.Values{"line": {"mobile"}, "use": {"provider"}, "provider": {"gmail"}})
 	want(t, "confirmed", page, "You are affected", "In force since 1 October 2006", "All our switches for such lines have confirmed")
 	_, page = b.get("/programme")

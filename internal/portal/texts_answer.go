@@ -49,7 +49,7 @@ var answerTexts = page.Texts{
 	"host own":                  {"our server for outgoing mail", "当社の送信サーバー"},
 	"host of provider":          {"the server that the provider gives", "提供元が案内するサーバー"},
 	"by program":                {"Steps by program", "メールソフト別の手順"},
-	"steps source":              {"Compared with the vendor's page on %s:", "%sに製造元のページと照合："},
+	"steps source":              {"Compared with the vendor's page on %s: ", "%sに製造元のページと照合："},
 	"provider page":             {"The provider's own page", "提供元のご案内"},
 	"looked":                    {"We last compared these settings with that page on %s. If they differ, the page is right.", "上の設定は、%sに提供元のページと照合しました。異なる場合は、提供元のご案内を優先してください。"},
 	"not looked":                {"Not confirmed: we have not compared these settings with a page of the provider. If they differ from what the provider says, the provider is right.", "未確認：上の設定は、提供元のページと照合していません。提供元のご案内と異なる場合は、提供元を優先してください。"},

@@ -38,7 +38,7 @@ var contentTexts = page.Texts{
 	"block none":        {"The dates cannot be shown at present.", "ただいま日程を表示できません。"},
 	"domains none":      {"The domains cannot be shown at present.", "ただいまドメインを表示できません。"},
 	"policy title":      {"Port 25 policy", "25番ポートの{規制|きせい}方針"},
-	"policy lead":       {"This page is made from the policy that our switches follow (%[1]s, revision %[2]s). Programs can read it here:", "この文書は、当社の設備が従う規制方針（%[1]s、第%[2]s版）から作成しています。プログラム用のデータもあります："},
+	"policy lead":       {"This page is made from the policy that our switches follow (%[1]s, revision %[2]s). Programs can read it here: ", "この文書は、当社の設備が従う規制方針（%[1]s、第%[2]s版）から作成しています。プログラム用のデータもあります："},
 	"policy groups":     {"Kinds of lines", "回線の種類"},
 	"policy services":   {"Services", "対象の通信"},
 	"policy servers":    {"Groups of servers in the rules", "規則で区別するサーバー"},

@@ -5,6 +5,8 @@ import "op25b/internal/page"
 // wordTexts are the words for rules, outcomes and confirmations.
 var wordTexts = page.Texts{
 	"list comma":               {", ", "、"},
+	"colon":                    {"%s: ", "%s："},
+	"brackets":                 {" (%s)", "（%s）"},
 	"every server":             {"all servers", "すべてのサーバー"},
 	"servers not ours":         {"all servers that are not ours", "当社以外のサーバー"},
 	"other servers not ours":   {"all other servers that are not ours", "そのほかの当社以外のサーバー"},
@@ -25,8 +27,8 @@ var wordTexts = page.Texts{
 	"rule exempt":              {"An exemption lets this line send to every server.", "適用除外により、この回線からはすべてのサーバーへ送信できます。"},
 	"rule other":               {"The rule “%s” decided this.", "規則「%s」によります。"},
 	"since":                    {"In force since %[1]s: %[2]s", "%[1]sから実施中です：%[2]s"},
-	"since mostly":             {"In force since %[1]s; confirmed on %[4]s of %[3]s switches: %[2]s", "%[1]sから実施しています（対象の設備%[3]s台のうち%[4]s台で確認済み）：%[2]s"},
-	"since partly":             {"Should be in force since %[1]s; confirmed on %[4]s of %[3]s switches so far: %[2]s", "%[1]sから実施されているはずです（対象の設備%[3]s台のうち、確認できたのは%[4]s台です）：%[2]s"},
+	"since mostly":             {"In force since %[1]s (switches that confirmed it: %[4]s of %[3]s): %[2]s", "%[1]sから実施しています（対象の設備%[3]s台のうち%[4]s台で確認済み）：%[2]s"},
+	"since partly":             {"Should be in force since %[1]s (switches that confirmed it so far: %[4]s of %[3]s): %[2]s", "%[1]sから実施されているはずです（対象の設備%[3]s台のうち、確認できたのは%[4]s台です）：%[2]s"},
 	"since not everywhere":     {"Should be in force since %[1]s, not yet confirmed everywhere: %[2]s", "%[1]sから実施されているはずです（まだ一部の設備では確認できていません）：%[2]s"},
 	"since unconfirmed":        {"Should be in force since %[1]s, not yet confirmed: %[2]s", "%[1]sから実施されているはずです（まだ確認できていません）：%[2]s"},
 	"since then":               {"Should be in force since %[1]s; this cannot be confirmed at present: %[2]s", "%[1]sから実施されているはずです（ただいま確認できません）：%[2]s"},
@@ -35,7 +37,7 @@ var wordTexts = page.Texts{
 	"confirmed":                {"All our switches for such lines have confirmed that this is in force.", "対象のすべての設備で、この内容が実施されていることを確認しました。"},
 	"confirmed not everywhere": {"This should be in force, but is not yet confirmed everywhere.", "この内容が実施されているはずですが、まだ一部の設備では確認できていません。"},
 	"no switches":              {"None of our switches has such lines at present, so there is nothing to confirm.", "現在、この種類の回線がつながる設備はありません。"},
-	"confirmed partly":         {"This should be in force, but is not yet confirmed everywhere: of %[1]s switches for such lines, %[2]s have confirmed it.", "この内容が実施されているはずですが、まだすべては確認できていません。対象の設備%[1]s台のうち、確認できたのは%[2]s台です。"},
+	"confirmed partly":         {"This should be in force, but is not yet confirmed everywhere. Switches with such lines that confirmed it so far: %[2]s of %[1]s.", "この内容が実施されているはずですが、まだすべては確認できていません。対象の設備%[1]s台のうち、確認できたのは%[2]s台です。"},
 	"confirmed then":           {"This should be in force. It cannot be confirmed at present. Last contact: %s.", "この内容が実施されているはずですが、ただいま確認できません。最後に確認できた日時：%s。"},
 	"own confirmed":            {"The switch of your line has confirmed that this is in force.", "お客さまの回線の設備で、この内容が実施されていることを確認しました。"},
 	"own unconfirmed":          {"This should be in force on your line, but its switch has not confirmed it yet.", "お客さまの回線でこの内容が実施されているはずですが、設備ではまだ確認できていません。"},

@@ -67,9 +67,9 @@ func TestConfirmed(t *testing.T) {
 	}{
 		{"everywhere", true, "p", []published.State{line("p", 3, 3)}, true, "All our switches for such lines have confirmed that this is in force."},
 		{"several kinds", true, "p", []published.State{line("p", 3, 3), line("p", 1, 1)}, true, "All our switches for such lines have confirmed that this is in force."},
-		{"partly", true, "p", []published.State{line("p", 3, 2)}, false, "This should be in force, but is not yet confirmed everywhere: of 3 switches for such lines, 2 have confirmed it."},
+		{"partly", true, "p", []published.State{line("p", 3, 2)}, false, "This should be in force, but is not yet confirmed everywhere. Switches with such lines that confirmed it so far: 2 of 3."},
 		{"several kinds, partly", true, "p", []published.State{line("p", 3, 3), line("p", 3, 2)}, false, "This should be in force, but is not yet confirmed everywhere."},
-		{"another phase", true, "q", []published.State{line("p", 3, 3)}, false, "This should be in force, but is not yet confirmed everywhere: of 3 switches for such lines, 0 have confirmed it."},
+		{"another phase", true, "q", []published.State{line("p", 3, 3)}, false, "This should be in force, but is not yet confirmed everywhere. Switches with such lines that confirmed it so far: 0 of 3."},
 		{"no phase", true, "", []published.State{line("", 3, 3)}, false, "Nothing is in force for these lines yet."},
 		{"no switches", true, "p", []published.State{line("p", 0, 0)}, false, "None of our switches has such lines at present, so there is nothing to confirm."},
 		{"not current", false, "p", []published.State{line("p", 3, 3)}, false, "This should be in force. It cannot be confirmed at present. Last contact: 1 January 0001, 00:00 (UTC+00:00)."},
@@ -93,8 +93,8 @@ func TestSince(t *testing.T) {
 		en, ja  string
 	}{
 		{line(3), true, "In force since D: P", "Dから実施中です：P"},
-		{line(2), true, "In force since D; confirmed on 2 of 3 switches: P", "Dから実施しています（対象の設備3台のうち2台で確認済み）：P"},
-		{line(1), true, "Should be in force since D; confirmed on 1 of 3 switches so far: P", "Dから実施されているはずです（対象の設備3台のうち、確認できたのは1台です）：P"},
+		{line(2), true, "In force since D (switches that confirmed it: 2 of 3): P", "Dから実施しています（対象の設備3台のうち2台で確認済み）：P"},
+		{line(1), true, "Should be in force since D (switches that confirmed it so far: 1 of 3): P", "Dから実施されているはずです（対象の設備3台のうち、確認できたのは1台です）：P"},
 		{line(0), true, "Should be in force since D, not yet confirmed: P", "Dから実施されているはずです（まだ確認できていません）：P"},
 		{twice(2), true, "Should be in force since D, not yet confirmed everywhere: P", "Dから実施されているはずです（まだ一部の設備では確認できていません）：P"},
 		{line(3), false, "Should be in force since D; this cannot be confirmed at present: P", "Dから実施されているはずです（ただいま確認できません）：P"},
