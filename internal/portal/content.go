@@ -41,18 +41,27 @@ func (b base) Feed() string { return feedPath(b.Lang) }
 // Calendar returns the path of the calendar in the page's language.
 func (b base) Calendar() string { return calendarPath(b.Lang) }
 
-// pages returns the address of each page that texts link to. A page that an export does not have is replaced by the first page.
+// pages returns the address of each page that texts link to. A page that an export does not have is replaced by the first page,
+// and a notice of a day to come by the list of notices.
 func (v *visit) pages() map[string]string {
 	test := v.Link(pathTest)
 	if v.Static {
 		test = v.Link(pathStart)
 	}
-	return map[string]string{
+	all := map[string]string{
 		article.PageHome: v.Link(pathStart), article.PageCheck: v.Link(pathStart), article.PageTest: test, article.PageProgramme: v.Link(pathProgramme),
 		article.PageNotices: v.Link(pathNotices), article.PageSettings: v.Link(pathSettings), article.PageQuestions: v.Link(pathQuestions),
 		article.PageBusiness: v.Link(pathBusiness), article.PagePublication: v.Link(pathPublication), article.PagePolicy: v.Link(pathPolicy),
 		article.PagePolicyJSON: v.Link(pathPolicyJSON), article.PageFeed: v.Link(v.Feed()), article.PageCalendar: v.Link(v.Calendar()),
 	}
+	for _, id := range v.Content.Notices.IDs() {
+		to := v.Link(pathNotices)
+		if _, published := v.Content.Notices.Find(id, v.language(), v.today()); published {
+			to = v.Link(pathNotices + "/" + id)
+		}
+		all[notice.PageOf(id)] = to
+	}
+	return all
 }
 
 // values returns the values of the ISP's texts.

@@ -58,6 +58,18 @@ func TestContent(t *testing.T) {
 	}
 }
 
+// TestLinkToNotice verifies that a text links to a notice, and to the list of notices before the notice's day. The dates in a notice are those of
+// the policy.
+func TestLinkToNotice(t *testing.T) {
+	_, page := start(t, "2006-12-01", nil).browser("en").get("/notices/2006-05-18-submission")
+	want(t, "before the day", page, `<a href="/notices">notice about encryption</a>`)
+	b := start(t, "2026-11-01", nil).browser("ja")
+	_, page = b.get("/notices/2006-05-18-submission")
+	want(t, "after the day", page, `<a href="/notices/2021-09-28-encryption">送受信の暗号化に関するお知らせ</a>`)
+	_, page = b.get("/notices/2026-05-01-sim")
+	want(t, "the SIM notice", page, "2006年6月1日から：携帯電話会社あての直接送信を遮断します", "2006年10月1日から：")
+}
+
 // TestPolicyJSON verifies the policy for programs against the policy of the example, and that docs/portal.md describes every key.
 func TestPolicyJSON(t *testing.T) {
 	r := start(t, "2006-07-01", nil)

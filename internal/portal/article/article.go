@@ -59,10 +59,10 @@ func (s *Set) Find(name string, l lang.Language) (*Article, bool) {
 // file returns the name of the file of a text.
 func file(name string, l lang.Language) string { return name + "." + string(l) + ".md" }
 
-// Load reads the texts of a folder, and the defaults of all others. own may be nil.
+// Load reads the texts of a folder, and the defaults of all others. own may be nil. words lists the values and pages that the texts may use.
 //
 // The error is a strict.Faults with every fault, or one of package folder.
-func Load(own fs.FS) (*Set, error) {
+func Load(own fs.FS, words markdown.Vocabulary) (*Set, error) {
 	var names, valid []string
 	var faults strict.Faults
 	for _, name := range Names() {
@@ -92,7 +92,7 @@ func Load(own fs.FS) (*Set, error) {
 			if slices.Contains(names, file(name, l)) {
 				from = own
 			}
-			a, err := load(from, file(name, l), l)
+			a, err := load(from, file(name, l), l, words)
 			if more := strict.Faults(nil); errors.As(err, &more) {
 				faults = append(faults, more...)
 			} else if err != nil {
@@ -112,7 +112,7 @@ type front struct {
 	Title markdown.Line `yaml:"title"`
 }
 
-func load(fsys fs.FS, name string, l lang.Language) (*Article, error) {
+func load(fsys fs.FS, name string, l lang.Language, words markdown.Vocabulary) (*Article, error) {
 	f, err := folder.Read(fsys, name, markdown.MaxSource)
 	if err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func load(fsys fs.FS, name string, l lang.Language) (*Article, error) {
 		return nil, err
 	}
 	src.Language = l
-	body, err := markdown.Parse(src, Words())
+	body, err := markdown.Parse(src, words)
 	if err != nil {
 		return nil, err
 	}

@@ -55,7 +55,7 @@ func render(t *testing.T, s *Set, name string, l lang.Language, g Given) string 
 
 // TestDefaults verifies that every text exists in both languages with the same headings, and is rendered.
 func TestDefaults(t *testing.T) {
-	s, err := Load(nil)
+	s, err := Load(nil, Words())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestDefaults(t *testing.T) {
 // TestRows verifies that the texts answer what the two notices ask for: S7 (encryption and authentication required from a day on), S8 and
 // S12 (questions and answers), S9 (mobile lines, webmail and apps), S10 (the group's domains) and S11 (the submission port).
 func TestRows(t *testing.T) {
-	s, err := Load(nil)
+	s, err := Load(nil, Words())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestNothingIsTyped(t *testing.T) {
 // TestOwn verifies that a file of the ISP's replaces a text in its language, and no other.
 func TestOwn(t *testing.T) {
 	own := fstest.MapFS{"business.ja.md": {Data: []byte("---\napiVersion: op25b/v1\nkind: Page\ntitle: \"{法人|ほうじん}\"\n---\n{{isp}}の[窓口](page:business#contact)\n")}}
-	s, err := Load(own)
+	s, err := Load(own, Words())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestBadFolders(t *testing.T) {
 		{"large", fstest.MapFS{"business.en.md": page(strings.Repeat("a", markdown.MaxSource))}, folder.ErrBound, "pages: content cannot be read: business.en.md has more than 65536 bytes: shorten or divide it"},
 		{"many", many, folder.ErrBound, "pages: content cannot be read: the folder has more than 12 files: move old ones elsewhere"},
 	} {
-		if _, err := Load(c.own); !errors.Is(err, c.kind) || err.Error() != c.want {
+		if _, err := Load(c.own, Words()); !errors.Is(err, c.kind) || err.Error() != c.want {
 			t.Errorf("%s: %v\nwant\n%s", c.name, err, c.want)
 		}
 	}

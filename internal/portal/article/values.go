@@ -57,7 +57,7 @@ type Given struct {
 	// Programme and Domains are HTML that the portal made. Each is a list, a table, or a sentence in a paragraph that says that it is not
 	// known.
 	Programme, Domains template.HTML
-	// Pages has the address of each page. It must have every name in Pages.
+	// Pages has the address of each page. It must have every name in Pages, and those of notices that texts link to.
 	Pages map[string]string
 }
 

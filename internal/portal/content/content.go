@@ -70,7 +70,9 @@ func Load(fsys fs.FS) (*Content, error) {
 	if l.has(noticesName) {
 		c.Notices = sub(&l, noticesName, func(f fs.FS) (*notice.Book, error) { return notice.Load(f, article.Words()) })
 	}
-	c.Articles = sub(&l, pagesName, article.Load)
+	words := article.Words()
+	words.Pages = append(words.Pages, l.notices()...)
+	c.Articles = sub(&l, pagesName, func(f fs.FS) (*article.Set, error) { return article.Load(f, words) })
 	if l.err != nil {
 		return nil, l.err
 	}
@@ -89,6 +91,22 @@ type loader struct {
 }
 
 func (l *loader) has(name string) bool { return slices.Contains(l.names, name) }
+
+// notices returns the names by which texts link to notices. It is empty if the folder cannot be read, which notice.Load reports.
+func (l *loader) notices() []string {
+	if !l.has(noticesName) {
+		return nil
+	}
+	in, err := fs.Sub(l.fsys, noticesName)
+	if err != nil {
+		return nil
+	}
+	names, err := folder.List(in, notice.MaxFiles)
+	if err != nil {
+		return nil
+	}
+	return notice.Pages(names)
+}
 
 // note keeps an error. in is the folder that the names of files in faults are relative to, with a slash at its end.
 func (l *loader) note(err error, in string) {

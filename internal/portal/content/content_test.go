@@ -91,6 +91,23 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	}
 }
 
+// TestLinksToNotices verifies that a text that replaces one of the portal's may link to a notice, and that the place of a wrong link is reported.
+func TestLinksToNotices(t *testing.T) {
+	text := func(to string) map[string]string {
+		return map[string]string{
+			"pages/business.en.md": "---\napiVersion: op25b/v1\nkind: Page\ntitle: a\n---\nSee [it](page:notices/" + to + ").\n",
+			"notices/a.en.md":      "---\napiVersion: op25b/v1\nkind: Notice\ndate: 2026-01-01\nlanguage: en\ntitle: a\n---\nText\n",
+		}
+	}
+	if _, err := Load(onlySite(t, text("a"))); err != nil {
+		t.Error(err)
+	}
+	const want = `pages/business.en.md:6:5: unknown page "notices/b" in a link; did you mean "notices/a"? pages: home, check, test, `
+	if _, err := Load(onlySite(t, text("b"))); err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("%v\nwant\n%s", err, want)
+	}
+}
+
 func TestBadFolders(t *testing.T) {
 	large := onlySite(t, nil)
 	large["site.yaml"].Data = append(large["site.yaml"].Data, strings.Repeat("#", site.MaxFile)...)

@@ -20,6 +20,7 @@ import (
 	"op25b/internal/portal/article"
 	"op25b/internal/portal/content"
 	"op25b/internal/portal/lang"
+	"op25b/internal/portal/notice"
 )
 
 // shipped returns the example's content.
@@ -131,6 +132,9 @@ func TestAtomOfNotices(t *testing.T) {
 	pages := map[string]string{}
 	for _, name := range article.Pages() {
 		pages[name] = "ja/" + name
+	}
+	for _, id := range c.Notices.IDs() {
+		pages[notice.PageOf(id)] = "ja/notices/" + id
 	}
 	for _, l := range lang.All() {
 		f := Feed{Site: c.Site, Language: l, Title: "お知らせ & <notices>", Path: "feed." + string(l) + ".atom", Page: string(l) + "/notices", Updated: time.Date(2006, 1, 1, 0, 0, 0, 0, time.UTC)}

@@ -29,7 +29,21 @@ type Book struct {
 // translations has one notice by language.
 type translations map[lang.Language]*Notice
 
-// Load reads the notices of a folder. words lists the values and pages that their texts may use.
+// Pages returns the names by which texts link to the notices in files with these names: [text](page:notices/ID).
+func Pages(files []string) []string {
+	var all []string
+	for _, name := range files {
+		if m := fileName.FindStringSubmatch(name); m != nil && (len(all) == 0 || all[len(all)-1] != PageOf(m[1])) {
+			all = append(all, PageOf(m[1])) // the files of an ID follow each other
+		}
+	}
+	return all
+}
+
+// PageOf returns the name by which texts link to the notice with an ID.
+func PageOf(id string) string { return "notices/" + id }
+
+// Load reads the notices of a folder. words lists the values and pages that their texts may use, to which Load adds the notices themselves.
 //
 // The error is a strict.Faults with every fault of every notice (see Parse), or one of package folder.
 func Load(fsys fs.FS, words markdown.Vocabulary) (*Book, error) {
@@ -37,6 +51,7 @@ func Load(fsys fs.FS, words markdown.Vocabulary) (*Book, error) {
 	if err != nil {
 		return nil, fmt.Errorf("notices: %w", err)
 	}
+	words.Pages = slices.Concat(words.Pages, Pages(names))
 	b := &Book{byID: make(map[string]translations)}
 	var faults strict.Faults
 	size := 0
@@ -143,6 +158,9 @@ func (b *Book) Find(id string, l lang.Language, today policy.Date) (*Notice, boo
 	}
 	return n, true
 }
+
+// IDs returns the IDs of all notices, also of those that are not published yet, the newest first.
+func (b *Book) IDs() []string { return b.ids }
 
 // Groups returns the names of all line groups that notices concern, in ascending order.
 func (b *Book) Groups() []string {

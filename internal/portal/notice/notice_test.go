@@ -3,6 +3,7 @@ package notice
 import (
 	"errors"
 	"fmt"
+	"html/template"
 	"io/fs"
 	"slices"
 	"strings"
@@ -19,7 +20,7 @@ import (
 	"op25b/internal/strict"
 )
 
-var words = markdown.Vocabulary{Texts: []string{"isp"}, Pages: []string{"check", "programme", "notices", "settings", "questions"}}
+var words = markdown.Vocabulary{Texts: []string{"isp"}, Blocks: []string{"programme"}, Pages: []string{"check", "programme", "notices", "settings", "questions"}}
 
 const head = "---\napiVersion: op25b/v1\nkind: Notice\n"
 
@@ -233,7 +234,7 @@ func TestExample(t *testing.T) {
 			if n.Language != l {
 				t.Errorf("notice %s is not in %s", n.ID, l)
 			}
-			html, err := n.Render(markdown.Values{Page: map[string]string{"check": "c", "programme": "p", "notices": "n", "settings": "s", "questions": "q"}})
+			html, err := n.Render(markdown.Values{Page: map[string]string{"check": "c", "programme": "p", "notices": "n", "settings": "s", "questions": "q", "notices/2021-09-28-encryption": "e"}, Block: map[string]template.HTML{"programme": ""}})
 			if err != nil {
 				t.Error(err)
 			}
@@ -258,6 +259,21 @@ func TestExample(t *testing.T) {
 	}
 }
 
+// TestLinksToNotices verifies that a notice may link to the notices of its folder, and that any other link is refused with its place.
+func TestLinksToNotices(t *testing.T) {
+	folder := func(to string) fstest.MapFS {
+		text := strings.Replace(good, "page:check", "page:notices/"+to, 1)
+		return fstest.MapFS{"a.ja.md": {Data: []byte(text)}, "b.en.md": {Data: []byte(strings.Replace(good, "language: ja", "language: en", 1))}}
+	}
+	if _, err := Load(folder("b"), words); err != nil {
+		t.Error(err)
+	}
+	const want = `a.ja.md:11:4: unknown page "notices/c" in a link; did you mean "notices/a"? pages: check, programme, notices, settings, questions, notices/a, notices/b`
+	if _, err := Load(folder("c"), words); !errors.Is(err, markdown.ErrMarkdown) || err.Error() != want {
+		t.Errorf("%v\nwant\n%s", err, want)
+	}
+}
+
 // FuzzParse verifies that a notice is either refused with a message, or rendered.
 func FuzzParse(f *testing.F) {
 	f.Add(good)
@@ -275,7 +291,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		if _, err := n.Render(markdown.Values{Text: map[string]string{"isp": ""}, Page: map[string]string{"check": "", "programme": "", "notices": "", "settings": "", "questions": ""}}); err != nil {
+		if _, err := n.Render(markdown.Values{Text: map[string]string{"isp": ""}, Page: map[string]string{"check": "", "programme": "", "notices": "", "settings": "", "questions": ""}, Block: map[string]template.HTML{"programme": ""}}); err != nil {
 			t.Fatal(err)
 		}
 	})
