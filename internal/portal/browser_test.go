@@ -41,6 +41,9 @@ func ownIsADSL(c *portal.Config, _ *op25bv1.Publication) {
 	}
 }
 
+// indented is a script that counts the lists with an indent of more than 24 CSS pixels. The browser's own 40 take an eighth of a narrow screen.
+const indented = `[...document.querySelectorAll("main ul, main ol")].filter((el) => parseFloat(getComputedStyle(el).paddingInlineStart) > 24).length`
+
 // TestInBrowser shows every page in a real browser, in both languages, light and dark, on narrow and wide screens, with and without script, and
 // checks the pages against the rules. The console must stay empty, because a violation of the Content-Security-Policy is written to it.
 func TestInBrowser(t *testing.T) {
@@ -56,6 +59,9 @@ func TestInBrowser(t *testing.T) {
 				for _, path := range pages {
 					pagetest.Open(t, ctx, r.base+path)
 					bad := pagetest.Tree(t, ctx).Faults()
+					if n := pagetest.Evaluate[int](t, ctx, indented); n > 0 {
+						t.Errorf("%s as %+v: %d lists have the indent of the browser", path, reader, n)
+					}
 					for _, rules := range []string{pagetest.Rules, pagetest.Moving} {
 						bad = append(bad, pagetest.Evaluate[[]string](t, ctx, rules)...)
 					}
