@@ -30,6 +30,7 @@ type testData struct {
 	Ports      []portData // the result; empty before a question
 	ResultLine string
 	Tested     string // the server of the result
+	Advice     []string
 	InForce    confirmation
 }
 
@@ -109,7 +110,7 @@ func (v *visit) testedGroup(p *published.Publication, group, server string) (rep
 			d.Ports = append(d.Ports, v.portOf(p.Policy(), port, r))
 		}
 	}
-	d.InForce = v.confirmedGroup(p, group)
+	d.InForce, d.Advice = v.confirmedGroup(p, group), v.advice(p.Policy(), d.Ports)
 	return v.testPage(d, problem, at)
 }
 
@@ -162,7 +163,38 @@ func (v *visit) testedOwn(p *published.Publication, server string) (reply, error
 		}
 		d.Ports = append(d.Ports, port)
 	}
+	d.Advice = v.advice(p.Policy(), d.Ports)
 	return v.testPage(d, "", "")
+}
+
+// advice says what to use if the server's port 25 is stopped: the ports of the result that pass, in a mail program, and the ISP's own relays of
+// the policy, from a mail server.
+func (v *visit) advice(p *policy.Policy, ports []portData) []string {
+	var all, open []string
+	stopped := false
+	for _, port := range ports {
+		switch {
+		case port.Port == int(policy.PortSMTP):
+			stopped = stopped || !port.Passes && !port.Unknown
+		case port.Passes && !slices.Contains(open, v.number(port.Port)):
+			open = append(open, v.number(port.Port))
+		}
+	}
+	if !stopped {
+		return nil
+	}
+	if len(open) > 0 {
+		all = append(all, v.T("advice program", strings.Join(open, v.T("list or"))))
+	}
+	var relays []string
+	for _, r := range p.Remotes {
+		for _, prefix := range r.Prefixes {
+			if r.Relay {
+				relays = append(relays, prefix.String())
+			}
+		}
+	}
+	return append(all, v.T("advice relay", v.Content.Site.Mail.Outgoing.Host, strings.Join(relays, v.T("list comma"))))
 }
 
 func mark(passes bool) string {

@@ -5,6 +5,7 @@ import "op25b/internal/page"
 // wordTexts are the words for rules, outcomes and confirmations.
 var wordTexts = page.Texts{
 	"list comma":               {", ", "、"},
+	"list or":                  {" or ", "番または"},
 	"colon":                    {"%s: ", "%s："},
 	"brackets":                 {" (%s)", "（%s）"},
 	"every server":             {"all servers", "すべてのサーバー"},
