@@ -216,7 +216,7 @@ func (v *visit) caseOf(p *published.Publication, a *answer.Answer, c *answer.Cas
 		d.Lead = []string{v.T("lead exempt")}
 	} else {
 		d.Class, d.Mark, d.Head = v.headline(c, d.InForce.Sure)
-		d.Lead = v.lead(a, c)
+		d.Lead = v.lead(a, c, v.lineText(own != nil))
 	}
 	if !exempt {
 		d.Why = v.reasons(p.Policy(), c, d.InForce)
@@ -234,7 +234,7 @@ func (v *visit) caseOf(p *published.Publication, a *answer.Answer, c *answer.Cas
 	}
 	if c.Mailbox != nil {
 		d.NoSettings = len(c.Mailbox.Settings) == 0
-		v.settings(&d, a, c.Mailbox)
+		v.settings(&d, a, c.Mailbox, v.lineText(own != nil))
 	}
 	return d
 }
@@ -262,36 +262,36 @@ func (v *visit) reasons(p *policy.Policy, c *answer.Case, in confirmation) []str
 // confirmedOwn returns the confirmation for the visitor's own line.
 func (v *visit) confirmedOwn(confirmed bool) confirmation {
 	if confirmed {
-		return confirmation{Sure: true, Text: v.T("own confirmed")}
+		return confirmation{Sure: true, Text: v.T("own confirmed"), own: true}
 	}
-	return confirmation{Text: v.T("own unconfirmed")}
+	return confirmation{Text: v.T("own unconfirmed"), own: true}
 }
 
-// lead explains a status in plain words.
-func (v *visit) lead(a *answer.Answer, c *answer.Case) []string {
+// lead explains a status in plain words. line is the line in a sentence.
+func (v *visit) lead(a *answer.Answer, c *answer.Case, line string) []string {
 	switch a.Use {
 	case answer.Webmail:
 		if c.Status == answer.Unaffected {
 			return []string{v.T("lead webmail")}
 		}
-		return []string{v.T("lead webmail affected")}
+		return []string{v.T("lead webmail affected", line)}
 	case answer.Server:
-		return []string{v.leadServer(c)}
+		return []string{v.leadServer(c, line)}
 	}
 	var all []string
 	switch c.Status {
 	case answer.Unaffected:
 		if a.Use == answer.Own {
-			all = append(all, v.T("lead own"))
+			all = append(all, v.T("lead own", line))
 		} else {
 			all = append(all, v.T("lead provider unaffected"))
 		}
 	case answer.Later:
-		all = append(all, v.T("lead later", v.Day(c.Next.Since)))
+		all = append(all, v.T("lead later", v.Day(c.Next.Since), line))
 	case answer.Depends:
 		all = append(all, v.T("lead depends"))
 	default:
-		all = append(all, v.T("lead affected"))
+		all = append(all, v.T("lead affected", line))
 	}
 	if c.Mailbox != nil && c.Mailbox.Kind == mailbox.AnswerWebmail {
 		all = append(all, v.T("lead webmail provider"))
@@ -302,24 +302,24 @@ func (v *visit) lead(a *answer.Answer, c *answer.Case) []string {
 	return all
 }
 
-func (v *visit) leadServer(c *answer.Case) string {
+func (v *visit) leadServer(c *answer.Case, line string) string {
 	switch c.Status {
 	case answer.Unaffected:
-		return v.T("lead server unaffected")
+		return v.T("lead server unaffected", line)
 	case answer.Later:
-		return v.T("lead server later")
+		return v.T("lead server later", line)
 	case answer.Depends:
-		return v.T("lead server depends")
+		return v.T("lead server depends", line)
 	}
-	return v.T("lead server affected")
+	return v.T("lead server affected", line)
 }
 
 // settings adds the settings for mail programs that the line reaches, and those that it does not reach.
-func (v *visit) settings(d *caseData, a *answer.Answer, m *mailbox.Answer) {
+func (v *visit) settings(d *caseData, a *answer.Answer, m *mailbox.Answer, line string) {
 	all := v.ownHost(a, m.Settings)
 	for _, s := range all {
 		if s.Status == mailbox.Affected {
-			d.Blocked = append(d.Blocked, v.T("setting blocked", v.number(int(s.Port))))
+			d.Blocked = append(d.Blocked, v.T("setting blocked", v.number(int(s.Port)), line))
 			continue
 		}
 		d.Settings = append(d.Settings, settingData{

@@ -146,7 +146,7 @@ func TestWithoutController(t *testing.T) {
 	r.controller.Stop()
 	r.await(func(v *published.View) bool { return !v.Connected })
 	_, page = b.get(path)
-	want(t, "without the controller", page, "Our management system cannot be reached at present", "You are probably affected", "Should be in force since 1 October 2006; this cannot be confirmed at present", "It cannot be confirmed at present", "smtp.gmail.com")
+	want(t, "without the controller", page, "Our management system cannot be reached at present", "You are probably affected", "Should be in force since 1 October 2006 (last contact with our management system: ", "It cannot be confirmed at present", "smtp.gmail.com")
 	if strings.Contains(page, "In force since") {
 		t.Error("without the controller, the page claims that the phase is in force")
 	}

@@ -29,6 +29,7 @@ type testData struct {
 	ProblemAt  string
 	Ports      []portData // the result; empty before a question
 	ResultLine string
+	From       string // that line in a sentence
 	Tested     string // the server of the result
 	Advice     []string
 	InForce    confirmation
@@ -89,7 +90,7 @@ func (v *visit) tested() (reply, error) {
 
 // testedGroup answers for the lines of a group. What does not depend on the server's address is answered even if nothing is known of its name.
 func (v *visit) testedGroup(p *published.Publication, group, server string) (reply, error) {
-	d := testData{ResultLine: v.groupTitle(p.Policy(), group), Tested: server}
+	d := testData{ResultLine: v.groupTitle(p.Policy(), group), From: v.lineText(false), Tested: server}
 	problem, at := "", ""
 	for _, port := range mailPorts {
 		results, err := v.site.answers.Server(v.ctx, p, group, server, uint16(port), v.Now)
@@ -148,7 +149,7 @@ func (v *visit) testedOwn(p *published.Publication, server string) (reply, error
 		}
 		return v.testPage(testData{}, v.T("no server"), "server")
 	}
-	d := testData{ResultLine: v.T("this line", v.groupTitle(p.Policy(), r.GetLineGroup().GetName())), InForce: v.confirmedOwn(r.Confirmed), Tested: server}
+	d := testData{ResultLine: v.T("this line", v.groupTitle(p.Policy(), r.GetLineGroup().GetName())), From: v.lineText(true), InForce: v.confirmedOwn(r.Confirmed), Tested: server}
 	for _, x := range r.Ports {
 		port := portData{Port: int(x.Port), Use: v.portUse(policy.TCPPort(x.Port)), Passes: x.Passes, Outcome: v.outcome(x.Outcome), Why: v.decided(p.Policy(), x.GetRule().GetName(), x.GetSince().GetName())}
 		port.Mark = mark(x.Passes)

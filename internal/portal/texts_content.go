@@ -44,7 +44,7 @@ var contentTexts = page.Texts{
 	"policy servers":    {"Groups of servers in the rules", "規則で区別するサーバー"},
 	"policy standing":   {"Always allowed", "すべての段階で通過するもの"},
 	"policy phases":     {"Phases", "段階"},
-	"policy now":        {"In force now", "現在の状況"},
+	"policy now":        {"At present", "現在の状況"},
 	"ports":             {"TCP ports", "TCPポート"},
 	"service":           {"Service", "通信"},
 	"prefixes":          {"Addresses", "アドレス"},

@@ -6,8 +6,8 @@ import "op25b/internal/page"
 var startTexts = page.Texts{
 	"start title": {"Does port 25 blocking affect you?", "送信メールへの{影響|えいきょう}の確認"},
 	"start lead": {
-		"To stop spam, we block connections from our lines to port 25 of mail servers (Outbound Port 25 Blocking, OP25B). Most customers are not affected. Answer two questions to find out whether you are affected and which settings to use.",
-		"迷惑メールを防ぐため、お客さまの回線からメールサーバーの25番ポートへの接続を制限しています（OP25B：Outbound Port 25 Blocking）。ほとんどのお客さまには影響ありません。次の2つの質問にお答えいただくと、影響の有無と必要な設定をご案内します。",
+		"To stop spam, connections from our lines to port 25 of mail servers are blocked step by step (Outbound Port 25 Blocking, OP25B). Most customers are not affected. Answer two questions to find out whether you are affected and which settings to use.",
+		"迷惑メールを防ぐため、当社の回線からメールサーバーの25番ポートへの接続を、段階的に制限します（OP25B：Outbound Port 25 Blocking）。ほとんどのお客さまには影響ありません。次の2つの質問にお答えいただくと、影響の有無と必要な設定をご案内します。",
 	},
 	"your line":       {"1. Your line", "1. ご利用の回線"},
 	"this own line":   {"The line that I am using now", "今ご利用中のこの回線"},

@@ -14,7 +14,7 @@ var testTexts = page.Texts{
 	"test to":        {"To: %s", "送信サーバー：%s"},
 	"this line":      {"the line that you are using now (%s)", "今ご利用中の回線（%s）"},
 	"test port":      {"Port", "ポート"},
-	"test outcome":   {"From your line", "お客さまの回線から"},
+	"test outcome":   {"From %s", "%sから"},
 	"port 25":        {"between mail servers", "メールサーバー間の通信"},
 	"port 465":       {"for mail programs, with SSL/TLS", "メールソフトの送信（SSL/TLS）"},
 	"port 587":       {"for mail programs, with STARTTLS", "メールソフトの送信（STARTTLS）"},

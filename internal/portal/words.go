@@ -135,10 +135,12 @@ func (b base) reason(p *policy.Policy, r *check.Result, c confirmation) []string
 func (b base) since(c confirmation, day, phase string) string {
 	switches, seen := b.number(c.switches), b.number(c.seen)
 	switch {
+	case c.Sure && c.own:
+		return b.T("since own", day, phase)
 	case c.Sure:
 		return b.T("since", day, phase)
 	case c.then:
-		return b.T("since then", day, phase)
+		return b.T("since then", day, phase, b.At(b.Confirmed))
 	case 2*c.seen > c.switches:
 		return b.T("since mostly", day, phase, switches, seen)
 	case c.seen > 0:
@@ -157,6 +159,15 @@ type confirmation struct {
 	switches, seen int  // the number of switches, and of those that confirmed; zero if a switch may be counted several times
 	some           bool // a switch confirmed
 	then           bool // nothing can be confirmed at present
+	own            bool // it is for the visitor's own line
+}
+
+// lineText names the line in a sentence: the visitor's own, or one of a kind. What is true of a kind of line need not be true of the visitor's.
+func (b base) lineText(own bool) string {
+	if own {
+		return b.T("the own line")
+	}
+	return b.T("such a line")
 }
 
 // confirmed returns the confirmation for lines of a phase. It gives numbers only if each switch is counted once.
@@ -170,6 +181,8 @@ func (v *visit) confirmed(lines []published.State, phase string) confirmation {
 		everywhere = everywhere && (s.Switches == 0 || s.Phase == phase && s.Everywhere())
 	}
 	switch {
+	case phase == "" && !v.Current:
+		return confirmation{Text: v.T("no phase then", v.At(v.Confirmed)), then: true}
 	case phase == "":
 		return confirmation{Text: v.T("no phase")}
 	case !v.Current:

@@ -2,6 +2,7 @@ package portal
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,9 +71,10 @@ func TestConfirmed(t *testing.T) {
 		{"partly", true, "p", []published.State{line("p", 3, 2)}, false, "This should be in force, but is not yet confirmed everywhere. Switches with such lines that confirmed it so far: 2 of 3."},
 		{"several kinds, partly", true, "p", []published.State{line("p", 3, 3), line("p", 3, 2)}, false, "This should be in force, but is not yet confirmed everywhere."},
 		{"another phase", true, "q", []published.State{line("p", 3, 3)}, false, "This should be in force, but is not yet confirmed everywhere. Switches with such lines that confirmed it so far: 0 of 3."},
-		{"no phase", true, "", []published.State{line("", 3, 3)}, false, "Nothing is in force for these lines yet."},
+		{"no phase", true, "", []published.State{line("", 3, 3)}, false, "By our policy, nothing is in force for lines of this kind yet."},
+		{"no phase, not current", false, "", []published.State{line("", 3, 3)}, false, "By the policy of the last contact with our management system (1 January 0001, 00:00 (UTC+00:00)), nothing is in force for lines of this kind yet."},
 		{"no switches", true, "p", []published.State{line("p", 0, 0)}, false, "None of our switches has such lines at present, so there is nothing to confirm."},
-		{"not current", false, "p", []published.State{line("p", 3, 3)}, false, "This should be in force. It cannot be confirmed at present. Last contact: 1 January 0001, 00:00 (UTC+00:00)."},
+		{"not current", false, "p", []published.State{line("p", 3, 3)}, false, "This should be in force. It cannot be confirmed at present, because our management system cannot be reached. Last contact: 1 January 0001, 00:00 (UTC+00:00)."},
 	} {
 		v := &visit{base: base{Lang: "en", Current: tc.current, Zone: time.UTC}}
 		if c := v.confirmed(tc.lines, tc.phase); c.Sure != tc.sure || c.Text != tc.text {
@@ -92,17 +94,43 @@ func TestSince(t *testing.T) {
 		current bool
 		en, ja  string
 	}{
-		{line(3), true, "In force since D: P", "Dから実施中です：P"},
+		{line(3), true, "In force since D, confirmed by all switches with such lines: P", "Dから実施中です（対象の設備すべてで確認済み）：P"},
 		{line(2), true, "In force since D (switches that confirmed it: 2 of 3): P", "Dから実施しています（対象の設備3台のうち2台で確認済み）：P"},
 		{line(1), true, "Should be in force since D (switches that confirmed it so far: 1 of 3): P", "Dから実施されているはずです（対象の設備3台のうち、確認できたのは1台です）：P"},
 		{line(0), true, "Should be in force since D, not yet confirmed: P", "Dから実施されているはずです（まだ確認できていません）：P"},
 		{twice(2), true, "Should be in force since D, not yet confirmed everywhere: P", "Dから実施されているはずです（まだ一部の設備では確認できていません）：P"},
-		{line(3), false, "Should be in force since D; this cannot be confirmed at present: P", "Dから実施されているはずです（ただいま確認できません）：P"},
+		{line(3), false, "Should be in force since D (last contact with our management system: 1 January 0001, 00:00 (UTC+00:00)): P", "Dから実施されているはずです（管理システムへの最後の接続：1年1月1日 00:00）：P"},
 	} {
 		for lang, want := range map[string]string{"en": tc.en, "ja": tc.ja} {
 			v := &visit{base: base{Lang: lang, Current: tc.current, Zone: time.UTC}}
 			if got := v.since(v.confirmed(tc.lines, "p"), "D", "P"); got != want {
 				t.Errorf("%s", got)
+			}
+		}
+	}
+	v := &visit{base: base{Lang: "en", Current: true, Zone: time.UTC}}
+	if got, want := v.since(v.confirmedOwn(true), "D", "P"), "In force since D, confirmed by the switch of your line: P"; got != want {
+		t.Errorf("%s", got)
+	}
+	if got, want := v.since(v.confirmedOwn(false), "D", "P"), "Should be in force since D, not yet confirmed: P"; got != want {
+		t.Errorf("%s", got)
+	}
+}
+
+// TestOwnLineInTexts verifies that only an answer for the visitor's own line speaks of it, in both languages.
+func TestOwnLineInTexts(t *testing.T) {
+	about := []string{"lead webmail affected", "lead own", "lead affected", "lead server unaffected", "lead server later", "lead server depends", "lead server affected", "test outcome"}
+	for key, text := range texts {
+		speaks := strings.HasPrefix(key, "lead") || strings.HasPrefix(key, "since") || strings.HasPrefix(key, "confirmed") || strings.HasPrefix(key, "setting") || key == "no phase" || key == "reach"
+		if own := key == "since own" || key == "lead exempt" || key == "lead unknown"; speaks && !own && (strings.Contains(text[0], "our line") || strings.Contains(text[1], "お客さまの回線") || strings.Contains(text[1], "この回線")) {
+			t.Errorf("text %q says of every line of a kind: %q", key, text)
+		}
+	}
+	for lang, want := range map[string][2]string{"en": {"your line", "a line of this kind"}, "ja": {"お客さまの回線", "この種類の回線"}} {
+		b := base{Lang: lang}
+		for _, key := range about {
+			if own, kind := b.T(key, b.lineText(true)), b.T(key, b.lineText(false)); !strings.Contains(own, want[0]) || !strings.Contains(kind, want[1]) {
+				t.Errorf("text %q: %q and %q", key, own, kind)
 			}
 		}
 	}
