@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
@@ -91,12 +92,34 @@ The portal records no address of a visitor. Behind a proxy, give the proxy's add
 	logger := addLog(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		log, err := logger()
+		if err == nil {
+			err = o.exports(cmd.Flags())
+		}
 		if err != nil {
 			return err
 		}
 		return runPortal(cmd.Context(), o, log)
 	}
 	return cmd
+}
+
+// serving are the flags of the server, which an export does not start.
+var serving = []string{"listen", "metrics", "host", "trusted-proxy", "proxy-header", "tls-cert", "tls-key", "insecure", "rate", "rate-all"}
+
+// exports checks the flags of an export.
+func (o *portalOptions) exports(flags *pflag.FlagSet) error {
+	if !flags.Changed("export") {
+		return nil
+	}
+	if o.export == "" {
+		return errors.New("--export: is empty: name a folder")
+	}
+	for _, other := range serving {
+		if flags.Changed(other) {
+			return fmt.Errorf("--export with --%s: an export serves nothing; leave one of the two out", other)
+		}
+	}
+	return nil
 }
 
 // prefixes parses the values of --trusted-proxy.
@@ -253,7 +276,10 @@ func exportPortal(ctx context.Context, o portalOptions, c portal.Config, followe
 		err = x.Write(o.export)
 	}
 	if err != nil {
-		return fmt.Errorf("--export: %w", withoutPath(err))
+		return fmt.Errorf("--export %s: %w", o.export, withoutPath(err))
+	}
+	if !follower.View().Connected {
+		log.Warn("no controller answered: the files have the publication of the state file", zap.Time("confirmed", follower.View().Confirmed))
 	}
 	log.Info("site exported", zap.String("folder", o.export), zap.Int("files", len(x.Files)), zap.Uint64("revision", x.Revision), zap.Time("next_change", x.Next))
 	return nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -194,6 +195,19 @@ func TestExportIsComplete(t *testing.T) {
 		t.Error("policy.json is not JSON")
 	}
 	t.Logf("%d files, %d kB", len(x.Files), sizeOf(x)>>10)
+}
+
+// TestExportSize verifies the number of files and their size in docs/portal.md, with all notices of the example published.
+func TestExportSize(t *testing.T) {
+	x := export(t, "2026-11-29")
+	doc, err := os.ReadFile("../../docs/portal.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := len(x.Files) + 1 // the one by which a folder is known to be an export
+	if size := fmt.Sprintf("The example takes %d files and %.0f MB.", files, float64(sizeOf(x))/1e6); !strings.Contains(string(doc), size) {
+		t.Errorf("docs/portal.md lacks %q", size)
+	}
 }
 
 func sizeOf(x *portal.Exported) (n int) {
