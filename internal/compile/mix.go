@@ -35,6 +35,27 @@ func newMix(p *policy.Policy, in policy.InForce) *mix {
 	return m
 }
 
+// split returns the mix of the phases' rules for own servers, and the mix of all other rules. The standing rules are evaluated between the two.
+func (m *mix) split() (own, rest *mix) {
+	return m.only(m.policy.ForOwn), m.only(func(r policy.PhaseRule) bool { return !m.policy.ForOwn(r) })
+}
+
+// only returns a mix with those rules of the phases for which keep returns true.
+func (m *mix) only(keep func(policy.PhaseRule) bool) *mix {
+	part := &mix{policy: m.policy, groups: m.groups, of: make(map[string]*policy.Phase, len(m.of))}
+	parts := make(map[*policy.Phase]*policy.Phase, len(m.phases))
+	for _, ph := range m.phases {
+		kept := *ph
+		kept.Rules = slices.DeleteFunc(slices.Clone(ph.Rules), func(r policy.PhaseRule) bool { return !keep(r) })
+		parts[ph] = &kept
+		part.phases = append(part.phases, &kept)
+	}
+	for g, ph := range m.of {
+		part.of[g] = parts[ph]
+	}
+	return part
+}
+
 // A placed is a rule with the entries that it needs.
 type placed struct {
 	policy.PhaseRule

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,10 +17,11 @@ import (
 )
 
 // TestSubmissionNeverDropped verifies I9, and the same property for relays. In every phase of every policy that compiles, submission to
-// any server (ports 587 and 465) and all mail to relays must pass, and the replies too. Some of the policies contain an operator's mistake
-// or an attempt to block such mail.
+// any server (ports 587 and 465) and all mail to relays must pass, and the replies too. Only mail to own servers of a service that the phase
+// leaves out of ownServices may be stopped, and never on port 465. Some of the policies contain an operator's mistake or an attempt to block
+// such mail.
 func TestSubmissionNeverDropped(t *testing.T) { // I9
-	compiled, refused := 0, 0
+	compiled, refused, closed := 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		p, inv := policytest.DrawBundle(t)
 		slip(t, p)
@@ -38,12 +40,22 @@ func TestSubmissionNeverDropped(t *testing.T) { // I9
 				// it comes from.
 				opened := map[pipeline.PortRole]pipeline.Handshake{pipeline.Access: pipeline.SYNACK, pipeline.Network: pipeline.SYN}[x.From]
 				submission := (x.Remote == 587 || x.Remote == 465) && x.Handshake != opened
+				class := policy.Remote{}
+				if x.Class > 0 && int(x.Class) <= len(p.Remotes) {
+					class = p.Remotes[x.Class-1]
+				}
+				_, service := classify(p, x)
+				if class.Own && x.Remote != 465 && ph.OwnServices != nil && !slices.Contains(ph.OwnServices, service) {
+					if submission && !permitted {
+						closed++
+					}
+					continue
+				}
 				if submission && !permitted && (asked || x.From == pipeline.Access) {
 					t.Fatalf("phase %q: %+v is %+v, %v", ph.Name, x, v, ok)
 				}
 				mail := submission || x.Remote == 25 || x.Own == 25 && x.Remote == 80 // port 80 belongs to no service
-				relay := x.Class > 0 && int(x.Class) <= len(p.Remotes) && p.Remotes[x.Class-1].Relay
-				if mail && relay && asked && !permitted {
+				if mail && (class.Relay || class.Own) && asked && !permitted {
 					t.Fatalf("phase %q: %+v is %+v, %v, though the class is a relay", ph.Name, x, v, ok)
 				}
 				if (x.Remote == 26 || x.Remote == 2525 || x.Remote == 80) && x.Own != 25 && ok && v.Action != pipeline.Permit && v.Action != pipeline.Monitor {
@@ -55,17 +67,18 @@ func TestSubmissionNeverDropped(t *testing.T) { // I9
 			}
 		}
 	})
-	if compiled == 0 || refused == 0 {
-		t.Errorf("%d phases compiled and %d refused: the slips do not exercise both", compiled, refused)
+	if compiled == 0 || refused == 0 || closed == 0 {
+		t.Errorf("%d phases compiled, %d refused, and %d segments of submission to own servers stopped: the draws do not exercise all", compiled, refused, closed)
 	}
 }
 
 // slip introduces a mistake into a policy that could affect submission or relays. Some draws change nothing.
 func slip(t *rapid.T, p *policy.Policy) {
-	rules := p.Phases[len(p.Phases)-1].Rules
+	last := &p.Phases[len(p.Phases)-1]
+	rules := last.Rules
 	rule := &rules[rapid.IntRange(0, len(rules)-1).Draw(t, "slip at rule")]
 	service := &p.Services[rapid.IntRange(0, len(p.Services)-1).Draw(t, "slip at service")]
-	switch rapid.IntRange(0, 11).Draw(t, "slip") {
+	switch rapid.IntRange(0, 16).Draw(t, "slip") {
 	case 0:
 		rule.Service, rule.Name = "submission", "slip"
 	case 1:
@@ -87,6 +100,18 @@ func slip(t *rapid.T, p *policy.Policy) {
 		rule.Action = policy.Limit
 	case 9:
 		rule.Action = policy.Reject
+	case 10:
+		last.OwnServices = nil
+	case 11:
+		last.OwnServices = []string{rapid.SampledFrom(policy.Names(p.Services)).Draw(t, "own service")}
+	case 12:
+		rule.Remote = rapid.SampledFrom(append(policy.Names(p.Remotes), policy.AnyRemote)).Draw(t, "remote")
+	case 13:
+		p.Remotes[0].Own, p.Remotes[0].Relay = !p.Remotes[0].Own, !p.Remotes[0].Relay
+	case 14:
+		rule.Service, rule.Name, rule.Action = "submission", "slip", policy.Drop
+		rule.Remote = rapid.SampledFrom(append(policy.Names(p.Remotes), policy.AnyRemote)).Draw(t, "remote")
+		last.OwnServices = []string{"submissions", "smtp"}
 	}
 }
 
@@ -254,6 +279,14 @@ func TestAppendingKeepsNumbers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p, inv := policytest.DrawBundle(t)
 		now := time.Date(2006, 10, 15, 0, 0, 0, 0, time.UTC)
+		for i := range p.Remotes { // a phase must decide every service to own servers for every group, also for those appended
+			p.Remotes[i].Own, p.Remotes[i].Relay = false, p.Remotes[i].Relay || p.Remotes[i].Own
+		}
+		for i := range p.Phases {
+			ph := &p.Phases[i]
+			ph.OwnServices = nil
+			ph.Rules = slices.DeleteFunc(ph.Rules, func(r policy.PhaseRule) bool { return strings.HasPrefix(r.Name, "own-") })
+		}
 		longer := *p
 		longer.Phases = append(slices.Clone(p.Phases), policytest.DrawPhase(t, p, len(p.Phases)))
 		longer.LineGroups = append(slices.Clone(p.LineGroups), policy.LineGroup{Name: "more", Limit: p.LineGroups[0].Limit})

@@ -101,23 +101,40 @@ func classify(p *policy.Policy, x policytest.Segment) (policy.Leg, string) {
 
 // readAloud determines from the documents alone which rule decides a segment. It returns the rule's name, or "" if no rule matches.
 func readAloud(p *policy.Policy, ph policy.Phase, x policytest.Segment) string {
-	class, relay, group := policy.AnyRemote, false, ""
+	class, relay, own, group := policy.AnyRemote, false, false, ""
 	if i := int(x.Class) - 1; i >= 0 && i < len(p.Remotes) {
-		class, relay = p.Remotes[i].Name, p.Remotes[i].Relay
+		class, own = p.Remotes[i].Name, p.Remotes[i].Own
+		relay = own || p.Remotes[i].Relay
 	}
 	if x.Group > 0 {
 		group = p.LineGroups[x.Group-1].Name
 	}
 	leg, service := classify(p, x)
 	smtp, submission := service == "smtp", service == "submission" || service == "submissions"
+	exempt := smtp && x.Subscriber == SubscriberExempt
+	if own {
+		if exempt {
+			return "exempt"
+		}
+		if name := firstOf(ph, service, class, leg, group); name != "" {
+			if r, _ := ph.Rule(name); r.Remote == class {
+				return name
+			}
+		}
+	}
 	switch {
 	case relay && (smtp || submission):
 		return "relay"
 	case submission:
 		return "submission"
-	case smtp && x.Subscriber == SubscriberExempt:
+	case exempt:
 		return "exempt"
 	}
+	return firstOf(ph, service, class, leg, group)
+}
+
+// firstOf returns the first rule of a phase for a segment, or "" if there is none.
+func firstOf(ph policy.Phase, service, class string, leg policy.Leg, group string) string {
 	for _, r := range ph.Rules {
 		legs := r.Legs
 		if legs == nil {

@@ -2,6 +2,7 @@ package compile
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"op25b/internal/pipeline"
@@ -17,13 +18,19 @@ type builder struct {
 	entries  map[pipeline.VerdictKey]pipeline.Verdict
 }
 
-// verdictEntries returns the entries of the standing rules, of the phases' rules, and of the line groups' knobs.
+// verdictEntries returns the entries of the phases' rules for own servers, of the standing rules, of the phases' other rules, and of the line
+// groups' knobs.
 func verdictEntries(n *Numbers, m *mix) map[pipeline.VerdictKey]pipeline.Verdict {
-	rules := m.rules()
+	own, rest := m.split()
+	ownRules, rules := own.rules(), rest.rules()
 	b := &builder{
 		policy: m.policy, numbers: n,
-		priority: int32(len(policy.StandingRules()) + len(rules)),
+		priority: int32(1 + len(ownRules) + len(policy.StandingRules()) + len(rules)),
 		entries:  make(map[pipeline.VerdictKey]pipeline.Verdict),
+	}
+	b.exemptToOwn()
+	for _, r := range ownRules {
+		b.phaseRule(r)
 	}
 	b.relay()
 	b.submission()
@@ -47,10 +54,27 @@ func (b *builder) add(name string, action policy.Action, matches []pipeline.Verd
 
 // The entries of the standing rules do not match on the leg. They permit both directions, whichever end opened the connection.
 
+// exemptToOwn adds the rule exempt for own servers, which the rules for own servers must not decide.
+func (b *builder) exemptToOwn() {
+	var matches []pipeline.VerdictKey
+	for _, r := range b.policy.Remotes {
+		if !r.Own {
+			continue
+		}
+		for _, s := range b.policy.ServicesWith(policy.TCPPort.IsSMTP) {
+			matches = append(matches, pipeline.VerdictKey{
+				Service: pipeline.Exactly(b.numbers.service(s.Name)), RemoteClass: pipeline.Exactly(b.numbers.remote(r.Name)),
+				SubscriberClass: pipeline.Exactly(SubscriberExempt),
+			})
+		}
+	}
+	b.add(policy.RuleExempt, policy.Permit, matches)
+}
+
 func (b *builder) relay() {
 	var matches []pipeline.VerdictKey
 	for _, r := range b.policy.Remotes {
-		if !r.Relay {
+		if !r.Ours() {
 			continue
 		}
 		for _, s := range b.policy.ServicesWith(policy.TCPPort.IsMail) {
@@ -130,13 +154,17 @@ func meanings(n *Numbers, m *mix, drain bool) map[pipeline.RuleID]Rule {
 	}
 	var relays []string
 	for _, r := range p.Remotes {
-		if r.Relay {
+		if r.Ours() {
 			relays = append(relays, r.Name)
 		}
 	}
-	add(policy.RuleRelay, policy.Permit, fmt.Sprintf("mail of every line to the ISP's own relays (%s) passes: %s",
-		strings.Join(relays, ", "), describe(p.ServicesWith(policy.TCPPort.IsMail)...)))
-	add(policy.RuleSubmission, policy.Permit, fmt.Sprintf("submission of every line to any server passes: %s", describe(p.ServicesWith(policy.TCPPort.IsSubmission)...)))
+	unless := ""
+	if own := m.ownRules(); len(own) > 0 {
+		unless = fmt.Sprintf(" unless rules for own servers decide before (%s)", strings.Join(own, ", "))
+	}
+	add(policy.RuleRelay, policy.Permit, fmt.Sprintf("mail of every line to the ISP's own relays (%s) passes%s: %s",
+		strings.Join(relays, ", "), unless, describe(p.ServicesWith(policy.TCPPort.IsMail)...)))
+	add(policy.RuleSubmission, policy.Permit, fmt.Sprintf("submission of every line to any server passes%s: %s", unless, describe(p.ServicesWith(policy.TCPPort.IsSubmission)...)))
 	add(policy.RuleExempt, policy.Permit, fmt.Sprintf("mail of an exempt address to any server passes: %s", describe(p.ServicesWith(policy.TCPPort.IsSMTP)...)))
 	for _, ph := range m.phases {
 		for _, r := range ph.Rules {
@@ -149,6 +177,20 @@ func meanings(n *Numbers, m *mix, drain bool) map[pipeline.RuleID]Rule {
 		}
 	}
 	return rules
+}
+
+// ownRules returns the names of the rules for own servers in the phases in force that decide ports which the standing rules permit.
+func (m *mix) ownRules() []string {
+	var names []string
+	for _, ph := range m.phases {
+		for _, r := range ph.Rules {
+			mail := slices.ContainsFunc(m.policy.ServicesWith(policy.TCPPort.IsMail), func(s policy.Service) bool { return s.Name == r.Service })
+			if mail && m.policy.ForOwn(r) && !slices.Contains(names, r.Name) {
+				names = append(names, r.Name)
+			}
+		}
+	}
+	return names
 }
 
 // meaning combines the rules with the same name in the phases in force. strictest is the strictest of their actions, and text has a

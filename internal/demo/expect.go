@@ -14,7 +14,7 @@ func expect(p *policy.Policy, ph *policy.Phase, line policy.Line, to netip.Addr,
 		return slices.ContainsFunc(prefixes, func(x netip.Prefix) bool { return x.Contains(to) })
 	}
 	for _, r := range p.Remotes {
-		if r.Relay && within(r.Prefixes) {
+		if r.Ours() && within(r.Prefixes) {
 			return Expected{Delivered, policy.RuleRelay, string(policy.Permit)}
 		}
 	}

@@ -21,8 +21,11 @@ func (w *words) classes() {
 		old, before := was[name]
 		now, after := is[name]
 		kind := "class"
-		if all[name].Relay {
+		switch {
+		case all[name].Relay:
 			kind = "relay"
+		case all[name].Own:
+			kind = "class of own servers"
 		}
 		added, removed := missing(now.Prefixes, old.Prefixes), missing(old.Prefixes, now.Prefixes)
 		severity := w.classEffect(name).severity()
@@ -34,12 +37,16 @@ func (w *words) classes() {
 		case len(added)+len(removed) > 0:
 			w.say(OfClass, severity, "%s %s: %s", kind, name, plusMinus(len(added), len(removed), "prefix"))
 		}
-		if before && after && old.Relay != now.Relay {
-			if now.Relay {
-				w.say(OfClass, Neutral, "class %s is a relay of our own now", name)
-			} else {
-				w.say(OfClass, Neutral, "class %s is no longer a relay of our own", name)
-			}
+		switch {
+		case !before || !after:
+		case now.Own && !old.Own:
+			w.say(OfClass, Neutral, "class %s has our own servers now, and phases can close services to it", name)
+		case now.Relay && !old.Relay:
+			w.say(OfClass, Neutral, "class %s is a relay of our own now", name)
+		case old.Own && !now.Own:
+			w.say(OfClass, Neutral, "class %s no longer has our own servers", name)
+		case old.Relay && !now.Relay:
+			w.say(OfClass, Neutral, "class %s is no longer a relay of our own", name)
 		}
 	}
 }

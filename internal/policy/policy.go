@@ -52,12 +52,18 @@ type Remote struct {
 	Name  string `yaml:"name"`
 	Title string `yaml:"title,omitempty"`
 	// Relay marks the class of the ISP's own relays. Mail to relays passes in every phase.
-	Relay    bool           `yaml:"relay,omitempty"`
+	Relay bool `yaml:"relay,omitempty"`
+	// Own marks the class of the ISP's own mail servers: relays and mailboxes. Mail to them passes as it passes to relays, except for the
+	// services that a phase leaves out of its OwnServices.
+	Own      bool           `yaml:"own,omitempty"`
 	Prefixes []netip.Prefix `yaml:"prefixes"`
 	// Within names the classes whose prefixes may contain prefixes of this class. An address belongs to the class of the longest prefix
 	// that contains it. Validate refuses nested prefixes that Within does not allow.
 	Within []string `yaml:"within,omitempty"`
 }
+
+// Ours reports whether the servers of the class belong to the ISP.
+func (r Remote) Ours() bool { return r.Relay || r.Own }
 
 // An Exemption lets the addresses of one line, or of one prefix, send to port 25 of any server until a date.
 type Exemption struct {
@@ -83,8 +89,11 @@ type Phase struct {
 	Effective Date   `yaml:"effective"`
 	// SynOnly enables the drain: the phase's rules drop or reject only new connections. Segments without SYN belong to open connections;
 	// they pass and are counted under the rule. The drain does not apply to the standing rules or to the line groups' knobs.
-	SynOnly bool        `yaml:"synOnly,omitempty"`
-	Rules   []PhaseRule `yaml:"rules"`
+	SynOnly bool `yaml:"synOnly,omitempty"`
+	// OwnServices names the services that reach own servers without a rule. The phase's rules for own servers decide all other services; these
+	// rules precede the standing rules. Nil means that every service reaches own servers.
+	OwnServices []string    `yaml:"ownServices,omitempty"`
+	Rules       []PhaseRule `yaml:"rules"`
 }
 
 // A PhaseRule decides what happens to a service's segments between lines and servers. The first rule of a phase that matches a segment
@@ -127,6 +136,11 @@ const (
 
 // stops reports whether an action can stop a segment.
 func (a Action) stops() bool { return a == Limit || a == Reject || a == Drop }
+
+// LeavesOut reports whether the phase has OwnServices without the service, so that rules decide whether the service reaches own servers.
+func (ph *Phase) LeavesOut(service string) bool {
+	return ph.OwnServices != nil && !slices.Contains(ph.OwnServices, service)
+}
 
 // Code returns the pipeline's code of an action; ok is false for an unknown action.
 func (a Action) Code() (v pipeline.VerdictAction, ok bool) {
@@ -190,6 +204,12 @@ func (ph *Phase) Rule(name string) (r PhaseRule, ok bool) {
 		return PhaseRule{}, false
 	}
 	return ph.Rules[i], true
+}
+
+// ForOwn reports whether a rule names a class of own servers. Such rules precede the standing rules.
+func (p *Policy) ForOwn(r PhaseRule) bool {
+	remote := p.Remote(r.Remote)
+	return remote != nil && remote.Own
 }
 
 // LineGroup returns the line group with the given name, or nil.

@@ -27,12 +27,14 @@ func (v *validator) phases() {
 		}
 		rulesPath := path + ".rules"
 		v.named(p.src, Names(ph.Rules), pathTo(rulesPath, "name"), "rule")
+		v.ownServices(ph, path+".ownServices")
 		before := v.Len()
 		for j := range ph.Rules {
 			v.rule(ph, j, at(rulesPath, j, ""))
 		}
 		if v.Len() == before { // a faulty rule may be the rule that decides port 25
 			v.smtpDecided(ph, rulesPath)
+			v.ownDecided(ph, rulesPath)
 			v.verdictsFit(ph, rulesPath)
 		}
 	}
@@ -58,7 +60,17 @@ func (v *validator) rule(ph *Phase, i int, path string) {
 	if remote == nil && !r.ForAnyRemote() {
 		v.inPolicy(path+".remote", fmt.Sprintf("unknown remote class %q", r.Remote), strict.Nearest(r.Remote, append([]string{AnyRemote}, Names(p.Remotes)...), "remote classes"))
 	}
-	if service == nil || v.blocksSubmission(r, service, path) {
+	if service == nil {
+		return
+	}
+	if p.ForOwn(r) {
+		if v.ownRule(ph, i, path) {
+			v.ruleMatches(ph.Rules[:i], r, path)
+		}
+		return
+	}
+	v.stopsOwnService(ph, r, service, path)
+	if v.blocksSubmission(r, service, path) {
 		return
 	}
 	if remote != nil && remote.Relay && service.has(TCPPort.IsMail) {
@@ -255,13 +267,16 @@ func (v *validator) ruleMeanings() {
 // VerdictEntries returns the number of verdict entries that a switch needs if phase ph is in force for every line. VerdictEntries counts
 // the entries without creating them.
 func (p *Policy) VerdictEntries(ph *Phase) int {
-	relays := 0
+	relays, own := 0, 0
 	for _, r := range p.Remotes {
-		if r.Relay {
+		if r.Ours() {
 			relays++
 		}
+		if r.Own {
+			own++
+		}
 	}
-	n := relays*len(p.ServicesWith(TCPPort.IsMail)) + len(p.ServicesWith(TCPPort.IsSubmission)) + len(p.ServicesWith(TCPPort.IsSMTP))
+	n := own + relays*len(p.ServicesWith(TCPPort.IsMail)) + len(p.ServicesWith(TCPPort.IsSubmission)) + len(p.ServicesWith(TCPPort.IsSMTP))
 	for _, r := range ph.Rules {
 		n += len(p.LegsOf(r)) * max(1, len(r.Groups))
 	}

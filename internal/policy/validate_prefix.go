@@ -8,7 +8,8 @@ import (
 	"op25b/internal/strict"
 )
 
-// The shortest valid prefix lengths for relays. Port 25 is open to every address of a relay prefix, and no ISP has 65,536 relays.
+// The shortest valid prefix lengths for own servers. Port 25 is open to every address of these prefixes, submission to them can be stopped, and
+// no ISP has 65,536 mail servers.
 const (
 	minRelayBitsV4 = 16
 	minRelayBitsV6 = 32
@@ -24,12 +25,15 @@ func (v *validator) remotes() {
 		if r.Name == AnyRemote {
 			v.inPolicy(at("remotes", i, "name"), fmt.Sprintf("remote class %q cannot be used", r.Name), "in a rule it stands for every server: choose another name")
 		}
-		if r.Relay {
+		if r.Ours() {
 			relays++
+		}
+		if r.Relay && r.Own {
+			v.inPolicy(at("remotes", i, "relay"), fmt.Sprintf("remote class %q is marked with relay and own", r.Name), "own: true includes what relay: true says: keep own")
 		}
 		if len(r.Prefixes) == 0 {
 			way := "give the prefixes of its servers"
-			if r.Relay {
+			if r.Ours() {
 				way = "without an address of the relay, mail to it would be blocked: " + way
 			}
 			v.inPolicy(at("remotes", i, "prefixes"), fmt.Sprintf("remote class %q has no prefixes", r.Name), way)
@@ -37,10 +41,17 @@ func (v *validator) remotes() {
 		for j, prefix := range r.Prefixes {
 			path := at(at("remotes", i, "prefixes"), j, "")
 			everything := fmt.Sprintf("every server would be in class %q", r.Name)
-			if r.Relay {
+			if r.Ours() {
 				everything = "port 25 would be open to every server"
 			}
-			if v.prefix(p.src, path, prefix, everything) && r.Relay && prefix.Bits() < minRelayBits(prefix) {
+			if !v.prefix(p.src, path, prefix, everything) || prefix.Bits() >= minRelayBits(prefix) {
+				continue
+			}
+			switch {
+			case r.Own:
+				v.inPolicy(path, fmt.Sprintf("own prefix %v is wider than any ISP's mail servers", prefix),
+					fmt.Sprintf("port 25 is open to all of it, and a phase can stop submission to it: name the servers' own prefixes, /%d or longer", minRelayBits(prefix)))
+			case r.Relay:
 				v.inPolicy(path, fmt.Sprintf("relay prefix %v is wider than any ISP's relays", prefix),
 					fmt.Sprintf("port 25 is open to all of it: name the relays' own prefixes, /%d or longer", minRelayBits(prefix)))
 			}
@@ -53,7 +64,7 @@ func (v *validator) remotes() {
 		}
 	}
 	if relays == 0 && len(p.Remotes) > 0 {
-		v.inPolicy("remotes", "no remote class is the ISP's own relay", "customers send their mail through it when port 25 is blocked: mark its class with relay: true")
+		v.inPolicy("remotes", "no remote class is the ISP's own relay", "customers send their mail through it when port 25 is blocked: mark its class with relay: true or own: true")
 	}
 	v.oneClassEach()
 }
@@ -192,17 +203,18 @@ func (x *PrefixIndex[T]) Around(p netip.Prefix) (outer netip.Prefix, value T, ok
 	return netip.Prefix{}, value, false
 }
 
-// linesOutsideRelays refuses a relay prefix that contains a subscriber's prefix, because every line could then send mail to that subscriber.
+// linesOutsideRelays refuses a prefix of own servers that contains a subscriber's prefix, because every line could then send mail to that
+// subscriber, and a phase could stop submission to it.
 func (v *validator) linesOutsideRelays() {
-	relays := NewPrefixIndex[string]()
+	relays := NewPrefixIndex[*Remote]()
 	for i := range v.p.Remotes {
 		r := &v.p.Remotes[i]
-		if !r.Relay {
+		if !r.Ours() {
 			continue
 		}
 		prefixes, _ := v.p.reached(r)
 		for _, prefix := range prefixes {
-			relays.Add(prefix, r.Name)
+			relays.Add(prefix, r)
 		}
 	}
 	for i, sw := range v.inv.Switches {
@@ -214,9 +226,13 @@ func (v *validator) linesOutsideRelays() {
 					outer, class, ok = relays.Around(prefix)
 				}
 				if ok {
+					kind, of := "relay class", "a relay's addresses"
+					if class.Own {
+						kind, of = "own class", "the addresses of own servers"
+					}
 					v.inInventory(at(at(at("switches", i, "lines"), j, "prefixes"), k, ""),
-						fmt.Sprintf("prefix %v of line %q lies inside %v of relay class %q", prefix, line.Name, outer, class),
-						"port 25 is open to a relay's addresses: take the subscribers out of the class")
+						fmt.Sprintf("prefix %v of line %q lies inside %v of %s %q", prefix, line.Name, outer, kind, class.Name),
+						"port 25 is open to "+of+": take the subscribers out of the class")
 				}
 			}
 		}

@@ -111,7 +111,7 @@ func (v *visit) public(p *published.Publication) publicPolicy {
 	}
 	for i := range pol.Remotes {
 		r := &pol.Remotes[i]
-		d.Servers = append(d.Servers, publicServers{r.Name, both(b, func(b base) string { return b.remoteTitle(r) }), r.Relay, r.Prefixes})
+		d.Servers = append(d.Servers, publicServers{r.Name, both(b, func(b base) string { return b.remoteTitle(r) }), r.Ours(), r.Prefixes})
 	}
 	for _, name := range policy.StandingRules() {
 		d.Standing = append(d.Standing, publicRule{Name: name, Action: string(policy.Permit), Text: both(b, func(b base) string { return b.standing(pol, name) })})
@@ -256,7 +256,7 @@ func (b base) phaseTitle(p *policy.Policy, name string) string {
 
 // remoteTitle returns the title of a class of servers.
 func (b base) remoteTitle(r *policy.Remote) string {
-	if r.Relay {
+	if r.Ours() {
 		return b.T("own servers")
 	}
 	return b.title(site.Remote, r.Name, r.Title)

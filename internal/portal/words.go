@@ -25,7 +25,7 @@ func (b base) classTitle(r *policy.Remote) string {
 	switch {
 	case r == nil:
 		return b.T("other servers")
-	case r.Relay:
+	case r.Ours():
 		return b.T("own servers")
 	}
 	return b.T("servers of", b.remoteTitle(r))
@@ -62,7 +62,7 @@ func drains(p *policy.Policy) bool {
 // everyServer describes the servers to which a rule for every server applies: the ISP's own are never stopped, and rules before it in the phase
 // may have decided about others.
 func (b base) everyServer(p *policy.Policy, ph *policy.Phase, rule policy.PhaseRule) string {
-	ours := slices.ContainsFunc(p.Remotes, func(r policy.Remote) bool { return r.Relay })
+	ours := slices.ContainsFunc(p.Remotes, func(r policy.Remote) bool { return r.Ours() })
 	rest := false
 	for _, r := range ph.Rules {
 		if r.Name == rule.Name {

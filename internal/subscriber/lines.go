@@ -33,7 +33,7 @@ func NewLines(b *policy.Bundle) *Lines {
 	}
 	for _, r := range b.Policy.RemotesWithNAT64() {
 		for _, p := range r.Prefixes {
-			if r.Relay {
+			if r.Ours() {
 				l.taken.Insert(p, "")
 			}
 		}

@@ -204,7 +204,7 @@ func (c *Checker) relays() []string {
 	var out []string
 	for _, r := range c.Policy.Remotes {
 		for _, p := range r.Prefixes {
-			if !r.Relay {
+			if !r.Ours() {
 				continue
 			}
 			out = append(out, inside(p).String())

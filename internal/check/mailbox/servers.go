@@ -50,7 +50,7 @@ func (c *Checker) servers() []string {
 		all = Representatives(c.Policy)
 	}
 	for _, r := range all {
-		if r.Class == nil || !r.Class.Relay {
+		if r.Class == nil || !r.Class.Ours() {
 			out = append(out, r.Addr.String())
 		}
 	}

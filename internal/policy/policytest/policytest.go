@@ -128,9 +128,13 @@ func DrawBundle(t *rapid.T) (*policy.Policy, *policy.Inventory) {
 	p.Services = rapid.SampledFrom([][]policy.Service{
 		{{Name: "smtp", Ports: []policy.TCPPort{25}}, {Name: "submission", Ports: []policy.TCPPort{587}}, {Name: "submissions", Ports: []policy.TCPPort{465}}},
 		{{Name: "pop3", Ports: []policy.TCPPort{110, 995}}, {Name: "submission", Ports: []policy.TCPPort{465, 587}}, {Name: "smtp", Ports: []policy.TCPPort{25}}},
+		{{Name: "pop3", Ports: []policy.TCPPort{110}}, {Name: "submissions", Ports: []policy.TCPPort{465}}, {Name: "submission", Ports: []policy.TCPPort{587}}, {Name: "smtp", Ports: []policy.TCPPort{25}}},
 	}).Draw(t, "services")
 	for i := range rapid.IntRange(1, 5).Draw(t, "remotes") {
 		r := policy.Remote{Name: fmt.Sprintf("class-%d", i+1), Relay: i == 0 || rapid.Bool().Draw(t, "relay")}
+		if rapid.IntRange(0, 2).Draw(t, "own") == 1 {
+			r.Relay, r.Own = false, true
+		}
 		r.Prefixes = append(r.Prefixes, netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(16 * i)}), 28))
 		if i > 0 && rapid.Bool().Draw(t, "nested") {
 			r.Within = []string{"class-1"}
@@ -153,6 +157,7 @@ func DrawPhase(t *rapid.T, p *policy.Policy, i int) policy.Phase {
 		valid = append(valid, policy.Limit)
 	}
 	actions := rapid.SampledFrom(valid)
+	drawOwnServices(t, p, &ph, actions)
 	for range rapid.IntRange(0, 5).Draw(t, "narrow rules") {
 		class := rapid.SampledFrom(p.Remotes).Draw(t, "remote")
 		r := policy.PhaseRule{Service: rapid.SampledFrom([]string{"smtp", p.Services[0].Name}).Draw(t, "service"), Remote: class.Name, Action: actions.Draw(t, "action")}
@@ -166,7 +171,7 @@ func DrawPhase(t *rapid.T, p *policy.Policy, i int) policy.Phase {
 			r.Legs = []policy.Leg{policy.UpDst}
 		}
 		r.Name = fmt.Sprintf("%s-to-%s-%d", r.Service, r.Remote, len(r.Groups))
-		useless := class.Relay && r.Service != "pop3" || slices.ContainsFunc(ph.Rules, func(e policy.PhaseRule) bool { return e.Name == r.Name }) ||
+		useless := class.Own || class.Relay && r.Service != "pop3" || slices.ContainsFunc(ph.Rules, func(e policy.PhaseRule) bool { return e.Name == r.Name }) ||
 			!slices.ContainsFunc(p.LegsOf(r), func(leg policy.Leg) bool {
 				return !slices.ContainsFunc(ph.Rules, func(e policy.PhaseRule) bool { return p.Covers(e, r, leg) })
 			})
@@ -190,6 +195,39 @@ func DrawPhase(t *rapid.T, p *policy.Policy, i int) policy.Phase {
 		all("smtp-all")
 	}
 	return ph
+}
+
+// drawOwnServices may draw the services that reach own servers in a phase, with rules that decide all other services of every line group.
+func drawOwnServices(t *rapid.T, p *policy.Policy, ph *policy.Phase, actions *rapid.Generator[policy.Action]) {
+	if !slices.ContainsFunc(p.Remotes, func(r policy.Remote) bool { return r.Own }) || rapid.IntRange(0, 2).Draw(t, "own services") == 0 {
+		return
+	}
+	for _, s := range p.Services {
+		if slices.Contains(s.Ports, policy.PortSubmissions) || rapid.Bool().Draw(t, "reaches own servers") {
+			ph.OwnServices = append(ph.OwnServices, s.Name)
+		}
+	}
+	for _, class := range p.Remotes {
+		for _, s := range p.Services {
+			if !class.Own || !ph.LeavesOut(s.Name) {
+				continue
+			}
+			add := func(variant string, groups []string) {
+				ph.Rules = append(ph.Rules, policy.PhaseRule{
+					Name: fmt.Sprintf("own-%s-%s-%s", s.Name, class.Name, variant), Groups: groups, Service: s.Name, Remote: class.Name, Action: actions.Draw(t, "action for own"),
+				})
+			}
+			groups := policy.Names(p.LineGroups)
+			if n := rapid.IntRange(0, len(groups)-1).Draw(t, "groups in turn"); n > 0 {
+				add("turn", groups[:n])
+				groups = groups[n:]
+			}
+			if rapid.Bool().Draw(t, "own of every line") {
+				groups = nil
+			}
+			add("rest", groups)
+		}
+	}
 }
 
 // DrawInForce returns either one phase for every line, or a default phase and other phases for some line groups.

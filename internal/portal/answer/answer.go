@@ -167,7 +167,7 @@ func (c *Case) serve(reach []Reach) {
 	c.Reach = reach
 	passes, stopped := 0, 0
 	for _, r := range reach {
-		if r.Class != nil && r.Class.Relay {
+		if r.Class != nil && r.Class.Ours() {
 			continue
 		}
 		if !r.Result.Outcome.Passes() {
