@@ -217,32 +217,50 @@ func (m *Model) firstMatch(d *Decision, p *packet, up bool) {
 	}
 	if d.Service != "" {
 		s := m.services[slices.IndexFunc(m.services, func(s service) bool { return s.name == d.Service })]
-		class, relay := m.classOf(remoteAddr)
+		class := m.classOf(remoteAddr)
+		exempt := s.has(25) && m.isExempt(subscriber, d.LineIndex, up)
+		if class.own {
+			if exempt {
+				d.decide(ExemptRule, "exempt", Permit)
+				return
+			}
+			if m.reach != nil && !slices.Contains(m.reach, s.name) && m.phaseRule(d, p, s, l, func(r rule) bool { return r.remote == class.name }) {
+				return
+			}
+		}
 		switch {
-		case relay && s.has(25, 587, 465):
+		case class.relay && s.has(25, 587, 465):
 			d.decide(RelayRule, "relay", Permit)
 			return
 		case s.has(587, 465):
 			d.decide(SubmissionRule, "submission", Permit)
 			return
-		case s.has(25) && m.isExempt(subscriber, d.LineIndex, up):
+		case exempt:
 			d.decide(ExemptRule, "exempt", Permit)
 			return
 		}
-		for _, r := range m.rules {
-			ofGroup := r.groups == nil || l.group != "" && slices.Contains(r.groups, l.group)
-			if r.service == s.name && slices.Contains(r.legs, d.Leg) && ofGroup && (r.remote == "" || r.remote == class) {
-				d.decide(r.id, r.name, r.verdict)
-				if m.synOnly && (r.verdict == Drop || r.verdict == Reject) && p.flags && !p.syn {
-					d.Verdict = Monitor
-				}
-				return
-			}
+		if m.phaseRule(d, p, s, l, func(r rule) bool { return r.remote == "" || !class.own && r.remote == class.name }) {
+			return
 		}
 	}
 	if up && p.dstPort == 25 || !up && p.srcPort == 25 {
 		d.decide(FailClosedRule, "fail-closed", Drop)
 	}
+}
+
+// phaseRule determines the first rule of the phase that matches a segment, among the rules for its servers. It reports whether there is one.
+func (m *Model) phaseRule(d *Decision, p *packet, s service, l line, servers func(rule) bool) bool {
+	for _, r := range m.rules {
+		ofGroup := r.groups == nil || l.group != "" && slices.Contains(r.groups, l.group)
+		if r.service == s.name && slices.Contains(r.legs, d.Leg) && ofGroup && servers(r) {
+			d.decide(r.id, r.name, r.verdict)
+			if m.synOnly && (r.verdict == Drop || r.verdict == Reject) && p.flags && !p.syn {
+				d.Verdict = Monitor
+			}
+			return true
+		}
+	}
+	return false
 }
 
 // isExempt reports whether an exemption covers a subscriber's address on a line (section 7). An exemption of a line does not apply to other
@@ -254,17 +272,17 @@ func (m *Model) isExempt(subscriber netip.Addr, index int, up bool) bool {
 	})
 }
 
-// classOf returns the remote class that has the longest prefix for an address (section 7), and whether it is a relay class.
-func (m *Model) classOf(addr netip.Addr) (class string, relay bool) {
+// classOf returns the remote class that has the longest prefix for an address (section 7). It returns a class without a name if there is none.
+func (m *Model) classOf(addr netip.Addr) (class remote) {
 	longest := -1
 	for _, r := range m.remotes {
 		for _, prefix := range r.prefixes {
 			if bits, ok := m.holds(prefix, addr); ok && bits > longest {
-				class, relay, longest = r.name, r.relay, bits
+				class, longest = r, bits
 			}
 		}
 	}
-	return class, relay
+	return class
 }
 
 // holds reports whether a prefix contains an address, either directly or as an IPv4 address embedded for NAT64. It also returns how many

@@ -21,6 +21,7 @@ type Model struct {
 	nat64    []netip.Prefix
 	exempt   []exemption // the exemptions that are in force
 	rules    []rule      // the rules of the model's phase
+	reach    []string    // the services that reach own servers in the phase; nil means every service
 	synOnly  bool
 
 	// upSrc and downDst state whether any rule of any phase has that leg.
@@ -59,7 +60,8 @@ func (s service) has(ports ...uint16) bool {
 // A remote is a class of servers.
 type remote struct {
 	name     string
-	relay    bool
+	relay    bool // whether mail to the class passes unless a rule for own servers decides
+	own      bool // whether the phase can have rules for own servers of the class
 	prefixes []netip.Prefix
 }
 
@@ -89,7 +91,7 @@ func New(p *policy.Policy, inv *policy.Inventory, switchName, phaseName string, 
 		panic(fmt.Sprintf("reference: switch %q or phase %q is not in the documents", switchName, phaseName))
 	}
 	sw, ph := &inv.Switches[i], &p.Phases[j]
-	m := &Model{network: map[uint16]bool{}, bridge: map[[6]byte]uint16{}, synOnly: ph.SynOnly, rejects: rejects{line: map[int]int{}}, syns: map[connection]sent{}}
+	m := &Model{network: map[uint16]bool{}, bridge: map[[6]byte]uint16{}, synOnly: ph.SynOnly, reach: ph.OwnServices, rejects: rejects{line: map[int]int{}}, syns: map[connection]sent{}}
 	m.readSwitch(sw, p)
 	for _, s := range p.Services {
 		var ports []uint16
@@ -99,7 +101,7 @@ func New(p *policy.Policy, inv *policy.Inventory, switchName, phaseName string, 
 		m.services = append(m.services, service{s.Name, ports})
 	}
 	for _, r := range p.Remotes {
-		m.remotes = append(m.remotes, remote{r.Name, r.Relay, r.Prefixes})
+		m.remotes = append(m.remotes, remote{r.Name, r.Relay || r.Own, r.Own, r.Prefixes})
 	}
 	for _, n := range p.NAT64 {
 		m.nat64 = append(m.nat64, n.Prefix)

@@ -44,7 +44,8 @@ func Documents(src Source) (*policy.Policy, *policy.Inventory) {
 type documents struct {
 	src    Source
 	p      *policy.Policy
-	narrow []int // for each phase, how many of the leading rules may be removed
+	own    []int // for each phase, how many rules for own servers it begins with
+	narrow []int // for each phase, how many of the rules behind those may be removed
 }
 
 func (d *documents) lineGroups() {
@@ -86,10 +87,13 @@ func v6(a, b uint16, bits int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, byte(a >> 8), byte(a), byte(b >> 8), byte(b)}), bits)
 }
 
-// remotes draws remote classes with prefixes of both families, some nested. The first class is a relay.
+// remotes draws remote classes with prefixes of both families, some nested. The first class is a relay or has own servers.
 func (d *documents) remotes() {
 	for i := range 1 + d.src.IntN(6) {
 		r := policy.Remote{Name: fmt.Sprintf("class-%d", i+1), Relay: i == 0 || d.src.IntN(6) == 1}
+		if d.src.IntN(4) == 3 {
+			r.Relay, r.Own = false, true
+		}
 		r.Prefixes = append(r.Prefixes, v4(198, 51, 100, byte(16*i), 28), v6(0x100+uint16(i), 0, 48))
 		if i > 0 && d.src.IntN(2) == 1 {
 			r.Within = []string{"class-1"}
@@ -218,6 +222,8 @@ func (d *documents) phase(i int) {
 			ph.Rules = append(ph.Rules, r)
 		}
 	}
+	d.ownServices(&ph, add)
+	d.own = append(d.own, len(ph.Rules))
 	for range d.src.IntN(8) {
 		add(d.rule())
 	}
@@ -226,7 +232,7 @@ func (d *documents) phase(i int) {
 			add(policy.PhaseRule{Name: "server-" + string(leg), Service: "smtp", Legs: []policy.Leg{leg}})
 		}
 	}
-	d.narrow = append(d.narrow, len(ph.Rules))
+	d.narrow = append(d.narrow, len(ph.Rules)-d.own[i])
 	var all []string
 	if d.src.IntN(3) == 1 { // name all groups, so that fail-closed decides for unnamed lines
 		for _, g := range d.p.LineGroups {
@@ -242,6 +248,40 @@ func (d *documents) phase(i int) {
 	d.p.Phases = append(d.p.Phases, ph)
 }
 
+// ownServices may draw the services that reach own servers, with rules that decide all other services for every line group.
+func (d *documents) ownServices(ph *policy.Phase, add func(policy.PhaseRule)) {
+	if !slices.ContainsFunc(d.p.Remotes, func(r policy.Remote) bool { return r.Own }) || d.src.IntN(3) == 0 {
+		return
+	}
+	for _, s := range d.p.Services {
+		if slices.Contains(s.Ports, policy.PortSubmissions) || d.src.IntN(2) == 1 {
+			ph.OwnServices = append(ph.OwnServices, s.Name)
+		}
+	}
+	for _, class := range d.p.Remotes {
+		for _, s := range d.p.Services {
+			if !class.Own || !ph.LeavesOut(s.Name) {
+				continue
+			}
+			groups := policy.Names(d.p.LineGroups)
+			turn := d.src.IntN(len(groups))
+			r := policy.PhaseRule{Service: s.Name, Remote: class.Name}
+			if s.Name == "smtp" {
+				r.Legs = slices.Clone(pick(d.src, [][]policy.Leg{nil, {policy.UpDst}, {policy.UpDst, policy.DownSrc, policy.DownDst, policy.UpSrc}}))
+			}
+			if turn > 0 {
+				r.Name, r.Groups = fmt.Sprintf("own-%s-%s-turn", s.Name, class.Name), groups[:turn]
+				add(r)
+			}
+			r.Name, r.Groups = fmt.Sprintf("own-%s-%s", s.Name, class.Name), nil
+			if d.src.IntN(2) == 1 {
+				r.Groups = groups[turn:] // the unnamed line then keeps the standing permit
+			}
+			add(r)
+		}
+	}
+}
+
 // rule draws a narrow rule without its action. The rule's name contains its service and its remote class, because rules with the same
 // name in different phases must have the same service and class.
 func (d *documents) rule() policy.PhaseRule {
@@ -251,8 +291,10 @@ func (d *documents) rule() policy.PhaseRule {
 	}
 	remote := policy.AnyRemote
 	if d.src.IntN(3) > 0 {
-		remote = pick(d.src, d.p.Remotes).Name
-		r.Remote = remote
+		if class := pick(d.src, d.p.Remotes); !class.Own { // ownServices draws the rules for own servers
+			remote = class.Name
+			r.Remote = remote
+		}
 	}
 	if d.src.IntN(2) == 1 {
 		for _, g := range d.p.LineGroups {
@@ -297,14 +339,14 @@ func (d *documents) dropRule(err error) bool {
 	errors.As(err, &faults)
 	for _, f := range faults {
 		var phase, rule int
-		if n, _ := fmt.Sscanf(f.Path, "phases[%d].rules[%d]", &phase, &rule); n == 2 && rule < d.narrow[phase] {
+		if n, _ := fmt.Sscanf(f.Path, "phases[%d].rules[%d]", &phase, &rule); n == 2 && rule >= d.own[phase] && rule < d.own[phase]+d.narrow[phase] {
 			d.drop(phase, rule)
 			return true
 		}
 	}
 	for i := len(d.narrow) - 1; i >= 0; i-- {
 		if n := d.narrow[i]; n > 0 {
-			d.drop(i, n-1)
+			d.drop(i, d.own[i]+n-1)
 			return true
 		}
 	}
