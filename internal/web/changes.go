@@ -13,7 +13,6 @@ import (
 
 	"connectrpc.com/connect"
 
-	"op25b/internal/auth"
 	"op25b/internal/view/prose"
 	op25bv1 "op25b/proto/op25b/v1"
 )
@@ -44,11 +43,13 @@ type changesData struct {
 	Head, Archived        string
 	RecordsWho, Verb      string // the filter
 	Records               []recordRow
-	OlderRecords          string // the link to older records; empty if there are none
-	Later, LaterRevisions bool   // the page does not begin with the newest records, or revisions
-	Known                 string // the head to compare with
-	Verified, Broken      string // the result of the verification
-	Wrong                 string // what is wrong with Known
+	OlderRecords          string       // the link to older records; empty if there are none
+	Later, LaterRevisions bool         // the page does not begin with the newest records, or revisions
+	Known                 string       // the head to compare with
+	Verified, Broken      string       // the result of the verification that the person has asked for
+	BrokenWhy             string       // in English
+	Last                  verifiedData // the last verification from a page of this controller
+	Wrong                 string       // what is wrong with Known
 }
 
 // changes shows revisions and audit records, the newest first.
@@ -91,6 +92,7 @@ func (s *Site) showChanges(v *visit, code int, d changesData) error {
 	if head := records.Msg.Head; head.GetSeq() > 0 {
 		d.Head = fmt.Sprintf("%d %s", head.Seq, head.Hash)
 	}
+	d.Last = v.verified(s.verified.newest(), records.Msg.Head)
 	if cp := records.Msg.Checkpoint; cp != nil {
 		d.Archived = v.T("archived", cp.Seq, v.At(cp.Time.AsTime()))
 	}
@@ -139,13 +141,10 @@ func (b base) dated(d *op25bv1.DateEvent) string {
 	return b.T("phase began", d.Phase, strings.Join(turns, b.T("semicolon")))
 }
 
-// verify verifies the audit chain, and shows the result with the newest changes. It reads the whole chain, so it requires the role operator.
+// verify verifies the audit chain, and shows the result with the newest changes. It requires the role viewer, as the API does.
 func (s *Site) verify(v *visit) error {
-	switch {
-	case !v.session.allows(v.r):
+	if !v.session.allows(v.r) {
 		return connect.NewError(connect.CodePermissionDenied, errOldForm)
-	case !v.MayOperate():
-		return connect.NewError(connect.CodePermissionDenied, fmt.Errorf("%s has the role %s, but this verification requires the role %s", v.Who, v.Role, auth.Operator))
 	}
 	d := changesData{Known: strings.TrimSpace(v.r.PostFormValue("known"))}
 	q := &op25bv1.VerifyRequest{}
@@ -160,16 +159,21 @@ func (s *Site) verify(v *visit) error {
 	}
 	ctx, cancel := context.WithTimeout(v.r.Context(), verifyWithin)
 	defer cancel()
+	began := s.cfg.Now()
 	r, err := v.audit.Verify(ctx, connect.NewRequest(q))
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	if x := verificationOf(v.Who, began, q, r.Msg); x != nil {
+		s.verified.note(x)
+	}
+	switch {
 	case r.Msg.Intact && d.Known != "":
 		d.Verified = v.T("intact since", d.Known, r.Msg.Head.GetSeq(), r.Msg.Head.GetHash())
 	case r.Msg.Intact:
 		d.Verified = v.T("intact", r.Msg.Head.GetSeq(), r.Msg.Head.GetHash())
 	default:
-		d.Broken = v.T("broken", r.Msg.BrokenAt, r.Msg.Broken)
+		d.Broken, d.BrokenWhy = v.T("broken", r.Msg.BrokenAt), r.Msg.Broken
 	}
 	return s.showChanges(v, http.StatusOK, d)
 }

@@ -1,18 +1,24 @@
 package web_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 
+	"op25b/internal/auth"
 	"op25b/internal/client"
+	"op25b/internal/web"
 	op25bv1 "op25b/proto/op25b/v1"
+	"op25b/proto/op25b/v1/op25bv1connect"
 )
 
 // revisions stores revisions up to the given number, each by an activation.
@@ -139,7 +145,87 @@ func TestRevision(t *testing.T) {
 	}
 }
 
-// TestVerifyChain verifies that an operator can have the audit chain verified, alone and with a head that was kept.
+// TestLastVerification verifies that the page shows the last verification to everyone, without verifying the chain again, and that it claims
+// nothing about records that were added since then or about a chain that is no longer the same.
+func TestLastVerification(t *testing.T) {
+	now := time.Date(2026, 11, 29, 12, 20, 0, 0, time.UTC)
+	hash := func(digit string) string { return strings.Repeat(digit, 64) }
+	f := &auditAPI{head: &op25bv1.AuditHead{Seq: 120, Hash: hash("a")}}
+	server := httptest.NewServer(auditSite(t, f, func() time.Time { return now }))
+	defer server.Close()
+	b := newBrowser(t, server.URL)
+	_, page := b.get("/changes")
+	wantTexts(t, page, `<p id="verified">The chain has not been verified from this page since the controller started.</p>`)
+	form := url.Values{"csrf": {csrf(page)}}
+	shown := func(lang, want string) {
+		t.Helper()
+		_, page := newBrowser(t, server.URL).get("/changes", "Accept-Language", lang)
+		wantTexts(t, page, want)
+	}
+	f.result = &op25bv1.VerifyResponse{Intact: true, Head: f.head, Checkpoint: &op25bv1.AuditCheckpoint{Seq: 100}}
+	b.post("/verify", form)
+	shown("en", `<p id="verified">At 2026-11-29 21:20:00 &#43;0900, local verified the chain: records 101 to 120 were intact. No record was added since then.</p>`)
+	shown("ja", "2026-11-29 21:20:00 &#43;0900にlocalが検証し、101番から120番までの記録は改変されていませんでした。 その後に追加された記録はありません。")
+	f.head = &op25bv1.AuditHead{Seq: 121, Hash: hash("b")}
+	shown("en", "Record 121 was added since then and is not verified.</p>")
+	f.head = &op25bv1.AuditHead{Seq: 125, Hash: hash("c")}
+	shown("en", "Records 121 to 125 were added since then and are not verified.</p>")
+	for _, other := range []*op25bv1.AuditHead{{Seq: 119, Hash: hash("d")}, {Seq: 120, Hash: hash("e")}} {
+		f.head = other
+		shown("en", `<p id="verified" class="problem">At 2026-11-29 21:20:00 &#43;0900, local verified the chain: records 101 to 120 were intact. The chain no longer has record 120 as it was then.`)
+	}
+	if f.verified != 1 {
+		t.Errorf("the chain was verified %d times, want once", f.verified)
+	}
+	// That the chain lacks a head which somebody entered says nothing to others.
+	f.result = &op25bv1.VerifyResponse{BrokenAt: 7, Broken: "removed"}
+	form.Set("known", "7 "+hash("f"))
+	_, page = b.post("/verify", form)
+	wantTexts(t, page, `The chain was changed. The first wrong record is number 7: <span lang="en">removed</span>`)
+	shown("en", "were intact.")
+	form.Del("known")
+	now = now.Add(time.Minute)
+	b.post("/verify", form)
+	shown("en", `<p id="verified" class="problem">At 2026-11-29 21:21:00 &#43;0900, local verified the chain: it was changed. The first wrong record is number 7: <span lang="en">removed</span></p>`)
+}
+
+// An auditAPI is an API with an audit chain that a test makes up.
+type auditAPI struct {
+	op25bv1connect.UnimplementedAuditServiceHandler
+	fakeAPI
+	head     *op25bv1.AuditHead
+	result   *op25bv1.VerifyResponse
+	verified int // the number of verifications
+}
+
+func (f *auditAPI) ListRecords(context.Context, *connect.Request[op25bv1.ListRecordsRequest]) (*connect.Response[op25bv1.ListRecordsResponse], error) {
+	return connect.NewResponse(&op25bv1.ListRecordsResponse{Head: f.head, UtcOffset: "+09:00"}), nil
+}
+
+func (f *auditAPI) Verify(context.Context, *connect.Request[op25bv1.VerifyRequest]) (*connect.Response[op25bv1.VerifyResponse], error) {
+	f.verified++
+	return connect.NewResponse(f.result), nil
+}
+
+func (f *auditAPI) History(context.Context, *connect.Request[op25bv1.HistoryRequest]) (*connect.Response[op25bv1.HistoryResponse], error) {
+	return connect.NewResponse(&op25bv1.HistoryResponse{UtcOffset: "+09:00"}), nil
+}
+
+func auditSite(t *testing.T, f *auditAPI, now func() time.Time) *web.Site {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.Handle(op25bv1connect.NewAuditServiceHandler(f))
+	mux.Handle(op25bv1connect.NewIntentServiceHandler(f))
+	site, err := web.New(web.Config{
+		API: mux, Now: now, Identify: func(*http.Request) (auth.Caller, error) { return auth.Caller{Who: "local", Role: auth.Viewer}, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return site
+}
+
+// TestVerifyChain verifies that a person can have the audit chain verified, alone and with a head that was kept.
 func TestVerifyChain(t *testing.T) {
 	b := newBrowser(t, site(t, nil))
 	_, page := b.get("/changes")

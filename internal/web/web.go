@@ -4,7 +4,7 @@
 // audit records therefore apply. The HTML is rendered on the server. A small script replaces the parts that have changed, and the page also
 // works without the script.
 //
-// The package makes no decision about a switch, and its only state is the sign-ins.
+// The package makes no decision about a switch, and its only state is the sign-ins and the last verification of the audit chain.
 package web
 
 import (
@@ -63,6 +63,7 @@ type Site struct {
 	templates *template.Template
 	assets    *page.Assets
 	sessions  *sessions
+	verified  verified
 	live      *live
 	failures  rate.Sometimes // limits the log lines about failed sign-ins, which strangers can cause
 	handler   http.Handler

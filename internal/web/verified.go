@@ -1,0 +1,81 @@
+package web
+
+import (
+	"sync"
+	"time"
+
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// A verification is the result of a verification of the audit chain, as it was seen.
+type verification struct {
+	at          time.Time // before the chain was read
+	who         string
+	first, last uint64 // the first and the last record that were read; 0 if the chain was changed
+	hash        string // of the last record
+	brokenAt    uint64 // the first wrong record; 0 if the chain was intact
+	broken      string // what is wrong with it
+}
+
+// verified holds the last verification that somebody made from a page of this controller. A view of the page would otherwise have to read the
+// whole chain.
+type verified struct {
+	mu   sync.Mutex // guards last
+	last *verification
+}
+
+func (v *verified) newest() *verification {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.last
+}
+
+// note keeps a verification, unless a later one is known.
+func (v *verified) note(x *verification) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.last == nil || !x.at.Before(v.last.at) {
+		v.last = x
+	}
+}
+
+// verificationOf returns the result of a verification, or nil if the chain was only found to differ from a head that the person gave. That head can
+// be mistyped, so the result says nothing to others.
+func verificationOf(who string, at time.Time, q *op25bv1.VerifyRequest, r *op25bv1.VerifyResponse) *verification {
+	switch {
+	case r.Intact:
+		return &verification{at: at, who: who, first: r.Checkpoint.GetSeq() + 1, last: r.Head.GetSeq(), hash: r.Head.GetHash()}
+	case len(q.Known) > 0:
+		return nil
+	}
+	return &verification{at: at, who: who, brokenAt: r.BrokenAt, broken: r.Broken}
+}
+
+// A verifiedData describes the last verification next to the head that the chain has now.
+type verifiedData struct {
+	Text, More string
+	Why        string // what is wrong, in English
+	Bad        bool
+}
+
+// verified describes a verification, which may be nil. It claims nothing about records that were not verified.
+func (b base) verified(x *verification, head *op25bv1.AuditHead) verifiedData {
+	switch {
+	case x == nil:
+		return verifiedData{Text: b.T("not verified")}
+	case x.brokenAt > 0:
+		return verifiedData{Text: b.T("broken when", b.At(x.at), x.who, x.brokenAt), Why: x.broken, Bad: true}
+	}
+	d := verifiedData{Text: b.T("intact when", b.At(x.at), x.who, x.first, x.last)}
+	switch now := head.GetSeq(); {
+	case now < x.last, now == x.last && head.GetHash() != x.hash:
+		d.More, d.Bad = b.T("verified otherwise", x.last), true
+	case now == x.last:
+		d.More = b.T("none unverified")
+	case now == x.last+1:
+		d.More = b.T("one unverified", now)
+	default:
+		d.More = b.T("some unverified", x.last+1, now)
+	}
+	return d
+}
