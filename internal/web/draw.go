@@ -22,11 +22,17 @@ type picture struct {
 	switches []*op25bv1.SwitchStatus
 	revision uint64 // of the intent; 0 if there is none
 	notices  []string
-	dates    *op25bv1.ListDatesResponse // nil if there is no intent
+	dates    dates
+}
+
+// dates has the changes that dates will make.
+type dates struct {
+	soon  *op25bv1.ListDatesResponse // nil if there is no intent
+	later *op25bv1.EndingExemption   // the first exemption that ends within a year; nil if there is none, or if soon has one
 }
 
 // zone returns the policy's time zone.
-func (p *picture) zone() *time.Location { return zone(p.dates.GetUtcOffset()) }
+func (p *picture) zone() *time.Location { return zone(p.dates.soon.GetUtcOffset()) }
 
 // views are the parts of the overview that are updated while the page is open, apart from the cells. Each part is a template of the same name,
 // and its id is that name. A screen on a wall shows the parts of one view at a time, and the grid as the last view.
@@ -124,7 +130,9 @@ type overviewData struct {
 	Dates            []date
 	Exemptions       []exemption
 	Ending           int // the number of exemptions that end soon
-	MoreEnding       int // the number of these that are not listed
+	EndingText       string
+	AnyEnding        bool // some exemption ends within a year
+	MoreEnding       int  // the number of these that are not listed
 }
 
 // An attention is a switch that needs attention.
@@ -138,12 +146,6 @@ type date struct {
 	At      time.Time
 	Phase   string
 	Changes []string // the lines that get the phase, and the phase that they have before
-}
-
-// An exemption is one that ends soon.
-type exemption struct {
-	Of, Owner, Ticket string
-	Ends              time.Time
 }
 
 // fill computes the content of the overview.
@@ -173,13 +175,21 @@ func (d *overviewData) fill(p *picture) {
 			Since: s.Since.AsTime(),
 		})
 	}
-	for _, t := range p.dates.GetTurns() {
+	for _, t := range p.dates.soon.GetTurns() {
 		d.Dates = append(d.Dates, date{t.Time.AsTime(), t.Phase, d.changes(t.Changes, d.All)})
 	}
-	for _, e := range p.dates.GetExemptions() {
-		d.Exemptions = append(d.Exemptions, exemption{cmp.Or(e.Line, e.Prefix), e.Owner, e.Ticket, e.Ends.AsTime()})
+	d.Exemptions = exemptionsOf(p.dates.soon)
+	switch d.Ending = int(p.dates.soon.GetEnding()); {
+	case d.Ending == 1:
+		d.EndingText = d.T("one ending")
+	case d.Ending > 1:
+		d.EndingText = d.T("ending", d.Ending)
+	case p.dates.later != nil:
+		d.EndingText = d.T("none ending") + d.T("next ending", cmp.Or(p.dates.later.Line, p.dates.later.Prefix), d.At(p.dates.later.Ends.AsTime()))
+	default:
+		d.EndingText = d.T("none in a year")
 	}
-	d.Ending = int(p.dates.GetEnding())
+	d.AnyEnding = d.Ending > 0 || p.dates.later != nil
 	d.MoreEnding = d.Ending - len(d.Exemptions)
 }
 

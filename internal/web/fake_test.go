@@ -30,6 +30,7 @@ type fakeAPI struct {
 	list     *op25bv1.ListSwitchesResponse
 	phases   *op25bv1.ListPhasesResponse
 	dates    *op25bv1.ListDatesResponse
+	year     *op25bv1.ListDatesResponse // the answer for a year; nil means that it is dates
 	counters func(*op25bv1.ListCountersRequest) (*op25bv1.ListCountersResponse, error)
 	forecast func(*op25bv1.ForecastRequest) (*op25bv1.ForecastResponse, error)
 	series   func(*op25bv1.ListSeriesRequest) (*op25bv1.ListSeriesResponse, error) // nil means that there is no history
@@ -86,8 +87,11 @@ func (f *fakeAPI) Current(context.Context, *connect.Request[op25bv1.CurrentReque
 	return connect.NewResponse(&op25bv1.CurrentResponse{}), f.failing
 }
 
-func (f *fakeAPI) ListDates(context.Context, *connect.Request[op25bv1.ListDatesRequest]) (*connect.Response[op25bv1.ListDatesResponse], error) {
-	if f.dates == nil {
+func (f *fakeAPI) ListDates(_ context.Context, r *connect.Request[op25bv1.ListDatesRequest]) (*connect.Response[op25bv1.ListDatesResponse], error) {
+	switch {
+	case r.Msg.Within != nil && f.year != nil:
+		return connect.NewResponse(f.year), nil
+	case f.dates == nil:
 		return connect.NewResponse(&op25bv1.ListDatesResponse{UtcOffset: f.phases.UtcOffset}), nil
 	}
 	return connect.NewResponse(f.dates), nil

@@ -107,7 +107,7 @@ var hostileTexts = []string{
 }
 
 // hostilePaths are the pages on which stored texts appear. The token TEXT stands for the text.
-var hostilePaths = []string{"/", "/?wall", "/?q=TEXT&show=TEXT&owner=TEXT", "/programme", "/changes", "/changes?who=TEXT&verb=TEXT", "/changes/3", "/switch/TEXT", "/switch/TEXT?range=TEXT", "/check", "/nowhere"}
+var hostilePaths = []string{"/", "/?wall", "/?q=TEXT&show=TEXT&owner=TEXT", "/exemptions", "/programme", "/changes", "/changes?who=TEXT&verb=TEXT", "/changes/3", "/switch/TEXT", "/switch/TEXT?range=TEXT", "/check", "/nowhere"}
 
 // TestStoredTextsStayTexts verifies that no stored text becomes a part of a page's markup, of its links or of its headers, and that none moves or hides other text.
 func TestStoredTextsStayTexts(t *testing.T) {

@@ -103,9 +103,9 @@ func (l *live) watch(ctx context.Context, c clients) error {
 			}
 		}
 	}()
-	dates, revised := make(chan *op25bv1.ListDatesResponse), make(chan uint64, 1)
+	found, revised := make(chan dates), make(chan uint64, 1)
 	var asking sync.WaitGroup
-	asking.Go(func() { l.ask(ctx, c, dates, revised) })
+	asking.Go(func() { l.ask(ctx, c, found, revised) })
 	defer func() { cancel(); <-ended; asking.Wait(); l.stopped() }()
 	var now picture
 	var due <-chan time.Time
@@ -125,7 +125,7 @@ func (l *live) watch(ctx context.Context, c clients) error {
 				revised <- m.Revision
 			}
 			now.switches, now.revision, now.notices, told = merge(now.switches, m), m.Revision, m.Notices, true
-		case now.dates = <-dates:
+		case now.dates = <-found:
 			dated = true
 		case <-due:
 			due = nil
@@ -140,22 +140,22 @@ func (l *live) watch(ctx context.Context, c clients) error {
 
 // ask sends the dates when they change: for each revision that it receives, at each date, and after datesEvery. It also asks the API for a
 // sign of life.
-func (l *live) ask(ctx context.Context, c clients, dates chan<- *op25bv1.ListDatesResponse, revised <-chan uint64) {
+func (l *live) ask(ctx context.Context, c clients, found chan<- dates, revised <-chan uint64) {
 	again := time.NewTicker(signEvery)
 	defer again.Stop()
 	var next time.Time // when to ask for the dates again
 	for {
 		err := l.sign(ctx, c)
 		if err == nil && !time.Now().Before(next) {
-			var r *op25bv1.ListDatesResponse
+			var r dates
 			if r, err = datesOf(ctx, c); err == nil {
 				pause := datesEvery
-				if r.GetNext() != nil {
-					pause = min(pause, max(r.Next.AsTime().Sub(r.Time.AsTime()), signEvery))
+				if r.soon.GetNext() != nil {
+					pause = min(pause, max(r.soon.Next.AsTime().Sub(r.soon.Time.AsTime()), signEvery))
 				}
 				next = time.Now().Add(pause)
 				select {
-				case dates <- r:
+				case found <- r:
 				case <-ctx.Done():
 					return
 				}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	op25bv1 "op25b/proto/op25b/v1"
 )
@@ -195,16 +196,23 @@ func look(ctx context.Context, c clients) (*picture, error) {
 	return p, err
 }
 
-// datesOf asks the API for the changes that dates will make. It returns nil if there is no intent.
-func datesOf(ctx context.Context, c clients) (*op25bv1.ListDatesResponse, error) {
+// datesOf asks the API for the changes that dates will make.
+func datesOf(ctx context.Context, c clients) (d dates, err error) {
 	r, err := c.phase.ListDates(ctx, connect.NewRequest(&op25bv1.ListDatesRequest{Limit: maxExemptions}))
 	switch {
 	case connect.CodeOf(err) == connect.CodeFailedPrecondition: // there is no intent yet
-		return nil, nil
+		return dates{}, nil
 	case err != nil:
-		return nil, err
+		return dates{}, err
 	}
-	return r.Msg, nil
+	if d.soon = r.Msg; r.Msg.Ending > 0 {
+		return d, nil
+	}
+	r, err = c.phase.ListDates(ctx, connect.NewRequest(&op25bv1.ListDatesRequest{Within: durationpb.New(aYear), Limit: 1}))
+	if err == nil && len(r.Msg.Exemptions) > 0 {
+		d.later = r.Msg.Exemptions[0]
+	}
+	return d, err
 }
 
 // zone returns the time zone for a policy's UTC offset, such as +09:00.

@@ -68,7 +68,7 @@ func TestOverview(t *testing.T) {
 			`<p class="notice">the store is &lt;nearly&gt; full</p>`,
 			`2006-10-01 00:00:00 &#43;0900</time> <a href="/programme#phase-all-destinations">all-destinations</a>`,
 			"<li>adsl, isdn (until then mobile-carriers)</li><li>mobile, lines without a group on edge-west (until then before)</li>",
-			"<li>every line</li>", "12 exemptions end within 14 days.", "and 2 more",
+			"<li>every line</li>", "12 exemptions end within 14 days.", "and 2 more", `<a href="/exemptions">All exemptions that end within a year</a>`,
 			`<th scope="row">business-a</th><td>&lt;noc&gt;@isp.example</td><td>OP25B-17</td><td><time datetime="2006-10-01T15:00:00Z">2006-10-02 00:00:00 &#43;0900</time></td>`,
 			`<th scope="row">192.0.2.0/24</th><td>lab</td><td>-</td>`,
 		},
@@ -86,7 +86,7 @@ func TestOverview(t *testing.T) {
 	}
 	f.dates, f.list.Revision = &op25bv1.ListDatesResponse{}, 0
 	page := pageOf(t, f, "/", "en")
-	for _, text := range []string{"There is no intent yet", "No phase changes by itself.", "No exemption ends within 14 days."} {
+	for _, text := range []string{"There is no intent yet", "No phase changes by itself.", "No exemption ends within a year."} {
 		if !strings.Contains(page, text) {
 			t.Errorf("without intent: the page lacks %s:\n%s", text, page)
 		}

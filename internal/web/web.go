@@ -101,6 +101,7 @@ func New(cfg Config) (*Site, error) {
 	mux.HandleFunc("POST /language", page.SetLanguage)
 	for pattern, show := range map[string]func(*visit) error{
 		"GET /switch/{switch}":    s.switchPage,
+		"GET /exemptions":         s.exemptions,
 		"GET /programme":          s.programme,
 		"POST /preview":           s.preview,
 		"POST /change":            s.change,
