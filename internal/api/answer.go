@@ -10,8 +10,8 @@ import (
 	"op25b/internal/check"
 	"op25b/internal/check/desk"
 	"op25b/internal/check/mailbox"
+	"op25b/internal/lang"
 	"op25b/internal/policy"
-	"op25b/internal/portal/lang"
 	"op25b/internal/view"
 	op25bv1 "op25b/proto/op25b/v1"
 )

@@ -7,11 +7,11 @@ import (
 	"strings"
 
 	"op25b/internal/check/mailbox"
+	"op25b/internal/lang"
 	"op25b/internal/policy"
 	"op25b/internal/portal/article"
 	"op25b/internal/portal/feed"
 	"op25b/internal/portal/guide"
-	"op25b/internal/portal/lang"
 	"op25b/internal/portal/markdown"
 	"op25b/internal/portal/notice"
 	"op25b/internal/portal/site"

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"op25b/internal/lang"
 	"op25b/internal/portal/answer"
 	"op25b/internal/portal/article"
-	"op25b/internal/portal/lang"
 	"op25b/internal/portal/published"
 	"op25b/internal/portal/site"
 )

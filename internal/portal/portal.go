@@ -23,11 +23,11 @@ import (
 	"go.uber.org/zap"
 
 	"op25b/internal/check/desk"
+	"op25b/internal/lang"
 	"op25b/internal/page"
 	"op25b/internal/portal/answer"
 	"op25b/internal/portal/article"
 	"op25b/internal/portal/content"
-	"op25b/internal/portal/lang"
 	"op25b/internal/portal/published"
 	"op25b/internal/portal/site"
 	"op25b/internal/portal/visitor"

@@ -14,11 +14,11 @@ import (
 
 	"go.uber.org/zap"
 
+	"op25b/internal/lang"
 	"op25b/internal/page"
 	"op25b/internal/policy"
 	"op25b/internal/portal/answer"
 	"op25b/internal/portal/content"
-	"op25b/internal/portal/lang"
 	"op25b/internal/portal/markdown"
 	"op25b/internal/portal/published"
 )

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"op25b/internal/portal/lang"
+	"op25b/internal/lang"
 	"op25b/internal/strict"
 )
 

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"op25b/internal/check"
+	"op25b/internal/lang"
 	"op25b/internal/policy"
-	"op25b/internal/portal/lang"
 )
 
 // An Asker answers questions about connections. *check.Checker implements it.

@@ -14,8 +14,8 @@ import (
 
 	"op25b/examples"
 	"op25b/internal/check"
+	"op25b/internal/lang"
 	"op25b/internal/policy"
-	"op25b/internal/portal/lang"
 	"op25b/internal/strict"
 )
 

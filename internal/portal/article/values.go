@@ -6,8 +6,8 @@ import (
 	"net/url"
 	"strings"
 
+	"op25b/internal/lang"
 	"op25b/internal/policy"
-	"op25b/internal/portal/lang"
 	"op25b/internal/portal/markdown"
 	"op25b/internal/portal/site"
 )

@@ -10,10 +10,10 @@ import (
 	"testing/fstest"
 
 	"op25b/examples"
+	"op25b/internal/lang"
 	"op25b/internal/policy"
 	"op25b/internal/portal/article"
 	"op25b/internal/portal/folder"
-	"op25b/internal/portal/lang"
 	"op25b/internal/portal/notice"
 	"op25b/internal/portal/site"
 	"op25b/internal/strict"

@@ -7,8 +7,8 @@ import (
 
 	ics "github.com/arran4/golang-ical"
 
+	"op25b/internal/lang"
 	"op25b/internal/policy"
-	"op25b/internal/portal/lang"
 	"op25b/internal/portal/site"
 )
 

@@ -16,10 +16,10 @@ import (
 	"pgregory.net/rapid"
 
 	"op25b/examples"
+	"op25b/internal/lang"
 	"op25b/internal/policy"
 	"op25b/internal/portal/article"
 	"op25b/internal/portal/content"
-	"op25b/internal/portal/lang"
 	"op25b/internal/portal/notice"
 )
 

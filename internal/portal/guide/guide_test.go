@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"op25b/internal/portal/lang"
+	"op25b/internal/lang"
 	"op25b/internal/portal/markdown"
 	"op25b/internal/portal/site"
 	"op25b/internal/strict"

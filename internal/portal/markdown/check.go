@@ -11,7 +11,7 @@ import (
 	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/util"
 
-	"op25b/internal/portal/lang"
+	"op25b/internal/lang"
 	"op25b/internal/strict"
 )
 

@@ -25,7 +25,7 @@ import (
 	"github.com/yuin/goldmark/text"
 	"github.com/yuin/goldmark/util"
 
-	"op25b/internal/portal/lang"
+	"op25b/internal/lang"
 	"op25b/internal/strict"
 )
 

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/html"
 
-	"op25b/internal/portal/lang"
+	"op25b/internal/lang"
 	"op25b/internal/strict"
 )
 

@@ -6,9 +6,9 @@ import (
 	"io/fs"
 	"slices"
 
+	"op25b/internal/lang"
 	"op25b/internal/policy"
 	"op25b/internal/portal/folder"
-	"op25b/internal/portal/lang"
 	"op25b/internal/portal/markdown"
 	"op25b/internal/strict"
 )

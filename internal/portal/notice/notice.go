@@ -11,8 +11,8 @@ import (
 	"regexp"
 	"slices"
 
+	"op25b/internal/lang"
 	"op25b/internal/policy"
-	"op25b/internal/portal/lang"
 	"op25b/internal/portal/markdown"
 	"op25b/internal/strict"
 )

@@ -13,9 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"op25b/examples"
+	"op25b/internal/lang"
 	"op25b/internal/policy"
 	"op25b/internal/portal/folder"
-	"op25b/internal/portal/lang"
 	"op25b/internal/portal/markdown"
 	"op25b/internal/strict"
 )

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"op25b/internal/lang"
 	"op25b/internal/policy"
-	"op25b/internal/portal/lang"
 )
 
 // Security has what security.txt (RFC 9116) says.

@@ -10,8 +10,8 @@ import (
 	"net/url"
 	"strings"
 
+	"op25b/internal/lang"
 	"op25b/internal/policy"
-	"op25b/internal/portal/lang"
 	"op25b/internal/strict"
 )
 

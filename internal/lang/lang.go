@@ -1,4 +1,4 @@
-// Package lang has the languages of the customers' portal, and texts that exist in each of them.
+// Package lang has the languages of the NOC's page and of the customers' portal, and texts that exist in each of them.
 package lang
 
 import (
@@ -13,16 +13,16 @@ import (
 // MaxText is the limit on the characters of a Text in one language.
 const MaxText = 200
 
-// A Language is the BCP 47 tag of a language of the portal.
+// A Language is the BCP 47 tag of a language of the pages.
 type Language string
 
-// The languages of the portal.
+// The languages of the pages.
 const (
 	Japanese Language = "ja"
 	English  Language = "en"
 )
 
-// All returns the languages of the portal. The first is the default.
+// All returns the languages of the pages. The first is the default.
 func All() []Language { return []Language{Japanese, English} }
 
 // Accepts lists the languages.
@@ -31,7 +31,7 @@ func (Language) Accepts() string { return strict.OneOf(All()) }
 // Parse parses the tag of a language.
 func (l *Language) Parse(text string) error { return strict.ParseWord(l, text, All()) }
 
-// A Text is a text in each language of the portal.
+// A Text is a text in each language of the pages.
 type Text struct {
 	JA string `yaml:"ja" json:"ja"`
 	EN string `yaml:"en" json:"en"`
