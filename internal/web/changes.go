@@ -128,6 +128,9 @@ func numberOf(q url.Values, name string) (uint64, error) {
 // dated describes the changes that a date has made.
 func (b base) dated(d *op25bv1.DateEvent) string {
 	if d.Kind == op25bv1.DateEvent_EXEMPTIONS {
+		if d.ExemptionsEnded == 1 {
+			return b.T("exemption ended")
+		}
 		return b.T("exemptions ended", prose.Number(d.ExemptionsEnded))
 	}
 	var turns []string

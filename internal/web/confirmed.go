@@ -74,7 +74,11 @@ func (s standing) where(p *op25bv1.Phase) string {
 		confirmed = s.T("confirmed switch", prose.Number(good))
 	}
 	if lines, seen, ok := s.lines(p); ok && p.Everywhere {
-		confirmed = s.T("confirmed lines", prose.Number(seen), prose.Number(lines)) + s.T("comma") + confirmed
+		of := s.T("confirmed lines", prose.Number(seen), prose.Number(lines))
+		if lines == 1 {
+			of = s.T("confirmed line", seen)
+		}
+		confirmed = of + s.T("comma") + confirmed
 	}
 	if len(open) > 0 && p.Everywhere { // what is in force for every line is not known
 		text = confirmed

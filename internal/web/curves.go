@@ -100,10 +100,8 @@ func (v *visit) curves(ctx context.Context, id string, over wantedRange, q *op25
 		if one.Interface != "" {
 			name, leg = one.Interface, v.way(one.Direction)
 		}
-		c := curve{ID: fmt.Sprint(id, "-", i), Name: name, Leg: leg, Sum: v.T("packets of curve", prose.Number(one.Packets))}
-		if one.GapPackets > 0 {
-			c.Sum, gaps = v.T("packets of gaps", prose.Number(one.Packets), prose.Number(one.GapPackets)), true
-		}
+		c := curve{ID: fmt.Sprint(id, "-", i), Name: name, Leg: leg, Sum: v.sum(one.Packets, one.GapPackets)}
+		gaps = gaps || one.GapPackets > 0
 		values[i] = ratesOf(one)
 		c.Image = v.image(c.ID, name+" "+leg, s, values[i])
 		d.Curves, d.Head = append(d.Curves, c), append(d.Head, name+" "+leg)
@@ -115,6 +113,19 @@ func (v *visit) curves(ctx context.Context, id string, over wantedRange, q *op25
 		d.Notes = append(d.Notes, v.T("gaps"))
 	}
 	return d
+}
+
+// sum says how many packets were counted, and how many of them in gaps.
+func (b base) sum(packets, inGaps uint64) string {
+	switch {
+	case packets == 1 && inGaps == 0:
+		return b.T("packet of curve")
+	case packets == 1:
+		return b.T("packet of gaps")
+	case inGaps == 0:
+		return b.T("packets of curve", prose.Number(packets))
+	}
+	return b.T("packets of gaps", prose.Number(packets), prose.Number(inGaps))
 }
 
 // missing says why there are no series, or returns "" if there are.

@@ -117,22 +117,21 @@ type overviewData struct {
 	base
 	Notices  []string
 	Revision uint64
-	// Good is the number of switches that are as the intent specifies, of All switches. LinesGood is the number of lines that are confirmed to be under
-	// the phase that should be in force, of Lines.
-	Good, All        int
-	Percent          string
-	LinesGood, Lines string
-	LinesPercent     string
-	HasLines         bool
-	Worst            []attention
-	More             int // the number of switches that need attention and are not listed
-	Cut              int // the number of listed ones that a screen on a wall leaves out
-	Dates            []date
-	Exemptions       []exemption
-	Ending           int // the number of exemptions that end soon
-	EndingText       string
-	AnyEnding        bool // some exemption ends within a year
-	MoreEnding       int  // the number of these that are not listed
+	// Good is the number of switches that are as the intent specifies, of All switches.
+	Good, All     int
+	Percent       string
+	Headline      string
+	LinesPercent  string // the share of lines that are confirmed to be under the phase that should be in force
+	LinesHeadline string // empty if no line should be under a phase
+	Worst         []attention
+	More          int // the number of switches that need attention and are not listed
+	Cut           int // the number of listed ones that a screen on a wall leaves out
+	Dates         []date
+	Exemptions    []exemption
+	Ending        int // the number of exemptions that end soon
+	EndingText    string
+	AnyEnding     bool // some exemption ends within a year
+	MoreEnding    int  // the number of these that are not listed
 }
 
 // An attention is a switch that needs attention.
@@ -162,7 +161,10 @@ func (d *overviewData) fill(p *picture) {
 		}
 	}
 	d.Percent, d.LinesPercent = percent(d.Good, d.All), percent(confirmed, lines)
-	d.HasLines, d.Lines, d.LinesGood = lines > 0, prose.Number(lines), prose.Number(confirmed)
+	d.Headline = d.headline(d.Good, d.All, d.Revision)
+	if lines > 0 {
+		d.LinesHeadline = d.headlineOfLines(confirmed, lines)
+	}
 	slices.SortStableFunc(worst, func(a, b *op25bv1.SwitchStatus) int { return cmp.Compare(severity(a), severity(b)) })
 	d.More, d.Cut = max(0, len(worst)-maxAttention), max(0, min(len(worst), maxAttention)-maxWallRows)
 	for _, s := range worst[:min(len(worst), maxAttention)] {
@@ -223,10 +225,40 @@ func (b base) changes(changes []*op25bv1.PhaseChange, all int) []string {
 	return texts
 }
 
-// percent returns a percentage, rounded down, so that it reaches 100 % only if nothing is missing.
+// percent returns a percentage, rounded to the nearest tenth. It is 100 % only if nothing is missing, and 0 % only if there is nothing.
 func percent(part, all int) string {
 	if all == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%.1f %%", float64(part*1000/all)/10)
+	tenths := (2*part*1000 + all) / (2 * all)
+	switch {
+	case part <= 0 || part >= all:
+	case tenths == 0:
+		tenths = 1
+	case tenths == 1000:
+		tenths = 999
+	}
+	return fmt.Sprintf("%d.%d %%", tenths/10, tenths%10)
+}
+
+// headline says how many switches are as the intent specifies.
+func (b base) headline(good, all int, revision uint64) string {
+	switch {
+	case all == 1:
+		return b.T("headline of one", good, revision)
+	case good == 1:
+		return b.T("headline one", all, revision)
+	}
+	return b.T("headline", good, all, revision)
+}
+
+// headlineOfLines says how many lines are under the phase that should be in force.
+func (b base) headlineOfLines(good, all int) string {
+	switch {
+	case all == 1:
+		return b.T("headline of line", good)
+	case good == 1:
+		return b.T("headline line", prose.Number(all))
+	}
+	return b.T("headline lines", prose.Number(good), prose.Number(all))
 }

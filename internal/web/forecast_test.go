@@ -37,7 +37,7 @@ func TestForecast(t *testing.T) {
 				{Switch: "edge-1", Group: "adsl", Affected: 1200, Used: 30, OneServer: 20, Several: 10, BotLike: 2, Since: long},
 				{Switch: "edge-2", Group: "adsl", Affected: 34, Used: 5, OneServer: 4, Several: 1, BotLike: 1, Since: long},
 			}},
-			en: []string{"newly stop port 25 for 1,234 of the lines. 35 of these used port 25 in the last 7 days: 24 like a mail program with one server. 3 look like a bot."},
+			en: []string{"newly stop port 25 for 1,234 of the lines. 35 of these used port 25 in the last 7 days: 24 like a mail program with one server, and 3 like a bot."},
 			ja: []string{"新たに1,234回線でポート25が止まります。", "過去7日間にポート25を使ったのは35回線で、1台のサーバーだけを使う回線は24、ボットらしい回線は3です。"},
 			no: []string{"Not included", "too little", "were not recorded"},
 		},
@@ -46,7 +46,7 @@ func TestForecast(t *testing.T) {
 			answer: &op25bv1.ForecastResponse{Days: 7, Rows: []*op25bv1.ForecastRow{{Switch: "edge-1", Group: "adsl", Affected: 4, Since: long}}},
 			en:     []string{"newly stop port 25 for 4 of the lines. None of these used port 25 in the last 7 days."},
 			ja:     []string{"新たに4回線でポート25が止まります。そのうち過去7日間にポート25を使った回線はありません。"},
-			no:     []string{"look like a bot"},
+			no:     []string{"like a bot"},
 		},
 		{
 			name: "nothing, after a minute", answer: &op25bv1.ForecastResponse{Days: 7, Since: timestamppb.New(now.Add(-time.Minute))},

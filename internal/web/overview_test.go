@@ -63,8 +63,8 @@ func TestOverview(t *testing.T) {
 	f.dates.Exemptions[9] = &op25bv1.EndingExemption{Prefix: "192.0.2.0/24", Owner: "lab", Ends: midnight(3)}
 	for lang, want := range map[string][]string{
 		"en": {
-			`<strong class="big">33.3 %</strong> <span>1 of 3 switches are what the intent says, revision 7</span>`,
-			`<strong class="big">86.5 %</strong> <span>8,000 of 9,238 lines are under the phase that should be in force</span>`,
+			`<strong class="big">33.3 %</strong> <span>1 of 3 switches is what the intent says, revision 7</span>`,
+			`<strong class="big">86.6 %</strong> <span>8,000 of 9,238 lines are under the phase that should be in force</span>`,
 			`<p class="notice">the store is &lt;nearly&gt; full</p>`,
 			`2006-10-01 00:00:00 &#43;0900</time> <a href="/programme#phase-all-destinations">all-destinations</a>`,
 			"<li>adsl, isdn (until then mobile-carriers)</li><li>mobile, lines without a group on edge-west (until then before)</li>",

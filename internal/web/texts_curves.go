@@ -11,6 +11,8 @@ var curvesTexts = page.Texts{
 	"last week":        {"Last 7 days", "直近7日間"},
 	"last month":       {"Last 30 days", "直近30日間"},
 	"last quarter":     {"Last 90 days", "直近90日間"},
+	"packet of curve":  {"1 packet", "1パケット"},
+	"packet of gaps":   {"1 packet, in a gap", "1パケット（記録がない時間）"},
 	"packets of curve": {"%s packets", "%sパケット"},
 	"packets of gaps":  {"%s packets, %s of them in gaps", "%sパケット（うち%sパケットは記録がない時間）"},
 	"gaps":             {"Packets in gaps were counted in a time without records. It is not known when they passed, so the curves do not show them.", "記録がない時間に数えられたパケットは、通過した時刻がわからないため、グラフには含まれません。"},

@@ -5,6 +5,10 @@ import "op25b/internal/page"
 // overviewTexts are the texts of the first page, in English and Japanese.
 var overviewTexts = page.Texts{
 	"headline":             {"%d of %d switches are what the intent says, revision %d", "%[2]d台中%[1]d台のスイッチが意図（第%[3]d版）どおりです"},
+	"headline one":         {"1 of %d switches is what the intent says, revision %d", "%d台中1台のスイッチが意図（第%d版）どおりです"},
+	"headline of one":      {"%d of 1 switch is what the intent says, revision %d", "1台中%d台のスイッチが意図（第%d版）どおりです"},
+	"headline line":        {"1 of %s lines is under the phase that should be in force", "%s回線中1回線で、本来有効であるべきフェーズが有効です"},
+	"headline of line":     {"%d of 1 line is under the phase that should be in force", "1回線中%d回線で、本来有効であるべきフェーズが有効です"},
 	"headline lines":       {"%s of %s lines are under the phase that should be in force", "%[2]s回線中%[1]s回線で、本来有効であるべきフェーズが有効です"},
 	"no lines":             {"No phase should be in force for a line yet.", "有効であるべきフェーズのある回線は、まだありません。"},
 	"revision":             {"revision %d", "第%d版"},
@@ -25,6 +29,7 @@ var overviewTexts = page.Texts{
 	"show every":           {"Show all switches", "すべてのスイッチを表示"},
 	"show attention":       {"Only those that need attention", "要対応のみ"},
 	"apply filter":         {"Filter", "絞り込む"},
+	"one hidden":           {"1 switch is hidden by the filter.", "絞り込みにより1台を隠しています。"},
 	"hidden":               {"%d switches are hidden by the filter.", "絞り込みにより%d台を隠しています。"},
 	"legend":               {"✓ as wanted, … changing, × not connected, ? not known, ! failed", "✓ 意図どおり　… 反映中　× 切断　? 不明　! 失敗"},
 	"next dates":           {"Next dates", "次の予定"},

@@ -201,12 +201,12 @@ func TestPages(t *testing.T) {
 func TestOverviewTellsWhatIsWrong(t *testing.T) {
 	b := newBrowser(t, site(t, nil))
 	_, page := b.get("/")
-	for _, want := range []string{"0.0 %", "0 of 1 switches are what the intent says, revision 1", `<a href="/switch/edge-1">edge-1</a>`, `id="cell-edge-1"`} {
+	for _, want := range []string{"0.0 %", "0 of 1 switch is what the intent says, revision 1", `<a href="/switch/edge-1">edge-1</a>`, `id="cell-edge-1"`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the overview lacks %s:\n%s", want, page)
 		}
 	}
-	if _, page := b.get("/?q=west"); strings.Contains(page, `id="cell-edge-1"`) || !strings.Contains(page, "1 switches are hidden by the filter") {
+	if _, page := b.get("/?q=west"); strings.Contains(page, `id="cell-edge-1"`) || !strings.Contains(page, "1 switch is hidden by the filter") {
 		t.Errorf("the filter does not hide edge-1:\n%s", page)
 	}
 	_, page = b.get("/?q=" + url.QueryEscape(`"><script>alert(1)</script>`))
