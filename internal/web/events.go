@@ -20,7 +20,7 @@ func event(id, name, data string) string {
 // events sends the changed fragments of the overview as server-sent events (HTML Living Standard, section 9.2). Each event has an id. A page
 // that reconnects gets the fragments that it missed. If the id belongs to another process, the page is asked to reload.
 //
-// After the fragments, and at every interval, the event "beat" has the time of the last sign of life. The event "old" takes its place if the
+// After the fragments, and at every interval, the event "beat" has the time of the last sign of life, also as a text in the policy's time zone. The event "old" takes its place if the
 // controller cannot read its store, so that the values of the page may be old.
 func (s *Site) events(w http.ResponseWriter, r *http.Request) {
 	if from := r.Header.Get("Sec-Fetch-Site"); from != "" && from != "same-origin" && from != "none" {
@@ -66,7 +66,7 @@ func (s *Site) events(w http.ResponseWriter, r *http.Request) {
 		if old {
 			name = "old"
 		}
-		beatNow := event(s.live.id(number), name, `{"at":"`+at.UTC().Format(time.RFC3339)+`"}`)
+		beatNow := event(s.live.id(number), name, `{"at":"`+at.UTC().Format(time.RFC3339)+`","text":"`+base{Zone: s.live.zone()}.At(at)+`"}`)
 		if send(events) != nil || send(beatNow) != nil || out.Flush() != nil {
 			return
 		}

@@ -52,6 +52,12 @@ func TestDrawnOnce(t *testing.T) {
 	for events.Scan() && !strings.Contains(seen, `"id":"attention"`) {
 		seen += events.Text() + "\n"
 	}
+	for !strings.Contains(seen, ` +0900"}`) && events.Scan() {
+		seen += events.Text() + "\n"
+	}
+	if !strings.Contains(seen, `Z","text":"2006-12-02 00:`) {
+		t.Errorf("the sign of life is not in the policy's time zone:\n%s", seen)
+	}
 	for _, want := range []string{"2006-12-02 00:30:00 &#43;0900", "&lt;b&gt;refused"} {
 		if !strings.Contains(seen, want) || !strings.Contains(first, want) {
 			t.Errorf("no %s in the page:\n%s\nor in its events:\n%s", want, first, seen)

@@ -57,3 +57,18 @@ func TestGrammar(t *testing.T) {
 		}
 	}
 }
+
+// TestDriftTime verifies that the times of repairs are shown in the policy's time zone.
+func TestDriftTime(t *testing.T) {
+	b := base{Zone: zone("+09:00")}
+	for text, want := range map[string]driftRow{
+		"2026-11-29T12:20:00Z missing rule 7":        {"2026-11-29 21:20:00 +0900", "missing rule 7"},
+		"2026-11-29T13:20:00+01:00 another pipeline": {"2026-11-29 21:20:00 +0900", "another pipeline"},
+		"missing rule 7": {"", "missing rule 7"},
+		"":               {},
+	} {
+		if got := b.drift(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}

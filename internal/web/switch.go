@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -23,6 +25,7 @@ type switchData struct {
 	Class, Why           string
 	Since, Seen, Audited string
 	Tables               []tableRow
+	Drift                []driftRow
 	Counters             *countersData // nil if the counters are not available
 	Counted              *countedData  // nil if the controller does not answer for the switch
 	Changes              stateChangesData
@@ -30,6 +33,19 @@ type switchData struct {
 	Ranges               []wantedRange
 	RuleCurves           *curvesData
 	LinkCurves           *curvesData
+}
+
+// A driftRow is a repair of a change that somebody else made. At is empty if the text has no time.
+type driftRow struct{ At, Text string }
+
+// drift takes the time, which is in the zone of the switch's controller, from the text of a repair.
+func (b base) drift(text string) driftRow {
+	stamp, what, _ := strings.Cut(text, " ")
+	at, err := time.Parse(time.RFC3339, stamp)
+	if err != nil {
+		return driftRow{Text: text}
+	}
+	return driftRow{b.At(at), what}
 }
 
 // countersData has the counters of a switch.
@@ -65,6 +81,9 @@ func (s *Site) switchPage(v *visit) error {
 	}
 	for _, t := range st.Tables {
 		d.Tables = append(d.Tables, tableRow{t.Table, int64(t.Entries), int64(t.Size), percent(int(t.Entries), int(t.Size))})
+	}
+	for _, text := range st.Drift {
+		d.Drift = append(d.Drift, v.drift(text))
 	}
 	if d.Counters = v.counters(ctx, st.Switch); d.Counters != nil && d.Counters.Elsewhere == nil {
 		d.Counted = v.counted(ctx, st.Switch)

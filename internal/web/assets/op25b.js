@@ -6,12 +6,11 @@
   if (!bar || !window.EventSource) return;
   bar.hidden = false;
   var paused = false, held = new Map(), source = null, last = "", told = "", toldAt = 0;
-  function clock(at) { return new Date(at).toLocaleTimeString(document.documentElement.lang); }
   // say shows the state of the connection. Only the state is announced, and not the time, which changes every few seconds.
   function say(text) {
     if (held.size) text += " " + bar.dataset.held;
     if (state.textContent !== text) state.textContent = text;
-    when.textContent = bar.dataset.at ? bar.dataset.sign + " " + clock(bar.dataset.at) : "";
+    when.textContent = bar.dataset.at ? bar.dataset.sign + " " + bar.dataset.at : "";
   }
   // tell announces the headline if it has changed, at most twice a minute.
   function tell() {
@@ -41,7 +40,7 @@
   // mark shows whether the values are current.
   function mark(e, lost, text) {
     if (e && e.lastEventId) last = e.lastEventId;
-    if (e && e.data) bar.dataset.at = JSON.parse(e.data).at;
+    if (e && e.data) bar.dataset.at = JSON.parse(e.data).text;
     flush(); // what waited for the focus, in a window that has lost it without an event
     bar.classList.toggle("lost", lost);
     document.body.classList.toggle("old", lost);
