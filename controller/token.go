@@ -60,7 +60,7 @@ not printed again.`,
 		},
 	}
 	cmd.Flags().StringVar(&name, "name", "", "holder of the token, as shown in audit records and logs")
-	cmd.Flags().StringVar(&role, "role", string(auth.Viewer), "role of the holder: viewer, operator, admin or portal")
+	cmd.Flags().StringVar(&role, "role", string(auth.Viewer), "role of the holder: viewer, operator, admin, portal or reporter")
 	cmd.Flags().StringVar(&expires, "expires", "", "time when the token expires, such as 2027-03-31T00:00:00+09:00; by default never")
 	addOutput(cmd, &output)
 	return cmd

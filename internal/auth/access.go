@@ -20,6 +20,7 @@ const Kind = "Access"
 //	kind: Access
 //	tokens:
 //	  - {name: noc-web, role: operator, sha256: 9f86d08..., expires: 2027-03-31T00:00:00+09:00}
+//	  - {name: kea-1, role: reporter, sha256: 60303ae..., sources: [kea-1, kea-2], switches: [edge-1]}
 //	certificates:
 //	  - {uri: "spiffe://isp.example/noc/alice", role: admin}
 //	  - {commonName: monitoring.isp.example, role: viewer}
@@ -41,6 +42,9 @@ type Token struct {
 	SHA256 string `yaml:"sha256"`
 	// Expires is the time from which the token is refused, in RFC 3339 format. If it is empty, the token never expires.
 	Expires string `yaml:"expires,omitempty"`
+	// Sources and Switches confine a token of the role Reporter; see Reports. The default of Sources is Name.
+	Sources  []string `yaml:"sources,omitempty"`
+	Switches []string `yaml:"switches,omitempty"`
 
 	hash    []byte
 	expires time.Time
@@ -53,6 +57,20 @@ type Certificate struct {
 	URI        string `yaml:"uri,omitempty"`
 	CommonName string `yaml:"commonName,omitempty"`
 	Role       Role   `yaml:"role"`
+	// Sources and Switches confine a certificate of the role Reporter; see Reports. The default of Sources is the name in the certificate.
+	Sources  []string `yaml:"sources,omitempty"`
+	Switches []string `yaml:"switches,omitempty"`
+}
+
+// reports returns the confinement of a caller, or nil if its role has none.
+func reports(role Role, name string, sources, switches []string) *Reports {
+	if role != Reporter {
+		return nil
+	}
+	if len(sources) == 0 {
+		sources = []string{name}
+	}
+	return &Reports{sources, switches}
 }
 
 // Parse parses an access document. name is the file name to use in errors. If the document is invalid, Parse returns an error that wraps
@@ -98,12 +116,12 @@ func (v *validator) access(a *Grants) {
 		}
 		hashes[string(t.hash)] = path
 	}
-	names := make(map[Certificate]string)
+	names := make(map[[2]string]string)
 	for i, c := range a.Certificates {
 		path := fmt.Sprintf("certificates[%d]", i)
 		v.certificate(c, path)
-		name := Certificate{URI: c.URI, CommonName: c.CommonName}
-		if first, twice := names[name]; twice && name != (Certificate{}) {
+		name := [2]string{c.URI, c.CommonName}
+		if first, twice := names[name]; twice && name != [2]string{} {
 			v.fault(path, fmt.Sprintf("certificate %q is listed twice", cmp.Or(c.URI, c.CommonName)), "the first is at "+v.doc.Place(first)+": keep one")
 			continue
 		}
@@ -116,6 +134,7 @@ func (v *validator) token(t *Token, path string) {
 		v.fault(strict.Join(path, "name"), fmt.Sprintf("token name %q has %d bytes", t.Name, len(t.Name)), fmt.Sprintf("must be 1 to %d", maxWho))
 	}
 	v.role(t.Role, path)
+	v.reports(t.Role, t.Sources, t.Switches, path)
 	var err error
 	if t.hash, err = hex.DecodeString(t.SHA256); err != nil || len(t.hash) != 32 {
 		t.hash = nil
@@ -139,6 +158,30 @@ func (v *validator) certificate(c Certificate, path string) {
 		v.fault(strict.Join(path, "uri"), fmt.Sprintf("uri %q has no scheme", c.URI), "must have one, as in spiffe://isp.example/noc/alice")
 	}
 	v.role(c.Role, path)
+	v.reports(c.Role, c.Sources, c.Switches, path)
+}
+
+// maxSources is the limit on the number of sources or switches of a reporter.
+const maxSources = 1024
+
+// reports checks the confinement of a reporter.
+func (v *validator) reports(r Role, sources, switches []string, path string) {
+	for _, list := range []struct {
+		key   string
+		names []string
+	}{{"sources", sources}, {"switches", switches}} {
+		switch n := len(list.names); {
+		case n > 0 && r != Reporter:
+			v.fault(strict.Join(path, list.key), fmt.Sprintf("%s with the role %s", list.key, r), "only the role reporter has "+list.key)
+		case n > maxSources:
+			v.fault(strict.Join(path, list.key), fmt.Sprintf("%d %s", n, list.key), fmt.Sprintf("must be at most %d", maxSources))
+		}
+		for i, name := range list.names {
+			if name == "" || len(name) > maxTitle {
+				v.fault(fmt.Sprintf("%s[%d]", strict.Join(path, list.key), i), fmt.Sprintf("the name %q has %d bytes", name, len(name)), fmt.Sprintf("must be 1 to %d", maxTitle))
+			}
+		}
+	}
 }
 
 // role checks a role. Roles in documents have already been checked by the decoder, but the role of NewToken has not.

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -47,8 +48,8 @@ func TestParse(t *testing.T) {
 		{"alias", head + "tokens: []\ncertificates: *a\n", "access.yaml:4:15: certificates is written with an alias"},
 		{"merge key", head + "certificates:\n  - {<<: {role: admin}, commonName: a}\n", "access.yaml:4:6: certificates[0] has a key written with a merge key"},
 		{"tag", head + "tokens: !!seq []\n", "access.yaml:3:9: tokens is written with the tag !!seq"},
-		{"role", head + "tokens:\n  - {name: a, role: root, sha256: " + good + "}\n", `access.yaml:4:21: tokens[0].role is "root"; it must be viewer, operator, admin or portal`},
-		{"no role", head + "certificates:\n  - {commonName: a}\n", `access.yaml:4:5: certificates[0] has no "role"; it must be viewer, operator, admin or portal`},
+		{"role", head + "tokens:\n  - {name: a, role: root, sha256: " + good + "}\n", `access.yaml:4:21: tokens[0].role is "root"; it must be viewer, operator, admin, portal or reporter`},
+		{"no role", head + "certificates:\n  - {commonName: a}\n", `access.yaml:4:5: certificates[0] has no "role"; it must be viewer, operator, admin, portal or reporter`},
 		{"no name", head + "tokens:\n  - {role: viewer, sha256: " + good + "}\n", `access.yaml:4:5: tokens[0] has no "name"; it must be text`},
 		{"empty name", head + "tokens:\n  - {name: \"\", role: viewer, sha256: " + good + "}\n", `access.yaml:4:12: token name "" has 0 bytes; must be 1 to 256`},
 		{"the token itself", head + "tokens:\n  - {name: a, role: viewer, sha256: op25b_secret}\n", `access.yaml:4:37: sha256 of token "a" is not a hash; must be 64 hexadecimal digits, as printed by sha256sum, not the token itself`},
@@ -82,7 +83,7 @@ func TestToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	last := time.Date(2026, 1, 1, 23, 59, 59, 0, time.UTC)
-	if id, err := a.Token(token, last); err != nil || id != (Caller{"noc", Operator, ByToken}) {
+	if id, err := a.Token(token, last); err != nil || id != (Caller{Who: "noc", Role: Operator, By: ByToken}) {
 		t.Errorf("%v, %v", id, err)
 	}
 	if _, err := a.Token(token, last.Add(time.Second)); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "the bearer token of noc expired at 2026-01-02T00:00:00Z") {
@@ -136,7 +137,7 @@ func TestCertificate(t *testing.T) {
 		{cert(strings.Repeat("é", 300)), strings.Repeat("é", 128), None},
 		{cert("a\xffb"), "a\uFFFDb", None},
 	} {
-		if got := a.Certificate(c.cert); got != (Caller{c.who, c.role, ByCertificate}) {
+		if got := a.Certificate(c.cert); got != (Caller{Who: c.who, Role: c.role, By: ByCertificate}) {
 			t.Errorf("%v, want %s %s", got, c.who, c.role)
 		}
 	}
@@ -154,11 +155,63 @@ func TestRoles(t *testing.T) {
 			t.Errorf("%q may what portal may: %v, and the reverse: %v", r, r.May(Portal), Portal.May(r))
 		}
 	}
-	if !Portal.May(Portal) || !slices.Equal(Roles(), append(all[1:], Portal)) {
+	for _, r := range Roles() { // operators may do what a reporter may, and a reporter may do nothing else
+		if r.May(Reporter) != (r == Operator || r == Admin || r == Reporter) || Reporter.May(r) != (r == Reporter) {
+			t.Errorf("%q may what reporter may: %v, and the reverse: %v", r, r.May(Reporter), Reporter.May(r))
+		}
+	}
+	if !Portal.May(Portal) || !slices.Equal(Roles(), append(all[1:], Portal, Reporter)) {
 		t.Errorf("%q", Roles())
 	}
 	if Role("root").May(None) {
 		t.Error("what is no role may something")
+	}
+}
+
+// TestReports verifies how an access file confines reporters.
+func TestReports(t *testing.T) {
+	token, entry, err := NewToken("kea-1", Reporter, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, other, err := NewToken("kea-3", Reporter, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := Parse("access.yaml", fmt.Appendf(nil, "%stokens:\n  - {name: kea-1, role: reporter, sha256: %s, sources: [kea-1, kea-2], switches: [edge-1]}\n  - {name: kea-3, role: reporter, sha256: %s}\n"+
+		"certificates:\n  - {commonName: oss, role: reporter, switches: [edge-2]}\n  - {commonName: noc, role: operator}\n", head, entry.SHA256, other.SHA256))
+	if err != nil {
+		t.Fatal(err)
+	}
+	certified := func(name string) Caller {
+		return a.Certificate(&x509.Certificate{Subject: pkix.Name{CommonName: name}})
+	}
+	one, _ := a.Token(token, time.Now())
+	two, _ := a.Token(plain, time.Now())
+	for _, c := range []struct {
+		got  Caller
+		want *Reports
+	}{
+		{one, &Reports{[]string{"kea-1", "kea-2"}, []string{"edge-1"}}},
+		{two, &Reports{[]string{"kea-3"}, nil}},
+		{certified("oss"), &Reports{[]string{"oss"}, []string{"edge-2"}}},
+		{certified("noc"), nil},
+	} {
+		if !reflect.DeepEqual(c.got.Reports, c.want) {
+			t.Errorf("%s: %v, want %v", c.got.Who, c.got.Reports, c.want)
+		}
+	}
+	for what, want := range map[string]string{
+		"role: operator, sources: [a]":                                     `sources with the role operator; only the role reporter has sources`,
+		"role: viewer, switches: [a]":                                      `switches with the role viewer; only the role reporter has switches`,
+		"role: reporter, sources: [\"\"]":                                  `the name "" has 0 bytes; must be 1 to 64`,
+		"role: reporter, switches: [" + strings.Repeat("a, ", 1024) + "a]": `1025 switches; must be at most 1024`,
+	} {
+		for _, entry := range []string{"tokens:\n  - {name: a, sha256: " + entry.SHA256 + ", ", "certificates:\n  - {commonName: a, "} {
+			if _, err := Parse("access.yaml", []byte(head+entry+what+"}\n")); !errors.Is(err, ErrAccess) || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v, want %s", what, err, want)
+			}
+		}
 	}
 }
 

@@ -28,7 +28,7 @@ func (a *Grants) Token(token string, now time.Time) (Caller, error) {
 	case !found.expires.IsZero() && !now.Before(found.expires):
 		return Caller{}, fmt.Errorf("%w: the bearer token of %s expired at %s", ErrUnknown, found.Name, found.Expires)
 	}
-	return Caller{Who: found.Name, Role: found.Role, By: ByToken}, nil
+	return Caller{Who: found.Name, Role: found.Role, By: ByToken, Reports: reports(found.Role, found.Name, found.Sources, found.Switches)}, nil
 }
 
 // Certificate returns the identity of the holder of a client certificate that TLS has verified. The URIs in the certificate take precedence
@@ -37,13 +37,13 @@ func (a *Grants) Certificate(cert *x509.Certificate) Caller {
 	for _, u := range cert.URIs {
 		for _, c := range a.Certificates {
 			if c.URI == u.String() {
-				return Caller{Who: c.URI, Role: c.Role, By: ByCertificate}
+				return Caller{Who: c.URI, Role: c.Role, By: ByCertificate, Reports: reports(c.Role, c.URI, c.Sources, c.Switches)}
 			}
 		}
 	}
 	for _, c := range a.Certificates {
 		if c.CommonName != "" && c.CommonName == cert.Subject.CommonName {
-			return Caller{Who: c.CommonName, Role: c.Role, By: ByCertificate}
+			return Caller{Who: c.CommonName, Role: c.Role, By: ByCertificate, Reports: reports(c.Role, c.CommonName, c.Sources, c.Switches)}
 		}
 	}
 	who := cert.Subject.CommonName

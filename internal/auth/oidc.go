@@ -169,8 +169,11 @@ func (v *validator) oidc(o *OIDC) {
 		if g.Group == "" || len(g.Group) > maxWho {
 			v.fault(strict.Join(path, "group"), fmt.Sprintf("group %q has %d bytes", g.Group, len(g.Group)), fmt.Sprintf("must be 1 to %d", maxWho))
 		}
-		if g.Role == Portal {
+		switch g.Role {
+		case Portal:
 			v.fault(strict.Join(path, "role"), fmt.Sprintf("group %q has the role portal", g.Group), "must be viewer, operator or admin: the customers' portal uses a token or a certificate")
+		case Reporter:
+			v.fault(strict.Join(path, "role"), fmt.Sprintf("group %q has the role reporter", g.Group), "must be viewer, operator or admin: a DHCP server uses a token or a certificate")
 		}
 		if at, twice := first[g.Group]; twice {
 			v.fault(strict.Join(path, "group"), fmt.Sprintf("group %q is listed twice", g.Group), "the first is at "+v.doc.Place(at)+": keep one")

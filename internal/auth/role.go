@@ -25,18 +25,24 @@ const (
 // viewers may call PortalService too, but Portal includes no other role.
 const Portal Role = "portal"
 
+// Reporter is the role of DHCP servers and other sources of sessions. It may report sessions and nothing else. It is outside the order: operators
+// may report sessions too, but Reporter includes no other role.
+const Reporter Role = "reporter"
+
 var ranks = map[Role]int{None: 0, Viewer: 1, Operator: 2, Admin: 3}
 
-// Roles returns all roles except None: first those in ascending order, and then Portal.
-func Roles() []Role { return []Role{Viewer, Operator, Admin, Portal} }
+// Roles returns all roles except None: first those in ascending order, and then Portal and Reporter.
+func Roles() []Role { return []Role{Viewer, Operator, Admin, Portal, Reporter} }
 
 // May reports whether the role includes least.
 func (r Role) May(least Role) bool {
 	switch {
-	case r == Portal:
-		return least == Portal || least == None
+	case r == Portal || r == Reporter:
+		return least == r || least == None
 	case least == Portal:
 		least = Viewer
+	case least == Reporter:
+		least = Operator
 	}
 	rank, ok := ranks[r]
 	return ok && rank >= ranks[least]
@@ -62,6 +68,16 @@ type Caller struct {
 	Who  string
 	Role Role // None if an authenticated caller has no role
 	By   Means
+	// Reports confines what the caller may report. It is nil unless the caller has the role Reporter.
+	Reports *Reports
+}
+
+// Reports confines what a Reporter may report.
+type Reports struct {
+	// Sources are the sources for which it may report.
+	Sources []string
+	// Switches are the switches whose lines it may name; empty means all.
+	Switches []string
 }
 
 // Means is the kind of credentials with which a caller was admitted.
