@@ -144,11 +144,24 @@ func (r *Register) restart(ctx context.Context, e subscriber.Event) error {
 			return nil
 		}
 		var conflict *store.ConflictError
-		if _, err = r.restarts.PutIf(ctx, e.NAS, found.Version, restarted{e.Time}); err == nil || !errors.As(err, &conflict) {
+		if _, err = r.restarts.PutIf(ctx, e.NAS, found.Version, restarted{e.Time}); err == nil {
+			r.restartedAt(e.NAS, e.Time)
+			return nil
+		}
+		if !errors.As(err, &conflict) {
 			return err
 		}
 	}
 	return errBusy
+}
+
+// restartedAt notes a restart before the watch of the store reports it, so that the next start of the source begins a session.
+func (r *Register) restartedAt(nas string, at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if at.After(r.table.Restarted(nas)) {
+		r.table.SetRestarted(nas, at)
+	}
 }
 
 // sweep removes the sessions that have ended by silence or by a restart, and the records of lines without a session that are no longer needed.
