@@ -134,7 +134,7 @@ var mayImport = map[string][]string{
 	"internal/auth":       {"internal/readfile", "internal/strict"},
 	"internal/readfile":   {},
 	"internal/api": {
-		"internal/abuse", "internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/lang", "internal/plan", "internal/policy", "internal/publication", "internal/store", "internal/strict", "internal/subscriber/register", "internal/tally", "internal/telemetry", "internal/tlsfiles", "internal/view",
+		"internal/abuse", "internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/lang", "internal/plan", "internal/policy", "internal/publication", "internal/store", "internal/strict", "internal/subscriber", "internal/tally", "internal/telemetry", "internal/tlsfiles", "internal/view",
 		"proto/op25b",
 	},
 	"internal/publication": {"internal/check", "internal/compile", "internal/pipeline", "internal/policy", "internal/strict", "proto/op25b"},
@@ -188,6 +188,7 @@ var mayImport = map[string][]string{
 
 	"internal/subscriber":            {"internal/policy"},
 	"internal/subscriber/accounting": {"internal/policy", "internal/readfile", "internal/secretfile", "internal/strict", "internal/subscriber"},
+	"internal/subscriber/report":     {"internal/policy", "internal/strict", "internal/subscriber", "proto/op25b"},
 	"internal/subscriber/register":   {"internal/intent", "internal/readfile", "internal/store", "internal/subscriber"},
 }
 

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"connectrpc.com/connect"
@@ -77,7 +78,7 @@ type Deps struct {
 	Providers *mailbox.Directory
 	// Counters answers TelemetryService. If Counters is nil, TelemetryService returns CodeUnimplemented.
 	Counters Counters
-	// Sessions answers the questions of SubscriberService, and finds the lines of the portal's visitors. If Sessions is nil,
+	// Sessions answers the questions of SubscriberService, takes its reports, and finds the lines of the portal's visitors. If Sessions is nil,
 	// SubscriberService returns CodeUnimplemented.
 	Sessions Sessions
 	// Lines answers the questions of AbuseService. If Lines is nil, AbuseService returns CodeUnimplemented.
@@ -110,6 +111,7 @@ type server struct {
 	Deps
 	guard     *guard
 	lookups   *recordLimit
+	reports   *reports
 	joined    joined
 	publisher *publisher
 	changes   fan[intent.Update]  // the updates of the intent, shared by all watchers
@@ -138,7 +140,7 @@ func New(d Deps) http.Handler {
 		d.Stopping = context.Background()
 	}
 	d.Switches = newShared(d.Switches)
-	s := &server{Deps: d, lookups: newLookups(d.Now)}
+	s := &server{Deps: d, lookups: newLookups(d.Now), reports: newReports(d.Now)}
 	s.publisher = newPublisher(s)
 	s.changes.watch = func(ctx context.Context) <-chan intent.Update { return d.Book.Watch(ctx, 0) }
 	s.members.watch = d.Store.WatchMembers
@@ -161,7 +163,8 @@ func New(d Deps) http.Handler {
 	mux.Handle(op25bv1connect.NewTelemetryServiceHandler(telemetryService{s}, options...))
 	mux.Handle(op25bv1connect.NewAbuseServiceHandler(abuseService{s}, options...))
 	mux.Handle(op25bv1connect.NewPortalServiceHandler(portalService{s}, options...))
-	mux.Handle(op25bv1connect.NewSubscriberServiceHandler(subscriberService{s}, options...))
+	mux.Handle(op25bv1connect.NewSubscriberServiceHandler(subscriberService{s}, append(slices.Clone(options), connect.WithReadMaxBytes(maxReport),
+		connect.WithCodec(newReportCodec("proto", false)), connect.WithCodec(newReportCodec("json", true)), connect.WithCodec(newReportCodec("json; charset=utf-8", true)))...))
 	mux.Handle(op25bv1connect.NewStoreServiceHandler(newStoreService(s), options...))
 	reflector := grpcreflect.NewStaticReflector(Services()...)
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, options...))
@@ -174,7 +177,7 @@ func New(d Deps) http.Handler {
 	}
 	return &door{
 		next: mux, calls: calls, guard: s.guard, onlooker: observe, doorLog: newDoorLog(d.Logger, d.Metrics, d.Now), budget: budget{most: maxHeld},
-		origin: http.NewCrossOriginProtection(), errors: connect.NewErrorWriter(options...), within: bodyWithin, large: largeTurns(), probes: make(chan struct{}, maxProbes),
+		origin: http.NewCrossOriginProtection(), errors: connect.NewErrorWriter(options...), within: bodyWithin, idle: reportIdle, large: largeTurns(), probes: make(chan struct{}, maxProbes),
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"connectrpc.com/connect"
 
 	"op25b/internal/auth"
+	"op25b/proto/op25b/v1/op25bv1connect"
 )
 
 const (
@@ -77,7 +78,24 @@ type admission struct {
 	again     func() (auth.Caller, error) // authenticates the caller again
 }
 
+// ages reports whether the call ends when its connection has reached its maximum age. Changes end by themselves.
+func (a admission) ages() bool {
+	return a.verb.Name == "" || a.procedure == op25bv1connect.SubscriberServiceReportProcedure
+}
+
 type admissionKey struct{}
+
+// callerNow authenticates and authorises the caller of a stream again, and returns its present identity.
+func callerNow(ctx context.Context) (auth.Caller, error) {
+	if err := still(ctx); err != nil {
+		return auth.Caller{}, err
+	}
+	a, ok := ctx.Value(admissionKey{}).(admission)
+	if !ok {
+		return caller(ctx), nil
+	}
+	return a.again()
+}
 
 // still returns an error if the caller of a stream is no longer authenticated or has lost the required role.
 func still(ctx context.Context) error {
@@ -111,7 +129,7 @@ func watched(ctx context.Context, every time.Duration, end context.CancelCauseFu
 				end(err)
 				return
 			}
-			if a.verb.Name == "" && c.tracked != nil && c.tracked.old(now) {
+			if a.ages() && c.tracked != nil && c.tracked.old(now) {
 				end(errOld)
 				return
 			}

@@ -48,7 +48,7 @@ const (
 type call struct {
 	Verb
 	procedure string
-	bytes     int64
+	bytes     int64                    // the limit on the size of the request; 0 for a stream without end
 	request   protoreflect.MessageType // the type of the request; nil if connect reads the messages
 	measure   *measure
 	streaming bool // the caller sends a stream
@@ -68,6 +68,9 @@ func callsOf(maxFiles int64) (map[string]*call, error) {
 		switch procedure {
 		case reflectV1, reflectV1Alpha:
 			c.streaming, c.bytes = true, maxReflection
+			continue
+		case op25bv1connect.SubscriberServiceReportProcedure: // maxReport and reportCodec limit each message
+			c.streaming, c.bytes = true, 0
 			continue
 		case healthCheck: // grpchealth has its own message types
 			c.bytes = maxProbe
@@ -97,6 +100,7 @@ type door struct {
 	origin   *http.CrossOriginProtection
 	errors   *connect.ErrorWriter
 	within   time.Duration   // the time limit for the first bytes of a body; bodyWithin except in tests
+	idle     time.Duration   // the time limit for the next message of a stream; reportIdle except in tests
 	large    map[bool]*turns // the queues of large requests: true for changes, false for all other requests
 	probes   chan struct{}   // contains a token for each request without credentials in progress
 }
@@ -171,6 +175,18 @@ func (d *door) enter(w http.ResponseWriter, r *http.Request, c *call) {
 	give := func() {}
 	end := sync.OnceFunc(func() { claim.end(); give() })
 	defer end()
+	if c.streaming && c.bytes == 0 {
+		if err := claim.take(reportHeld); err != nil {
+			kind, e := refusalOf(err)
+			d.refuse(w, r, kind, e)
+			return
+		}
+		body := newIdled(w, r.Body, d.idle)
+		r = r.WithContext(context.WithValue(r.Context(), idledKey{}, body))
+		r.Body = body
+		d.next.ServeHTTP(w, r)
+		return
+	}
 	if c.streaming {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(c.Within))
 		r.Body = http.MaxBytesReader(w, r.Body, c.bytes)

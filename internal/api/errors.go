@@ -88,6 +88,7 @@ var meanings = []struct {
 	{publication.ErrTooLarge, connect.CodeFailedPrecondition},
 	{publication.ErrNoAddress, connect.CodeFailedPrecondition},
 	{register.ErrNotReady, connect.CodeUnavailable},
+	{register.ErrFull, connect.CodeResourceExhausted},
 	{abuse.ErrUnknownID, connect.CodeNotFound},
 	{mailbox.ErrAddress, connect.CodeInvalidArgument},
 	{history.ErrQuery, connect.CodeInvalidArgument},

@@ -3,7 +3,6 @@ package api
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -15,17 +14,21 @@ import (
 	"op25b/internal/auth"
 	"op25b/internal/policy"
 	"op25b/internal/store"
+	"op25b/internal/subscriber"
 	"op25b/internal/subscriber/register"
 	op25bv1 "op25b/proto/op25b/v1"
 	"op25b/proto/op25b/v1/op25bv1connect"
 )
 
-// Sessions knows which line has which address by its session.
+// Sessions knows which line has which address by its session, and takes the events of sessions.
 type Sessions interface {
 	// Holder returns the line whose session has an address.
 	Holder(netip.Addr) (register.Found, bool)
 	// Counts returns the number of sessions of each switch. It returns register.ErrNotReady before the sessions have been read.
 	Counts() (map[string]register.Count, error)
+	// Report takes an event, and returns when what it changed is in the store. switches are those whose lines the source may name; none means
+	// all.
+	Report(ctx context.Context, e subscriber.Event, switches []string) (subscriber.Outcome, error)
 }
 
 var _ Sessions = (*register.Register)(nil)
@@ -37,7 +40,7 @@ var _ op25bv1connect.SubscriberServiceHandler = subscriberService{}
 // counts returns the number of sessions of each switch, or an error if this controller does not know them.
 func (s subscriberService) counts() (map[string]register.Count, error) {
 	if s.Sessions == nil {
-		return nil, connect.NewError(connect.CodeUnimplemented, errors.New("this controller reads no sessions: start op25b serve with --session-key or --radius"))
+		return nil, errNoSessions()
 	}
 	return s.Sessions.Counts()
 }

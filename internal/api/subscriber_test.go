@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"strings"
@@ -29,6 +30,10 @@ func (s oneSession) Holder(a netip.Addr) (register.Found, bool) {
 		Line:    subscriber.Line{Switch: "edge-1", Name: "adsl-home", Group: "adsl"},
 		Session: subscriber.Session{NAS: "bng-1", Began: began, Heard: began.Add(time.Hour)},
 	}, a == s.addr
+}
+
+func (s oneSession) Report(context.Context, subscriber.Event, []string) (subscriber.Outcome, error) {
+	return subscriber.NoLine, nil
 }
 
 func (s oneSession) Counts() (map[string]register.Count, error) {

@@ -28,6 +28,8 @@ const (
 	watchClass               // watches and reflection streams
 	countClass               // watches of counters
 	askClass                 // questions of the portal
+	reportClass              // streams of reports
+	batchClass               // reports that are no streams
 	classes
 )
 
@@ -61,6 +63,10 @@ func classOf(procedure string, message any) class {
 		return countClass
 	case op25bv1connect.PortalServiceAskOwnLineProcedure:
 		return askClass
+	case op25bv1connect.SubscriberServiceReportProcedure:
+		return reportClass
+	case op25bv1connect.SubscriberServiceReportBatchProcedure:
+		return batchClass
 	}
 	if asks, ok := message.(interface{ GetFrom() *op25bv1.CheckFrom }); ok && len(asks.GetFrom().GetFiles()) > 0 {
 		return heavyClass
@@ -173,6 +179,8 @@ func newUsher() *usher {
 	u.of[watchClass] = &turns{what: "streams", most: maxWatchers, again: 30 * time.Second}
 	u.of[countClass] = &turns{what: "streams of counters", most: maxCounterWatches, again: 30 * time.Second}
 	u.of[askClass] = &turns{what: "questions of the portal", most: asksAtOnce, waiting: asksWaiting, again: 5 * time.Second}
+	u.of[reportClass] = &turns{what: "streams of reports", most: maxReportStreams, again: 30 * time.Second}
+	u.of[batchClass] = &turns{what: "reports", most: batchesAtOnce, waiting: batchesWaiting, again: 5 * time.Second}
 	return u
 }
 

@@ -14,7 +14,8 @@ import (
 type Verb struct {
 	// Name is the verb in audit records. It is empty for calls that change nothing.
 	Name string
-	// Least is the lowest role that may make the call; auth.None admits unauthenticated callers, and auth.Portal also admits the viewer.
+	// Least is the lowest role that may make the call; auth.None admits unauthenticated callers, auth.Portal also admits the
+	// viewer, and auth.Reporter also admits the operator.
 	Least auth.Role
 	// Private is set for calls about a subscriber's connections or mailbox. The errors of such calls are not logged.
 	Private bool
@@ -80,6 +81,8 @@ var verbs = map[string]Verb{
 
 	op25bv1connect.SubscriberServiceListSessionsProcedure: {Least: auth.Viewer, Within: readWithin},
 	op25bv1connect.SubscriberServiceFindAddressProcedure:  {Least: auth.Operator, Name: "find", Private: true, Within: readWithin},
+	op25bv1connect.SubscriberServiceReportProcedure:       {Least: auth.Reporter, Name: "report", Private: true},
+	op25bv1connect.SubscriberServiceReportBatchProcedure:  {Least: auth.Reporter, Name: "report", Private: true, Within: readWithin},
 
 	op25bv1connect.AbuseServiceForecastProcedure:      {Least: auth.Viewer, Within: fleetWithin},
 	op25bv1connect.AbuseServiceListOffendersProcedure: {Least: auth.Viewer, Within: readWithin},

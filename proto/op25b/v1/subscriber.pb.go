@@ -11,6 +11,7 @@ package op25bv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -24,6 +25,428 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type SessionEventKind int32
+
+const (
+	SessionEventKind_SESSION_EVENT_KIND_UNSPECIFIED SessionEventKind = 0
+	// The session has begun, or it goes on: a repeated START is like an INTERIM.
+	SessionEventKind_SESSION_EVENT_KIND_START SessionEventKind = 1
+	// The session goes on, perhaps with other addresses. Opens no session.
+	SessionEventKind_SESSION_EVENT_KIND_INTERIM SessionEventKind = 2
+	// The session has ended.
+	SessionEventKind_SESSION_EVENT_KIND_STOP SessionEventKind = 3
+	// All earlier sessions of the source have ended.
+	SessionEventKind_SESSION_EVENT_KIND_RESTART SessionEventKind = 4
+)
+
+// Enum value maps for SessionEventKind.
+var (
+	SessionEventKind_name = map[int32]string{
+		0: "SESSION_EVENT_KIND_UNSPECIFIED",
+		1: "SESSION_EVENT_KIND_START",
+		2: "SESSION_EVENT_KIND_INTERIM",
+		3: "SESSION_EVENT_KIND_STOP",
+		4: "SESSION_EVENT_KIND_RESTART",
+	}
+	SessionEventKind_value = map[string]int32{
+		"SESSION_EVENT_KIND_UNSPECIFIED": 0,
+		"SESSION_EVENT_KIND_START":       1,
+		"SESSION_EVENT_KIND_INTERIM":     2,
+		"SESSION_EVENT_KIND_STOP":        3,
+		"SESSION_EVENT_KIND_RESTART":     4,
+	}
+)
+
+func (x SessionEventKind) Enum() *SessionEventKind {
+	p := new(SessionEventKind)
+	*p = x
+	return p
+}
+
+func (x SessionEventKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SessionEventKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_op25b_v1_subscriber_proto_enumTypes[0].Descriptor()
+}
+
+func (SessionEventKind) Type() protoreflect.EnumType {
+	return &file_op25b_v1_subscriber_proto_enumTypes[0]
+}
+
+func (x SessionEventKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SessionEventKind.Descriptor instead.
+func (SessionEventKind) EnumDescriptor() ([]byte, []int) {
+	return file_op25b_v1_subscriber_proto_rawDescGZIP(), []int{0}
+}
+
+type SessionOutcome int32
+
+const (
+	SessionOutcome_SESSION_OUTCOME_UNSPECIFIED SessionOutcome = 0
+	// The line has a new session.
+	SessionOutcome_SESSION_OUTCOME_OPENED SessionOutcome = 1
+	// The session continues, perhaps with other addresses.
+	SessionOutcome_SESSION_OUTCOME_REFRESHED SessionOutcome = 2
+	// The session has ended.
+	SessionOutcome_SESSION_OUTCOME_CLOSED SessionOutcome = 3
+	// The earlier sessions of the source have ended.
+	SessionOutcome_SESSION_OUTCOME_RESTARTED SessionOutcome = 4
+	// Nothing has changed: a later event is known, the START is more than an hour old, or the lease has ended.
+	SessionOutcome_SESSION_OUTCOME_LATE SessionOutcome = 5
+	// Nothing has changed: an INTERIM of an unknown session.
+	SessionOutcome_SESSION_OUTCOME_UNKNOWN SessionOutcome = 6
+	// Nothing has changed: no line that the caller may name has the identity.
+	SessionOutcome_SESSION_OUTCOME_NO_LINE SessionOutcome = 7
+	// Nothing has changed: several lines have the identity.
+	SessionOutcome_SESSION_OUTCOME_AMBIGUOUS SessionOutcome = 8
+)
+
+// Enum value maps for SessionOutcome.
+var (
+	SessionOutcome_name = map[int32]string{
+		0: "SESSION_OUTCOME_UNSPECIFIED",
+		1: "SESSION_OUTCOME_OPENED",
+		2: "SESSION_OUTCOME_REFRESHED",
+		3: "SESSION_OUTCOME_CLOSED",
+		4: "SESSION_OUTCOME_RESTARTED",
+		5: "SESSION_OUTCOME_LATE",
+		6: "SESSION_OUTCOME_UNKNOWN",
+		7: "SESSION_OUTCOME_NO_LINE",
+		8: "SESSION_OUTCOME_AMBIGUOUS",
+	}
+	SessionOutcome_value = map[string]int32{
+		"SESSION_OUTCOME_UNSPECIFIED": 0,
+		"SESSION_OUTCOME_OPENED":      1,
+		"SESSION_OUTCOME_REFRESHED":   2,
+		"SESSION_OUTCOME_CLOSED":      3,
+		"SESSION_OUTCOME_RESTARTED":   4,
+		"SESSION_OUTCOME_LATE":        5,
+		"SESSION_OUTCOME_UNKNOWN":     6,
+		"SESSION_OUTCOME_NO_LINE":     7,
+		"SESSION_OUTCOME_AMBIGUOUS":   8,
+	}
+)
+
+func (x SessionOutcome) Enum() *SessionOutcome {
+	p := new(SessionOutcome)
+	*p = x
+	return p
+}
+
+func (x SessionOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SessionOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_op25b_v1_subscriber_proto_enumTypes[1].Descriptor()
+}
+
+func (SessionOutcome) Type() protoreflect.EnumType {
+	return &file_op25b_v1_subscriber_proto_enumTypes[1]
+}
+
+func (x SessionOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SessionOutcome.Descriptor instead.
+func (SessionOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_op25b_v1_subscriber_proto_rawDescGZIP(), []int{1}
+}
+
+// Events of one source. Events of one line are taken in their order.
+type ReportRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the source, 1 to 64 printable characters. A source is what has session ids of its own: a DHCP server or an access server. The
+	// access file can say which sources a reporter may name.
+	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	// The time between two INTERIM events of a session without a lease, from 1 minute to 24 hours; 10 minutes if absent. A session ends if its
+	// source says nothing for three times as long.
+	Interim *durationpb.Duration `protobuf:"bytes,2,opt,name=interim,proto3" json:"interim,omitempty"`
+	// At most 512 events.
+	Events        []*SessionEvent `protobuf:"bytes,3,rep,name=events,proto3" json:"events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportRequest) Reset() {
+	*x = ReportRequest{}
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportRequest) ProtoMessage() {}
+
+func (x *ReportRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
+func (*ReportRequest) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_subscriber_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ReportRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *ReportRequest) GetInterim() *durationpb.Duration {
+	if x != nil {
+		return x.Interim
+	}
+	return nil
+}
+
+func (x *ReportRequest) GetEvents() []*SessionEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+// What happened to one session of a source, or to the source.
+type SessionEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Kind  SessionEventKind       `protobuf:"varint,1,opt,name=kind,proto3,enum=op25b.v1.SessionEventKind" json:"kind,omitempty"`
+	// The id of the session at its source, 1 to 253 bytes. Absent for RESTART.
+	Session string `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"`
+	// The line: its name in the inventory, or the attributes that the source knows of it. Exactly one of the fields is set, and none for RESTART.
+	Line     string        `protobuf:"bytes,3,opt,name=line,proto3" json:"line,omitempty"`
+	Identity *LineIdentity `protobuf:"bytes,4,opt,name=identity,proto3" json:"identity,omitempty"`
+	// At most 16 addresses and prefixes of the line, IPv4 or IPv6. The addresses of a STOP say of which address families the leases have ended; a
+	// STOP without addresses ends the session.
+	Addresses []string `protobuf:"bytes,5,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	// When the event happened. If it is absent, it happens when the controller receives it.
+	Time *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=time,proto3" json:"time,omitempty"`
+	// When the lease of the addresses ends, at most 366 days after the event. The session then ends without another event. If it is absent, the
+	// session ends by silence.
+	Ends          *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=ends,proto3" json:"ends,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionEvent) Reset() {
+	*x = SessionEvent{}
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionEvent) ProtoMessage() {}
+
+func (x *SessionEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionEvent.ProtoReflect.Descriptor instead.
+func (*SessionEvent) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_subscriber_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SessionEvent) GetKind() SessionEventKind {
+	if x != nil {
+		return x.Kind
+	}
+	return SessionEventKind_SESSION_EVENT_KIND_UNSPECIFIED
+}
+
+func (x *SessionEvent) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *SessionEvent) GetLine() string {
+	if x != nil {
+		return x.Line
+	}
+	return ""
+}
+
+func (x *SessionEvent) GetIdentity() *LineIdentity {
+	if x != nil {
+		return x.Identity
+	}
+	return nil
+}
+
+func (x *SessionEvent) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+func (x *SessionEvent) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *SessionEvent) GetEnds() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Ends
+	}
+	return nil
+}
+
+// Attributes that can name a line, each as in the inventory; see the key identify of a switch. At least one is set.
+type LineIdentity struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	CircuitId        string                 `protobuf:"bytes,1,opt,name=circuit_id,json=circuitId,proto3" json:"circuit_id,omitempty"`
+	RemoteId         string                 `protobuf:"bytes,2,opt,name=remote_id,json=remoteId,proto3" json:"remote_id,omitempty"`
+	NasPortId        string                 `protobuf:"bytes,3,opt,name=nas_port_id,json=nasPortId,proto3" json:"nas_port_id,omitempty"`
+	UserName         string                 `protobuf:"bytes,4,opt,name=user_name,json=userName,proto3" json:"user_name,omitempty"`
+	CallingStationId string                 `protobuf:"bytes,5,opt,name=calling_station_id,json=callingStationId,proto3" json:"calling_station_id,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *LineIdentity) Reset() {
+	*x = LineIdentity{}
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LineIdentity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LineIdentity) ProtoMessage() {}
+
+func (x *LineIdentity) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LineIdentity.ProtoReflect.Descriptor instead.
+func (*LineIdentity) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_subscriber_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *LineIdentity) GetCircuitId() string {
+	if x != nil {
+		return x.CircuitId
+	}
+	return ""
+}
+
+func (x *LineIdentity) GetRemoteId() string {
+	if x != nil {
+		return x.RemoteId
+	}
+	return ""
+}
+
+func (x *LineIdentity) GetNasPortId() string {
+	if x != nil {
+		return x.NasPortId
+	}
+	return ""
+}
+
+func (x *LineIdentity) GetUserName() string {
+	if x != nil {
+		return x.UserName
+	}
+	return ""
+}
+
+func (x *LineIdentity) GetCallingStationId() string {
+	if x != nil {
+		return x.CallingStationId
+	}
+	return ""
+}
+
+type ReportResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the events changed, in their order.
+	Outcomes      []SessionOutcome `protobuf:"varint,1,rep,packed,name=outcomes,proto3,enum=op25b.v1.SessionOutcome" json:"outcomes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportResponse) Reset() {
+	*x = ReportResponse{}
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportResponse) ProtoMessage() {}
+
+func (x *ReportResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
+func (*ReportResponse) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_subscriber_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ReportResponse) GetOutcomes() []SessionOutcome {
+	if x != nil {
+		return x.Outcomes
+	}
+	return nil
+}
+
 type ListSessionsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -32,7 +455,7 @@ type ListSessionsRequest struct {
 
 func (x *ListSessionsRequest) Reset() {
 	*x = ListSessionsRequest{}
-	mi := &file_op25b_v1_subscriber_proto_msgTypes[0]
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -44,7 +467,7 @@ func (x *ListSessionsRequest) String() string {
 func (*ListSessionsRequest) ProtoMessage() {}
 
 func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_subscriber_proto_msgTypes[0]
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -57,7 +480,7 @@ func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSessionsRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_subscriber_proto_rawDescGZIP(), []int{0}
+	return file_op25b_v1_subscriber_proto_rawDescGZIP(), []int{4}
 }
 
 type ListSessionsResponse struct {
@@ -73,7 +496,7 @@ type ListSessionsResponse struct {
 
 func (x *ListSessionsResponse) Reset() {
 	*x = ListSessionsResponse{}
-	mi := &file_op25b_v1_subscriber_proto_msgTypes[1]
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -85,7 +508,7 @@ func (x *ListSessionsResponse) String() string {
 func (*ListSessionsResponse) ProtoMessage() {}
 
 func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_subscriber_proto_msgTypes[1]
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -98,7 +521,7 @@ func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSessionsResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_subscriber_proto_rawDescGZIP(), []int{1}
+	return file_op25b_v1_subscriber_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListSessionsResponse) GetSwitches() []*SwitchSessions {
@@ -135,7 +558,7 @@ type SwitchSessions struct {
 
 func (x *SwitchSessions) Reset() {
 	*x = SwitchSessions{}
-	mi := &file_op25b_v1_subscriber_proto_msgTypes[2]
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -147,7 +570,7 @@ func (x *SwitchSessions) String() string {
 func (*SwitchSessions) ProtoMessage() {}
 
 func (x *SwitchSessions) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_subscriber_proto_msgTypes[2]
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -160,7 +583,7 @@ func (x *SwitchSessions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchSessions.ProtoReflect.Descriptor instead.
 func (*SwitchSessions) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_subscriber_proto_rawDescGZIP(), []int{2}
+	return file_op25b_v1_subscriber_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SwitchSessions) GetSwitch() string {
@@ -196,7 +619,7 @@ type FindAddressRequest struct {
 
 func (x *FindAddressRequest) Reset() {
 	*x = FindAddressRequest{}
-	mi := &file_op25b_v1_subscriber_proto_msgTypes[3]
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -208,7 +631,7 @@ func (x *FindAddressRequest) String() string {
 func (*FindAddressRequest) ProtoMessage() {}
 
 func (x *FindAddressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_subscriber_proto_msgTypes[3]
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -221,7 +644,7 @@ func (x *FindAddressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindAddressRequest.ProtoReflect.Descriptor instead.
 func (*FindAddressRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_subscriber_proto_rawDescGZIP(), []int{3}
+	return file_op25b_v1_subscriber_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *FindAddressRequest) GetAddress() string {
@@ -261,7 +684,7 @@ type FindAddressResponse struct {
 
 func (x *FindAddressResponse) Reset() {
 	*x = FindAddressResponse{}
-	mi := &file_op25b_v1_subscriber_proto_msgTypes[4]
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -273,7 +696,7 @@ func (x *FindAddressResponse) String() string {
 func (*FindAddressResponse) ProtoMessage() {}
 
 func (x *FindAddressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_subscriber_proto_msgTypes[4]
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -286,7 +709,7 @@ func (x *FindAddressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindAddressResponse.ProtoReflect.Descriptor instead.
 func (*FindAddressResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_subscriber_proto_rawDescGZIP(), []int{4}
+	return file_op25b_v1_subscriber_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *FindAddressResponse) GetFound() bool {
@@ -363,7 +786,28 @@ var File_op25b_v1_subscriber_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_subscriber_proto_rawDesc = "" +
 	"\n" +
-	"\x19op25b/v1/subscriber.proto\x12\bop25b.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x15\n" +
+	"\x19op25b/v1/subscriber.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x01\n" +
+	"\rReportRequest\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\x123\n" +
+	"\ainterim\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\ainterim\x12.\n" +
+	"\x06events\x18\x03 \x03(\v2\x16.op25b.v1.SessionEventR\x06events\"\x9e\x02\n" +
+	"\fSessionEvent\x12.\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1a.op25b.v1.SessionEventKindR\x04kind\x12\x18\n" +
+	"\asession\x18\x02 \x01(\tR\asession\x12\x12\n" +
+	"\x04line\x18\x03 \x01(\tR\x04line\x122\n" +
+	"\bidentity\x18\x04 \x01(\v2\x16.op25b.v1.LineIdentityR\bidentity\x12\x1c\n" +
+	"\taddresses\x18\x05 \x03(\tR\taddresses\x12.\n" +
+	"\x04time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12.\n" +
+	"\x04ends\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x04ends\"\xb5\x01\n" +
+	"\fLineIdentity\x12\x1d\n" +
+	"\n" +
+	"circuit_id\x18\x01 \x01(\tR\tcircuitId\x12\x1b\n" +
+	"\tremote_id\x18\x02 \x01(\tR\bremoteId\x12\x1e\n" +
+	"\vnas_port_id\x18\x03 \x01(\tR\tnasPortId\x12\x1b\n" +
+	"\tuser_name\x18\x04 \x01(\tR\buserName\x12,\n" +
+	"\x12calling_station_id\x18\x05 \x01(\tR\x10callingStationId\"F\n" +
+	"\x0eReportResponse\x124\n" +
+	"\boutcomes\x18\x01 \x03(\x0e2\x18.op25b.v1.SessionOutcomeR\boutcomes\"\x15\n" +
 	"\x13ListSessionsRequest\"\x9c\x01\n" +
 	"\x14ListSessionsResponse\x124\n" +
 	"\bswitches\x18\x01 \x03(\v2\x18.op25b.v1.SwitchSessionsR\bswitches\x12\x1e\n" +
@@ -390,8 +834,26 @@ const file_op25b_v1_subscriber_proto_rawDesc = "" +
 	"\raccess_server\x18\b \x01(\tR\faccessServer\x12\x16\n" +
 	"\x06record\x18\t \x01(\x04R\x06record\x12\x1d\n" +
 	"\n" +
-	"utc_offset\x18P \x01(\tR\tutcOffset2\xae\x01\n" +
-	"\x11SubscriberService\x12M\n" +
+	"utc_offset\x18P \x01(\tR\tutcOffset*\xb1\x01\n" +
+	"\x10SessionEventKind\x12\"\n" +
+	"\x1eSESSION_EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n" +
+	"\x18SESSION_EVENT_KIND_START\x10\x01\x12\x1e\n" +
+	"\x1aSESSION_EVENT_KIND_INTERIM\x10\x02\x12\x1b\n" +
+	"\x17SESSION_EVENT_KIND_STOP\x10\x03\x12\x1e\n" +
+	"\x1aSESSION_EVENT_KIND_RESTART\x10\x04*\x9a\x02\n" +
+	"\x0eSessionOutcome\x12\x1f\n" +
+	"\x1bSESSION_OUTCOME_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16SESSION_OUTCOME_OPENED\x10\x01\x12\x1d\n" +
+	"\x19SESSION_OUTCOME_REFRESHED\x10\x02\x12\x1a\n" +
+	"\x16SESSION_OUTCOME_CLOSED\x10\x03\x12\x1d\n" +
+	"\x19SESSION_OUTCOME_RESTARTED\x10\x04\x12\x18\n" +
+	"\x14SESSION_OUTCOME_LATE\x10\x05\x12\x1b\n" +
+	"\x17SESSION_OUTCOME_UNKNOWN\x10\x06\x12\x1b\n" +
+	"\x17SESSION_OUTCOME_NO_LINE\x10\a\x12\x1d\n" +
+	"\x19SESSION_OUTCOME_AMBIGUOUS\x10\b2\xb1\x02\n" +
+	"\x11SubscriberService\x12?\n" +
+	"\x06Report\x12\x17.op25b.v1.ReportRequest\x1a\x18.op25b.v1.ReportResponse(\x010\x01\x12@\n" +
+	"\vReportBatch\x12\x17.op25b.v1.ReportRequest\x1a\x18.op25b.v1.ReportResponse\x12M\n" +
 	"\fListSessions\x12\x1d.op25b.v1.ListSessionsRequest\x1a\x1e.op25b.v1.ListSessionsResponse\x12J\n" +
 	"\vFindAddress\x12\x1c.op25b.v1.FindAddressRequest\x1a\x1d.op25b.v1.FindAddressResponseB\x1eZ\x1cop25b/proto/op25b/v1;op25bv1b\x06proto3"
 
@@ -407,29 +869,48 @@ func file_op25b_v1_subscriber_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_subscriber_proto_rawDescData
 }
 
-var file_op25b_v1_subscriber_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_op25b_v1_subscriber_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_op25b_v1_subscriber_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_op25b_v1_subscriber_proto_goTypes = []any{
-	(*ListSessionsRequest)(nil),   // 0: op25b.v1.ListSessionsRequest
-	(*ListSessionsResponse)(nil),  // 1: op25b.v1.ListSessionsResponse
-	(*SwitchSessions)(nil),        // 2: op25b.v1.SwitchSessions
-	(*FindAddressRequest)(nil),    // 3: op25b.v1.FindAddressRequest
-	(*FindAddressResponse)(nil),   // 4: op25b.v1.FindAddressResponse
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(SessionEventKind)(0),         // 0: op25b.v1.SessionEventKind
+	(SessionOutcome)(0),           // 1: op25b.v1.SessionOutcome
+	(*ReportRequest)(nil),         // 2: op25b.v1.ReportRequest
+	(*SessionEvent)(nil),          // 3: op25b.v1.SessionEvent
+	(*LineIdentity)(nil),          // 4: op25b.v1.LineIdentity
+	(*ReportResponse)(nil),        // 5: op25b.v1.ReportResponse
+	(*ListSessionsRequest)(nil),   // 6: op25b.v1.ListSessionsRequest
+	(*ListSessionsResponse)(nil),  // 7: op25b.v1.ListSessionsResponse
+	(*SwitchSessions)(nil),        // 8: op25b.v1.SwitchSessions
+	(*FindAddressRequest)(nil),    // 9: op25b.v1.FindAddressRequest
+	(*FindAddressResponse)(nil),   // 10: op25b.v1.FindAddressResponse
+	(*durationpb.Duration)(nil),   // 11: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
 }
 var file_op25b_v1_subscriber_proto_depIdxs = []int32{
-	2, // 0: op25b.v1.ListSessionsResponse.switches:type_name -> op25b.v1.SwitchSessions
-	5, // 1: op25b.v1.ListSessionsResponse.time:type_name -> google.protobuf.Timestamp
-	5, // 2: op25b.v1.FindAddressResponse.since:type_name -> google.protobuf.Timestamp
-	5, // 3: op25b.v1.FindAddressResponse.heard:type_name -> google.protobuf.Timestamp
-	0, // 4: op25b.v1.SubscriberService.ListSessions:input_type -> op25b.v1.ListSessionsRequest
-	3, // 5: op25b.v1.SubscriberService.FindAddress:input_type -> op25b.v1.FindAddressRequest
-	1, // 6: op25b.v1.SubscriberService.ListSessions:output_type -> op25b.v1.ListSessionsResponse
-	4, // 7: op25b.v1.SubscriberService.FindAddress:output_type -> op25b.v1.FindAddressResponse
-	6, // [6:8] is the sub-list for method output_type
-	4, // [4:6] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	11, // 0: op25b.v1.ReportRequest.interim:type_name -> google.protobuf.Duration
+	3,  // 1: op25b.v1.ReportRequest.events:type_name -> op25b.v1.SessionEvent
+	0,  // 2: op25b.v1.SessionEvent.kind:type_name -> op25b.v1.SessionEventKind
+	4,  // 3: op25b.v1.SessionEvent.identity:type_name -> op25b.v1.LineIdentity
+	12, // 4: op25b.v1.SessionEvent.time:type_name -> google.protobuf.Timestamp
+	12, // 5: op25b.v1.SessionEvent.ends:type_name -> google.protobuf.Timestamp
+	1,  // 6: op25b.v1.ReportResponse.outcomes:type_name -> op25b.v1.SessionOutcome
+	8,  // 7: op25b.v1.ListSessionsResponse.switches:type_name -> op25b.v1.SwitchSessions
+	12, // 8: op25b.v1.ListSessionsResponse.time:type_name -> google.protobuf.Timestamp
+	12, // 9: op25b.v1.FindAddressResponse.since:type_name -> google.protobuf.Timestamp
+	12, // 10: op25b.v1.FindAddressResponse.heard:type_name -> google.protobuf.Timestamp
+	2,  // 11: op25b.v1.SubscriberService.Report:input_type -> op25b.v1.ReportRequest
+	2,  // 12: op25b.v1.SubscriberService.ReportBatch:input_type -> op25b.v1.ReportRequest
+	6,  // 13: op25b.v1.SubscriberService.ListSessions:input_type -> op25b.v1.ListSessionsRequest
+	9,  // 14: op25b.v1.SubscriberService.FindAddress:input_type -> op25b.v1.FindAddressRequest
+	5,  // 15: op25b.v1.SubscriberService.Report:output_type -> op25b.v1.ReportResponse
+	5,  // 16: op25b.v1.SubscriberService.ReportBatch:output_type -> op25b.v1.ReportResponse
+	7,  // 17: op25b.v1.SubscriberService.ListSessions:output_type -> op25b.v1.ListSessionsResponse
+	10, // 18: op25b.v1.SubscriberService.FindAddress:output_type -> op25b.v1.FindAddressResponse
+	15, // [15:19] is the sub-list for method output_type
+	11, // [11:15] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_subscriber_proto_init() }
@@ -442,13 +923,14 @@ func file_op25b_v1_subscriber_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_subscriber_proto_rawDesc), len(file_op25b_v1_subscriber_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   5,
+			NumEnums:      2,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_op25b_v1_subscriber_proto_goTypes,
 		DependencyIndexes: file_op25b_v1_subscriber_proto_depIdxs,
+		EnumInfos:         file_op25b_v1_subscriber_proto_enumTypes,
 		MessageInfos:      file_op25b_v1_subscriber_proto_msgTypes,
 	}.Build()
 	File_op25b_v1_subscriber_proto = out.File

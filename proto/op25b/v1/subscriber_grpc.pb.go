@@ -21,6 +21,8 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
+	SubscriberService_Report_FullMethodName       = "/op25b.v1.SubscriberService/Report"
+	SubscriberService_ReportBatch_FullMethodName  = "/op25b.v1.SubscriberService/ReportBatch"
 	SubscriberService_ListSessions_FullMethodName = "/op25b.v1.SubscriberService/ListSessions"
 	SubscriberService_FindAddress_FullMethodName  = "/op25b.v1.SubscriberService/FindAddress"
 )
@@ -29,10 +31,17 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Reports the sessions that access servers reported to any controller of the store. Returns UNIMPLEMENTED if this controller does not read
-// sessions, and UNAVAILABLE before it has read them. Requires the role viewer, except for FindAddress.
+// Takes and reports the sessions of lines with dynamic addresses. Any controller of the store takes the events of every line. Returns UNIMPLEMENTED
+// if this controller does not read sessions, and UNAVAILABLE before it has read them.
 type SubscriberServiceClient interface {
-	// Counts the lines that have a session, without their names and addresses.
+	// Takes the events of sources such as DHCP servers. Each request is answered in its turn, when all its events are in the store. Events can be
+	// repeated, so a caller that gets no answer sends the request again. Returns INVALID_ARGUMENT for an invalid request, of which no event is
+	// taken, and DEADLINE_EXCEEDED if no request arrives for 5 minutes; a request without events keeps the stream open. Requires HTTP/2 and the
+	// role reporter. The audit chain records who reports for which source, at most once an hour.
+	Report(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ReportRequest, ReportResponse], error)
+	// Takes the events of one request, as Report does, also over HTTP/1.1.
+	ReportBatch(ctx context.Context, in *ReportRequest, opts ...grpc.CallOption) (*ReportResponse, error)
+	// Counts the lines that have a session, without their names and addresses. Requires the role viewer.
 	ListSessions(ctx context.Context, in *ListSessionsRequest, opts ...grpc.CallOption) (*ListSessionsResponse, error)
 	// Returns the line that has an address now. The audit chain records the caller, the line and the ticket, but not the address. Requires the
 	// role operator. Returns INVALID_ARGUMENT for an invalid address or ticket. An address that no line has is not an error: found is then
@@ -46,6 +55,29 @@ type subscriberServiceClient struct {
 
 func NewSubscriberServiceClient(cc grpc.ClientConnInterface) SubscriberServiceClient {
 	return &subscriberServiceClient{cc}
+}
+
+func (c *subscriberServiceClient) Report(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ReportRequest, ReportResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &SubscriberService_ServiceDesc.Streams[0], SubscriberService_Report_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ReportRequest, ReportResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SubscriberService_ReportClient = grpc.BidiStreamingClient[ReportRequest, ReportResponse]
+
+func (c *subscriberServiceClient) ReportBatch(ctx context.Context, in *ReportRequest, opts ...grpc.CallOption) (*ReportResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReportResponse)
+	err := c.cc.Invoke(ctx, SubscriberService_ReportBatch_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func (c *subscriberServiceClient) ListSessions(ctx context.Context, in *ListSessionsRequest, opts ...grpc.CallOption) (*ListSessionsResponse, error) {
@@ -72,10 +104,17 @@ func (c *subscriberServiceClient) FindAddress(ctx context.Context, in *FindAddre
 // All implementations must embed UnimplementedSubscriberServiceServer
 // for forward compatibility.
 //
-// Reports the sessions that access servers reported to any controller of the store. Returns UNIMPLEMENTED if this controller does not read
-// sessions, and UNAVAILABLE before it has read them. Requires the role viewer, except for FindAddress.
+// Takes and reports the sessions of lines with dynamic addresses. Any controller of the store takes the events of every line. Returns UNIMPLEMENTED
+// if this controller does not read sessions, and UNAVAILABLE before it has read them.
 type SubscriberServiceServer interface {
-	// Counts the lines that have a session, without their names and addresses.
+	// Takes the events of sources such as DHCP servers. Each request is answered in its turn, when all its events are in the store. Events can be
+	// repeated, so a caller that gets no answer sends the request again. Returns INVALID_ARGUMENT for an invalid request, of which no event is
+	// taken, and DEADLINE_EXCEEDED if no request arrives for 5 minutes; a request without events keeps the stream open. Requires HTTP/2 and the
+	// role reporter. The audit chain records who reports for which source, at most once an hour.
+	Report(grpc.BidiStreamingServer[ReportRequest, ReportResponse]) error
+	// Takes the events of one request, as Report does, also over HTTP/1.1.
+	ReportBatch(context.Context, *ReportRequest) (*ReportResponse, error)
+	// Counts the lines that have a session, without their names and addresses. Requires the role viewer.
 	ListSessions(context.Context, *ListSessionsRequest) (*ListSessionsResponse, error)
 	// Returns the line that has an address now. The audit chain records the caller, the line and the ticket, but not the address. Requires the
 	// role operator. Returns INVALID_ARGUMENT for an invalid address or ticket. An address that no line has is not an error: found is then
@@ -91,6 +130,12 @@ type SubscriberServiceServer interface {
 // pointer dereference when methods are called.
 type UnimplementedSubscriberServiceServer struct{}
 
+func (UnimplementedSubscriberServiceServer) Report(grpc.BidiStreamingServer[ReportRequest, ReportResponse]) error {
+	return status.Error(codes.Unimplemented, "method Report not implemented")
+}
+func (UnimplementedSubscriberServiceServer) ReportBatch(context.Context, *ReportRequest) (*ReportResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReportBatch not implemented")
+}
 func (UnimplementedSubscriberServiceServer) ListSessions(context.Context, *ListSessionsRequest) (*ListSessionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSessions not implemented")
 }
@@ -116,6 +161,31 @@ func RegisterSubscriberServiceServer(s grpc.ServiceRegistrar, srv SubscriberServ
 		t.testEmbeddedByValue()
 	}
 	s.RegisterService(&SubscriberService_ServiceDesc, srv)
+}
+
+func _SubscriberService_Report_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(SubscriberServiceServer).Report(&grpc.GenericServerStream[ReportRequest, ReportResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SubscriberService_ReportServer = grpc.BidiStreamingServer[ReportRequest, ReportResponse]
+
+func _SubscriberService_ReportBatch_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReportRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SubscriberServiceServer).ReportBatch(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SubscriberService_ReportBatch_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SubscriberServiceServer).ReportBatch(ctx, req.(*ReportRequest))
+	}
+	return interceptor(ctx, in, info, handler)
 }
 
 func _SubscriberService_ListSessions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
@@ -162,6 +232,10 @@ var SubscriberService_ServiceDesc = grpc.ServiceDesc{
 	HandlerType: (*SubscriberServiceServer)(nil),
 	Methods: []grpc.MethodDesc{
 		{
+			MethodName: "ReportBatch",
+			Handler:    _SubscriberService_ReportBatch_Handler,
+		},
+		{
 			MethodName: "ListSessions",
 			Handler:    _SubscriberService_ListSessions_Handler,
 		},
@@ -170,6 +244,13 @@ var SubscriberService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _SubscriberService_FindAddress_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Report",
+			Handler:       _SubscriberService_Report_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+	},
 	Metadata: "op25b/v1/subscriber.proto",
 }

@@ -35,6 +35,12 @@ const (
 // reflection-formatted method names, remove the leading slash and convert the remaining slash to a
 // period.
 const (
+	// SubscriberServiceReportProcedure is the fully-qualified name of the SubscriberService's Report
+	// RPC.
+	SubscriberServiceReportProcedure = "/op25b.v1.SubscriberService/Report"
+	// SubscriberServiceReportBatchProcedure is the fully-qualified name of the SubscriberService's
+	// ReportBatch RPC.
+	SubscriberServiceReportBatchProcedure = "/op25b.v1.SubscriberService/ReportBatch"
 	// SubscriberServiceListSessionsProcedure is the fully-qualified name of the SubscriberService's
 	// ListSessions RPC.
 	SubscriberServiceListSessionsProcedure = "/op25b.v1.SubscriberService/ListSessions"
@@ -45,7 +51,14 @@ const (
 
 // SubscriberServiceClient is a client for the op25b.v1.SubscriberService service.
 type SubscriberServiceClient interface {
-	// Counts the lines that have a session, without their names and addresses.
+	// Takes the events of sources such as DHCP servers. Each request is answered in its turn, when all its events are in the store. Events can be
+	// repeated, so a caller that gets no answer sends the request again. Returns INVALID_ARGUMENT for an invalid request, of which no event is
+	// taken, and DEADLINE_EXCEEDED if no request arrives for 5 minutes; a request without events keeps the stream open. Requires HTTP/2 and the
+	// role reporter. The audit chain records who reports for which source, at most once an hour.
+	Report(context.Context) *connect.BidiStreamForClient[v1.ReportRequest, v1.ReportResponse]
+	// Takes the events of one request, as Report does, also over HTTP/1.1.
+	ReportBatch(context.Context, *connect.Request[v1.ReportRequest]) (*connect.Response[v1.ReportResponse], error)
+	// Counts the lines that have a session, without their names and addresses. Requires the role viewer.
 	ListSessions(context.Context, *connect.Request[v1.ListSessionsRequest]) (*connect.Response[v1.ListSessionsResponse], error)
 	// Returns the line that has an address now. The audit chain records the caller, the line and the ticket, but not the address. Requires the
 	// role operator. Returns INVALID_ARGUMENT for an invalid address or ticket. An address that no line has is not an error: found is then
@@ -64,6 +77,18 @@ func NewSubscriberServiceClient(httpClient connect.HTTPClient, baseURL string, o
 	baseURL = strings.TrimRight(baseURL, "/")
 	subscriberServiceMethods := v1.File_op25b_v1_subscriber_proto.Services().ByName("SubscriberService").Methods()
 	return &subscriberServiceClient{
+		report: connect.NewClient[v1.ReportRequest, v1.ReportResponse](
+			httpClient,
+			baseURL+SubscriberServiceReportProcedure,
+			connect.WithSchema(subscriberServiceMethods.ByName("Report")),
+			connect.WithClientOptions(opts...),
+		),
+		reportBatch: connect.NewClient[v1.ReportRequest, v1.ReportResponse](
+			httpClient,
+			baseURL+SubscriberServiceReportBatchProcedure,
+			connect.WithSchema(subscriberServiceMethods.ByName("ReportBatch")),
+			connect.WithClientOptions(opts...),
+		),
 		listSessions: connect.NewClient[v1.ListSessionsRequest, v1.ListSessionsResponse](
 			httpClient,
 			baseURL+SubscriberServiceListSessionsProcedure,
@@ -81,8 +106,20 @@ func NewSubscriberServiceClient(httpClient connect.HTTPClient, baseURL string, o
 
 // subscriberServiceClient implements SubscriberServiceClient.
 type subscriberServiceClient struct {
+	report       *connect.Client[v1.ReportRequest, v1.ReportResponse]
+	reportBatch  *connect.Client[v1.ReportRequest, v1.ReportResponse]
 	listSessions *connect.Client[v1.ListSessionsRequest, v1.ListSessionsResponse]
 	findAddress  *connect.Client[v1.FindAddressRequest, v1.FindAddressResponse]
+}
+
+// Report calls op25b.v1.SubscriberService.Report.
+func (c *subscriberServiceClient) Report(ctx context.Context) *connect.BidiStreamForClient[v1.ReportRequest, v1.ReportResponse] {
+	return c.report.CallBidiStream(ctx)
+}
+
+// ReportBatch calls op25b.v1.SubscriberService.ReportBatch.
+func (c *subscriberServiceClient) ReportBatch(ctx context.Context, req *connect.Request[v1.ReportRequest]) (*connect.Response[v1.ReportResponse], error) {
+	return c.reportBatch.CallUnary(ctx, req)
 }
 
 // ListSessions calls op25b.v1.SubscriberService.ListSessions.
@@ -97,7 +134,14 @@ func (c *subscriberServiceClient) FindAddress(ctx context.Context, req *connect.
 
 // SubscriberServiceHandler is an implementation of the op25b.v1.SubscriberService service.
 type SubscriberServiceHandler interface {
-	// Counts the lines that have a session, without their names and addresses.
+	// Takes the events of sources such as DHCP servers. Each request is answered in its turn, when all its events are in the store. Events can be
+	// repeated, so a caller that gets no answer sends the request again. Returns INVALID_ARGUMENT for an invalid request, of which no event is
+	// taken, and DEADLINE_EXCEEDED if no request arrives for 5 minutes; a request without events keeps the stream open. Requires HTTP/2 and the
+	// role reporter. The audit chain records who reports for which source, at most once an hour.
+	Report(context.Context, *connect.BidiStream[v1.ReportRequest, v1.ReportResponse]) error
+	// Takes the events of one request, as Report does, also over HTTP/1.1.
+	ReportBatch(context.Context, *connect.Request[v1.ReportRequest]) (*connect.Response[v1.ReportResponse], error)
+	// Counts the lines that have a session, without their names and addresses. Requires the role viewer.
 	ListSessions(context.Context, *connect.Request[v1.ListSessionsRequest]) (*connect.Response[v1.ListSessionsResponse], error)
 	// Returns the line that has an address now. The audit chain records the caller, the line and the ticket, but not the address. Requires the
 	// role operator. Returns INVALID_ARGUMENT for an invalid address or ticket. An address that no line has is not an error: found is then
@@ -112,6 +156,18 @@ type SubscriberServiceHandler interface {
 // and JSON codecs. They also support gzip compression.
 func NewSubscriberServiceHandler(svc SubscriberServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
 	subscriberServiceMethods := v1.File_op25b_v1_subscriber_proto.Services().ByName("SubscriberService").Methods()
+	subscriberServiceReportHandler := connect.NewBidiStreamHandler(
+		SubscriberServiceReportProcedure,
+		svc.Report,
+		connect.WithSchema(subscriberServiceMethods.ByName("Report")),
+		connect.WithHandlerOptions(opts...),
+	)
+	subscriberServiceReportBatchHandler := connect.NewUnaryHandler(
+		SubscriberServiceReportBatchProcedure,
+		svc.ReportBatch,
+		connect.WithSchema(subscriberServiceMethods.ByName("ReportBatch")),
+		connect.WithHandlerOptions(opts...),
+	)
 	subscriberServiceListSessionsHandler := connect.NewUnaryHandler(
 		SubscriberServiceListSessionsProcedure,
 		svc.ListSessions,
@@ -126,6 +182,10 @@ func NewSubscriberServiceHandler(svc SubscriberServiceHandler, opts ...connect.H
 	)
 	return "/op25b.v1.SubscriberService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
+		case SubscriberServiceReportProcedure:
+			subscriberServiceReportHandler.ServeHTTP(w, r)
+		case SubscriberServiceReportBatchProcedure:
+			subscriberServiceReportBatchHandler.ServeHTTP(w, r)
 		case SubscriberServiceListSessionsProcedure:
 			subscriberServiceListSessionsHandler.ServeHTTP(w, r)
 		case SubscriberServiceFindAddressProcedure:
@@ -138,6 +198,14 @@ func NewSubscriberServiceHandler(svc SubscriberServiceHandler, opts ...connect.H
 
 // UnimplementedSubscriberServiceHandler returns CodeUnimplemented from all methods.
 type UnimplementedSubscriberServiceHandler struct{}
+
+func (UnimplementedSubscriberServiceHandler) Report(context.Context, *connect.BidiStream[v1.ReportRequest, v1.ReportResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.SubscriberService.Report is not implemented"))
+}
+
+func (UnimplementedSubscriberServiceHandler) ReportBatch(context.Context, *connect.Request[v1.ReportRequest]) (*connect.Response[v1.ReportResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.SubscriberService.ReportBatch is not implemented"))
+}
 
 func (UnimplementedSubscriberServiceHandler) ListSessions(context.Context, *connect.Request[v1.ListSessionsRequest]) (*connect.Response[v1.ListSessionsResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.SubscriberService.ListSessions is not implemented"))
