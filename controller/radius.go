@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -26,7 +25,7 @@ type radiusOptions struct {
 func (o *radiusOptions) add(f *pflag.FlagSet) {
 	f.StringVar(&o.listen, "radius", "", "address to receive RADIUS accounting on, such as 192.0.2.10:1813; by default it is not received")
 	f.StringVar(&o.clients, "radius-clients", "", "YAML file with the access servers that may send RADIUS accounting, and the files of their secrets")
-	f.StringVar(&o.key, "session-key", "", "file with the key that encrypts the sessions in the store, the same for all controllers; by default session.key in --data-dir, created for --radius")
+	f.StringVar(&o.key, "session-key", "", "file with the key that encrypts the sessions in the store, the same for all controllers; by default session.key in --data-dir, created if it is missing")
 }
 
 // sessions returns the settings of sessions. dir is the data directory; it is empty if the store is an etcd cluster.
@@ -39,10 +38,7 @@ func (o *radiusOptions) sessions(dir string, log *zap.Logger) (s controller.Sess
 	}
 	create := false
 	if o.key == "" && dir != "" {
-		o.key, create = filepath.Join(dir, "session.key"), o.listen != ""
-		if _, err := os.Stat(o.key); errors.Is(err, fs.ErrNotExist) && !create {
-			return s, nil // this controller has never received sessions
-		}
+		o.key, create = filepath.Join(dir, "session.key"), true
 	}
 	if o.key == "" {
 		return s, nil

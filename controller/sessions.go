@@ -15,11 +15,12 @@ func newSessions() *cobra.Command {
 		Use:   "sessions",
 		Short: "count the lines whose address is known by their session",
 		Long: `Count the lines of each switch that have dynamic addresses, and those among them that have a session. The controllers learn the sessions
-from RADIUS accounting (op25b serve --radius).`,
+from RADIUS accounting (op25b serve --radius), and from DHCP servers and other sources (op25b sessions report).`,
 		Example: `  op25b sessions
   op25b sessions -o json`,
 		Args: exactly(0),
 	}
+	cmd.AddCommand(newSessionsReport())
 	addClient(cmd, &o)
 	cmd.RunE = o.ask(func(ctx context.Context, c *console, _ []string) error {
 		r, err := client.Ask(ctx, c.timeout, c.Subscriber.ListSessions, &op25bv1.ListSessionsRequest{})

@@ -53,6 +53,9 @@ type View interface {
 	Forgotten(r *op25bv1.ForgetLinesResponse) error
 	// Sessions shows how many lines of each switch have a session.
 	Sessions(r *op25bv1.ListSessionsResponse) error
+	// ReportedLine shows the outcome of one line of reported sessions, and ReportedFile those of a file.
+	ReportedLine(line int, outcome string) error
+	ReportedFile(f ReportedFile) error
 	// Found shows which line has an address.
 	Found(r *op25bv1.FindAddressResponse) error
 	// Backup shows the contents of a backup. done describes what was done with the backup, such as "saved in FILE".
