@@ -147,7 +147,7 @@ var mayImport = map[string][]string{
 	"internal/view":       {"proto/op25b"},
 	"internal/view/prose": {},
 	"internal/lang":       {"internal/strict"},
-	"internal/page":       {},
+	"internal/page":       {"internal/lang"},
 	"internal/openid":     {"internal/auth", "internal/readfile", "internal/tlsfiles"},
 	"internal/web":        {"internal/auth", "internal/openid", "internal/page", "internal/view", "internal/view/prose", "proto/op25b"},
 	// The content of the portal. Each package is pure, and none imports the controller's.

@@ -64,10 +64,10 @@ func AnswerCheckMail(ctx context.Context, d Questions, s desk.Source, q *op25bv1
 }
 
 func mailLanguage(q *op25bv1.CheckMailRequest) string {
-	if q.Language == "ja" {
-		return "ja"
+	if l, known := lang.Find(q.Language); known {
+		return string(l)
 	}
-	return "en"
+	return string(lang.English)
 }
 
 // textOf returns the text of an answer as the command line prints it. If the answer has no UTC offset, times are in UTC.

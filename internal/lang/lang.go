@@ -3,6 +3,7 @@ package lang
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -24,6 +25,14 @@ const (
 
 // All returns the languages of the pages. The first is the default.
 func All() []Language { return []Language{Japanese, English} }
+
+// Find returns the language with a tag, which must be in small letters. It returns false if the pages do not have the language.
+func Find(tag string) (Language, bool) {
+	if i := slices.Index(All(), Language(tag)); i >= 0 {
+		return All()[i], true
+	}
+	return "", false
+}
 
 // Accepts lists the languages.
 func (Language) Accepts() string { return strict.OneOf(All()) }

@@ -18,6 +18,9 @@ func TestLanguage(t *testing.T) {
 		} else if c.ok && text.In(l) != c.want {
 			t.Errorf("%q: %q, want %q", c.tag, text.In(l), c.want)
 		}
+		if l, ok := Find(c.tag); ok != c.ok || ok && string(l) != c.tag {
+			t.Errorf("Find(%q): %q, %v", c.tag, l, ok)
+		}
 	}
 	if got := Language("").Accepts(); got != "ja or en" {
 		t.Errorf("Accepts returns %q", got)

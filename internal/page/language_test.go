@@ -43,3 +43,26 @@ func TestLocal(t *testing.T) {
 		}
 	})
 }
+
+// TestLanguageOf verifies which language a request gets, and that only the languages of the pages are kept.
+func TestLanguageOf(t *testing.T) {
+	for _, c := range []struct{ cookie, accept, want string }{
+		{"", "", "en"}, {"", "de", "en"}, {"", "de, ja-JP;q=0.9, en;q=0.8", "ja"}, {"", "EN-gb", "en"}, {"ja", "en", "ja"}, {"de", "ja", "ja"}, {"JA", "en", "en"},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("Accept-Language", c.accept)
+		if c.cookie != "" {
+			r.AddCookie(&http.Cookie{Name: "op25b-language", Value: c.cookie})
+		}
+		if got := page.LanguageOf(r); got != c.want {
+			t.Errorf("%+v: %q", c, got)
+		}
+	}
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodPost, "/language", strings.NewReader("language=de"))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	page.SetLanguage(w, r)
+	if w.Code != http.StatusBadRequest || w.Body.String() != "language must be ja or en\n" || len(w.Header().Values("Set-Cookie")) != 0 {
+		t.Errorf("another language: %d, %q, %v", w.Code, w.Body, w.Header())
+	}
+}

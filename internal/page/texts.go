@@ -3,6 +3,8 @@ package page
 import (
 	"fmt"
 	"maps"
+
+	"op25b/internal/lang"
 )
 
 // Texts contains texts in English and Japanese, by key. A text may have the verbs of package fmt.
@@ -22,15 +24,15 @@ func Join(parts ...Texts) Texts {
 	return all
 }
 
-// T returns a text in a language, which is "ja" or "en". A missing key is a programming error, which a test detects; T then returns the key in
+// T returns a text in a language; any other than Japanese means English. A missing key is a programming error, which a test detects; T then returns the key in
 // brackets.
-func (t Texts) T(lang, key string, args ...any) string {
+func (t Texts) T(language, key string, args ...any) string {
 	both, known := t[key]
 	if !known {
 		return "[" + key + "]"
 	}
 	text := both[0]
-	if lang == "ja" {
+	if lang.Language(language) == lang.Japanese {
 		text = both[1]
 	}
 	if len(args) > 0 {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"op25b/internal/lang"
 	"op25b/internal/policy"
 	"op25b/internal/portal/published"
 	"op25b/internal/portal/site"
@@ -92,7 +93,7 @@ type titleText struct {
 // both returns a text that depends on the language.
 func both(b base, text func(base) string) titleText {
 	ja, en := b, b
-	ja.Lang, en.Lang = "ja", "en"
+	ja.Lang, en.Lang = string(lang.Japanese), string(lang.English)
 	return titleText{text(ja), text(en)}
 }
 

@@ -147,13 +147,13 @@ func New(cfg Config) (*Site, error) {
 		"GET " + pathPublication:         articlePage(article.Publication),
 		"GET " + pathPolicy:              (*visit).policyPage,
 		"GET " + pathPolicyJSON:          (*visit).policyJSON,
-		"GET " + feedPath("ja"):          feedIn(lang.Japanese),
-		"GET " + feedPath("en"):          feedIn(lang.English),
-		"GET " + calendarPath("ja"):      calendarIn(lang.Japanese),
-		"GET " + calendarPath("en"):      calendarIn(lang.English),
 		"GET " + site.SecurityPath:       (*visit).security,
 	} {
 		mux.Handle(pattern, s.page(show))
+	}
+	for _, l := range lang.All() {
+		mux.Handle("GET "+feedPath(string(l)), s.page(feedIn(l)))
+		mux.Handle("GET "+calendarPath(string(l)), s.page(calendarIn(l)))
 	}
 	mux.Handle("GET /", s.page(func(*visit) (reply, error) { return reply{}, errNoPage }))
 	all := http.NewServeMux()

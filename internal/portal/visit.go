@@ -78,7 +78,7 @@ type fault struct {
 }
 
 // Error returns the text in English.
-func (f *fault) Error() string { return f.text(base{Lang: "en"}) }
+func (f *fault) Error() string { return f.text(base{Lang: string(lang.English)}) }
 
 var (
 	errNoPage   = &fault{http.StatusNotFound, func(b base) string { return b.T("no page") }}
@@ -146,9 +146,9 @@ func (s *Site) page(show func(*visit) (reply, error)) http.Handler {
 
 // language returns the language of a request. The query ?lang= chooses one and sets the cookie.
 func (s *Site) language(w http.ResponseWriter, r *http.Request) string {
-	if chosen := r.URL.Query().Get("lang"); chosen == "ja" || chosen == "en" {
+	if chosen, known := lang.Find(r.URL.Query().Get("lang")); known {
 		page.KeepLanguage(w, r, chosen)
-		return chosen
+		return string(chosen)
 	}
 	return page.LanguageOf(r)
 }
@@ -246,7 +246,7 @@ func (b base) T(key string, args ...any) string { return texts.T(b.Lang, key, ar
 // Day formats the day of a time in the policy's time zone.
 func (b base) Day(t time.Time) string {
 	t = t.In(b.Zone)
-	if b.Lang == "ja" {
+	if b.language() == lang.Japanese {
 		return fmt.Sprintf("%d年%d月%d日", t.Year(), t.Month(), t.Day())
 	}
 	return t.Format("2 January 2006")
@@ -259,7 +259,7 @@ func (b base) DayOf(d policy.Date) string {
 
 // At formats a time in the policy's time zone.
 func (b base) At(t time.Time) string {
-	if b.Lang == "ja" {
+	if b.language() == lang.Japanese {
 		return b.Day(t) + t.In(b.Zone).Format(" 15:04")
 	}
 	return b.Day(t) + t.In(b.Zone).Format(", 15:04 (UTC-07:00)")
