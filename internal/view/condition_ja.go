@@ -1,7 +1,7 @@
 package view
 
 import (
-	"strings"
+	"fmt"
 
 	op25bv1 "op25b/proto/op25b/v1"
 )
@@ -73,14 +73,35 @@ func State(lang string, s op25bv1.SwitchState) string {
 	return stateText(s)
 }
 
-// Why returns the reason for a switch's state in a language, "en" or "ja". The details are always in English. Why returns an empty string
-// for a converged switch.
-func Why(lang string, s *op25bv1.SwitchStatus) string {
-	text, ok := reasonTextsJa[s.GetReason()]
-	if lang != "ja" || !ok || s.Converged || s.State == op25bv1.SwitchState_SWITCH_STATE_CONVERGED {
-		return why(s)
+// A Said is a text in the language of a page, with a detail that is in English on every page. Either may be empty.
+type Said struct{ Text, Detail string }
+
+// in joins a text and its detail.
+func (s Said) in(lang string) string {
+	switch {
+	case s.Detail == "":
+		return s.Text
+	case lang == "ja":
+		return s.Text + "：" + s.Detail
 	}
-	return strings.TrimSuffix(text+": "+s.Detail, ": ")
+	return s.Text + ": " + s.Detail
+}
+
+// Why returns the reason for a switch's state in a language, "en" or "ja". It returns an empty string for a converged switch.
+func Why(lang string, s *op25bv1.SwitchStatus) string { return Because(lang, s).in(lang) }
+
+// Because is like Why. In Japanese, it keeps the details apart, which are in English.
+func Because(lang string, s *op25bv1.SwitchStatus) Said {
+	text, ok := reasonTextsJa[s.GetReason()]
+	switch {
+	case lang != "ja" || s.Converged:
+		return Said{Text: why(s)}
+	case s.State == op25bv1.SwitchState_SWITCH_STATE_CONVERGED:
+		return Said{Text: fmt.Sprintf("コントローラーは第%d版をまだ読み出していません", s.Wanted)}
+	case !ok:
+		text = s.GetReason().String()
+	}
+	return Said{text, s.Detail}
 }
 
 // Reason returns the text of a reason in a language, "en" or "ja".
@@ -120,8 +141,8 @@ var collectionReasonsJa = map[op25bv1.CollectionReason]string{
 }
 
 // Collection returns the state of the collection of a switch's counters in a language, "en" or "ja". It includes the reason unless the
-// values are current.
-func Collection(lang string, c *op25bv1.SwitchCounters) string {
+// values are current. The details are in English.
+func Collection(lang string, c *op25bv1.SwitchCounters) Said {
 	state, reason := collectionText(c.State), collectionReason(c.Reason)
 	if lang == "ja" {
 		if text, ok := collectionNamesJa[c.State]; ok {
@@ -132,9 +153,9 @@ func Collection(lang string, c *op25bv1.SwitchCounters) string {
 		}
 	}
 	if current(c) {
-		return state
+		return Said{Text: state}
 	}
-	return state + ": " + strings.TrimSuffix(reason+": "+c.Detail, ": ")
+	return Said{Said{state, reason}.in(lang), c.Detail}
 }
 
 // Rate formats a number per second. It returns an empty string if the number is not known.

@@ -54,17 +54,18 @@ func (b base) cellOf(s *op25bv1.SwitchStatus) cell {
 	w.WriteString(escaper.Replace(url.PathEscape(s.Switch)))
 	w.WriteString(`" title="`)
 	w.WriteString(name)
-	w.WriteString(": ")
+	w.WriteString(b.T("colon"))
 	w.WriteString(state)
 	if why != "" {
-		w.WriteString(", ")
+		w.WriteString(b.T("comma"))
 		w.WriteString(why)
 	}
 	w.WriteString(`"><span aria-hidden="true">`)
 	w.WriteString(severityMark[level])
 	w.WriteString(`</span> `)
 	w.WriteString(name)
-	w.WriteString(`<span class="hide">, `)
+	w.WriteString(`<span class="hide">`)
+	w.WriteString(b.T("comma"))
 	w.WriteString(state)
 	w.WriteString("</span></a></li>\n")
 	return cell{s, "cell-" + s.Switch, w.String()}

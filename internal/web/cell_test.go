@@ -15,7 +15,7 @@ import (
 
 // cellTemplate is the cell as html/template renders it.
 var cellTemplate = template.Must(template.New("cell").Parse(
-	`<li id="cell-{{.Name}}" class="{{.Class}}"><a href="/switch/{{.Path}}" title="{{.Name}}: {{.State}}{{if .Why}}, {{.Why}}{{end}}"><span aria-hidden="true">{{.Mark}}</span> {{.Name}}<span class="hide">, {{.State}}</span></a></li>
+	`<li id="cell-{{.Name}}" class="{{.Class}}"><a href="/switch/{{.Path}}" title="{{.Name}}{{.Colon}}{{.State}}{{if .Why}}{{.Comma}}{{.Why}}{{end}}"><span aria-hidden="true">{{.Mark}}</span> {{.Name}}<span class="hide">{{.Comma}}{{.State}}</span></a></li>
 `))
 
 // nasty draws names and reasons, among them the characters that end a text, an attribute or a path, and marks that change the direction of text.
@@ -42,7 +42,7 @@ func TestCellIsEscaped(t *testing.T) {
 		var want strings.Builder
 		level := severity(s)
 		err := cellTemplate.Execute(&want, map[string]any{
-			"Name": prose.Escape(s.Switch), "Path": url.PathEscape(s.Switch), "Class": severityClass[level], "Mark": severityMark[level], "State": b.State(s.State), "Why": prose.Escape(view.Why(b.Lang, s)),
+			"Name": prose.Escape(s.Switch), "Path": url.PathEscape(s.Switch), "Class": severityClass[level], "Mark": severityMark[level], "State": b.State(s.State), "Why": prose.Escape(view.Why(b.Lang, s)), "Colon": b.T("colon"), "Comma": b.T("comma"),
 		})
 		if err != nil || got.html != want.String() {
 			t.Fatalf("by hand:\n%q\nby html/template (%v):\n%q", got.html, err, want.String())

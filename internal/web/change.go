@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -126,7 +125,7 @@ func (s *Site) change(v *visit) error {
 		http.Redirect(v.w, v.r, "/", http.StatusSeeOther)
 		return nil
 	case code == connect.CodeUnavailable, code == connect.CodeDeadlineExceeded, code == connect.CodeCanceled, code == connect.CodeUnknown:
-		return connect.NewError(connect.CodeUnavailable, fmt.Errorf("%s (%w)", v.T("outcome unknown"), err))
+		return connect.NewError(connect.CodeUnavailable, translated{v.T("outcome unknown"), err})
 	}
 	return err
 }

@@ -35,6 +35,7 @@ type answerData struct {
 	Revision uint64
 	Seen     seenData
 	Text     string // the answer as op25b check prints it
+	English  bool   // Text has no sentence in another language
 }
 
 // checkPage shows the support desk's form. After a question, it also shows the answer.
@@ -134,7 +135,7 @@ func (v *visit) answer(ctx context.Context, d checkData) (*answerData, error) {
 	a := &answerData{About: v.about(d.When), Words: v.connectionWords(r.Msg, v.storedAt(ctx, r.Msg.Revision)), Revision: r.Msg.Revision, Seen: v.seen(r.Msg.Seen)}
 	a.Seen.Switch = r.Msg.Switch
 	err = table.Check(r.Msg)
-	a.Text = b.String()
+	a.Text, a.English = b.String(), true
 	return a, err
 }
 

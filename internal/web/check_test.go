@@ -143,7 +143,7 @@ func TestCheckWords(t *testing.T) {
 		"passes": {
 			outcome: "delivered", best: "delivered", port: 25, since: "2026-06-01", seen: seen,
 			en: []string{"port 25, pass.", "By the policy since 1 June 2026; seen on the switch at 1 July 2026 11:59.", "the cause is another one", "Confirmed by the switch: revision 7, phases all, seen at 2026-07-01 11:59:56 +0900, 4s ago"},
-			ja: []string{"ポート25番へ接続できます。", "設定では2026年6月1日からこの状態で、2026年7月1日 11:59にスイッチで確認しました。", "別の原因", "スイッチで確認済み: リビジョン7、フェーズ all"}, never: []string{"not confirmed", "stopped"},
+			ja: []string{"ポート25番へ接続できます。", "設定では2026年6月1日からこの状態で、2026年7月1日 11:59にスイッチで確認しました。", "別の原因", "スイッチで確認済み：リビジョン7、フェーズ all"}, never: []string{"not confirmed", "stopped"},
 		},
 		"passes, unconfirmed": {
 			outcome: "delivered", best: "delivered", port: 25, since: "2026-06-01", seen: unseen,
@@ -285,8 +285,8 @@ func TestCheckForm(t *testing.T) {
 		{url.Values{"to": {"203.0.113.25"}, "port": {"25"}}, "Enter the name of the line, or its address.", "回線の名前またはアドレスを入力してください。"},
 		{url.Values{"line": {"adsl-home"}, "port": {"25"}}, "Enter a server and its port, or a mail address.", "サーバーとポート、またはメールアドレスを入力してください。"},
 		{url.Values{"line": {"adsl-home"}, "to": {"203.0.113.25"}}, "Enter the port of the server,", "サーバーのポート番号を入力してください"},
-		{url.Values{"line": {"adsl-home"}, "to": {"203.0.113.25"}, "port": {"65536"}}, "The port must be a number from 1 to 65535, and not “65536”.", "入力: 「65536」"},
-		{url.Values{"from": {"192.0.2"}, "to": {"203.0.113.25"}, "port": {"25"}}, "must be an IPv4 or IPv6 address, and not “192.0.2”.", "入力: 「192.0.2」"},
+		{url.Values{"line": {"adsl-home"}, "to": {"203.0.113.25"}, "port": {"65536"}}, "The port must be a number from 1 to 65535, and not “65536”.", "入力：「65536」"},
+		{url.Values{"from": {"192.0.2"}, "to": {"203.0.113.25"}, "port": {"25"}}, "must be an IPv4 or IPv6 address, and not “192.0.2”.", "入力：「192.0.2」"},
 		{url.Values{"from": {"10.9.9.9"}, "to": {"203.0.113.25"}, "port": {"25"}, "at": {"2006-12-01"}}, `No line of the inventory has the address 10.9.9.9.`, "アドレス 10.9.9.9 の回線は登録されていません。"},
 	} {
 		c.form.Set("csrf", token)

@@ -105,7 +105,7 @@ func (s standing) scope(p *op25bv1.Phase) string {
 		}
 		text := f.Switch
 		if len(groups) > 0 && s.on[f.Switch] > 1 {
-			text += " (" + strings.Join(groups, s.T("comma")) + ")"
+			text = s.T("in brackets", text, strings.Join(groups, s.T("comma")))
 		}
 		where = append(where, text)
 	}

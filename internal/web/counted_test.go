@@ -52,7 +52,7 @@ func TestCountedLately(t *testing.T) {
 				`<th scope="row">relay</th><td>up_dst</td><td>before</td><td class="n">0</td><td class="n">8</td>`,
 				"Last hour: all of it was recorded.", "Last 24 hours: all of it was recorded.",
 			},
-			ja: []string{"直近1時間: すべて記録されています。"},
+			ja: []string{"直近1時間：すべて記録されています。"},
 		},
 		{
 			name: "a part recorded", hour: 0, day: 5*time.Hour + 20*time.Minute, ofDay: []*op25bv1.RuleCounters{rule("smtp-all", 3)},
@@ -60,15 +60,15 @@ func TestCountedLately(t *testing.T) {
 				`<td class="n">-</td><td class="n">3</td>`, "Last hour: nothing was recorded.",
 				"Last 24 hours: 5 h 20 min of 24 h were recorded. What was counted in the rest may be missing.",
 			},
-			ja: []string{"直近24時間: 24時間のうち5時間20分が記録されています。"},
+			ja: []string{"直近24時間：24時間のうち5時間20分が記録されています。"},
 		},
 		{
 			name: "nothing counted", hour: 59 * time.Minute, day: time.Hour,
 			en: []string{"No rule counted a packet in the recorded time.", "Last hour: 59 min of 1 h were recorded."},
-			ja: []string{"直近1時間: 1時間のうち59分が記録されています。"},
+			ja: []string{"直近1時間：1時間のうち59分が記録されています。"},
 		},
 		{
-			name: "nothing recorded", en: []string{"Last 24 hours: nothing was recorded."}, ja: []string{"直近24時間: 記録がありません。"},
+			name: "nothing recorded", en: []string{"Last 24 hours: nothing was recorded."}, ja: []string{"直近24時間：記録がありません。"},
 			absent: []string{"No rule counted", "パケットはありません"},
 		},
 		{

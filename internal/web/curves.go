@@ -31,6 +31,7 @@ type curvesData struct {
 	base
 	ID      string
 	Missing string // why there are no curves; empty if there are
+	Why     string // a detail of Missing, in English
 	Curves  []curve
 	Head    []string   // the columns of the table of the same numbers
 	Rows    [][]string // the time of a step, what was recorded of it, and the values
@@ -77,7 +78,7 @@ func (v *visit) curves(ctx context.Context, id string, over wantedRange, q *op25
 	d := &curvesData{base: v.base, ID: id}
 	q.MaxPoints, q.From = curvePoints, timestamppb.New(v.Now.Add(-over.length))
 	r, err := v.telemetry.ListSeries(ctx, connect.NewRequest(q))
-	if d.Missing = v.missing(err); d.Missing != "" {
+	if d.Missing, d.Why = v.missing(err); d.Missing != "" {
 		return d
 	}
 	s := r.Msg
@@ -128,15 +129,15 @@ func (b base) sum(packets, inGaps uint64) string {
 	return b.T("packets of gaps", prose.Number(packets), prose.Number(inGaps))
 }
 
-// missing says why there are no series, or returns "" if there are.
-func (b base) missing(err error) string {
+// missing says why there are no series, with a detail in English, or returns "" if there are.
+func (b base) missing(err error) (text, why string) {
 	switch {
 	case err == nil:
-		return ""
+		return "", ""
 	case connect.CodeOf(err) == connect.CodeFailedPrecondition, connect.CodeOf(err) == connect.CodeUnimplemented:
-		return b.T("no history")
+		return b.T("no history"), ""
 	}
-	return b.T("no curves", messageOf(err))
+	return b.T("no curves"), messageOf(err)
 }
 
 func (b base) way(direction string) string {

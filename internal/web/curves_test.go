@@ -156,7 +156,7 @@ func TestNoCurves(t *testing.T) {
 		"no history": {nil, "This controller keeps no history of counters", "履歴を保存していません", true},
 		"an error": {func(*op25bv1.ListSeriesRequest) (*op25bv1.ListSeriesResponse, error) {
 			return nil, connect.NewError(connect.CodeUnavailable, errors.New("prometheus <down>"))
-		}, "The history cannot be read now: prometheus &lt;down&gt;", "いまは履歴を読み出せません: prometheus &lt;down&gt;", true},
+		}, "The history cannot be read now: <span lang=\"en\">prometheus &lt;down&gt;</span>", "いまは履歴を読み出せません：<span lang=\"en\">prometheus &lt;down&gt;</span>", true},
 		"elsewhere": {func(*op25bv1.ListSeriesRequest) (*op25bv1.ListSeriesResponse, error) {
 			return &op25bv1.ListSeriesResponse{Elsewhere: []*op25bv1.SwitchElsewhere{{Switch: "edge-1", Owner: "noc-2"}}}, nil
 		}, "Not included, because this controller does not own them: edge-1 (1 in all). Of these, the controller of edge-1 is noc-2.", "このコントローラーが管理していないため", true},
@@ -167,8 +167,8 @@ func TestNoCurves(t *testing.T) {
 				s.Recorded = 0
 			}
 			return r, nil
-		}, "Last 24 hours: nothing was recorded.", "直近24時間: 記録がありません。", true},
-		"hardly recorded": {hardlyRecorded, "Last 24 hours: less than 1 min of 24 h were recorded.", "直近24時間: 24時間のうち1分未満が記録されています。", true},
+		}, "Last 24 hours: nothing was recorded.", "直近24時間：記録がありません。", true},
+		"hardly recorded": {hardlyRecorded, "Last 24 hours: less than 1 min of 24 h were recorded.", "直近24時間：24時間のうち1分未満が記録されています。", true},
 		"very many": {func(q *op25bv1.ListSeriesRequest) (*op25bv1.ListSeriesResponse, error) {
 			r := seriesOf(q)
 			for i := range 30 {
@@ -242,7 +242,7 @@ func TestWhatRulesStopped(t *testing.T) {
 	if n := len(regexp.MustCompile(`<td class="spark">`).FindAllString(page, -1)); n != 3 {
 		t.Errorf("%d rows have counts, want the 3 of the phase in force", n)
 	}
-	wantTexts(t, pageOf(t, f, "/programme", "ja"), "直近24時間のパケット", "含まれないスイッチ: edge-3、edge-4（計5台）。")
+	wantTexts(t, pageOf(t, f, "/programme", "ja"), "直近24時間のパケット", "含まれないスイッチ：edge-3、edge-4（計5台）。")
 	f.series = hardlyRecorded
 	page = pageOf(t, f, "/programme", "en")
 	wantTexts(

@@ -136,8 +136,9 @@ type overviewData struct {
 
 // An attention is a switch that needs attention.
 type attention struct {
-	Name, Class, State, Reason, Revision, Owner string
-	Since                                       time.Time
+	Name, Class, State, Revision, Owner string
+	Reason                              said
+	Since                               time.Time
 }
 
 // A date is a time at which phases change by themselves.
@@ -173,7 +174,7 @@ func (d *overviewData) fill(p *picture) {
 			revision += " → " + fmt.Sprint(s.Wanted)
 		}
 		d.Worst = append(d.Worst, attention{
-			Name: s.Switch, Class: severityClass[severity(s)], State: d.State(s.State), Reason: view.Why(d.Lang, s), Revision: revision, Owner: s.Owner,
+			Name: s.Switch, Class: severityClass[severity(s)], State: d.State(s.State), Reason: said{d.base, view.Because(d.Lang, s)}, Revision: revision, Owner: s.Owner,
 			Since: s.Since.AsTime(),
 		})
 	}

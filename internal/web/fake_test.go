@@ -41,6 +41,7 @@ type fakeAPI struct {
 
 	preview    *op25bv1.PreviewResponse // nil means that there is nothing to undo
 	previewing *op25bv1.PreviewRequest  // the last request
+	activated  error                    // the result of an activation
 
 	answer *op25bv1.CheckResponse
 	stored *op25bv1.Revision // nil means that revisions cannot be read
@@ -139,6 +140,10 @@ func (f *fakeAPI) ListPhases(context.Context, *connect.Request[op25bv1.ListPhase
 
 func (f *fakeAPI) ShowPhase(_ context.Context, r *connect.Request[op25bv1.ShowPhaseRequest]) (*connect.Response[op25bv1.ShowPhaseResponse], error) {
 	return connect.NewResponse(&op25bv1.ShowPhaseResponse{Phase: &op25bv1.Phase{Name: r.Msg.Phase}, Rules: f.rules}), nil
+}
+
+func (f *fakeAPI) Activate(context.Context, *connect.Request[op25bv1.ActivateRequest], *connect.ServerStream[op25bv1.Progress]) error {
+	return f.activated
 }
 
 func (f *fakeAPI) Preview(_ context.Context, r *connect.Request[op25bv1.PreviewRequest]) (*connect.Response[op25bv1.PreviewResponse], error) {

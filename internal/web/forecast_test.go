@@ -71,7 +71,7 @@ func TestForecast(t *testing.T) {
 				"for 48 h only, from 2006-11-29 21:00:00 &#43;0900 on.", "Some lines were not recorded",
 				"Not included: edge-2, edge-3. Another controller owns", "Of these, the controller of edge-2 is noc-2.",
 			},
-			ja: []string{"直近48時間（2006-11-29 21:00:00 &#43;0900から）", "含まれないスイッチ: edge-2、edge-3", "このうちedge-2のコントローラーはnoc-2です。"},
+			ja: []string{"直近48時間（2006-11-29 21:00:00 &#43;0900から）", "含まれないスイッチ：edge-2、edge-3", "このうちedge-2のコントローラーはnoc-2です。"},
 		},
 		{
 			name: "only missing switches", answer: &op25bv1.ForecastResponse{Days: 7, Missing: many},

@@ -65,7 +65,7 @@ func TestOverview(t *testing.T) {
 		"en": {
 			`<strong class="big">33.3 %</strong> <span>1 of 3 switches is what the intent says, revision 7</span>`,
 			`<strong class="big">86.6 %</strong> <span>8,000 of 9,238 lines are under the phase that should be in force</span>`,
-			`<p class="notice">the store is &lt;nearly&gt; full</p>`,
+			`<p class="notice" lang="en">the store is &lt;nearly&gt; full</p>`,
 			`2006-10-01 00:00:00 &#43;0900</time> <a href="/programme#phase-all-destinations">all-destinations</a>`,
 			"<li>adsl, isdn (until then mobile-carriers)</li><li>mobile, lines without a group on edge-west (until then before)</li>",
 			"<li>every line</li>", "12 exemptions end within 14 days.", "and 2 more", `<a href="/exemptions">All exemptions that end within a year</a>`,

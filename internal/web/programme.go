@@ -75,7 +75,7 @@ func (s *Site) programme(v *visit) error {
 			}
 			service := rule.Service
 			if len(rule.Ports) > 0 {
-				service = rule.Service + " (" + strings.Trim(strings.ReplaceAll(fmt.Sprint(rule.Ports), " ", ", "), "[]") + ")"
+				service = v.T("in brackets", rule.Service, strings.Trim(strings.ReplaceAll(fmt.Sprint(rule.Ports), " ", v.T("comma")), "[]"))
 			}
 			row.Rules = append(row.Rules, ruleData{
 				Name: rule.Name, Action: rule.Action, NewOnly: p.SynOnly && (rule.Action == "drop" || rule.Action == "reject"), Service: service,

@@ -54,7 +54,7 @@ func TestProgrammeIsConfirmed(t *testing.T) {
 	wantTexts(t, page, "8 of 11 lines, confirmed by 2 of 3 switches; not confirmed: edge-south (last known 2026-11-29 21:13:41 &#43;0900)",
 		"<strong>past</strong>", "<strong>in force, not confirmed by all switches</strong>", "<strong>to come</strong>", "<dd>not in force</dd>")
 	lacksTexts(t, page, "every line", "<strong>in force</strong>", "<dd>-</dd>")
-	wantTexts(t, pageOf(t, f, "/programme", "ja"), "11回線中8回線、3台中2台のスイッチで確認済み；未確認: edge-south（最後の確認 2026-11-29 21:13:41 &#43;0900）",
+	wantTexts(t, pageOf(t, f, "/programme", "ja"), "11回線中8回線、3台中2台のスイッチで確認済み；未確認：edge-south（最後の確認 2026-11-29 21:13:41 &#43;0900）",
 		"<strong>終了</strong>", "<strong>有効（一部のスイッチは未確認）</strong>", "<strong>開始前</strong>", "<dd>有効ではありません</dd>")
 
 	// The counts of another revision say nothing about this one.

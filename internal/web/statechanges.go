@@ -15,7 +15,7 @@ import (
 // stateChangesData has the last changes of a switch's state.
 type stateChangesData struct {
 	Rows []stateChangeRow
-	Note string // since when they are known, or why there are none
+	Note said // since when they are known, or why there are none
 }
 
 type stateChangeRow struct {
@@ -28,9 +28,9 @@ func (v *visit) stateChanges(ctx context.Context, name string) stateChangesData 
 	r, err := v.fleet.ListStateChanges(ctx, connect.NewRequest(&op25bv1.ListStateChangesRequest{Switch: name}))
 	switch {
 	case err != nil:
-		return stateChangesData{Note: v.T("state failed", messageOf(err))}
+		return stateChangesData{Note: v.said(v.T("state failed"), messageOf(err))}
 	case len(r.Msg.Changes) == 0:
-		return stateChangesData{Note: v.T("state unknown")}
+		return stateChangesData{Note: v.said(v.T("state unknown"), "")}
 	}
 	var d stateChangesData
 	for _, c := range r.Msg.Changes {
@@ -40,14 +40,14 @@ func (v *visit) stateChanges(ctx context.Context, name string) stateChangesData 
 			Revision: c.Revision,
 		})
 	}
-	d.Note = v.T("state known", d.Rows[len(d.Rows)-1].At)
+	d.Note = v.said(v.T("state known", d.Rows[len(d.Rows)-1].At), "")
 	return d
 }
 
 // certificatesData has the ends of the certificates of the sessions with a switch.
 type certificatesData struct {
 	Rows []certificateRow
-	Note string // why there are none
+	Note said // why there are none
 }
 
 type certificateRow struct{ Name, Ends, Left, Class string }
@@ -63,11 +63,11 @@ func (v *visit) certificates(ctx context.Context, name string) (d certificatesDa
 	r, err := v.fleet.ListCertificates(ctx, connect.NewRequest(&op25bv1.ListCertificatesRequest{Switch: name}))
 	switch {
 	case err != nil:
-		d.Note = messageOf(err)
+		d.Note = v.foreign(messageOf(err))
 	case !r.Msg.Owned:
-		d.Note = v.T("certs elsewhere")
+		d.Note = v.said(v.T("certs elsewhere"), "")
 	case len(r.Msg.Certificates) == 0:
-		d.Note = v.T("certs none")
+		d.Note = v.said(v.T("certs none"), "")
 	default:
 		for _, c := range r.Msg.Certificates {
 			end := c.NotAfter.AsTime()

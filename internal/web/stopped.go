@@ -30,7 +30,7 @@ type ruleCount struct {
 func (v *visit) stopped(ctx context.Context) *stoppedData {
 	d := &stoppedData{curvesData: curvesData{base: v.base, ID: "stopped"}}
 	r, err := v.telemetry.ListSeries(ctx, connect.NewRequest(&op25bv1.ListSeriesRequest{From: timestamppb.New(v.Now.Add(-24 * time.Hour)), MaxPoints: curvePoints}))
-	if d.Missing = v.missing(err); d.Missing != "" {
+	if d.Missing, d.Why = v.missing(err); d.Missing != "" {
 		return d
 	}
 	s := r.Msg

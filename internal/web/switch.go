@@ -22,7 +22,8 @@ type tableRow struct {
 type switchData struct {
 	base
 	Status               *op25bv1.SwitchStatus
-	Class, Why           string
+	Class                string
+	Why                  said
 	Since, Seen, Audited string
 	Tables               []tableRow
 	Drift                []driftRow
@@ -50,11 +51,12 @@ func (b base) drift(text string) driftRow {
 
 // countersData has the counters of a switch.
 type countersData struct {
-	State, Updated string
-	Current        bool
-	Elsewhere      *elsewhereData // nil if this controller collects the counters
-	Rules          []counterRow
-	Interfaces     []counterRow
+	State      said
+	Updated    string
+	Current    bool
+	Elsewhere  *elsewhereData // nil if this controller collects the counters
+	Rules      []counterRow
+	Interfaces []counterRow
 }
 
 type counterRow struct {
@@ -76,7 +78,7 @@ func (s *Site) switchPage(v *visit) error {
 	st := r.Msg.Switches[0]
 	v.Title, v.Section = v.T("switch")+" "+st.Switch, "overview"
 	d := switchData{
-		base: v.base, Status: st, Class: severityClass[severity(st)], Why: view.Why(v.Lang, st), Since: v.At(st.Since.AsTime()), Seen: v.At(st.Seen.AsTime()),
+		base: v.base, Status: st, Class: severityClass[severity(st)], Why: said{v.base, view.Because(v.Lang, st)}, Since: v.At(st.Since.AsTime()), Seen: v.At(st.Seen.AsTime()),
 		Audited: v.At(st.Audited.AsTime()),
 	}
 	for _, t := range st.Tables {
@@ -108,7 +110,7 @@ func (v *visit) counters(ctx context.Context, name string) *countersData {
 	if c.State == op25bv1.CollectionState_COLLECTION_STATE_ELSEWHERE || c.State == op25bv1.CollectionState_COLLECTION_STATE_NOT_OWNED {
 		return &countersData{Elsewhere: v.ownerOf(c)}
 	}
-	d := &countersData{State: view.Collection(v.Lang, c), Updated: v.At(c.Updated.AsTime()), Current: c.State == op25bv1.CollectionState_COLLECTION_STATE_SYNCED}
+	d := &countersData{State: said{v.base, view.Collection(v.Lang, c)}, Updated: v.At(c.Updated.AsTime()), Current: c.State == op25bv1.CollectionState_COLLECTION_STATE_SYNCED}
 	for _, n := range c.Rules {
 		d.Rules = append(d.Rules, counterRow{n.Rule, n.Leg, n.Phase, fmt.Sprint(n.Packets), fmt.Sprint(n.Octets), view.Rate(n.PacketsPerSecond)})
 	}

@@ -21,9 +21,9 @@ var checkTexts = page.Texts{
 	"check hint":       {"The answer comes from the pipeline of the switches. Each question is recorded in the audit chain, without the addresses.", "回答は、スイッチと同じパイプラインによるものです。質問は監査記録に残りますが、アドレスは記録されません。"},
 	"who is missing":   {"Enter the name of the line, or its address.", "回線の名前またはアドレスを入力してください。"},
 	"where is missing": {"Enter a server and its port, or a mail address.", "サーバーとポート、またはメールアドレスを入力してください。"},
-	"port is missing":  {"Enter the port of the server, such as 25, 465 or 587.", "サーバーのポート番号を入力してください（例: 25、465、587）。"},
-	"port is wrong":    {"The port must be a number from 1 to 65535, and not “%s”.", "ポート番号は1から65535までの数字で入力してください（入力: 「%s」）。"},
-	"address is wrong": {"The address of the line must be an IPv4 or IPv6 address, and not “%s”.", "回線のアドレスは、IPv4またはIPv6のアドレスで入力してください（入力: 「%s」）。"},
+	"port is missing":  {"Enter the port of the server, such as 25, 465 or 587.", "サーバーのポート番号を入力してください（例：25、465、587）。"},
+	"port is wrong":    {"The port must be a number from 1 to 65535, and not “%s”.", "ポート番号は1から65535までの数字で入力してください（入力：「%s」）。"},
+	"address is wrong": {"The address of the line must be an IPv4 or IPv6 address, and not “%s”.", "回線のアドレスは、IPv4またはIPv6のアドレスで入力してください（入力：「%s」）。"},
 
 	"answer":     {"Answer", "回答"},
 	"answer now": {"For the present time, %s.", "現在（%s）についての回答です。"},
@@ -35,7 +35,7 @@ var checkTexts = page.Texts{
 	"is blocked":    {"Connections from this line to %s, port %d, are stopped. The mail program usually waits, and gives up after a while.", "お客さまの回線から %s のポート%d番へは接続できません。通常、メールソフトは応答を待ち、しばらくして送信に失敗します。"},
 	"partly passes": {"Of the addresses of %s, this line reaches only some on port %d. Sending may fail.", "%s のアドレスのうち、お客さまの回線からポート%d番へ接続できるのは一部だけです。送信に失敗することがあります。"},
 
-	"wanted verdict":    {"Not confirmed, as the policy wants it: %s", "未確認（設定上の回答）: %s"},
+	"wanted verdict":    {"Not confirmed, as the policy wants it: %s", "未確認（設定上の回答）：%s"},
 	"so since":          {"By the policy since %s.", "設定では%sからこの状態です。"},
 	"so from":           {"By the policy from %s.", "設定では%sからこの状態になります。"},
 	"so since and seen": {"By the policy since %s; seen on the switch at %s.", "設定では%sからこの状態で、%sにスイッチで確認しました。"},
@@ -65,11 +65,11 @@ var checkTexts = page.Texts{
 	"mailbox undetermined": {"Whether mailboxes of %s are affected cannot be determined from here.", "%s のメールが影響を受けるかどうかは、ここでは判断できません。"},
 
 	"not confirmed":       {"The switch has not confirmed this yet. The answer describes what should be in force.", "スイッチの状態をまだ確認できていません。以下は、本来の設定にもとづく回答です。"},
-	"engineer":            {"For the engineer: revision, state seen and trace", "技術担当向け: リビジョン、確認した状態、トレース"},
+	"engineer":            {"For the engineer: revision, state seen and trace", "技術担当向け：リビジョン、確認した状態、トレース"},
 	"based on":            {"Based on revision", "もとにしたリビジョン"},
 	"seen state":          {"State seen", "確認した状態"},
-	"confirmed":           {"Confirmed by the switch: revision %d, phases %s, seen at %s, %s ago", "スイッチで確認済み: リビジョン%d、フェーズ %s、%s（%s前）"},
-	"seen otherwise":      {"Not confirmed. Last seen: revision %d, phases %s, at %s, %s ago", "未確認。最後に確認した状態: リビジョン%d、フェーズ %s、%s（%s前）"},
+	"confirmed":           {"Confirmed by the switch: revision %d, phases %s, seen at %s, %s ago", "スイッチで確認済み：リビジョン%d、フェーズ %s、%s（%s前）"},
+	"seen otherwise":      {"Not confirmed. Last seen: revision %d, phases %s, at %s, %s ago", "未確認。最後に確認した状態：リビジョン%d、フェーズ %s、%s（%s前）"},
 	"never seen":          {"Not confirmed. The switch was never seen.", "未確認。スイッチから応答を受けたことがありません。"},
 	"cannot be confirmed": {"No switch can confirm an answer for another time.", "ほかの日時についての回答は、スイッチでは確認できません。"},
 }

@@ -4,6 +4,11 @@ import "op25b/internal/page"
 
 // layoutTexts are the texts of the frame of every page, in English and Japanese.
 var layoutTexts = page.Texts{
+	"comma":            {", ", "、"},
+	"colon":            {": ", "："},
+	"semicolon":        {"; ", "；"},
+	"full stop":        {". ", "。"},
+	"in brackets":      {"%s (%s)", "%s（%s）"},
 	"site":             {"op25b", "op25b"},
 	"skip":             {"Skip to the content", "本文へ移動"},
 	"overview":         {"Overview", "概要"},

@@ -9,7 +9,7 @@ var signInTexts = page.Texts{
 	"token hint":           {"The token that op25b token printed for you.", "op25b token が出力したトークンを入力してください。"},
 	"wrong token":          {"This token is not in the access file, or it has expired.", "このトークンはアクセスファイルにないか、期限切れです。"},
 	"sign in with":         {"Sign in with %s", "%s でサインイン"},
-	"or a token":           {"Or with a token:", "またはトークンで:"},
+	"or a token":           {"Or with a token:", "またはトークンで："},
 	"signed in as":         {"You are signed in as %s.", "%s としてサインインしました。"},
 	"continue":             {"Continue", "続ける"},
 	"provider unusable":    {"%s cannot be reached, or does not answer as it should. The log of the controller has the reason.", "%s に接続できないか、応答が正しくありません。原因はコントローラーのログに記録されています。"},

@@ -146,8 +146,24 @@ func (v *visit) fail(err error) {
 	v.Title = v.T("problem")
 	v.render(code, "error.html", struct {
 		base
-		Text string
-	}{v.base, messageOf(err)})
+		Problem said
+	}{v.base, v.problem(err)})
+}
+
+// A translated error is one that the page describes in the person's language. The error itself is in English.
+type translated struct {
+	text string
+	error
+}
+
+func (e translated) Unwrap() error { return e.error }
+
+// problem describes an error.
+func (b base) problem(err error) said {
+	if t := (translated{}); errors.As(err, &t) {
+		return b.said(t.text, messageOf(t.error))
+	}
+	return b.foreign(messageOf(err))
 }
 
 // render writes a page. It renders the whole page before it writes, so that an error never leaves

@@ -1,0 +1,55 @@
+package web_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// TestEnglishIsMarked verifies that the Japanese page marks what is in English: errors, notices, details and the preview.
+func TestEnglishIsMarked(t *testing.T) {
+	now := time.Date(2026, 11, 29, 12, 20, 0, 0, time.UTC)
+	f := threePhases(now)
+	f.list.Notices = []string{"the store is nearly full"}
+	south := f.list.Switches[2]
+	south.Reason, south.Detail, south.Since = op25bv1.SwitchReason_SWITCH_REASON_UNREACHABLE, "connection refused", timestamppb.New(now)
+	south.Drift = []string{"2026-11-29T12:20:00Z missing rule 7"}
+	reason := `スイッチに到達できません：<span lang="en">connection refused</span>`
+	wantTexts(t, pageOf(t, f, "/", "ja"), "<td>"+reason+"</td>", `<p class="notice" lang="en">the store is nearly full</p>`, `title="edge-south：切断、スイッチに到達できません：connection refused"`)
+	wantTexts(t, pageOf(t, f, "/", "en"), "<td>the switch is unreachable: connection refused</td>")
+	f.list.Switches = []*op25bv1.SwitchStatus{south}
+	f.counters = func(*op25bv1.ListCountersRequest) (*op25bv1.ListCountersResponse, error) {
+		return &op25bv1.ListCountersResponse{Switches: []*op25bv1.SwitchCounters{{
+			Switch: "edge-south", State: op25bv1.CollectionState_COLLECTION_STATE_STALE, Reason: op25bv1.CollectionReason_COLLECTION_REASON_SILENT, Detail: "10 s",
+		}}}, nil
+	}
+	f.series = func(*op25bv1.ListSeriesRequest) (*op25bv1.ListSeriesResponse, error) {
+		return nil, connect.NewError(connect.CodeUnavailable, http.ErrServerClosed)
+	}
+	wantTexts(t, pageOf(t, f, "/switch/edge-south", "ja"), "<br>"+reason+"</dd>", `<dd>古い値：予定の値が届いていません：<span lang="en">10 s</span></dd>`,
+		`<li>2026-11-29 21:20:00 &#43;0900 <span lang="en">missing rule 7</span></li>`, `<p>いまは履歴を読み出せません：<span lang="en">http: Server closed</span></p>`)
+	wantTexts(t, pageOf(t, f, "/programme", "ja"), "<td>smtp（25）</td>", "<td>submission（465、587）</td>")
+	wantTexts(t, pageOf(t, f, "/programme", "en"), "<td>submission (465, 587)</td>")
+
+	server := httptest.NewServer(siteOf(t, f))
+	defer server.Close()
+	b := newBrowser(t, server.URL)
+	_, page := b.get("/nowhere", "Accept-Language", "ja")
+	wantTexts(t, page, `<p class="problem" role="alert"><span lang="en">there is no such page</span></p>`, "</time>。<a href")
+	// The outcome of a change that is not known is described in Japanese, with the error in English.
+	_, page = b.get("/programme")
+	form := url.Values{"csrf": {csrf(page)}, "phase": {"drain"}, "reason": {"test"}, "base": {"3"}, "shown": {"1"}, "request": {"r"}}
+	f.activated = connect.NewError(connect.CodeUnavailable, http.ErrServerClosed)
+	res, page := b.post("/change", form, "Accept-Language", "ja")
+	wantTexts(t, page, `変更が行われたか不明です。繰り返す前に「変更」で確認してください：<span lang="en">http: Server closed</span>`)
+	if res.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("status %d", res.StatusCode)
+	}
+}
