@@ -82,7 +82,7 @@ type Line struct {
 	// Addressing specifies whether the line keeps its prefixes. The default is LineGroup.Addressing.
 	Addressing Addressing `yaml:"addressing,omitempty"`
 	// Prefixes are the subscriber's addresses, which must not overlap another line's prefixes. Exemptions and source checks use them. A line
-	// without prefixes can neither be exempt nor belong to a line group that checks sources.
+	// without prefixes and sessions can neither be exempt nor belong to a line group that checks sources.
 	Prefixes []netip.Prefix `yaml:"prefixes,omitempty"`
 	// Identity is the value of the attribute Switch.Identify that names this line, at most MaxIdentity bytes. The default is Name. A value
 	// that is not printable UTF-8 is written as 0x and lower-case hexadecimal digits.
@@ -92,6 +92,10 @@ type Line struct {
 // MaxIdentity is the largest length of a Line.Identity in bytes. It is the largest length of the value of a RADIUS attribute (RFC 2865
 // section 5).
 const MaxIdentity = 253
+
+// MaxSessionPrefixes is the largest number of prefixes of one address family that a line has by its session. A line that has a delegated prefix
+// and an address or prefix of its link has two.
+const MaxSessionPrefixes = 2
 
 // An Identify is the RADIUS attribute that names a line. Session ids do not name lines: they change with each connection.
 type Identify string

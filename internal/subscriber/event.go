@@ -13,9 +13,8 @@ import (
 
 // Limits and times of sessions.
 const (
-	// MaxAddresses is the largest number of prefixes of one address family that a session has. A line that has a delegated prefix and an
-	// address or prefix of its link has two.
-	MaxAddresses = 2
+	// MaxAddresses is the largest number of prefixes of one address family that a session has.
+	MaxAddresses = policy.MaxSessionPrefixes
 	// MaxSessionID is the largest length of a session id or an access server's name in bytes: the largest value of a RADIUS attribute.
 	MaxSessionID = 253
 	// MaxDelay is the largest age at which the start of a session is accepted. RADIUS repeats an unanswered request, with the time of the

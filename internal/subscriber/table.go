@@ -147,6 +147,20 @@ func (t *Table) overlapping(p netip.Prefix) iter.Seq[string] {
 	}
 }
 
+// Sharing returns the lines whose sessions have an address of the line's session, and the line itself. A change of the line's session may change
+// which of them has the address.
+func (t *Table) Sharing(line string) []string {
+	all := []string{line}
+	for _, p := range t.records[line].prefixes() {
+		for other := range t.overlapping(p) {
+			if !slices.Contains(all, other) {
+				all = append(all, other)
+			}
+		}
+	}
+	return all
+}
+
 // Displaced returns the other lines whose sessions have an address of the line's session and began no later. The ends of these sessions were
 // lost.
 func (t *Table) Displaced(line string, s Session, now time.Time) []string {

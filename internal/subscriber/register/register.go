@@ -67,6 +67,7 @@ type Register struct {
 	table      *subscriber.Table
 	versions   map[string]int64 // the versions of the records in table, and of unreadable ones
 	unreadable map[string]struct{}
+	followers  map[string]map[*follower]struct{} // by the name of the switch
 }
 
 // restarted is the stored form of the last restart of an access server.
@@ -83,6 +84,7 @@ func New(cfg Config) (*Register, error) {
 		cfg: cfg, log: cfg.Logger, sessions: store.JSON[sealed](cfg.Store, sessionKind), restarts: store.JSON[restarted](cfg.Store, restartKind),
 		ready: make(chan struct{}), seed: maphash.MakeSeed(), since: cfg.Now().UTC().Round(0), table: subscriber.NewTable(),
 		versions: make(map[string]int64), unreadable: make(map[string]struct{}),
+		followers: make(map[string]map[*follower]struct{}),
 	}
 	if r.log == nil {
 		r.log = zap.NewNop()
@@ -172,6 +174,7 @@ func (r *Register) setLines(l *subscriber.Lines) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lines = l
+	r.changedAllLocked()
 }
 
 func (r *Register) takeSessions(some []store.Event[sealed]) {
@@ -179,6 +182,7 @@ func (r *Register) takeSessions(some []store.Event[sealed]) {
 	defer r.mu.Unlock()
 	for _, e := range some {
 		delete(r.unreadable, e.Name)
+		r.changedLocked(r.table.Sharing(e.Name))
 		if e.Deleted {
 			delete(r.versions, e.Name)
 			r.table.Delete(e.Name)
@@ -195,6 +199,7 @@ func (r *Register) takeSessions(some []store.Event[sealed]) {
 			continue
 		}
 		r.table.Set(e.Name, record)
+		r.changedLocked(r.table.Sharing(e.Name))
 	}
 }
 
@@ -223,6 +228,7 @@ func (r *Register) takeRestarts(some []store.Event[restarted]) {
 	for _, e := range some {
 		if e.Err == nil {
 			r.table.SetRestarted(e.Name, e.Value.Time) // the zero Time if it was deleted
+			r.restartedLocked(e.Name)
 		}
 	}
 }

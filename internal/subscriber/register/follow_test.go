@@ -1,0 +1,93 @@
+package register
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"op25b/internal/store"
+	"op25b/internal/subscriber"
+)
+
+// follow returns a function that waits until lines change, and returns them.
+func follow(t *testing.T, r *Register, switchName string) (next func() []string, news chan struct{}) {
+	t.Helper()
+	news = make(chan struct{}, 1)
+	take, stop := r.Follow(switchName, news)
+	t.Cleanup(stop)
+	if lines, all := take(); !all || len(lines) > 0 {
+		t.Errorf("first %v, all %v", lines, all)
+	}
+	<-news
+	return func() []string {
+		t.Helper()
+		select {
+		case <-news:
+		case <-within(t).Done():
+			t.Fatal("no news")
+		}
+		lines, all := take()
+		if all {
+			return []string{"all"}
+		}
+		slices.Sort(lines)
+		return lines
+	}, news
+}
+
+// TestFollow verifies that a follower of a switch gets each line whose address may have changed, and no others.
+func TestFollow(t *testing.T) {
+	s := open(t, t.TempDir(), 4)
+	c := &clock{at: noon()}
+	r := start(t, Config{Store: s, Key: testKey(), Now: c.now})
+	next, _ := follow(t, r, "edge-1")
+	_, others := follow(t, r, "edge-2")
+	expect := func(line string, want ...string) {
+		t.Helper()
+		got, has, known := r.Addresses(line)
+		if !known || has != (want != nil) || len(got) != len(want) || len(got) > 0 && got[0].String() != want[0] {
+			t.Errorf("%s: %v, %v, %v; want %v", line, got, has, known, want)
+		}
+	}
+	report(t, r, event(subscriber.Start, 0, "a", noon(), "192.0.2.1/32"))
+	if got := next(); !slices.Equal(got, []string{"line-0"}) {
+		t.Errorf("%v", got)
+	}
+	expect("line-0", "192.0.2.1/32")
+	expect("line-1")
+	// Another line gets the address. Until the end of the first session is stored, only the later session has it.
+	c.advance(time.Second)
+	report(t, r, event(subscriber.Start, 1, "b", noon().Add(time.Second), "192.0.2.1/32"))
+	got := next()
+	for !slices.Contains(got, "line-0") || !slices.Contains(got, "line-1") {
+		got = append(got, next()...)
+	}
+	expect("line-1", "192.0.2.1/32")
+	for ctx := within(t); ; {
+		if _, has, _ := r.Addresses("line-0"); !has {
+			break
+		}
+		if !store.Pause(ctx, time.Millisecond) {
+			t.Fatal("line-0 keeps its session")
+		}
+	}
+	// The access server restarts.
+	c.advance(time.Second)
+	report(t, r, subscriber.Event{Kind: subscriber.Restart, NAS: "bng-1", Time: noon().Add(2 * time.Second)})
+	holder(t, r, "192.0.2.1", "")
+	for got = nil; !slices.Contains(got, "line-1"); got = append(got, next()...) {
+	}
+	expect("line-1")
+	if len(others) > 0 {
+		t.Error("news for a switch without lines")
+	}
+	// A line that the documents do not have, and one whose session another key encrypts, are not known.
+	if _, _, known := r.Addresses("shop"); known {
+		t.Error("the static line is known")
+	}
+	report(t, r, event(subscriber.Start, 3, "c", noon().Add(2*time.Second), "192.0.2.3/32"))
+	blind := start(t, Config{Store: s, Key: Key{9}, Now: c.now})
+	if _, has, known := blind.Addresses("line-3"); has || known {
+		t.Errorf("%v, %v with another key", has, known)
+	}
+}
