@@ -37,15 +37,23 @@ func (d Desired) Same(other Desired) bool {
 // Compile compiles the state. It returns an error if the documents are broken or do not have the switch.
 func (d Desired) Compile() (*compile.Compiled, error) { return d.CompileAs(d.Switch, d.Phases, d.At) }
 
-// A keySet contains the keys of entries. The keys of rules do not include the epoch.
-type keySet struct{ entries, rules map[pipeline.Key]struct{} }
+// Layer returns the lines whose entries depend on sessions. Its entries are not in the compiled state.
+func (d Desired) Layer() (*compile.SessionLines, error) { return d.SessionLines(d.Switch, d.At) }
+
+// A keySet contains the keys of entries. The keys of rules do not include the epoch. It also has every entry that a session of the lines
+// could have.
+type keySet struct {
+	entries, rules map[pipeline.Key]struct{}
+	lines          []*compile.SessionLines
+}
 
 // add adds the keys of all entries of a state.
-func (k keySet) add(d Desired) error {
+func (k *keySet) add(d Desired) error {
 	compiled, err := d.Compile()
 	if err != nil {
 		return err
 	}
+	k.lines = append(k.lines, compiled.Sessions)
 	entries, err := compiled.Sharing().Entries()
 	if err != nil {
 		return err
@@ -63,7 +71,12 @@ func (k keySet) add(d Desired) error {
 	return nil
 }
 
-func (k keySet) has(e pipeline.Entry) bool {
+func (k *keySet) has(e pipeline.Entry) bool {
+	for _, lines := range k.lines {
+		if _, is := lines.Line(e); is {
+			return true
+		}
+	}
 	set, key := k.entries, e.Key
 	if _, rule := e.Epoch(); rule {
 		set, key = k.rules, e.RuleKey()

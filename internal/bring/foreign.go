@@ -78,10 +78,14 @@ func NewForeign(want Desired, past func() ([]Desired, error)) *Foreign {
 	return &Foreign{want: want, keep: sw != nil && sw.Foreign == policy.KeepForeign, past: past, found: make(map[pipeline.Key]pipeline.Entry)}
 }
 
-// Is reports whether an undesired entry is foreign, which means that no revision that was applied to the switch has the entry.
+// Is reports whether an undesired entry is foreign, which means that no revision that was applied to the switch has the entry, and that no
+// session of these revisions' lines could have it.
 func (f *Foreign) Is(e pipeline.Entry) bool {
 	if f.ours == nil {
-		f.ours = &keySet{make(map[pipeline.Key]struct{}), make(map[pipeline.Key]struct{})}
+		f.ours = &keySet{entries: make(map[pipeline.Key]struct{}), rules: make(map[pipeline.Key]struct{})}
+		if lines, err := f.want.Layer(); err == nil { // otherwise the state does not compile either
+			f.ours.lines = append(f.ours.lines, lines)
+		}
 		past, err := f.past()
 		failed := []error{err}
 		for _, d := range past {

@@ -45,6 +45,9 @@ type Compiled struct {
 	// Expired lists the policy's expired exemptions.
 	Expired []policy.Exemption
 
+	// Sessions computes the entries that depend on sessions. They are not in State.
+	Sessions *SessionLines
+
 	shared *pipeline.Shared
 	own    map[netip.Prefix]pipeline.Subscriber // entries that are not in shared
 }
@@ -168,6 +171,8 @@ func (c *Compiler) compile(sw *policy.Switch, in policy.InForce, now time.Time) 
 	s.Sources = sourceEntries(p, sw, lines)
 	s.Limits = limitEntries(p, sw, lines)
 	c.exemptions(compiled, sw, lines, now)
+	compiled.Sessions = c.sessionLines(sw, lines, now)
+	s.Sessions = compiled.Sessions.room()
 	compiled.Staged = c.staged(sw, in)
 	for _, stage := range compiled.Staged {
 		s.Staged = append(s.Staged, stage.Verdicts)

@@ -141,12 +141,21 @@ func (c *Compiler) Rules(switchName string, in policy.InForce) (Rules, error) {
 // find returns the switch with the given name. It returns an error if the switch does not exist or if in has an unknown phase or line
 // group.
 func (c *Compiler) find(switchName string, in policy.InForce) (*policy.Switch, error) {
+	sw, err := c.switchOf(switchName)
+	if err != nil {
+		return nil, err
+	}
+	return sw, in.Check(c.bundle.Policy)
+}
+
+// switchOf returns the switch with the given name, or ErrUnknownSwitch.
+func (c *Compiler) switchOf(switchName string) (*policy.Switch, error) {
 	inv := c.bundle.Inventory
 	sw, ok := inv.Switch(switchName)
 	if !ok {
 		return nil, fmt.Errorf("%w %q; %s", ErrUnknownSwitch, switchName, strict.Nearest(switchName, policy.Names(inv.Switches), "switches"))
 	}
-	return sw, in.Check(c.bundle.Policy)
+	return sw, nil
 }
 
 // lineNumbers maps the lines of a switch to their indices.

@@ -187,6 +187,15 @@ func (in *Intent) CompileAs(switchName string, phases policy.InForce, now time.T
 	return in.compiler.Compile(switchName, phases, now)
 }
 
+// SessionLines returns the lines of a switch whose entries depend on sessions. It returns ErrBroken if the documents cannot be used, and the
+// errors of compile.Compiler.SessionLines.
+func (in *Intent) SessionLines(switchName string, now time.Time) (*compile.SessionLines, error) {
+	if err := in.Broken(); err != nil {
+		return nil, err
+	}
+	return in.compiler.SessionLines(switchName, now)
+}
+
 // Rules returns only the rules of the state that CompileAs would return.
 //
 // If the documents are broken, the rules only serve to recognise a rule set that a switch already has. Such rules must not be written to a

@@ -99,6 +99,12 @@ func (e Entry) SourcePrefix() netip.Prefix {
 	return e.Key.prefix(sourceV6PrefixKey)
 }
 
+// IsSubscriber returns the class of an entry of subscriber_v4 or subscriber_v6. ok is false for other entries.
+func (e Entry) IsSubscriber() (class Class, ok bool) {
+	d, n, ok := e.Number()
+	return Class(n), ok && d == BySubscriber
+}
+
 // CheckedGroup returns the line group to which a source check applies. It may be called only if IsSourceCheck returns true.
 func (e Entry) CheckedGroup() LineGroup { return LineGroup(e.Key.uint(sourceCheckLineGroupKey)) }
 

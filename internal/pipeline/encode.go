@@ -47,6 +47,13 @@ func merge(own, shared []Entry) []Entry {
 	return append(append(all, own...), shared...)
 }
 
+// Merge returns the entries of two lists in the order of Key.Compare. own must be in this order; more may be in any order. If both lists have an
+// entry with the same key, the entry of own remains.
+func Merge(own, more []Entry) []Entry {
+	sorted := slices.SortedFunc(slices.Values(more), compareEntries)
+	return merge(own, slices.CompactFunc(sorted, func(a, b Entry) bool { return a.Key == b.Key }))
+}
+
 // RuleEntries returns the entries of a rule set under an epoch, in the order of Key.Compare. It returns ErrInvalid, with all faults, if
 // the rule set or the epoch is invalid.
 func RuleEntries(verdicts map[VerdictKey]Verdict, epoch Epoch) ([]Entry, error) {
@@ -76,13 +83,7 @@ func (b *builder) state(s *State) {
 		}
 	}
 	for p, x := range s.Subscribers {
-		if x.Line > MaxLineIndex {
-			b.fault("subscriber prefix %v of line %d: the line must be at most %d", p, x.Line, MaxLineIndex)
-			continue
-		}
-		if e := b.prefix(subscriberV4Table, subscriberV6Table, "subscriber", p, x.Class); e != nil {
-			e.Value.does(setSubscriberClassAction, uint64(x.Class), uint64(x.Line))
-		}
+		b.subscriber(p, x)
 	}
 	for group, check := range s.SourceChecks {
 		b.sourceCheck(group, check)
@@ -110,6 +111,29 @@ func (b *builder) done() ([]Entry, error) {
 	}
 	slices.SortFunc(b.entries, compareEntries)
 	return b.entries, nil
+}
+
+// SubscriberEntry returns the entry that gives the addresses of a prefix a class. It returns ErrInvalid if the prefix, the class or the line is
+// invalid.
+func SubscriberEntry(p netip.Prefix, x Subscriber) (Entry, error) {
+	var b builder
+	b.subscriber(p, x)
+	return b.one()
+}
+
+// SourceEntry returns the entry that binds an address range to a line. It returns ErrInvalid if the line or the range is invalid.
+func SourceEntry(k SourceKey) (Entry, error) {
+	var b builder
+	b.source(k)
+	return b.one()
+}
+
+// one returns the only entry, or ErrInvalid.
+func (b *builder) one() (Entry, error) {
+	if len(b.faults) > 0 {
+		return Entry{}, fmt.Errorf("%w: %w", ErrInvalid, errors.Join(b.faults...))
+	}
+	return b.entries[0], nil
 }
 
 // EpochEntry returns the default entry that puts an epoch in force. If synOnly is true, the rules stop only new connections. Like every
@@ -206,6 +230,16 @@ func (b *builder) prefix(v4, v6 Table, what string, p netip.Prefix, class Class)
 	e := b.add(byFamily(p, v4, v6))
 	e.Key.within(e.Key.table.meaning().prefix, p)
 	return e
+}
+
+func (b *builder) subscriber(p netip.Prefix, x Subscriber) {
+	if x.Line > MaxLineIndex {
+		b.fault("subscriber prefix %v of line %d: the line must be at most %d", p, x.Line, MaxLineIndex)
+		return
+	}
+	if e := b.prefix(subscriberV4Table, subscriberV6Table, "subscriber", p, x.Class); e != nil {
+		e.Value.does(setSubscriberClassAction, uint64(x.Class), uint64(x.Line))
+	}
 }
 
 func isPrefix(p netip.Prefix) bool {

@@ -60,6 +60,18 @@ func (s *State) Need() map[Table]int64 {
 	return all
 }
 
+// Reserve returns the room for sessions in each table. It is not included in Need.
+func (s *State) Reserve() map[Table]int64 {
+	all := make(map[Table]int64)
+	if n := int64(s.Sessions.Sources); n > 0 {
+		all[sourceV4Table], all[sourceV6Table] = n, n
+	}
+	if n := int64(s.Sessions.Subscribers); n > 0 {
+		all[subscriberV4Table], all[subscriberV6Table] = n, n
+	}
+	return all
+}
+
 func byFamily(p netip.Prefix, v4, v6 Table) Table {
 	if p.Addr().Is4() {
 		return v4

@@ -3,6 +3,7 @@ package plan
 import (
 	"slices"
 
+	"op25b/internal/compile"
 	"op25b/internal/pipeline"
 	"op25b/internal/reconcile"
 )
@@ -53,6 +54,17 @@ func entriesOf(state *pipeline.State, epoch pipeline.Epoch) ([]pipeline.Entry, e
 		return nil, err
 	}
 	return append(append(fixed, rules...), pipeline.EpochEntry(epoch, state.SynOnly)), nil
+}
+
+// withLayer returns the entries of a switch in the given state, like entriesOf. It includes the entries that the switch keeps by sessions, given
+// its present entries. So the plan does not depend on sessions.
+func withLayer(c *compile.Compiled, epoch pipeline.Epoch, have []pipeline.Entry) ([]pipeline.Entry, error) {
+	all, err := entriesOf(&c.State, epoch)
+	if layer := c.Sessions.Held(have); len(layer) > 0 {
+		slices.SortFunc(all, byKey)
+		all = pipeline.Merge(all, layer)
+	}
+	return all, err
 }
 
 // heldBy returns the entries that a switch has after it was brought to the given state, including the staged rule sets.

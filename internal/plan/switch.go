@@ -40,7 +40,7 @@ func (p *Planner) plan(ctx context.Context, r Request, t target, now time.Time) 
 	if will == nil {
 		return s
 	}
-	p.change(s, have.entries, will, foreign, r.Entries)
+	p.change(s, have.entries, was.compiled, will, foreign, r.Entries)
 	if s.Err == nil {
 		s.Meaning = meaning.Of(was.compiled, will)
 	}
@@ -112,6 +112,7 @@ func (p *Planner) assumed(was before, s *SwitchPlan) []pipeline.Entry {
 	switch {
 	case was.compiled != nil:
 		if entries, err := heldBy(&was.compiled.State); err == nil {
+			entries = append(entries, was.compiled.Sessions.Held(nil)...)
 			s.Reason += fmt.Sprintf("; this plan assumes the entries of revision %d", was.applied.Revision)
 			return entries
 		}
@@ -125,16 +126,16 @@ func (p *Planner) assumed(was before, s *SwitchPlan) []pipeline.Entry {
 // drift returns how a switch differs from the state that it was last brought to. In the result, old entries are those that the switch
 // should have, and new entries are those that it has. will may be nil.
 func drift(have []pipeline.Entry, was, will *compile.Compiled, foreign *bring.Foreign, most int) *EntryDiff {
-	should, err := entriesOf(&was.State, 1)
+	should, err := withLayer(was, 1, have)
 	if err != nil { // unexpected, because the state was valid when it was compiled
 		return nil
 	}
 	d := compare(effectiveOf(should), effectiveOf(have), nil)
-	diff := entryDiff(d, most)
 	if will == nil {
-		return diff
+		return entryDiff(d, most, was.Sessions)
 	}
-	if wanted, err := entriesOf(&will.State, 1); err == nil {
+	diff := entryDiff(d, most, was.Sessions, will.Sessions)
+	if wanted, err := withLayer(will, 1, have); err == nil {
 		asked := effectiveOf(wanted)
 		for _, e := range d.Added {
 			if !asked.has(e) && foreign.Is(e) {
@@ -145,20 +146,24 @@ func drift(have []pipeline.Entry, was, will *compile.Compiled, foreign *bring.Fo
 	return diff
 }
 
-// change plans the updates of a switch and sets the fields of s that describe them.
-func (p *Planner) change(s *SwitchPlan, have []pipeline.Entry, will *compile.Compiled, foreign *bring.Foreign, most int) {
+// change plans the updates of a switch and sets the fields of s that describe them. was may be nil.
+func (p *Planner) change(s *SwitchPlan, have []pipeline.Entry, was, will *compile.Compiled, foreign *bring.Foreign, most int) {
 	want := &will.State
-	made, err := p.program.Plan(have, want, foreign)
+	made, err := p.program.Plan(have, want, foreign, will.Sessions)
 	if err != nil {
 		s.Err = err
 		return
 	}
-	should, err := entriesOf(want, made.Running)
+	should, err := withLayer(will, made.Running, have)
 	if err != nil {
 		s.Err = err
 		return
 	}
-	s.Change = entryDiff(compare(effectiveOf(have), effectiveOf(should), foreign.Filter()), most)
+	lines := []*compile.SessionLines{will.Sessions}
+	if was != nil {
+		lines = append(lines, was.Sessions)
+	}
+	s.Change = entryDiff(compare(effectiveOf(have), effectiveOf(should), foreign.Filter()), most, lines...)
 	s.Updates, s.Tables = made.Updates(), made.Tables
 	for _, step := range made.Steps {
 		s.Steps = append(s.Steps, StepCount{step.Why, len(step.Updates)})

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"op25b/internal/compile"
 	"op25b/internal/intent"
 	"op25b/internal/meaning"
 	"op25b/internal/pipeline"
@@ -106,7 +107,7 @@ type EntryDiff struct {
 	// Foreign counts the foreign entries among the Added entries of a drift. Entries that the proposal also has are not foreign.
 	Foreign int
 	// Entries lists the first differences, up to the requested number. They are ordered by table, and within a table by kind: removed,
-	// changed, added.
+	// changed, added. Entries of sessions are not listed.
 	Entries []EntryChange
 }
 
@@ -148,18 +149,24 @@ const (
 	Removed ChangeKind = "removed"
 )
 
-// entryDiff returns an EntryDiff with the first entries of a difference, whose lists must be ordered by key.
-func entryDiff(d reconcile.Difference, most int) *EntryDiff {
+// entryDiff returns an EntryDiff with the first entries of a difference, whose lists must be ordered by key. Entries that a session of one of the
+// lines has, or could have, are counted but not listed (I8).
+func entryDiff(d reconcile.Difference, most int, lines ...*compile.SessionLines) *EntryDiff {
+	secret := func(e pipeline.Entry) bool {
+		return slices.ContainsFunc(lines, func(l *compile.SessionLines) bool { _, is := l.Line(e); return is })
+	}
 	all := make([]EntryChange, 0, 3*most)
-	for _, e := range d.Removed[:min(most, len(d.Removed))] {
-		all = append(all, EntryChange{Kind: Removed, Old: e})
+	list := func(n int, at func(int) EntryChange) {
+		for i, left := 0, most; i < n && left > 0; i++ {
+			if c := at(i); !secret(c.entry()) {
+				all = append(all, c)
+				left--
+			}
+		}
 	}
-	for _, c := range d.Changed[:min(most, len(d.Changed))] {
-		all = append(all, EntryChange{Changed, c.Old, c.New})
-	}
-	for _, e := range d.Added[:min(most, len(d.Added))] {
-		all = append(all, EntryChange{Kind: Added, New: e})
-	}
+	list(len(d.Removed), func(i int) EntryChange { return EntryChange{Kind: Removed, Old: d.Removed[i]} })
+	list(len(d.Changed), func(i int) EntryChange { return EntryChange{Changed, d.Changed[i].Old, d.Changed[i].New} })
+	list(len(d.Added), func(i int) EntryChange { return EntryChange{Kind: Added, New: d.Added[i]} })
 	// The sort is stable, so that entries of one table stay in the order of their kinds.
 	slices.SortStableFunc(all, func(x, y EntryChange) int { return cmp.Compare(x.entry().Rank(), y.entry().Rank()) })
 	return &EntryDiff{Added: len(d.Added), Changed: len(d.Changed), Removed: len(d.Removed), Entries: slices.Clone(all[:min(most, len(all))])}

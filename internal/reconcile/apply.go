@@ -63,7 +63,7 @@ func Apply(ctx context.Context, sw Switch, want *pipeline.State, contract *pipel
 		if opts.Planned != nil {
 			opts.Planned(plan)
 		}
-		if failed = carryOut(ctx, sw, plan, opts.Progress); failed != nil && !worthAnotherRound(failed) {
+		if failed = carryOut(ctx, sw, plan, opts); failed != nil && !worthAnotherRound(failed) {
 			return first, nil, failed
 		}
 	}
@@ -81,7 +81,7 @@ func Apply(ctx context.Context, sw Switch, want *pipeline.State, contract *pipel
 		return first, nil, failed
 	}
 	return first, nil, fmt.Errorf("%w: %d entries to add, %d to change, %d to remove are left; first: %s",
-		ErrNotConverged, len(left.Added), len(left.Changed), len(left.Removed), left.first())
+		ErrNotConverged, len(left.Added), len(left.Changed), len(left.Removed), opts.text(left.first()))
 }
 
 // worthAnotherRound reports whether another round may succeed after an error. This is the case if the switch responded and is not full.
@@ -94,15 +94,15 @@ func worthAnotherRound(err error) bool {
 }
 
 // carryOut writes the steps of a plan in order and reports progress after each step.
-func carryOut(ctx context.Context, sw Switch, plan *Plan, progress func(Progress)) error {
+func carryOut(ctx context.Context, sw Switch, plan *Plan, opts Options) error {
 	total, done := plan.Updates(), 0
 	for _, s := range plan.Steps {
-		if err := write(ctx, sw, s.Updates); err != nil {
+		if err := write(ctx, sw, s.Updates, opts.text); err != nil {
 			return fmt.Errorf("%s: %w", s.Why, err)
 		}
 		done += len(s.Updates)
-		if progress != nil {
-			progress(Progress{Step: s.Why, Done: done, Total: total})
+		if opts.Progress != nil {
+			opts.Progress(Progress{Step: s.Why, Done: done, Total: total})
 		}
 	}
 	return nil

@@ -55,13 +55,18 @@ func fits(have []pipeline.Entry, steps []Step, contract *pipeline.Contract) (cou
 }
 
 // Room returns ErrNoRoom if even an empty switch has a table that cannot hold the entries of a state. Room counts the entries without
-// creating them, so it is cheap even for a state that is far too large. Fits checks more, and may refuse a state that Room accepts.
+// creating them, so it is cheap even for a state that is far too large. The room for sessions counts as entries. Fits checks more, and may refuse a state that Room accepts.
 func Room(want *pipeline.State, contract *pipeline.Contract) error {
-	need := want.Need()
+	need, reserve := want.Need(), want.Reserve()
 	for _, table := range pipeline.TablesByRank() {
-		if size, ok := contract.Size(table); ok && need[table] > size {
-			return fmt.Errorf("table %q: %w: %d entries, %d wanted", table, ErrNoRoom, size, need[table])
+		size, ok := contract.Size(table)
+		if !ok || need[table]+reserve[table] <= size {
+			continue
 		}
+		if reserve[table] > 0 {
+			return fmt.Errorf("table %q: %w: %d entries, %d wanted, and room for %d of sessions", table, ErrNoRoom, size, need[table], reserve[table])
+		}
+		return fmt.Errorf("table %q: %w: %d entries, %d wanted", table, ErrNoRoom, size, need[table])
 	}
 	return nil
 }

@@ -42,11 +42,24 @@ func (p *Plan) Updates() int {
 	return n
 }
 
+// text returns the text for an entry in errors.
+func (o Options) text(e pipeline.Entry) string {
+	if o.Name == nil {
+		return e.String()
+	}
+	return o.Name(e)
+}
+
 // Options contains the options of Make and Apply. With the zero value, no undesired entry stays.
 type Options struct {
 	// Keep, if not nil, reports whether an undesired entry stays. It is not called for rules, because only the rules of the desired state
 	// may be in force.
 	Keep func(pipeline.Entry) bool
+	// Layer, if not nil, returns further desired entries, given all entries of the switch. An entry of the state replaces an entry of the
+	// layer with the same key.
+	Layer func(have []pipeline.Entry) []pipeline.Entry
+	// Name returns the text for an entry in errors; nil means its String method.
+	Name func(pipeline.Entry) string
 	// Planned, if not nil, is called by Apply before the first write of each plan that has steps.
 	Planned func(*Plan)
 	// Progress, if not nil, is called by Apply after each step, in Apply's goroutine.
@@ -108,9 +121,30 @@ func (t *target) plan(have []pipeline.Entry, opts Options) (*Plan, error) {
 
 // planFrom is like plan, and also returns the present content of the switch.
 func (t *target) planFrom(have []pipeline.Entry, opts Options) (*Plan, *actual, error) {
+	t, err := t.with(have, opts.Layer)
+	if err != nil {
+		return nil, nil, err
+	}
 	m := &maker{target: t, now: split(have), plan: &Plan{}}
 	plan, err := m.make(have, opts)
 	return plan, m.now, err
+}
+
+// with returns the target with the entries of a layer.
+func (t *target) with(have []pipeline.Entry, layer func([]pipeline.Entry) []pipeline.Entry) (*target, error) {
+	if layer == nil {
+		return t, nil
+	}
+	more := layer(have)
+	if len(more) == 0 {
+		return t, nil
+	}
+	if err := t.contract.Allows(more); err != nil {
+		return nil, err
+	}
+	whole := *t
+	whole.fixed = pipeline.Merge(t.fixed, more)
+	return &whole, nil
 }
 
 func (m *maker) make(have []pipeline.Entry, opts Options) (*Plan, error) {

@@ -1,0 +1,246 @@
+package compile
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+)
+
+// SessionLines computes the entries that depend on the sessions of a switch's lines. They are a layer over the compiled state: Compile does not
+// return them, and a change of a session compiles nothing. SessionLines is read-only.
+//
+// The layer has two kinds of entries, and none of them has the key of an entry of the compiled state:
+//
+//   - If the line is exempt, its addresses have the exempt class, on this line only. Addresses inside a prefix that is exempt on every line
+//     need no entry.
+//   - If the line's group checks sources, its addresses are bound to the line. If the session has no address of a family, or the line has no
+//     session, all addresses of the family are bound to the line. A line whose addresses are unknown is therefore not checked, because a
+//     check would drop all that it sends.
+type SessionLines struct {
+	lines   map[string]sessionLine
+	indexes map[pipeline.LineIndex]string
+	exempt  *policy.PrefixIndex[struct{}] // the prefixes that are exempt on every line
+	exempts int                           // the number of exempt lines
+	checked int                           // the number of lines with a source check
+}
+
+type sessionLine struct {
+	index           pipeline.LineIndex
+	own             []netip.Prefix // the prefixes that the inventory lists, whose entries are in the compiled state
+	exempt, checked bool
+}
+
+// SessionLines returns the SessionLines of a switch at time now. It returns ErrUnknownSwitch for an unknown name, and ErrNumbers if a line has
+// no number.
+func (c *Compiler) SessionLines(switchName string, now time.Time) (*SessionLines, error) {
+	sw, err := c.switchOf(switchName)
+	if err != nil {
+		return nil, err
+	}
+	index, err := c.lineNumbers(sw)
+	if err != nil {
+		return nil, fmt.Errorf("compile switch %q: %w", switchName, err)
+	}
+	return c.sessionLines(sw, index, now), nil
+}
+
+func (c *Compiler) sessionLines(sw *policy.Switch, index lineNumbers, now time.Time) *SessionLines {
+	p := c.bundle.Policy
+	s := &SessionLines{lines: make(map[string]sessionLine), indexes: make(map[pipeline.LineIndex]string), exempt: c.standingAt(now).index}
+	if sw.Identify == "" {
+		return s
+	}
+	groups := make(map[string]*policy.LineGroup, len(p.LineGroups))
+	for i := range p.LineGroups {
+		groups[p.LineGroups[i].Name] = &p.LineGroups[i]
+	}
+	for i := range sw.Lines {
+		line := &sw.Lines[i]
+		group := groups[line.Group]
+		if _, has := line.SessionIdentity(sw, group); !has {
+			continue
+		}
+		x := sessionLine{index: index[line.Name], own: line.Prefixes}
+		at, exempt := c.exemptLines[line.Name]
+		x.exempt = exempt && !p.Ended(&p.Exemptions[at], now)
+		if group != nil {
+			_, x.checked, _ = group.SourceCheck.Code()
+		}
+		s.lines[line.Name] = x
+		s.indexes[x.index] = line.Name
+		count(&s.exempts, x.exempt)
+		count(&s.checked, x.checked)
+	}
+	return s
+}
+
+func count(n *int, is bool) {
+	if is {
+		*n++
+	}
+}
+
+// room returns the room that the sessions need. A line with a source check has at most two entries of each family, with and without a session.
+func (s *SessionLines) room() pipeline.SessionRoom {
+	return pipeline.SessionRoom{Sources: max(policy.MaxSessionPrefixes, len(everyIPv4)) * s.checked, Subscribers: policy.MaxSessionPrefixes * s.exempts}
+}
+
+// Names returns the names of the lines that can have a session.
+func (s *SessionLines) Names() []string {
+	all := make([]string, 0, len(s.lines))
+	for name := range s.lines {
+		all = append(all, name)
+	}
+	return all
+}
+
+// Has reports whether the switch has a line that can have a session.
+func (s *SessionLines) Has(line string) bool { _, has := s.lines[line]; return has }
+
+// Uses reports whether a line's session has entries: whether the line is exempt or its sources are checked.
+func (s *SessionLines) Uses(line string) bool {
+	x := s.lines[line]
+	return x.exempt || x.checked
+}
+
+// Used reports whether any line's session has entries.
+func (s *SessionLines) Used() bool { return s.exempts+s.checked > 0 }
+
+// everyIPv4 and everyIPv6 contain all addresses of a family. The pipeline refuses prefixes of length 0.
+var (
+	everyIPv4 = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/1"), netip.MustParsePrefix("128.0.0.0/1")}
+	everyIPv6 = []netip.Prefix{netip.MustParsePrefix("::/1"), netip.MustParsePrefix("8000::/1")}
+)
+
+// Wide reports whether an entry binds half of all addresses to a line. The layer has such entries for lines whose addresses are unknown.
+func Wide(e pipeline.Entry) bool { return e.IsSource() && e.SourcePrefix().Bits() == 1 }
+
+// Entries returns the entries of a line whose session has the given prefixes. A line without a session has no prefixes. The result is empty if
+// the switch has no such line.
+func (s *SessionLines) Entries(line string, prefixes []netip.Prefix) []pipeline.Entry {
+	x, ok := s.lines[line]
+	if !ok {
+		return nil
+	}
+	var all []pipeline.Entry
+	var families [2]bool // whether the session has an address of IPv4 and IPv6
+	for _, p := range prefixes {
+		if families[family(p)] = true; slices.Contains(x.own, p) {
+			continue
+		}
+		if x.checked {
+			all = x.bind(all, p)
+		}
+		if x.exempt && !s.exemptEverywhere(p) {
+			// The prefixes of a session are valid. If one was not, the line would only lack its entry.
+			if e, err := pipeline.SubscriberEntry(p, pipeline.Subscriber{Class: SubscriberExempt, Line: x.index}); err == nil {
+				all = append(all, e)
+			}
+		}
+	}
+	return x.widen(all, families)
+}
+
+// widen appends the entries that bind all addresses to a line with a source check, for each family of which the line has no address.
+func (x sessionLine) widen(all []pipeline.Entry, families [2]bool) []pipeline.Entry {
+	if !x.checked {
+		return all
+	}
+	for i, every := range [][]netip.Prefix{everyIPv4, everyIPv6} {
+		if families[i] {
+			continue
+		}
+		for _, p := range every {
+			all = x.bind(all, p)
+		}
+	}
+	return all
+}
+
+func (x sessionLine) bind(all []pipeline.Entry, p netip.Prefix) []pipeline.Entry {
+	e, err := pipeline.SourceEntry(pipeline.SourceKey{Line: x.index, Prefix: p})
+	if err != nil {
+		return all
+	}
+	return append(all, e)
+}
+
+func family(p netip.Prefix) int {
+	if p.Addr().Is4() {
+		return 0
+	}
+	return 1
+}
+
+func (s *SessionLines) exemptEverywhere(p netip.Prefix) bool {
+	if _, same := s.exempt.At(p); same {
+		return true
+	}
+	_, _, within := s.exempt.Around(p)
+	return within
+}
+
+// Line returns the line to which an entry belongs that depends on a session, or could. ok is false for all other entries, also for entries of the
+// prefixes that the inventory lists.
+func (s *SessionLines) Line(e pipeline.Entry) (line string, ok bool) {
+	index, p := e.SourceLine(), netip.Prefix{}
+	if index != 0 {
+		p = e.SourcePrefix()
+	} else if class, is := e.IsSubscriber(); is && class == SubscriberExempt {
+		index = e.Home()
+		p, _ = e.Prefix()
+	}
+	line, ok = s.indexes[index]
+	return line, ok && index != 0 && !slices.Contains(s.lines[line].own, p)
+}
+
+// Held returns the entries of the layer that a switch should keep, given its entries. The switch keeps the entries that it has by sessions, so
+// that a change of the documents does not depend on the sessions. Lines with a source check whose addresses the switch does not have are
+// not checked.
+func (s *SessionLines) Held(have []pipeline.Entry) []pipeline.Entry {
+	if len(s.lines) == 0 {
+		return nil
+	}
+	var all []pipeline.Entry
+	families := make(map[string][2]bool)
+	for _, e := range have {
+		name, is := s.Line(e)
+		if !is {
+			continue
+		}
+		x := s.lines[name]
+		if e.IsSource() {
+			p := e.SourcePrefix()
+			if !x.checked || p.Bits() == 0 { // a switch that does not enforce the program's restrictions can have length 0
+				continue
+			}
+			if all = append(all, e); !Wide(e) {
+				known := families[name]
+				known[family(p)] = true
+				families[name] = known
+			}
+			continue
+		}
+		if p, _ := e.Prefix(); x.exempt && p.Bits() > 0 && !s.exemptEverywhere(p) {
+			all = append(all, e)
+		}
+	}
+	known := make(map[pipeline.Key]struct{})
+	for _, e := range all {
+		if Wide(e) {
+			known[e.Key] = struct{}{}
+		}
+	}
+	for name, x := range s.lines {
+		for _, e := range x.widen(nil, families[name]) {
+			if _, there := known[e.Key]; !there {
+				all = append(all, e)
+			}
+		}
+	}
+	return all
+}
