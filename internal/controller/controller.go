@@ -248,6 +248,9 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 		Name: c.cfg.Name, Addr: addrs, Clock: c.clock, Store: c.store, Book: c.book, Logger: c.log, AuditEvery: c.cfg.AuditEvery,
 		Metrics: fleet.NewMetrics(c.metrics), Recorder: c.cfg.Recorder, Certificates: c.cfg.Certificates, OnFlows: port25.OnFlows,
 	}
+	if c.sessions != nil {
+		switches.Sessions = c.sessions.register
+	}
 	switches.OnStatus = func(st fleet.Status) {
 		owned := st.Ownership == fleet.Owned
 		counters.Follow(st.Switch, owned, st.Running, st.InForce)

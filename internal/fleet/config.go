@@ -86,6 +86,9 @@ type Config struct {
 	// subject to the secrecy of communications.
 	OnFlows func(switchName string, flows []pipeline.MailFlow)
 
+	// Sessions knows the addresses of lines by their sessions. If it is nil, the switches keep the entries that they have by sessions.
+	Sessions Sessions
+
 	timer func(time.Duration) <-chan time.Time // starts the timer for dates; nil means time.After
 	fault func(error)                          // called if an event is not allowed after the previous status; nil means that the error is logged
 }

@@ -160,10 +160,14 @@ func (w *worker) reconcile(ctx context.Context, s *p4rt.Session, want desired) e
 	}
 	others := w.origins.foreign(ctx, w, want)
 	w.attempts(w.origins.tried(want))
+	layer := &layering{lines: compiled.Sessions}
+	if expected {
+		layer.before = w.layer
+	}
 	result, memory, err := w.c.program.Converge(ctx, s, compiled.Sharing(), reconcile.Options{
-		Keep: others.Keep,
+		Keep: others.Keep, Layer: layer.held, Name: layer.name,
 		Planned: func(plan *reconcile.Plan) {
-			if audit && len(driftOf(bring.Result{Plan: plan}, began)) > 0 {
+			if audit && len(driftOf(bring.Result{Plan: plan}, layer, began)) > 0 {
 				w.reportConverging(want, ReasonDrift)
 			}
 		},
@@ -185,7 +189,7 @@ func (w *worker) reconcile(ctx context.Context, s *p4rt.Session, want desired) e
 	now := w.c.Now().UTC()
 	var drift []string
 	if expected {
-		drift = driftOf(result, now)
+		drift = driftOf(result, layer, now)
 		w.c.Metrics.drifted(len(drift))
 	}
 	plan := result.Plan
@@ -200,9 +204,9 @@ func (w *worker) reconcile(ctx context.Context, s *p4rt.Session, want desired) e
 	case audit && len(plan.Steps) == 0:
 		fields = nil // nothing changed
 	}
-	w.logForeign(others)
+	w.logForeign(others, layer.name)
 	w.c.Metrics.converged(time.Since(began))
-	w.memory = memory
+	w.memory, w.layer = memory, layer.adopted()
 	w.reached(want, reason, func(st *Status) {
 		st.Running, st.Audited, st.Foreign = uint8(plan.Running), now, len(plan.Kept)
 		if result.Pushed {
@@ -237,15 +241,16 @@ func fill(plan *reconcile.Plan) (entries int, tables []TableFill) {
 }
 
 // driftOf lists the changes that other clients made after the switch was left in the wanted state. Staged rule sets are not drift,
-// because a change of phase leaves them to the next audit.
-func driftOf(r bring.Result, now time.Time) []string {
+// because a change of phase leaves them to the next audit. Entries of sessions are listed without their addresses.
+func driftOf(r bring.Result, l *layering, now time.Time) []string {
 	at := now.Format(time.RFC3339) + " "
 	if r.Pushed {
 		return []string{at + "another pipeline, or none"}
 	}
 	var all []string
 	note := func(what string, e pipeline.Entry) {
-		if _, rule := e.Epoch(); !rule {
+		_, rule := e.Epoch()
+		if _, session := l.lines.Line(e); !rule && !session {
 			all = append(all, at+what+" "+e.String())
 		}
 	}
@@ -257,6 +262,9 @@ func driftOf(r bring.Result, now time.Time) []string {
 	}
 	for _, e := range r.Plan.Removed {
 		note("foreign", e)
+	}
+	for _, text := range l.drift {
+		all = append(all, at+text)
 	}
 	if len(all) > MaxDrift {
 		all = append(all[:MaxDrift-1], fmt.Sprintf("%sand %d more", at, len(all)-MaxDrift+1))

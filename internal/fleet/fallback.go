@@ -68,13 +68,15 @@ func (w *worker) fallBack(ctx context.Context, s *p4rt.Session, want desired) (e
 		return context.Cause(ctx)
 	}
 	others := w.origins.foreign(ctx, w, held)
-	result, _, err := w.c.program.Converge(ctx, s, compiled.Sharing(), reconcile.Options{Keep: others.Keep})
+	layer := &layering{lines: compiled.Sessions}
+	result, _, err := w.c.program.Converge(ctx, s, compiled.Sharing(), reconcile.Options{Keep: others.Keep, Layer: layer.held, Name: layer.name})
 	if result.Plan != nil {
 		w.c.Metrics.wrote(result.Plan)
 	}
 	if err != nil {
 		return fmt.Errorf("revision %d: %w", v.Number, err)
 	}
+	w.layer = layer.adopted() // sessions still change
 	w.reportFallBack(held.Phases.String(), result.Plan.Running, func(st *Status) { st.Revision, st.RevisionID = v.Number, v.ID }, zap.Int("updates", result.Plan.Updates()))
 	return nil
 }

@@ -22,6 +22,8 @@ type Metrics struct {
 	unfit      prometheus.Counter
 	flows      prometheus.Counter
 	flowDrops  *prometheus.CounterVec
+	sessions   *prometheus.GaugeVec
+	lines      *prometheus.CounterVec
 }
 
 // NewMetrics creates and registers the metrics of a controller. No metric has a label for the switch; the status
@@ -67,7 +69,19 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Name: "op25b_fleet_mail_flow_lists_dropped_total",
 		Help: "Lists of mail flows that were dropped: session if they came too fast, foreign if they could not be read.",
 	}, []string{"reason"})
-	r.MustRegister(m.flows, m.flowDrops, m.unfit, m.switches, m.converging, m.updates, m.refusals, m.audits, m.drift, m.ownership, m.newest, m.flips)
+	m.sessions = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "op25b_fleet_sessions", Help: "Lines with a session on the switches that this controller owns: in-force if the switch confirmed their entries, otherwise waiting.",
+	}, []string{"state"})
+	m.lines = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "op25b_fleet_session_entries_total", Help: "Entries of sessions that were added, removed, and refused by switches.",
+	}, []string{"kind"})
+	for _, state := range []string{sessionsInForce, sessionsWaiting} {
+		m.sessions.WithLabelValues(state)
+	}
+	for _, kind := range []string{entriesAdded, entriesRemoved, entriesRefused} {
+		m.lines.WithLabelValues(kind)
+	}
+	r.MustRegister(m.sessions, m.lines, m.flows, m.flowDrops, m.unfit, m.switches, m.converging, m.updates, m.refusals, m.audits, m.drift, m.ownership, m.newest, m.flips)
 	return m
 }
 
@@ -162,5 +176,37 @@ func (m *Metrics) flowsRead(flows int) {
 func (m *Metrics) flowsDropped(reason string, lists uint64) {
 	if m != nil && lists > 0 {
 		m.flowDrops.WithLabelValues(reason).Add(float64(lists))
+	}
+}
+
+// The labels of the metrics of sessions.
+const (
+	sessionsInForce = "in-force"
+	sessionsWaiting = "waiting"
+
+	entriesAdded   = "added"
+	entriesRemoved = "removed"
+	entriesRefused = "refused"
+)
+
+// sessionsChanged records that the number of sessions of a switch has changed. nil means no sessions.
+func (m *Metrics) sessionsChanged(from, to *SessionStatus) {
+	if m == nil {
+		return
+	}
+	for sign, st := range map[float64]*SessionStatus{-1: from, 1: to} {
+		if st != nil {
+			m.sessions.WithLabelValues(sessionsInForce).Add(sign * float64(st.InForce))
+			m.sessions.WithLabelValues(sessionsWaiting).Add(sign * float64(st.Waiting))
+		}
+	}
+}
+
+// sessionEntries counts entries of sessions that were written.
+func (m *Metrics) sessionEntries(added, removed, refused int) {
+	if m != nil {
+		m.lines.WithLabelValues(entriesAdded).Add(float64(added))
+		m.lines.WithLabelValues(entriesRemoved).Add(float64(removed))
+		m.lines.WithLabelValues(entriesRefused).Add(float64(refused))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"op25b/internal/bring"
+	"op25b/internal/pipeline"
 )
 
 // origins lists the states that op25b may have written to a switch. An entry is foreign if it is in none of these states and is not wanted.
@@ -89,7 +90,7 @@ func (w *worker) attempts(revisions []uint64) {
 }
 
 // logForeign logs the foreign entries that were removed. It also logs whether some of them may have been written by op25b.
-func (w *worker) logForeign(f *bring.Foreign) {
+func (w *worker) logForeign(f *bring.Foreign, text func(pipeline.Entry) string) {
 	if err := f.Err(); err != nil {
 		w.log.Warn("an earlier revision on the switch is unknown: its entries count as foreign", zap.Error(err))
 	}
@@ -100,7 +101,7 @@ func (w *worker) logForeign(f *bring.Foreign) {
 	some := make([]string, 0, MaxDrift)
 	for _, e := range removed {
 		if len(some) < MaxDrift {
-			some = append(some, e.String())
+			some = append(some, text(e))
 		}
 	}
 	w.log.Warn("foreign entries removed", zap.Int("entries", len(removed)), zap.Strings("some", some))

@@ -59,6 +59,8 @@ type Status struct {
 	// Foreign is the number of foreign entries that were kept when the switch was last read. Drift lists the foreign entries that were
 	// removed.
 	Foreign int `json:"foreign,omitempty"`
+	// Sessions says how many sessions are in force. It is nil if no line of the switch has entries by sessions.
+	Sessions *SessionStatus `json:"sessions,omitempty"`
 
 	// Seen is the time at which the switch last answered before the status was stored: see confirmation.
 	Seen    time.Time `json:"seen,omitzero"`

@@ -36,6 +36,11 @@ type worker struct {
 	fellBack bool              // whether the switch is kept at the previous documents for now: see fallBack
 
 	phaseOnly bool // whether the fallback changed the phase
+
+	layer        *layer                            // the entries by sessions; nil if they are not known
+	takeSessions func() (lines []string, all bool) // nil if this controller reads no sessions
+	reported     *SessionStatus                    // the status of sessions that was last reported in this session, at reportedAt
+	reportedAt   time.Time
 }
 
 func newWorker(s *assignment, own *store.Ownership) *worker {
@@ -181,13 +186,24 @@ func (w *worker) report(change func(*Status) error, fields ...zap.Field) {
 // work converges the switch over a primary session. It does so at once and whenever there is a reason to, until ctx ends. If the session
 // fails, work returns the error, and p4rt.Keep opens another session.
 func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
-	w.current, w.memory = nil, nil
+	w.current, w.memory, w.layer, w.reported = nil, nil, nil, nil
 	reading, stop := context.WithCancel(ctx)
+	defer func() { w.c.Metrics.sessionsChanged(w.reported, nil) }()
 	flows := w.startFlows(reading, s)
 	defer flows.wait()
 	defer stop()
 	due := time.NewTimer(w.c.AuditEvery)
 	defer due.Stop()
+	reportDue := time.NewTimer(0)
+	defer reportDue.Stop()
+	news := make(chan struct{}, 1)
+	var sessionsReady <-chan struct{} // nil after they are ready
+	if w.c.Sessions != nil {
+		var unfollow func()
+		w.takeSessions, unfollow = w.c.Sessions.Follow(w.name, news)
+		defer unfollow()
+		sessionsReady = w.c.Sessions.Ready()
+	}
 	full := true
 	for {
 		next, err := w.converge(ctx, s, full)
@@ -214,6 +230,25 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 			due.Reset(next)
 		}
 		for again := true; again; {
+			interrupted, err := w.writeSessions(ctx, s)
+			switch {
+			case ctx.Err() != nil:
+				return context.Cause(ctx)
+			case isOfSession(err):
+				return err
+			case err != nil: // it is not known which entries the switch has
+				w.log.Warn("the entries of sessions were not written; the switch is read again", zap.Error(err))
+				w.layer, full = nil, true
+				due.Reset(retryMin)
+			}
+			if left := w.reportSessions(time.Now()); left > 0 {
+				reportDue.Reset(left)
+			}
+			if interrupted {
+				<-w.wake
+				again = w.failedAlready()
+				continue
+			}
 			select {
 			case <-ctx.Done():
 				return context.Cause(ctx)
@@ -221,6 +256,10 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 				full, again = true, false
 			case <-w.wake:
 				again = w.failedAlready()
+			case <-news:
+			case <-sessionsReady:
+				sessionsReady = nil
+			case <-reportDue.C:
 			}
 		}
 	}
