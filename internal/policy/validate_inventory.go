@@ -205,7 +205,8 @@ func (v *validator) lineTags(line Line, path string) {
 	}
 }
 
-// checkedLines checks that every line in a group that checks sources has prefixes.
+// checkedLines checks that every line in a group that checks sources has prefixes or sessions, and that the check drops nothing of lines whose
+// addresses nobody knows.
 func (v *validator) checkedLines() {
 	checks := make(map[string]SourceCheck)
 	for _, g := range v.p.LineGroups {
@@ -213,10 +214,21 @@ func (v *validator) checkedLines() {
 			checks[g.Name] = g.SourceCheck
 		}
 	}
-	for i, sw := range v.inv.Switches {
+	for i := range v.inv.Switches {
+		sw := &v.inv.Switches[i]
 		for j, line := range sw.Lines {
 			check, checked := checks[line.Group]
-			if !checked || len(line.Prefixes) > 0 {
+			group := v.p.LineGroup(line.Group)
+			if _, sessions := line.SessionIdentity(sw, group); sessions || !checked {
+				continue
+			}
+			if check == SourceDrop && group.Addressing == Dynamic && line.addressing(group) == Dynamic {
+				v.inInventory(at(at("switches", i, "lines"), j, ""), fmt.Sprintf("line %q has dynamic addresses, and line group %q has sourceCheck: %s", line.Name, line.Group, check),
+					fmt.Sprintf("all that the line sends would be dropped once it has another address: give switch %q identify, so that sessions tell its lines' addresses, "+
+						"or watch with sourceCheck: monitor, or give the line an address of its own and addressing: static", sw.Name))
+				continue
+			}
+			if len(line.Prefixes) > 0 {
 				continue
 			}
 			fate := "be dropped"
@@ -273,14 +285,14 @@ func (v *validator) lineGroupsKnown(switches ...Switch) {
 	}
 }
 
-// exemptLines checks that the lines that exemptions name exist and have prefixes.
+// exemptLines checks that the lines that exemptions name exist and have prefixes or sessions.
 func (v *validator) exemptLines() {
-	lines := make(map[string]*Line)
+	lines, switches := make(map[string]*Line), make(map[string]*Switch)
 	var known []string
 	for i := range v.inv.Switches {
 		for j := range v.inv.Switches[i].Lines {
 			line := &v.inv.Switches[i].Lines[j]
-			lines[line.Name] = line
+			lines[line.Name], switches[line.Name] = line, &v.inv.Switches[i]
 			known = append(known, line.Name)
 		}
 	}
@@ -292,14 +304,20 @@ func (v *validator) exemptLines() {
 			continue
 		}
 		line, ok := lines[e.Line]
+		if ok {
+			if _, sessions := line.SessionIdentity(switches[e.Line], v.p.LineGroup(line.Group)); sessions {
+				continue
+			}
+		}
 		switch {
 		case !ok:
 			v.inPolicy(at("exemptions", i, "line"), fmt.Sprintf("exemption of unknown line %q", e.Line), strict.Nearest(e.Line, known, "lines of the inventory"))
-		case len(line.Prefixes) == 0:
-			v.inPolicy(at("exemptions", i, "line"), fmt.Sprintf("exemption of line %q, which has no prefixes", e.Line), "an exemption is by address: give the line its prefixes in the inventory")
 		case line.addressing(v.p.LineGroup(line.Group)) == Dynamic:
 			v.inPolicy(at("exemptions", i, "line"), fmt.Sprintf("exemption of line %q, whose addresses are dynamic", e.Line),
-				"an exemption is by address, and would be lost with it: give the line an address of its own and say so in the inventory, with addressing: static at the line")
+				fmt.Sprintf("an exemption is by address, and would be lost with it: give switch %q identify, so that the exemption follows the line's sessions, "+
+					"or give the line an address of its own and say so in the inventory, with addressing: static at the line", switches[e.Line].Name))
+		case len(line.Prefixes) == 0:
+			v.inPolicy(at("exemptions", i, "line"), fmt.Sprintf("exemption of line %q, which has no prefixes", e.Line), "an exemption is by address: give the line its prefixes in the inventory")
 		}
 	}
 }

@@ -40,10 +40,6 @@ func (v *validator) lineGroups() {
 		if !g.Addressing.valid() {
 			v.inPolicy(at("lineGroups", i, "addressing"), fmt.Sprintf("line group %q has addressing: %s", g.Name, g.Addressing), "it must be "+g.Addressing.Accepts())
 		}
-		if g.Addressing == Dynamic && g.SourceCheck == SourceDrop {
-			v.inPolicy(at("lineGroups", i, "sourceCheck"), fmt.Sprintf("line group %q has sourceCheck: drop and addressing: dynamic", g.Name),
-				"all that a line sends would be dropped once it has another address: watch with sourceCheck: monitor, or put lines with addresses of their own in a group with addressing: static")
-		}
 		if _, _, ok := g.SourceCheck.Code(); !ok {
 			v.inPolicy(at("lineGroups", i, "sourceCheck"), fmt.Sprintf("line group %q has sourceCheck: %s", g.Name, g.SourceCheck), "it must be "+g.SourceCheck.Accepts())
 		}
