@@ -297,7 +297,8 @@ func (o *serveOptions) auth(log *zap.Logger) (a api.Auth, err error) {
 		return a, fmt.Errorf("--anonymous %s and --access %s: give only one of them", o.anonymous, o.access)
 	case o.anonymous != "":
 		for _, role := range auth.Roles() {
-			if string(role) == o.anonymous && role != auth.Portal { // a stranger with this role could ask about every line
+			// A stranger with the role portal could ask about every line, and with reporter end every session.
+			if string(role) == o.anonymous && role != auth.Portal && role != auth.Reporter {
 				a.Anonymous = role
 				return a, nil
 			}

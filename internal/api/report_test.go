@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -36,6 +37,7 @@ import (
 	"op25b/internal/subscriber"
 	"op25b/internal/subscriber/accounting"
 	"op25b/internal/subscriber/register"
+	"op25b/internal/subscriber/report"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -683,5 +685,53 @@ func TestReports(t *testing.T) {
 	}
 	if l := r.rate("kea-3"); l.Burst() != eventsInBurst || l.Limit() != eventsASecond || l != r.rate("kea-3") {
 		t.Error("the rate of a caller changes")
+	}
+}
+
+// TestConfined verifies that a reporter without the confinement of an access file may report for no source.
+func TestConfined(t *testing.T) {
+	stranger := auth.Caller{Who: "anonymous from 192.0.2.9", Role: auth.Reporter, By: auth.ByNothing}
+	if err := confined(stranger, "kea-1"); err == nil || !strings.Contains(err.Error(), "has the role reporter without an access file") {
+		t.Error(err)
+	}
+	if err := confined(auth.Caller{Who: "local", Role: auth.Admin, By: auth.ByLoopback}, "kea-1"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestReportRates verifies that a caller with too many events or sources is refused, and told when to try again.
+func TestReportRates(t *testing.T) {
+	w := newWorld(t, nil)
+	now := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	clock := func() time.Time { return now }
+	s := subscriberService{&server{Deps: Deps{Store: w.store, Sessions: failing{}, Now: clock}, reports: newReports(clock)}}
+	id := auth.Caller{Who: "kea-1", Role: auth.Operator, By: auth.ByToken}
+	refused := func(err error, want string) {
+		t.Helper()
+		if connect.CodeOf(err) != connect.CodeResourceExhausted || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	full := &op25bv1.ReportRequest{Source: "kea-1"}
+	for range report.MaxEvents {
+		full.Events = append(full.Events, sessionEvent(starts, "line-0", "a", now))
+	}
+	s.reports.rate(id.Who).SetBurst(len(full.Events)) // the second request has to wait
+	ctx, cancel := context.WithTimeout(within(t), time.Hour)
+	defer cancel()
+	if _, err := s.report(ctx, id, full); err != nil {
+		t.Fatal(err)
+	}
+	s.reports.rate(id.Who).SetLimit(0.01) // for a day
+	_, err := s.report(ctx, id, full)
+	refused(err, "busy: kea-1 reports more than 2000 events a second")
+	for i := range 100 {
+		if _, err = s.report(ctx, id, &op25bv1.ReportRequest{Source: fmt.Sprint("source-", i)}); err != nil {
+			break
+		}
+	}
+	refused(err, "busy: kea-1 reports for too many sources")
+	if _, err := s.report(ctx, id, &op25bv1.ReportRequest{Source: "kea-1"}); err != nil {
+		t.Errorf("a source that is recorded: %v", err)
 	}
 }

@@ -18,10 +18,10 @@ type Metrics struct {
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "op25b_session_events_total", Help: "Accounting events that this controller received, by what they changed.",
+			Name: "op25b_session_events_total", Help: "Events of sessions that this controller received, by what they changed.",
 		}, []string{"outcome"}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "op25b_session_addresses_refused_total", Help: "Addresses in accounting events that a session cannot have.",
+			Name: "op25b_session_addresses_refused_total", Help: "Addresses in events of sessions that a session cannot have.",
 		}),
 	}
 	for _, o := range []subscriber.Outcome{
