@@ -36,6 +36,9 @@ func (t *table) Forecast(r *op25bv1.ForecastResponse, named *op25bv1.ResolveLine
 			text += wrapped("", fmt.Sprintf("%s is watched since %s: earlier use of port 25 is not counted.", plain(row.Switch), z.moment(row.Since)), 4)
 		}
 	}
+	if len(seen) == 0 && len(r.Rows) > 0 && r.Since != nil {
+		text += wrapped("", fmt.Sprintf("All switches of the list are watched since %s.", z.moment(r.Since)), 4)
+	}
 	if named != nil {
 		text += resolved(t, named)
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -89,5 +91,25 @@ func TestForecastWithNames(t *testing.T) {
 	}
 	if err := JSON(&json).Forecast(forecast, resolvedLines); err != nil || strings.Count(json.String(), "\n") != 2 || !strings.Contains(json.String(), `"line":"adsl-home"`) {
 		t.Errorf("%v\n%s", err, json.String())
+	}
+}
+
+// TestForecastSince verifies that a forecast shows since when the counts are, also if all switches were watched for all of its days.
+func TestForecastSince(t *testing.T) {
+	old := &op25bv1.ForecastResponse{
+		Phase: "drain", Days: 7, UtcOffset: "+09:00", Since: at("2026-10-01T00:00:00Z"),
+		Rows: []*op25bv1.ForecastRow{{Switch: "edge-1", Group: "adsl", Affected: 4, Since: at("2026-09-01T00:00:00Z")}, {Switch: "edge-2", Group: "adsl", Affected: 1, Since: at("2026-10-01T00:00:00Z")}},
+	}
+	var all bytes.Buffer
+	if err := Table(&all, options()).Forecast(old, nil); err != nil || !strings.Contains(all.String(), "\nAll switches of the list are watched since 2026-10-01 09:00:00 +0900.\n") {
+		t.Errorf("%v\n%s", err, all.String())
+	}
+	// A switch that was watched for a part of the days is named instead.
+	young := proto.CloneOf(old)
+	young.Since = at("2026-11-20T00:00:00Z")
+	young.Rows[1].Since = young.Since
+	all.Reset()
+	if err := Table(&all, options()).Forecast(young, nil); err != nil || !strings.Contains(all.String(), "edge-2 is watched since 2026-11-20 09:00:00 +0900") || strings.Contains(all.String(), "All switches") {
+		t.Errorf("%v\n%s", err, all.String())
 	}
 }
