@@ -134,7 +134,7 @@ func (t *table) Preview(r *op25bv1.PreviewResponse) error {
 		}
 	}
 	if len(changed) == 0 {
-		b.WriteString("Nothing changes now: this is in force there already.\n")
+		b.WriteString("Nothing changes now: this should be in force there already.\n")
 	} else {
 		fmt.Fprintf(&b, "This changes %d of %s.\n", len(changed), prose.Count(r.Switches, "switch"))
 	}

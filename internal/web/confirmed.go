@@ -61,7 +61,7 @@ func (s standing) state(i int) string {
 // where describes the lines for which a phase is in force, and which switches confirm it.
 func (s standing) where(p *op25bv1.Phase) string {
 	if !current(p) {
-		return s.T("not in force")
+		return s.T("no line")
 	}
 	open := s.open(p)
 	all, good := len(p.InForce), len(p.InForce)-len(open)

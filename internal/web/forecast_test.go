@@ -51,10 +51,10 @@ func TestForecast(t *testing.T) {
 		{
 			name: "nothing, after a minute", answer: &op25bv1.ForecastResponse{Days: 7, Since: timestamppb.New(now.Add(-time.Minute))},
 			en: []string{
-				"would newly stop no line.", "lines whose port 25 is already stopped are not newly stopped.",
+				"would newly stop no line.", "lines whose port 25 should already be stopped are not newly stopped.",
 				"for 1 min only, from 2006-12-01 20:59:00 &#43;0900 on. This is too little to judge",
 			},
-			ja: []string{"新たに止まる回線はありません。", "すでにポート25が止まっている回線は含まれません。", "直近1分（2006-12-01 20:59:00 &#43;0900から）だけです。だれが"},
+			ja: []string{"新たに止まる回線はありません。", "すでにポート25が止まるはずの回線は含まれません。", "直近1分（2006-12-01 20:59:00 &#43;0900から）だけです。だれが"},
 			no: []string{"during all of"},
 		},
 		{

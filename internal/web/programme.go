@@ -15,7 +15,8 @@ import (
 type phaseData struct {
 	Name, Title, From string
 	State, Where      string
-	Current           bool
+	Current           bool     // the phase should be in force for some lines
+	Confirmed         bool     // all its switches confirm it
 	Next              bool     // the first phase that is still to come into force for some lines
 	Forecast          []string // sentences; none if the phase is in force or the controller cannot be asked
 	Rules             []ruleData
@@ -64,7 +65,7 @@ func (s *Site) programme(v *visit) error {
 		if err != nil {
 			return err
 		}
-		row := phaseData{Name: p.Name, Title: p.Title, From: "-", State: standing.state(i), Where: standing.where(p), Current: current(p), Next: i == next}
+		row := phaseData{Name: p.Name, Title: p.Title, From: "-", State: standing.state(i), Where: standing.where(p), Current: current(p), Confirmed: len(standing.open(p)) == 0, Next: i == next}
 		if p.Begins != nil {
 			row.From = v.At(p.Begins.AsTime())
 		}

@@ -52,10 +52,10 @@ func TestProgrammeIsConfirmed(t *testing.T) {
 	f := threePhases(now)
 	page := pageOf(t, f, "/programme", "en")
 	wantTexts(t, page, "8 of 11 lines, confirmed by 2 of 3 switches; not confirmed: edge-south (last known 2026-11-29 21:13:41 &#43;0900)",
-		"<strong>past</strong>", "<strong>in force, not confirmed by all switches</strong>", "<strong>to come</strong>", "<dd>not in force</dd>")
-	lacksTexts(t, page, "every line", "<strong>in force</strong>", "<dd>-</dd>")
+		"<strong>past</strong>", "<strong>in force where confirmed, not confirmed by all switches</strong>", "<strong>to come</strong>", "<dt>Should be in force for</dt><dd>no line</dd>", `<li class="current open">`)
+	lacksTexts(t, page, "every line", "<strong>in force</strong>", "<dd>-</dd>", "In force for", "not in force")
 	wantTexts(t, pageOf(t, f, "/programme", "ja"), "11回線中8回線、3台中2台のスイッチで確認済み；未確認：edge-south（最後の確認 2026-11-29 21:13:41 &#43;0900）",
-		"<strong>終了</strong>", "<strong>有効（一部のスイッチは未確認）</strong>", "<strong>開始前</strong>", "<dd>有効ではありません</dd>")
+		"<strong>終了</strong>", "<strong>確認済みのスイッチで有効（一部のスイッチは未確認）</strong>", "<strong>開始前</strong>", "<dt>有効であるべき範囲</dt><dd>なし</dd>")
 
 	// The counts of another revision say nothing about this one.
 	f.list.Revision = 2
@@ -89,7 +89,7 @@ func TestProgrammeIsConfirmed(t *testing.T) {
 		"<dd>edge-east (mobile, lines without a group), edge-west; confirmed by 2 of 2 switches</dd>")
 	// A phase whose date has come, but which an activation of an earlier phase replaces, is not said to come.
 	drain.InForce = nil
-	wantTexts(t, pageOf(t, f, "/programme", "en"), "<strong>not in force</strong>")
+	wantTexts(t, pageOf(t, f, "/programme", "en"), "<strong>should not be in force</strong>")
 }
 
 // TestRulesInWords verifies that the programme shows the directions of rules, those of rules without legs too, and that a drain stops new

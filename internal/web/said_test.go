@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,5 +52,45 @@ func TestEnglishIsMarked(t *testing.T) {
 	wantTexts(t, page, `変更が行われたか不明です。繰り返す前に「変更」で確認してください：<span lang="en">http: Server closed</span>`)
 	if res.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("status %d", res.StatusCode)
+	}
+}
+
+// TestPhasesOfSwitch verifies that the page of a switch shows the counters of the phases that should be in force before those of others, and that it
+// says whether the switch confirms these phases.
+func TestPhasesOfSwitch(t *testing.T) {
+	f := threePhases(time.Date(2026, 11, 29, 12, 20, 0, 0, time.UTC))
+	f.counters = func(*op25bv1.ListCountersRequest) (*op25bv1.ListCountersResponse, error) {
+		return &op25bv1.ListCountersResponse{Switches: []*op25bv1.SwitchCounters{{Switch: "edge-east", Rules: []*op25bv1.RuleCounters{
+			{Rule: "watched", Phase: "watch"}, {Rule: "stopped", Phase: "drain"}, {Rule: "always"},
+		}}}}, nil
+	}
+	east := f.list.Switches[0]
+	east.InForce = "drain"
+	f.list.Switches = f.list.Switches[:1]
+	counted := func() (wanted, others string) {
+		t.Helper()
+		_, page, _ := strings.Cut(pageOf(t, f, "/switch/edge-east", "en"), `<h2 id="h-counters">`)
+		page, _, _ = strings.Cut(page, "</section>")
+		wanted, others, _ = strings.Cut(page, "<details")
+		return wanted, others
+	}
+	wanted, others := counted()
+	wantTexts(t, wanted, "<p>The switch confirms that these phases are in force: drain.</p>", `<th scope="row">stopped</th>`, `<th scope="row">always</th>`)
+	wantTexts(t, others, `<summary id="h-others">Counters of other phases</summary>`, `<th scope="row">watched</th>`)
+	lacksTexts(t, wanted, "watched")
+	wantTexts(t, pageOf(t, f, "/switch/edge-east", "en"), "<dt>In force</dt><dd>drain</dd>")
+
+	f.phases.Phases[1].InForce[0].Confirmed, east.Converged = false, false
+	wanted, _ = counted()
+	wantTexts(t, wanted, "<p>These phases should be in force on this switch: drain.</p>")
+	page := pageOf(t, f, "/switch/edge-east", "en")
+	wantTexts(t, page, "<dt>Last seen in force</dt><dd>drain</dd>")
+	lacksTexts(t, page, "<dt>In force</dt>")
+	wantTexts(t, pageOf(t, f, "/switch/edge-east", "ja"), "<p>このスイッチで有効であるべきフェーズ：drain。</p>", "<dt>最後に確認した有効フェーズ</dt>")
+
+	// Without a phase there is nothing to tell apart.
+	f.phases.Phases[1].InForce = nil
+	if wanted, others = counted(); others != "" || !strings.Contains(wanted, "watched") {
+		t.Errorf("without a phase: %s, %s", wanted, others)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +27,7 @@ type switchData struct {
 	Why                  said
 	Since, Seen, Audited string
 	Tables               []tableRow
+	Phases               string // the phases that should be in force; empty if there are none
 	Drift                []driftRow
 	Counters             *countersData // nil if the counters are not available
 	Counted              *countedData  // nil if the controller does not answer for the switch
@@ -55,8 +57,15 @@ type countersData struct {
 	Updated    string
 	Current    bool
 	Elsewhere  *elsewhereData // nil if this controller collects the counters
-	Rules      []counterRow
+	Rules      ruleTable      // of the phases that should be in force, and of no phase
+	Others     ruleTable      // of other phases
 	Interfaces []counterRow
+}
+
+// A ruleTable has the counters of rules.
+type ruleTable struct {
+	base
+	Rows []counterRow
 }
 
 type counterRow struct {
@@ -72,10 +81,12 @@ func (s *Site) switchPage(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if err := v.inZone(ctx); err != nil {
+	phases, err := v.phases(ctx)
+	if err != nil {
 		return err
 	}
 	st := r.Msg.Switches[0]
+	wanted, seen := phasesOn(phases, st.Switch)
 	v.Title, v.Section = v.T("switch")+" "+st.Switch, "overview"
 	d := switchData{
 		base: v.base, Status: st, Class: severityClass[severity(st)], Why: said{v.base, view.Because(v.Lang, st)}, Since: v.At(st.Since.AsTime()), Seen: v.At(st.Seen.AsTime()),
@@ -87,7 +98,14 @@ func (s *Site) switchPage(v *visit) error {
 	for _, text := range st.Drift {
 		d.Drift = append(d.Drift, v.drift(text))
 	}
-	if d.Counters = v.counters(ctx, st.Switch); d.Counters != nil && d.Counters.Elsewhere == nil {
+	switch {
+	case len(wanted) == 0:
+	case seen:
+		d.Phases = v.T("wanted and seen", v.names(wanted))
+	default:
+		d.Phases = v.T("wanted here", v.names(wanted))
+	}
+	if d.Counters = v.counters(ctx, st.Switch, wanted); d.Counters != nil && d.Counters.Elsewhere == nil {
 		d.Counted = v.counted(ctx, st.Switch)
 	}
 	d.Changes, d.Certificates = v.stateChanges(ctx, st.Switch), v.certificates(ctx, st.Switch)
@@ -99,9 +117,9 @@ func (s *Site) switchPage(v *visit) error {
 	return nil
 }
 
-// counters returns the counters of a switch, or nil if they are not available. The rest of the page is
-// useful without them.
-func (v *visit) counters(ctx context.Context, name string) *countersData {
+// counters returns the counters of a switch, or nil if they are not available. The rest of the page is useful without them. wanted has the phases
+// whose counters come first.
+func (v *visit) counters(ctx context.Context, name string, wanted []string) *countersData {
 	r, err := v.telemetry.ListCounters(ctx, connect.NewRequest(&op25bv1.ListCountersRequest{Switches: []string{name}}))
 	if err != nil || len(r.Msg.Switches) == 0 {
 		return nil
@@ -110,9 +128,13 @@ func (v *visit) counters(ctx context.Context, name string) *countersData {
 	if c.State == op25bv1.CollectionState_COLLECTION_STATE_ELSEWHERE || c.State == op25bv1.CollectionState_COLLECTION_STATE_NOT_OWNED {
 		return &countersData{Elsewhere: v.ownerOf(c)}
 	}
-	d := &countersData{State: said{v.base, view.Collection(v.Lang, c)}, Updated: v.At(c.Updated.AsTime()), Current: c.State == op25bv1.CollectionState_COLLECTION_STATE_SYNCED}
+	d := &countersData{Rules: ruleTable{base: v.base}, Others: ruleTable{base: v.base}, State: said{v.base, view.Collection(v.Lang, c)}, Updated: v.At(c.Updated.AsTime()), Current: c.State == op25bv1.CollectionState_COLLECTION_STATE_SYNCED}
 	for _, n := range c.Rules {
-		d.Rules = append(d.Rules, counterRow{n.Rule, n.Leg, n.Phase, fmt.Sprint(n.Packets), fmt.Sprint(n.Octets), view.Rate(n.PacketsPerSecond)})
+		to := &d.Rules
+		if n.Phase != "" && len(wanted) > 0 && !slices.Contains(wanted, n.Phase) {
+			to = &d.Others
+		}
+		to.Rows = append(to.Rows, counterRow{n.Rule, n.Leg, n.Phase, fmt.Sprint(n.Packets), fmt.Sprint(n.Octets), view.Rate(n.PacketsPerSecond)})
 	}
 	known := func(n *uint64) string {
 		if n == nil {
@@ -130,12 +152,32 @@ func (v *visit) counters(ctx context.Context, name string) *countersData {
 
 // inZone makes the page show times in the policy's time zone.
 func (v *visit) inZone(ctx context.Context) error {
-	r, err := v.phase.ListPhases(ctx, connect.NewRequest(&op25bv1.ListPhasesRequest{}))
-	if connect.CodeOf(err) == connect.CodeFailedPrecondition { // there is no policy yet
-		return nil
-	}
-	if err == nil {
-		v.Zone = zone(r.Msg.UtcOffset)
-	}
+	_, err := v.phases(ctx)
 	return err
+}
+
+// phases returns the phases, and makes the page show times in the policy's time zone. There are none if there is no policy yet.
+func (v *visit) phases(ctx context.Context) ([]*op25bv1.Phase, error) {
+	r, err := v.phase.ListPhases(ctx, connect.NewRequest(&op25bv1.ListPhasesRequest{}))
+	switch {
+	case connect.CodeOf(err) == connect.CodeFailedPrecondition:
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	v.Zone = zone(r.Msg.UtcOffset)
+	return r.Msg.Phases, nil
+}
+
+// phasesOn returns the phases that should be in force on a switch, and whether the switch confirms all of them.
+func phasesOn(phases []*op25bv1.Phase, name string) (wanted []string, seen bool) {
+	seen = true
+	for _, p := range phases {
+		for _, on := range p.InForce {
+			if on.Switch == name {
+				wanted, seen = append(wanted, p.Name), seen && on.Confirmed
+			}
+		}
+	}
+	return wanted, seen
 }

@@ -4,12 +4,13 @@ import "op25b/internal/page"
 
 // programmeTexts are the texts of the programme, of its forecasts and of its changes, in English and Japanese.
 var programmeTexts = page.Texts{
-	"in force for":         {"In force for", "有効な範囲"},
+	"in force for":         {"Should be in force for", "有効であるべき範囲"},
 	"everywhere":           {"every line", "すべての回線"},
-	"not in force":         {"not in force", "有効ではありません"},
+	"no line":              {"no line", "なし"},
+	"not in force":         {"should not be in force", "有効にしないフェーズです"},
 	"phase past":           {"past", "終了"},
 	"phase in force":       {"in force", "有効"},
-	"phase in part":        {"in force, not confirmed by all switches", "有効（一部のスイッチは未確認）"},
+	"phase in part":        {"in force where confirmed, not confirmed by all switches", "確認済みのスイッチで有効（一部のスイッチは未確認）"},
 	"phase unconfirmed":    {"should be in force, not confirmed by any switch", "有効のはずですが、確認できたスイッチはありません"},
 	"phase ahead":          {"to come", "開始前"},
 	"confirmed switches":   {"confirmed by %s of %s switches", "%[2]s台中%[1]s台のスイッチで確認済み"},
@@ -36,7 +37,7 @@ var programmeTexts = page.Texts{
 	"forecast unused":      {"Activated now, this phase would newly stop port 25 for %s of the lines. None of these used port 25 in the last %d days.", "いま有効にすると、新たに%s回線でポート25が止まります。そのうち過去%d日間にポート25を使った回線はありません。"},
 	"forecast none":        {"Activated now, this phase would newly stop no line.", "いま有効にしても、新たに止まる回線はありません。"},
 	"forecast none here":   {"Activated now, this phase would newly stop no line on the switches of this controller.", "いま有効にしても、このコントローラーのスイッチで新たに止まる回線はありません。"},
-	"forecast compared":    {"This compares with what is in force now: lines whose port 25 is already stopped are not newly stopped.", "いま有効な設定との比較です。すでにポート25が止まっている回線は含まれません。"},
+	"forecast compared":    {"This compares with what should be in force now: lines whose port 25 should already be stopped are not newly stopped.", "いま有効であるべき設定との比較です。すでにポート25が止まるはずの回線は含まれません。"},
 	"forecast base":        {"The use of port 25 was recorded during all of the last %d days, as far as lines could use it.", "過去%d日間のポート25の利用は、利用できた回線についてすべての期間で記録されています。"},
 	"forecast young":       {"The use of port 25 was recorded on all of these switches for %s only, from %s on.", "ポート25の利用をこれらすべてのスイッチで記録できているのは、直近%s（%sから）だけです。"},
 	"forecast too little":  {"The use of port 25 was recorded on all of these switches for %s only, from %s on. This is too little to judge who uses port 25.", "ポート25の利用をこれらすべてのスイッチで記録できているのは、直近%s（%sから）だけです。だれがポート25を使っているかを判断するには短すぎます。"},
