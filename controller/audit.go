@@ -18,8 +18,8 @@ func newAudit() *cobra.Command {
 	cmd := group(&cobra.Command{
 		Use:   "audit",
 		Short: "list, verify or archive the audit chain: who did what",
-		Long: `List, verify or archive the audit chain, which has a record of every change, refused change, backup and look-up of a line. Each record contains the hash
-of the record before it.`,
+		Long: `List, verify or archive the audit chain, which has a record of every change, refused change, backup and look-up of a line. Each record
+contains the hash of the record before it.`,
 		Example: `  op25b audit list
   op25b audit verify`,
 	})

@@ -55,9 +55,9 @@ func newPortal() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "portal",
 		Short: "serve the customers' portal: whether a customer is affected, and what to set",
-		Long: `Serve a public web site that tells customers whether the block of port 25 affects them, from which day and by which rule, and what to set in
-their mail program. The answers come from the policy in force that a controller publishes. The portal needs a token with the role
-portal, which can do nothing else.
+		Long: `Serve a public web site that tells customers whether the block on port 25 affects them, from which day and by which rule, and what to
+set in their mail program. The answers come from the policy in force that a controller publishes. The portal needs a token with the
+role portal, which can do nothing else.
 
 The portal keeps the last publication in memory and in --state. While no controller can be reached, it serves this publication and
 says so.

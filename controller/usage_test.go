@@ -4,10 +4,14 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
+
+// maxHelpLine is the limit on the characters of a line of a long help text.
+const maxHelpLine = 140
 
 // All help texts have the same form: a short imperative phrase, sentences, and examples whose commands and flags exist.
 func TestHelp(t *testing.T) {
@@ -23,6 +27,11 @@ func TestHelp(t *testing.T) {
 		}
 		if long := cmd.Long; long != "" && (!unicode.IsUpper([]rune(long)[0]) || !strings.HasSuffix(long, ".")) {
 			t.Errorf("%s: Long %q: must be sentences", path, long)
+		}
+		for line := range strings.Lines(cmd.Long) {
+			if n := utf8.RuneCountInString(strings.TrimSpace(line)); n > maxHelpLine {
+				t.Errorf("%s: Long has a line of %d characters, at most %d: %q", path, n, maxHelpLine, line)
+			}
 		}
 		if cmd.Example == "" {
 			t.Errorf("%s has no example", path)

@@ -48,6 +48,15 @@ func AnswerCheck(ctx context.Context, d Questions, s desk.Source, q *op25bv1.Che
 
 // AnswerCheckMail answers a CheckService.CheckMail request from the documents of a source. Its errors have connect codes.
 func AnswerCheckMail(ctx context.Context, d Questions, s desk.Source, q *op25bv1.CheckMailRequest) (*op25bv1.CheckMailResponse, error) {
+	m, err := answerMail(ctx, d, s, q)
+	if err != nil {
+		return nil, err
+	}
+	return m, setMailText(m, q)
+}
+
+// answerMail is AnswerCheckMail without CheckMailResponse.text, because the caller adds to the answer first; see setMailText.
+func answerMail(ctx context.Context, d Questions, s desk.Source, q *op25bv1.CheckMailRequest) (*op25bv1.CheckMailResponse, error) {
 	ask, err := question(q.From, s.Bundle.Policy)
 	if err != nil {
 		return nil, asConnectError(err)
@@ -59,15 +68,18 @@ func AnswerCheckMail(ctx context.Context, d Questions, s desk.Source, q *op25bv1
 	m := mailMessage(a)
 	m.Revision, m.UtcOffset = s.Revision, s.Bundle.Policy.UTCOffset.String()
 	m.Steps = view.MailSteps(m)
-	m.Text, err = textOf(mailLanguage(q), func(v view.View) error { return v.Mail(m) })
-	return m, asConnectError(err)
+	return m, nil
 }
 
-func mailLanguage(q *op25bv1.CheckMailRequest) string {
-	if l, known := lang.Find(q.Language); known {
-		return string(l)
+// setMailText sets the text of an answer in the language of the question.
+func setMailText(m *op25bv1.CheckMailResponse, q *op25bv1.CheckMailRequest) error {
+	l, known := lang.Find(q.Language)
+	if !known {
+		l = lang.English
 	}
-	return string(lang.English)
+	var err error
+	m.Text, err = textOf(string(l), func(v view.View) error { return v.Mail(m) })
+	return asConnectError(err)
 }
 
 // textOf returns the text of an answer as the command line prints it. If the answer has no UTC offset, times are in UTC.
@@ -157,7 +169,7 @@ func mailMessage(a *mailbox.Answer) *op25bv1.CheckMailResponse {
 	}
 	for _, s := range a.Settings {
 		m.Settings = append(m.Settings, &op25bv1.MailSetting{
-			Host: s.Host, HostFrom: s.HostFrom, Port: uint32(s.Port), Encryption: s.Encryption, Authentication: s.Auth, Note: textMessage(s.Note), Status: string(s.Status),
+			Host: s.Host, HostFrom: s.HostFrom, Port: uint32(s.Port), Encryption: s.Encryption(), Authentication: s.Auth, Note: textMessage(s.Note), Status: string(s.Status),
 		})
 	}
 	return m

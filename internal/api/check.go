@@ -99,14 +99,13 @@ func (s checkService) seenOn(ctx context.Context, in *intent.Intent, from *op25b
 // CheckMail returns the effect of blocking port 25 on a mailbox.
 func (s checkService) CheckMail(ctx context.Context, req *connect.Request[op25bv1.CheckMailRequest]) (*connect.Response[op25bv1.CheckMailResponse], error) {
 	return answered(ctx, s, "mailbox", req.Msg.From, func(in *intent.Intent) (*op25bv1.CheckMailResponse, error) {
-		answer, err := AnswerCheckMail(ctx, s.Deps.Check, sourceOf(in), req.Msg)
+		answer, err := answerMail(ctx, s.Deps.Check, sourceOf(in), req.Msg)
 		if err != nil {
 			return nil, err
 		}
 		if answer.Seen, err = s.seenOn(ctx, in, req.Msg.From); err != nil {
 			return nil, err
 		}
-		answer.Text, err = textOf(mailLanguage(req.Msg), func(v view.View) error { return v.Mail(answer) })
-		return answer, err
+		return answer, setMailText(answer, req.Msg)
 	})
 }

@@ -324,7 +324,7 @@ func (v *visit) settings(d *caseData, a *answer.Answer, m *mailbox.Answer, line 
 		}
 		d.Settings = append(d.Settings, settingData{
 			base: v.base,
-			Host: cmp.Or(s.Host, v.hostFrom(a, s.HostFrom)), Named: s.Host != "", Port: int(s.Port), Encryption: cmp.Or(s.Encryption, v.T("encryption of provider")),
+			Host: cmp.Or(s.Host, v.hostFrom(a, s.HostFrom)), Named: s.Host != "", Port: int(s.Port), Encryption: cmp.Or(s.Encryption(), v.T("encryption of provider")),
 		})
 		if note := s.Note.In(v.language()); note != "" && !slices.Contains(d.Notes, note) {
 			d.Notes = append(d.Notes, note)
@@ -340,11 +340,18 @@ func (v *visit) settings(d *caseData, a *answer.Answer, m *mailbox.Answer, line 
 			break
 		}
 	}
-	setting := guide.Setting{Host: first.Host, Port: first.Port, TLS: site.Implicit}
-	if first.Encryption == "STARTTLS" {
-		setting.TLS = site.StartTLS
+	d.Programs = programsData{v.base, v.programs(guide.Setting{Host: first.Host, Port: first.Port, TLS: tlsOf(first)})}
+}
+
+// tlsOf returns the encryption of a setting: that of the directory, or else the one for which the port is registered (RFC 8314).
+func tlsOf(s mailbox.Setting) site.TLS {
+	switch {
+	case s.TLS != "":
+		return site.TLS(s.TLS)
+	case s.Port == uint16(policy.PortSubmission):
+		return site.StartTLS
 	}
-	d.Programs = programsData{v.base, v.programs(setting)}
+	return site.Implicit
 }
 
 // ownHost returns the settings for the ISP's own mailbox with the server of the site file, if the directory names none. They have the ports of the
@@ -358,7 +365,7 @@ func (v *visit) ownHost(a *answer.Answer, settings []mailbox.Setting) []mailbox.
 	for _, p := range out.Ports {
 		for _, s := range settings {
 			if s.Host == "" && s.HostFrom == "" && s.Port == uint16(p.Port) {
-				s.Host, s.Encryption = out.Host, encryptionOf(p.TLS)
+				s.Host, s.TLS = out.Host, string(p.TLS)
 				all = append(all, s)
 			}
 		}

@@ -14,7 +14,6 @@ import (
 	"op25b/internal/portal/guide"
 	"op25b/internal/portal/markdown"
 	"op25b/internal/portal/notice"
-	"op25b/internal/portal/site"
 )
 
 // The paths of the pages.
@@ -282,22 +281,15 @@ func (v *visit) settingsPage() (reply, error) {
 	d := settingsData{base: v.base}
 	out := v.Content.Site.Mail.Outgoing
 	for _, p := range out.Ports {
-		d.Settings = append(d.Settings, settingData{base: v.base, Host: out.Host, Named: true, Port: int(p.Port), Encryption: encryptionOf(p.TLS)})
+		d.Settings = append(d.Settings, settingData{base: v.base, Host: out.Host, Named: true, Port: int(p.Port), Encryption: p.TLS.Name()})
 	}
 	for _, in := range v.Content.Site.Mail.Incoming {
 		for _, p := range in.Ports {
-			d.Incoming = append(d.Incoming, settingData{base: v.base, Protocol: strings.ToUpper(string(in.Protocol)), Host: in.Host, Named: true, Port: int(p.Port), Encryption: encryptionOf(p.TLS)})
+			d.Incoming = append(d.Incoming, settingData{base: v.base, Protocol: strings.ToUpper(string(in.Protocol)), Host: in.Host, Named: true, Port: int(p.Port), Encryption: p.TLS.Name()})
 		}
 	}
 	d.Programs = v.programs(guide.Setting{Host: out.Host, Port: uint16(out.Ports[0].Port), TLS: out.Ports[0].TLS})
 	return reply{name: "settings.html", data: d}, nil
-}
-
-func encryptionOf(t site.TLS) string {
-	if t == site.StartTLS {
-		return "STARTTLS"
-	}
-	return "SSL/TLS"
 }
 
 // A supportData is how customers reach the support.

@@ -1,4 +1,4 @@
-// Package portal serves the customers' portal: whether a customer is affected by the block of port 25, and what to set.
+// Package portal serves the customers' portal: whether a customer is affected by the block on port 25, and what to set.
 //
 // The portal is a client of a controller's PortalService. It serves its pages from the last publication, so that they stay available while no
 // controller can be reached, and says so. For the visitor's own line it asks the controller with the address of the connection; no field of a

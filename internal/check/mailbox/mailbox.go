@@ -101,13 +101,24 @@ type Named struct {
 
 // A Setting describes a server for outgoing mail. The server requires SMTP authentication (RFC 4954).
 type Setting struct {
-	Host       string    `json:"host,omitempty"`     // empty if the directory has no host
-	HostFrom   string    `json:"hostFrom,omitempty"` // where the customer finds the host: HostFromContract, HostFromDomain, or empty
-	Port       uint16    `json:"port"`
-	Encryption string    `json:"encryption,omitempty"` // SSL/TLS or STARTTLS; empty if the provider's page names none
-	Auth       string    `json:"authentication"`
-	Note       lang.Text `json:"note,omitzero"`
-	Status     Effect    `json:"status"` // Unaffected if a connection with this setting passes
+	Host     string    `json:"host,omitempty"`     // empty if the directory has no host
+	HostFrom string    `json:"hostFrom,omitempty"` // where the customer finds the host: HostFromContract, HostFromDomain, or empty
+	Port     uint16    `json:"port"`
+	TLS      string    `json:"tls,omitempty"` // TLSImplicit or TLSStart; empty if the provider's page names none
+	Auth     string    `json:"authentication"`
+	Note     lang.Text `json:"note,omitzero"`
+	Status   Effect    `json:"status"` // Unaffected if a connection with this setting passes
+}
+
+// Encryption returns the name that most mail programs have for the setting's TLS, or nothing if TLS is empty.
+func (s Setting) Encryption() string {
+	switch s.TLS {
+	case TLSImplicit:
+		return "SSL/TLS"
+	case TLSStart:
+		return "STARTTLS"
+	}
+	return ""
 }
 
 const webPort = 443
@@ -374,8 +385,7 @@ func (s *asking) settings(p *Provider) []Setting {
 	}
 	out := make([]Setting, 0, len(of.Ports))
 	for _, port := range of.Ports {
-		encryption := map[string]string{TLSImplicit: "SSL/TLS", TLSStart: "STARTTLS"}[port.TLS]
-		out = append(out, Setting{of.Host, of.HostFrom, uint16(port.Port), encryption, "SMTP AUTH", of.Note, s.all(uint16(port.Port))})
+		out = append(out, Setting{of.Host, of.HostFrom, uint16(port.Port), port.TLS, "SMTP AUTH", of.Note, s.all(uint16(port.Port))})
 	}
 	return out
 }

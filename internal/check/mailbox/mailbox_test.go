@@ -166,11 +166,11 @@ providers:
 		settings                     []Setting
 	}{
 		{"a@shop.example", "rental", "https://rental.example/mail", []Setting{
-			{HostFrom: HostFromContract, Port: 465, Encryption: "SSL/TLS", Auth: "SMTP AUTH", Note: note, Status: Unaffected},
+			{HostFrom: HostFromContract, Port: 465, TLS: TLSImplicit, Auth: "SMTP AUTH", Note: note, Status: Unaffected},
 			{HostFrom: HostFromContract, Port: 587, Auth: "SMTP AUTH", Note: note, Status: Unaffected},
 		}},
 		{"a@d1.isp.example", "isp", "https://isp.example/mail", []Setting{
-			{HostFrom: HostFromDomain, Port: 465, Encryption: "SSL/TLS", Auth: "SMTP AUTH", Status: Unaffected},
+			{HostFrom: HostFromDomain, Port: 465, TLS: TLSImplicit, Auth: "SMTP AUTH", Status: Unaffected},
 		}},
 	} {
 		a, err := d.Ask(t.Context(), Question{Address: tc.address, Line: "adsl-home", At: day("2006-12-01")})

@@ -125,11 +125,7 @@ func servers(m site.Mail, l lang.Language) template.HTML {
 	var rows []server
 	add := func(use, host string, ports []site.Port) {
 		for _, p := range ports {
-			tls := "SSL/TLS"
-			if p.TLS == site.StartTLS {
-				tls = "STARTTLS"
-			}
-			rows = append(rows, server{use, host, tls, p.Port})
+			rows = append(rows, server{use, host, p.TLS.Name(), p.Port})
 		}
 	}
 	add(lang.Text{JA: "送信（SMTP）", EN: "outgoing (SMTP)"}.In(l), m.Outgoing.Host, m.Outgoing.Ports)

@@ -101,7 +101,7 @@ func (p *Program) Steps(l lang.Language, s Setting) []template.HTML {
 	if host == "" {
 		host = unknownHost.In(l)
 	}
-	values := markdown.Values{Text: map[string]string{"host": host, "port": fmt.Sprint(s.Port), "encryption": encryption(s.TLS)}}
+	values := markdown.Values{Text: map[string]string{"host": host, "port": fmt.Sprint(s.Port), "encryption": s.TLS.Name()}}
 	steps := make([]template.HTML, len(docs))
 	for i, d := range docs {
 		step, err := d.RenderLine(values)
@@ -111,14 +111,6 @@ func (p *Program) Steps(l lang.Language, s Setting) []template.HTML {
 		steps[i] = step
 	}
 	return steps
-}
-
-// encryption returns the name that most mail programs have for a kind of encryption.
-func encryption(t site.TLS) string {
-	if t == site.StartTLS {
-		return "STARTTLS"
-	}
-	return "SSL/TLS"
 }
 
 // Find returns the program with a name.

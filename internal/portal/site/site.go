@@ -145,6 +145,14 @@ const (
 
 func ways() []TLS { return []TLS{Implicit, StartTLS} }
 
+// Name returns the name that most mail programs have for the way.
+func (t TLS) Name() string {
+	if t == StartTLS {
+		return "STARTTLS"
+	}
+	return "SSL/TLS"
+}
+
 // Accepts lists the ways.
 func (TLS) Accepts() string { return strict.OneOf(ways()) }
 
