@@ -229,6 +229,9 @@ func (v *visit) caseOf(p *published.Publication, a *answer.Answer, c *answer.Cas
 			}
 		}
 	}
+	if d.Class == answer.Unaffected || d.Class == answer.Later { // nothing is stopped that a switch could confirm
+		d.InForce = confirmation{}
+	}
 	for _, r := range c.Reach {
 		d.Reach = append(d.Reach, v.reachOf(r.Class, r.Result))
 	}
@@ -326,7 +329,7 @@ func (v *visit) settings(d *caseData, a *answer.Answer, m *mailbox.Answer, line 
 			base: v.base,
 			Host: cmp.Or(s.Host, v.hostFrom(a, s.HostFrom)), Named: s.Host != "", Port: int(s.Port), Encryption: cmp.Or(s.Encryption(), v.T("encryption of provider")),
 		})
-		if note := s.Note.In(v.language()); note != "" && !slices.Contains(d.Notes, note) {
+		if note := sentence(s.Note.In(v.language()), v.T("full stop")); note != "" && !slices.Contains(d.Notes, note) {
 			d.Notes = append(d.Notes, note)
 		}
 	}
@@ -341,6 +344,14 @@ func (v *visit) settings(d *caseData, a *answer.Answer, m *mailbox.Answer, line 
 		}
 	}
 	d.Programs = programsData{v.base, v.programs(guide.Setting{Host: first.Host, Port: first.Port, TLS: tlsOf(first)})}
+}
+
+// sentence returns a text with a full stop at its end. An empty text stays empty.
+func sentence(text, stop string) string {
+	if text == "" || strings.HasSuffix(text, ".") || strings.HasSuffix(text, "。") {
+		return text
+	}
+	return text + stop
 }
 
 // tlsOf returns the encryption of a setting: that of the directory, or else the one for which the port is registered (RFC 8314).

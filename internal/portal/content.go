@@ -63,13 +63,13 @@ func (v *visit) pages() map[string]string {
 	return all
 }
 
-// values returns the values of the ISP's texts.
-func (v *visit) values() (markdown.Values, error) {
+// values returns the values of the ISP's texts. The programme is that of the given line groups, or of all lines.
+func (v *visit) values(groups ...string) (markdown.Values, error) {
 	g := article.Given{Site: v.Content.Site, Pages: v.pages()}
 	var d blocksData
 	d.base = v.base
 	if p := v.view.Publication; p != nil {
-		d.Programmes = v.programmes(p)
+		d.Programmes = v.programmes(p, groups...)
 		for i := range p.Directory.Providers {
 			if x := &p.Directory.Providers[i]; x.Kind == mailbox.KindOwn {
 				d.Domains = append(d.Domains, x.Domains...)
@@ -181,7 +181,7 @@ func (v *visit) notice() (reply, error) {
 	if !ok {
 		return reply{}, errNoPage
 	}
-	values, err := v.values()
+	values, err := v.values(n.Groups...)
 	if err != nil {
 		return reply{}, err
 	}
@@ -213,11 +213,11 @@ func feedIn(l lang.Language) func(*visit) (reply, error) {
 		f := feed.Feed{
 			Site: v.Content.Site, Language: l, Title: v.T("feed title", v.Content.Site.Name.In(l)), Path: feedPath(v.Lang)[1:], Page: v.below(pathNotices), Updated: v.Stored,
 		}
-		values, err := v.values()
-		if err != nil {
-			return reply{}, err
-		}
 		for _, n := range slices.Concat(v.Content.Notices.Current(l, v.today()), v.Content.Notices.Back(l, v.today())) {
+			values, err := v.values(n.Groups...)
+			if err != nil {
+				return reply{}, err
+			}
 			html, err := n.Render(values)
 			if err != nil {
 				return reply{}, err

@@ -67,7 +67,13 @@ func TestLinkToNotice(t *testing.T) {
 	_, page = b.get("/notices/2006-05-18-submission")
 	want(t, "after the day", page, `<a href="/notices/2021-09-28-encryption">送受信の暗号化に関するお知らせ</a>`)
 	_, page = b.get("/notices/2026-05-01-sim")
-	want(t, "the SIM notice", page, "2006年6月1日から：携帯電話会社あての直接送信を遮断します", "2006年10月1日から：")
+	want(t, "the SIM notice", page, "2006年6月1日から：携帯電話会社あての直接送信を遮断します", "2006年10月1日から：", "対象の回線：SIMカード</strong>")
+	// A policy lists lines of no group as others, and only the form has an option for visitors who do not know.
+	for _, path := range []string{"/programme", "/questions", "/business", "/policy", "/notices/2026-05-01-sim", "/programme.ja.ics"} {
+		if _, page = b.get(path); strings.Contains(page, "分からない、") || strings.Contains(page, "または分からない") {
+			t.Errorf("%s lists lines that a visitor does not know", path)
+		}
+	}
 }
 
 // TestPolicyJSON verifies the policy for programs against the policy of the example, and that docs/portal.md describes every key.

@@ -52,7 +52,7 @@ func TestLookups(t *testing.T) {
 		"SERVFAIL":               {"adsl", "broken.example", http.StatusOK, cannot, wrong},
 		"a timeout":              {"adsl", "silent.example", http.StatusOK, cannot, wrong},
 		"no DNS server":          {"adsl", "refused.example", http.StatusOK, cannot, wrong},
-		"found":                  {"adsl", "smtp.example.jp", http.StatusOK, "blocked since 1 October 2006", cannot},
+		"found":                  {"adsl", "smtp.example.jp", http.StatusOK, "blocked (since 1 October 2006)", cannot},
 	} {
 		res, page := r.browser("en").post("/test", url.Values{"line": {tc.line}, "server": {tc.server}}, forwarded, "198.18.0.11")
 		if res.StatusCode != tc.code || strings.Contains(page, tc.not) {

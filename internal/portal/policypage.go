@@ -246,6 +246,14 @@ func (b base) groupTitle(p *policy.Policy, name string) string {
 	return b.title(site.LineGroup, name, title)
 }
 
+// listTitle returns the title of a line group in a list. Lines of no group are others there, not what a visitor does not know.
+func (b base) listTitle(p *policy.Policy, name string) string {
+	if name == "" {
+		return b.T("other lines")
+	}
+	return b.groupTitle(p, name)
+}
+
 // phaseTitle returns the title of a phase.
 func (b base) phaseTitle(p *policy.Policy, name string) string {
 	title := ""

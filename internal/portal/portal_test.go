@@ -80,11 +80,11 @@ func TestAnswers(t *testing.T) {
 		{"2006-05-20", url.Values{"line": {"adsl"}, "use": {"webmail"}}, []string{"影響はありません", "設定の変更は必要ありません"}},
 		{"2006-05-20", url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {"biglobe"}}, []string{"2006年10月1日から影響があります", "mail.biglobe.ne.jp", "465", "SSL/TLS", "Thunderbird"}},
 		{"2006-07-01", url.Values{"line": {"adsl"}, "use": {"server"}}, []string{"影響を受けることがあります", "送信できません", "2006年6月1日から", "当社のメールサーバー"}},
-		{"2006-12-01", url.Values{"line": {"adsl"}, "use": {"provider"}, "mail": {"taro@gmail.com"}}, []string{"影響があります", "smtp.gmail.com", "587", "STARTTLS", "2006年10月1日から実施中です", "実施されていることを確認しました", "ブラウザーまたは提供元の公式アプリでご利用の場合、影響はありません", "に提供元のページと照合しました"}},
+		{"2006-12-01", url.Values{"line": {"adsl"}, "use": {"provider"}, "mail": {"taro@gmail.com"}}, []string{"影響があります", "smtp.gmail.com", "587", "STARTTLS", "2006年10月1日から実施中です", "実施されていることを確認しました", "ブラウザーまたは提供元の公式アプリでご利用の場合、影響はありません", "465番ポートの設定を優先して", "ログインしてください。</p>", "に提供元のページと照合しました"}},
 		{"2006-12-01", url.Values{"line": {"mobile"}, "use": {"provider"}, "mail": {"＠ｇｍａｉｌ．ｃｏｍ"}}, nil}, // no local part
 		{"2006-12-01", url.Values{"line": {"mobile"}, "use": {"provider"}, "mail": {"company.invalid"}}, []string{"影響があります", "当社では確認できません", "提供元が案内するサーバー"}},
 		{"2006-12-01", url.Values{"line": {"bflets"}, "use": {"own:own"}}, []string{"影響はありません", "これまでどおり接続できます", "<dd class=\"host\">smtp.isp.example</dd>", "<dd>465</dd>", "<dd>587</dd>"}},
-		{"2006-12-01", url.Values{"line": {"adsl"}, "use": {"server"}}, []string{"影響があります", "当社の送信サーバーを経由"}},
+		{"2006-12-01", url.Values{"line": {"adsl"}, "use": {"server"}}, []string{"影響があります", "中継できるか"}},
 	} {
 		r := start(t, tc.at, nil)
 		b := r.browser("ja")
@@ -173,11 +173,19 @@ func TestNotConfirmed(t *testing.T) {
 	})
 	b := r.browser("en")
 	_, page := b.ask(url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {"gmail"}})
-	want(t, "partly confirmed", page, "You are probably affected", "not yet confirmed everywhere. Switches with such lines that confirmed it so far: 3 of 5.", "In force since 1 October 2006 (switches that confirmed it: 3 of 5)")
+	want(t, "partly confirmed", page, "You are probably affected", "not yet confirmed everywhere. Switches with such lines that confirmed it so far: 3 of 5.", "In force since 1 October 2006 by the policy (switches that confirm it now: 3 of 5)")
 	_, page = b.ask(url.Values{"line": {"mobile"}, "use": {"provider"}, "provider": {"gmail"}})
 	want(t, "confirmed", page, "You are affected", "In force since 1 October 2006", "All our switches for such lines have confirmed")
 	_, page = b.get("/programme")
 	want(t, "programme", page, "not yet confirmed everywhere")
+	// Where nothing is stopped, nothing has to be confirmed.
+	_, unaffected := b.ask(url.Values{"line": {"adsl"}, "use": {"webmail"}})
+	_, open := b.post("/test", url.Values{"line": {"adsl"}, "server": {"198.51.100.25"}})
+	for _, page := range []string{unaffected, open} {
+		if strings.Contains(page, "confirmed everywhere") {
+			t.Errorf("it seems as if an open port were not confirmed:\n%s", page)
+		}
+	}
 }
 
 // TestNothingPublished verifies the pages of a portal that has never reached a controller.

@@ -54,11 +54,14 @@ func (v *visit) programme() (reply, error) {
 	return reply{name: "programme.html", data: d}, nil
 }
 
-// programmes returns a programme for each set of lines that have the same dates and rules.
-func (v *visit) programmes(p *published.Publication) []programmeOf {
+// programmes returns a programme for each set of lines that have the same dates and rules: of the given line groups, or of all lines.
+func (v *visit) programmes(p *published.Publication, groups ...string) []programmeOf {
 	var all []programmeOf
 	apart := map[string]int{} // the number of programmes of a group
 	for _, s := range p.States {
+		if len(groups) > 0 && !slices.Contains(groups, s.Group) {
+			continue
+		}
 		turns := turnsOf(p, s, v.Now)
 		i := slices.IndexFunc(all, func(x programmeOf) bool {
 			return slices.Equal(x.turns, turns) && sameRules(p.Policy(), turns, x.groups[0], s.Group)
@@ -77,7 +80,7 @@ func (v *visit) programmes(p *published.Publication) []programmeOf {
 		x := &all[i]
 		titles := make([]string, len(x.groups))
 		for j, g := range x.groups {
-			titles[j] = v.groupTitle(p.Policy(), g)
+			titles[j] = v.listTitle(p.Policy(), g)
 			if apart[g] > 1 {
 				x.Where = v.where(x.lines)
 			}

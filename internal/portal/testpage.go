@@ -112,6 +112,7 @@ func (v *visit) testedGroup(p *published.Publication, group, server string) (rep
 		}
 	}
 	d.InForce, d.Advice = v.confirmedGroup(p, group), v.advice(p.Policy(), d.Ports)
+	d.onlyStopped()
 	return v.testPage(d, problem, at)
 }
 
@@ -165,7 +166,15 @@ func (v *visit) testedOwn(p *published.Publication, server string) (reply, error
 		d.Ports = append(d.Ports, port)
 	}
 	d.Advice = v.advice(p.Policy(), d.Ports)
+	d.onlyStopped()
 	return v.testPage(d, "", "")
+}
+
+// onlyStopped leaves out what switches confirmed if no port is stopped: it would seem that an open port were not confirmed.
+func (d *testData) onlyStopped() {
+	if !slices.ContainsFunc(d.Ports, func(p portData) bool { return !p.Passes && !p.Unknown }) {
+		d.InForce = confirmation{}
+	}
 }
 
 // advice says what to use if the server's port 25 is stopped: the ports of the result that pass, in a mail program, and the ISP's own relays of
@@ -195,7 +204,7 @@ func (v *visit) advice(p *policy.Policy, ports []portData) []string {
 			}
 		}
 	}
-	return append(all, v.T("advice relay", v.Content.Site.Mail.Outgoing.Host, strings.Join(relays, v.T("list comma"))))
+	return append(all, v.T("advice relay", strings.Join(relays, v.T("list comma"))))
 }
 
 func mark(passes bool) string {

@@ -13,7 +13,7 @@ var frameTexts = page.Texts{
 	"language":       {"日本語", "English"},
 	"other language": {"ja", "en"},
 	"revision":       {"This page is based on revision %[1]s of our policy, which was stored on %[2]s.", "このページは、%[2]sに登録された規制方針（第%[1]s版）にもとづいています。"},
-	"last confirmed": {"Last confirmed: ", "最終確認："},
+	"last confirmed": {"Last contact with our management system: ", "管理システムとの最後の通信："},
 	"not current": {
 		"Our management system cannot be reached at present. This page shows what was last confirmed on %s, and may be out of date.",
 		"ただいま管理システムに接続できません。%sに最後に確認した内容を表示しています。最新の状況と異なる場合があります。",

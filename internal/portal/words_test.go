@@ -94,8 +94,8 @@ func TestSince(t *testing.T) {
 		current bool
 		en, ja  string
 	}{
-		{line(3), true, "In force since D, confirmed by all switches with such lines: P", "Dから実施中です（対象の設備すべてで確認済み）：P"},
-		{line(2), true, "In force since D (switches that confirmed it: 2 of 3): P", "Dから実施しています（対象の設備3台のうち2台で確認済み）：P"},
+		{line(3), true, "In force since D by the policy, and now confirmed by all switches with such lines: P", "規制方針ではDから実施中です（現在、対象の設備すべてで確認済み）：P"},
+		{line(2), true, "In force since D by the policy (switches that confirm it now: 2 of 3): P", "規制方針ではDから実施しています（現在、対象の設備3台のうち2台で確認済み）：P"},
 		{line(1), true, "Should be in force since D (switches that confirmed it so far: 1 of 3): P", "Dから実施されているはずです（対象の設備3台のうち、確認できたのは1台です）：P"},
 		{line(0), true, "Should be in force since D, not yet confirmed: P", "Dから実施されているはずです（まだ確認できていません）：P"},
 		{twice(2), true, "Should be in force since D, not yet confirmed everywhere: P", "Dから実施されているはずです（まだ一部の設備では確認できていません）：P"},
@@ -109,7 +109,7 @@ func TestSince(t *testing.T) {
 		}
 	}
 	v := &visit{base: base{Lang: "en", Current: true, Zone: time.UTC}}
-	if got, want := v.since(v.confirmedOwn(true), "D", "P"), "In force since D, confirmed by the switch of your line: P"; got != want {
+	if got, want := v.since(v.confirmedOwn(true), "D", "P"), "In force since D by the policy, and now confirmed by the switch of your line: P"; got != want {
 		t.Errorf("%s", got)
 	}
 	if got, want := v.since(v.confirmedOwn(false), "D", "P"), "Should be in force since D, not yet confirmed: P"; got != want {
