@@ -69,8 +69,8 @@ type programsData struct {
 type programData struct {
 	Title     string
 	Steps     []template.HTML
-	Published string
-	Looked    string
+	Published string // the vendor's page; empty if the steps were compared with source code
+	Looked    string // empty if the steps were not compared
 }
 
 // A providerData has the provider's own page, and the day on which it was compared.
@@ -408,7 +408,10 @@ func (v *visit) programs(s guide.Setting) []programData {
 		p := &v.Content.Guide.Programs[i]
 		d := programData{Title: p.Title.In(l), Steps: p.Steps(l, s)}
 		if from := p.Source(l); from.Confirmed() {
-			d.Published, d.Looked = from.Published, v.DayOf(from.Looked)
+			d.Looked = v.DayOf(from.Looked)
+			if !from.SourceCode {
+				d.Published = from.Published
+			}
 		}
 		all = append(all, d)
 	}

@@ -50,6 +50,8 @@ var answerTexts = page.Texts{
 	"host of provider":          {"the server that the provider gives", "提供元が案内するサーバー"},
 	"by program":                {"Steps by program", "メールソフト別の手順"},
 	"steps source":              {"Compared with the vendor's page on %s: ", "%sに製造元のページと照合："},
+	"note first":                {"Where the steps below ask for a password or for how to sign in, follow this note. A password for apps is made in your account at the provider, and is not the one with which you sign in on the web.", "下の手順でパスワードや認証方式を設定するときは、この備考に従ってください。アプリ用のパスワードは、提供元のアカウントの設定画面で発行するもので、ウェブへのログインに使うパスワードとは異なります。"},
+	"steps code":                {"Compared with the program's own texts on %s.", "%sに、このソフトの画面の文言と照合しました。"},
 	"provider page":             {"The provider's own page", "提供元のご案内"},
 	"looked":                    {"We last compared these settings with that page on %s. If they differ, the page is right.", "上の設定は、%sに提供元のページと照合しました。異なる場合は、提供元のご案内を優先してください。"},
 	"not looked":                {"Not confirmed: we have not compared these settings with a page of the provider. If they differ from what the provider says, the provider is right.", "未確認：上の設定は、提供元のページと照合していません。提供元のご案内と異なる場合は、提供元を優先してください。"},

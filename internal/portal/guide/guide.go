@@ -61,6 +61,8 @@ type Sources struct {
 type Source struct {
 	Published string      `yaml:"published"`
 	Looked    policy.Date `yaml:"looked"`
+	// SourceCode reports whether Published is code of the program. The portal does not send customers there.
+	SourceCode bool `yaml:"sourceCode,omitempty"`
 }
 
 // Confirmed reports whether the steps were compared with a page of the vendor's.
