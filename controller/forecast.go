@@ -32,14 +32,13 @@ func newForecast() *cobra.Command {
 	var resolve bool
 	cmd := &cobra.Command{
 		Use:   "forecast --phase NAME",
-		Short: "show how many lines a phase would newly stop, and how many of them use port 25",
-		Long: `Show how many lines a phase would newly stop if it were activated now, per switch and line group, and how many of them used port 25 in the
-last 7 days: with one server, as a mail program does, or with several. A line is newly affected if a server on port 25 that it can
-reach now is stopped then.
+		Short: "show how many lines a phase would newly stop, and how many of them use that mail",
+		Long: `Show how many lines a phase would newly stop if it were activated now, per switch and line group, and how many of them used that mail in the
+last 7 days: with one server, as a mail program does, or with several. A line is newly affected if mail that it can send or fetch
+now is stopped then, on port 25 or on another port of own servers.
 
-The controller knows the use of port 25 from the rules that monitor or stop it. The command asks the owners of all
-switches, with the same credentials. --resolve shows the names of the lines that use port 25; the audit chain records who asked, and
-why.`,
+The controller knows the use from the rules that monitor or stop it. The command asks the owners of all switches, with the same
+credentials. --resolve shows the names of the lines that use such mail; the audit chain records who asked, and why.`,
 		Example: `  op25b forecast --phase mobile-carriers
   op25b forecast --phase mobile-carriers --groups adsl --resolve --reason 'letters to customers, OP25B-21'
   op25b forecast --phase all-destinations --csv > forecast.csv`,
@@ -49,7 +48,7 @@ why.`,
 	f.StringVar(&phase, "phase", "", "phase of the policy")
 	f.StringSliceVar(&groups, "groups", nil, "only lines of these line groups, separated by commas")
 	f.StringSliceVar(&switches, "switches", nil, "only these switches, separated by commas")
-	f.BoolVar(&resolve, "resolve", false, "show the names of the lines that use port 25; requires --reason and the role operator")
+	f.BoolVar(&resolve, "resolve", false, "show the names of the lines that use such mail; requires --reason and the role operator")
 	f.StringVar(&n.reason, "reason", "", "reason for --resolve, kept in the audit record")
 	f.BoolVar(&n.csv, "csv", false, "print CSV")
 	addClient(cmd, &o)

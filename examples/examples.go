@@ -8,12 +8,16 @@ import (
 	"op25b/internal/strict"
 )
 
-//go:embed spinnet-2006/*.yaml libmo-mobile/*.yaml providers.yaml portal
+//go:embed spinnet-2006/*.yaml spinnet-2022/*.yaml libmo-mobile/*.yaml providers.yaml portal
 var files embed.FS
 
 // SpinNet2006 returns the documents of a rollout in 2006 that blocks port 25 in two steps: mail to mobile carriers first, then mail to
 // every server except the ISP's own relays.
 func SpinNet2006() []strict.File { return example("spinnet-2006") }
+
+// SpinNet2022 returns the documents of the whole programme of 2006 to 2022. Port 25 is closed as in SpinNet2006. Plain POP, IMAP and SMTP to the
+// ISP's own servers is then counted, ends for the first line groups, and ends for all on 2022-08-01.
+func SpinNet2022() []strict.File { return example("spinnet-2022") }
 
 // LibmoMobile returns the documents of a mobile operator that blocks port 25 on three switches. Mail to any server except the operator's
 // own relay is rejected with an ICMP error.

@@ -36,8 +36,8 @@ type ForecastRow struct {
 	Switch, Group string
 	// Since is the time at which this controller began to watch the switch. Used is too low until UseDays days have passed.
 	Since time.Time
-	// Affected is the number of lines that can now reach servers on port 25 that the phase would stop. Used is the number of these lines
-	// that tried it in the last UseDays days. It is the sum of OneServer, the lines with one server, as a mail program has, and Several.
+	// Affected is the number of lines that can now reach servers that the phase would stop, on port 25 or on the port of another service that its
+	// rules stop. Used is the number of these lines that tried it in the last UseDays days. It is the sum of OneServer, the lines with one server, as a mail program has, and Several.
 	// BotLike lines are also counted in OneServer or Several; only watched groups have them.
 	Affected, Used, OneServer, Several, BotLike int
 }
@@ -156,7 +156,8 @@ func ofKinds(uses []Use, kinds map[kind]bool) (used, several bool) {
 type turn struct {
 	in      *intent.Intent
 	was, is []ruling
-	kinds   []kind // the kinds of traffic to port 25
+	kinds   []kind                    // the kinds of traffic to port 25, and those that the phase's rules stop
+	smtp    map[pipeline.Service]bool // the services that fail closed
 	exempt  map[string]bool
 	all     []netip.Prefix // the prefixes that are exempt on every switch
 	made    map[turnKey]map[kind]bool
@@ -174,7 +175,7 @@ type ruling struct {
 }
 
 func newTurn(in *intent.Intent, switchName string, was, is policy.InForce, now time.Time) (*turn, error) {
-	t := &turn{in: in, exempt: make(map[string]bool), made: make(map[turnKey]map[kind]bool)}
+	t := &turn{in: in, exempt: make(map[string]bool), made: make(map[turnKey]map[kind]bool), smtp: make(map[pipeline.Service]bool)}
 	var err error
 	if t.was, err = rulings(in, switchName, was); err != nil {
 		return nil, err
@@ -198,13 +199,33 @@ func newTurn(in *intent.Intent, switchName string, was, is policy.InForce, now t
 		remotes = append(remotes, pipeline.Class(in.Numbers.Remotes[p.Remotes[i].Name].Number))
 	}
 	for _, s := range p.ServicesWith(policy.TCPPort.IsSMTP) {
+		number := pipeline.Service(in.Numbers.Services[s.Name].Number)
+		t.smtp[number] = true
 		for _, remote := range remotes {
 			for _, leg := range []pipeline.Leg{pipeline.UpDst, pipeline.DownSrc, pipeline.DownDst, pipeline.UpSrc} {
-				t.kinds = append(t.kinds, kind{pipeline.Service(in.Numbers.Services[s.Name].Number), remote, leg})
+				t.kinds = append(t.kinds, kind{number, remote, leg})
 			}
 		}
 	}
+	t.addStopped(remotes)
 	return t, nil
+}
+
+// addStopped adds the kinds of other services that an entry of the phase stops, such as plain POP to own servers. No other kind can be stopped,
+// because only port 25 fails closed. Frames without ports have no kind.
+func (t *turn) addStopped(remotes []pipeline.Class) {
+	for _, e := range t.is {
+		service := e.Service.Value
+		if !e.Service.Set || service > pipeline.LastService || t.smtp[service] || e.Action != pipeline.Drop && e.Action != pipeline.Reject {
+			continue
+		}
+		for _, remote := range remotes {
+			k := kind{service, remote, pipeline.UpDst}
+			if fits(e.RemoteClass, remote) && fits(e.Leg, pipeline.UpDst) && !slices.Contains(t.kinds, k) {
+				t.kinds = append(t.kinds, k)
+			}
+		}
+	}
 }
 
 // rulings returns the entries of the table verdict for the phases in force, in the order in which they decide.
@@ -229,7 +250,7 @@ func (t *turn) stops(l *policy.Line) map[kind]bool {
 	}
 	stops := make(map[kind]bool)
 	for _, k := range t.kinds {
-		if !stopped(t.was, key, k) && stopped(t.is, key, k) {
+		if !t.stopped(t.was, key, k) && t.stopped(t.is, key, k) {
 			stops[k] = true
 		}
 	}
@@ -244,9 +265,9 @@ func (t *turn) isExempt(l *policy.Line) bool {
 	})
 }
 
-// stopped reports whether the entries stop a kind of traffic. Traffic is stopped if the first matching entry drops or rejects it. It is
-// also stopped if no entry matches and the pipeline fails closed on the legs of the usual block.
-func stopped(entries []ruling, of turnKey, k kind) bool {
+// stopped reports whether the entries stop a kind of traffic. Traffic is stopped if the first matching entry drops or rejects it. Mail to port
+// 25 is also stopped if no entry matches, because the pipeline fails closed on the legs of the usual block.
+func (t *turn) stopped(entries []ruling, of turnKey, k kind) bool {
 	subscriber := pipeline.Class(0)
 	if of.exempt {
 		subscriber = compile.SubscriberExempt
@@ -257,7 +278,7 @@ func stopped(entries []ruling, of turnKey, k kind) bool {
 			return e.Action == pipeline.Drop || e.Action == pipeline.Reject
 		}
 	}
-	return k.leg == pipeline.UpDst || k.leg == pipeline.DownSrc
+	return t.smtp[k.service] && (k.leg == pipeline.UpDst || k.leg == pipeline.DownSrc)
 }
 
 func fits[T ~uint8](m pipeline.Match[T], v T) bool { return !m.Set || m.Value == v }

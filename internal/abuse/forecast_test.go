@@ -1,6 +1,7 @@
 package abuse
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"op25b/examples"
 	"op25b/internal/policy"
 )
 
@@ -68,6 +70,50 @@ func TestForecast(t *testing.T) {
 		if got := b.names(f); !slices.Equal(got, c.lines) {
 			t.Errorf("%s: %v, want %v", c.phase, got, c.lines)
 		}
+	}
+}
+
+// TestForecastOwnServers verifies that a forecast counts the lines that use plain POP and relaying to own servers, for the groups whose turn it
+// is. Use of a service that the phase leaves open, and use of 587 of another provider, does not count. Plain POP is no sign of an infection.
+func TestForecastOwnServers(t *testing.T) {
+	b := newBench(t, Config{})
+	files := examples.SpinNet2022()
+	files[1].Data = bytes.Replace(files[1].Data, []byte("access: adsl, addressing: dynamic"), []byte("access: adsl, addressing: dynamic, watchInfected: true"), 1)
+	b.apply(files)
+	b.now = time.Date(2022, 5, 1, 0, 0, 0, 0, time.UTC) // plain-counted is in force
+	const own = "198.51.100.25"
+	b.uses("pop3", "adsl-home", own, own, own)
+	b.uses("submission", "adsl-bot", own)
+	b.uses("submission", "adsl-bot", provider)
+	b.uses("pop3", "mobile-sim", own)
+	b.uses("smtp", "mobile-sim", own)
+	b.uses("imap", "business-fixed", own) // exempt on port 25 only
+	row := func(group string, affected, used, one, several int) string {
+		return fmt.Sprint(ForecastRow{edge, group, begins, affected, used, one, several, 0})
+	}
+	for _, c := range []struct {
+		phase string
+		rows  []string
+		lines []string
+	}{
+		{"plain-counted", nil, nil},
+		{"plain-ends-first", []string{row("mobile", 1, 1, 0, 1)}, []string{"mobile-sim"}},
+		{"tls-only", []string{row("adsl", 2, 1, 1, 0), row("bflets", 1, 1, 1, 0), row("mobile", 1, 1, 0, 1)}, []string{"adsl-home", "business-fixed", "mobile-sim"}},
+	} {
+		f := b.forecast(c.phase)
+		var rows []string
+		for _, r := range f.Rows {
+			rows = append(rows, fmt.Sprint(r))
+		}
+		if !slices.Equal(rows, c.rows) || f.Missing != nil {
+			t.Errorf("%s: %v, want %v", c.phase, rows, c.rows)
+		}
+		if got := b.names(f); !slices.Equal(got, c.lines) {
+			t.Errorf("%s: %v, want %v", c.phase, got, c.lines)
+		}
+	}
+	if o, there := b.offender("adsl-home"); there {
+		t.Errorf("a line that uses plain POP is listed with its activity: %+v", o)
 	}
 }
 

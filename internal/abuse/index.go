@@ -22,16 +22,22 @@ type index struct {
 	zone    *time.Location
 	watched map[string]bool // the line groups that opted in
 	remotes *remotes
+	own     map[pipeline.Class]bool                     // the classes of own servers
 	lines   map[string]map[pipeline.LineIndex]knownLine // by switch; built when it is first needed
 }
 
 func newIndex(in *intent.Intent) *index {
 	x := &index{
 		in: in, zone: in.Bundle.Policy.UTCOffset.Location(), watched: make(map[string]bool), remotes: newRemotes(in),
-		lines: make(map[string]map[pipeline.LineIndex]knownLine),
+		own: make(map[pipeline.Class]bool), lines: make(map[string]map[pipeline.LineIndex]knownLine),
 	}
 	for _, g := range in.Bundle.Policy.LineGroups {
 		x.watched[g.Name] = g.WatchInfected
+	}
+	for _, r := range in.Bundle.Policy.Remotes {
+		if r.Ours() {
+			x.own[pipeline.Class(in.Numbers.Remotes[r.Name].Number)] = true
+		}
 	}
 	return x
 }

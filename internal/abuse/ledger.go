@@ -222,7 +222,9 @@ func (l *Ledger) recordLocked(at time.Time, switchName string, f pipeline.MailFl
 		l.cfg.Metrics.dropped(dropUnnamed, 1)
 		return
 	}
-	attempt := known.watched && !f.SYNACK // an answer opens no connection
+	class := l.index.remotes.class(f.Remote)
+	// An answer opens no connection. A mail program that fetches mail from own servers without encryption is no sign of an infection.
+	attempt := known.watched && !f.SYNACK && !l.index.own[class]
 	if f.Service == 0 && !attempt {
 		return
 	}
@@ -234,7 +236,7 @@ func (l *Ledger) recordLocked(at time.Time, switchName string, f pipeline.MailFl
 	number, hour := dayOf(at, l.index.zone)
 	server := l.key.server(known.id, f.Remote)
 	if f.Service != 0 {
-		k := kind{f.Service, l.index.remotes.class(f.Remote), f.Leg}
+		k := kind{f.Service, class, f.Leg}
 		u, seen := r.uses[k]
 		if !seen && len(r.uses) >= maxKinds {
 			l.cfg.Metrics.dropped(dropKinds, 1)

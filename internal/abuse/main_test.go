@@ -114,13 +114,19 @@ func (b *bench) open() {
 // tries sends the mail flows of SYNs to port 25, as a switch in the phase "before" reports them.
 func (b *bench) tries(name string, servers ...string) {
 	b.t.Helper()
+	b.uses("smtp", name, servers...)
+}
+
+// uses is like tries, for another service.
+func (b *bench) uses(service, name string, servers ...string) {
+	b.t.Helper()
 	line, there := b.numbers[name]
 	if !there {
 		b.t.Fatalf("no line %q", name)
 	}
 	for _, server := range servers {
 		b.OnFlows(edge, []pipeline.MailFlow{{
-			Line: line, Leg: pipeline.UpDst, Service: pipeline.Service(b.in.Numbers.Services["smtp"].Number), Action: pipeline.Monitor,
+			Line: line, Leg: pipeline.UpDst, Service: pipeline.Service(b.in.Numbers.Services[service].Number), Action: pipeline.Monitor,
 			Subscriber: netip.MustParseAddr("192.0.2.200"), Remote: netip.MustParseAddr(server),
 		}})
 	}

@@ -12,7 +12,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Forecast shows the lines that a phase would newly stop. named has the names of the lines that used port 25. It is nil if the caller did not
+// Forecast shows the lines that a phase would newly stop. named has the names of the lines that used such mail. It is nil if the caller did not
 // request them.
 func (t *table) Forecast(r *op25bv1.ForecastResponse, named *op25bv1.ResolveLinesResponse) error {
 	text := wrapped("", forecastLine(r), 4)
@@ -33,7 +33,7 @@ func (t *table) Forecast(r *op25bv1.ForecastResponse, named *op25bv1.ResolveLine
 	for _, row := range r.Rows {
 		if young := t.opts.Now().Sub(row.Since.AsTime()) < time.Duration(r.Days)*24*time.Hour; young && !seen[row.Switch] {
 			seen[row.Switch] = true
-			text += wrapped("", fmt.Sprintf("%s is watched since %s: earlier use of port 25 is not counted.", plain(row.Switch), z.moment(row.Since)), 4)
+			text += wrapped("", fmt.Sprintf("%s is watched since %s: earlier use is not counted.", plain(row.Switch), z.moment(row.Since)), 4)
 		}
 	}
 	if len(seen) == 0 && len(r.Rows) > 0 && r.Since != nil {
@@ -61,7 +61,7 @@ func forecastLine(r *op25bv1.ForecastResponse) string {
 	for _, row := range r.Rows {
 		affected, used, one, bots = affected+row.Affected, used+row.Used, one+row.OneServer, bots+row.BotLike
 	}
-	text := fmt.Sprintf("Phase %s newly stops port 25 for %s", plain(r.Phase), prose.Count(affected, "line"))
+	text := fmt.Sprintf("Phase %s newly stops mail for %s", plain(r.Phase), prose.Count(affected, "line"))
 	if affected == 0 {
 		return text + "."
 	}
@@ -83,10 +83,10 @@ func forecastNotes(r *op25bv1.ForecastResponse) string {
 			". The owner of the switch has not answered, or no phase has begun on it.", 4)
 	}
 	if r.Incomplete {
-		text += "Not all lines that use port 25 were recorded: there are too many.\n"
+		text += "Not all lines that use such mail were recorded: there are too many.\n"
 	}
 	if r.More > 0 {
-		text += fmt.Sprintf("Not listed: %s that use port 25.\n", prose.Count(r.More, "further line"))
+		text += fmt.Sprintf("Not listed: %s that use such mail.\n", prose.Count(r.More, "further line"))
 	}
 	return text
 }

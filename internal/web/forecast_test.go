@@ -37,29 +37,29 @@ func TestForecast(t *testing.T) {
 				{Switch: "edge-1", Group: "adsl", Affected: 1200, Used: 30, OneServer: 20, Several: 10, BotLike: 2, Since: long},
 				{Switch: "edge-2", Group: "adsl", Affected: 34, Used: 5, OneServer: 4, Several: 1, BotLike: 1, Since: long},
 			}},
-			en: []string{"newly stop port 25 for 1,234 of the lines. 35 of these used port 25 in the last 7 days: 24 like a mail program with one server, and 3 like a bot."},
-			ja: []string{"新たに1,234回線でポート25が止まります。", "過去7日間にポート25を使ったのは35回線で、1台のサーバーだけを使う回線は24、ボットらしい回線は3です。"},
+			en: []string{"newly stop mail for 1,234 of the lines. 35 of these used it in the last 7 days: 24 like a mail program with one server, and 3 like a bot."},
+			ja: []string{"新たに1,234回線でメールが止まります。", "過去7日間にこのメールを利用したのは35回線で、1台のサーバーだけを使う回線は24、ボットらしい回線は3です。"},
 			no: []string{"Not included", "too little", "were not recorded"},
 		},
 		{
 			name:   "no use",
 			answer: &op25bv1.ForecastResponse{Days: 7, Rows: []*op25bv1.ForecastRow{{Switch: "edge-1", Group: "adsl", Affected: 4, Since: long}}},
-			en:     []string{"newly stop port 25 for 4 of the lines. None of these used port 25 in the last 7 days."},
-			ja:     []string{"新たに4回線でポート25が止まります。そのうち過去7日間にポート25を使った回線はありません。"},
+			en:     []string{"newly stop mail for 4 of the lines. None of these used it in the last 7 days."},
+			ja:     []string{"新たに4回線でメールが止まります。そのうち過去7日間にこのメールを利用した回線はありません。"},
 			no:     []string{"like a bot"},
 		},
 		{
 			name: "nothing, after a minute", answer: &op25bv1.ForecastResponse{Days: 7, Since: timestamppb.New(now.Add(-time.Minute))},
 			en: []string{
-				"would newly stop no line.", "lines whose port 25 should already be stopped are not newly stopped.",
+				"would newly stop no line.", "lines whose mail should already be stopped are not newly stopped.",
 				"for 1 min only, from 2006-12-01 20:59:00 &#43;0900 on. This is too little to judge",
 			},
-			ja: []string{"新たに止まる回線はありません。", "すでにポート25が止まるはずの回線は含まれません。", "直近1分（2006-12-01 20:59:00 &#43;0900から）だけです。だれが"},
+			ja: []string{"新たに止まる回線はありません。", "すでにメールが止まるはずの回線は含まれません。", "直近1分（2006-12-01 20:59:00 &#43;0900から）だけです。だれが"},
 			no: []string{"during all of"},
 		},
 		{
 			name: "nothing, after a month", answer: &op25bv1.ForecastResponse{Days: 7, Since: long},
-			en: []string{"would newly stop no line.", "recorded during all of the last 7 days"}, ja: []string{"過去7日間のポート25の利用は"}, no: []string{"too little"},
+			en: []string{"would newly stop no line.", "recorded during all of the last 7 days"}, ja: []string{"過去7日間のこのメールの利用は"}, no: []string{"too little"},
 		},
 		{
 			name: "too young, incomplete and with a missing switch",
@@ -124,7 +124,7 @@ func TestForecast(t *testing.T) {
 // TestForecastByController verifies that a real controller forecasts the phases after the one in force, for the switch that it owns.
 func TestForecastByController(t *testing.T) {
 	b := newBrowser(t, earlySite(t))
-	sentence := regexp.MustCompile(`newly stop port 25 for [1-9]\d* of the lines\. None of these used port 25 in the last 7 days`)
+	sentence := regexp.MustCompile(`newly stop mail for [1-9]\d* of the lines\. None of these used it in the last 7 days`)
 	got, page := 0, ""
 	for began := time.Now(); got != 2 && time.Since(began) < time.Minute; { // mobile-carriers and all-destinations
 		_, page = b.get("/programme")

@@ -92,7 +92,7 @@ type ForecastResponse struct {
 	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	// The lines by switch and line group. Groups without an affected line are left out.
 	Rows []*ForecastRow `protobuf:"bytes,3,rep,name=rows,proto3" json:"rows,omitempty"`
-	// The affected lines that used port 25, at most 10,000. more is the number of further lines.
+	// The affected lines that used such mail, at most 10,000. more is the number of further lines.
 	Lines []*ForecastLine `protobuf:"bytes,4,rep,name=lines,proto3" json:"lines,omitempty"`
 	More  uint32          `protobuf:"varint,5,opt,name=more,proto3" json:"more,omitempty"`
 	// The switches of the scope that this answer does not include, because another controller owns them or no phase is in force on them.
@@ -295,7 +295,7 @@ type ForecastRow struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Switch string                 `protobuf:"bytes,1,opt,name=switch,proto3" json:"switch,omitempty"`
 	Group  string                 `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
-	// The lines that can now reach servers on port 25 that the phase would stop.
+	// The lines that can now reach servers that the phase would stop.
 	Affected uint32 `protobuf:"varint,3,opt,name=affected,proto3" json:"affected,omitempty"`
 	// The lines among these that recently tried to reach such a server. used is the sum of one_server and several.
 	Used      uint32 `protobuf:"varint,4,opt,name=used,proto3" json:"used,omitempty"`
@@ -395,7 +395,7 @@ func (x *ForecastRow) GetSince() *timestamppb.Timestamp {
 	return nil
 }
 
-// A line that the phase would newly stop and that used port 25.
+// A line that the phase would newly stop and that used such mail.
 type ForecastLine struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The pseudonym.

@@ -34,7 +34,7 @@ const (
 // Reports lines of the switches that this controller owns. Lines are identified by pseudonyms, which differ between controllers. Requires the
 // role viewer, except for ResolveLines and ForgetLines.
 type AbuseServiceClient interface {
-	// Counts the lines that a phase would newly stop, and the lines among them that used port 25 recently. Returns INVALID_ARGUMENT for an
+	// Counts the lines that a phase would newly stop, and the lines among them that used such mail recently. Returns INVALID_ARGUMENT for an
 	// unknown phase, line group or switch.
 	Forecast(ctx context.Context, in *ForecastRequest, opts ...grpc.CallOption) (*ForecastResponse, error)
 	// Lists the active lines of the watched line groups.
@@ -101,7 +101,7 @@ func (c *abuseServiceClient) ForgetLines(ctx context.Context, in *ForgetLinesReq
 // Reports lines of the switches that this controller owns. Lines are identified by pseudonyms, which differ between controllers. Requires the
 // role viewer, except for ResolveLines and ForgetLines.
 type AbuseServiceServer interface {
-	// Counts the lines that a phase would newly stop, and the lines among them that used port 25 recently. Returns INVALID_ARGUMENT for an
+	// Counts the lines that a phase would newly stop, and the lines among them that used such mail recently. Returns INVALID_ARGUMENT for an
 	// unknown phase, line group or switch.
 	Forecast(context.Context, *ForecastRequest) (*ForecastResponse, error)
 	// Lists the active lines of the watched line groups.

@@ -50,7 +50,7 @@ const (
 
 // AbuseServiceClient is a client for the op25b.v1.AbuseService service.
 type AbuseServiceClient interface {
-	// Counts the lines that a phase would newly stop, and the lines among them that used port 25 recently. Returns INVALID_ARGUMENT for an
+	// Counts the lines that a phase would newly stop, and the lines among them that used such mail recently. Returns INVALID_ARGUMENT for an
 	// unknown phase, line group or switch.
 	Forecast(context.Context, *connect.Request[v1.ForecastRequest]) (*connect.Response[v1.ForecastResponse], error)
 	// Lists the active lines of the watched line groups.
@@ -130,7 +130,7 @@ func (c *abuseServiceClient) ForgetLines(ctx context.Context, req *connect.Reque
 
 // AbuseServiceHandler is an implementation of the op25b.v1.AbuseService service.
 type AbuseServiceHandler interface {
-	// Counts the lines that a phase would newly stop, and the lines among them that used port 25 recently. Returns INVALID_ARGUMENT for an
+	// Counts the lines that a phase would newly stop, and the lines among them that used such mail recently. Returns INVALID_ARGUMENT for an
 	// unknown phase, line group or switch.
 	Forecast(context.Context, *connect.Request[v1.ForecastRequest]) (*connect.Response[v1.ForecastResponse], error)
 	// Lists the active lines of the watched line groups.
