@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"op25b/internal/check"
 	"op25b/internal/compile"
 	"op25b/internal/compile/compiletest"
 	"op25b/internal/pipeline"
@@ -25,7 +26,7 @@ func load(t *testing.T, files []strict.File) *policy.Bundle {
 
 // TestCompile verifies that every example is valid and compiles to table entries for every switch in every phase.
 func TestCompile(t *testing.T) {
-	for name, files := range map[string][]strict.File{"spinnet-2006": SpinNet2006(), "libmo-mobile": LibmoMobile()} {
+	for name, files := range map[string][]strict.File{"spinnet-2006": SpinNet2006(), "spinnet-2022": SpinNet2022(), "libmo-mobile": LibmoMobile()} {
 		b := load(t, files)
 		if b.Policy.Name != name {
 			t.Errorf("the policy of %s is called %q", name, b.Policy.Name)
@@ -115,6 +116,52 @@ func TestLibmoMobile(t *testing.T) {
 	}
 	if due := b.Policy.ReviewsDue(time.Date(2027, 4, 1, 0, 0, 0, 0, time.UTC)); len(due) != 1 {
 		t.Errorf("to be reviewed: %v", due)
+	}
+}
+
+// TestSpinNet2022 verifies what each phase of the programme does with each port, by line group. Submission to other providers passes in every
+// phase, and so does everything encrypted to own servers.
+func TestSpinNet2022(t *testing.T) {
+	b := load(t, SpinNet2022())
+	dates := map[string]string{"mobile-carriers": "2006-06-01", "all-destinations": "2006-10-01", "tls-only": "2022-08-01"}
+	for _, ph := range b.Policy.Phases {
+		if want, ok := dates[ph.Name]; ok && ph.Effective.String() != want {
+			t.Errorf("phase %s is effective %v, want %s", ph.Name, ph.Effective, want)
+		}
+		delete(dates, ph.Name)
+	}
+	if len(dates) > 0 {
+		t.Errorf("the policy lacks the phases %v", dates)
+	}
+	const own, other = "198.51.100.25", "203.0.113.129"
+	const delivered, monitored, rejected, blocked = check.Delivered, check.Monitored, check.Rejected, check.Blocked
+	for _, c := range []struct {
+		phase, line, to string
+		ports           map[uint16]check.Outcome
+	}{
+		{"before", "adsl-home", own, map[uint16]check.Outcome{25: delivered, 110: delivered, 587: delivered}},
+		{"before", "adsl-home", other, map[uint16]check.Outcome{25: monitored, 110: delivered, 587: delivered}},
+		{"all-destinations", "adsl-home", own, map[uint16]check.Outcome{25: delivered, 110: delivered, 143: delivered, 587: delivered}},
+		{"all-destinations", "adsl-home", other, map[uint16]check.Outcome{25: blocked, 110: delivered, 587: delivered, 465: delivered}},
+		{"plain-counted", "adsl-home", own, map[uint16]check.Outcome{25: monitored, 110: monitored, 143: monitored, 587: monitored, 465: delivered, 993: delivered, 995: delivered}},
+		{"plain-ends-first", "adsl-home", own, map[uint16]check.Outcome{25: monitored, 110: monitored, 143: monitored, 587: monitored, 465: delivered, 993: delivered, 995: delivered}},
+		{"plain-ends-first", "mobile-sim", own, map[uint16]check.Outcome{25: rejected, 110: rejected, 143: rejected, 587: monitored, 465: delivered, 993: delivered, 995: delivered}},
+		{"tls-only", "adsl-home", own, map[uint16]check.Outcome{25: rejected, 110: rejected, 143: rejected, 587: monitored, 465: delivered, 993: delivered, 995: delivered}},
+		{"tls-only", "adsl-home", "2001:db8:25::25", map[uint16]check.Outcome{25: rejected, 110: rejected, 465: delivered, 995: delivered}},
+		{"tls-only", "mobile-sim", other, map[uint16]check.Outcome{25: blocked, 110: delivered, 143: delivered, 587: delivered, 465: delivered, 995: delivered}},
+		{"tls-only", "business-fixed", own, map[uint16]check.Outcome{25: delivered, 110: rejected}}, // exempt on port 25
+	} {
+		ph, _ := b.Policy.Phase(c.phase)
+		checker := check.New(check.Source{Bundle: b}, check.Options{Now: func() time.Time { return b.Policy.Begins(ph) }})
+		for port, want := range c.ports {
+			a, err := checker.Ask(t.Context(), check.Question{Line: c.line, To: c.to, Port: port})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a.Outcome != want {
+				t.Errorf("%s: %s to %s port %d is %q, want %q", c.phase, c.line, c.to, port, a.Outcome, want)
+			}
+		}
 	}
 }
 
