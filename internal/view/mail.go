@@ -39,7 +39,9 @@ func (t *table) Mail(r *op25bv1.CheckMailResponse) error {
 		of += ", under " + r.Under
 	}
 	b.WriteString(wrapped("", plain(r.Domain+": "+of), 4))
-	b.WriteString(wrapped("    usual way:    ", t.status(r.Status), 0))
+	if r.Kind == kindWebmail {
+		b.WriteString(wrapped("    browser, app: ", t.status(r.Status), 0))
+	}
 	b.WriteString(wrapped("    mail program: ", t.status(r.MailProgram)+", if it sends on port 25", 0))
 	if r.Next != nil {
 		b.WriteString(wrapped("    next:         ", "port 25 will be "+plain(next(t.zone(r.UtcOffset), r.Next)), 0))

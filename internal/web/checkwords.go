@@ -1,6 +1,8 @@
 package web
 
 import (
+	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -129,13 +131,8 @@ func worstOf(r *op25bv1.CheckResponse) *op25bv1.CheckResult {
 
 // mailWords returns the answer about a mailbox in words.
 func (b base) mailWords(r *op25bv1.CheckMailResponse) words {
-	w := words{Class: "busy", Verdict: b.T("mailbox undetermined", r.Domain), Notice: b.unconfirmed(r.Seen)}
-	switch r.Status {
-	case "unaffected":
-		w.Class, w.Verdict = "good", b.T("mailbox unaffected", r.Domain)
-	case "affected":
-		w.Class, w.Verdict = "bad", b.T("mailbox affected", r.Domain)
-	}
+	w := words{Notice: b.unconfirmed(r.Seen)}
+	w.Class, w.Verdict = b.mailVerdict(r)
 	if w.Notice != "" {
 		w.Verdict = b.T("wanted verdict", w.Verdict)
 		w.More = append(w.More, b.lastSeen(r.Seen))
@@ -151,6 +148,62 @@ func (b base) mailWords(r *op25bv1.CheckMailResponse) words {
 		w.More = append(w.More, text)
 	}
 	return w
+}
+
+// The effects in CheckMailResponse.
+const (
+	unaffected = "unaffected"
+	affected   = "affected"
+)
+
+// mailVerdict returns the verdict on a mailbox in one sentence, and its class. A mail program that sends on port 25 may be stopped although a
+// browser, an app and the other ports are not. The verdict is then not good, because the desk does not know which of them the customer uses.
+func (b base) mailVerdict(r *op25bv1.CheckMailResponse) (class, verdict string) {
+	var open []string // the ports of the provider's settings, if all of them pass
+	for _, s := range r.Settings {
+		switch s.Status {
+		case affected:
+			return "bad", b.T("mailbox affected", r.Domain)
+		case unaffected:
+			open = append(open, strconv.FormatUint(uint64(s.Port), 10))
+		default:
+			return "busy", b.T("mailbox undetermined", r.Domain)
+		}
+	}
+	web := r.Kind == "webmail-or-app"
+	if web && r.Status != unaffected {
+		return "bad", b.T("mailbox affected", r.Domain)
+	}
+	switch next := r.GetNext().GetPhase(); {
+	case r.MailProgram == affected:
+		verdict = b.T("mailbox only 25", r.Domain)
+	case r.MailProgram != unaffected:
+		verdict = b.T("mailbox perhaps 25", r.Domain)
+	case next != nil:
+		verdict = b.T("mailbox later 25", r.Domain, b.day(next.Since))
+	default:
+		return "good", b.T("mailbox unaffected", r.Domain)
+	}
+	if len(open) > 0 {
+		ports := strings.Join(open, b.T("or port"))
+		if r.Kind == "unknown" { // the ports are those that every provider should offer
+			verdict = b.sentences(verdict, b.T("other ports pass", ports))
+		} else {
+			verdict = b.sentences(verdict, b.T("other ports work", ports))
+		}
+	}
+	if web {
+		verdict = b.sentences(verdict, b.T("browser and app"))
+	}
+	return "busy", verdict
+}
+
+// sentences joins two sentences.
+func (b base) sentences(first, second string) string {
+	if b.Lang == "ja" {
+		return first + second
+	}
+	return first + " " + second
 }
 
 func (b base) unconfirmed(seen *op25bv1.CheckSeen) string {

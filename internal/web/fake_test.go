@@ -43,8 +43,9 @@ type fakeAPI struct {
 	previewing *op25bv1.PreviewRequest  // the last request
 	activated  error                    // the result of an activation
 
-	answer *op25bv1.CheckResponse
-	stored *op25bv1.Revision // nil means that revisions cannot be read
+	answer     *op25bv1.CheckResponse
+	mailAnswer *op25bv1.CheckMailResponse
+	stored     *op25bv1.Revision // nil means that revisions cannot be read
 
 	changes chan *op25bv1.SwitchStatus // changes to send to watchers; nil if nothing changes
 	now     func() time.Time           // the page's clock; nil means time.Now
@@ -182,6 +183,10 @@ func (f *fakeAPI) ListCertificates(context.Context, *connect.Request[op25bv1.Lis
 func (f *fakeAPI) Forecast(_ context.Context, r *connect.Request[op25bv1.ForecastRequest]) (*connect.Response[op25bv1.ForecastResponse], error) {
 	m, err := f.forecast(r.Msg)
 	return connect.NewResponse(m), err
+}
+
+func (f *fakeAPI) CheckMail(context.Context, *connect.Request[op25bv1.CheckMailRequest]) (*connect.Response[op25bv1.CheckMailResponse], error) {
+	return connect.NewResponse(f.mailAnswer), nil
 }
 
 func (f *fakeAPI) Check(context.Context, *connect.Request[op25bv1.CheckRequest]) (*connect.Response[op25bv1.CheckResponse], error) {

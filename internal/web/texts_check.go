@@ -60,7 +60,14 @@ var checkTexts = page.Texts{
 	"note no address": {"Line %s has no address in the inventory. The answer is for the address %s, which has no exemption.", "回線 %s にはアドレスが登録されていません。例外のないアドレス %s についての回答です。"},
 	"note skipped":    {"The server's address %s was not checked, because the line has no address of that family.", "サーバーのアドレス %s は、回線に同じ種類（IPv4またはIPv6）のアドレスがないため、確認していません。"},
 
-	"mailbox unaffected":   {"Mailboxes of %s, used in the usual way, are not affected.", "%s のメールは、通常のご利用方法では影響を受けません。"},
+	"mailbox unaffected":   {"Mailboxes of %s are not affected.", "%s のメールは影響を受けません。"},
+	"mailbox only 25":      {"Mailboxes of %s are affected only if the mail program sends on port 25.", "%s のメールは、メールソフトの送信ポートが25番の場合にのみ影響を受けます。"},
+	"mailbox perhaps 25":   {"Mailboxes of %s may be affected if the mail program sends on port 25, depending on the server.", "%s のメールは、メールソフトの送信ポートが25番の場合、送信サーバーによっては影響を受けることがあります。"},
+	"mailbox later 25":     {"Mailboxes of %[1]s are not affected now. From %[2]s on, they are affected if the mail program sends on port 25.", "%[1]s のメールは、現在は影響を受けません。%[2]s以降は、メールソフトの送信ポートが25番の場合に影響を受けます。"},
+	"other ports work":     {"With port %s it works.", "%s番ポートでは送信できます。"},
+	"other ports pass":     {"With port %s it works if the provider offers it.", "%s番ポートは、提供元が対応していれば利用できます。"},
+	"or port":              {" or ", "番または"},
+	"browser and app":      {"In a browser and in the provider's app, nothing changes.", "ブラウザーや公式アプリでのご利用には影響ありません。"},
 	"mailbox affected":     {"Mailboxes of %s are affected.", "%s のメールは影響を受けます。"},
 	"mailbox undetermined": {"Whether mailboxes of %s are affected cannot be determined from here.", "%s のメールが影響を受けるかどうかは、ここでは判断できません。"},
 

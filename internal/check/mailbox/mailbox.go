@@ -75,8 +75,8 @@ type Answer struct {
 	// Under is the name of the directory entry that matched the domain or its mail exchanger. It is empty if the entry is for the domain
 	// itself.
 	Under string `json:"under,omitempty"`
-	// Status is the effect on the usual way of using the mailbox: a browser or an app for webmail, and a mail program otherwise. Status
-	// is never Unaffected if one of the Settings does not pass.
+	// Status is the effect on a browser or an app for webmail, and on a mail program otherwise. Status is never Unaffected if one of the
+	// Settings does not pass.
 	Status Effect `json:"status"`
 	// MailProgram is the effect on a mail program that sends on port 25.
 	MailProgram Effect `json:"mailProgram"`
@@ -85,7 +85,7 @@ type Answer struct {
 	Stopped *check.Result `json:"-"`
 	// Settings lists the settings for mail programs, in order of preference. It is empty for a webmail provider that is not known to offer any.
 	Settings []Setting `json:"settings,omitempty"`
-	// Next is the next change that will stop port 25 if it passes now. It is nil for webmail.
+	// Next is the next change that will stop port 25 if it passes now.
 	Next *check.LaterOutcome `json:"next,omitempty"`
 	// Published is the URL of the page on which the provider publishes its settings. Looked is the date on which the directory was
 	// compared with that page; it is empty if this has never been done.
@@ -148,7 +148,7 @@ func (c *Checker) Ask(ctx context.Context, q Question) (*Answer, error) {
 	a.Settings = s.settings(p)
 	a.Status = a.MailProgram
 	if a.Kind == AnswerWebmail {
-		a.Status, a.Next = s.all(webPort), nil
+		a.Status = s.all(webPort)
 	}
 	for _, setting := range a.Settings {
 		a.Status = worse(a.Status, setting.Status)

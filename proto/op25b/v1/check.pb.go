@@ -1070,13 +1070,13 @@ type CheckMailResponse struct {
 	Provider *MailProvider `protobuf:"bytes,15,opt,name=provider,proto3" json:"provider,omitempty"`
 	// The name in the directory that matched the domain or its mail exchanger; empty if the domain itself is in the directory.
 	Under string `protobuf:"bytes,4,opt,name=under,proto3" json:"under,omitempty"`
-	// The effects on the usual way of using the mailbox, and on a mail program that sends on port 25: "unaffected", "affected" or
-	// "undetermined".
+	// The effects on the mailbox, and on a mail program that sends on port 25: "unaffected", "affected" or "undetermined". status is that of a
+	// browser or an app for webmail, and that of a mail program otherwise. It is never "unaffected" if one of the settings does not pass.
 	Status      string `protobuf:"bytes,5,opt,name=status,proto3" json:"status,omitempty"`
 	MailProgram string `protobuf:"bytes,6,opt,name=mail_program,json=mailProgram,proto3" json:"mail_program,omitempty"`
 	// The settings for mail programs, in order of preference. Empty for a webmail provider that is not known to offer any.
 	Settings []*MailSetting `protobuf:"bytes,7,rep,name=settings,proto3" json:"settings,omitempty"`
-	// The next phase that will stop port 25 if it still passes. Absent for webmail.
+	// The next phase that will stop port 25 if it still passes.
 	Next *CheckNext `protobuf:"bytes,8,opt,name=next,proto3" json:"next,omitempty"`
 	// Instructions for the owner of the mailbox, in English and Japanese.
 	Steps []*Text `protobuf:"bytes,9,rep,name=steps,proto3" json:"steps,omitempty"`
