@@ -136,3 +136,21 @@ func TestEndedLeaseDisplacesNothing(t *testing.T) {
 		t.Errorf("%q, %v", line, ok)
 	}
 }
+
+// TestSweptLeases verifies that an address goes with its lease while the session has another one, and that the session goes with the last.
+func TestSweptLeases(t *testing.T) {
+	var r Record
+	for _, e := range []Event{leased(Start, 0, 60, "192.0.2.1/32"), leased(Interim, 1, 7200, "2001:db8:1::/56")} {
+		r, _ = r.After(e, e.Time, time.Time{})
+	}
+	if swept, _ := r.Swept(at(59), time.Time{}); len(swept.Session.Prefixes) != 2 {
+		t.Errorf("before the end: %v", swept.Session.Prefixes)
+	}
+	swept, _ := r.Swept(at(60), time.Time{})
+	if !slices.Equal(swept.Session.Prefixes, []netip.Prefix{prefix("2001:db8:1::/56")}) || len(r.Session.Prefixes) != 2 {
+		t.Errorf("after the end: %v of %v", swept.Session.Prefixes, r.Session.Prefixes)
+	}
+	if swept, _ = swept.Swept(at(7201), time.Time{}); swept.Session != nil {
+		t.Errorf("after both ends: %v", swept.Session)
+	}
+}

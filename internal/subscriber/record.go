@@ -233,9 +233,12 @@ func (r Record) pruned(heard time.Time) Record {
 	return r
 }
 
-// Swept returns the record without what is over at the time now. empty means that nothing is left to remember.
+// Swept returns the record without what is over at the time now, such as addresses whose lease has ended. empty means that nothing is left to remember.
 func (r Record) Swept(now, restarted time.Time) (swept Record, empty bool) {
 	r = r.over(now, restarted).pruned(now)
+	if r.Session != nil {
+		r.Session = r.Session.at(now)
+	}
 	return r, r.Session == nil && len(r.Ended) == 0 && now.Sub(r.Last) > MaxDelay
 }
 

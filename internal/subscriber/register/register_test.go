@@ -297,3 +297,37 @@ func TestOpenKey(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLeaseEnds verifies that an address is deleted from the store with its lease, that the lines of other controllers follow, and that the end of
+// the last lease ends the session although no controller was silent for long.
+func TestLeaseEnds(t *testing.T) {
+	s := open(t, t.TempDir(), 1)
+	c := &clock{at: noon()}
+	r := start(t, Config{Store: s, Key: testKey(), Now: c.now})
+	for i, p := range []string{"192.0.2.1/32", "2001:db8:1::/56"} {
+		e := event(subscriber.Start, 0, "a", noon().Add(time.Duration(i)*time.Second), p)
+		e.Ends = noon().Add(time.Duration(i+1) * time.Hour)
+		c.advance(time.Second)
+		report(t, r, e)
+	}
+	holder(t, r, "192.0.2.1", "line-0")
+	news := make(chan struct{}, 1)
+	take, stop := r.Follow("edge-1", news)
+	defer stop()
+	<-news
+	take()
+	c.advance(time.Hour)
+	holder(t, r, "192.0.2.1", "")
+	r.sweep(within(t))
+	select {
+	case <-news:
+	case <-within(t).Done():
+		t.Fatal("the followers are not told that an address has gone")
+	}
+	if lines, all := take(); all || len(lines) != 1 || lines[0] != "line-0" {
+		t.Errorf("%v, %v", lines, all)
+	}
+	holder(t, r, "2001:db8:1::5", "line-0")
+	c.advance(time.Hour)
+	holder(t, start(t, Config{Store: s, Key: testKey(), Now: c.now}), "2001:db8:1::5", "")
+}

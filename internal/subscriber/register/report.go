@@ -164,7 +164,7 @@ func (r *Register) restartedAt(nas string, at time.Time) {
 	}
 }
 
-// sweep removes the sessions that have ended by silence or by a restart, and the records of lines without a session that are no longer needed.
+// sweep removes the sessions and addresses that have ended by silence, by a restart or with a lease, and the records of lines without a session that are no longer needed.
 func (r *Register) sweep(ctx context.Context) {
 	now := r.now()
 	type stale struct {
@@ -181,7 +181,7 @@ func (r *Register) sweep(ctx context.Context) {
 			at = r.table.Restarted(record.Session.NAS)
 		}
 		swept, empty := record.Swept(now, at)
-		if empty || swept.Session == nil && record.Session != nil {
+		if empty || swept.Session == nil && record.Session != nil || swept.Session != nil && len(swept.Session.Prefixes) < len(record.Session.Prefixes) {
 			all = append(all, stale{line, r.versions[line], swept, empty})
 		}
 	}
