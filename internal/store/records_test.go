@@ -81,6 +81,30 @@ func TestRecordsRefused(t *testing.T) {
 	must(r.PutIf(within(t), "x", 0, strings.Repeat("x", MaxRecord-2)))(t)
 }
 
+// PutAllIf writes either all records or none. It writes none if one of them has another version, and names that one.
+func TestPutAllIf(t *testing.T) {
+	r := JSON[int](open(t, Config{Dir: t.TempDir()}), "thing")
+	at, err := r.PutAllIf(within(t), []PutOf[int]{{"a", 0, 1}, {"b", AnyVersion, 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.PutAllIf(within(t), []PutOf[int]{{"a", at, 3}, {"b", 0, 4}})
+	var conflict *ConflictError
+	if !errors.As(err, &conflict) || conflict.Name != "b" || conflict.Actual != at {
+		t.Errorf("%v", err)
+	}
+	if got := must(r.Get(within(t), "a"))(t); got.Value != 1 || got.Version != at {
+		t.Errorf("%+v", got)
+	}
+	if _, err := r.PutAllIf(within(t), nil); err != nil {
+		t.Error(err)
+	}
+	many := make([]PutOf[int], MaxPuts+1)
+	if _, err := r.PutAllIf(within(t), many); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "65 records of thing at once: must be at most 64") {
+		t.Errorf("%v", err)
+	}
+}
+
 // PutAll writes either all records or none. It writes none if one of the ownerships belongs to another holder.
 func TestPutAll(t *testing.T) {
 	s := embeddedStore(t)

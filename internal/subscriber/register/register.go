@@ -55,6 +55,7 @@ type Register struct {
 	log      *zap.Logger
 	seal     sealer
 	sessions *store.Records[sealed]
+	writer   writer
 	restarts *store.Records[restarted]
 	metrics  *Metrics
 	ready    chan struct{} // closed when the documents and the sessions have been read
@@ -89,6 +90,7 @@ func New(cfg Config) (*Register, error) {
 	if r.log == nil {
 		r.log = zap.NewNop()
 	}
+	r.writer.records = r.sessions
 	var err error
 	if r.seal, err = newSealer(cfg.Key); err != nil {
 		return nil, err

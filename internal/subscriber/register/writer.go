@@ -1,0 +1,123 @@
+package register
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"op25b/internal/store"
+)
+
+// Limits of a writer.
+const (
+	// writing is the number of transactions that run at once. While one does, further records collect for the next. A second one would make
+	// both smaller, and other writes to the store, such as a change of phase, slower.
+	writing = 1
+	// writeTimeout is how long a transaction may take. It does not end with the caller that runs it, because it has records of others.
+	writeTimeout = 10 * time.Second
+)
+
+// A writer writes records to the store. Records that are put while transactions are in progress share the next transaction, because each
+// transaction costs a message between the members of the store and a write to their disks.
+type writer struct {
+	records *store.Records[sealed]
+
+	mu      sync.Mutex // guards all following fields
+	pending []*pendingPut
+	running int
+}
+
+// A pendingPut is a record that waits for a transaction.
+type pendingPut struct {
+	store.PutOf[sealed]
+	done chan error    // has room for the result
+	turn chan struct{} // has room for the value that makes the caller run the next transaction
+}
+
+// put writes a record like store.Records.PutIf. Two records of one name must not be put at once. After an error other than a *store.ConflictError, the
+// record may have been written.
+func (w *writer) put(ctx context.Context, name string, rev int64, v sealed) error {
+	p := &pendingPut{store.PutOf[sealed]{Name: name, Rev: rev, Value: v}, make(chan error, 1), make(chan struct{}, 1)}
+	w.mu.Lock()
+	w.pending = append(w.pending, p)
+	if w.running < writing {
+		w.running++
+		w.passLocked()
+	}
+	w.mu.Unlock()
+	for {
+		select {
+		case err := <-p.done:
+			w.leave(p) // another caller's transaction may have had the record
+			return err
+		case <-p.turn:
+			w.transact(ctx)
+		case <-ctx.Done():
+			w.leave(p)
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// passLocked lets the first caller in line run the next transaction.
+func (w *writer) passLocked() {
+	if len(w.pending) == 0 {
+		w.running--
+		return
+	}
+	select {
+	case w.pending[0].turn <- struct{}{}:
+	default: // it has the turn of another transaction already, and one is enough for what is pending
+		w.running--
+	}
+}
+
+// leave removes a record whose caller does not wait any longer, and passes its turn on if it has one.
+func (w *writer) leave(p *pendingPut) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pending = slices.DeleteFunc(w.pending, func(o *pendingPut) bool { return o == p })
+	if len(p.turn) > 0 {
+		<-p.turn
+		w.passLocked()
+	}
+}
+
+// transact writes the records that are pending, up to the size of a transaction, and passes the turn on.
+func (w *writer) transact(ctx context.Context) {
+	w.mu.Lock()
+	n := min(len(w.pending), store.MaxPuts)
+	some := slices.Clone(w.pending[:n])
+	w.pending = slices.Delete(w.pending, 0, n)
+	w.mu.Unlock()
+	if n > 0 {
+		w.write(ctx, some)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.passLocked()
+}
+
+// write writes records in one transaction. If a record has another version, write writes each record separately, so that only that one fails.
+func (w *writer) write(ctx context.Context, some []*pendingPut) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	puts := make([]store.PutOf[sealed], len(some))
+	for i, p := range some {
+		puts[i] = p.PutOf
+	}
+	_, err := w.records.PutAllIf(ctx, puts)
+	conflict := (*store.ConflictError)(nil)
+	if !errors.As(err, &conflict) || len(some) == 1 {
+		for _, p := range some {
+			p.done <- err
+		}
+		return
+	}
+	for _, p := range some {
+		_, err := w.records.PutIf(ctx, p.Name, p.Rev, p.Value)
+		p.done <- err
+	}
+}
