@@ -98,6 +98,7 @@ type testSwitch struct {
 
 	elected *p4v1.Uint128            // election id of the last write
 	gate    func(*p4v1.WriteRequest) // called before each write is executed; may be nil
+	after   func(*p4v1.WriteRequest) // called after each write was executed, instead of recording it; may be nil
 
 	atAudit func() // called once, when a controller starts to read the switch; may be nil
 }
@@ -139,11 +140,17 @@ func (x *testSwitch) watch(ctx context.Context, req any, _ *grpc.UnaryServerInfo
 		}
 		answer, err := handle(ctx, req)
 		x.mu.Lock()
+		after := x.after
 		if err == nil {
-			x.writes = append(x.writes, proto.CloneOf(r))
 			x.elected = r.GetElectionId()
 		}
+		if err == nil && after == nil {
+			x.writes = append(x.writes, proto.CloneOf(r))
+		}
 		x.mu.Unlock()
+		if after != nil {
+			after(r)
+		}
 		return answer, err
 	case *p4v1.GetForwardingPipelineConfigRequest:
 		x.mu.Lock()

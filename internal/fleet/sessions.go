@@ -32,6 +32,9 @@ const (
 	// sessionBatch is the number of updates after which the worker looks for another change, such as that of a phase. The embedded switch
 	// writes as many in a few milliseconds.
 	sessionBatch = 256
+	// sessionPause is the shortest time between two writes of sessions. Meanwhile further sessions collect, so that fewer and larger requests
+	// leave the processor to other work.
+	sessionPause = 10 * time.Millisecond
 	// sessionReport is the shortest time between two reports of the number of sessions in force.
 	sessionReport = 500 * time.Millisecond
 )
@@ -248,6 +251,7 @@ func (w *worker) writeSessions(ctx context.Context, s *p4rt.Session) (more bool,
 	if len(w.layer.dirty) == 0 {
 		return false, nil
 	}
+	defer func() { w.sessionsWritten = time.Now() }()
 	skip := make(map[string]bool) // lines of which the switch refused an update: what comes after it would leave them worse
 	all := w.layer.changes(w.c.Sessions)
 	for _, changes := range all {

@@ -41,6 +41,8 @@ type worker struct {
 	takeSessions func() (lines []string, all bool) // nil if this controller reads no sessions
 	reported     *SessionStatus                    // the status of sessions that was last reported in this session, at reportedAt
 	reportedAt   time.Time
+
+	sessionsWritten time.Time // time at which the last write of sessions ended
 }
 
 func newWorker(s *assignment, own *store.Ownership) *worker {
@@ -194,8 +196,9 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 	defer stop()
 	due := time.NewTimer(w.c.AuditEvery)
 	defer due.Stop()
-	reportDue := time.NewTimer(0)
+	reportDue, gathered := time.NewTimer(0), time.NewTimer(0)
 	defer reportDue.Stop()
+	defer gathered.Stop()
 	news := make(chan struct{}, 1)
 	var sessionsReady <-chan struct{} // nil after they are ready
 	if w.c.Sessions != nil {
@@ -230,24 +233,28 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 			due.Reset(next)
 		}
 		for again := true; again; {
-			interrupted, err := w.writeSessions(ctx, s)
-			switch {
-			case ctx.Err() != nil:
-				return context.Cause(ctx)
-			case isOfSession(err):
-				return err
-			case err != nil: // it is not known which entries the switch has
-				w.log.Warn("the entries of sessions were not written; the switch is read again", zap.Error(err))
-				w.layer, full = nil, true
-				due.Reset(retryMin)
+			if gather := sessionPause - time.Since(w.sessionsWritten); gather > 0 {
+				gathered.Reset(gather)
+			} else {
+				interrupted, err := w.writeSessions(ctx, s)
+				switch {
+				case ctx.Err() != nil:
+					return context.Cause(ctx)
+				case isOfSession(err):
+					return err
+				case err != nil: // it is not known which entries the switch has
+					w.log.Warn("the entries of sessions were not written; the switch is read again", zap.Error(err))
+					w.layer, full = nil, true
+					due.Reset(retryMin)
+				}
+				if interrupted {
+					<-w.wake
+					again = w.failedAlready()
+					continue
+				}
 			}
 			if left := w.reportSessions(time.Now()); left > 0 {
 				reportDue.Reset(left)
-			}
-			if interrupted {
-				<-w.wake
-				again = w.failedAlready()
-				continue
 			}
 			select {
 			case <-ctx.Done():
@@ -260,6 +267,7 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 			case <-sessionsReady:
 				sessionsReady = nil
 			case <-reportDue.C:
+			case <-gathered.C:
 			}
 		}
 	}
