@@ -114,6 +114,9 @@ func (c *Checker) Ask(ctx context.Context, q Question) (*Answer, error) {
 			a.Notes = append(a.Notes, fmt.Sprintf("%v is not one of the addresses that line %q has in the inventory", s.from, s.line.Name))
 		}
 	}
+	if s.line != nil && c.exemptBySession(s, q.At) {
+		a.Notes = append(a.Notes, fmt.Sprintf("the exemption of line %q follows its sessions: the answer is for the line without a session; with one, its mail to port 25 passes", s.line.Name))
+	}
 	for _, to := range addrs {
 		from, ok := s.source(to)
 		if !ok {
@@ -240,4 +243,12 @@ func (c *Checker) group(name string) Named {
 		}
 	}
 	return Named{Name: name}
+}
+
+// exemptBySession reports whether a line has an exemption that holds only for the addresses of its session.
+func (c *Checker) exemptBySession(s *subscriber, at time.Time) bool {
+	if _, sessions := s.line.SessionIdentity(s.sw, c.policy.LineGroup(s.line.Group)); !sessions {
+		return false
+	}
+	return slices.ContainsFunc(c.policy.Exemptions, func(e policy.Exemption) bool { return e.Line == s.line.Name && !c.policy.Ended(&e, at) })
 }

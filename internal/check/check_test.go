@@ -191,6 +191,28 @@ func TestExemptionOfAnAnswer(t *testing.T) {
 	}
 }
 
+// TestLineWithSessions verifies that a source check does not stop a line whose session is not known, and that the answer tells of an exemption that follows
+// the sessions.
+func TestLineWithSessions(t *testing.T) {
+	b := bundle(t, examples.SpinNet2006())
+	sw := &b.Inventory.Switches[0]
+	sw.Identify = policy.IdentifyCircuitID
+	sw.Lines[0].Prefixes = nil
+	b.Policy.LineGroup("adsl").SourceCheck = policy.SourceDrop
+	e := b.Policy.Exemptions[0]
+	e.Line = "adsl-home"
+	b.Policy.Exemptions = append(b.Policy.Exemptions, e)
+	c := check.New(check.Source{Bundle: b}, check.Options{})
+	if a := ask(t, c, check.Question{Line: "adsl-home", To: "203.0.113.129", Port: 587, At: day("2006-12-01")}); a.Outcome != check.Delivered {
+		t.Errorf("submission is %s by %q", a.Outcome, ruleOf(a.Results[0]))
+	}
+	a := ask(t, c, check.Question{Line: "adsl-home", To: "203.0.113.129", Port: 25, At: day("2006-12-01")})
+	want := `the exemption of line "adsl-home" follows its sessions: the answer is for the line without a session; with one, its mail to port 25 passes`
+	if a.Outcome != check.Blocked || len(a.Notes) == 0 || a.Notes[0] != want {
+		t.Errorf("%s, %q", a.Outcome, a.Notes)
+	}
+}
+
 func TestEveryAddressOfAHost(t *testing.T) {
 	resolver := hosts{
 		"mail.example.jp": {"203.0.113.129", "198.51.100.25", "::ffff:198.51.100.25", "2001:db8:99::25"},

@@ -53,7 +53,7 @@ func (c *Checker) at(p place, compile func() (*compile.Compiled, error)) (*loade
 	c.mu.Unlock()
 	l.once.Do(func() {
 		if l.compiled, l.err = compile(); l.err == nil {
-			l.play, l.err = Rehearse(&l.compiled.State)
+			l.play, l.err = Rehearse(&l.compiled.State, l.compiled.Sessions.Held(nil)...)
 		}
 	})
 	return l, l.err
@@ -71,8 +71,8 @@ func (c *Checker) forgetLocked() {
 	delete(c.lastUse, oldest)
 }
 
-// Rehearse loads a state into the embedded pipeline and puts its verdicts in force.
-func Rehearse(state *pipeline.State) (*softswitch.Rehearsal, error) {
+// Rehearse loads a state into the embedded pipeline, with further entries, and puts its verdicts in force.
+func Rehearse(state *pipeline.State, layer ...pipeline.Entry) (*softswitch.Rehearsal, error) {
 	const epoch = 1
 	entries, err := state.Entries()
 	rules, rulesErr := pipeline.RuleEntries(state.Verdicts, epoch)
@@ -80,7 +80,7 @@ func Rehearse(state *pipeline.State) (*softswitch.Rehearsal, error) {
 		return nil, fmt.Errorf("%w: %w", ErrLoad, err)
 	}
 	entities := make([]*p4v1.Entity, 0, len(entries)+len(rules)+1)
-	for _, e := range slices.Concat(entries, rules) {
+	for _, e := range slices.Concat(pipeline.Merge(entries, layer), rules) {
 		entities = append(entities, p4rt.Entity(e))
 	}
 	entities = append(entities, p4rt.Entity(pipeline.EpochEntry(epoch, state.SynOnly)))
