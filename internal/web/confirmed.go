@@ -58,7 +58,7 @@ func (s standing) state(i int) string {
 	return s.T("phase ahead")
 }
 
-// where describes the lines for which a phase is in force, and which switches confirm it.
+// where describes the lines for which a phase should be in force, and which switches confirm it.
 func (s standing) where(p *op25bv1.Phase) string {
 	if !current(p) {
 		return s.T("no line")
@@ -80,11 +80,7 @@ func (s standing) where(p *op25bv1.Phase) string {
 		}
 		confirmed = of + s.T("comma") + confirmed
 	}
-	if len(open) > 0 && p.Everywhere { // what is in force for every line is not known
-		text = confirmed
-	} else {
-		text += s.T("semicolon") + confirmed
-	}
+	text += s.T("semicolon") + confirmed
 	if len(open) == 0 {
 		return text
 	}

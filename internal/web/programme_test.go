@@ -45,15 +45,15 @@ func threePhases(now time.Time) *fakeAPI {
 	}
 }
 
-// TestProgrammeIsConfirmed verifies that the programme only says "every line" if all switches confirm the phase, and that it names the others. The
+// TestProgrammeIsConfirmed verifies that the programme only says "in force" if all switches confirm the phase, and that it names the others. The
 // states of phases are words.
 func TestProgrammeIsConfirmed(t *testing.T) {
 	now := time.Date(2026, 11, 29, 12, 20, 0, 0, time.UTC)
 	f := threePhases(now)
 	page := pageOf(t, f, "/programme", "en")
-	wantTexts(t, page, "8 of 11 lines, confirmed by 2 of 3 switches; not confirmed: edge-south (last known 2026-11-29 21:13:41 &#43;0900)",
+	wantTexts(t, page, "<dd>every line; 8 of 11 lines, confirmed by 2 of 3 switches; not confirmed: edge-south (last known 2026-11-29 21:13:41 &#43;0900)",
 		"<strong>past</strong>", "<strong>in force where confirmed, not confirmed by all switches</strong>", "<strong>to come</strong>", "<dt>Should be in force for</dt><dd>no line</dd>", `<li class="current open">`)
-	lacksTexts(t, page, "every line", "<strong>in force</strong>", "<dd>-</dd>", "In force for", "not in force")
+	lacksTexts(t, page, "<strong>in force</strong>", "<dd>-</dd>", "In force for", "not in force")
 	wantTexts(t, pageOf(t, f, "/programme", "ja"), "11回線中8回線、3台中2台のスイッチで確認済み；未確認：edge-south（最後の確認 2026-11-29 21:13:41 &#43;0900）",
 		"<strong>終了</strong>", "<strong>確認済みのスイッチで有効（一部のスイッチは未確認）</strong>", "<strong>開始前</strong>", "<dt>有効であるべき範囲</dt><dd>なし</dd>")
 
@@ -69,13 +69,13 @@ func TestProgrammeIsConfirmed(t *testing.T) {
 	south.Seen = nil
 	page = pageOf(t, f, "/programme", "en")
 	wantTexts(t, page, "<strong>should be in force, not confirmed by any switch</strong>", "0 of 11 lines, confirmed by 0 of 3 switches", "edge-south (never seen)")
-	lacksTexts(t, page, "every line")
+	lacksTexts(t, page, "<strong>in force")
 
 	for _, on := range drain.InForce {
 		on.Confirmed = true
 	}
 	// The phases are confirmed, but the lines are not: they may have changed between the two answers.
-	lacksTexts(t, pageOf(t, f, "/programme", "en"), "every line", "<strong>in force</strong>")
+	lacksTexts(t, pageOf(t, f, "/programme", "en"), "<strong>in force</strong>")
 	south.LinesConfirmed = 3
 	wantTexts(t, pageOf(t, f, "/programme", "en"), "<strong>in force</strong>", "every line; 11 of 11 lines, confirmed by 3 of 3 switches</dd>")
 
