@@ -124,7 +124,7 @@ func (c *Checker) Ask(ctx context.Context, q Question) (*Answer, error) {
 			continue
 		}
 		if s.line != nil && len(s.line.Prefixes) == 0 && !s.from.IsValid() {
-			a.Notes = append(a.Notes, fmt.Sprintf("line %q has no address in the inventory: the answer is for %v, which has no exemption", s.line.Name, from))
+			a.Notes = append(a.Notes, fmt.Sprintf("line %q has no address in the inventory: the answer is for the example address %v, because packets need one; no line has it, and no exemption covers it", s.line.Name, from))
 		}
 		r, err := c.result(&q, s, h, from, to)
 		if err != nil {

@@ -44,7 +44,7 @@ func TestCheck(t *testing.T) {
 	form := url.Values{"csrf": {csrf(page)}, "ticket": {"DESK-1"}, "line": {"adsl-home"}, "to": {"203.0.113.25"}, "port": {"25"}, "at": {"2006-12-01"}}
 	_, answer := b.post("/check", form)
 	customer, engineer := customersPart(t, answer)
-	for _, want := range []string{"For 2006-12-01.", "Connections from this line to 203.0.113.25, port 25, are stopped.", "By the policy since 1 June 2006.", "465 or 587"} {
+	for _, want := range []string{"For 2006-12-01.", "Connections from this line to 203.0.113.25, port 25, are stopped.", "The policy dates this from 1 June 2006, but was stored only at ", "465 or 587"} {
 		if !strings.Contains(customer, want) {
 			t.Errorf("the customer's part lacks %q:\n%s", want, customer)
 		}
@@ -142,18 +142,18 @@ func TestCheckWords(t *testing.T) {
 	}{
 		"passes": {
 			outcome: "delivered", best: "delivered", port: 25, since: "2026-06-01", seen: seen,
-			en: []string{"port 25, pass.", "By the policy since 1 June 2026; seen on the switch at 1 July 2026 11:59.", "the cause is another one", "Confirmed by the switch: revision 7, phases all, seen at 2026-07-01 11:59:56 +0900, 4s ago"},
-			ja: []string{"ポート25番へ接続できます。", "設定では2026年6月1日からこの状態で、2026年7月1日 11:59にスイッチで確認しました。", "別の原因", "スイッチで確認済み：リビジョン7、フェーズ all"}, never: []string{"not confirmed", "stopped"},
+			en: []string{"port 25, pass.", "Seen on the switch at 1 July 2026 11:59.", "the cause is another one", "Confirmed by the switch: revision 7, phases all, seen at 2026-07-01 11:59:56 +0900, 4s ago"},
+			ja: []string{"ポート25番へ接続できます。", "2026年7月1日 11:59にスイッチで確認しました。", "別の原因", "スイッチで確認済み：リビジョン7、フェーズ all"}, never: []string{"not confirmed", "stopped", "1 June", "6月1日"},
 		},
 		"passes, unconfirmed": {
 			outcome: "delivered", best: "delivered", port: 25, since: "2026-06-01", seen: unseen,
-			en: []string{"has not confirmed this yet", "The policy wants this since 1 June 2026.", "Switch edge-1 was last seen at 1 July 2026 11:58, with revision 6 and the phases before.", "Not confirmed. Last seen: revision 6, phases before, at 2026-07-01 11:58:30 +0900, 1m30s ago"},
-			ja: []string{"まだ確認できていません", "未確認（設定上の回答）", "最後に確認したのは2026年7月1日 11:58"}, never: []string{"seen on the switch", "By the policy since", "からこの状態です", "verdict good", "another one", "別の原因", "Confirmed by"},
+			en: []string{"has not confirmed this yet", "Switch edge-1 was last seen at 1 July 2026 11:58, with revision 6 and the phases before.", "Not confirmed. Last seen: revision 6, phases before, at 2026-07-01 11:58:30 +0900, 1m30s ago"},
+			ja: []string{"まだ確認できていません", "未確認（設定上の回答）", "最後に確認したのは2026年7月1日 11:58"}, never: []string{"seen on the switch", "1 June", "6月1日", "verdict good", "another one", "別の原因", "Confirmed by"},
 		},
 		"monitored, stopped later": {
 			outcome: "monitored", best: "monitored", port: 25, since: "2026-06-01", next: "2026-08-01", later: "blocked", seen: seen,
-			en: []string{"port 25, pass.", "From 1 August 2026 on, they are stopped.", "Before then, set the port"},
-			ja: []string{"2026年8月1日以降は接続できません。", "それまでに"}, never: []string{"another one", "別の原因"},
+			en: []string{"port 25, pass.", "They are counted, and not stopped.", "By the policy since 1 June 2026; seen on the switch at 1 July 2026 11:59.", "From 1 August 2026 on, they are stopped.", "Before then, set the port"},
+			ja: []string{"止めてはいません。", "設定では2026年6月1日からこの状態で、2026年7月1日 11:59にスイッチで確認しました。", "2026年8月1日以降は接続できません。", "それまでに"}, never: []string{"another one", "別の原因"},
 		},
 		"blocked": {
 			outcome: "blocked", best: "blocked", port: 25, since: "2026-06-01", seen: seen,
@@ -178,7 +178,7 @@ func TestCheckWords(t *testing.T) {
 		},
 		"exempt": {
 			outcome: "delivered", best: "delivered", port: 25, since: "2026-06-01", exempt: "2026-12-31", seen: seen,
-			en: []string{"An exemption lets them pass until 31 December 2026."}, ja: []string{"例外として、2026年12月31日まで"}, never: nil,
+			en: []string{"An exemption lets them pass until the end of 30 December 2026."}, ja: []string{"例外として、2026年12月30日の終わりまで"}, never: []string{"31 December", "12月31日"},
 		},
 	} {
 		r := &op25bv1.CheckResponse{
@@ -235,8 +235,8 @@ func TestCheckStored(t *testing.T) {
 		since    *timestamppb.Timestamp
 		en       string
 	}{
-		{1, at("2026-11-20T00:00:00+09:00"), "The policy was stored only at 29 November 2026 21:13. This controller has no record of an earlier policy."},
-		{4, at("2026-11-20T00:00:00+09:00"), "Revision 4 of the policy, on which the answer is based, was stored at 29 November 2026 21:13."},
+		{1, at("2026-11-20T00:00:00+09:00"), "The policy dates this from 20 November 2026, but was stored only at 29 November 2026 21:13, and this controller has no record of an earlier policy."},
+		{4, at("2026-11-20T00:00:00+09:00"), "The policy dates this from 20 November 2026, but revision 4, on which the answer is based, was stored only at 29 November 2026 21:13, and the"},
 		{4, stored, ""}, // the revision is the phase's activation
 	} {
 		r := &op25bv1.CheckResponse{

@@ -17,7 +17,7 @@ type note struct {
 var (
 	noteUnnamed   = regexp.MustCompile(`^no line of the inventory has (\S+): it is an unnamed line on switch "(.*)", and `)
 	noteAddress   = regexp.MustCompile(`^(\S+) is not one of the addresses that line "(.*)" has in the inventory$`)
-	noteNoAddress = regexp.MustCompile(`^line "(.*)" has no address in the inventory: the answer is for (\S+), which has no exemption$`)
+	noteNoAddress = regexp.MustCompile(`^line "(.*)" has no address in the inventory: the answer is for the example address (\S+), because `)
 	noteSkipped   = regexp.MustCompile(`^(\S+) was skipped: .* has no address of that family$`)
 )
 

@@ -53,12 +53,19 @@ func (b base) connectionWords(r *op25bv1.CheckResponse, stored time.Time) words 
 	}
 	worst := worstOf(r)
 	if e := worst.GetExemption(); e != nil {
-		w.More = append(w.More, b.T("exempt until", b.day(e.Expires)))
+		w.More = append(w.More, b.T("exempt until", b.until(e.Expires)))
 	}
-	if since := worst.GetSince().GetSince(); since != nil && !mixed {
+	if r.Outcome == "monitored" {
+		w.More = append(w.More, b.T("only counted"))
+	}
+	dated := stops(r.Outcome) || r.Outcome == "monitored" || r.Outcome == "limited" // what passes anyway has no beginning
+	switch since := worst.GetSince().GetSince(); {
+	case since != nil && dated && !mixed:
 		w.More = append(w.More, b.sinceWords(r, since.AsTime(), stored)...)
-	} else if w.Notice != "" {
+	case w.Notice != "":
 		w.More = append(w.More, b.lastSeen(r.Seen))
+	case r.Seen != nil:
+		w.More = append(w.More, b.T("seen at", b.dayAndTime(r.Seen.Seen.AsTime())))
 	}
 	next := worst.GetNext()
 	willStop := next != nil && stops(next.Outcome)
@@ -89,26 +96,36 @@ const storedLate = time.Minute
 // sinceWords returns since when an answer is so. The time is the policy's: that a switch has followed it is only known for the time at which the
 // switch was seen, and that a policy existed only from the time at which it was stored.
 func (b base) sinceWords(r *op25bv1.CheckResponse, since, stored time.Time) []string {
-	var all []string
 	day := b.day(timestamppb.New(since))
+	if !stored.IsZero() && stored.Sub(since) > storedLate {
+		return b.storedWords(r, day, stored)
+	}
 	switch {
 	case r.Seen == nil && since.After(b.Now):
-		all = append(all, b.T("so from", day))
+		return []string{b.T("so from", day)}
 	case r.Seen == nil:
-		all = append(all, b.T("so since", day))
+		return []string{b.T("so since", day)}
 	case r.Seen.Confirmed:
-		all = append(all, b.T("so since and seen", day, b.dayAndTime(r.Seen.Seen.AsTime())))
-	default:
-		all = append(all, b.T("wanted since", day), b.lastSeen(r.Seen))
+		return []string{b.T("so since and seen", day, b.dayAndTime(r.Seen.Seen.AsTime()))}
 	}
-	if !stored.IsZero() && stored.Sub(since) > storedLate {
-		if r.Revision == 1 {
-			all = append(all, b.T("stored first", b.dayAndTime(stored)))
-		} else {
-			all = append(all, b.T("stored later", r.Revision, b.dayAndTime(stored)))
-		}
+	return []string{b.T("wanted since", day), b.lastSeen(r.Seen)}
+}
+
+// storedWords returns since when an answer is so if its revision was stored later.
+func (b base) storedWords(r *op25bv1.CheckResponse, day string, stored time.Time) []string {
+	all := make([]string, 0, 2)
+	if r.Revision == 1 {
+		all = append(all, b.T("stored first", day, b.dayAndTime(stored)))
+	} else {
+		all = append(all, b.T("stored later", day, b.dayAndTime(stored), r.Revision))
 	}
-	return all
+	switch {
+	case r.Seen == nil:
+		return all
+	case r.Seen.Confirmed:
+		return append(all, b.T("seen at", b.dayAndTime(r.Seen.Seen.AsTime())))
+	}
+	return append(all, b.lastSeen(r.Seen))
 }
 
 // lastSeen returns what was last seen of a switch that has not confirmed an answer.
@@ -238,6 +255,15 @@ func (b base) day(ts *timestamppb.Timestamp) string {
 		return b.dayAndTime(t)
 	}
 	return t.Format(b.dateForm())
+}
+
+// until formats the end of a period for a customer. If it is a midnight, the period lasts until the end of the day before.
+func (b base) until(ts *timestamppb.Timestamp) string {
+	t := ts.AsTime().In(b.Zone)
+	if t.Hour() != 0 || t.Minute() != 0 {
+		return b.dayAndTime(t)
+	}
+	return b.T("end of day", t.AddDate(0, 0, -1).Format(b.dateForm()))
 }
 
 // dayAndTime formats a time for a customer as a date with the time of day.

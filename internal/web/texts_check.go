@@ -42,10 +42,13 @@ var checkTexts = page.Texts{
 	"wanted since":      {"The policy wants this since %s.", "設定では%sからこの状態にすることになっています。"},
 	"was seen":          {"Switch %s was last seen at %s, with revision %d and the phases %s.", "スイッチ %s を最後に確認したのは%sで、リビジョン%d、フェーズ %s でした。"},
 	"was never seen":    {"Switch %s was never seen.", "スイッチ %s から応答を受けたことはありません。"},
-	"stored first":      {"The policy was stored only at %s. This controller has no record of an earlier policy.", "この設定は%sに初めて保存されました。それより前の設定の記録はありません。"},
-	"stored later":      {"Revision %d of the policy, on which the answer is based, was stored at %s. The answer does not describe the time before.", "この回答のもとになった設定（リビジョン%d）は%sに保存されました。それより前の状態を示す回答ではありません。"},
+	"only counted":      {"They are counted, and not stopped.", "接続数を数えていますが、止めてはいません。"},
+	"seen at":           {"Seen on the switch at %s.", "%sにスイッチで確認しました。"},
+	"stored first":      {"The policy dates this from %[1]s, but was stored only at %[2]s, and this controller has no record of an earlier policy.", "設定では%[1]sからこの状態ですが、この設定が保存されたのは%[2]sで、それより前の設定の記録はありません。"},
+	"stored later":      {"The policy dates this from %[1]s, but revision %[3]d, on which the answer is based, was stored only at %[2]s, and the answer does not describe the time before.", "設定では%[1]sからこの状態ですが、もとになったリビジョン%[3]dが保存されたのは%[2]sで、それより前の状態を示す回答ではありません。"},
 	"later stopped":     {"From %s on, they are stopped.", "%s以降は接続できません。"},
 	"later passes":      {"From %s on, they pass.", "%s以降は接続できます。"},
+	"end of day":        {"the end of %s", "%sの終わり"},
 	"exempt until":      {"An exemption lets them pass until %s.", "例外として、%sまで接続が認められています。"},
 
 	"use submission":        {"In the mail program, set the port of the outgoing server to 465 or 587, and use SMTP authentication.", "メールソフトの送信サーバーのポート番号を465番または587番に変更し、SMTP認証を有効にしてください。"},
@@ -57,7 +60,7 @@ var checkTexts = page.Texts{
 
 	"note unnamed":    {"No line of the inventory has the address %s. The answer is for a line on switch %s that is not registered.", "アドレス %s の回線は登録されていません。スイッチ %s の未登録の回線についての回答です。"},
 	"note address":    {"The address %s is not one of the addresses of line %s in the inventory.", "アドレス %s は、回線 %s の登録されたアドレスではありません。"},
-	"note no address": {"Line %s has no address in the inventory. The answer is for the address %s, which has no exemption.", "回線 %s にはアドレスが登録されていません。例外のないアドレス %s についての回答です。"},
+	"note no address": {"Line %[1]s has no address in the inventory. The answer is for the example address %[2]s, because packets need a source address. No line has it, and no exemption covers it.", "回線 %[1]s にはアドレスが登録されていません。パケットには送信元アドレスが必要なため、例示用のアドレス %[2]s で確認しました。どの回線のアドレスでもなく、例外の対象でもありません。"},
 	"note skipped":    {"The server's address %s was not checked, because the line has no address of that family.", "サーバーのアドレス %s は、回線に同じ種類（IPv4またはIPv6）のアドレスがないため、確認していません。"},
 
 	"mailbox unaffected":   {"Mailboxes of %s are not affected.", "%s のメールは影響を受けません。"},
