@@ -7,10 +7,12 @@ import (
 	"strings"
 
 	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/protobuf/proto"
 
 	"op25b/internal/abuse"
 	"op25b/internal/check"
+	"op25b/internal/check/desk"
 	"op25b/internal/check/mailbox"
 	"op25b/internal/clock"
 	"op25b/internal/compile"
@@ -45,6 +47,8 @@ func asConnectError(err error) error {
 		return withDetail(e, faultsOf(faults))
 	case errors.As(err, &stale):
 		return withDetail(e, &op25bv1.Stale{Base: stale.Base, Current: stale.Current})
+	case errors.Is(err, desk.ErrDNS):
+		return withDetail(e, &errdetails.ErrorInfo{Reason: "DNS", Domain: "op25b"})
 	}
 	return e
 }
@@ -84,6 +88,7 @@ var meanings = []struct {
 	{check.ErrFamily, connect.CodeInvalidArgument},
 	{check.ErrUnknownLine, connect.CodeNotFound},
 	{check.ErrResolve, connect.CodeNotFound},
+	{desk.ErrDNS, connect.CodeFailedPrecondition},
 	{check.ErrNoPhase, connect.CodeFailedPrecondition},
 	{publication.ErrTooLarge, connect.CodeFailedPrecondition},
 	{publication.ErrNoAddress, connect.CodeFailedPrecondition},

@@ -14,6 +14,8 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"op25b/internal/auth"
+	"op25b/internal/check"
+	"op25b/internal/check/desk"
 	"op25b/internal/intent"
 	"op25b/internal/store"
 	"op25b/internal/strict"
@@ -72,7 +74,7 @@ func (s *server) admitLookup(ctx context.Context) error {
 	return withDetail(e, &errdetails.RetryInfo{RetryDelay: durationpb.New(lookupAgain)})
 }
 
-// recordLookup adds a look-up to the audit chain. refusal is the error with which the look-up was refused, or nil.
+// recordLookup adds a look-up to the audit chain. refusal is the error of the look-up, or nil.
 func (s checkService) recordLookup(ctx context.Context, in *intent.Intent, about string, from *op25bv1.CheckFrom, refusal error) error {
 	id := caller(ctx)
 	r := store.AuditRecord{
@@ -81,8 +83,13 @@ func (s checkService) recordLookup(ctx context.Context, in *intent.Intent, about
 	if checkTicket("from.ticket", from.GetTicket(), false) == nil {
 		r.Reason = from.GetTicket()
 	}
-	if refusal != nil {
+	switch {
+	case errors.Is(refusal, desk.ErrDNS) || errors.Is(refusal, check.ErrResolve):
+		r.Verb = "unanswered " + verbLookup // the caller was permitted to ask
+	case refusal != nil:
 		r.Verb = "refused " + verbLookup
+	}
+	if refusal != nil {
 		r.Detail += ": " + kindOf(refusal)
 	}
 	if _, err := s.Store.Audit().Append(ctx, r); err != nil {

@@ -108,7 +108,7 @@ func TestLookupsAreRecorded(t *testing.T) {
 		},
 		{
 			connection(&op25bv1.CheckFrom{Line: "adsl-bot", Ticket: "DESK-8"}, "mx.secret.example"), codes.NotFound, "mx.secret.example",
-			"refused check|line adsl-bot|DESK-8|connection, revision 1: host not found",
+			"unanswered check|line adsl-bot|DESK-8|connection, revision 1: host not found",
 		},
 		{
 			mail(&op25bv1.CheckFrom{Line: "adsl-bot", Ticket: "DESK-9"}, "taro@secret"), codes.InvalidArgument, "",

@@ -30,7 +30,10 @@ const (
 
 var (
 	// ErrBusy is returned if too many look-ups are in progress.
-	ErrBusy     = errors.New("too many look-ups at a time")
+	ErrBusy = errors.New("too many look-ups at a time")
+	// ErrDNS is returned if the DNS could not be asked for a server's name, and the answer depends on the server.
+	ErrDNS = errors.New("our DNS could not be asked")
+
 	errReserved = &net.DNSError{Err: "the name is reserved (RFC 6761 section 6.4)", IsNotFound: true}
 )
 

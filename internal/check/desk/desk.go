@@ -6,6 +6,8 @@ package desk
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -72,8 +74,32 @@ func New(o Options) *Desk {
 	return &Desk{opts: o}
 }
 
-// Connection answers a question about a connection. It returns the errors of check.Checker.Ask.
+// Connection answers a question about a connection. If the DNS could not be asked for the server's name, and the outcome is the same for every
+// server, the answer is about an example server, and a note says so. If the outcome depends on the server, the error is ErrDNS. Connection also
+// returns the errors of check.Checker.Ask.
 func (d *Desk) Connection(ctx context.Context, s Source, q check.Question) (*check.Answer, error) {
+	a, err := d.connection(ctx, s, q)
+	if err == nil || ctx.Err() != nil || !errors.Is(err, check.ErrResolve) || !Failed(err) {
+		return a, err
+	}
+	why := "it did not answer in time"
+	if dns := (*net.DNSError)(nil); errors.As(err, &dns) {
+		why = dns.Err
+	} else if errors.Is(err, ErrBusy) {
+		why = ErrBusy.Error()
+	}
+	if a, err = d.anywhere(ctx, s, q); err != nil {
+		return nil, err
+	}
+	if a == nil {
+		return nil, fmt.Errorf("%w about %q: %s: give the server's address instead of its name", ErrDNS, q.To, why)
+	}
+	a.Notes = append(a.Notes, fmt.Sprintf("our DNS could not be asked about %q: the outcome is the same for every server, and %v stands for it (%s)", q.To, a.Results[0].To, why))
+	a.To = q.To
+	return a, nil
+}
+
+func (d *Desk) connection(ctx context.Context, s Source, q check.Question) (*check.Answer, error) {
 	return d.of(s).checker.Ask(ctx, q)
 }
 

@@ -31,8 +31,12 @@ func (d *Desk) Ports(ctx context.Context, s Source, q check.Question, ports ...u
 	for i, port := range ports {
 		all[i].Port, q.Port = port, port
 		if !addr.IsValid() {
-			if same[i], err = d.anywhere(ctx, s, q); err != nil {
+			a, err := d.anywhere(ctx, s, q)
+			if err != nil {
 				return nil, err
+			}
+			if a != nil {
+				same[i] = a.Worst()
 			}
 		}
 		depends = depends || same[i] == nil
@@ -43,7 +47,7 @@ func (d *Desk) Ports(ctx context.Context, s Source, q check.Question, ports ...u
 			all[i].Result = same[i]
 			continue
 		}
-		a, err := d.Connection(ctx, s, q)
+		a, err := d.connection(ctx, s, q)
 		switch {
 		case err == nil:
 			all[i].Result = a.Worst()
@@ -58,25 +62,25 @@ func (d *Desk) Ports(ctx context.Context, s Source, q check.Question, ports ...u
 	return all, nil
 }
 
-// anywhere returns the result of a connection to a server that is in no remote class, if the outcome and its changes are the same for servers
-// in all classes. Otherwise it returns nil.
-func (d *Desk) anywhere(ctx context.Context, s Source, q check.Question) (same *check.Result, err error) {
-	var found *check.Result
+// anywhere returns the answer about a server that is in no remote class, if the outcome and its changes are the same for servers in all classes.
+// Otherwise it returns nil.
+func (d *Desk) anywhere(ctx context.Context, s Source, q check.Question) (same *check.Answer, err error) {
+	var found *check.Answer
+	plain := false // found is about a server in no class
 	for _, r := range d.of(s).servers() {
 		q.To = r.Addr.String()
-		a, err := d.Connection(ctx, s, q)
+		a, err := d.connection(ctx, s, q)
 		switch {
 		case errors.Is(err, check.ErrFamily):
 			continue
 		case err != nil:
 			return nil, err
 		}
-		x := a.Worst()
-		if found != nil && !found.Same(x) {
+		if found != nil && !found.Worst().Same(a.Worst()) {
 			return nil, nil
 		}
-		if found == nil || r.Class == nil {
-			found = x
+		if found == nil || r.Class == nil && !plain {
+			found, plain = a, r.Class == nil
 		}
 	}
 	return found, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -126,5 +127,32 @@ func TestPortsAnywhere(t *testing.T) {
 	all, err = d.Ports(t.Context(), Source{check.Source{Bundle: b}, 2}, check.Question{Line: "adsl-home", To: "2001:db8:99::25"}, 25, 587)
 	if err != nil || len(all) != 2 || !errors.Is(all[0].Err, check.ErrFamily) || !errors.Is(all[1].Err, check.ErrFamily) {
 		t.Errorf("%+v, %v", all, err)
+	}
+}
+
+// TestConnectionWithoutDNS verifies that a DNS that cannot be asked is not reported as a server that does not exist, and that what does not
+// depend on the server is answered all the same.
+func TestConnectionWithoutDNS(t *testing.T) {
+	b, err := policy.Load(examples.SpinNet2006())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := New(Options{Resolver: NewBounded(&names{of: map[string]string{"broken.example": "server misbehaving", "none.example": "no such host"}})})
+	ask := func(to string, port uint16) (*check.Answer, error) {
+		at := time.Date(2006, 12, 1, 0, 0, 0, 0, time.UTC)
+		return d.Connection(t.Context(), Source{check.Source{Bundle: b}, 1}, check.Question{Line: "adsl-home", To: to, Port: port, At: at})
+	}
+	_, err = ask("broken.example", 25)
+	const want = `our DNS could not be asked about "broken.example": server misbehaving: give the server's address instead of its name`
+	if !errors.Is(err, ErrDNS) || errors.Is(err, check.ErrResolve) || err.Error() != want {
+		t.Errorf("port 25: %v, want %s", err, want)
+	}
+	const note = `our DNS could not be asked about "broken.example": the outcome is the same for every server, and 192.88.99.254 stands for it (server misbehaving)`
+	a, err := ask("broken.example", 587)
+	if err != nil || a.Outcome != check.Delivered || a.To != "broken.example" || !slices.Contains(a.Notes, note) {
+		t.Errorf("port 587: %+v, %v", a, err)
+	}
+	if _, err = ask("none.example", 587); !errors.Is(err, check.ErrResolve) || errors.Is(err, ErrDNS) {
+		t.Errorf("a name that does not exist: %v", err)
 	}
 }

@@ -34,11 +34,13 @@ const (
 //
 // A question about a stored revision is a look-up of a line, which is recorded in the audit chain before the answer is returned. The record
 // has the verb "check", the caller, the name of the line and the ticket, but no address, server or mail address. A refused question is
-// recorded with the verb "refused check". If the record cannot be stored, the call fails and returns no answer. Returns RESOURCE_EXHAUSTED if
+// recorded with the verb "refused check", and one about a server whose address was not found with "unanswered check". If the record cannot be stored, the call fails and returns no answer. Returns RESOURCE_EXHAUSTED if
 // the caller makes too many look-ups. A question with files concerns no subscriber and is not recorded.
 type CheckServiceClient interface {
 	// Returns whether a connection is delivered or stopped, by which rule, since when, and until when. Returns INVALID_ARGUMENT if the question
-	// is invalid, NOT_FOUND if the line or the host is unknown, and FAILED_PRECONDITION if no phase has begun.
+	// is invalid, NOT_FOUND if the line or the host is unknown, and FAILED_PRECONDITION if no phase has begun. If the DNS could not be asked for the
+	// host, the answer is about an example server if the outcome is the same for every server. Otherwise the error is FAILED_PRECONDITION with a
+	// google.rpc.ErrorInfo whose reason is "DNS".
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
 	// Returns the effect of blocking port 25 on a mailbox, and the settings for a mail program.
 	CheckMail(ctx context.Context, in *CheckMailRequest, opts ...grpc.CallOption) (*CheckMailResponse, error)
@@ -81,11 +83,13 @@ func (c *checkServiceClient) CheckMail(ctx context.Context, in *CheckMailRequest
 //
 // A question about a stored revision is a look-up of a line, which is recorded in the audit chain before the answer is returned. The record
 // has the verb "check", the caller, the name of the line and the ticket, but no address, server or mail address. A refused question is
-// recorded with the verb "refused check". If the record cannot be stored, the call fails and returns no answer. Returns RESOURCE_EXHAUSTED if
+// recorded with the verb "refused check", and one about a server whose address was not found with "unanswered check". If the record cannot be stored, the call fails and returns no answer. Returns RESOURCE_EXHAUSTED if
 // the caller makes too many look-ups. A question with files concerns no subscriber and is not recorded.
 type CheckServiceServer interface {
 	// Returns whether a connection is delivered or stopped, by which rule, since when, and until when. Returns INVALID_ARGUMENT if the question
-	// is invalid, NOT_FOUND if the line or the host is unknown, and FAILED_PRECONDITION if no phase has begun.
+	// is invalid, NOT_FOUND if the line or the host is unknown, and FAILED_PRECONDITION if no phase has begun. If the DNS could not be asked for the
+	// host, the answer is about an example server if the outcome is the same for every server. Otherwise the error is FAILED_PRECONDITION with a
+	// google.rpc.ErrorInfo whose reason is "DNS".
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
 	// Returns the effect of blocking port 25 on a mailbox, and the settings for a mail program.
 	CheckMail(context.Context, *CheckMailRequest) (*CheckMailResponse, error)

@@ -44,7 +44,9 @@ const (
 // CheckServiceClient is a client for the op25b.v1.CheckService service.
 type CheckServiceClient interface {
 	// Returns whether a connection is delivered or stopped, by which rule, since when, and until when. Returns INVALID_ARGUMENT if the question
-	// is invalid, NOT_FOUND if the line or the host is unknown, and FAILED_PRECONDITION if no phase has begun.
+	// is invalid, NOT_FOUND if the line or the host is unknown, and FAILED_PRECONDITION if no phase has begun. If the DNS could not be asked for the
+	// host, the answer is about an example server if the outcome is the same for every server. Otherwise the error is FAILED_PRECONDITION with a
+	// google.rpc.ErrorInfo whose reason is "DNS".
 	Check(context.Context, *connect.Request[v1.CheckRequest]) (*connect.Response[v1.CheckResponse], error)
 	// Returns the effect of blocking port 25 on a mailbox, and the settings for a mail program.
 	CheckMail(context.Context, *connect.Request[v1.CheckMailRequest]) (*connect.Response[v1.CheckMailResponse], error)
@@ -95,7 +97,9 @@ func (c *checkServiceClient) CheckMail(ctx context.Context, req *connect.Request
 // CheckServiceHandler is an implementation of the op25b.v1.CheckService service.
 type CheckServiceHandler interface {
 	// Returns whether a connection is delivered or stopped, by which rule, since when, and until when. Returns INVALID_ARGUMENT if the question
-	// is invalid, NOT_FOUND if the line or the host is unknown, and FAILED_PRECONDITION if no phase has begun.
+	// is invalid, NOT_FOUND if the line or the host is unknown, and FAILED_PRECONDITION if no phase has begun. If the DNS could not be asked for the
+	// host, the answer is about an example server if the outcome is the same for every server. Otherwise the error is FAILED_PRECONDITION with a
+	// google.rpc.ErrorInfo whose reason is "DNS".
 	Check(context.Context, *connect.Request[v1.CheckRequest]) (*connect.Response[v1.CheckResponse], error)
 	// Returns the effect of blocking port 25 on a mailbox, and the settings for a mail program.
 	CheckMail(context.Context, *connect.Request[v1.CheckMailRequest]) (*connect.Response[v1.CheckMailResponse], error)
