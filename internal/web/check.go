@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 
 	"op25b/internal/auth"
 	"op25b/internal/view"
@@ -23,20 +24,30 @@ type checkData struct {
 	Ticket, Line, From, Switch, To, Port, Mail, When string
 	NeedsTicket                                      bool
 	Switches                                         []string // the switches to choose from; empty if there is no choice
-	Problem                                          string
-	Foreign                                          bool        // Problem is in English, because the API refused the question
-	Answer                                           *answerData // nil without a question or if it was refused
+	Problems                                         []problem
+	Answers                                          []*answerData // about the server and the mailbox, as far as they were asked about and answered
+}
+
+// A problem says why a question has no answer.
+type problem struct {
+	Text    string
+	Foreign bool // Text is in English, because the API refused the question
 }
 
 // answerData is an answer in words for the customer, with the details for an engineer.
 type answerData struct {
+	Title    string
 	About    string // the time for which the question was answered
 	Words    words
 	Revision uint64
 	Seen     seenData
 	Text     string // the answer as op25b check prints it
 	English  bool   // Text has no sentence in another language
+	Traces   []traceData
 }
+
+// portSMTP is the port with which the form begins. With a mail address alone it means nothing.
+const portSMTP = "25"
 
 // checkPage shows the support desk's form. After a question, it also shows the answer.
 func (s *Site) checkPage(v *visit) error {
@@ -50,19 +61,15 @@ func (s *Site) checkPage(v *visit) error {
 	if err := v.inZone(ctx); err != nil {
 		return err
 	}
-	d := checkData{NeedsTicket: v.caller.By != auth.ByLoopback, Switches: v.switchChoice(ctx), Port: "25"}
+	d := checkData{NeedsTicket: v.caller.By != auth.ByLoopback, Switches: v.switchChoice(ctx), Port: portSMTP}
 	if asked {
 		field := func(name string) string { return strings.TrimSpace(v.r.PostFormValue(name)) }
 		d.Ticket, d.Line, d.From, d.Switch = field("ticket"), field("line"), field("from"), field("switch")
 		d.To, d.Port, d.Mail, d.When = field("to"), field("port"), field("mail"), field("at")
-		if d.Problem = v.faultOf(d); d.Problem == "" {
-			var err error
-			d.Answer, err = v.answer(ctx, d)
-			if e := (*connect.Error)(nil); errors.As(err, &e) && e.Code() != connect.CodeUnavailable {
-				d.Problem, d.Foreign = e.Message(), true
-			} else if err != nil {
-				return err
-			}
+		if fault := v.faultOf(d); fault != "" {
+			d.Problems = []problem{{Text: fault}}
+		} else if err := v.answers(ctx, &d); err != nil {
+			return err
 		}
 	}
 	d.base = v.base
@@ -93,10 +100,12 @@ func (b base) faultOf(d checkData) string {
 		return b.T("who is missing")
 	case d.From != "" && badAddr != nil:
 		return b.T("address is wrong", d.From)
-	case d.Mail != "":
-		return ""
-	case d.To == "":
+	case d.To == "" && d.Mail == "":
 		return b.T("where is missing")
+	case d.To == "" && d.Port != "" && d.Port != portSMTP:
+		return b.T("server is missing", d.Port)
+	case d.To == "":
+		return ""
 	case d.Port == "":
 		return b.T("port is missing")
 	case badPort != nil || port == 0:
@@ -107,22 +116,71 @@ func (b base) faultOf(d checkData) string {
 
 var errOldForm = errors.New("the form is too old: load the page again")
 
-// answer sends a question without faults to the pipeline.
-func (v *visit) answer(ctx context.Context, d checkData) (*answerData, error) {
-	from := &op25bv1.CheckFrom{Line: d.Line, From: d.From, Switch: d.Switch, LocalAt: d.When, Ticket: d.Ticket}
-	var b bytes.Buffer
-	table := view.Table(&b, view.Options{Now: v.site.cfg.Now, Location: v.Zone, Language: v.Lang})
-	if d.Mail != "" {
-		r, err := v.check.CheckMail(ctx, connect.NewRequest(&op25bv1.CheckMailRequest{From: from, Address: d.Mail, Language: v.Lang}))
-		if err != nil {
-			return nil, err
+// answers adds the answers about the server and the mailbox, as far as the question has them, or the reasons why they have none.
+func (v *visit) answers(ctx context.Context, d *checkData) error {
+	both := d.To != "" && d.Mail != ""
+	for _, ask := range []struct {
+		about  string
+		title  string
+		answer func(context.Context, checkData) (*answerData, error)
+	}{{d.To, v.T("answer server"), v.serverAnswer}, {d.Mail, v.T("answer mailbox"), v.mailAnswer}} {
+		if ask.about == "" {
+			continue
 		}
-		v.Zone = zone(r.Msg.UtcOffset)
-		a := &answerData{About: v.about(d.When), Words: v.mailWords(r.Msg), Revision: r.Msg.Revision, Seen: v.seen(r.Msg.Seen)}
-		err = table.Mail(r.Msg)
-		a.Text = b.String()
-		return a, err
+		a, err := ask.answer(ctx, *d)
+		switch e := (*connect.Error)(nil); {
+		case err == nil:
+			if a.Title = v.T("answer"); both {
+				a.Title = ask.title
+			}
+			d.Answers = append(d.Answers, a)
+		case errors.As(err, &e) && e.Code() != connect.CodeUnavailable:
+			if p := v.problemOf(e, d.To); !slices.Contains(d.Problems, p) {
+				d.Problems = append(d.Problems, p)
+			}
+		default:
+			return err
+		}
 	}
+	return nil
+}
+
+// problemOf returns the reason why the API did not answer a question about a server.
+func (b base) problemOf(e *connect.Error, to string) problem {
+	for _, detail := range e.Details() {
+		value, err := detail.Value()
+		if info, ok := value.(*errdetails.ErrorInfo); err == nil && ok && info.Reason == "DNS" {
+			return problem{Text: b.T("no dns", to)}
+		}
+	}
+	return problem{Text: e.Message(), Foreign: true}
+}
+
+// asked returns who asks about which line, and a view for the text of the answer.
+func (v *visit) asked(d checkData, text *bytes.Buffer) (*op25bv1.CheckFrom, view.View) {
+	table := view.Table(text, view.Options{Now: v.site.cfg.Now, Location: v.Zone, Language: v.Lang})
+	return &op25bv1.CheckFrom{Line: d.Line, From: d.From, Switch: d.Switch, LocalAt: d.When, Ticket: d.Ticket}, table
+}
+
+// mailAnswer sends a question about a mailbox to the pipeline.
+func (v *visit) mailAnswer(ctx context.Context, d checkData) (*answerData, error) {
+	var text bytes.Buffer
+	from, table := v.asked(d, &text)
+	r, err := v.check.CheckMail(ctx, connect.NewRequest(&op25bv1.CheckMailRequest{From: from, Address: d.Mail, Language: v.Lang}))
+	if err != nil {
+		return nil, err
+	}
+	v.Zone = zone(r.Msg.UtcOffset)
+	a := &answerData{About: v.about(d.When), Words: v.mailWords(r.Msg), Revision: r.Msg.Revision, Seen: v.seen(r.Msg.Seen)}
+	err = table.Mail(r.Msg)
+	a.Text = text.String()
+	return a, err
+}
+
+// serverAnswer sends a question about a server without faults to the pipeline.
+func (v *visit) serverAnswer(ctx context.Context, d checkData) (*answerData, error) {
+	var text bytes.Buffer
+	from, table := v.asked(d, &text)
 	port, err := strconv.ParseUint(d.Port, 10, 16)
 	if err != nil {
 		return nil, err
@@ -134,8 +192,9 @@ func (v *visit) answer(ctx context.Context, d checkData) (*answerData, error) {
 	v.Zone = zone(r.Msg.UtcOffset)
 	a := &answerData{About: v.about(d.When), Words: v.connectionWords(r.Msg, v.storedAt(ctx, r.Msg.Revision)), Revision: r.Msg.Revision, Seen: v.seen(r.Msg.Seen)}
 	a.Seen.Switch = r.Msg.Switch
+	a.Traces = foldTraces(r.Msg)
 	err = table.Check(r.Msg)
-	a.Text, a.English = b.String(), true
+	a.Text, a.English = text.String(), true
 	return a, err
 }
 

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"html"
 	"net/http"
@@ -13,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/chromedp/chromedp"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"op25b/internal/auth"
@@ -316,6 +319,75 @@ func TestCheckMailWords(t *testing.T) {
 	}
 }
 
+// TestCheckBoth verifies that a question with a server and a mail address has both answers, also if one of them has none.
+func TestCheckBoth(t *testing.T) {
+	b := newBrowser(t, site(t, nil))
+	_, page := b.get("/check")
+	form := url.Values{"csrf": {csrf(page)}, "line": {"adsl-home"}, "to": {"203.0.113.25"}, "port": {"25"}, "mail": {"a@gmail.com"}, "at": {"2006-12-01"}}
+	_, page = b.post("/check", form)
+	for _, want := range []string{`<h2 id="h-answer">Answer about the server</h2>`, "203.0.113.25, port 25, are stopped", `<h2 id="h-answer-1">Answer about the mailbox</h2>`, "only if the mail program sends on port 25"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("lacks %q:\n%s", want, page)
+		}
+	}
+	form.Set("mail", "a@@b")
+	if _, page = b.post("/check", form); !strings.Contains(page, "port 25, are stopped") || strings.Count(page, `class="problem"`) != 1 || strings.Contains(page, "Answer about the mailbox") {
+		t.Errorf("with an invalid mail address:\n%s", page)
+	}
+	form.Set("line", "nobody")
+	form.Set("mail", "a@gmail.com")
+	if _, page = b.post("/check", form); strings.Count(page, `class="problem"`) != 1 {
+		t.Errorf("an unknown line is reported twice:\n%s", page)
+	}
+}
+
+// TestCheckTrace verifies that the tables that matched come first, and that all steps are folded.
+func TestCheckTrace(t *testing.T) {
+	b := newBrowser(t, site(t, nil))
+	_, page := b.get("/check")
+	_, page = b.post("/check", url.Values{"csrf": {csrf(page)}, "line": {"adsl-home"}, "to": {"203.0.113.25"}, "port": {"25"}, "at": {"2006-12-01"}})
+	_, engineer := customersPart(t, page)
+	parts := strings.Split(engineer, "<summary>")
+	if len(parts) != 3 || !strings.Contains(parts[0], "trace of the SYN, from the line: ") || !strings.Contains(parts[1], "trace of the SYN-ACK, to the line: ") {
+		t.Fatalf("%d parts:\n%s", len(parts), engineer)
+	}
+	_, hits, _ := strings.Cut(parts[0], "trace of the SYN")
+	if !strings.Contains(hits, ": hit") || strings.Contains(hits, ": miss") || strings.Contains(hits, "state ") {
+		t.Errorf("before the fold:\n%s", hits)
+	}
+	if !strings.Contains(parts[1], "state ") || !strings.Contains(parts[1], "All ") && !strings.Contains(parts[1], " steps") {
+		t.Errorf("folded:\n%s", parts[1])
+	}
+}
+
+// TestCheckWithoutDNS verifies the words for a DNS that could not be asked.
+func TestCheckWithoutDNS(t *testing.T) {
+	e := connect.NewError(connect.CodeFailedPrecondition, errors.New("network is unreachable"))
+	detail, err := connect.NewErrorDetail(&errdetails.ErrorInfo{Reason: "DNS", Domain: "op25b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.AddDetail(detail)
+	f := &fakeAPI{refusal: e}
+	b := newBrowser(t, httptestServer(t, f))
+	_, page := b.get("/check")
+	form := url.Values{"csrf": {csrf(page)}, "line": {"adsl-home"}, "to": {"mx.example"}, "port": {"25"}}
+	f.mailAnswer = &op25bv1.CheckMailResponse{}
+	for lang, want := range map[string]string{"en": "Our DNS could not be asked about “mx.example”", "ja": "名前の代わりにアドレスを入力してください。"} {
+		if _, page := b.post("/check", form, "Accept-Language", lang); !strings.Contains(page, want) || strings.Contains(page, "unreachable") {
+			t.Errorf("%s lacks %q:\n%s", lang, want, page)
+		}
+	}
+	f.refusal = nil
+	f.answer = &op25bv1.CheckResponse{Outcome: "delivered", Best: "delivered", Notes: []string{`our DNS could not be asked about "mx.example": the outcome is the same for every server, and 192.88.99.254 stands for it (no route)`}}
+	for lang, want := range map[string]string{"en": "the example address 192.88.99.254 stands for it", "ja": "例示用のアドレス 192.88.99.254"} {
+		_, page := b.post("/check", form, "Accept-Language", lang)
+		if customer, _ := customersPart(t, page); !strings.Contains(customer, want) || strings.Contains(customer, "no route") {
+			t.Errorf("%s lacks %q:\n%s", lang, want, customer)
+		}
+	}
+}
+
 // httptestServer serves the site of a fake API until the test ends.
 func httptestServer(t *testing.T, f *fakeAPI) string {
 	t.Helper()
@@ -339,6 +411,7 @@ func TestCheckForm(t *testing.T) {
 	}{
 		{url.Values{"to": {"203.0.113.25"}, "port": {"25"}}, "Enter the name of the line, or its address.", "回線の名前またはアドレスを入力してください。"},
 		{url.Values{"line": {"adsl-home"}, "port": {"25"}}, "Enter a server and its port, or a mail address.", "サーバーとポート、またはメールアドレスを入力してください。"},
+		{url.Values{"line": {"adsl-home"}, "mail": {"a@gmail.com"}, "port": {"587"}}, "The port 587 needs a server.", "ポート587を調べるには、サーバーも入力してください。"},
 		{url.Values{"line": {"adsl-home"}, "to": {"203.0.113.25"}}, "Enter the port of the server,", "サーバーのポート番号を入力してください"},
 		{url.Values{"line": {"adsl-home"}, "to": {"203.0.113.25"}, "port": {"65536"}}, "The port must be a number from 1 to 65535, and not “65536”.", "入力：「65536」"},
 		{url.Values{"from": {"192.0.2"}, "to": {"203.0.113.25"}, "port": {"25"}}, "must be an IPv4 or IPv6 address, and not “192.0.2”.", "入力：「192.0.2」"},

@@ -18,6 +18,7 @@ var (
 	noteUnnamed   = regexp.MustCompile(`^no line of the inventory has (\S+): it is an unnamed line on switch "(.*)", and `)
 	noteAddress   = regexp.MustCompile(`^(\S+) is not one of the addresses that line "(.*)" has in the inventory$`)
 	noteNoAddress = regexp.MustCompile(`^line "(.*)" has no address in the inventory: the answer is for the example address (\S+), because `)
+	noteDNS       = regexp.MustCompile(`^our DNS could not be asked about "(.*)": .* and (\S+) stands for it`)
 	noteSkipped   = regexp.MustCompile(`^(\S+) was skipped: .* has no address of that family$`)
 )
 
@@ -34,6 +35,8 @@ func (b base) notes(r *op25bv1.CheckResponse) []note {
 			all = append(all, note{Text: b.T("note address", m(noteAddress)[1], m(noteAddress)[2])})
 		case m(noteNoAddress) != nil:
 			all = append(all, note{Text: b.T("note no address", m(noteNoAddress)[1], m(noteNoAddress)[2])})
+		case m(noteDNS) != nil:
+			all = append(all, note{Text: b.T("note dns", m(noteDNS)[1], m(noteDNS)[2])})
 		case m(noteSkipped) != nil:
 			all = append(all, note{Text: b.T("note skipped", m(noteSkipped)[1])})
 		default:

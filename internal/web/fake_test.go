@@ -45,6 +45,7 @@ type fakeAPI struct {
 
 	answer     *op25bv1.CheckResponse
 	mailAnswer *op25bv1.CheckMailResponse
+	refusal    error             // the error of Check, or nil
 	stored     *op25bv1.Revision // nil means that revisions cannot be read
 
 	changes chan *op25bv1.SwitchStatus // changes to send to watchers; nil if nothing changes
@@ -190,6 +191,9 @@ func (f *fakeAPI) CheckMail(context.Context, *connect.Request[op25bv1.CheckMailR
 }
 
 func (f *fakeAPI) Check(context.Context, *connect.Request[op25bv1.CheckRequest]) (*connect.Response[op25bv1.CheckResponse], error) {
+	if f.refusal != nil {
+		return nil, f.refusal
+	}
 	return connect.NewResponse(f.answer), nil
 }
 
