@@ -42,6 +42,9 @@ func AnswerCheck(ctx context.Context, d Questions, s desk.Source, q *op25bv1.Che
 		return nil, asConnectError(err)
 	}
 	m := answerMessage(a)
+	if m.Advice, err = adviceFor(ctx, d, s, ask, a); err != nil {
+		return nil, asConnectError(err)
+	}
 	m.Revision, m.UtcOffset = s.Revision, s.Bundle.Policy.UTCOffset.String()
 	return m, nil
 }

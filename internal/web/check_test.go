@@ -222,6 +222,40 @@ func TestCheckWords(t *testing.T) {
 	}
 }
 
+// TestCheckAdvice verifies that the advice for a mail server names our own servers with their ports, and offers an exemption only to a line that can
+// have one.
+func TestCheckAdvice(t *testing.T) {
+	for exemption, want := range map[string]struct{ en, ja string }{
+		"possible":   {"Or ask for an exemption for this line.", "または、例外の適用をお申し込みください。"},
+		"dynamic":    {"cannot have an exemption, because its address may change", "例外は適用できません"},
+		"no-address": {"cannot have an exemption before its address is in the inventory", "登録されるまで"},
+		"":           {"", ""},
+	} {
+		own := &op25bv1.OwnServers{Name: "relay", Title: "Our relays", Prefixes: []string{"198.51.100.0/28", "2001:db8:25::/64"}, Ports: []uint32{25, 587}}
+		f := &fakeAPI{answer: &op25bv1.CheckResponse{
+			Outcome: "blocked", Best: "blocked", Line: "a", Port: 25, UtcOffset: "+09:00", Advice: &op25bv1.CheckAdvice{Exemption: exemption, OwnServers: []*op25bv1.OwnServers{own}},
+		}}
+		b := newBrowser(t, httptestServer(t, f))
+		_, page := b.get("/check")
+		form := url.Values{"csrf": {csrf(page)}, "line": {"a"}, "to": {"mx.example"}, "port": {"25"}}
+		for lang, all := range map[string][]string{
+			"en": {"our own mail relay “Our relays” (198.51.100.0/28, 2001:db8:25::/64, ports 25, 587).", want.en},
+			"ja": {"当社の送信サーバー「Our relays」（198.51.100.0/28、2001:db8:25::/64、25、587番ポート）を経由する", want.ja},
+		} {
+			_, page := b.post("/check", form, "Accept-Language", lang)
+			customer, _ := customersPart(t, page)
+			for _, text := range all {
+				if !strings.Contains(customer, text) {
+					t.Errorf("%q in %s lacks %q:\n%s", exemption, lang, text, customer)
+				}
+			}
+			if exemption == "" && strings.Contains(customer, "exempt") {
+				t.Errorf("an unnamed line is offered an exemption:\n%s", customer)
+			}
+		}
+	}
+}
+
 // TestCheckStored verifies that an answer does not claim that a switch followed the policy before the policy was stored.
 func TestCheckStored(t *testing.T) {
 	now := time.Date(2026, 11, 29, 12, 30, 0, 0, time.UTC)

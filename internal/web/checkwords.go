@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -78,15 +79,40 @@ func (b base) connectionWords(r *op25bv1.CheckResponse, stored time.Time) words 
 	}
 	switch stopped := stops(r.Outcome); {
 	case stopped && r.Port == 25:
-		w.More = append(w.More, b.T("use submission"), b.T("own server"), b.T("ask the mailbox"))
+		w.More = append(w.More, b.T("use submission"), b.ownServer(r.Advice), b.T("ask the mailbox"))
 	case stopped:
 		w.More = append(w.More, b.T("ask engineers"))
 	case willStop && r.Port == 25:
-		w.More = append(w.More, b.T("use submission before"), b.T("own server"), b.T("ask the mailbox"))
+		w.More = append(w.More, b.T("use submission before"), b.ownServer(r.Advice), b.T("ask the mailbox"))
 	case w.Notice == "" && r.Outcome != "limited":
 		w.More = append(w.More, b.T("other cause"))
 	}
 	return w
+}
+
+// ownServer returns what a mail server or a device on the line can do that sends by itself. It offers an exemption only if the line can have one.
+func (b base) ownServer(a *op25bv1.CheckAdvice) string {
+	var relays []string
+	for _, s := range a.GetOwnServers() {
+		ports := make([]string, len(s.Ports))
+		for i, port := range s.Ports {
+			ports[i] = strconv.FormatUint(uint64(port), 10)
+		}
+		relays = append(relays, b.T("relay named", cmp.Or(s.Title, s.Name), strings.Join(s.Prefixes, b.T("comma")), strings.Join(ports, b.T("comma"))))
+	}
+	if len(relays) == 0 {
+		relays = []string{b.T("relay")}
+	}
+	text := b.T("own server", strings.Join(relays, b.T("comma")))
+	switch a.GetExemption() {
+	case "possible":
+		return b.sentences(text, b.T("may be exempt"))
+	case "dynamic":
+		return b.sentences(text, b.T("not exempt dynamic"))
+	case "no-address":
+		return b.sentences(text, b.T("not exempt address"))
+	}
+	return text
 }
 
 // storedLate is how much later than a phase began its revision must have been stored to be worth a sentence. An activation is stored at about

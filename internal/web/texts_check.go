@@ -60,7 +60,12 @@ var checkTexts = page.Texts{
 	"ask the mailbox":       {"For the settings of a mailbox, enter its mail address above.", "具体的な設定は、メールアドレスを入力すると表示されます。"},
 	"ask engineers":         {"The policy stops this port. Please pass the question on to the engineers.", "このポートは設定により止められています。技術担当へ引き継いでください。"},
 	"other cause":           {"Nothing has to be changed for this connection. If mail cannot be sent all the same, the cause is another one: check the settings and the password in the mail program.", "この接続について設定を変更する必要はありません。それでも送信できない場合は、別の原因が考えられます。メールソフトの設定とパスワードをご確認ください。"},
-	"own server":            {"A mail server or a device on this line that sends by itself: send through our own mail relay, or ask for an exemption.", "メールサーバーや複合機などの機器から直接送信している場合は、当社の送信サーバーを経由するように設定するか、例外の適用をお申し込みください。"},
+	"own server":            {"A mail server or a device on this line that sends by itself: send through %s.", "メールサーバーや複合機などの機器から直接送信している場合は、%sを経由するように設定してください。"},
+	"relay":                 {"our own mail relay", "当社の送信サーバー"},
+	"relay named":           {"our own mail relay “%[1]s” (%[2]s, ports %[3]s)", "当社の送信サーバー「%[1]s」（%[2]s、%[3]s番ポート）"},
+	"may be exempt":         {"Or ask for an exemption for this line.", "または、例外の適用をお申し込みください。"},
+	"not exempt dynamic":    {"This line cannot have an exemption, because its address may change with each connection.", "接続のたびにアドレスが変わることがある回線のため、例外は適用できません。"},
+	"not exempt address":    {"This line cannot have an exemption before its address is in the inventory.", "回線のアドレスが登録されるまで、例外は適用できません。"},
 
 	"note unnamed":    {"No line of the inventory has the address %s. The answer is for a line on switch %s that is not registered.", "アドレス %s の回線は登録されていません。スイッチ %s の未登録の回線についての回答です。"},
 	"note address":    {"The address %s is not one of the addresses of line %s in the inventory.", "アドレス %s は、回線 %s の登録されたアドレスではありません。"},

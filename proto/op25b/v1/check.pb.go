@@ -244,6 +244,8 @@ type CheckResponse struct {
 	Text string `protobuf:"bytes,14,opt,name=text,proto3" json:"text,omitempty"`
 	// What was seen of the line's switch. Absent unless the question is about the current time, phases and revision.
 	Seen *CheckSeen `protobuf:"bytes,15,opt,name=seen,proto3" json:"seen,omitempty"`
+	// What to do instead. Absent unless port 25 is stopped, or will be.
+	Advice *CheckAdvice `protobuf:"bytes,16,opt,name=advice,proto3" json:"advice,omitempty"`
 	// See Plan.utc_offset.
 	UtcOffset     string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -385,11 +387,145 @@ func (x *CheckResponse) GetSeen() *CheckSeen {
 	return nil
 }
 
+func (x *CheckResponse) GetAdvice() *CheckAdvice {
+	if x != nil {
+		return x.Advice
+	}
+	return nil
+}
+
 func (x *CheckResponse) GetUtcOffset() string {
 	if x != nil {
 		return x.UtcOffset
 	}
 	return ""
+}
+
+// What a line can do that has a mail server, or a device that sends by itself.
+type CheckAdvice struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether the line can have an exemption: "possible", "dynamic" (its addresses change, and its switch does not identify lines) or "no-address"
+	// (the inventory has no address of the line). Empty for an unnamed line.
+	Exemption string `protobuf:"bytes,1,opt,name=exemption,proto3" json:"exemption,omitempty"`
+	// The classes of the ISP's own mail servers, at most 4, that the line reaches when port 25 is stopped.
+	OwnServers    []*OwnServers `protobuf:"bytes,2,rep,name=own_servers,json=ownServers,proto3" json:"own_servers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckAdvice) Reset() {
+	*x = CheckAdvice{}
+	mi := &file_op25b_v1_check_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckAdvice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckAdvice) ProtoMessage() {}
+
+func (x *CheckAdvice) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_check_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckAdvice.ProtoReflect.Descriptor instead.
+func (*CheckAdvice) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *CheckAdvice) GetExemption() string {
+	if x != nil {
+		return x.Exemption
+	}
+	return ""
+}
+
+func (x *CheckAdvice) GetOwnServers() []*OwnServers {
+	if x != nil {
+		return x.OwnServers
+	}
+	return nil
+}
+
+// A class of the ISP's own mail servers.
+type OwnServers struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Title string                 `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
+	// The addresses of the servers, at most 8 prefixes.
+	Prefixes []string `protobuf:"bytes,3,rep,name=prefixes,proto3" json:"prefixes,omitempty"`
+	// The ports of 25, 465 and 587 that the line reaches. Whether a server listens on them is not known.
+	Ports         []uint32 `protobuf:"varint,4,rep,packed,name=ports,proto3" json:"ports,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OwnServers) Reset() {
+	*x = OwnServers{}
+	mi := &file_op25b_v1_check_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OwnServers) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OwnServers) ProtoMessage() {}
+
+func (x *OwnServers) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_check_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OwnServers.ProtoReflect.Descriptor instead.
+func (*OwnServers) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *OwnServers) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *OwnServers) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *OwnServers) GetPrefixes() []string {
+	if x != nil {
+		return x.Prefixes
+	}
+	return nil
+}
+
+func (x *OwnServers) GetPorts() []uint32 {
+	if x != nil {
+		return x.Ports
+	}
+	return nil
 }
 
 // What a controller saw of a switch. The answer itself is computed from the documents.
@@ -409,7 +545,7 @@ type CheckSeen struct {
 
 func (x *CheckSeen) Reset() {
 	*x = CheckSeen{}
-	mi := &file_op25b_v1_check_proto_msgTypes[3]
+	mi := &file_op25b_v1_check_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -421,7 +557,7 @@ func (x *CheckSeen) String() string {
 func (*CheckSeen) ProtoMessage() {}
 
 func (x *CheckSeen) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[3]
+	mi := &file_op25b_v1_check_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -434,7 +570,7 @@ func (x *CheckSeen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckSeen.ProtoReflect.Descriptor instead.
 func (*CheckSeen) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{3}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CheckSeen) GetSwitch() string {
@@ -483,7 +619,7 @@ type Named struct {
 
 func (x *Named) Reset() {
 	*x = Named{}
-	mi := &file_op25b_v1_check_proto_msgTypes[4]
+	mi := &file_op25b_v1_check_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -495,7 +631,7 @@ func (x *Named) String() string {
 func (*Named) ProtoMessage() {}
 
 func (x *Named) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[4]
+	mi := &file_op25b_v1_check_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -508,7 +644,7 @@ func (x *Named) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Named.ProtoReflect.Descriptor instead.
 func (*Named) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{4}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Named) GetName() string {
@@ -537,7 +673,7 @@ type PhaseSince struct {
 
 func (x *PhaseSince) Reset() {
 	*x = PhaseSince{}
-	mi := &file_op25b_v1_check_proto_msgTypes[5]
+	mi := &file_op25b_v1_check_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -549,7 +685,7 @@ func (x *PhaseSince) String() string {
 func (*PhaseSince) ProtoMessage() {}
 
 func (x *PhaseSince) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[5]
+	mi := &file_op25b_v1_check_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -562,7 +698,7 @@ func (x *PhaseSince) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseSince.ProtoReflect.Descriptor instead.
 func (*PhaseSince) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{5}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PhaseSince) GetName() string {
@@ -612,7 +748,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_op25b_v1_check_proto_msgTypes[6]
+	mi := &file_op25b_v1_check_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -624,7 +760,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[6]
+	mi := &file_op25b_v1_check_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -637,7 +773,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{6}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CheckResult) GetFrom() string {
@@ -732,7 +868,7 @@ type CheckRule struct {
 
 func (x *CheckRule) Reset() {
 	*x = CheckRule{}
-	mi := &file_op25b_v1_check_proto_msgTypes[7]
+	mi := &file_op25b_v1_check_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -744,7 +880,7 @@ func (x *CheckRule) String() string {
 func (*CheckRule) ProtoMessage() {}
 
 func (x *CheckRule) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[7]
+	mi := &file_op25b_v1_check_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -757,7 +893,7 @@ func (x *CheckRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRule.ProtoReflect.Descriptor instead.
 func (*CheckRule) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{7}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CheckRule) GetId() uint32 {
@@ -805,7 +941,7 @@ type CheckExemption struct {
 
 func (x *CheckExemption) Reset() {
 	*x = CheckExemption{}
-	mi := &file_op25b_v1_check_proto_msgTypes[8]
+	mi := &file_op25b_v1_check_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -817,7 +953,7 @@ func (x *CheckExemption) String() string {
 func (*CheckExemption) ProtoMessage() {}
 
 func (x *CheckExemption) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[8]
+	mi := &file_op25b_v1_check_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -830,7 +966,7 @@ func (x *CheckExemption) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckExemption.ProtoReflect.Descriptor instead.
 func (*CheckExemption) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{8}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CheckExemption) GetLine() string {
@@ -887,7 +1023,7 @@ type CheckNext struct {
 
 func (x *CheckNext) Reset() {
 	*x = CheckNext{}
-	mi := &file_op25b_v1_check_proto_msgTypes[9]
+	mi := &file_op25b_v1_check_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -899,7 +1035,7 @@ func (x *CheckNext) String() string {
 func (*CheckNext) ProtoMessage() {}
 
 func (x *CheckNext) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[9]
+	mi := &file_op25b_v1_check_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -912,7 +1048,7 @@ func (x *CheckNext) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckNext.ProtoReflect.Descriptor instead.
 func (*CheckNext) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{9}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CheckNext) GetPhase() *PhaseSince {
@@ -950,7 +1086,7 @@ type CheckTrace struct {
 
 func (x *CheckTrace) Reset() {
 	*x = CheckTrace{}
-	mi := &file_op25b_v1_check_proto_msgTypes[10]
+	mi := &file_op25b_v1_check_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -962,7 +1098,7 @@ func (x *CheckTrace) String() string {
 func (*CheckTrace) ProtoMessage() {}
 
 func (x *CheckTrace) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[10]
+	mi := &file_op25b_v1_check_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -975,7 +1111,7 @@ func (x *CheckTrace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckTrace.ProtoReflect.Descriptor instead.
 func (*CheckTrace) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{10}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CheckTrace) GetFrame() []byte {
@@ -1012,7 +1148,7 @@ type CheckMailRequest struct {
 
 func (x *CheckMailRequest) Reset() {
 	*x = CheckMailRequest{}
-	mi := &file_op25b_v1_check_proto_msgTypes[11]
+	mi := &file_op25b_v1_check_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1024,7 +1160,7 @@ func (x *CheckMailRequest) String() string {
 func (*CheckMailRequest) ProtoMessage() {}
 
 func (x *CheckMailRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[11]
+	mi := &file_op25b_v1_check_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1037,7 +1173,7 @@ func (x *CheckMailRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckMailRequest.ProtoReflect.Descriptor instead.
 func (*CheckMailRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{11}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CheckMailRequest) GetFrom() *CheckFrom {
@@ -1098,7 +1234,7 @@ type CheckMailResponse struct {
 
 func (x *CheckMailResponse) Reset() {
 	*x = CheckMailResponse{}
-	mi := &file_op25b_v1_check_proto_msgTypes[12]
+	mi := &file_op25b_v1_check_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1110,7 +1246,7 @@ func (x *CheckMailResponse) String() string {
 func (*CheckMailResponse) ProtoMessage() {}
 
 func (x *CheckMailResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[12]
+	mi := &file_op25b_v1_check_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1123,7 +1259,7 @@ func (x *CheckMailResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckMailResponse.ProtoReflect.Descriptor instead.
 func (*CheckMailResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{12}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CheckMailResponse) GetDomain() string {
@@ -1243,7 +1379,7 @@ type MailProvider struct {
 
 func (x *MailProvider) Reset() {
 	*x = MailProvider{}
-	mi := &file_op25b_v1_check_proto_msgTypes[13]
+	mi := &file_op25b_v1_check_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1255,7 +1391,7 @@ func (x *MailProvider) String() string {
 func (*MailProvider) ProtoMessage() {}
 
 func (x *MailProvider) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[13]
+	mi := &file_op25b_v1_check_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1268,7 +1404,7 @@ func (x *MailProvider) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MailProvider.ProtoReflect.Descriptor instead.
 func (*MailProvider) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{13}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *MailProvider) GetName() string {
@@ -1307,7 +1443,7 @@ type MailSetting struct {
 
 func (x *MailSetting) Reset() {
 	*x = MailSetting{}
-	mi := &file_op25b_v1_check_proto_msgTypes[14]
+	mi := &file_op25b_v1_check_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1319,7 +1455,7 @@ func (x *MailSetting) String() string {
 func (*MailSetting) ProtoMessage() {}
 
 func (x *MailSetting) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[14]
+	mi := &file_op25b_v1_check_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1332,7 +1468,7 @@ func (x *MailSetting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MailSetting.ProtoReflect.Descriptor instead.
 func (*MailSetting) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{14}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *MailSetting) GetHost() string {
@@ -1395,7 +1531,7 @@ type Text struct {
 
 func (x *Text) Reset() {
 	*x = Text{}
-	mi := &file_op25b_v1_check_proto_msgTypes[15]
+	mi := &file_op25b_v1_check_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1407,7 +1543,7 @@ func (x *Text) String() string {
 func (*Text) ProtoMessage() {}
 
 func (x *Text) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[15]
+	mi := &file_op25b_v1_check_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1420,7 +1556,7 @@ func (x *Text) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Text.ProtoReflect.Descriptor instead.
 func (*Text) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{15}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Text) GetEn() string {
@@ -1456,7 +1592,7 @@ const file_op25b_v1_check_proto_rawDesc = "" +
 	"\x04from\x18\x01 \x01(\v2\x13.op25b.v1.CheckFromR\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x12\n" +
 	"\x04port\x18\x03 \x01(\rR\x04port\x12\x14\n" +
-	"\x05trace\x18\x04 \x01(\bR\x05trace\"\xec\x03\n" +
+	"\x05trace\x18\x04 \x01(\bR\x05trace\"\x9b\x04\n" +
 	"\rCheckResponse\x12\x18\n" +
 	"\aoutcome\x18\x01 \x01(\tR\aoutcome\x12\x12\n" +
 	"\x04best\x18\x02 \x01(\tR\x04best\x12\x16\n" +
@@ -1474,9 +1610,20 @@ const file_op25b_v1_check_proto_rawDesc = "" +
 	"\x05notes\x18\f \x03(\tR\x05notes\x12\x1a\n" +
 	"\brevision\x18\r \x01(\x04R\brevision\x12\x12\n" +
 	"\x04text\x18\x0e \x01(\tR\x04text\x12'\n" +
-	"\x04seen\x18\x0f \x01(\v2\x13.op25b.v1.CheckSeenR\x04seen\x12\x1d\n" +
+	"\x04seen\x18\x0f \x01(\v2\x13.op25b.v1.CheckSeenR\x04seen\x12-\n" +
+	"\x06advice\x18\x10 \x01(\v2\x15.op25b.v1.CheckAdviceR\x06advice\x12\x1d\n" +
 	"\n" +
-	"utc_offset\x18P \x01(\tR\tutcOffset\"\xa8\x01\n" +
+	"utc_offset\x18P \x01(\tR\tutcOffset\"b\n" +
+	"\vCheckAdvice\x12\x1c\n" +
+	"\texemption\x18\x01 \x01(\tR\texemption\x125\n" +
+	"\vown_servers\x18\x02 \x03(\v2\x14.op25b.v1.OwnServersR\n" +
+	"ownServers\"h\n" +
+	"\n" +
+	"OwnServers\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1a\n" +
+	"\bprefixes\x18\x03 \x03(\tR\bprefixes\x12\x14\n" +
+	"\x05ports\x18\x04 \x03(\rR\x05ports\"\xa8\x01\n" +
 	"\tCheckSeen\x12\x16\n" +
 	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x1c\n" +
 	"\tconfirmed\x18\x02 \x01(\bR\tconfirmed\x12\x1a\n" +
@@ -1580,63 +1727,67 @@ func file_op25b_v1_check_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_check_proto_rawDescData
 }
 
-var file_op25b_v1_check_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_op25b_v1_check_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_op25b_v1_check_proto_goTypes = []any{
 	(*CheckFrom)(nil),             // 0: op25b.v1.CheckFrom
 	(*CheckRequest)(nil),          // 1: op25b.v1.CheckRequest
 	(*CheckResponse)(nil),         // 2: op25b.v1.CheckResponse
-	(*CheckSeen)(nil),             // 3: op25b.v1.CheckSeen
-	(*Named)(nil),                 // 4: op25b.v1.Named
-	(*PhaseSince)(nil),            // 5: op25b.v1.PhaseSince
-	(*CheckResult)(nil),           // 6: op25b.v1.CheckResult
-	(*CheckRule)(nil),             // 7: op25b.v1.CheckRule
-	(*CheckExemption)(nil),        // 8: op25b.v1.CheckExemption
-	(*CheckNext)(nil),             // 9: op25b.v1.CheckNext
-	(*CheckTrace)(nil),            // 10: op25b.v1.CheckTrace
-	(*CheckMailRequest)(nil),      // 11: op25b.v1.CheckMailRequest
-	(*CheckMailResponse)(nil),     // 12: op25b.v1.CheckMailResponse
-	(*MailProvider)(nil),          // 13: op25b.v1.MailProvider
-	(*MailSetting)(nil),           // 14: op25b.v1.MailSetting
-	(*Text)(nil),                  // 15: op25b.v1.Text
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
-	(*File)(nil),                  // 17: op25b.v1.File
+	(*CheckAdvice)(nil),           // 3: op25b.v1.CheckAdvice
+	(*OwnServers)(nil),            // 4: op25b.v1.OwnServers
+	(*CheckSeen)(nil),             // 5: op25b.v1.CheckSeen
+	(*Named)(nil),                 // 6: op25b.v1.Named
+	(*PhaseSince)(nil),            // 7: op25b.v1.PhaseSince
+	(*CheckResult)(nil),           // 8: op25b.v1.CheckResult
+	(*CheckRule)(nil),             // 9: op25b.v1.CheckRule
+	(*CheckExemption)(nil),        // 10: op25b.v1.CheckExemption
+	(*CheckNext)(nil),             // 11: op25b.v1.CheckNext
+	(*CheckTrace)(nil),            // 12: op25b.v1.CheckTrace
+	(*CheckMailRequest)(nil),      // 13: op25b.v1.CheckMailRequest
+	(*CheckMailResponse)(nil),     // 14: op25b.v1.CheckMailResponse
+	(*MailProvider)(nil),          // 15: op25b.v1.MailProvider
+	(*MailSetting)(nil),           // 16: op25b.v1.MailSetting
+	(*Text)(nil),                  // 17: op25b.v1.Text
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(*File)(nil),                  // 19: op25b.v1.File
 }
 var file_op25b_v1_check_proto_depIdxs = []int32{
-	16, // 0: op25b.v1.CheckFrom.at:type_name -> google.protobuf.Timestamp
-	17, // 1: op25b.v1.CheckFrom.files:type_name -> op25b.v1.File
+	18, // 0: op25b.v1.CheckFrom.at:type_name -> google.protobuf.Timestamp
+	19, // 1: op25b.v1.CheckFrom.files:type_name -> op25b.v1.File
 	0,  // 2: op25b.v1.CheckRequest.from:type_name -> op25b.v1.CheckFrom
-	4,  // 3: op25b.v1.CheckResponse.line_group:type_name -> op25b.v1.Named
-	16, // 4: op25b.v1.CheckResponse.at:type_name -> google.protobuf.Timestamp
-	5,  // 5: op25b.v1.CheckResponse.phase:type_name -> op25b.v1.PhaseSince
-	6,  // 6: op25b.v1.CheckResponse.results:type_name -> op25b.v1.CheckResult
-	3,  // 7: op25b.v1.CheckResponse.seen:type_name -> op25b.v1.CheckSeen
-	16, // 8: op25b.v1.CheckSeen.seen:type_name -> google.protobuf.Timestamp
-	16, // 9: op25b.v1.PhaseSince.since:type_name -> google.protobuf.Timestamp
-	7,  // 10: op25b.v1.CheckResult.rule:type_name -> op25b.v1.CheckRule
-	4,  // 11: op25b.v1.CheckResult.remote:type_name -> op25b.v1.Named
-	8,  // 12: op25b.v1.CheckResult.exemption:type_name -> op25b.v1.CheckExemption
-	5,  // 13: op25b.v1.CheckResult.since:type_name -> op25b.v1.PhaseSince
-	9,  // 14: op25b.v1.CheckResult.next:type_name -> op25b.v1.CheckNext
-	10, // 15: op25b.v1.CheckResult.trace:type_name -> op25b.v1.CheckTrace
-	16, // 16: op25b.v1.CheckExemption.expires:type_name -> google.protobuf.Timestamp
-	5,  // 17: op25b.v1.CheckNext.phase:type_name -> op25b.v1.PhaseSince
-	0,  // 18: op25b.v1.CheckMailRequest.from:type_name -> op25b.v1.CheckFrom
-	13, // 19: op25b.v1.CheckMailResponse.provider:type_name -> op25b.v1.MailProvider
-	14, // 20: op25b.v1.CheckMailResponse.settings:type_name -> op25b.v1.MailSetting
-	9,  // 21: op25b.v1.CheckMailResponse.next:type_name -> op25b.v1.CheckNext
-	15, // 22: op25b.v1.CheckMailResponse.steps:type_name -> op25b.v1.Text
-	3,  // 23: op25b.v1.CheckMailResponse.seen:type_name -> op25b.v1.CheckSeen
-	15, // 24: op25b.v1.MailProvider.title:type_name -> op25b.v1.Text
-	15, // 25: op25b.v1.MailSetting.note:type_name -> op25b.v1.Text
-	1,  // 26: op25b.v1.CheckService.Check:input_type -> op25b.v1.CheckRequest
-	11, // 27: op25b.v1.CheckService.CheckMail:input_type -> op25b.v1.CheckMailRequest
-	2,  // 28: op25b.v1.CheckService.Check:output_type -> op25b.v1.CheckResponse
-	12, // 29: op25b.v1.CheckService.CheckMail:output_type -> op25b.v1.CheckMailResponse
-	28, // [28:30] is the sub-list for method output_type
-	26, // [26:28] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	6,  // 3: op25b.v1.CheckResponse.line_group:type_name -> op25b.v1.Named
+	18, // 4: op25b.v1.CheckResponse.at:type_name -> google.protobuf.Timestamp
+	7,  // 5: op25b.v1.CheckResponse.phase:type_name -> op25b.v1.PhaseSince
+	8,  // 6: op25b.v1.CheckResponse.results:type_name -> op25b.v1.CheckResult
+	5,  // 7: op25b.v1.CheckResponse.seen:type_name -> op25b.v1.CheckSeen
+	3,  // 8: op25b.v1.CheckResponse.advice:type_name -> op25b.v1.CheckAdvice
+	4,  // 9: op25b.v1.CheckAdvice.own_servers:type_name -> op25b.v1.OwnServers
+	18, // 10: op25b.v1.CheckSeen.seen:type_name -> google.protobuf.Timestamp
+	18, // 11: op25b.v1.PhaseSince.since:type_name -> google.protobuf.Timestamp
+	9,  // 12: op25b.v1.CheckResult.rule:type_name -> op25b.v1.CheckRule
+	6,  // 13: op25b.v1.CheckResult.remote:type_name -> op25b.v1.Named
+	10, // 14: op25b.v1.CheckResult.exemption:type_name -> op25b.v1.CheckExemption
+	7,  // 15: op25b.v1.CheckResult.since:type_name -> op25b.v1.PhaseSince
+	11, // 16: op25b.v1.CheckResult.next:type_name -> op25b.v1.CheckNext
+	12, // 17: op25b.v1.CheckResult.trace:type_name -> op25b.v1.CheckTrace
+	18, // 18: op25b.v1.CheckExemption.expires:type_name -> google.protobuf.Timestamp
+	7,  // 19: op25b.v1.CheckNext.phase:type_name -> op25b.v1.PhaseSince
+	0,  // 20: op25b.v1.CheckMailRequest.from:type_name -> op25b.v1.CheckFrom
+	15, // 21: op25b.v1.CheckMailResponse.provider:type_name -> op25b.v1.MailProvider
+	16, // 22: op25b.v1.CheckMailResponse.settings:type_name -> op25b.v1.MailSetting
+	11, // 23: op25b.v1.CheckMailResponse.next:type_name -> op25b.v1.CheckNext
+	17, // 24: op25b.v1.CheckMailResponse.steps:type_name -> op25b.v1.Text
+	5,  // 25: op25b.v1.CheckMailResponse.seen:type_name -> op25b.v1.CheckSeen
+	17, // 26: op25b.v1.MailProvider.title:type_name -> op25b.v1.Text
+	17, // 27: op25b.v1.MailSetting.note:type_name -> op25b.v1.Text
+	1,  // 28: op25b.v1.CheckService.Check:input_type -> op25b.v1.CheckRequest
+	13, // 29: op25b.v1.CheckService.CheckMail:input_type -> op25b.v1.CheckMailRequest
+	2,  // 30: op25b.v1.CheckService.Check:output_type -> op25b.v1.CheckResponse
+	14, // 31: op25b.v1.CheckService.CheckMail:output_type -> op25b.v1.CheckMailResponse
+	30, // [30:32] is the sub-list for method output_type
+	28, // [28:30] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_check_proto_init() }
@@ -1651,7 +1802,7 @@ func file_op25b_v1_check_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_check_proto_rawDesc), len(file_op25b_v1_check_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
