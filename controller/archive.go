@@ -7,12 +7,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"op25b/internal/client"
 	"op25b/internal/store"
+	"op25b/internal/writefile"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -87,24 +87,26 @@ func (c *console) archive(ctx context.Context, name string, upTo uint64) (info s
 	if last == behind.Seq {
 		return info, errors.New("there is no record to archive")
 	}
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*") // CreateTemp sets mode 0600
-	if err != nil {
-		return info, fmt.Errorf("%s: %w", name, withoutPath(err))
+	err = writefile.CreateFunc(name, 0o600, func(f *os.File) error {
+		if err := c.writeArchive(ctx, f, behind, last); err != nil {
+			return err
+		}
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		var err error
+		if info, err = store.ReadArchive(f, nil); err != nil {
+			return fmt.Errorf("%s, read back: %w", f.Name(), err)
+		}
+		return nil
+	})
+	if wrong := (*fs.PathError)(nil); errors.As(err, &wrong) {
+		err = fmt.Errorf("%s: %w", name, wrong.Err)
 	}
-	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
-	if err := c.writeArchive(ctx, f, behind, last); err != nil {
-		return info, err
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return info, err
-	}
-	if info, err = store.ReadArchive(f, nil); err != nil {
-		return info, fmt.Errorf("%s, read back: %w", f.Name(), err)
-	}
-	return info, settle(f.Name(), name)
+	return info, err
 }
 
-// writeArchive writes records to a file and syncs it.
+// writeArchive writes records to a file.
 func (c *console) writeArchive(ctx context.Context, f *os.File, behind store.Head, last uint64) error {
 	w, err := store.NewArchiveWriter(f, behind, last)
 	if err != nil {
@@ -125,20 +127,7 @@ func (c *console) writeArchive(ctx context.Context, f *os.File, behind store.Hea
 			next++
 		}
 	}
-	return f.Sync()
-}
-
-// settle links a complete file to its final name and syncs the directory. It returns an error if the final name
-// already exists.
-func settle(from, to string) error {
-	if err := os.Link(from, to); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(to))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return nil
 }
 
 func storeRecord(m *op25bv1.AuditRecord) store.AuditRecord {

@@ -16,6 +16,7 @@ import (
 	"op25b/internal/api"
 	"op25b/internal/client"
 	"op25b/internal/store"
+	"op25b/internal/writefile"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -124,29 +125,18 @@ func (c *console) backup(ctx context.Context, w io.Writer) error {
 
 // saveBackup writes a backup to a temporary file that only its owner can read, verifies the file, and renames it to name.
 func saveBackup(name string, make func(io.Writer) error) (info store.BackupInfo, err error) {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*") // CreateTemp sets mode 0600
-	if err != nil {
-		return info, withoutPath(err)
-	}
-	defer func() {
-		err = errors.Join(err, f.Close())
-		if err == nil {
-			err = os.Rename(f.Name(), name)
+	err = writefile.ReplaceFunc(name, 0o600, func(f *os.File) error {
+		if err := make(f); err != nil {
+			return err
 		}
-		if err != nil {
-			_ = os.Remove(f.Name())
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return err
 		}
-	}()
-	if err := make(f); err != nil {
-		return info, err
-	}
-	if err := f.Sync(); err != nil {
-		return info, err
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return info, err
-	}
-	return store.CheckBackup(f)
+		var err error
+		info, err = store.CheckBackup(f)
+		return err
+	})
+	return info, withoutPath(err)
 }
 
 type storeRestoreOptions struct {

@@ -12,9 +12,10 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strconv"
 	"time"
+
+	"op25b/internal/writefile"
 )
 
 // An ID is the pseudonym of a line, which is the first 64 bits of a keyed hash of the line's switch and name. The probability that two of a
@@ -121,7 +122,7 @@ func writeKey(path string, k key) error {
 		return fmt.Errorf("%w: %w", ErrKey, err)
 	}
 	overwrite(path)
-	if err := replaceFile(path, b); err != nil {
+	if err := writefile.Replace(path, 0o600, b); err != nil {
 		return fmt.Errorf("%w: %w", ErrKey, err)
 	}
 	return nil
@@ -138,19 +139,4 @@ func overwrite(path string) {
 		_, _ = f.WriteAt(make([]byte, min(info.Size(), maxKeyFile)), 0)
 		_ = f.Sync()
 	}
-}
-
-// replaceFile writes a file that only its owner can read. After a crash, the file has either the old or the new content.
-func replaceFile(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // CreateTemp uses mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

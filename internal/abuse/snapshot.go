@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"op25b/internal/pipeline"
+	"op25b/internal/writefile"
 )
 
 // These constants limit the snapshot that is read.
@@ -71,7 +72,7 @@ func (l *Ledger) saveLocked() {
 	}
 	content, err := l.encodeLocked()
 	if err == nil {
-		err = replaceFile(l.snapshotPath(), content)
+		err = writefile.Replace(l.snapshotPath(), 0o600, content)
 	}
 	if err != nil {
 		l.log.Warn("the recorded activity of lines cannot be written", zap.Error(fmt.Errorf("%w: %w", ErrSnapshot, err)))

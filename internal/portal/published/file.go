@@ -7,12 +7,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
+	"op25b/internal/writefile"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -33,19 +33,10 @@ func save(path string, m *op25bv1.WatchPublicationResponse, heard time.Time) err
 	if len(body) > maxFile {
 		return fmt.Errorf("%w: %s: the publication has %d bytes, the limit is %d", ErrState, path, len(body), maxFile)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
+	return writefile.ReplaceFunc(path, 0o600, func(f *os.File) error {
+		_, err := fmt.Fprintf(f, "%s\n%x\n%s", fileHead, sha256.Sum256(body), body)
 		return err
-	}
-	defer os.Remove(f.Name()) // fails after the rename
-	_, err = fmt.Fprintf(f, "%s\n%x\n%s", fileHead, sha256.Sum256(body), body)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	})
 }
 
 // load reads the state file. It returns nil without an error if there is no file, and ErrState if the file is damaged.
