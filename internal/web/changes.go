@@ -47,6 +47,7 @@ type changesData struct {
 	Later, LaterRevisions bool         // the page does not begin with the newest records, or revisions
 	Known                 string       // the head to compare with
 	Verified, Broken      string       // the result of the verification that the person has asked for
+	Differs               string       // says that the chain is intact, but does not have Known
 	BrokenWhy             string       // in English
 	Last                  verifiedData // the last verification from a page of this controller
 	Wrong                 string       // what is wrong with Known
@@ -150,15 +151,15 @@ func (s *Site) verify(v *visit) error {
 		return connect.NewError(connect.CodePermissionDenied, errOldForm)
 	}
 	d := changesData{Known: strings.TrimSpace(v.r.PostFormValue("known"))}
-	q := &op25bv1.VerifyRequest{}
+	q, known := &op25bv1.VerifyRequest{}, uint64(0)
 	if d.Known != "" {
 		number, hash, _ := strings.Cut(d.Known, " ")
 		seq, err := strconv.ParseUint(number, 10, 64)
-		if hash = strings.TrimSpace(hash); err != nil || hash == "" {
+		if hash = strings.TrimSpace(hash); err != nil || seq == 0 || hash == "" {
 			d.Wrong = v.T("wrong head")
 			return s.showChanges(v, http.StatusBadRequest, d)
 		}
-		q.Known = append(q.Known, &op25bv1.AuditHead{Seq: seq, Hash: hash})
+		q.Known, known = append(q.Known, &op25bv1.AuditHead{Seq: seq, Hash: hash}), seq
 	}
 	ctx, cancel := context.WithTimeout(v.r.Context(), verifyWithin)
 	defer cancel()
@@ -167,10 +168,20 @@ func (s *Site) verify(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if x := verificationOf(v.Who, began, q, r.Msg); x != nil {
-		s.verified.note(x)
+	if !r.Msg.Intact && d.Known != "" { // does the chain itself fit, so that only the head differs?
+		q.Known, began = nil, s.cfg.Now()
+		if r, err = v.audit.Verify(ctx, connect.NewRequest(q)); err != nil {
+			return err
+		}
+		if r.Msg.Intact {
+			d.Differs = v.differs(known, r.Msg)
+		}
+	} else if d.Known != "" && known < r.Msg.Checkpoint.GetSeq() { // nothing was compared with it
+		d.Differs = v.differs(known, r.Msg)
 	}
+	s.verified.note(verificationOf(v.Who, began, r.Msg))
 	switch {
+	case d.Differs != "":
 	case r.Msg.Intact && d.Known != "":
 		d.Verified = v.T("intact since", d.Known, r.Msg.Head.GetSeq(), r.Msg.Head.GetHash())
 	case r.Msg.Intact:
@@ -179,4 +190,16 @@ func (s *Site) verify(v *visit) error {
 		d.Broken, d.BrokenWhy = v.T("broken", r.Msg.BrokenAt), r.Msg.Broken
 	}
 	return s.showChanges(v, http.StatusOK, d)
+}
+
+// differs says that an intact chain does not have a head that a person gave, whose number is known. The head can be mistyped, and the chain can have
+// been rewritten as a whole.
+func (b base) differs(known uint64, r *op25bv1.VerifyResponse) string {
+	switch {
+	case known > r.Head.GetSeq():
+		return b.T("head beyond", known, r.Head.GetSeq())
+	case known < r.Checkpoint.GetSeq():
+		return b.T("head archived", known, r.Checkpoint.GetSeq())
+	}
+	return b.T("head differs", known)
 }

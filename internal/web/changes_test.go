@@ -156,6 +156,10 @@ func TestLastVerification(t *testing.T) {
 	b := newBrowser(t, server.URL)
 	_, page := b.get("/changes")
 	wantTexts(t, page, `<p id="verified">The chain has not been verified from this page since the controller started.</p>`)
+	wantTexts(t, page, "The head is the number and the hash of the newest record. Keep it elsewhere")
+	_, page = b.get("/changes", "Accept-Language", "ja")
+	wantTexts(t, page, "末尾とは、最新の記録の番号とハッシュです。")
+	lacksTexts(t, page, "先頭")
 	form := url.Values{"csrf": {csrf(page)}}
 	shown := func(lang, want string) {
 		t.Helper()
@@ -177,12 +181,31 @@ func TestLastVerification(t *testing.T) {
 	if f.verified != 1 {
 		t.Errorf("the chain was verified %d times, want once", f.verified)
 	}
-	// That the chain lacks a head which somebody entered says nothing to others.
+	// That the chain lacks a head which somebody entered says nothing to others, because the head can be mistyped. It does not mean either that
+	// the chain was changed, if the records fit each other.
+	f.result = &op25bv1.VerifyResponse{Intact: true, Head: &op25bv1.AuditHead{Seq: 120, Hash: hash("a")}, Checkpoint: &op25bv1.AuditCheckpoint{Seq: 100}}
+	f.lacks = &op25bv1.VerifyResponse{BrokenAt: 107, Broken: "replaced"}
+	for _, x := range []struct{ known, lang, want string }{
+		{"107", "en", `<p class="problem" role="alert">The head that was entered is not that of record 107. The records themselves fit each other. Either the head was entered wrongly (it must be NUMBER HASH, as this page showed it), or the chain was rewritten as a whole after the head was noted.</p>`},
+		{"107", "ja", "入力された末尾は、107番の記録のものと一致しません。"},
+		{"130", "en", "There is no record 130: the chain ends at record 120."},
+		{"130", "ja", "130番の記録はありません。監査記録は120番で終わっています。"},
+		{"99", "en", "Record 99 cannot be compared: the records up to number 100 are in an archive."},
+		{"99", "ja", "99番の記録は照合できません。100番までの記録はアーカイブにあります。"},
+	} {
+		if x.known == "99" {
+			f.lacks = nil // as the API answers, because it has nothing to compare
+		}
+		form.Set("known", x.known+" "+hash("f"))
+		_, page = b.post("/verify", form, "Accept-Language", x.lang)
+		wantTexts(t, page, x.want)
+		lacksTexts(t, page, "The chain was changed", "改変されています", "contains the head", "を含みます", `class="notice good"`)
+		shown("en", "were intact.")
+	}
+	// A chain whose records do not fit each other was changed, whatever head was entered.
 	f.result = &op25bv1.VerifyResponse{BrokenAt: 7, Broken: "removed"}
-	form.Set("known", "7 "+hash("f"))
 	_, page = b.post("/verify", form)
 	wantTexts(t, page, `The chain was changed. The first wrong record is number 7: <span lang="en">removed</span>`)
-	shown("en", "were intact.")
 	form.Del("known")
 	now = now.Add(time.Minute)
 	b.post("/verify", form)
@@ -195,15 +218,19 @@ type auditAPI struct {
 	fakeAPI
 	head     *op25bv1.AuditHead
 	result   *op25bv1.VerifyResponse
-	verified int // the number of verifications
+	lacks    *op25bv1.VerifyResponse // the answer to a request with a head; nil means result
+	verified int                     // the number of verifications
 }
 
 func (f *auditAPI) ListRecords(context.Context, *connect.Request[op25bv1.ListRecordsRequest]) (*connect.Response[op25bv1.ListRecordsResponse], error) {
 	return connect.NewResponse(&op25bv1.ListRecordsResponse{Head: f.head, UtcOffset: "+09:00"}), nil
 }
 
-func (f *auditAPI) Verify(context.Context, *connect.Request[op25bv1.VerifyRequest]) (*connect.Response[op25bv1.VerifyResponse], error) {
+func (f *auditAPI) Verify(_ context.Context, q *connect.Request[op25bv1.VerifyRequest]) (*connect.Response[op25bv1.VerifyResponse], error) {
 	f.verified++
+	if len(q.Msg.Known) > 0 && f.lacks != nil {
+		return connect.NewResponse(f.lacks), nil
+	}
 	return connect.NewResponse(f.result), nil
 }
 
@@ -235,16 +262,17 @@ func TestVerifyChain(t *testing.T) {
 	}
 	form := url.Values{"csrf": {csrf(page)}}
 	for known, want := range map[string]string{
-		"":                              "The chain is intact up to record " + head[1] + ": " + head[2],
+		"":                              "The chain is intact up to record " + head[1] + ": " + head[2] + ". Without a head that was kept elsewhere, it cannot be noticed that a chain was rewritten as a whole.",
 		head[1] + " " + head[2]:         "contains the head " + head[1] + " " + head[2],
-		head[1] + " 0000" + head[2][4:]: "The chain was changed. The first wrong record is number " + head[1],
+		head[1] + " 0000" + head[2][4:]: "The head that was entered is not that of record " + head[1] + ". The records themselves fit each other.",
+		"99 " + head[2]:                 "There is no record 99: the chain ends at record " + head[1] + ".",
 	} {
 		form.Set("known", known)
 		if res, page := b.post("/verify", form); res.StatusCode != http.StatusOK || !strings.Contains(page, want) || !strings.Contains(page, `<a href="/changes">Load again</a>`) {
 			t.Errorf("head %q: %d, no %s:\n%s", known, res.StatusCode, want, page)
 		}
 	}
-	for _, known := range []string{"nonsense", "12", "x " + head[2]} {
+	for _, known := range []string{"nonsense", "12", "0 " + head[2], "x " + head[2]} {
 		form.Set("known", known)
 		if res, page := b.post("/verify", form); res.StatusCode != http.StatusBadRequest || !strings.Contains(page, "A head is a number, a space and a hash.") {
 			t.Errorf("head %q: %d\n%s", known, res.StatusCode, page)

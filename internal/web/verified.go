@@ -39,14 +39,11 @@ func (v *verified) note(x *verification) {
 	}
 }
 
-// verificationOf returns the result of a verification, or nil if the chain was only found to differ from a head that the person gave. That head can
-// be mistyped, so the result says nothing to others.
-func verificationOf(who string, at time.Time, q *op25bv1.VerifyRequest, r *op25bv1.VerifyResponse) *verification {
-	switch {
-	case r.Intact:
+// verificationOf returns the result of a verification of the chain itself. Whether the chain has a head that the person gave does not count,
+// because the head can be mistyped.
+func verificationOf(who string, at time.Time, r *op25bv1.VerifyResponse) *verification {
+	if r.Intact {
 		return &verification{at: at, who: who, first: r.Checkpoint.GetSeq() + 1, last: r.Head.GetSeq(), hash: r.Head.GetHash()}
-	case len(q.Known) > 0:
-		return nil
 	}
 	return &verification{at: at, who: who, brokenAt: r.BrokenAt, broken: r.Broken}
 }
