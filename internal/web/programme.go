@@ -38,6 +38,7 @@ type programmeData struct {
 	Stopped  *stoppedData
 	Scope    scopeData
 	Undoable bool // a rollback has something to undo
+	NewOnly  bool // a rule of some phase stops new connections only
 }
 
 // programme shows the phases and the traffic that their rules stop.
@@ -79,20 +80,36 @@ func (s *Site) programme(v *visit) error {
 				service = v.T("in brackets", rule.Service, strings.Trim(strings.ReplaceAll(fmt.Sprint(rule.Ports), " ", v.T("comma")), "[]"))
 			}
 			row.Rules = append(row.Rules, ruleData{
-				Name: rule.Name, Action: rule.Action, NewOnly: p.SynOnly && (rule.Action == "drop" || rule.Action == "reject"), Service: service,
+				Name: rule.Name, Action: rule.Action, NewOnly: p.SynOnly && stopping(rule), Service: service,
 				Remote: rule.Remote, Groups: groups, Legs: v.legs(rule),
 			})
 		}
+		d.NewOnly = d.NewOnly || p.SynOnly && stopsAny(shown.Msg.Rules)
 		if row.Counts = row.Current && d.Stopped.day != nil; row.Counts {
 			row.CountedFrom = v.countedIn(ctx, d.Stopped, p.Name, row.Rules, p.Begins)
 		}
 		if still[i] {
 			row.Forecast = v.forecast(ctx, p.Name)
+			if stopsAny(shown.Msg.Rules) && cutsOpen(r.Msg.Phases, p) {
+				row.Forecast = slices.Insert(row.Forecast, min(1, len(row.Forecast)), v.T("also open"))
+			}
 		}
 		d.Phases = append(d.Phases, row)
 	}
 	v.render(http.StatusOK, "programme.html", d)
 	return nil
+}
+
+// stopping reports whether a rule stops traffic.
+func stopping(rule *op25bv1.PhaseRule) bool { return rule.Action == "drop" || rule.Action == "reject" }
+
+// stopsAny reports whether one of the rules stops traffic.
+func stopsAny(rules []*op25bv1.PhaseRule) bool { return slices.ContainsFunc(rules, stopping) }
+
+// cutsOpen reports whether a phase that stops traffic also stops connections that a phase in force left open. A forecast counts lines, and those
+// of the phase in force are already stopped for it.
+func cutsOpen(phases []*op25bv1.Phase, next *op25bv1.Phase) bool {
+	return !next.SynOnly && slices.ContainsFunc(phases, func(p *op25bv1.Phase) bool { return p != next && p.SynOnly && current(p) })
 }
 
 // legs describes the legs of a rule. A rule without legs has the default legs, see PhaseRule.legs.

@@ -102,7 +102,34 @@ func TestRulesInWords(t *testing.T) {
 		"<td>from lines to servers; replies of servers to lines</td>", "<td>from lines to servers</td>", "<td>to servers on lines; replies of servers on lines</td>")
 	wantTexts(t, pageOf(t, f, "/programme", "ja"), "<td>drop（新しい接続のみ）</td>", "<td>回線からサーバーへ；サーバーから回線への応答</td>")
 	f.phases.Phases[0].SynOnly = false
-	lacksTexts(t, pageOf(t, f, "/programme", "en"), "new connections only")
+	lacksTexts(t, pageOf(t, f, "/programme", "en"), "new connections only", "New connections only")
+}
+
+// TestAfterDrain verifies that a phase after a drain is said to stop open connections too, which its forecast of lines does not count, and that the
+// page explains once what a drain leaves open.
+func TestAfterDrain(t *testing.T) {
+	f := threePhases(time.Date(2026, 11, 29, 12, 20, 0, 0, time.UTC))
+	const open, openJA = "It also stops connections that are open already.", "すでに開いている接続も止まります。"
+	const means = "New connections only: the rule stops the start of a connection."
+	page := pageOf(t, f, "/programme", "en")
+	for _, text := range []string{open, means} {
+		if n := strings.Count(page, text); n != 1 {
+			t.Errorf("the page has %q %d times, want once:\n%s", text, n, page)
+		}
+	}
+	f.forecast = func(*op25bv1.ForecastRequest) (*op25bv1.ForecastResponse, error) {
+		return &op25bv1.ForecastResponse{Days: 7}, nil
+	}
+	wantTexts(t, pageOf(t, f, "/programme", "en"), "<p>Activated now, this phase would newly stop no line.</p><p>"+open+"</p>")
+	wantTexts(t, pageOf(t, f, "/programme", "ja"), "<p>"+openJA+"</p>", "新しい接続のみ：接続の開始だけを止めます。")
+
+	drain, next := f.phases.Phases[1], f.phases.Phases[2]
+	next.SynOnly = true
+	lacksTexts(t, pageOf(t, f, "/programme", "en"), open)
+	next.SynOnly, drain.SynOnly = false, false
+	lacksTexts(t, pageOf(t, f, "/programme", "en"), open, means)
+	drain.SynOnly, f.rules = true, []*op25bv1.PhaseRule{{Name: "watch", Service: "smtp", Ports: []uint32{25}, Remote: "any", Action: "monitor"}}
+	lacksTexts(t, pageOf(t, f, "/programme", "en"), open, means)
 }
 
 func lacksTexts(t *testing.T, page string, texts ...string) {
