@@ -40,7 +40,7 @@ var reasonTextsJa = map[op25bv1.SwitchReason]string{
 	op25bv1.SwitchReason_SWITCH_REASON_PHASE:          "フェーズが有効化または取り消されました",
 	op25bv1.SwitchReason_SWITCH_REASON_DATE:           "予定の日時になりました",
 	op25bv1.SwitchReason_SWITCH_REASON_DRIFT:          "ほかの書き込みまたは再起動により、スイッチの内容が変わりました",
-	op25bv1.SwitchReason_SWITCH_REASON_RESTORED:       "以前の版に戻されました",
+	op25bv1.SwitchReason_SWITCH_REASON_RESTORED:       "以前のリビジョンに戻されました",
 	op25bv1.SwitchReason_SWITCH_REASON_AS_WANTED:      "書き込みは不要でした",
 	op25bv1.SwitchReason_SWITCH_REASON_WRITTEN:        "差分が書き込まれました",
 	op25bv1.SwitchReason_SWITCH_REASON_STORE_REPLACED: "ストアが置き換えられました",
@@ -97,7 +97,7 @@ func Because(lang string, s *op25bv1.SwitchStatus) Said {
 	case lang != "ja" || s.Converged:
 		return Said{Text: why(s)}
 	case s.State == op25bv1.SwitchState_SWITCH_STATE_CONVERGED:
-		return Said{Text: fmt.Sprintf("コントローラーは第%d版をまだ読み出していません", s.Wanted)}
+		return Said{Text: fmt.Sprintf("コントローラーはリビジョン%dをまだ読み出していません", s.Wanted)}
 	case !ok:
 		text = s.GetReason().String()
 	}

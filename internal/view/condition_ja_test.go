@@ -19,7 +19,7 @@ func TestDetailsApart(t *testing.T) {
 	}{
 		{"ja", lost, Said{"スイッチに到達できません", "connection refused"}, "スイッチに到達できません：connection refused"},
 		{"en", lost, Said{"the switch is unreachable: connection refused", ""}, "the switch is unreachable: connection refused"},
-		{"ja", behind, Said{"コントローラーは第7版をまだ読み出していません", ""}, "コントローラーは第7版をまだ読み出していません"},
+		{"ja", behind, Said{"コントローラーはリビジョン7をまだ読み出していません", ""}, "コントローラーはリビジョン7をまだ読み出していません"},
 		{"en", behind, Said{"its controller has not read revision 7 yet", ""}, "its controller has not read revision 7 yet"},
 		{"ja", newer, Said{"999", "x"}, "999：x"},
 		{"ja", &op25bv1.SwitchStatus{Converged: true}, Said{}, ""},

@@ -22,10 +22,10 @@ func TestExemptionsThatEnd(t *testing.T) {
 		year:  &op25bv1.ListDatesResponse{Revision: 7, UtcOffset: "+09:00", Ending: 3, Exemptions: []*op25bv1.EndingExemption{ending("plant-1", 40), ending("plant-2", 300)}},
 	}
 	wantTexts(t, pageOf(t, f, "/", "en"), "<p>No exemption ends within 14 days. The next one is that of plant-1, which ends at 2006-11-07 00:00:00 &#43;0900.</p>", `<a href="/exemptions">`)
-	wantTexts(t, pageOf(t, f, "/", "ja"), "<p>14日以内に終わる例外はありません。次はplant-1の例外で、2006-11-07 00:00:00 &#43;0900に終わります。</p>")
+	wantTexts(t, pageOf(t, f, "/", "ja"), "<p>14日以内に終わる適用除外はありません。次はplant-1の適用除外で、2006-11-07 00:00:00 &#43;0900に終わります。</p>")
 	wantTexts(t, pageOf(t, f, "/exemptions", "en"), "<h1>Exemptions that end within a year</h1>", `<th scope="row">plant-1</th>`, `<th scope="row">plant-2</th>`,
 		`<time datetime="2007-07-24T15:00:00Z">2007-07-25 00:00:00 &#43;0900</time>`, "<p>and 1 more</p>")
-	wantTexts(t, pageOf(t, f, "/exemptions", "ja"), "<h1>1年以内に終わる例外</h1>")
+	wantTexts(t, pageOf(t, f, "/exemptions", "ja"), "<h1>1年以内に終わる適用除外</h1>")
 
 	f.dates = &op25bv1.ListDatesResponse{Revision: 7, UtcOffset: "+09:00", Ending: 1, Exemptions: []*op25bv1.EndingExemption{ending("plant-0", 3)}}
 	page := pageOf(t, f, "/", "en")
