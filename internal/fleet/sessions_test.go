@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -453,6 +454,9 @@ func sessionsConverge(t *testing.T, random *rand.Rand) {
 			w.reboot()
 		}
 	}
+	w.clock.set(w.clock.now().Add(time.Second))
+	w.start("mobile-sim", lastPrefix)
+	w.heard("mobile-sim", lastPrefix)
 	in := must(w.book.Current(within(t)))(t)
 	if phase, _ := in.InForce(w.x.name, w.clock.now()); phase.Default != "all-destinations" {
 		in = must(w.book.Activate(within(t), in.Number, "all-destinations", policy.Scope{}, by))(t)
@@ -481,6 +485,23 @@ func sessionsConverge(t *testing.T, random *rand.Rand) {
 	w.attach().wants(passes)
 	r.end()
 	w.oneHolder()
+}
+
+// lastPrefix is the prefix of the last session of a round.
+const lastPrefix = "2001:db8:9::/56"
+
+// heard waits until the register has the session of a line. The register receives what it stores from the store, in the order of the changes, so
+// it then has all earlier sessions too.
+func (w *sessionWorld) heard(line, prefix string) {
+	w.t.Helper()
+	for over := time.Now().Add(deadline); ; runtime.Gosched() {
+		if prefixes, _, _ := w.reg.Addresses(line); slices.Contains(prefixes, netip.MustParsePrefix(prefix)) {
+			return
+		}
+		if time.Now().After(over) {
+			w.t.Fatalf("the register does not have %s of %s", prefix, line)
+		}
+	}
 }
 
 // oneHolder replays the writes and fails if two lines were bound to the same address at any time.
