@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"op25b/internal/auth"
 	"op25b/internal/view"
+	"op25b/internal/view/prose"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -25,9 +27,10 @@ type changeData struct {
 	Base             uint64
 	Shown            string // the time of the preview, in nanoseconds since 1970
 	Request          string
-	Text             string // the preview as op25b phase prints it
-	Doing            string // what the button does
-	BehindTitle      string // empty if every switch gets the change at once
+	Text             string   // the preview as op25b phase prints it
+	Notes            []string // sentences about the change: its date, its lines, open connections, and how to undo it
+	Doing            string   // what the button does
+	BehindTitle      string   // empty if every switch gets the change at once
 	Behind           []behind
 	MoreBehind       int // the number of these switches that are not listed
 	Reason           string
@@ -49,7 +52,8 @@ func (s *Site) preview(v *visit) error {
 func (s *Site) showPreview(v *visit, d changeData, code int) error {
 	ctx, cancel := context.WithTimeout(v.r.Context(), pageWithin)
 	defer cancel()
-	if err := v.inZone(ctx); err != nil {
+	phases, err := v.phases(ctx)
+	if err != nil {
 		return err
 	}
 	r, err := v.phase.Preview(ctx, connect.NewRequest(&op25bv1.PreviewRequest{Phase: d.Phase, Groups: fields(d.Groups), Switches: fields(d.Switches)}))
@@ -70,6 +74,9 @@ func (s *Site) showPreview(v *visit, d changeData, code int) error {
 		d.Behind = d.Behind[:len(d.Behind)-d.MoreBehind]
 	}
 	d.Doing = v.doing(d, r.Msg)
+	if d.Phase != "" {
+		d.Notes = v.activationNotes(ctx, d.Phase, phases, r.Msg, fleet.Msg)
+	}
 	v.Section, v.Title = "programme", v.T("roll back")
 	if d.Phase != "" {
 		v.Title = v.T("activate") + " " + d.Phase
@@ -78,6 +85,58 @@ func (s *Site) showPreview(v *visit, d changeData, code int) error {
 	d.Shown = strconv.FormatInt(r.Msg.Time.AsTime().UnixNano(), 10)
 	v.render(code, "change.html", d)
 	return nil
+}
+
+// activationNotes says what a reader should know before an activation, in addition to the phases that it replaces.
+func (v *visit) activationNotes(ctx context.Context, phase string, phases []*op25bv1.Phase, r *op25bv1.PreviewResponse, fleet *op25bv1.ListSwitchesResponse) (notes []string) {
+	at := slices.IndexFunc(phases, func(p *op25bv1.Phase) bool { return p.Name == phase })
+	if at >= 0 && phases[at].Begins != nil {
+		if early := phases[at].Begins.AsTime().Sub(v.Now); early > 0 {
+			date := phases[at].Begins.AsTime().In(v.Zone).Format(time.DateOnly)
+			if days := int(early.Hours()) / 24; days > 1 {
+				notes = append(notes, v.T("days before date", days, date))
+			} else {
+				notes = append(notes, v.T("before date", v.lasting(early), date))
+			}
+		}
+	}
+	switch lines, known := linesOfChange(r, fleet); {
+	case known && lines == 1:
+		notes = append(notes, v.T("concerns line"))
+	case known && lines > 0:
+		notes = append(notes, v.T("concerns lines", prose.Number(lines)))
+	}
+	if at >= 0 && !phases[at].SynOnly {
+		shown, err := v.phase.ShowPhase(ctx, connect.NewRequest(&op25bv1.ShowPhaseRequest{Phase: phase}))
+		if err == nil && stopsAny(shown.Msg.Rules) { // the preview is useful without this sentence
+			notes = append(notes, v.T("cuts open"))
+		}
+	}
+	return append(notes, v.T("how to undo"))
+}
+
+// linesOfChange returns the number of lines whose phase a previewed change replaces. It is not known if the change is for some line groups only,
+// because switches do not report how many lines a group has.
+func linesOfChange(r *op25bv1.PreviewResponse, fleet *op25bv1.ListSwitchesResponse) (lines int, known bool) {
+	if fleet.Revision != r.Revision {
+		return 0, false
+	}
+	of := make(map[string]int)
+	for _, st := range fleet.Switches {
+		of[st.Switch] = int(st.Lines)
+	}
+	for _, c := range r.Changes {
+		switch {
+		case c.From == c.To:
+			continue
+		case !c.EveryLine:
+			return 0, false
+		}
+		for _, name := range c.Switches {
+			lines += of[name]
+		}
+	}
+	return lines, true
 }
 
 // change performs the activation or rollback that a preview has shown, and then shows the overview, which follows the switches. The API

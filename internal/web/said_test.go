@@ -64,7 +64,7 @@ func TestPhasesOfSwitch(t *testing.T) {
 			{Rule: "watched", Phase: "watch"}, {Rule: "stopped", Phase: "drain"}, {Rule: "always"},
 		}}}}, nil
 	}
-	east := f.list.Switches[0]
+	east, south := f.list.Switches[0], f.list.Switches[2]
 	east.InForce = "drain"
 	f.list.Switches = f.list.Switches[:1]
 	counted := func() (wanted, others string) {
@@ -87,6 +87,16 @@ func TestPhasesOfSwitch(t *testing.T) {
 	wantTexts(t, page, "<dt>Last seen in force</dt><dd>drain</dd>")
 	lacksTexts(t, page, "<dt>In force</dt>")
 	wantTexts(t, pageOf(t, f, "/switch/edge-east", "ja"), "<p>このスイッチで有効であるべきフェーズ：drain。</p>", "<dt>最後に確認した有効フェーズ</dt>")
+	// A switch that cannot be reached has no phase in force in the present tense, and says when it was seen.
+	south.InForce, south.Converged = "drain", true
+	f.list.Switches[0] = south
+	page = pageOf(t, f, "/switch/edge-south", "en")
+	wantTexts(t, page, "<dt>Last seen in force</dt><dd>drain (last known 2026-11-29 21:13:41 &#43;0900)</dd>")
+	if strings.Index(page, `id="h-counters"`) > strings.Index(page, `id="h-curves"`) {
+		t.Error("the curves stand before the counters")
+	}
+	wantTexts(t, pageOf(t, f, "/switch/edge-south", "ja"), "<dd>drain（最後の確認 2026-11-29 21:13:41 &#43;0900）</dd>")
+	f.list.Switches[0] = east
 
 	// Without a phase there is nothing to tell apart.
 	f.phases.Phases[1].InForce = nil

@@ -96,6 +96,8 @@ func (b base) doing(d changeData, r *op25bv1.PreviewResponse) string {
 	switch {
 	case d.Phase == "":
 		return b.T("do roll back", r.Undoes.GetPhase(), on)
+	case groups == "" && d.Switches == "" && r.Switches > 1:
+		return b.T("do activate everywhere", d.Phase, r.Switches)
 	case groups == "":
 		return b.T("do activate", d.Phase, on)
 	}

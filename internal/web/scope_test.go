@@ -22,8 +22,8 @@ func TestScope(t *testing.T) {
 		return `<label><input type="checkbox" name="` + name + `" value="` + value + `"> ` + value + `</label>`
 	}
 	page := pageOf(t, f, "/programme", "en")
-	wantTexts(t, page, "<legend>Line groups (none chosen: all)</legend>"+box("groups", "adsl")+"\n"+box("groups", "mobile")+"\n</fieldset>",
-		"<legend>Switches (none chosen: all)</legend>"+box("switches", "edge-east"), box("switches", "edge-south"), box("switches", "edge-west"),
+	wantTexts(t, page, "<legend>Line groups (tick none for all groups)</legend>"+box("groups", "adsl")+"\n"+box("groups", "mobile")+"\n</fieldset>",
+		"<legend>Switches (tick none for all switches)</legend>"+box("switches", "edge-east"), box("switches", "edge-south"), box("switches", "edge-west"),
 		"<p>No rollback is possible now: no activation can be undone. To go back to an earlier phase, activate it above.</p>")
 	lacksTexts(t, page, "Show what a rollback would change", "<datalist")
 	// Only the form of the next phase is open.
@@ -31,7 +31,7 @@ func TestScope(t *testing.T) {
 	if got := strings.Count(page, box("switches", "edge-west")); got != 3 {
 		t.Errorf("%d boxes for a switch, want one for each of 3 phases", got)
 	}
-	wantTexts(t, pageOf(t, f, "/programme", "ja"), "<legend>回線グループ（選択なしはすべて）</legend>", "取り消せる有効化がないため、いまは取り消しできません。")
+	wantTexts(t, pageOf(t, f, "/programme", "ja"), "<legend>回線グループ（選択しなければすべてのグループが対象）</legend>", "取り消せる有効化がないため、いまは取り消しできません。")
 
 	f.preview = &op25bv1.PreviewResponse{Undoes: &op25bv1.Activation{Phase: "drain"}}
 	page = pageOf(t, f, "/programme", "en")
@@ -96,6 +96,19 @@ func TestPreviewSaysWhatItDoes(t *testing.T) {
 	form.Del("groups")
 	preview("ja", "<button>3台のスイッチでall-destinationsを有効化する</button>", "対象の3台中1台のスイッチは、いまは変更できません。", "edge-south</a>：切断、スイッチに到達できません</li>")
 
+	// With nothing ticked, the button says that the change is for everything. The preview says what a reader should know before it.
+	form.Del("switches")
+	preview("en", "<button>Activate all-destinations for every line on all 3 switches</button> <a href=\"/programme\">Cancel</a>",
+		"<p>This is 16 days before the date of the phase, 2026-12-15.</p>\n<p>It concerns 11 lines.</p>\n<p>What the phase stops ends at once, also on connections that are open already.</p>\n<p>To undo it, use Roll back",
+		"The change is stored and waits for them: they get it once a controller reaches them.")
+	preview("ja", "<button>全3台のスイッチのすべての回線でall-destinationsを有効化する</button> <a href=\"/programme\">やめる</a>",
+		"<p>フェーズの開始日（2026-12-15）より16日早い有効化です。</p>\n<p>対象は11回線です。</p>", "すでに開いている接続も含めてただちに止まります。", "「取り消し」を使います。", "変更は保存されて待機し")
+	change.EveryLine = false
+	f.phases.Phases[2].SynOnly = true
+	lacksTexts(t, preview("en", "To undo it"), "It concerns", "ends at once")
+	change.EveryLine, f.phases.Phases[2].SynOnly = true, false
+	form.Set("switches", "edge-east edge-west edge-south")
+
 	// A switch without an owner, alone.
 	change.Switches, f.list.Switches[0].Owner = []string{"edge-east"}, ""
 	preview("en", "<button>Activate all-destinations on 1 switch</button>", "<p>This switch cannot be changed now.", "edge-east</a>: converged, no controller owns it</li>")
@@ -106,7 +119,7 @@ func TestPreviewSaysWhatItDoes(t *testing.T) {
 	form.Set("phase", "")
 	f.preview.Undoes = &op25bv1.Activation{Phase: "all-destinations"}
 	preview("en", "<button>Undo the activation of all-destinations on 1 switch</button>")
-	preview("ja", "<button>1台のスイッチでall-destinationsの有効化を取り消す</button>")
+	lacksTexts(t, preview("ja", "<button>1台のスイッチでall-destinationsの有効化を取り消す</button>"), "元に戻すには")
 
 	// The list is bounded.
 	change.Switches = nil

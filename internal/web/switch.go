@@ -24,6 +24,7 @@ type switchData struct {
 	base
 	Status               *op25bv1.SwitchStatus
 	Class                string
+	Current              bool // what is in force was read from the switch, which is still connected
 	Why                  said
 	Since, Seen, Audited string
 	Tables               []tableRow
@@ -89,7 +90,7 @@ func (s *Site) switchPage(v *visit) error {
 	wanted, seen := phasesOn(phases, st.Switch)
 	v.Title, v.Section = v.T("switch")+" "+st.Switch, "overview"
 	d := switchData{
-		base: v.base, Status: st, Class: severityClass[severity(st)], Why: said{v.base, view.Because(v.Lang, st)}, Since: v.At(st.Since.AsTime()), Seen: v.At(st.Seen.AsTime()),
+		base: v.base, Status: st, Class: severityClass[severity(st)], Current: st.Converged && st.State == op25bv1.SwitchState_SWITCH_STATE_CONVERGED, Why: said{v.base, view.Because(v.Lang, st)}, Since: v.At(st.Since.AsTime()), Seen: v.At(st.Seen.AsTime()),
 		Audited: v.At(st.Audited.AsTime()),
 	}
 	for _, t := range st.Tables {
