@@ -80,7 +80,10 @@ func endingExemptions(in *intent.Intent, now, by time.Time) []*policy.Exemption 
 }
 
 func endingMessage(p *policy.Policy, e *policy.Exemption) *op25bv1.EndingExemption {
-	m := &op25bv1.EndingExemption{Line: e.Line, Owner: e.Owner, Ticket: e.Ticket, Expires: e.Expires.String(), Ends: timestamppb.New(p.Ends(e))}
+	m := &op25bv1.EndingExemption{Line: e.Line, Owner: e.Owner, Ticket: e.Ticket, Expires: e.Expires.String(), Ends: timestamppb.New(p.Ends(e)), Reason: e.Reason}
+	if !e.Review.IsZero() {
+		m.Review = e.Review.String()
+	}
 	if e.Prefix.IsValid() {
 		m.Prefix = e.Prefix.String()
 	}

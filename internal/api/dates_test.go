@@ -46,10 +46,10 @@ func TestListDates(t *testing.T) {
 		}},
 	}
 	ending := []*op25bv1.EndingExemption{
-		{Prefix: "192.0.2.78/32", Owner: "first@isp.example", Expires: "2006-05-20", Ends: day(5, 21)},
-		{Prefix: "192.0.2.77/32", Owner: "second@isp.example", Ticket: "T-2", Expires: "2006-06-02", Ends: day(6, 3)},
-		{Prefix: "192.0.2.79/32", Owner: "third@isp.example", Expires: "2006-06-02", Ends: day(6, 3)},
-		{Line: "business-fixed", Owner: "noc@isp.example", Ticket: "OP25B-17", Expires: "2007-03-31", Ends: timestamppb.New(time.Date(2007, 3, 31, 15, 0, 0, 0, time.UTC))},
+		{Prefix: "192.0.2.78/32", Owner: "first@isp.example", Reason: "test", Expires: "2006-05-20", Ends: day(5, 21)},
+		{Prefix: "192.0.2.77/32", Owner: "second@isp.example", Ticket: "T-2", Reason: "test", Expires: "2006-06-02", Ends: day(6, 3)},
+		{Prefix: "192.0.2.79/32", Owner: "third@isp.example", Reason: "test", Expires: "2006-06-02", Ends: day(6, 3)},
+		{Line: "business-fixed", Owner: "noc@isp.example", Ticket: "OP25B-17", Reason: "fixed address with a mail server of its own", Review: "2006-12-31", Expires: "2007-03-31", Ends: timestamppb.New(time.Date(2007, 3, 31, 15, 0, 0, 0, time.UTC))},
 	}
 	for _, want := range []struct {
 		within time.Duration

@@ -188,7 +188,7 @@ func (d *overviewData) fill(p *picture) {
 	case d.Ending > 1:
 		d.EndingText = d.T("ending", d.Ending)
 	case p.dates.later != nil:
-		d.EndingText = d.T("none ending") + d.T("next ending", cmp.Or(p.dates.later.Line, p.dates.later.Prefix), d.At(p.dates.later.Ends.AsTime()))
+		d.EndingText = d.T("none ending") + d.T("next ending", cmp.Or(p.dates.later.Line, p.dates.later.Prefix), p.dates.later.Expires)
 	default:
 		d.EndingText = d.T("none in a year")
 	}

@@ -20,13 +20,14 @@ const (
 
 // An exemption is one that ends.
 type exemption struct {
-	Of, Owner, Ticket string
-	Ends              time.Time
+	Of, Owner, Reason, Ticket string
+	Last, Review              string // days
+	Ends                      time.Time
 }
 
 func exemptionsOf(r *op25bv1.ListDatesResponse) (all []exemption) {
 	for _, e := range r.GetExemptions() {
-		all = append(all, exemption{cmp.Or(e.Line, e.Prefix), e.Owner, e.Ticket, e.Ends.AsTime()})
+		all = append(all, exemption{cmp.Or(e.Line, e.Prefix), e.Owner, e.Reason, e.Ticket, e.Expires, e.Review, e.Ends.AsTime()})
 	}
 	return all
 }

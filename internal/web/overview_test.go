@@ -58,7 +58,7 @@ func TestOverview(t *testing.T) {
 		},
 	}
 	for i := range 10 {
-		f.dates.Exemptions = append(f.dates.Exemptions, &op25bv1.EndingExemption{Line: "business-" + string(rune('a'+i)), Owner: "<noc>@isp.example", Ticket: "OP25B-17", Ends: midnight(2)})
+		f.dates.Exemptions = append(f.dates.Exemptions, &op25bv1.EndingExemption{Line: "business-" + string(rune('a'+i)), Owner: "<noc>@isp.example", Ticket: "OP25B-17", Expires: "2006-10-01", Ends: midnight(2)})
 	}
 	f.dates.Exemptions[9] = &op25bv1.EndingExemption{Prefix: "192.0.2.0/24", Owner: "lab", Ends: midnight(3)}
 	for lang, want := range map[string][]string{
@@ -69,8 +69,8 @@ func TestOverview(t *testing.T) {
 			`2006-10-01 00:00:00 &#43;0900</time> <a href="/programme#phase-all-destinations">all-destinations</a>`,
 			"<li>adsl, isdn (until then mobile-carriers)</li><li>mobile, lines without a group on edge-west (until then before)</li>",
 			"<li>every line</li>", "12 exemptions end within 14 days.", "and 2 more", `<a href="/exemptions">All exemptions that end within a year</a>`,
-			`<th scope="row">business-a</th><td>&lt;noc&gt;@isp.example</td><td>OP25B-17</td><td><time datetime="2006-10-01T15:00:00Z">2006-10-02 00:00:00 &#43;0900</time></td>`,
-			`<th scope="row">192.0.2.0/24</th><td>lab</td><td>-</td>`,
+			`<th scope="row">business-a</th><td data-name="Owner">&lt;noc&gt;@isp.example</td><td data-name="Reason">-</td><td data-name="Ticket">OP25B-17</td><td data-name="Review">-</td><td data-name="Ends"><time datetime="2006-10-01T15:00:00Z">until the end of 2006-10-01</time></td>`,
+			`<th scope="row">192.0.2.0/24</th><td data-name="Owner">lab</td><td data-name="Reason">-</td>`,
 		},
 		"ja": {
 			"3台中1台のスイッチが意図（リビジョン7）どおりです", "9,238回線中8,000回線で、本来有効であるべきフェーズが有効です", "14日以内に12件の適用除外が終わります。",

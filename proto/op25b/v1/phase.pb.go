@@ -788,8 +788,11 @@ type EndingExemption struct {
 	Owner  string `protobuf:"bytes,3,opt,name=owner,proto3" json:"owner,omitempty"`
 	Ticket string `protobuf:"bytes,4,opt,name=ticket,proto3" json:"ticket,omitempty"`
 	// The last day of the exemption, as YYYY-MM-DD, and the time at which that day ends in the policy's utcOffset.
-	Expires       string                 `protobuf:"bytes,5,opt,name=expires,proto3" json:"expires,omitempty"`
-	Ends          *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=ends,proto3" json:"ends,omitempty"`
+	Expires string                 `protobuf:"bytes,5,opt,name=expires,proto3" json:"expires,omitempty"`
+	Ends    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=ends,proto3" json:"ends,omitempty"`
+	Reason  string                 `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The day from which the exemption is due for a review, as YYYY-MM-DD; empty if there is none.
+	Review        string `protobuf:"bytes,8,opt,name=review,proto3" json:"review,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -864,6 +867,20 @@ func (x *EndingExemption) GetEnds() *timestamppb.Timestamp {
 		return x.Ends
 	}
 	return nil
+}
+
+func (x *EndingExemption) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *EndingExemption) GetReview() string {
+	if x != nil {
+		return x.Review
+	}
+	return ""
 }
 
 type PreviewRequest struct {
@@ -1425,14 +1442,16 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\x06ending\x18\x05 \x01(\rR\x06ending\x12.\n" +
 	"\x04next\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04next\x12\x1d\n" +
 	"\n" +
-	"utc_offset\x18P \x01(\tR\tutcOffset\"\xb5\x01\n" +
+	"utc_offset\x18P \x01(\tR\tutcOffset\"\xe5\x01\n" +
 	"\x0fEndingExemption\x12\x12\n" +
 	"\x04line\x18\x01 \x01(\tR\x04line\x12\x16\n" +
 	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x12\x14\n" +
 	"\x05owner\x18\x03 \x01(\tR\x05owner\x12\x16\n" +
 	"\x06ticket\x18\x04 \x01(\tR\x06ticket\x12\x18\n" +
 	"\aexpires\x18\x05 \x01(\tR\aexpires\x12.\n" +
-	"\x04ends\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04ends\"\x96\x01\n" +
+	"\x04ends\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04ends\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\x12\x16\n" +
+	"\x06review\x18\b \x01(\tR\x06review\"\x96\x01\n" +
 	"\x0ePreviewRequest\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1a\n" +
