@@ -9,8 +9,12 @@ import (
 	"strings"
 	"testing"
 
+	"op25b/examples"
 	"op25b/internal/portal"
+	"op25b/internal/portal/portaltest"
 	op25bv1 "op25b/proto/op25b/v1"
+
+	"google.golang.org/protobuf/proto"
 )
 
 // names is a resolver that fails for each of its names with an error. Any other name has the address of a server in no class.
@@ -64,6 +68,38 @@ func TestLookups(t *testing.T) {
 		}
 		if unknown := strings.Contains(page, `</span> unknown</span><br><span class="hint">This depends on the server`); unknown != (name != "found") {
 			t.Errorf("%s: port 25 is unknown: %v\n%s", name, unknown, page)
+		}
+	}
+}
+
+// TestOwnServersAreClosed verifies that a policy which ends plain mail to the ISP's own servers is not described as if they were always open.
+func TestOwnServersAreClosed(t *testing.T) {
+	r := start(t, "2022-12-01", func(c *portal.Config, p *op25bv1.Publication) {
+		c.Resolver = names{}
+		proto.Reset(p)
+		proto.Merge(p, portaltest.Publication(t, examples.SpinNet2022(), examples.Providers(), day("2022-12-01")))
+	})
+	for lang, texts := range map[string]struct{ want, not []string }{
+		"en": {
+			[]string{"are open to every server of other providers.", "whether our mail servers relay mail of your domain.</"},
+			[]string{"open to every server.", "at all times", "never blocked"},
+		},
+		"ja": {
+			[]string{"他社のすべてのサーバーに対して開いています。", "法人のお客さま窓口にお問い合わせください。</"},
+			[]string{"は、すべてのサーバーに対して", "いつでも"},
+		},
+	} {
+		res, page := r.browser(lang).post("/test", url.Values{"line": {"adsl"}, "server": {"smtp.example.jp"}})
+		if res.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d", lang, res.StatusCode)
+		}
+		want(t, lang, page, texts.want...)
+		_, policy := r.browser(lang).get("/policy")
+		want(t, lang, policy, map[string]string{"en": "except where a rule below says so.", "ja": "下の規則に定める場合を除き"}[lang])
+		for _, text := range texts.not {
+			if strings.Contains(page+policy, text) {
+				t.Errorf("%s: the page has %q:\n%s", lang, text, page)
+			}
 		}
 	}
 }

@@ -223,6 +223,9 @@ func (b base) standing(p *policy.Policy, name string) string {
 	if name == policy.RuleExempt {
 		return b.T("standing exempt")
 	}
+	if name == policy.RuleRelay && closesOwn(p) {
+		return b.T("standing relay")
+	}
 	return b.decided(p, name, "")
 }
 

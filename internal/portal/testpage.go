@@ -204,6 +204,9 @@ func (v *visit) advice(p *policy.Policy, ports []portData) []string {
 			}
 		}
 	}
+	if len(relays) == 0 { // own servers that are no relays may be closed to port 25 as well
+		return append(all, v.T("advice ask"))
+	}
 	return append(all, v.T("advice relay", strings.Join(relays, v.T("list comma"))))
 }
 

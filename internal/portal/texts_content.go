@@ -52,6 +52,7 @@ var contentTexts = page.Texts{
 	"rule effect":       {"Effect", "内容"},
 	"rule lines":        {"Lines", "対象の回線"},
 	"every line":        {"every line", "すべての回線"},
+	"standing relay":    {"Connections to our own mail servers are not blocked, except where a rule below says so.", "当社のメールサーバーへの接続は、下の規則に定める場合を除き、遮断されません。"},
 	"standing exempt":   {"Connections from a line with an exemption are not blocked until the exemption ends.", "適用除外の回線からの接続は、期限まで遮断されません。"},
 	"policy exemptions": {"Lines with an exemption are not published. Every exemption has an owner, a reason and an end.", "適用除外の回線は公開していません。適用除外にはすべて、責任者、理由、期限があります。"},
 }

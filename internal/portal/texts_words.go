@@ -26,6 +26,8 @@ var wordTexts = page.Texts{
 	"action monitor":           {"counted, but not blocked", "数だけを数え、遮断されません"},
 	"action permit":            {"not blocked", "遮断されません"},
 	"rule relay":               {"Connections to our own mail servers are never blocked.", "当社のメールサーバーへの接続は、遮断されません。"},
+	"rule relay here":          {"Connections to this port of our own mail servers are not blocked.", "当社のメールサーバーのこのポートへの接続は、遮断されません。"},
+	"rule submission not ours": {"Ports 465 and 587, which are for mail programs, are open to every server of other providers.", "メールソフト用の465番・587番ポートは、他社のすべてのサーバーに対して開いています。"},
 	"rule submission":          {"Ports 465 and 587, which are for mail programs, are open to every server.", "メールソフト用の465番・587番ポートは、すべてのサーバーに対して開いています。"},
 	"rule exempt":              {"An exemption lets this line send to every server.", "適用除外により、この回線からはすべてのサーバーへ送信できます。"},
 	"rule other":               {"The rule “%s” decided this.", "規則「%s」によります。"},

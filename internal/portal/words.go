@@ -59,7 +59,7 @@ func drains(p *policy.Policy) bool {
 	return slices.ContainsFunc(p.Phases, func(ph policy.Phase) bool { return ph.SynOnly })
 }
 
-// everyServer describes the servers to which a rule for every server applies: the ISP's own are never stopped, and rules before it in the phase
+// everyServer describes the servers to which a rule for every server applies: it never applies to the ISP's own, and rules before it in the phase
 // may have decided about others.
 func (b base) everyServer(p *policy.Policy, ph *policy.Phase, rule policy.PhaseRule) string {
 	ours := slices.ContainsFunc(p.Remotes, func(r policy.Remote) bool { return r.Ours() })
@@ -106,8 +106,14 @@ func (b base) decided(p *policy.Policy, name, phase string) string {
 	case "":
 		return ""
 	case policy.RuleRelay:
+		if closesOwn(p) {
+			return b.T("rule relay here")
+		}
 		return b.T("rule relay")
 	case policy.RuleSubmission:
+		if closesOwn(p) {
+			return b.T("rule submission not ours")
+		}
 		return b.T("rule submission")
 	case policy.RuleExempt:
 		return b.T("rule exempt")
@@ -118,6 +124,16 @@ func (b base) decided(p *policy.Policy, name, phase string) string {
 		}
 	}
 	return b.T("rule other", name)
+}
+
+// closesOwn reports whether a phase of the policy stops some service to the ISP's own servers. Then the rules relay and submission do not hold
+// for these servers in every phase.
+func closesOwn(p *policy.Policy) bool {
+	return slices.ContainsFunc(p.Phases, func(ph policy.Phase) bool {
+		return slices.ContainsFunc(ph.Rules, func(r policy.PhaseRule) bool {
+			return p.ForOwn(r) && (r.Action == policy.Drop || r.Action == policy.Reject || r.Action == policy.Limit)
+		})
+	})
 }
 
 // reason describes since when and by which rule a result is as it is.
