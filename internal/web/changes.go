@@ -93,7 +93,8 @@ func (s *Site) showChanges(v *visit, code int, d changesData) error {
 	if head := records.Msg.Head; head.GetSeq() > 0 {
 		d.Head = fmt.Sprintf("%d %s", head.Seq, head.Hash)
 	}
-	d.Last = v.verified(s.verified.newest(), records.Msg.Head)
+	last, odd := s.verified.newest()
+	d.Last = v.verified(last, odd, records.Msg.Head)
 	if cp := records.Msg.Checkpoint; cp != nil {
 		d.Archived = v.T("archived", cp.Seq, v.At(cp.Time.AsTime()))
 	}
@@ -175,6 +176,7 @@ func (s *Site) verify(v *visit) error {
 		}
 		if r.Msg.Intact {
 			d.Differs = v.differs(known, r.Msg)
+			s.verified.noteHead(&unmatched{at: began, who: v.Who, seq: known})
 		}
 	} else if d.Known != "" && known < r.Msg.Checkpoint.GetSeq() { // nothing was compared with it
 		d.Differs = v.differs(known, r.Msg)
@@ -183,6 +185,7 @@ func (s *Site) verify(v *visit) error {
 	switch {
 	case d.Differs != "":
 	case r.Msg.Intact && d.Known != "":
+		s.verified.noteHead(nil)
 		d.Verified = v.T("intact since", d.Known, r.Msg.Head.GetSeq(), r.Msg.Head.GetHash())
 	case r.Msg.Intact:
 		d.Verified = v.T("intact", r.Msg.Head.GetSeq(), r.Msg.Head.GetHash())

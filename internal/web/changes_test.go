@@ -181,8 +181,8 @@ func TestLastVerification(t *testing.T) {
 	if f.verified != 1 {
 		t.Errorf("the chain was verified %d times, want once", f.verified)
 	}
-	// That the chain lacks a head which somebody entered says nothing to others, because the head can be mistyped. It does not mean either that
-	// the chain was changed, if the records fit each other.
+	// That the chain lacks a head which somebody entered does not mean that it was changed, if the records fit each other. But whoever comes
+	// next must see it, because the chain can have been rewritten.
 	f.result = &op25bv1.VerifyResponse{Intact: true, Head: &op25bv1.AuditHead{Seq: 120, Hash: hash("a")}, Checkpoint: &op25bv1.AuditCheckpoint{Seq: 100}}
 	f.lacks = &op25bv1.VerifyResponse{BrokenAt: 107, Broken: "replaced"}
 	for _, x := range []struct{ known, lang, want string }{
@@ -201,7 +201,16 @@ func TestLastVerification(t *testing.T) {
 		wantTexts(t, page, x.want)
 		lacksTexts(t, page, "The chain was changed", "改変されています", "contains the head", "を含みます", `class="notice good"`)
 		shown("en", "were intact.")
+		if x.known == "99" {
+			continue
+		}
+		shown("en", `<p class="notice" id="odd-head">At 2026-11-29 21:20:00 &#43;0900, local entered the head of record `+x.known+", and this chain does not have it.")
+		shown("ja", "localが入力した"+x.known+"番の記録の末尾は、この監査記録と一致しませんでした。")
 	}
+	form.Set("known", "120 "+hash("a"))
+	_, page = b.post("/verify", form)
+	wantTexts(t, page, "contains the head")
+	lacksTexts(t, page, "odd-head")
 	// A chain whose records do not fit each other was changed, whatever head was entered.
 	f.result = &op25bv1.VerifyResponse{BrokenAt: 7, Broken: "removed"}
 	_, page = b.post("/verify", form)

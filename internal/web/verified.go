@@ -17,17 +17,32 @@ type verification struct {
 	broken      string // what is wrong with it
 }
 
+// An unmatched head is one that somebody entered and that the chain does not have. Either it was entered wrongly, or the chain was rewritten.
+type unmatched struct {
+	at  time.Time
+	who string
+	seq uint64
+}
+
 // verified holds the last verification that somebody made from a page of this controller. A view of the page would otherwise have to read the
 // whole chain.
 type verified struct {
-	mu   sync.Mutex // guards last
+	mu   sync.Mutex // guards the fields below
 	last *verification
+	odd  *unmatched // the last head that did not match; nil after a later one matched
 }
 
-func (v *verified) newest() *verification {
+func (v *verified) newest() (*verification, *unmatched) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.last
+	return v.last, v.odd
+}
+
+// noteHead keeps a head that the chain does not have, until a later one matches. x is nil if the head matched.
+func (v *verified) noteHead(x *unmatched) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.odd = x
 }
 
 // note keeps a verification, unless a later one is known.
@@ -52,11 +67,20 @@ func verificationOf(who string, at time.Time, r *op25bv1.VerifyResponse) *verifi
 type verifiedData struct {
 	Text, More string
 	Why        string // what is wrong, in English
+	Odd        string // that a head did not match; may be empty
 	Bad        bool
 }
 
-// verified describes a verification, which may be nil. It claims nothing about records that were not verified.
-func (b base) verified(x *verification, head *op25bv1.AuditHead) verifiedData {
+// verified describes a verification and a head that did not match. Both may be nil. It claims nothing about records that were not verified.
+func (b base) verified(x *verification, odd *unmatched, head *op25bv1.AuditHead) verifiedData {
+	d := b.verifiedRecords(x, head)
+	if odd != nil {
+		d.Odd = b.T("odd head", b.At(odd.at), odd.who, odd.seq)
+	}
+	return d
+}
+
+func (b base) verifiedRecords(x *verification, head *op25bv1.AuditHead) verifiedData {
 	switch {
 	case x == nil:
 		return verifiedData{Text: b.T("not verified")}
