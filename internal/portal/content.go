@@ -14,6 +14,7 @@ import (
 	"op25b/internal/portal/guide"
 	"op25b/internal/portal/markdown"
 	"op25b/internal/portal/notice"
+	"op25b/internal/portal/site"
 )
 
 // The paths of the pages.
@@ -292,15 +293,27 @@ func (v *visit) settingsPage() (reply, error) {
 	return reply{name: "settings.html", data: d}, nil
 }
 
-// A supportData is how customers reach the support.
-type supportData struct{ Title, Page, Mail, MailTo, Phone, Hours string }
+// A contactData is how customers reach somebody.
+type contactData struct{ Title, Page, Mail, MailTo, Phone, Hours string }
 
 // Support returns how customers reach the support.
-func (b base) Support() supportData {
-	c, l := b.Content.Site.Support, b.language()
-	d := supportData{Title: c.Title.In(l), Page: c.Page, Mail: c.Mail, Phone: c.Phone, Hours: c.Hours.In(l)}
+func (b base) Support() contactData { return b.contact(b.Content.Site.Support, b.T("support")) }
+
+// ForBusiness returns how businesses reach those who decide about exemptions and fixed addresses.
+func (b base) ForBusiness() contactData {
+	return b.contact(b.Content.Site.Business, b.T("business desk"))
+}
+
+// contact describes a contact. title is its title if it has none of its own.
+func (b base) contact(c site.Contact, title string) contactData {
+	l := b.language()
+	d := contactData{Title: c.Title.In(l), Page: c.Page, Mail: c.Mail, Phone: c.Phone, Hours: c.Hours.In(l)}
 	if d.Title == "" {
-		d.Title = b.T("support")
+		d.Title = title
+	}
+	if d.Phone != "" && d.Hours != "" {
+		d.Phone += b.T("list comma") + d.Hours
+		d.Hours = ""
 	}
 	if c.Mail != "" {
 		d.MailTo = (&url.URL{Scheme: "mailto", Opaque: url.PathEscape(c.Mail)}).String()

@@ -80,7 +80,7 @@ func TestAnswers(t *testing.T) {
 		{"2006-05-20", url.Values{"line": {"adsl"}, "use": {"webmail"}}, []string{"影響はありません", "設定の変更は必要ありません"}},
 		{"2006-05-20", url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {"biglobe"}}, []string{"2006年10月1日から影響があります", "mail.biglobe.ne.jp", "465", "SSL/TLS", "Thunderbird"}},
 		{"2006-07-01", url.Values{"line": {"adsl"}, "use": {"server"}}, []string{"影響を受けることがあります", "送信できません", "2006年6月1日から", "当社のメールサーバー"}},
-		{"2006-12-01", url.Values{"line": {"adsl"}, "use": {"provider"}, "mail": {"taro@gmail.com"}}, []string{"影響があります", "smtp.gmail.com", "587", "STARTTLS", "2006年10月1日から実施中です", "実施されていることを確認しました", "ブラウザーまたは提供元の公式アプリでご利用の場合、影響はありません", "465番ポートの設定を優先して", "ログインしてください。</p>", "この備考に従ってください", "このソフトの画面の文言と照合しました", "に提供元のページと照合しました"}},
+		{"2006-12-01", url.Values{"line": {"adsl"}, "use": {"provider"}, "mail": {"taro@gmail.com"}}, []string{"影響があります", "smtp.gmail.com", "587", "STARTTLS", "2006年10月1日から実施中です", "実施されていることを確認しました", "ブラウザーまたは提供元の公式アプリでご利用の場合、影響はありません", "465番ポートの設定を優先して", "ご使用ください。</p>", "この備考に従ってください", "このソフトの画面の文言と照合しました", "に提供元のページと照合しました"}},
 		{"2006-12-01", url.Values{"line": {"mobile"}, "use": {"provider"}, "mail": {"＠ｇｍａｉｌ．ｃｏｍ"}}, nil}, // no local part
 		{"2006-12-01", url.Values{"line": {"mobile"}, "use": {"provider"}, "mail": {"company.invalid"}}, []string{"影響があります", "当社では確認できません", "提供元が案内するサーバー"}},
 		{"2006-12-01", url.Values{"line": {"bflets"}, "use": {"own:own"}}, []string{"影響はありません", "これまでどおり接続できます", "<dd class=\"host\">smtp.isp.example</dd>", "<dd>465</dd>", "<dd>587</dd>"}},
