@@ -51,9 +51,10 @@ func (s *Session) at(now time.Time) *Session {
 	return &left
 }
 
-// without returns the session without the addresses of the families that a Stop names, or nil if that ends the session.
+// without returns the session without the addresses of the families that a Stop names, or nil if that ends the session. The families of a session
+// without leases end together, whatever the Stop names: an access server may send only the IPv4 address with it (RFC 2866 section 5.1).
 func (s *Session) without(stop Event) *Session {
-	if s == nil || len(stop.Prefixes) == 0 {
+	if s == nil || !s.leased() || len(stop.Prefixes) == 0 {
 		return nil
 	}
 	rest := *s

@@ -166,6 +166,8 @@ func TestRecord(t *testing.T) {
 		"older session arrives later":           {[]Event{start("b", 5), start("a", 0)}, 6, Late, "b"},
 		"two at the same time":                  {[]Event{start("a", 5), start("b", 5)}, 5, Opened, "b"},
 		"stop":                                  {[]Event{start("a", 0), event(Stop, "a", 9)}, 9, Closed, ""},
+		"stop that names another family":        {[]Event{start("a", 0), event(Stop, "a", 9, "2001:db8:1::/56")}, 9, Closed, ""},
+		"stop that names one family of two":     {[]Event{event(Start, "a", 0, "192.0.2.1/32", "2001:db8:1::/56"), event(Stop, "a", 9, "192.0.2.1/32")}, 9, Closed, ""},
 		"stop before its start":                 {[]Event{event(Stop, "a", 9), start("a", 0)}, 10, Late, ""},
 		"start after the stop":                  {[]Event{start("a", 0), event(Stop, "a", 9), start("a", 0)}, 20, Late, ""},
 		"stop of another session":               {[]Event{start("a", 0), event(Stop, "b", 9)}, 9, Late, "a"},
