@@ -9,14 +9,16 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// cutCells is a script that returns the cells of the tables that a narrow screen stacks, as far as they leave the screen.
-const cutCells = `[...document.querySelectorAll(".stack th, .stack td")].filter((c) => {
+// cutCells is a script that returns the cells of the tables that a narrow screen stacks, as far as they leave the screen. The column heads are then
+// for screen readers only.
+const cutCells = `[...document.querySelectorAll(".stack tbody th, .stack tbody td")].filter((c) => {
   const r = c.getBoundingClientRect();
   return r.width > 0 && (r.left < 0 || r.right > innerWidth || c.scrollWidth > c.clientWidth);
 }).map((c) => c.textContent)`
 
 // brokenHeads is a script that returns the column heads that take more than one line.
 const brokenHeads = `[...document.querySelectorAll("thead th")].filter((h) => {
+  if (getComputedStyle(h.closest("thead")).clipPath !== "none") return false;
   const r = document.createRange();
   r.selectNodeContents(h);
   return new Set([...r.getClientRects()].map((x) => x.top)).size > 1;

@@ -23,8 +23,8 @@ func TestEnglishIsMarked(t *testing.T) {
 	south.Reason, south.Detail, south.Since = op25bv1.SwitchReason_SWITCH_REASON_UNREACHABLE, "connection refused", timestamppb.New(now)
 	south.Drift = []string{"2026-11-29T12:20:00Z missing rule 7"}
 	reason := `スイッチに到達できません：<span lang="en">connection refused</span>`
-	wantTexts(t, pageOf(t, f, "/", "ja"), "<td>"+reason+"</td>", `<p class="notice" lang="en">the store is nearly full</p>`, `title="edge-south：切断、スイッチに到達できません：connection refused"`)
-	wantTexts(t, pageOf(t, f, "/", "en"), "<td>the switch is unreachable: connection refused</td>")
+	wantTexts(t, pageOf(t, f, "/", "ja"), ">"+reason+"</td>", `<p class="notice" lang="en">the store is nearly full</p>`, `title="edge-south：切断、スイッチに到達できません：connection refused"`)
+	wantTexts(t, pageOf(t, f, "/", "en"), ">the switch is unreachable: connection refused</td>")
 	f.list.Switches = []*op25bv1.SwitchStatus{south}
 	f.counters = func(*op25bv1.ListCountersRequest) (*op25bv1.ListCountersResponse, error) {
 		return &op25bv1.ListCountersResponse{Switches: []*op25bv1.SwitchCounters{{
