@@ -46,9 +46,9 @@ type changesData struct {
 	OlderRecords          string       // the link to older records; empty if there are none
 	Later, LaterRevisions bool         // the page does not begin with the newest records, or revisions
 	Known                 string       // the head to compare with
-	Verified, Broken      string       // the result of the verification that the person has asked for
+	Verified              string       // the result of the verification that the person has asked for
+	Broken                *said        // how the chain was changed, by the same verification; nil if it is intact
 	Differs               string       // says that the chain is intact, but does not have Known
-	BrokenWhy             string       // in English
 	Last                  verifiedData // the last verification from a page of this controller
 	Wrong                 string       // what is wrong with Known
 }
@@ -190,7 +190,7 @@ func (s *Site) verify(v *visit) error {
 	case r.Msg.Intact:
 		d.Verified = v.T("intact", r.Msg.Head.GetSeq(), r.Msg.Head.GetHash())
 	default:
-		d.Broken, d.BrokenWhy = v.T("broken", r.Msg.BrokenAt), r.Msg.Broken
+		d.Broken = new(v.said(v.T("broken", r.Msg.BrokenAt), r.Msg.Broken))
 	}
 	return s.showChanges(v, http.StatusOK, d)
 }

@@ -23,15 +23,9 @@ type checkData struct {
 	base
 	Ticket, Line, From, Switch, To, Port, Mail, When string
 	NeedsTicket                                      bool
-	Switches                                         []string // the switches to choose from; empty if there is no choice
-	Problems                                         []problem
+	Switches                                         []string      // the switches to choose from; empty if there is no choice
+	Problems                                         []said        // why a question has no answer
 	Answers                                          []*answerData // about the server and the mailbox, as far as they were asked about and answered
-}
-
-// A problem says why a question has no answer.
-type problem struct {
-	Text    string
-	Foreign bool // Text is in English, because the API refused the question
 }
 
 // answerData is an answer in words for the customer, with the details for an engineer.
@@ -67,7 +61,7 @@ func (s *Site) checkPage(v *visit) error {
 		d.Ticket, d.Line, d.From, d.Switch = field("ticket"), field("line"), field("from"), field("switch")
 		d.To, d.Port, d.Mail, d.When = field("to"), field("port"), field("mail"), field("at")
 		if fault := v.faultOf(d); fault != "" {
-			d.Problems = []problem{{Text: fault}}
+			d.Problems = []said{v.said(fault, "")}
 		} else if err := v.answers(ctx, &d); err != nil {
 			return err
 		}
@@ -135,7 +129,8 @@ func (v *visit) answers(ctx context.Context, d *checkData) error {
 			}
 			d.Answers = append(d.Answers, a)
 		case errors.As(err, &e) && e.Code() != connect.CodeUnavailable:
-			if p := v.problemOf(e, d.To); !slices.Contains(d.Problems, p) {
+			p := v.refusal(e, d.To)
+			if !slices.ContainsFunc(d.Problems, func(known said) bool { return known.Said == p.Said }) {
 				d.Problems = append(d.Problems, p)
 			}
 		default:
@@ -145,15 +140,15 @@ func (v *visit) answers(ctx context.Context, d *checkData) error {
 	return nil
 }
 
-// problemOf returns the reason why the API did not answer a question about a server.
-func (b base) problemOf(e *connect.Error, to string) problem {
+// refusal returns the reason why the API did not answer a question about a server.
+func (b base) refusal(e *connect.Error, to string) said {
 	for _, detail := range e.Details() {
 		value, err := detail.Value()
 		if info, ok := value.(*errdetails.ErrorInfo); err == nil && ok && info.Reason == "DNS" {
-			return problem{Text: b.T("no dns", to)}
+			return b.said(b.T("no dns", to), "")
 		}
 	}
-	return problem{Text: e.Message(), Foreign: true}
+	return b.foreign(e.Message())
 }
 
 // asked returns who asks about which line, and a view for the text of the answer.

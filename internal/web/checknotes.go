@@ -7,12 +7,6 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// A note says what an answer assumes or leaves out.
-type note struct {
-	Text    string
-	Foreign bool // Text is in English, whatever the language of the page
-}
-
 // The notes of an answer that the page puts in its own words. The API has them only in English.
 var (
 	noteUnnamed   = regexp.MustCompile(`^no line of the inventory has (\S+): it is an unnamed line on switch "(.*)", and `)
@@ -22,25 +16,25 @@ var (
 	noteSkipped   = regexp.MustCompile(`^(\S+) was skipped: .* has no address of that family$`)
 )
 
-// notes returns the notes of an answer, except the one that the page shows as a notice. A note that the page does not know is shown as the API
-// has written it.
-func (b base) notes(r *op25bv1.CheckResponse) []note {
-	var all []note
+// notes returns what an answer assumes or leaves out, except the note that the page shows as a notice. A note that the page does not know is shown
+// as the API has written it.
+func (b base) notes(r *op25bv1.CheckResponse) []said {
+	var all []said
 	for _, text := range r.Notes {
 		switch m := func(re *regexp.Regexp) []string { return re.FindStringSubmatch(text) }; {
 		case text == view.Unconfirmed(r.Seen):
 		case m(noteUnnamed) != nil:
-			all = append(all, note{Text: b.T("note unnamed", m(noteUnnamed)[1], m(noteUnnamed)[2])})
+			all = append(all, b.said(b.T("note unnamed", m(noteUnnamed)[1], m(noteUnnamed)[2]), ""))
 		case m(noteAddress) != nil:
-			all = append(all, note{Text: b.T("note address", m(noteAddress)[1], m(noteAddress)[2])})
+			all = append(all, b.said(b.T("note address", m(noteAddress)[1], m(noteAddress)[2]), ""))
 		case m(noteNoAddress) != nil:
-			all = append(all, note{Text: b.T("note no address", m(noteNoAddress)[1], m(noteNoAddress)[2])})
+			all = append(all, b.said(b.T("note no address", m(noteNoAddress)[1], m(noteNoAddress)[2]), ""))
 		case m(noteDNS) != nil:
-			all = append(all, note{Text: b.T("note dns", m(noteDNS)[1], m(noteDNS)[2])})
+			all = append(all, b.said(b.T("note dns", m(noteDNS)[1], m(noteDNS)[2]), ""))
 		case m(noteSkipped) != nil:
-			all = append(all, note{Text: b.T("note skipped", m(noteSkipped)[1])})
+			all = append(all, b.said(b.T("note skipped", m(noteSkipped)[1]), ""))
 		default:
-			all = append(all, note{Text: text, Foreign: true})
+			all = append(all, b.foreign(text))
 		}
 	}
 	return all

@@ -16,7 +16,7 @@ type words struct {
 	Notice  string   // what limits the answer; empty if nothing does
 	Verdict string   // the answer in one sentence
 	Class   string   // the class of the verdict: good, busy or bad
-	Notes   []note   // what the answer assumes
+	Notes   []said   // what the answer assumes
 	More    []string // since when, until when, and what to do
 }
 

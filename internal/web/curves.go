@@ -30,8 +30,7 @@ const (
 type curvesData struct {
 	base
 	ID      string
-	Missing string // why there are no curves; empty if there are
-	Why     string // a detail of Missing, in English
+	Missing *said // why there are no curves; nil if there are
 	Curves  []curve
 	Head    []string   // the columns of the table of the same numbers
 	Rows    [][]string // the time of a step, what was recorded of it, and the values
@@ -78,12 +77,12 @@ func (v *visit) curves(ctx context.Context, id string, over wantedRange, q *op25
 	d := &curvesData{base: v.base, ID: id}
 	q.MaxPoints, q.From = curvePoints, timestamppb.New(v.Now.Add(-over.length))
 	r, err := v.telemetry.ListSeries(ctx, connect.NewRequest(q))
-	if d.Missing, d.Why = v.missing(err); d.Missing != "" {
+	if d.Missing = v.missing(err); d.Missing != nil {
 		return d
 	}
 	s := r.Msg
 	if s.Switches == 0 || len(s.Steps) == 0 {
-		d.Missing = strings.Join(v.elsewhere(s), " ")
+		d.Missing = new(v.said(strings.Join(v.elsewhere(s), " "), ""))
 		return d
 	}
 	d.Notes = append(d.Notes, v.recordedOf(over.Name, s, 0))
@@ -129,15 +128,15 @@ func (b base) sum(packets, inGaps uint64) string {
 	return b.T("packets of gaps", prose.Number(packets), prose.Number(inGaps))
 }
 
-// missing says why there are no series, with a detail in English, or returns "" if there are.
-func (b base) missing(err error) (text, why string) {
+// missing says why there are no series, or returns nil if there are.
+func (b base) missing(err error) *said {
 	switch {
 	case err == nil:
-		return "", ""
+		return nil
 	case connect.CodeOf(err) == connect.CodeFailedPrecondition, connect.CodeOf(err) == connect.CodeUnimplemented:
-		return b.T("no history"), ""
+		return new(b.said(b.T("no history"), ""))
 	}
-	return b.T("no curves"), messageOf(err)
+	return new(b.said(b.T("no curves"), messageOf(err)))
 }
 
 func (b base) way(direction string) string {

@@ -30,13 +30,13 @@ type ruleCount struct {
 func (v *visit) stopped(ctx context.Context) *stoppedData {
 	d := &stoppedData{curvesData: curvesData{base: v.base, ID: "stopped"}}
 	r, err := v.telemetry.ListSeries(ctx, connect.NewRequest(&op25bv1.ListSeriesRequest{From: timestamppb.New(v.Now.Add(-24 * time.Hour)), MaxPoints: curvePoints}))
-	if d.Missing, d.Why = v.missing(err); d.Missing != "" {
+	if d.Missing = v.missing(err); d.Missing != nil {
 		return d
 	}
 	s := r.Msg
 	d.Notes = v.elsewhere(s)
 	if s.Switches == 0 || len(s.Steps) == 0 {
-		d.Missing = strings.Join(d.Notes, " ")
+		d.Missing = new(v.said(strings.Join(d.Notes, " "), ""))
 		return d
 	}
 	d.day = s

@@ -65,10 +65,10 @@ func verificationOf(who string, at time.Time, r *op25bv1.VerifyResponse) *verifi
 
 // A verifiedData describes the last verification next to the head that the chain has now.
 type verifiedData struct {
-	Text, More string
-	Why        string // what is wrong, in English
-	Odd        string // that a head did not match; may be empty
-	Bad        bool
+	Text said
+	More string
+	Odd  string // that a head did not match; may be empty
+	Bad  bool
 }
 
 // verified describes a verification and a head that did not match. Both may be nil. It claims nothing about records that were not verified.
@@ -83,11 +83,11 @@ func (b base) verified(x *verification, odd *unmatched, head *op25bv1.AuditHead)
 func (b base) verifiedRecords(x *verification, head *op25bv1.AuditHead) verifiedData {
 	switch {
 	case x == nil:
-		return verifiedData{Text: b.T("not verified")}
+		return verifiedData{Text: b.said(b.T("not verified"), "")}
 	case x.brokenAt > 0:
-		return verifiedData{Text: b.T("broken when", b.At(x.at), x.who, x.brokenAt), Why: x.broken, Bad: true}
+		return verifiedData{Text: b.said(b.T("broken when", b.At(x.at), x.who, x.brokenAt), x.broken), Bad: true}
 	}
-	d := verifiedData{Text: b.T("intact when", b.At(x.at), x.who, x.first, x.last)}
+	d := verifiedData{Text: b.said(b.T("intact when", b.At(x.at), x.who, x.first, x.last), "")}
 	switch now := head.GetSeq(); {
 	case now < x.last, now == x.last && head.GetHash() != x.hash:
 		d.More, d.Bad = b.T("verified otherwise", x.last), true
