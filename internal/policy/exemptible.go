@@ -3,7 +3,7 @@ package policy
 // An Exemptible says whether a line can have an exemption, and why not.
 type Exemptible string
 
-// The reasons are in the order in which Validate looks for them.
+// The reasons are in the order in which Exemptible looks for them. Validate refuses an exemption for either reason.
 const (
 	ExemptionPossible  Exemptible = "possible"
 	ExemptionDynamic   Exemptible = "dynamic"    // the line's addresses change, and its switch does not identify lines

@@ -285,7 +285,7 @@ func (v *validator) lineGroupsKnown(switches ...Switch) {
 	}
 }
 
-// exemptLines checks that the lines that exemptions name exist and have prefixes or sessions.
+// exemptLines checks that the lines that exemptions name exist and can have an exemption.
 func (v *validator) exemptLines() {
 	lines, switches := make(map[string]*Line), make(map[string]*Switch)
 	var known []string
@@ -303,21 +303,20 @@ func (v *validator) exemptLines() {
 		if e.Line == "" || e.Prefix.IsValid() {
 			continue
 		}
+		path := at("exemptions", i, "line")
 		line, ok := lines[e.Line]
-		if ok {
-			if _, sessions := line.SessionIdentity(switches[e.Line], v.p.LineGroup(line.Group)); sessions {
-				continue
-			}
+		if !ok {
+			v.inPolicy(path, fmt.Sprintf("exemption of unknown line %q", e.Line), strict.Nearest(e.Line, known, "lines of the inventory"))
+			continue
 		}
-		switch {
-		case !ok:
-			v.inPolicy(at("exemptions", i, "line"), fmt.Sprintf("exemption of unknown line %q", e.Line), strict.Nearest(e.Line, known, "lines of the inventory"))
-		case line.addressing(v.p.LineGroup(line.Group)) == Dynamic:
-			v.inPolicy(at("exemptions", i, "line"), fmt.Sprintf("exemption of line %q, whose addresses are dynamic", e.Line),
+		sw := switches[e.Line]
+		switch line.Exemptible(sw, v.p.LineGroup(line.Group)) {
+		case ExemptionDynamic:
+			v.inPolicy(path, fmt.Sprintf("exemption of line %q, whose addresses are dynamic", e.Line),
 				fmt.Sprintf("an exemption is by address, and would be lost with it: give switch %q identify, so that the exemption follows the line's sessions, "+
-					"or give the line an address of its own and say so in the inventory, with addressing: static at the line", switches[e.Line].Name))
-		case len(line.Prefixes) == 0:
-			v.inPolicy(at("exemptions", i, "line"), fmt.Sprintf("exemption of line %q, which has no prefixes", e.Line), "an exemption is by address: give the line its prefixes in the inventory")
+					"or give the line an address of its own and say so in the inventory, with addressing: static at the line", sw.Name))
+		case ExemptionNoAddress:
+			v.inPolicy(path, fmt.Sprintf("exemption of line %q, which has no prefixes", e.Line), "an exemption is by address: give the line its prefixes in the inventory")
 		}
 	}
 }
