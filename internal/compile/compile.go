@@ -92,9 +92,9 @@ func (c *Compiled) RuleByName(name string) (r Rule, ok bool) {
 // Compile returns the desired state of a switch at time now, given the phase in force for each line group. The time determines only which
 // exemptions have expired. The states of different phases differ only in Verdicts, SynOnly and Staged.
 //
-// The first matching rule decides: the rules for own servers, relay, submission, exempt, and then the other rules of the phase that is in force
-// for the line's group. An exempt line's mail to own servers is decided before them all. A rule for several legs or line groups becomes several entries with one rule id. If groups have different phases, entries match on the group
-// where needed, so that no rule applies to the lines of a group in another phase.
+// The first matching rule decides: exempt for own servers, the phase's rules for own servers, relay, submission, exempt, and then the phase's other
+// rules. The phase is the one in force for the line's group. A rule for several legs or line groups becomes several entries with one rule id. If
+// groups have different phases, entries match on the group where needed, so that no rule applies to the lines of a group in another phase.
 //
 // Compile returns ErrUnknownSwitch, policy.ErrUnknownPhase or policy.ErrUnknownGroup for an unknown name; the message lists the known names.
 // It returns policy.ErrInvalid if the switch is not valid, or if the phases in force need more than policy.MaxVerdicts entries. It returns
