@@ -70,7 +70,7 @@ func (s *stub) WriteEntries(_ context.Context, updates []pipeline.Update) error 
 			s.memory[e.Key] = e
 		}
 		if code != codes.OK {
-			told.Failed = append(told.Failed, p4rt.UpdateError{Index: i, Code: code})
+			told.Failed = append(told.Failed, p4rt.UpdateError{Index: i, Code: code, Message: e.String()})
 		}
 	}
 	if s.unclear {
@@ -182,6 +182,43 @@ func TestApplyGivesUp(t *testing.T) {
 			}
 			if name == "full" && len(test.sw.writes) != 1 {
 				t.Errorf("a full switch was written to %d times, want once", len(test.sw.writes))
+			}
+		})
+	}
+}
+
+// TestApplyConceals verifies that no error contains an entry that Name conceals. Neither does the switch's message about an entry other than the
+// one that the error names.
+func TestApplyConceals(t *testing.T) {
+	secret := netip.MustParsePrefix("192.0.2.0/24")
+	there := func(s *stub) { // another client writes the secret entry first
+		entries, err := relays(secret.String()).Entries()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if e.Table() == "remote_v4" {
+				s.memory[e.Key] = e
+			}
+		}
+	}
+	for name, test := range map[string]struct {
+		sw   *stub
+		want string
+	}{
+		"full":                       {&stub{memory: fresh(), room: len(fresh()), full: codes.ResourceExhausted}, "no room: the switch refused the secret"},
+		"full, says bmv2":            {&stub{memory: fresh(), room: len(fresh()), full: codes.Unknown}, "the switch refused the secret"},
+		"full after another refusal": {&stub{memory: fresh(), room: len(fresh()) + 1, full: codes.ResourceExhausted, meddle: there}, "198.51.100.0/24"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := Apply(t.Context(), test.sw, relays(secret.String(), "198.51.100.0/24"), nil, Options{Name: func(e pipeline.Entry) string {
+				if p, ok := e.Prefix(); ok && p == secret {
+					return "the secret"
+				}
+				return e.String()
+			}})
+			if err == nil || strings.Contains(err.Error(), secret.Addr().String()) || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error is %v, want %q and not %v", err, test.want, secret)
 			}
 		})
 	}
