@@ -2,6 +2,7 @@ package compile
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -72,16 +73,14 @@ func (c *Compiler) sessionLines(sw *policy.Switch, index lineNumbers, now time.T
 		}
 		s.lines[line.Name] = x
 		s.indexes[x.index] = line.Name
-		count(&s.exempts, x.exempt)
-		count(&s.checked, x.checked)
+		if x.exempt {
+			s.exempts++
+		}
+		if x.checked {
+			s.checked++
+		}
 	}
 	return s
-}
-
-func count(n *int, is bool) {
-	if is {
-		*n++
-	}
 }
 
 // room returns the room that the sessions need. A line with a source check has at most two entries of each family, with and without a session.
@@ -91,11 +90,7 @@ func (s *SessionLines) room() pipeline.SessionRoom {
 
 // Names returns the names of the lines that can have a session.
 func (s *SessionLines) Names() []string {
-	all := make([]string, 0, len(s.lines))
-	for name := range s.lines {
-		all = append(all, name)
-	}
-	return all
+	return slices.Collect(maps.Keys(s.lines))
 }
 
 // Has reports whether the switch has a line that can have a session.
@@ -206,41 +201,41 @@ func (s *SessionLines) Held(have []pipeline.Entry) []pipeline.Entry {
 		return nil
 	}
 	var all []pipeline.Entry
-	families := make(map[string][2]bool)
+	families := make(map[string][2]bool) // as in Entries, by line
+	wide := make(map[pipeline.Key]struct{})
 	for _, e := range have {
 		name, is := s.Line(e)
-		if !is {
+		if !is || !s.keeps(name, e) {
 			continue
 		}
-		x := s.lines[name]
-		if e.IsSource() {
-			p := e.SourcePrefix()
-			if !x.checked || p.Bits() == 0 { // a switch that does not enforce the program's restrictions can have length 0
-				continue
-			}
-			if all = append(all, e); !Wide(e) {
-				known := families[name]
-				known[family(p)] = true
-				families[name] = known
-			}
-			continue
-		}
-		if p, _ := e.Prefix(); x.exempt && p.Bits() > 0 && !s.exemptEverywhere(p) {
-			all = append(all, e)
-		}
-	}
-	known := make(map[pipeline.Key]struct{})
-	for _, e := range all {
-		if Wide(e) {
-			known[e.Key] = struct{}{}
+		all = append(all, e)
+		switch {
+		case !e.IsSource():
+		case Wide(e):
+			wide[e.Key] = struct{}{}
+		default:
+			known := families[name]
+			known[family(e.SourcePrefix())] = true
+			families[name] = known
 		}
 	}
 	for name, x := range s.lines {
 		for _, e := range x.widen(nil, families[name]) {
-			if _, there := known[e.Key]; !there {
+			if _, there := wide[e.Key]; !there {
 				all = append(all, e)
 			}
 		}
 	}
 	return all
+}
+
+// keeps reports whether a line may still have an entry of the layer. Prefixes of length 0 come from a switch that does not enforce the program's
+// restrictions.
+func (s *SessionLines) keeps(line string, e pipeline.Entry) bool {
+	x := s.lines[line]
+	if e.IsSource() {
+		return x.checked && e.SourcePrefix().Bits() > 0
+	}
+	p, _ := e.Prefix()
+	return x.exempt && p.Bits() > 0 && !s.exemptEverywhere(p)
 }

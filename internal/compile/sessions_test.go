@@ -14,8 +14,8 @@ import (
 // october is a day on which the exemptions hold.
 var october = time.Date(2006, 10, 15, 0, 0, 0, 0, time.UTC)
 
-// sessionBundle returns the worked example, in which adsl-home is exempt and has a source check, adsl-bot has only the check, and business-fixed has a
-// static exemption.
+// sessionBundle returns the worked example, in which adsl-home is exempt and has a source check, adsl-bot has only the check, and business-fixed has
+// a static exemption.
 func sessionBundle(t *testing.T) *policy.Bundle {
 	b := policytest.Example(t)
 	sw := &b.Inventory.Switches[0]
