@@ -55,23 +55,7 @@ func (p *Program) Converge(ctx context.Context, s *p4rt.Session, want *pipeline.
 // Plan returns the plan that Converge would carry out on a switch with the entries have. It does not depend on sessions: the entries that the
 // switch has by them stay.
 func (p *Program) Plan(have []pipeline.Entry, want *pipeline.State, foreign *Foreign, lines *compile.SessionLines) (*reconcile.Plan, error) {
-	return reconcile.Make(have, want, p.contract, reconcile.Options{Keep: foreign.Filter(), Layer: lines.Held, Name: Namer(lines)})
-}
-
-// Namer returns a function that returns the text for an entry. The text for an entry that a session of one of the lines has, or could have,
-// contains no address (I8). A nil *compile.SessionLines is allowed.
-func Namer(all ...*compile.SessionLines) func(pipeline.Entry) string {
-	return func(e pipeline.Entry) string {
-		for _, lines := range all {
-			if lines == nil {
-				continue
-			}
-			if line, is := lines.Line(e); is {
-				return fmt.Sprintf("%s of line %s", e.Table(), line)
-			}
-		}
-		return e.String()
-	}
+	return reconcile.Make(have, want, p.contract, reconcile.Options{Keep: foreign.Filter(), Layer: lines.Held, Name: lines.Text})
 }
 
 // Room returns reconcile.ErrNoRoom if a table is too small for the number of entries of a state. Room does not create the

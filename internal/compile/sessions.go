@@ -193,6 +193,14 @@ func (s *SessionLines) Line(e pipeline.Entry) (line string, ok bool) {
 	return line, ok && index != 0 && !slices.Contains(s.lines[line].own, p)
 }
 
+// Text returns the text for an entry. The text for an entry that belongs to a line by Line contains no address (I8).
+func (s *SessionLines) Text(e pipeline.Entry) string {
+	if line, is := s.Line(e); is {
+		return fmt.Sprintf("%s of line %s", e.Table(), line)
+	}
+	return e.String()
+}
+
 // Held returns the entries of the layer that a switch should keep, given its entries. The switch keeps the entries that it has by sessions, so
 // that a change of the documents does not depend on the sessions. Lines with a source check whose addresses the switch does not have are
 // not checked.

@@ -165,7 +165,7 @@ func (w *worker) reconcile(ctx context.Context, s *p4rt.Session, want desired) e
 		layer.before = w.layer
 	}
 	result, memory, err := w.c.program.Converge(ctx, s, compiled.Sharing(), reconcile.Options{
-		Keep: others.Keep, Layer: layer.held, Name: layer.name,
+		Keep: others.Keep, Layer: layer.held, Name: layer.lines.Text,
 		Planned: func(plan *reconcile.Plan) {
 			if audit && len(driftOf(bring.Result{Plan: plan}, layer, began)) > 0 {
 				w.reportConverging(want, ReasonDrift)
@@ -204,7 +204,7 @@ func (w *worker) reconcile(ctx context.Context, s *p4rt.Session, want desired) e
 	case audit && len(plan.Steps) == 0:
 		fields = nil // nothing changed
 	}
-	w.logForeign(others, layer.name)
+	w.logForeign(others, layer.lines.Text)
 	w.c.Metrics.converged(time.Since(began))
 	w.memory, w.layer = memory, layer.adopted()
 	w.reached(want, reason, func(st *Status) {

@@ -11,8 +11,6 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc/codes"
 
-	"op25b/internal/bring"
-	"op25b/internal/compile"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 )
@@ -47,185 +45,6 @@ type SessionStatus struct {
 	Waiting int `json:"waiting"`
 	// Detail says why sessions are waiting, or why the sessions are not known.
 	Detail string `json:"detail,omitempty"`
-}
-
-// A layer is the part of a switch's entries that depends on sessions, as the switch has confirmed it. Only the goroutine of work accesses it.
-type layer struct {
-	lines   *compile.SessionLines
-	held    map[string][]pipeline.Entry // by line; lines without entries are not listed
-	dirty   map[string]struct{}         // the lines that may differ
-	refused map[string]string           // the lines that have an entry which the switch refused, with the reason
-	inForce map[string]bool             // whether the session of a line is in force, for each line with a session that has entries
-	waiting int                         // the number of lines in inForce whose session is not
-}
-
-// adopt returns the layer of a switch that was brought to a state with the given entries by sessions.
-func adopt(lines *compile.SessionLines, entries []pipeline.Entry) *layer {
-	l := &layer{lines: lines, held: make(map[string][]pipeline.Entry), dirty: make(map[string]struct{}), refused: make(map[string]string), inForce: make(map[string]bool)}
-	for _, e := range entries {
-		if line, is := lines.Line(e); is {
-			l.held[line] = append(l.held[line], e)
-		}
-	}
-	l.mark(nil, true)
-	return l
-}
-
-// A layering composes the layer with the compiled state while a switch is brought to it.
-type layering struct {
-	lines  *compile.SessionLines
-	before *layer // the layer as the switch last confirmed it, if another hand made all differences; otherwise nil
-	drift  []string
-	asked  bool
-	last   []pipeline.Entry
-}
-
-// held returns the entries of the layer, given the entries of the switch: see reconcile.Options.
-func (l *layering) held(have []pipeline.Entry) []pipeline.Entry {
-	if !l.asked && l.before != nil {
-		l.drift = l.before.differs(have)
-	}
-	l.asked = true
-	l.last = l.lines.Held(have)
-	return l.last
-}
-
-// name returns the text for an entry, without the address of a session.
-func (l *layering) name(e pipeline.Entry) string { return bring.Namer(l.lines)(e) }
-
-// adopted returns the layer after the switch has been brought to the state.
-func (l *layering) adopted() *layer { return adopt(l.lines, l.last) }
-
-// mark adds lines to those that may differ. all means all lines.
-func (l *layer) mark(lines []string, all bool) {
-	if all {
-		lines = l.lines.Names()
-	}
-	for _, line := range lines {
-		if l.lines.Has(line) {
-			l.dirty[line] = struct{}{}
-		}
-	}
-}
-
-// differs lists the entries of the layer that another hand changed since the switch confirmed them: now are the entries that the switch has. The
-// texts contain no address (I8).
-func (l *layer) differs(now []pipeline.Entry) []string {
-	was, is := make(map[pipeline.Key]string), make(map[pipeline.Key]string)
-	for line, entries := range l.held {
-		for _, e := range entries {
-			was[e.Key] = fmt.Sprintf("%s of line %s", e.Table(), line)
-		}
-	}
-	for _, e := range now {
-		if line, of := l.lines.Line(e); of {
-			is[e.Key] = fmt.Sprintf("%s of line %s", e.Table(), line)
-		}
-	}
-	var all []string
-	for key, text := range was {
-		if _, there := is[key]; !there {
-			all = append(all, "missing "+text)
-		}
-	}
-	for key, text := range is {
-		if _, there := was[key]; !there {
-			all = append(all, "foreign "+text)
-		}
-	}
-	slices.Sort(all)
-	return all
-}
-
-// A lineChange is an update of the layer.
-type lineChange struct {
-	line string
-	pipeline.Update
-}
-
-// The stages of a change of sessions. A line is never without a source that it may use: all addresses are bound to the line before its old ones
-// are removed, and removed after its new ones are bound. An address is removed from one line before another line gets it.
-const (
-	widen = iota
-	remove
-	add
-	narrow
-	stages
-)
-
-// changes returns the updates that bring the lines that may differ to their sessions. Lines whose sessions are not known are left as they are.
-func (l *layer) changes(sessions Sessions) (all [stages][]lineChange) {
-	for line := range l.dirty {
-		prefixes, has, known := sessions.Addresses(line)
-		if !known {
-			delete(l.dirty, line)
-			continue
-		}
-		want, changed := l.lines.Entries(line, prefixes), false
-		for _, e := range l.held[line] {
-			if slices.ContainsFunc(want, func(w pipeline.Entry) bool { return w.Key == e.Key }) {
-				continue
-			}
-			stage := remove
-			if compile.Wide(e) {
-				stage = narrow
-			}
-			all[stage], changed = append(all[stage], lineChange{line, pipeline.Update{Kind: pipeline.Delete, Entry: &e}}), true
-		}
-		for _, e := range want {
-			if slices.ContainsFunc(l.held[line], func(h pipeline.Entry) bool { return h.Key == e.Key }) {
-				continue
-			}
-			stage := add
-			if compile.Wide(e) {
-				stage = widen
-			}
-			all[stage], changed = append(all[stage], lineChange{line, pipeline.Update{Kind: pipeline.Insert, Entry: &e}}), true
-		}
-		l.count(line, has && l.lines.Uses(line), !changed)
-		if !changed {
-			delete(l.dirty, line)
-			delete(l.refused, line)
-		}
-	}
-	return all
-}
-
-// count records whether a line has a session with entries, and whether it is in force.
-func (l *layer) count(line string, has, inForce bool) {
-	before, counted := l.inForce[line]
-	if counted && !before {
-		l.waiting--
-	}
-	if !has {
-		delete(l.inForce, line)
-		return
-	}
-	if l.inForce[line] = inForce; !inForce {
-		l.waiting++
-	}
-}
-
-// apply records that the switch confirmed an update.
-func (l *layer) apply(c lineChange) {
-	l.held[c.line] = slices.DeleteFunc(l.held[c.line], func(e pipeline.Entry) bool { return e.Key == c.Entry.Key })
-	if c.Kind != pipeline.Delete {
-		l.held[c.line] = append(l.held[c.line], *c.Entry)
-	}
-	if len(l.held[c.line]) == 0 {
-		delete(l.held, c.line)
-	}
-}
-
-// status returns the numbers for the status.
-func (l *layer) status() SessionStatus {
-	st := SessionStatus{InForce: len(l.inForce) - l.waiting, Waiting: l.waiting}
-	for _, why := range l.refused {
-		if st.Detail == "" || why < st.Detail { // any of them, but always the same
-			st.Detail = why
-		}
-	}
-	return st
 }
 
 // knowsSessions reports whether the sessions have been read.
@@ -269,30 +88,6 @@ func (w *worker) writeSessions(ctx context.Context, s *p4rt.Session) (more bool,
 	return false, nil
 }
 
-// settle counts the lines that were written. The lines in refused wait for the next audit or for room.
-func (l *layer) settle(all [stages][]lineChange, refused map[string]bool) {
-	for _, changes := range all {
-		for _, c := range changes {
-			if refused[c.line] {
-				delete(l.dirty, c.line)
-				continue
-			}
-			if _, has := l.inForce[c.line]; has {
-				l.count(c.line, true, true)
-			}
-			delete(l.dirty, c.line)
-			delete(l.refused, c.line)
-		}
-	}
-	if len(all[remove]) > 0 { // there may be room now
-		for line := range l.refused {
-			if !refused[line] {
-				l.dirty[line] = struct{}{}
-			}
-		}
-	}
-}
-
 // writeLines writes a part of one stage, without the lines in skip. It adds the lines of refused updates to skip.
 func (w *worker) writeLines(ctx context.Context, s *p4rt.Session, changes []lineChange, skip map[string]bool) error {
 	changes = slices.DeleteFunc(slices.Clone(changes), func(c lineChange) bool { return skip[c.line] })
@@ -325,8 +120,11 @@ func (w *worker) writeLines(ctx context.Context, s *p4rt.Session, changes []line
 			continue
 		}
 		w.layer.apply(c)
-		count(&added, c.Kind != pipeline.Delete)
-		count(&removed, c.Kind == pipeline.Delete)
+		if c.Kind == pipeline.Delete {
+			removed++
+		} else {
+			added++
+		}
 	}
 	w.c.Metrics.sessionEntries(added, removed, len(refused))
 	if len(again) == 0 {
@@ -372,12 +170,6 @@ func writeChanges(ctx context.Context, s *p4rt.Session, changes []lineChange) (m
 		refused[f.Index] = f.Code
 	}
 	return refused, nil
-}
-
-func count(n *int, is bool) {
-	if is {
-		*n++
-	}
 }
 
 // sessionNews returns the lines whose sessions changed. It returns all lines if all may have changed.
