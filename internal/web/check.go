@@ -55,7 +55,7 @@ func (s *Site) checkPage(v *visit) error {
 	if err := v.inZone(ctx); err != nil {
 		return err
 	}
-	d := checkData{NeedsTicket: v.caller.By != auth.ByLoopback, Switches: v.switchChoice(ctx), Port: portSMTP}
+	d := checkData{NeedsTicket: v.caller.By != auth.ByLoopback, Switches: v.switchesToAsk(ctx), Port: portSMTP}
 	if asked {
 		field := func(name string) string { return strings.TrimSpace(v.r.PostFormValue(name)) }
 		d.Ticket, d.Line, d.From, d.Switch = field("ticket"), field("line"), field("from"), field("switch")
@@ -71,18 +71,13 @@ func (s *Site) checkPage(v *visit) error {
 	return nil
 }
 
-// switchChoice returns the names of the switches, or nil if there is only one or if they cannot be listed. A question about a line needs none.
-func (v *visit) switchChoice(ctx context.Context) []string {
+// switchesToAsk returns the switches to choose from, or nil if there is no choice or if they cannot be listed. A question about a line needs none.
+func (v *visit) switchesToAsk(ctx context.Context) []string {
 	r, err := v.fleet.ListSwitches(ctx, connect.NewRequest(&op25bv1.ListSwitchesRequest{}))
-	if err != nil || len(r.Msg.Switches) < 2 {
+	if err != nil {
 		return nil
 	}
-	names := make([]string, len(r.Msg.Switches))
-	for i, s := range r.Msg.Switches {
-		names[i] = s.Switch
-	}
-	slices.Sort(names)
-	return names
+	return switchChoice(r.Msg)
 }
 
 // faultOf returns what is missing or wrong in a question, in one sentence in the page's language. It is empty if the API can be asked.

@@ -100,6 +100,12 @@ func (s *Site) programme(v *visit) error {
 	return nil
 }
 
+// mayRollBack reports whether a rollback for all lines has something to undo. It returns true if that is not known; the preview then has the reason.
+func (v *visit) mayRollBack(ctx context.Context) bool {
+	_, err := v.phase.Preview(ctx, connect.NewRequest(&op25bv1.PreviewRequest{}))
+	return connect.CodeOf(err) != connect.CodeFailedPrecondition
+}
+
 // stopping reports whether a rule stops traffic.
 func stopping(rule *op25bv1.PhaseRule) bool { return rule.Action == "drop" || rule.Action == "reject" }
 

@@ -73,7 +73,7 @@ var programmeTexts = page.Texts{
 	"do roll back":           {"Undo the activation of %s on %s", "%[2]sで%[1]sの有効化を取り消す"},
 	"one switch":             {"1 switch", "1台のスイッチ"},
 	"some switches":          {"%d switches", "%d台のスイッチ"},
-	"behind":                 {"%s of these %s switches cannot be changed now. The change is stored and waits for them: they get it once a controller reaches them.", "対象の%[2]s台中%[1]s台のスイッチは、いまは変更できません。変更は保存されて待機し、コントローラーがこれらのスイッチに接続できた時点で反映されます。"},
+	"behind":                 {"%d of these %d switches cannot be changed now. The change is stored and waits for them: they get it once a controller reaches them.", "対象の%[2]d台中%[1]d台のスイッチは、いまは変更できません。変更は保存されて待機し、コントローラーがこれらのスイッチに接続できた時点で反映されます。"},
 	"behind one":             {"This switch cannot be changed now. The change is stored and waits for it: the switch gets it once a controller reaches it.", "このスイッチは、いまは変更できません。変更は保存され、コントローラーがスイッチに接続できた時点で反映されます。"},
 	"owned by nobody":        {"no controller owns it", "管理しているコントローラーがありません"},
 	"more behind":            {"and %d more", "ほか%d台"},
