@@ -32,7 +32,7 @@ func stops(outcome string) bool { return outcome == "rejected" || outcome == "bl
 // connectionWords returns the answer about a connection in words. stored is the time at which the answer's revision was stored, or the zero
 // value if it is not known.
 func (b base) connectionWords(r *op25bv1.CheckResponse, stored time.Time) words {
-	w := words{Class: "good", Notice: b.unconfirmed(r.Seen), Notes: b.notes(r)}
+	w := words{Class: "good", Notes: b.notes(r)}
 	mixed := stops(r.Outcome) && !stops(r.Best)
 	switch {
 	case mixed:
@@ -46,12 +46,7 @@ func (b base) connectionWords(r *op25bv1.CheckResponse, stored time.Time) words 
 	default:
 		w.Verdict = b.T("passes", r.To, r.Port)
 	}
-	if w.Notice != "" {
-		w.Verdict = b.T("wanted verdict", w.Verdict)
-		if w.Class == "good" {
-			w.Class = "busy"
-		}
-	}
+	b.doubt(&w, r.Seen)
 	worst := worstOf(r)
 	if e := worst.GetExemption(); e != nil {
 		w.More = append(w.More, b.T("exempt until", b.until(e.Expires)))
@@ -172,75 +167,6 @@ func worstOf(r *op25bv1.CheckResponse) *op25bv1.CheckResult {
 	return nil
 }
 
-// mailWords returns the answer about a mailbox in words.
-func (b base) mailWords(r *op25bv1.CheckMailResponse) words {
-	w := words{Notice: b.unconfirmed(r.Seen)}
-	w.Class, w.Verdict = b.mailVerdict(r)
-	if w.Notice != "" {
-		w.Verdict = b.T("wanted verdict", w.Verdict)
-		w.More = append(w.More, b.lastSeen(r.Seen))
-		if w.Class == "good" {
-			w.Class = "busy"
-		}
-	}
-	for _, s := range r.Steps {
-		text := s.En
-		if b.Lang == "ja" {
-			text = s.Ja
-		}
-		w.More = append(w.More, text)
-	}
-	return w
-}
-
-// The effects in CheckMailResponse.
-const (
-	unaffected = "unaffected"
-	affected   = "affected"
-)
-
-// mailVerdict returns the verdict on a mailbox in one sentence, and its class. A mail program that sends on port 25 may be stopped although a
-// browser, an app and the other ports are not. The verdict is then not good, because the desk does not know which of them the customer uses.
-func (b base) mailVerdict(r *op25bv1.CheckMailResponse) (class, verdict string) {
-	var open []string // the ports of the provider's settings, if all of them pass
-	for _, s := range r.Settings {
-		switch s.Status {
-		case affected:
-			return "bad", b.T("mailbox affected", r.Domain)
-		case unaffected:
-			open = append(open, strconv.FormatUint(uint64(s.Port), 10))
-		default:
-			return "busy", b.T("mailbox undetermined", r.Domain)
-		}
-	}
-	web := r.Kind == "webmail-or-app"
-	if web && r.Status != unaffected {
-		return "bad", b.T("mailbox affected", r.Domain)
-	}
-	switch next := r.GetNext().GetPhase(); {
-	case r.MailProgram == affected:
-		verdict = b.T("mailbox only 25", r.Domain)
-	case r.MailProgram != unaffected:
-		verdict = b.T("mailbox perhaps 25", r.Domain)
-	case next != nil:
-		verdict = b.T("mailbox later 25", r.Domain, b.day(next.Since))
-	default:
-		return "good", b.T("mailbox unaffected", r.Domain)
-	}
-	if len(open) > 0 {
-		ports := strings.Join(open, b.T("or port"))
-		if r.Kind == "unknown" { // the ports are those that every provider should offer
-			verdict = b.sentences(verdict, b.T("other ports pass", ports))
-		} else {
-			verdict = b.sentences(verdict, b.T("other ports work", ports))
-		}
-	}
-	if web {
-		verdict = b.sentences(verdict, b.T("browser and app"))
-	}
-	return "busy", verdict
-}
-
 // sentences joins two sentences.
 func (b base) sentences(first, second string) string {
 	if b.Lang == "ja" {
@@ -249,11 +175,15 @@ func (b base) sentences(first, second string) string {
 	return first + " " + second
 }
 
-func (b base) unconfirmed(seen *op25bv1.CheckSeen) string {
+// doubt adds to an answer that its switch has not confirmed it, if that is so.
+func (b base) doubt(w *words, seen *op25bv1.CheckSeen) {
 	if seen == nil || seen.Confirmed {
-		return ""
+		return
 	}
-	return b.T("not confirmed")
+	w.Notice, w.Verdict = b.T("not confirmed"), b.T("wanted verdict", w.Verdict)
+	if w.Class == "good" {
+		w.Class = "busy"
+	}
 }
 
 // seen returns what the switch confirmed of an answer, for an engineer.
