@@ -75,7 +75,7 @@ func TestCheckWords(t *testing.T) {
 		},
 		"exempt": {
 			outcome: "delivered", best: "delivered", port: 25, since: "2026-06-01", exempt: "2026-12-31", seen: seen,
-			en: []string{"An exemption lets them pass until the end of 30 December 2026."}, ja: []string{"例外として、2026年12月30日の終わりまで"}, never: []string{"31 December", "12月31日"},
+			en: []string{"An exemption lets them pass until the end of 30 December 2026."}, ja: []string{"適用除外により、2026年12月30日の終わりまで"}, never: []string{"31 December", "12月31日"},
 		},
 	} {
 		r := &op25bv1.CheckResponse{
@@ -120,8 +120,8 @@ func TestCheckWords(t *testing.T) {
 // have one.
 func TestCheckAdvice(t *testing.T) {
 	for exemption, want := range map[string]struct{ en, ja string }{
-		"possible":   {"Or ask for an exemption for this line.", "または、例外の適用をお申し込みください。"},
-		"dynamic":    {"cannot have an exemption, because its address may change", "例外は適用できません"},
+		"possible":   {"Or ask for an exemption for this line.", "または、適用除外をお申し込みください。"},
+		"dynamic":    {"cannot have an exemption, because its address may change", "適用除外とすることはできません"},
 		"no-address": {"cannot have an exemption before its address is in the inventory", "登録されるまで"},
 		"":           {"", ""},
 	} {

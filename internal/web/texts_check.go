@@ -53,7 +53,7 @@ var checkTexts = page.Texts{
 	"later stopped":     {"From %s on, they are stopped.", "%s以降は接続できません。"},
 	"later passes":      {"From %s on, they pass.", "%s以降は接続できます。"},
 	"end of day":        {"the end of %s", "%sの終わり"},
-	"exempt until":      {"An exemption lets them pass until %s.", "例外として、%sまで接続が認められています。"},
+	"exempt until":      {"An exemption lets them pass until %s.", "適用除外により、%sまで接続が認められています。"},
 
 	"use submission":        {"In the mail program, set the port of the outgoing server to 465 or 587, and use SMTP authentication.", "メールソフトの送信サーバーのポート番号を465番または587番に変更し、SMTP認証を有効にしてください。"},
 	"use submission before": {"Before then, set the port of the outgoing server in the mail program to 465 or 587, and use SMTP authentication.", "それまでに、メールソフトの送信サーバーのポート番号を465番または587番に変更し、SMTP認証を有効にしてください。"},
@@ -63,13 +63,13 @@ var checkTexts = page.Texts{
 	"own server":            {"A mail server or a device on this line that sends by itself: send through %s.", "メールサーバーや複合機などの機器から直接送信している場合は、%sを経由するように設定してください。"},
 	"relay":                 {"our own mail relay", "当社の送信サーバー"},
 	"relay named":           {"our own mail relay “%[1]s” (%[2]s, ports %[3]s)", "当社の送信サーバー「%[1]s」（%[2]s、%[3]s番ポート）"},
-	"may be exempt":         {"Or ask for an exemption for this line.", "または、例外の適用をお申し込みください。"},
-	"not exempt dynamic":    {"This line cannot have an exemption, because its address may change with each connection.", "接続のたびにアドレスが変わることがある回線のため、例外は適用できません。"},
-	"not exempt address":    {"This line cannot have an exemption before its address is in the inventory.", "回線のアドレスが登録されるまで、例外は適用できません。"},
+	"may be exempt":         {"Or ask for an exemption for this line.", "または、適用除外をお申し込みください。"},
+	"not exempt dynamic":    {"This line cannot have an exemption, because its address may change with each connection.", "接続のたびにアドレスが変わることがある回線のため、適用除外とすることはできません。"},
+	"not exempt address":    {"This line cannot have an exemption before its address is in the inventory.", "回線のアドレスが登録されるまで、適用除外とすることはできません。"},
 
 	"note unnamed":    {"No line of the inventory has the address %s. The answer is for a line on switch %s that is not registered.", "アドレス %s の回線は登録されていません。スイッチ %s の未登録の回線についての回答です。"},
 	"note address":    {"The address %s is not one of the addresses of line %s in the inventory.", "アドレス %s は、回線 %s の登録されたアドレスではありません。"},
-	"note no address": {"Line %[1]s has no address in the inventory. The answer is for the example address %[2]s, because packets need a source address. No line has it, and no exemption covers it.", "回線 %[1]s にはアドレスが登録されていません。パケットには送信元アドレスが必要なため、例示用のアドレス %[2]s で確認しました。どの回線のアドレスでもなく、例外の対象でもありません。"},
+	"note no address": {"Line %[1]s has no address in the inventory. The answer is for the example address %[2]s, because packets need a source address. No line has it, and no exemption covers it.", "回線 %[1]s にはアドレスが登録されていません。パケットには送信元アドレスが必要なため、例示用のアドレス %[2]s で確認しました。どの回線のアドレスでもなく、適用除外の対象でもありません。"},
 	"note dns":        {"Our DNS could not be asked about %[1]s. The answer is the same for every server, and the example address %[2]s stands for it.", "当社のDNSで %[1]s を調べられませんでした。どのサーバーでも回答は同じため、例示用のアドレス %[2]s で確認しました。"},
 	"note skipped":    {"The server's address %s was not checked, because the line has no address of that family.", "サーバーのアドレス %s は、回線に同じ種類（IPv4またはIPv6）のアドレスがないため、確認していません。"},
 

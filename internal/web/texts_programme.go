@@ -67,7 +67,7 @@ var programmeTexts = page.Texts{
 	"concerns line":          {"It concerns 1 line.", "対象は1回線です。"},
 	"concerns lines":         {"It concerns %s lines.", "対象は%s回線です。"},
 	"cuts open":              {"What the phase stops ends at once, also on connections that are open already.", "フェーズが止める通信は、すでに開いている接続も含めてただちに止まります。"},
-	"how to undo":            {"To undo it, use Roll back at the end of the page Programme.", "元に戻すには、プログラムのページの最後にある「取り消し」を使います。"},
+	"how to undo":            {"To undo it, use Roll back at the end of the page Programme.", "元に戻すには、「計画」のページの最後にある「取り消し」を使います。"},
 	"cancel":                 {"Cancel", "やめる"},
 	"do activate for":        {"Activate %s for %s on %s", "%[3]sの%[2]sで%[1]sを有効化する"},
 	"do roll back":           {"Undo the activation of %s on %s", "%[2]sで%[1]sの有効化を取り消す"},
