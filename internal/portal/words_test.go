@@ -99,7 +99,7 @@ func TestSince(t *testing.T) {
 		{line(1), true, "Should be in force since D (switches that confirmed it so far: 1 of 3): P", "Dから実施されているはずです（対象の設備3台のうち、確認できたのは1台です）：P"},
 		{line(0), true, "Should be in force since D, not yet confirmed: P", "Dから実施されているはずです（まだ確認できていません）：P"},
 		{twice(2), true, "Should be in force since D, not yet confirmed everywhere: P", "Dから実施されているはずです（まだ一部の設備では確認できていません）：P"},
-		{line(3), false, "Should be in force since D (last contact with our management system: 1 January 0001, 00:00 (UTC+00:00)): P", "Dから実施されているはずです（管理システムへの最後の接続：1年1月1日 00:00）：P"},
+		{line(3), false, "Should be in force since D (last contact with our management system: 1 January 0001, 00:00 (UTC+00:00)): P", "Dから実施されているはずです（管理システムとの最後の通信：1年1月1日 00:00）：P"},
 	} {
 		for lang, want := range map[string]string{"en": tc.en, "ja": tc.ja} {
 			v := &visit{base: base{Lang: lang, Current: tc.current, Zone: time.UTC}}
