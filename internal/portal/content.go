@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"cmp"
 	"html/template"
 	"net/url"
 	"slices"
@@ -294,7 +295,10 @@ func (v *visit) settingsPage() (reply, error) {
 }
 
 // A contactData is how customers reach somebody.
-type contactData struct{ Title, Page, Mail, MailTo, Phone, Hours string }
+type contactData struct {
+	Title, Page, Mail, MailTo string
+	Phone                     string // the number and the hours, each if there is one
+}
 
 // Support returns how customers reach the support.
 func (b base) Support() contactData { return b.contact(b.Content.Site.Support, b.T("support")) }
@@ -307,14 +311,8 @@ func (b base) ForBusiness() contactData {
 // contact describes a contact. title is its title if it has none of its own.
 func (b base) contact(c site.Contact, title string) contactData {
 	l := b.language()
-	d := contactData{Title: c.Title.In(l), Page: c.Page, Mail: c.Mail, Phone: c.Phone, Hours: c.Hours.In(l)}
-	if d.Title == "" {
-		d.Title = title
-	}
-	if d.Phone != "" && d.Hours != "" {
-		d.Phone += b.T("list comma") + d.Hours
-		d.Hours = ""
-	}
+	phone := slices.DeleteFunc([]string{c.Phone, c.Hours.In(l)}, func(text string) bool { return text == "" })
+	d := contactData{Title: cmp.Or(c.Title.In(l), title), Page: c.Page, Mail: c.Mail, Phone: strings.Join(phone, b.T("list comma"))}
 	if c.Mail != "" {
 		d.MailTo = (&url.URL{Scheme: "mailto", Opaque: url.PathEscape(c.Mail)}).String()
 	}

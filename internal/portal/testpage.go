@@ -44,6 +44,8 @@ type portData struct {
 	Why, Since, Later string
 }
 
+func (p portData) stopped() bool { return !p.Passes && !p.Unknown }
+
 // mailPorts are the ports of the test, in the order of the page.
 var mailPorts = []policy.TCPPort{policy.PortSMTP, policy.PortSubmissions, policy.PortSubmission}
 
@@ -95,25 +97,25 @@ func (v *visit) testedGroup(p *published.Publication, group, server string) (rep
 	for _, port := range mailPorts {
 		results, err := v.site.answers.Server(v.ctx, p, group, server, uint16(port), v.Now)
 		switch {
+		case err == nil:
 		case errors.Is(err, answer.ErrLookup):
 			problem = v.T("no lookup")
-			d.Ports = append(d.Ports, v.unknownPort(port))
 		case errors.Is(err, check.ErrResolve):
 			problem, at = v.T("no server"), "server"
-			d.Ports = append(d.Ports, v.unknownPort(port))
 		case errors.Is(err, answer.ErrQuestion):
 			problem, at = v.T("no family"), "server"
-			d.Ports = append(d.Ports, v.unknownPort(port))
-		case err != nil:
+		default:
 			return reply{}, err
+		}
+		if err != nil {
+			d.Ports = append(d.Ports, v.unknownPort(port))
 		}
 		for _, r := range results {
 			d.Ports = append(d.Ports, v.portOf(p.Policy(), port, r))
 		}
 	}
-	d.InForce, d.Advice = v.confirmedGroup(p, group), v.advice(p.Policy(), d.Ports)
-	d.onlyStopped()
-	return v.testPage(d, problem, at)
+	d.InForce = v.confirmedGroup(p, group)
+	return v.resultPage(p, d, problem, at)
 }
 
 // hostOf returns the host of what a visitor typed. The port of host:port is left out, because the answer has all ports for mail.
@@ -150,7 +152,9 @@ func (v *visit) testedOwn(p *published.Publication, server string) (reply, error
 		}
 		return v.testPage(testData{}, v.T("no server"), "server")
 	}
-	d := testData{ResultLine: v.T("this line", v.groupTitle(p.Policy(), r.GetLineGroup().GetName())), From: v.lineText(true), InForce: v.confirmedOwn(r.Confirmed), Tested: server}
+	d := testData{
+		ResultLine: v.T("this line", v.groupTitle(p.Policy(), r.GetLineGroup().GetName())), From: v.lineText(true), InForce: v.confirmedOwn(r.Confirmed), Tested: server,
+	}
 	for _, x := range r.Ports {
 		port := portData{Port: int(x.Port), Use: v.portUse(policy.TCPPort(x.Port)), Passes: x.Passes, Outcome: v.outcome(x.Outcome), Why: v.decided(p.Policy(), x.GetRule().GetName(), x.GetSince().GetName())}
 		port.Mark = mark(x.Passes)
@@ -165,16 +169,17 @@ func (v *visit) testedOwn(p *published.Publication, server string) (reply, error
 		}
 		d.Ports = append(d.Ports, port)
 	}
-	d.Advice = v.advice(p.Policy(), d.Ports)
-	d.onlyStopped()
-	return v.testPage(d, "", "")
+	return v.resultPage(p, d, "", "")
 }
 
-// onlyStopped leaves out what switches confirmed if no port is stopped: it would seem that an open port were not confirmed.
-func (d *testData) onlyStopped() {
-	if !slices.ContainsFunc(d.Ports, func(p portData) bool { return !p.Passes && !p.Unknown }) {
+// resultPage shows a result with advice. It leaves out what switches confirmed if no port is stopped: it would seem that an open port were not
+// confirmed.
+func (v *visit) resultPage(p *published.Publication, d testData, problem, at string) (reply, error) {
+	if !slices.ContainsFunc(d.Ports, portData.stopped) {
 		d.InForce = confirmation{}
 	}
+	d.Advice = v.advice(p.Policy(), d.Ports)
+	return v.testPage(d, problem, at)
 }
 
 // advice says what to use if the server's port 25 is stopped: the ports of the result that pass, in a mail program, and the ISP's own relays of
@@ -185,7 +190,7 @@ func (v *visit) advice(p *policy.Policy, ports []portData) []string {
 	for _, port := range ports {
 		switch {
 		case port.Port == int(policy.PortSMTP):
-			stopped = stopped || !port.Passes && !port.Unknown
+			stopped = stopped || port.stopped()
 		case port.Passes && !slices.Contains(open, v.number(port.Port)):
 			open = append(open, v.number(port.Port))
 		}
