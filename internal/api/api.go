@@ -163,8 +163,7 @@ func New(d Deps) http.Handler {
 	mux.Handle(op25bv1connect.NewTelemetryServiceHandler(telemetryService{s}, options...))
 	mux.Handle(op25bv1connect.NewAbuseServiceHandler(abuseService{s}, options...))
 	mux.Handle(op25bv1connect.NewPortalServiceHandler(portalService{s}, options...))
-	mux.Handle(op25bv1connect.NewSubscriberServiceHandler(subscriberService{s}, append(slices.Clone(options), connect.WithReadMaxBytes(maxReport),
-		connect.WithCodec(newReportCodec("proto", false)), connect.WithCodec(newReportCodec("json", true)), connect.WithCodec(newReportCodec("json; charset=utf-8", true)))...))
+	mux.Handle(op25bv1connect.NewSubscriberServiceHandler(subscriberService{s}, slices.Concat(options, reportOptions())...))
 	mux.Handle(op25bv1connect.NewStoreServiceHandler(newStoreService(s), options...))
 	reflector := grpcreflect.NewStaticReflector(Services()...)
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, options...))

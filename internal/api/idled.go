@@ -7,19 +7,10 @@ import (
 	"os"
 	"sync"
 	"time"
-
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
-
-	op25bv1 "op25b/proto/op25b/v1"
 )
 
 // Limits on streams of reports.
 const (
-	// maxReport is the limit on the size of a request, in bytes. 512 events with two addresses take 80 KiB.
-	maxReport = 256 << 10
-	// maxReportElements is the limit on the elements of a request. An event with an identity and four addresses has 16.
-	maxReportElements = 16 << 10
 	// reportHeld is the memory that a stream may use: a request as received, inflated and decoded, and its events.
 	reportHeld = 4 << 20
 	// reportIdle is the time in which the next request must arrive.
@@ -76,64 +67,4 @@ func (b *idled) expired() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.late
-}
-
-// A reportCodec is a codec that checks the number of elements in a report before it decodes the report. Its errors have no values of the report,
-// because they are recorded.
-type reportCodec struct {
-	json    bool
-	name    string
-	measure *measure
-}
-
-func newReportCodec(name string, json bool) reportCodec {
-	return reportCodec{json, name, newMeasure(reportDescriptor(), maxReportElements)}
-}
-
-func reportDescriptor() protoreflect.MessageDescriptor {
-	return (*op25bv1.ReportRequest)(nil).ProtoReflect().Descriptor()
-}
-
-// Name returns the part of the content type that follows "application/".
-func (c reportCodec) Name() string { return c.name }
-
-// Marshal encodes a message.
-func (c reportCodec) Marshal(m any) ([]byte, error) {
-	if c.json {
-		return strictJSON{}.Marshal(m)
-	}
-	message, ok := m.(proto.Message)
-	if !ok {
-		return nil, errMalformed
-	}
-	return proto.Marshal(message)
-}
-
-// Unmarshal decodes a message.
-func (c reportCodec) Unmarshal(data []byte, m any) error {
-	_, reports := m.(*op25bv1.ReportRequest)
-	if reports && len(data) > 0 {
-		f, measured := c.measure.fresh(), error(nil)
-		if c.json {
-			measured = f.json(data)
-		} else {
-			measured = f.binary(data, reportDescriptor(), 1)
-		}
-		if errors.Is(measured, errElements) || errors.Is(measured, errNested) {
-			return measured
-		}
-	}
-	if c.json {
-		if err := (strictJSON{}).Unmarshal(data, m); err != nil && reports {
-			return errMalformed
-		} else if err != nil {
-			return err
-		}
-		return nil
-	}
-	message, ok := m.(proto.Message)
-	if !ok || proto.Unmarshal(data, message) != nil {
-		return errMalformed
-	}
-	return nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // Limits on compression. Deflate can reach a ratio of 1,000:1, whereas policy documents only reach 5:1 to 15:1.
@@ -72,6 +73,22 @@ func formOf(h http.Header) (f form, ok bool) {
 		return f, false
 	}
 	return f, true
+}
+
+// measured counts the elements and the memory of an inflated message of the given type.
+func (f form) measured(by *measure, of protoreflect.MessageDescriptor, data []byte) error {
+	if f.json {
+		return by.json(data)
+	}
+	return by.binary(data, of, 1)
+}
+
+// unmarshal decodes an inflated message.
+func (f form) unmarshal(data []byte, m proto.Message) error {
+	if f.json {
+		return strictJSON{}.Unmarshal(data, m)
+	}
+	return proto.Unmarshal(data, m)
 }
 
 // An intake reads the message of one request within its limits.
@@ -226,12 +243,7 @@ func broken(err error) error {
 // decode checks the number of elements and the memory of a message, and then decodes it.
 func (in *intake) decode(data []byte) (proto.Message, error) {
 	m := in.call.measure.fresh()
-	var err error
-	if in.form.json {
-		err = m.json(data)
-	} else {
-		err = m.binary(data, in.call.request.Descriptor(), 1)
-	}
+	err := in.form.measured(m, in.call.request.Descriptor(), data)
 	switch {
 	case errors.Is(err, errElements), errors.Is(err, errNested):
 		return nil, err
@@ -242,12 +254,7 @@ func (in *intake) decode(data []byte) (proto.Message, error) {
 		return nil, err
 	}
 	message := in.call.request.New().Interface()
-	if in.form.json {
-		err = strictJSON{}.Unmarshal(data, message)
-	} else {
-		err = proto.Unmarshal(data, message)
-	}
-	if err != nil {
+	if err := in.form.unmarshal(data, message); err != nil {
 		return nil, fmt.Errorf("%w: %s", errMalformed, brief(err.Error()))
 	}
 	in.claim.give(int64(cap(data)))
