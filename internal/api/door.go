@@ -12,9 +12,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"op25b/internal/auth"
 	"op25b/proto/op25b/v1/op25bv1connect"
@@ -271,7 +269,7 @@ func (d *door) refuse(w http.ResponseWriter, r *http.Request, kind refusalKind, 
 		w.Header().Set("Retry-After", fmt.Sprint(int(again.Seconds())))
 		var e *connect.Error
 		if errors.As(err, &e) {
-			err = withDetail(e, &errdetails.RetryInfo{RetryDelay: durationpb.New(again)})
+			err = retryAfter(e, again)
 		}
 	}
 	_ = d.errors.Write(w, r, err) // the write fails if the caller has disconnected

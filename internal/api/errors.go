@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"connectrpc.com/connect"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"op25b/internal/abuse"
 	"op25b/internal/check"
@@ -121,6 +123,11 @@ func withDetail(e *connect.Error, m proto.Message) *connect.Error {
 		e.AddDetail(d)
 	}
 	return e
+}
+
+// retryAfter adds to an error when the caller may try again.
+func retryAfter(e *connect.Error, after time.Duration) *connect.Error {
+	return withDetail(e, &errdetails.RetryInfo{RetryDelay: durationpb.New(after)})
 }
 
 // maxFaults is the limit on the number of faults in the details of an error. More faults would not fit into

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"op25b/internal/intent"
@@ -111,7 +109,7 @@ func (s *server) ended(ctx context.Context, then error) error {
 	case errors.Is(cause, errStopping):
 		return connect.NewError(connect.CodeUnavailable, fmt.Errorf("%w: %w", errStopping, then))
 	case errors.Is(cause, errOld): // RetryInfo makes the client call this controller again
-		return withDetail(connect.NewError(connect.CodeUnavailable, fmt.Errorf("%w: %w", errOld, then)), &errdetails.RetryInfo{RetryDelay: durationpb.New(0)})
+		return retryAfter(connect.NewError(connect.CodeUnavailable, fmt.Errorf("%w: %w", errOld, then)), 0)
 	default:
 		return cause
 	}

@@ -10,8 +10,6 @@ import (
 	"unicode"
 
 	"connectrpc.com/connect"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"op25b/internal/auth"
 	"op25b/internal/check"
@@ -71,7 +69,7 @@ func (s *server) admitLookup(ctx context.Context) error {
 	}
 	e := connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("too many look-ups of lines by %s: after %d look-ups, a caller may make %d a minute, and all callers together %d",
 		caller(ctx).Who, lookupsAtOnce, lookupsAMinute, allLookupsAMinute))
-	return withDetail(e, &errdetails.RetryInfo{RetryDelay: durationpb.New(lookupAgain)})
+	return retryAfter(e, lookupAgain)
 }
 
 // recordLookup adds a look-up to the audit chain. refusal is the error of the look-up, or nil.

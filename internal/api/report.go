@@ -13,8 +13,6 @@ import (
 	"connectrpc.com/connect"
 	"golang.org/x/sync/errgroup"
 	xrate "golang.org/x/time/rate"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"op25b/internal/auth"
 	"op25b/internal/store"
@@ -169,26 +167,38 @@ func (s subscriberService) report(ctx context.Context, id auth.Caller, req *op25
 	}
 	if err := s.reports.rate(id.Who).WaitN(ctx, len(events)); err != nil {
 		e := connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("%w: %s reports more than %d events a second", errBusy, id.Who, eventsASecond))
-		return nil, withDetail(e, &errdetails.RetryInfo{RetryDelay: durationpb.New(time.Second)})
+		return nil, retryAfter(e, time.Second)
 	}
 	var switches []string
 	if id.Reports != nil {
 		switches = id.Reports.Switches
 	}
 	changed := make([]subscriber.Outcome, len(events))
-	for begin, end := 0, 0; begin < len(events); begin = end {
-		for end = begin + 1; events[begin].Kind != subscriber.Restart && end < len(events) && events[end].Kind != subscriber.Restart; {
-			end++
-		}
-		if err := s.together(ctx, events[begin:end], changed[begin:end], switches); err != nil {
+	for done := 0; done < len(events); {
+		next := done + beforeRestart(events[done:])
+		if err := s.together(ctx, events[done:next], changed[done:next], switches); err != nil {
 			return nil, unstored(err)
 		}
+		done = next
 	}
 	answer := &op25bv1.ReportResponse{}
 	for _, o := range changed {
 		answer.Outcomes = append(answer.Outcomes, outcomes[o])
 	}
 	return answer, nil
+}
+
+// beforeRestart returns the number of events before the next restart, or 1 if the first event is a restart. A restart ends the sessions of all
+// earlier events, so it is not taken together with others.
+func beforeRestart(events []subscriber.Event) int {
+	n := slices.IndexFunc(events, func(e subscriber.Event) bool { return e.Kind == subscriber.Restart })
+	switch n {
+	case -1:
+		return len(events)
+	case 0:
+		return 1
+	}
+	return n
 }
 
 // errNoSessions is the error of a controller without sessions.
@@ -217,7 +227,7 @@ func (s subscriberService) recordReport(ctx context.Context, id auth.Caller, sou
 	}
 	if _, ok := s.reports.records.tell(id.Who); !ok {
 		e := connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("%w: %s reports for too many sources", errBusy, id.Who))
-		return withDetail(e, &errdetails.RetryInfo{RetryDelay: durationpb.New(time.Minute)})
+		return retryAfter(e, time.Minute)
 	}
 	_, err := s.Store.Audit().Append(ctx, store.AuditRecord{Who: id.Who, Role: string(id.Role), Verb: "report", Object: "source " + source, Detail: "sessions"})
 	if err != nil {

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	op25bv1 "op25b/proto/op25b/v1"
 	"op25b/proto/op25b/v1/op25bv1connect"
@@ -108,7 +106,7 @@ func (t *turns) take(ctx context.Context, who string) (give func(), err error) {
 	if t.count >= t.waiting {
 		t.mu.Unlock()
 		e := connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("%w: %d %s are in progress and %d wait, which is the limit", errBusy, t.most, t.what, t.waiting))
-		return nil, withDetail(e, &errdetails.RetryInfo{RetryDelay: durationpb.New(t.again)})
+		return nil, retryAfter(e, t.again)
 	}
 	turn := make(chan struct{})
 	i := slices.IndexFunc(t.lines, func(l *line) bool { return l.who == who })
