@@ -85,32 +85,21 @@ func (a admission) ages() bool {
 
 type admissionKey struct{}
 
-// callerNow authenticates and authorises the caller of a stream again, and returns its present identity.
+// callerNow authenticates and authorises the caller of a stream again, and returns its present identity. It returns an error if the caller is no
+// longer authenticated or has lost the required role.
 func callerNow(ctx context.Context) (auth.Caller, error) {
-	if err := still(ctx); err != nil {
-		return auth.Caller{}, err
-	}
 	a, ok := ctx.Value(admissionKey{}).(admission)
 	if !ok {
 		return caller(ctx), nil
 	}
-	return a.again()
-}
-
-// still returns an error if the caller of a stream is no longer authenticated or has lost the required role.
-func still(ctx context.Context) error {
-	a, ok := ctx.Value(admissionKey{}).(admission)
-	if !ok {
-		return nil
-	}
 	id, err := a.again()
 	switch {
 	case err != nil:
-		return refused(connect.CodeUnauthenticated, fmt.Errorf("%w; %s requires the role %s", err, a.procedure, a.verb.Least), id, a.verb.Least)
+		return auth.Caller{}, refused(connect.CodeUnauthenticated, fmt.Errorf("%w; %s requires the role %s", err, a.procedure, a.verb.Least), id, a.verb.Least)
 	case id.Who != a.who || !id.Role.May(a.verb.Least):
-		return refused(connect.CodePermissionDenied, fmt.Errorf("%s has lost the required role: %s requires the role %s", a.who, a.procedure, a.verb.Least), id, a.verb.Least)
+		return auth.Caller{}, refused(connect.CodePermissionDenied, fmt.Errorf("%s has lost the required role: %s requires the role %s", a.who, a.procedure, a.verb.Least), id, a.verb.Least)
 	}
-	return nil
+	return id, nil
 }
 
 // watched checks the caller of a stream at the given interval until ctx ends. If the caller is no longer admitted, or if the connection of a watch
@@ -125,7 +114,7 @@ func watched(ctx context.Context, every time.Duration, end context.CancelCauseFu
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			if err := still(ctx); err != nil {
+			if _, err := callerNow(ctx); err != nil {
 				end(err)
 				return
 			}
