@@ -23,7 +23,7 @@ const (
 	English  Language = "en"
 )
 
-// All returns the languages of the pages. The first is the default.
+// All returns the languages of the pages.
 func All() []Language { return []Language{Japanese, English} }
 
 // Find returns the language with a tag, which must be in small letters. It returns false if the pages do not have the language.
