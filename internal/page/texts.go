@@ -24,8 +24,8 @@ func Join(parts ...Texts) Texts {
 	return all
 }
 
-// T returns a text in a language; any other than Japanese means English. A missing key is a programming error, which a test detects; T then returns the key in
-// brackets.
+// T returns a text in a language; any other than Japanese means English. A missing key is a programming error, which a test detects; T then returns
+// the key in brackets.
 func (t Texts) T(language, key string, args ...any) string {
 	both, known := t[key]
 	if !known {

@@ -174,8 +174,8 @@ func (d *overviewData) fill(p *picture) {
 			revision += " → " + fmt.Sprint(s.Wanted)
 		}
 		d.Worst = append(d.Worst, attention{
-			Name: s.Switch, Class: severityClass[severity(s)], State: d.State(s.State), Reason: said{d.base, view.Because(d.Lang, s)}, Revision: revision, Owner: s.Owner,
-			Since: s.Since.AsTime(),
+			Name: s.Switch, Class: severityClass[severity(s)], State: d.State(s.State), Reason: said{d.base, view.Because(d.Lang, s)},
+			Revision: revision, Owner: s.Owner, Since: s.Since.AsTime(),
 		})
 	}
 	for _, t := range p.dates.soon.GetTurns() {

@@ -20,8 +20,8 @@ func event(id, name, data string) string {
 // events sends the changed fragments of the overview as server-sent events (HTML Living Standard, section 9.2). Each event has an id. A page
 // that reconnects gets the fragments that it missed. If the id belongs to another process, the page is asked to reload.
 //
-// After the fragments, and at every interval, the event "beat" has the time of the last sign of life, also as a text in the policy's time zone. The event "old" takes its place if the
-// controller cannot read its store, so that the values of the page may be old.
+// After the fragments, and at every interval, the event "beat" has the time of the last sign of life, also as a text in the policy's time zone. The
+// event "old" takes its place if the controller cannot read its store, so that the values of the page may be old.
 func (s *Site) events(w http.ResponseWriter, r *http.Request) {
 	if from := r.Header.Get("Sec-Fetch-Site"); from != "" && from != "same-origin" && from != "none" {
 		http.Error(w, "The request comes from a page of another site.", http.StatusForbidden) // it could not read the events, but would hold the stream

@@ -66,7 +66,10 @@ func (s *Site) programme(v *visit) error {
 		if err != nil {
 			return err
 		}
-		row := phaseData{Name: p.Name, Title: p.Title, From: "-", State: standing.state(i), Where: standing.where(p), Current: current(p), Confirmed: len(standing.open(p)) == 0, Next: i == next}
+		row := phaseData{
+			Name: p.Name, Title: p.Title, From: "-", State: standing.state(i), Where: standing.where(p),
+			Current: current(p), Confirmed: len(standing.open(p)) == 0, Next: i == next,
+		}
 		if p.Begins != nil {
 			row.From = v.At(p.Begins.AsTime())
 		}

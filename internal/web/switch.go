@@ -90,8 +90,8 @@ func (s *Site) switchPage(v *visit) error {
 	wanted, seen := phasesOn(phases, st.Switch)
 	v.Title, v.Section = v.T("switch")+" "+st.Switch, "overview"
 	d := switchData{
-		base: v.base, Status: st, Class: severityClass[severity(st)], Current: st.Converged && st.State == op25bv1.SwitchState_SWITCH_STATE_CONVERGED, Why: said{v.base, view.Because(v.Lang, st)}, Since: v.At(st.Since.AsTime()), Seen: v.At(st.Seen.AsTime()),
-		Audited: v.At(st.Audited.AsTime()),
+		base: v.base, Status: st, Class: severityClass[severity(st)], Current: st.Converged && st.State == op25bv1.SwitchState_SWITCH_STATE_CONVERGED,
+		Why: said{v.base, view.Because(v.Lang, st)}, Since: v.At(st.Since.AsTime()), Seen: v.At(st.Seen.AsTime()), Audited: v.At(st.Audited.AsTime()),
 	}
 	for _, t := range st.Tables {
 		d.Tables = append(d.Tables, tableRow{t.Table, int64(t.Entries), int64(t.Size), percent(int(t.Entries), int(t.Size))})
@@ -129,7 +129,10 @@ func (v *visit) counters(ctx context.Context, name string, wanted []string) *cou
 	if c.State == op25bv1.CollectionState_COLLECTION_STATE_ELSEWHERE || c.State == op25bv1.CollectionState_COLLECTION_STATE_NOT_OWNED {
 		return &countersData{Elsewhere: v.ownerOf(c)}
 	}
-	d := &countersData{Rules: ruleTable{base: v.base}, Others: ruleTable{base: v.base}, State: said{v.base, view.Collection(v.Lang, c)}, Updated: v.At(c.Updated.AsTime()), Current: c.State == op25bv1.CollectionState_COLLECTION_STATE_SYNCED}
+	d := &countersData{
+		State: said{v.base, view.Collection(v.Lang, c)}, Updated: v.At(c.Updated.AsTime()), Current: c.State == op25bv1.CollectionState_COLLECTION_STATE_SYNCED,
+		Rules: ruleTable{base: v.base}, Others: ruleTable{base: v.base},
+	}
 	for _, n := range c.Rules {
 		to := &d.Rules
 		if n.Phase != "" && len(wanted) > 0 && !slices.Contains(wanted, n.Phase) {

@@ -4,7 +4,8 @@
 // audit records therefore apply. The HTML is rendered on the server. A small script replaces the parts that have changed, and the page also
 // works without the script.
 //
-// The package makes no decision about a switch, and its only state is the sign-ins and the last verification of the audit chain.
+// The package makes no decision about a switch, and its only state is the sign-ins, the last verification of the audit chain, and the
+// last head that the chain did not have.
 package web
 
 import (
