@@ -174,8 +174,8 @@ func paced(n, rate int, f func(i int)) {
 	work.Wait()
 }
 
-// BenchmarkSessions measures the starts of sessions until the embedded switch has answered the write of their entries. The floors are the bare writes of an
-// equally large record to the store, and of the same entries to the switch. Run it with -benchtime=8000x.
+// BenchmarkSessions measures the starts of sessions until the embedded switch has answered the write of their entries. The floors are the bare writes
+// of an equally large record to the store, and of the same entries to the switch. Run it with -benchtime=8000x.
 func BenchmarkSessions(b *testing.B) {
 	b.Run("floor/store", func(b *testing.B) {
 		records := store.JSON[[]byte](embeddedStore(b), "bench")
@@ -256,8 +256,8 @@ func BenchmarkSessions(b *testing.B) {
 	})
 }
 
-// phases returns medians for changes of phase: the time of a bare write to the store, the time until an activation is stored, and the time from then until
-// the switch has answered the write that puts the phase in force.
+// phases returns medians for changes of phase: the time of a bare write to the store, the time until an activation is stored, and the time from then
+// until the switch has answered the write that puts the phase in force.
 func (w *sessionBench) phases(n int) (bare, stored, flipped time.Duration) {
 	w.b.Helper()
 	var all [3][]time.Duration

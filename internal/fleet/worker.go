@@ -225,7 +225,7 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 			if err = w.fallBackAfter(ctx, s, err); isOfSession(err) {
 				return err
 			}
-			w.current, w.memory, full = nil, nil, true
+			w.current, w.memory, full = nil, nil, true // the layer stays: sessions still change, and each of their updates can be repeated
 			w.fail(err)
 			next = backoff(w.failures, w.c.AuditEvery)
 		}
