@@ -229,6 +229,19 @@ func TestNoRoom(t *testing.T) { // I10
 	if got, want := err.Error(), `table "remote_v4": no room: 1 entries, 2 wanted`; got != want {
 		t.Errorf("error says %q, want %q", got, want)
 	}
+	for _, x := range []struct {
+		room pipeline.SessionRoom
+		want string
+	}{
+		{pipeline.SessionRoom{Sources: 20480, Subscribers: 40960}, ""},
+		{pipeline.SessionRoom{Sources: 20481}, `table "source_v4": no room: 20480 entries, 0 wanted, and room for 20481 of sessions`},
+		{pipeline.SessionRoom{Subscribers: 40961}, `table "subscriber_v6": no room: 40960 entries, 0 wanted, and room for 40961 of sessions`},
+	} {
+		err := Room(&pipeline.State{Sessions: x.room}, contract)
+		if got := fmt.Sprint(err); err == nil && x.want != "" || err != nil && (got != x.want || !errors.Is(err, ErrNoRoom)) {
+			t.Errorf("%+v: error says %q, want %q", x.room, got, x.want)
+		}
+	}
 }
 
 // TestRestrictionsHoldBeforeTheFirstWrite verifies that Make refuses an entry that violates a restriction of the program.
