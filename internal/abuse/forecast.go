@@ -37,8 +37,8 @@ type ForecastRow struct {
 	// Since is the time at which this controller began to watch the switch. Used is too low until UseDays days have passed.
 	Since time.Time
 	// Affected is the number of lines that can now reach servers that the phase would stop, on port 25 or on the port of another service that its
-	// rules stop. Used is the number of these lines that tried it in the last UseDays days. It is the sum of OneServer, the lines with one server, as a mail program has, and Several.
-	// BotLike lines are also counted in OneServer or Several; only watched groups have them.
+	// rules stop. Used is the number of these lines that tried it in the last UseDays days. It is the sum of OneServer, the lines with one
+	// server, as a mail program has, and Several. BotLike lines are also counted in OneServer or Several; only watched groups have them.
 	Affected, Used, OneServer, Several, BotLike int
 }
 

@@ -80,7 +80,7 @@ func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: key: %w", ErrWebhook, err)
 	}
-	if key = bytes.TrimSpace(key); len(key) < minWebhookKey || len(key) > maxWebhookKey {
+	if key = bytes.TrimSpace(key); len(key) < minWebhookKey {
 		return nil, fmt.Errorf("%w: key %s has %d bytes: must have %d to %d", ErrWebhook, cfg.KeyFile, len(key), minWebhookKey, maxWebhookKey)
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
