@@ -34,8 +34,9 @@ const (
 //
 // A question about a stored revision is a look-up of a line, which is recorded in the audit chain before the answer is returned. The record
 // has the verb "check", the caller, the name of the line and the ticket, but no address, server or mail address. A refused question is
-// recorded with the verb "refused check", and one about a server whose address was not found with "unanswered check". If the record cannot be stored, the call fails and returns no answer. Returns RESOURCE_EXHAUSTED if
-// the caller makes too many look-ups. A question with files concerns no subscriber and is not recorded.
+// recorded with the verb "refused check", and one about a server whose address was not found with "unanswered check". If the record cannot be
+// stored, the call fails and returns no answer. Returns RESOURCE_EXHAUSTED if the caller makes too many look-ups. A question with files concerns
+// no subscriber and is not recorded.
 type CheckServiceClient interface {
 	// Returns whether a connection is delivered or stopped, by which rule, since when, and until when. Returns INVALID_ARGUMENT if the question
 	// is invalid, NOT_FOUND if the line or the host is unknown, and FAILED_PRECONDITION if no phase has begun. If the DNS could not be asked for the
@@ -83,8 +84,9 @@ func (c *checkServiceClient) CheckMail(ctx context.Context, in *CheckMailRequest
 //
 // A question about a stored revision is a look-up of a line, which is recorded in the audit chain before the answer is returned. The record
 // has the verb "check", the caller, the name of the line and the ticket, but no address, server or mail address. A refused question is
-// recorded with the verb "refused check", and one about a server whose address was not found with "unanswered check". If the record cannot be stored, the call fails and returns no answer. Returns RESOURCE_EXHAUSTED if
-// the caller makes too many look-ups. A question with files concerns no subscriber and is not recorded.
+// recorded with the verb "refused check", and one about a server whose address was not found with "unanswered check". If the record cannot be
+// stored, the call fails and returns no answer. Returns RESOURCE_EXHAUSTED if the caller makes too many look-ups. A question with files concerns
+// no subscriber and is not recorded.
 type CheckServiceServer interface {
 	// Returns whether a connection is delivered or stopped, by which rule, since when, and until when. Returns INVALID_ARGUMENT if the question
 	// is invalid, NOT_FOUND if the line or the host is unknown, and FAILED_PRECONDITION if no phase has begun. If the DNS could not be asked for the
