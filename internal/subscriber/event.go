@@ -60,8 +60,8 @@ type Event struct {
 	// Line is the name of the line. If it is empty, Identities has the attributes of the request that can name the line.
 	Line       string
 	Identities map[policy.Identify]string
-	// Prefixes are the addresses and prefixes of the session, masked. Those of a Stop say of which address families the leases have ended; none
-	// means that the session has ended.
+	// Prefixes are the addresses and prefixes of the session, masked. Those of a Stop say of which address families the leases have ended. A Stop
+	// without Prefixes ends the session, and so does every Stop of a session without leases.
 	Prefixes []netip.Prefix
 	// Interval is the time between two interim updates of the access server.
 	Interval time.Duration

@@ -51,8 +51,8 @@ func (s *Session) at(now time.Time) *Session {
 	return &left
 }
 
-// without returns the session without the addresses of the families that a Stop names, or nil if that ends the session. The families of a session
-// without leases end together, whatever the Stop names: an access server may send only the IPv4 address with it (RFC 2866 section 5.1).
+// without returns the session without the address families of a Stop's addresses, or nil if the Stop ends the session. A session without leases
+// ends as a whole, because an access server may send only the IPv4 address with its Stop (RFC 2866 section 5.1).
 func (s *Session) without(stop Event) *Session {
 	if s == nil || !s.leased() || len(stop.Prefixes) == 0 {
 		return nil

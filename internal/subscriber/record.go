@@ -83,8 +83,8 @@ const (
 //   - A start opens a session, unless a session that began later is known, the session has ended already, the access server restarted
 //     afterwards, the start is older than MaxDelay, or the lease in it has ended. A session that began earlier has then ended.
 //   - An interim update keeps its session alive and may change the addresses. It opens and closes nothing.
-//   - A stop ends its session, or only the leases of the address families that it names. A stop that is older than a lease of the session is
-//     late, because sources of leases use an id again.
+//   - A stop ends its session. If the session has leases and the stop has addresses, it ends only the addresses of their families. A stop that
+//     is older than a lease of the session is late, because sources of leases use an id again.
 //
 // If two sessions began at the same time, the one that arrived last remains. A server may use an id again for a later session; if the times
 // of its events are estimated, only after MaxDelay. If more than maxEnded sessions ended before their starts arrived, starts up to the ends
@@ -233,7 +233,8 @@ func (r Record) pruned(heard time.Time) Record {
 	return r
 }
 
-// Swept returns the record without what is over at the time now, such as addresses whose lease has ended. empty means that nothing is left to remember.
+// Swept returns the record without what is over at the time now, such as addresses whose lease has ended. empty means that nothing is left to
+// remember.
 func (r Record) Swept(now, restarted time.Time) (swept Record, empty bool) {
 	r = r.over(now, restarted).pruned(now)
 	if r.Session != nil {

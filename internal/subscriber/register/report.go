@@ -14,9 +14,9 @@ import (
 	"op25b/internal/subscriber"
 )
 
-// Report applies an event of an access server or another source. switches are the switches whose lines the server may name; none means all. When Report returns
-// without an error, what the event changed is in the store. The errors mean that the server should send the event again: ErrNotReady, ErrFull,
-// or an error of the store.
+// Report applies an event of an access server or another source. switches are the switches whose lines the source may name; none means all. When
+// Report returns without an error, what the event changed is in the store. The errors mean that the source should send the event again:
+// ErrNotReady, ErrFull, or an error of the store.
 func (r *Register) Report(ctx context.Context, e subscriber.Event, switches []string) (subscriber.Outcome, error) {
 	if !r.isReady() {
 		return "", ErrNotReady
@@ -164,7 +164,8 @@ func (r *Register) restartedAt(nas string, at time.Time) {
 	}
 }
 
-// sweep removes the sessions and addresses that have ended by silence, by a restart or with a lease, and the records of lines without a session that are no longer needed.
+// sweep removes the sessions and addresses that have ended by silence, by a restart or with a lease. It also removes the records of lines without
+// a session that are no longer needed.
 func (r *Register) sweep(ctx context.Context) {
 	now := r.now()
 	type stale struct {

@@ -36,8 +36,8 @@ type pendingPut struct {
 	turn chan struct{} // has room for the value that makes the caller run the next transaction
 }
 
-// put writes a record like store.Records.PutIf. Two records of one name must not be put at once. After an error other than a *store.ConflictError, the
-// record may have been written.
+// put writes a record like store.Records.PutIf. Two records of one name must not be put at once. After an error other than a
+// *store.ConflictError, the record may have been written.
 func (w *writer) put(ctx context.Context, name string, rev int64, v sealed) error {
 	p := &pendingPut{store.PutOf[sealed]{Name: name, Rev: rev, Value: v}, make(chan error, 1), make(chan struct{}, 1)}
 	w.mu.Lock()

@@ -90,7 +90,7 @@ const (
 	SessionOutcome_SESSION_OUTCOME_UNSPECIFIED SessionOutcome = 0
 	// The line has a new session.
 	SessionOutcome_SESSION_OUTCOME_OPENED SessionOutcome = 1
-	// The session continues, perhaps with other addresses.
+	// The session continues, perhaps with other addresses, or without the address families that a STOP ended.
 	SessionOutcome_SESSION_OUTCOME_REFRESHED SessionOutcome = 2
 	// The session has ended.
 	SessionOutcome_SESSION_OUTCOME_CLOSED SessionOutcome = 3
@@ -234,8 +234,8 @@ type SessionEvent struct {
 	// The line: its name in the inventory, or the attributes that the source knows of it. Exactly one of the fields is set, and none for RESTART.
 	Line     string        `protobuf:"bytes,3,opt,name=line,proto3" json:"line,omitempty"`
 	Identity *LineIdentity `protobuf:"bytes,4,opt,name=identity,proto3" json:"identity,omitempty"`
-	// At most 16 addresses and prefixes of the line, IPv4 or IPv6. The addresses of a STOP say of which address families the leases have ended; a
-	// STOP without addresses ends the session.
+	// At most 16 addresses and prefixes of the line, IPv4 or IPv6. The addresses of a STOP say of which address families the leases have ended. A
+	// STOP without addresses ends the session, and so does every STOP of a session without leases.
 	Addresses []string `protobuf:"bytes,5,rep,name=addresses,proto3" json:"addresses,omitempty"`
 	// When the event happened. If it is absent, it happens when the controller receives it.
 	Time *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=time,proto3" json:"time,omitempty"`
