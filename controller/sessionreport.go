@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -57,7 +56,7 @@ are printed when it is in the store. A line that is not valid is reported, and t
 	cmd.Flags().DurationVar(&interim, "interim", subscriber.DefaultInterval, "time between two interim events of a session without ends; the session ends after three times as long without one")
 	addClient(cmd, &o)
 	ask := o.ask(func(ctx context.Context, c *console, args []string) error {
-		r := &reporter{console: c, request: &op25bv1.ReportRequest{Source: source, Interim: durationpb.New(interim)}, now: time.Now}
+		r := &reporter{c, source, durationpb.New(interim)}
 		if args[0] == "-" {
 			return r.lines(ctx)
 		}
@@ -82,13 +81,13 @@ are printed when it is in the store. A line that is not valid is reported, and t
 // A reporter reports the events in lines of CSV.
 type reporter struct {
 	*console
-	request *op25bv1.ReportRequest // has the source, and no events
-	now     func() time.Time
+	source  string
+	interim *durationpb.Duration
 }
 
 // send sends events, and returns their outcomes when all are in the store.
 func (r *reporter) send(ctx context.Context, events []*op25bv1.SessionEvent) ([]string, error) {
-	q := &op25bv1.ReportRequest{Source: r.request.Source, Interim: r.request.Interim, Events: events}
+	q := &op25bv1.ReportRequest{Source: r.source, Interim: r.interim, Events: events}
 	answer, err := client.Ask(ctx, r.timeout, r.Subscriber.ReportBatch, q)
 	if err != nil {
 		return nil, err
@@ -109,7 +108,7 @@ func (r *reporter) file(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	events, numbers, err := r.parse(name, data)
+	events, numbers, err := parseSessions(name, data)
 	if err != nil {
 		return err
 	}
@@ -129,11 +128,11 @@ func (r *reporter) file(ctx context.Context, name string) error {
 	return r.view.ReportedFile(done)
 }
 
-// parse returns the events in a file, and the numbers of their lines.
-func (r *reporter) parse(name string, data []byte) (events []*op25bv1.SessionEvent, numbers []int, err error) {
+// parseSessions returns the events in a file, and the numbers of their lines.
+func parseSessions(name string, data []byte) (events []*op25bv1.SessionEvent, numbers []int, err error) {
 	var rows *report.Rows
 	var faults strict.Faults
-	more, number, now := 0, 0, r.now()
+	more, number, now := 0, 0, time.Now()
 	for line := range bytes.Lines(data) {
 		text := strings.TrimRight(string(line), "\r\n")
 		switch number++; {
@@ -149,14 +148,14 @@ func (r *reporter) parse(name string, data []byte) (events []*op25bv1.SessionEve
 		}
 		m, err := rows.Event(number, text, now)
 		if wrong := strict.Faults(nil); errors.As(err, &wrong) {
-			if len(faults) == maxSessionFaults {
+			if len(faults) < maxSessionFaults {
+				faults = append(faults, wrong...)
+			} else {
 				more++
-				continue
 			}
-			faults = append(faults, wrong...)
 			continue
 		}
-		r.stamp(m, now, len(events))
+		stamp(m, now, len(events))
 		events, numbers = append(events, m), append(numbers, number)
 	}
 	switch {
@@ -171,7 +170,7 @@ func (r *reporter) parse(name string, data []byte) (events []*op25bv1.SessionEve
 }
 
 // stamp gives an event a time if it has none. Events that are read together keep their order.
-func (r *reporter) stamp(m *op25bv1.SessionEvent, now time.Time, i int) {
+func stamp(m *op25bv1.SessionEvent, now time.Time, i int) {
 	if m.Time == nil {
 		m.Time = timestamppb.New(now.Add(time.Duration(i))) // nanoseconds
 	}
@@ -197,7 +196,7 @@ func (r *reporter) lines(ctx context.Context) error {
 		case text == "":
 			continue
 		}
-		now := r.now()
+		now := time.Now()
 		m, err := rows.Event(number, text, now)
 		if err != nil {
 			invalid++
@@ -207,7 +206,7 @@ func (r *reporter) lines(ctx context.Context) error {
 			}
 			continue
 		}
-		r.stamp(m, now, 0)
+		stamp(m, now, 0)
 		outcomes, err := r.send(ctx, []*op25bv1.SessionEvent{m})
 		if err != nil {
 			fmt.Fprintf(r.errOut, "%s: line %d is not acknowledged; send it again\n", name, number)
@@ -220,7 +219,7 @@ func (r *reporter) lines(ctx context.Context) error {
 	switch err := read.Err(); {
 	case errors.Is(err, bufio.ErrTooLong):
 		return fmt.Errorf("%s:%d:1: the line is longer than %d bytes; the lines from here on were not sent", name, number+1, report.MaxLine)
-	case err != nil && !errors.Is(err, io.EOF):
+	case err != nil:
 		return fmt.Errorf("%s: %w", name, err)
 	case invalid > 0:
 		return fmt.Errorf("%s not valid and not sent", counted(invalid, "line is", "lines are"))

@@ -25,12 +25,12 @@ type reportedLine struct {
 	Outcome string `json:"outcome"`
 }
 
-// without are the outcomes of events that changed nothing, with the meaning of each.
-var without = map[string]string{
+// unchanged has the meanings of the outcomes of events that changed nothing.
+var unchanged = map[string]string{
 	"no-line":   "no line of the inventory has this identity",
 	"ambiguous": "several lines have this identity",
 	"unknown":   "interim events of unknown sessions",
-	"late":      "a later event is known, or the event is too old",
+	"late":      "a later event is known, the event is too old, or its lease has ended",
 }
 
 // maxReportedLines is the number of lines that the table names for each outcome.
@@ -48,19 +48,15 @@ func (t *table) ReportedFile(f ReportedFile) error {
 	text := ""
 	for _, o := range slices.Sorted(maps.Keys(f.Outcomes)) {
 		g.add(o, prose.Number(f.Outcomes[o]))
-		meaning, changed := without[o]
-		if !changed {
+		meaning, ok := unchanged[o]
+		if !ok {
 			continue
 		}
-		lines := f.Lines[o]
-		list := fmt.Sprint(lines[0])
-		for _, n := range lines[1:min(len(lines), maxReportedLines)] {
-			list += fmt.Sprint(", ", n)
+		var lines []string
+		for _, n := range f.Lines[o] {
+			lines = append(lines, fmt.Sprint(n))
 		}
-		if more := len(lines) - maxReportedLines; more > 0 {
-			list += fmt.Sprintf(" and %d more", more)
-		}
-		text += wrapped("", fmt.Sprintf("%s: %s (%s).", o, meaning, prose.Plural(len(lines), "line")+" "+list), 4)
+		text += wrapped("", fmt.Sprintf("%s: %s (%s %s).", o, meaning, prose.Plural(len(lines), "line"), prose.List(lines, maxReportedLines)), 4)
 	}
 	if f.Events > 0 {
 		text = g.text(t, "") + text
