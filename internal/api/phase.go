@@ -102,7 +102,7 @@ func phasesOf(in *intent.Intent, now time.Time) []*op25bv1.Phase {
 		ph := &p.Phases[i]
 		all[i] = &op25bv1.Phase{
 			Name: ph.Name, Title: ph.Title, Effective: ph.Effective.String(), Begins: timestamppb.New(p.Begins(ph)),
-			SynOnly: ph.SynOnly, Rules: uint32(len(ph.Rules)),
+			SynOnly: ph.SynOnly, Rules: uint32(len(ph.Rules)), StaysOpen: staysOpen(p, ph, later(now, p.Begins(ph))),
 		}
 		at[ph.Name] = all[i]
 	}
@@ -121,6 +121,39 @@ func phasesOf(in *intent.Intent, now time.Time) []*op25bv1.Phase {
 		}
 	}
 	return all
+}
+
+// staysOpen returns what passes in a phase without one of its rules, with the exemptions at a time.
+func staysOpen(p *policy.Policy, ph *policy.Phase, at time.Time) *op25bv1.StaysOpen {
+	open := &op25bv1.StaysOpen{Ports: []uint32{uint32(policy.PortSubmissions), uint32(policy.PortSubmission)}}
+	for _, r := range p.Remotes {
+		if !r.Ours() {
+			continue
+		}
+		servers := &op25bv1.OpenServers{Name: r.Name, Title: r.Title}
+		if servers.Limited = r.Own && ph.OwnServices != nil; servers.Limited {
+			servers.Services = ph.OwnServices
+		}
+		open.Servers = append(open.Servers, servers)
+	}
+	for i := range p.Exemptions {
+		switch e := &p.Exemptions[i]; {
+		case p.Ended(e, at):
+		case e.Line != "":
+			open.ExemptLines++
+		default:
+			open.ExemptPrefixes++
+		}
+	}
+	return open
+}
+
+// later returns the later of two times.
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // inForceOn returns the line groups for which each phase is in force on a switch, keyed by phase.

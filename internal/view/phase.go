@@ -103,6 +103,7 @@ func (t *table) Phase(r *op25bv1.ShowPhaseResponse) error {
 	if p.GetSynOnly() {
 		b.WriteString("stops new connections only; established ones continue\n")
 	}
+	b.WriteString(staysOpen(p.GetStaysOpen()))
 	if len(r.Rules) > 0 {
 		b.WriteByte('\n')
 		g := grid{head: []string{"RULE", "LINE GROUPS", "SERVICE", "SERVERS", "LEGS", "ACTION"}, shrink: []int{1, 2, 4}}
@@ -114,6 +115,43 @@ func (t *table) Phase(r *op25bv1.ShowPhaseResponse) error {
 	}
 	_, err := io.WriteString(t.w, b.String())
 	return err
+}
+
+// staysOpen renders what passes without a rule of the phase. It returns an empty string for a controller that does not report it.
+func staysOpen(o *op25bv1.StaysOpen) string {
+	if o == nil {
+		return ""
+	}
+	var all []string
+	others := "all servers"
+	for _, s := range o.Servers {
+		what := "every service"
+		if s.Limited {
+			what, others = orNone(s.Services), "all other servers"
+		}
+		all = append(all, what+" of "+s.Name)
+	}
+	all = append(all, "ports "+strings.Join(strings.Split(ports(o.Ports), ","), " and ")+" of "+others)
+	var exempt []string
+	if o.ExemptLines > 0 {
+		exempt = append(exempt, prose.Count(o.ExemptLines, "exempt line"))
+	}
+	if o.ExemptPrefixes > 0 {
+		exempt = append(exempt, prose.Count(o.ExemptPrefixes, "exempt prefix"))
+	}
+	if len(exempt) == 0 {
+		all = append(all, "no line is exempt")
+	} else {
+		all = append(all, "port 25 of "+strings.Join(exempt, " and "))
+	}
+	return wrapped("stays open: ", plain(strings.Join(all, "; ")), 0)
+}
+
+func orNone(names []string) string {
+	if len(names) == 0 {
+		return "no service"
+	}
+	return strings.Join(names, ", ")
 }
 
 // Preview shows which phases a change replaces, on which switches and line groups, and which date will replace the new phase.

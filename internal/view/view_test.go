@@ -150,7 +150,10 @@ func answers() []shown {
 	}
 	phase := &op25bv1.ShowPhaseResponse{
 		Revision: 7,
-		Phase:    &op25bv1.Phase{Name: "mobile-carriers", Title: "Mail straight to the mobile carriers is stopped", Effective: "2006-06-01", Begins: at("2006-06-01T00:00:00+09:00"), SynOnly: true},
+		Phase: &op25bv1.Phase{Name: "mobile-carriers", Title: "Mail straight to the mobile carriers is stopped", Effective: "2006-06-01", Begins: at("2006-06-01T00:00:00+09:00"), SynOnly: true, StaysOpen: &op25bv1.StaysOpen{
+			Servers: []*op25bv1.OpenServers{{Name: "own-relay"}, {Name: "own-mailboxes", Limited: true, Services: []string{"submissions", "pop3s", "imaps"}}},
+			Ports:   []uint32{465, 587}, ExemptLines: 1234, ExemptPrefixes: 1,
+		}},
 		Rules: []*op25bv1.PhaseRule{
 			{Name: "smtp-carrier", Groups: []string{"adsl"}, Service: "smtp", Ports: []uint32{25}, Remote: "mobile-carrier", Legs: []string{"up_dst", "down_src"}, Action: "drop"},
 			{Name: "smtp-all", Service: "smtp", Ports: []uint32{25, 2525}, Remote: "any", Legs: []string{"up_dst", "down_src"}, Action: "monitor"},

@@ -247,7 +247,9 @@ type Phase struct {
 	// The switches and lines for which the phase is now in force.
 	InForce []*InForce `protobuf:"bytes,7,rep,name=in_force,json=inForce,proto3" json:"in_force,omitempty"`
 	// Whether the phase is in force for lines of every group on every switch.
-	Everywhere    bool `protobuf:"varint,8,opt,name=everywhere,proto3" json:"everywhere,omitempty"`
+	Everywhere bool `protobuf:"varint,8,opt,name=everywhere,proto3" json:"everywhere,omitempty"`
+	// What passes without a rule of the phase.
+	StaysOpen     *StaysOpen `protobuf:"bytes,9,opt,name=stays_open,json=staysOpen,proto3" json:"stays_open,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -338,6 +340,157 @@ func (x *Phase) GetEverywhere() bool {
 	return false
 }
 
+func (x *Phase) GetStaysOpen() *StaysOpen {
+	if x != nil {
+		return x.StaysOpen
+	}
+	return nil
+}
+
+// What passes in a phase without one of its rules: mail to the ISP's own servers, submission, and port 25 of exempt lines.
+type StaysOpen struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The classes of the ISP's own servers.
+	Servers []*OpenServers `protobuf:"bytes,1,rep,name=servers,proto3" json:"servers,omitempty"`
+	// The TCP ports that pass to all servers, or to all other servers if a class has closed services: 465 and 587.
+	Ports []uint32 `protobuf:"varint,2,rep,packed,name=ports,proto3" json:"ports,omitempty"`
+	// The number of lines whose port 25 is exempt at the time of the call, or at the date of the phase if that is later.
+	ExemptLines uint32 `protobuf:"varint,3,opt,name=exempt_lines,json=exemptLines,proto3" json:"exempt_lines,omitempty"`
+	// The number of prefixes that are exempt at that time.
+	ExemptPrefixes uint32 `protobuf:"varint,4,opt,name=exempt_prefixes,json=exemptPrefixes,proto3" json:"exempt_prefixes,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *StaysOpen) Reset() {
+	*x = StaysOpen{}
+	mi := &file_op25b_v1_phase_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StaysOpen) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StaysOpen) ProtoMessage() {}
+
+func (x *StaysOpen) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_phase_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StaysOpen.ProtoReflect.Descriptor instead.
+func (*StaysOpen) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *StaysOpen) GetServers() []*OpenServers {
+	if x != nil {
+		return x.Servers
+	}
+	return nil
+}
+
+func (x *StaysOpen) GetPorts() []uint32 {
+	if x != nil {
+		return x.Ports
+	}
+	return nil
+}
+
+func (x *StaysOpen) GetExemptLines() uint32 {
+	if x != nil {
+		return x.ExemptLines
+	}
+	return 0
+}
+
+func (x *StaysOpen) GetExemptPrefixes() uint32 {
+	if x != nil {
+		return x.ExemptPrefixes
+	}
+	return 0
+}
+
+// A class of the ISP's own servers, and the services that reach it without a rule of the phase.
+type OpenServers struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Title string                 `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
+	// Whether only the given services reach the servers without a rule. Rules of the phase decide the other services of the policy. If false, every
+	// service reaches them.
+	Limited       bool     `protobuf:"varint,3,opt,name=limited,proto3" json:"limited,omitempty"`
+	Services      []string `protobuf:"bytes,4,rep,name=services,proto3" json:"services,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenServers) Reset() {
+	*x = OpenServers{}
+	mi := &file_op25b_v1_phase_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenServers) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenServers) ProtoMessage() {}
+
+func (x *OpenServers) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_phase_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenServers.ProtoReflect.Descriptor instead.
+func (*OpenServers) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *OpenServers) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *OpenServers) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *OpenServers) GetLimited() bool {
+	if x != nil {
+		return x.Limited
+	}
+	return false
+}
+
+func (x *OpenServers) GetServices() []string {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
 // The lines on one switch for which a phase is in force.
 type InForce struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -355,7 +508,7 @@ type InForce struct {
 
 func (x *InForce) Reset() {
 	*x = InForce{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[4]
+	mi := &file_op25b_v1_phase_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -367,7 +520,7 @@ func (x *InForce) String() string {
 func (*InForce) ProtoMessage() {}
 
 func (x *InForce) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[4]
+	mi := &file_op25b_v1_phase_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -380,7 +533,7 @@ func (x *InForce) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InForce.ProtoReflect.Descriptor instead.
 func (*InForce) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{4}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *InForce) GetSwitch() string {
@@ -420,7 +573,7 @@ type ShowPhaseRequest struct {
 
 func (x *ShowPhaseRequest) Reset() {
 	*x = ShowPhaseRequest{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[5]
+	mi := &file_op25b_v1_phase_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -432,7 +585,7 @@ func (x *ShowPhaseRequest) String() string {
 func (*ShowPhaseRequest) ProtoMessage() {}
 
 func (x *ShowPhaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[5]
+	mi := &file_op25b_v1_phase_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -445,7 +598,7 @@ func (x *ShowPhaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowPhaseRequest.ProtoReflect.Descriptor instead.
 func (*ShowPhaseRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{5}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ShowPhaseRequest) GetPhase() string {
@@ -469,7 +622,7 @@ type ShowPhaseResponse struct {
 
 func (x *ShowPhaseResponse) Reset() {
 	*x = ShowPhaseResponse{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[6]
+	mi := &file_op25b_v1_phase_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -481,7 +634,7 @@ func (x *ShowPhaseResponse) String() string {
 func (*ShowPhaseResponse) ProtoMessage() {}
 
 func (x *ShowPhaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[6]
+	mi := &file_op25b_v1_phase_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -494,7 +647,7 @@ func (x *ShowPhaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowPhaseResponse.ProtoReflect.Descriptor instead.
 func (*ShowPhaseResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{6}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ShowPhaseResponse) GetRevision() uint64 {
@@ -547,7 +700,7 @@ type PhaseRule struct {
 
 func (x *PhaseRule) Reset() {
 	*x = PhaseRule{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[7]
+	mi := &file_op25b_v1_phase_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -559,7 +712,7 @@ func (x *PhaseRule) String() string {
 func (*PhaseRule) ProtoMessage() {}
 
 func (x *PhaseRule) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[7]
+	mi := &file_op25b_v1_phase_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -572,7 +725,7 @@ func (x *PhaseRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseRule.ProtoReflect.Descriptor instead.
 func (*PhaseRule) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{7}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PhaseRule) GetName() string {
@@ -636,7 +789,7 @@ type ListDatesRequest struct {
 
 func (x *ListDatesRequest) Reset() {
 	*x = ListDatesRequest{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[8]
+	mi := &file_op25b_v1_phase_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -648,7 +801,7 @@ func (x *ListDatesRequest) String() string {
 func (*ListDatesRequest) ProtoMessage() {}
 
 func (x *ListDatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[8]
+	mi := &file_op25b_v1_phase_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -661,7 +814,7 @@ func (x *ListDatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDatesRequest.ProtoReflect.Descriptor instead.
 func (*ListDatesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{8}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListDatesRequest) GetWithin() *durationpb.Duration {
@@ -702,7 +855,7 @@ type ListDatesResponse struct {
 
 func (x *ListDatesResponse) Reset() {
 	*x = ListDatesResponse{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[9]
+	mi := &file_op25b_v1_phase_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -714,7 +867,7 @@ func (x *ListDatesResponse) String() string {
 func (*ListDatesResponse) ProtoMessage() {}
 
 func (x *ListDatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[9]
+	mi := &file_op25b_v1_phase_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -727,7 +880,7 @@ func (x *ListDatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDatesResponse.ProtoReflect.Descriptor instead.
 func (*ListDatesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{9}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListDatesResponse) GetRevision() uint64 {
@@ -799,7 +952,7 @@ type EndingExemption struct {
 
 func (x *EndingExemption) Reset() {
 	*x = EndingExemption{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[10]
+	mi := &file_op25b_v1_phase_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -811,7 +964,7 @@ func (x *EndingExemption) String() string {
 func (*EndingExemption) ProtoMessage() {}
 
 func (x *EndingExemption) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[10]
+	mi := &file_op25b_v1_phase_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -824,7 +977,7 @@ func (x *EndingExemption) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndingExemption.ProtoReflect.Descriptor instead.
 func (*EndingExemption) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{10}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *EndingExemption) GetLine() string {
@@ -900,7 +1053,7 @@ type PreviewRequest struct {
 
 func (x *PreviewRequest) Reset() {
 	*x = PreviewRequest{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[11]
+	mi := &file_op25b_v1_phase_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -912,7 +1065,7 @@ func (x *PreviewRequest) String() string {
 func (*PreviewRequest) ProtoMessage() {}
 
 func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[11]
+	mi := &file_op25b_v1_phase_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -925,7 +1078,7 @@ func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewRequest.ProtoReflect.Descriptor instead.
 func (*PreviewRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{11}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PreviewRequest) GetPhase() string {
@@ -989,7 +1142,7 @@ type PreviewResponse struct {
 
 func (x *PreviewResponse) Reset() {
 	*x = PreviewResponse{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[12]
+	mi := &file_op25b_v1_phase_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1001,7 +1154,7 @@ func (x *PreviewResponse) String() string {
 func (*PreviewResponse) ProtoMessage() {}
 
 func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[12]
+	mi := &file_op25b_v1_phase_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1014,7 +1167,7 @@ func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewResponse.ProtoReflect.Descriptor instead.
 func (*PreviewResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{12}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PreviewResponse) GetRevision() uint64 {
@@ -1100,7 +1253,7 @@ type PhaseChange struct {
 
 func (x *PhaseChange) Reset() {
 	*x = PhaseChange{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[13]
+	mi := &file_op25b_v1_phase_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1112,7 +1265,7 @@ func (x *PhaseChange) String() string {
 func (*PhaseChange) ProtoMessage() {}
 
 func (x *PhaseChange) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[13]
+	mi := &file_op25b_v1_phase_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1125,7 +1278,7 @@ func (x *PhaseChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseChange.ProtoReflect.Descriptor instead.
 func (*PhaseChange) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{13}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PhaseChange) GetFrom() string {
@@ -1193,7 +1346,7 @@ type ActivateRequest struct {
 
 func (x *ActivateRequest) Reset() {
 	*x = ActivateRequest{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[14]
+	mi := &file_op25b_v1_phase_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1205,7 +1358,7 @@ func (x *ActivateRequest) String() string {
 func (*ActivateRequest) ProtoMessage() {}
 
 func (x *ActivateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[14]
+	mi := &file_op25b_v1_phase_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1218,7 +1371,7 @@ func (x *ActivateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActivateRequest.ProtoReflect.Descriptor instead.
 func (*ActivateRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{14}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ActivateRequest) GetPhase() string {
@@ -1299,7 +1452,7 @@ type RollbackRequest struct {
 
 func (x *RollbackRequest) Reset() {
 	*x = RollbackRequest{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[15]
+	mi := &file_op25b_v1_phase_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1311,7 +1464,7 @@ func (x *RollbackRequest) String() string {
 func (*RollbackRequest) ProtoMessage() {}
 
 func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[15]
+	mi := &file_op25b_v1_phase_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1324,7 +1477,7 @@ func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackRequest.ProtoReflect.Descriptor instead.
 func (*RollbackRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{15}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RollbackRequest) GetGroups() []string {
@@ -1395,7 +1548,7 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\tPhaseTurn\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x12/\n" +
-	"\achanges\x18\x03 \x03(\v2\x15.op25b.v1.PhaseChangeR\achanges\"\x82\x02\n" +
+	"\achanges\x18\x03 \x03(\v2\x15.op25b.v1.PhaseChangeR\achanges\"\xb6\x02\n" +
 	"\x05Phase\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1c\n" +
@@ -1406,7 +1559,19 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\bin_force\x18\a \x03(\v2\x11.op25b.v1.InForceR\ainForce\x12\x1e\n" +
 	"\n" +
 	"everywhere\x18\b \x01(\bR\n" +
-	"everywhere\"v\n" +
+	"everywhere\x122\n" +
+	"\n" +
+	"stays_open\x18\t \x01(\v2\x13.op25b.v1.StaysOpenR\tstaysOpen\"\x9e\x01\n" +
+	"\tStaysOpen\x12/\n" +
+	"\aservers\x18\x01 \x03(\v2\x15.op25b.v1.OpenServersR\aservers\x12\x14\n" +
+	"\x05ports\x18\x02 \x03(\rR\x05ports\x12!\n" +
+	"\fexempt_lines\x18\x03 \x01(\rR\vexemptLines\x12'\n" +
+	"\x0fexempt_prefixes\x18\x04 \x01(\rR\x0eexemptPrefixes\"m\n" +
+	"\vOpenServers\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05title\x18\x02 \x01(\tR\x05title\x12\x18\n" +
+	"\alimited\x18\x03 \x01(\bR\alimited\x12\x1a\n" +
+	"\bservices\x18\x04 \x03(\tR\bservices\"v\n" +
 	"\aInForce\x12\x16\n" +
 	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1d\n" +
@@ -1518,68 +1683,72 @@ func file_op25b_v1_phase_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_phase_proto_rawDescData
 }
 
-var file_op25b_v1_phase_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_op25b_v1_phase_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_op25b_v1_phase_proto_goTypes = []any{
 	(*ListPhasesRequest)(nil),     // 0: op25b.v1.ListPhasesRequest
 	(*ListPhasesResponse)(nil),    // 1: op25b.v1.ListPhasesResponse
 	(*PhaseTurn)(nil),             // 2: op25b.v1.PhaseTurn
 	(*Phase)(nil),                 // 3: op25b.v1.Phase
-	(*InForce)(nil),               // 4: op25b.v1.InForce
-	(*ShowPhaseRequest)(nil),      // 5: op25b.v1.ShowPhaseRequest
-	(*ShowPhaseResponse)(nil),     // 6: op25b.v1.ShowPhaseResponse
-	(*PhaseRule)(nil),             // 7: op25b.v1.PhaseRule
-	(*ListDatesRequest)(nil),      // 8: op25b.v1.ListDatesRequest
-	(*ListDatesResponse)(nil),     // 9: op25b.v1.ListDatesResponse
-	(*EndingExemption)(nil),       // 10: op25b.v1.EndingExemption
-	(*PreviewRequest)(nil),        // 11: op25b.v1.PreviewRequest
-	(*PreviewResponse)(nil),       // 12: op25b.v1.PreviewResponse
-	(*PhaseChange)(nil),           // 13: op25b.v1.PhaseChange
-	(*ActivateRequest)(nil),       // 14: op25b.v1.ActivateRequest
-	(*RollbackRequest)(nil),       // 15: op25b.v1.RollbackRequest
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 17: google.protobuf.Duration
-	(*Activation)(nil),            // 18: op25b.v1.Activation
-	(*Progress)(nil),              // 19: op25b.v1.Progress
+	(*StaysOpen)(nil),             // 4: op25b.v1.StaysOpen
+	(*OpenServers)(nil),           // 5: op25b.v1.OpenServers
+	(*InForce)(nil),               // 6: op25b.v1.InForce
+	(*ShowPhaseRequest)(nil),      // 7: op25b.v1.ShowPhaseRequest
+	(*ShowPhaseResponse)(nil),     // 8: op25b.v1.ShowPhaseResponse
+	(*PhaseRule)(nil),             // 9: op25b.v1.PhaseRule
+	(*ListDatesRequest)(nil),      // 10: op25b.v1.ListDatesRequest
+	(*ListDatesResponse)(nil),     // 11: op25b.v1.ListDatesResponse
+	(*EndingExemption)(nil),       // 12: op25b.v1.EndingExemption
+	(*PreviewRequest)(nil),        // 13: op25b.v1.PreviewRequest
+	(*PreviewResponse)(nil),       // 14: op25b.v1.PreviewResponse
+	(*PhaseChange)(nil),           // 15: op25b.v1.PhaseChange
+	(*ActivateRequest)(nil),       // 16: op25b.v1.ActivateRequest
+	(*RollbackRequest)(nil),       // 17: op25b.v1.RollbackRequest
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
+	(*Activation)(nil),            // 20: op25b.v1.Activation
+	(*Progress)(nil),              // 21: op25b.v1.Progress
 }
 var file_op25b_v1_phase_proto_depIdxs = []int32{
-	16, // 0: op25b.v1.ListPhasesResponse.time:type_name -> google.protobuf.Timestamp
+	18, // 0: op25b.v1.ListPhasesResponse.time:type_name -> google.protobuf.Timestamp
 	3,  // 1: op25b.v1.ListPhasesResponse.phases:type_name -> op25b.v1.Phase
-	16, // 2: op25b.v1.ListPhasesResponse.next:type_name -> google.protobuf.Timestamp
+	18, // 2: op25b.v1.ListPhasesResponse.next:type_name -> google.protobuf.Timestamp
 	2,  // 3: op25b.v1.ListPhasesResponse.next_turn:type_name -> op25b.v1.PhaseTurn
-	16, // 4: op25b.v1.PhaseTurn.time:type_name -> google.protobuf.Timestamp
-	13, // 5: op25b.v1.PhaseTurn.changes:type_name -> op25b.v1.PhaseChange
-	16, // 6: op25b.v1.Phase.begins:type_name -> google.protobuf.Timestamp
-	4,  // 7: op25b.v1.Phase.in_force:type_name -> op25b.v1.InForce
-	3,  // 8: op25b.v1.ShowPhaseResponse.phase:type_name -> op25b.v1.Phase
-	7,  // 9: op25b.v1.ShowPhaseResponse.rules:type_name -> op25b.v1.PhaseRule
-	17, // 10: op25b.v1.ListDatesRequest.within:type_name -> google.protobuf.Duration
-	16, // 11: op25b.v1.ListDatesResponse.time:type_name -> google.protobuf.Timestamp
-	2,  // 12: op25b.v1.ListDatesResponse.turns:type_name -> op25b.v1.PhaseTurn
-	10, // 13: op25b.v1.ListDatesResponse.exemptions:type_name -> op25b.v1.EndingExemption
-	16, // 14: op25b.v1.ListDatesResponse.next:type_name -> google.protobuf.Timestamp
-	16, // 15: op25b.v1.EndingExemption.ends:type_name -> google.protobuf.Timestamp
-	13, // 16: op25b.v1.PreviewResponse.changes:type_name -> op25b.v1.PhaseChange
-	18, // 17: op25b.v1.PreviewResponse.undoes:type_name -> op25b.v1.Activation
-	16, // 18: op25b.v1.PreviewResponse.time:type_name -> google.protobuf.Timestamp
-	2,  // 19: op25b.v1.PreviewResponse.next_turn:type_name -> op25b.v1.PhaseTurn
-	16, // 20: op25b.v1.RollbackRequest.shown:type_name -> google.protobuf.Timestamp
-	0,  // 21: op25b.v1.PhaseService.ListPhases:input_type -> op25b.v1.ListPhasesRequest
-	5,  // 22: op25b.v1.PhaseService.ShowPhase:input_type -> op25b.v1.ShowPhaseRequest
-	8,  // 23: op25b.v1.PhaseService.ListDates:input_type -> op25b.v1.ListDatesRequest
-	11, // 24: op25b.v1.PhaseService.Preview:input_type -> op25b.v1.PreviewRequest
-	14, // 25: op25b.v1.PhaseService.Activate:input_type -> op25b.v1.ActivateRequest
-	15, // 26: op25b.v1.PhaseService.Rollback:input_type -> op25b.v1.RollbackRequest
-	1,  // 27: op25b.v1.PhaseService.ListPhases:output_type -> op25b.v1.ListPhasesResponse
-	6,  // 28: op25b.v1.PhaseService.ShowPhase:output_type -> op25b.v1.ShowPhaseResponse
-	9,  // 29: op25b.v1.PhaseService.ListDates:output_type -> op25b.v1.ListDatesResponse
-	12, // 30: op25b.v1.PhaseService.Preview:output_type -> op25b.v1.PreviewResponse
-	19, // 31: op25b.v1.PhaseService.Activate:output_type -> op25b.v1.Progress
-	19, // 32: op25b.v1.PhaseService.Rollback:output_type -> op25b.v1.Progress
-	27, // [27:33] is the sub-list for method output_type
-	21, // [21:27] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	18, // 4: op25b.v1.PhaseTurn.time:type_name -> google.protobuf.Timestamp
+	15, // 5: op25b.v1.PhaseTurn.changes:type_name -> op25b.v1.PhaseChange
+	18, // 6: op25b.v1.Phase.begins:type_name -> google.protobuf.Timestamp
+	6,  // 7: op25b.v1.Phase.in_force:type_name -> op25b.v1.InForce
+	4,  // 8: op25b.v1.Phase.stays_open:type_name -> op25b.v1.StaysOpen
+	5,  // 9: op25b.v1.StaysOpen.servers:type_name -> op25b.v1.OpenServers
+	3,  // 10: op25b.v1.ShowPhaseResponse.phase:type_name -> op25b.v1.Phase
+	9,  // 11: op25b.v1.ShowPhaseResponse.rules:type_name -> op25b.v1.PhaseRule
+	19, // 12: op25b.v1.ListDatesRequest.within:type_name -> google.protobuf.Duration
+	18, // 13: op25b.v1.ListDatesResponse.time:type_name -> google.protobuf.Timestamp
+	2,  // 14: op25b.v1.ListDatesResponse.turns:type_name -> op25b.v1.PhaseTurn
+	12, // 15: op25b.v1.ListDatesResponse.exemptions:type_name -> op25b.v1.EndingExemption
+	18, // 16: op25b.v1.ListDatesResponse.next:type_name -> google.protobuf.Timestamp
+	18, // 17: op25b.v1.EndingExemption.ends:type_name -> google.protobuf.Timestamp
+	15, // 18: op25b.v1.PreviewResponse.changes:type_name -> op25b.v1.PhaseChange
+	20, // 19: op25b.v1.PreviewResponse.undoes:type_name -> op25b.v1.Activation
+	18, // 20: op25b.v1.PreviewResponse.time:type_name -> google.protobuf.Timestamp
+	2,  // 21: op25b.v1.PreviewResponse.next_turn:type_name -> op25b.v1.PhaseTurn
+	18, // 22: op25b.v1.RollbackRequest.shown:type_name -> google.protobuf.Timestamp
+	0,  // 23: op25b.v1.PhaseService.ListPhases:input_type -> op25b.v1.ListPhasesRequest
+	7,  // 24: op25b.v1.PhaseService.ShowPhase:input_type -> op25b.v1.ShowPhaseRequest
+	10, // 25: op25b.v1.PhaseService.ListDates:input_type -> op25b.v1.ListDatesRequest
+	13, // 26: op25b.v1.PhaseService.Preview:input_type -> op25b.v1.PreviewRequest
+	16, // 27: op25b.v1.PhaseService.Activate:input_type -> op25b.v1.ActivateRequest
+	17, // 28: op25b.v1.PhaseService.Rollback:input_type -> op25b.v1.RollbackRequest
+	1,  // 29: op25b.v1.PhaseService.ListPhases:output_type -> op25b.v1.ListPhasesResponse
+	8,  // 30: op25b.v1.PhaseService.ShowPhase:output_type -> op25b.v1.ShowPhaseResponse
+	11, // 31: op25b.v1.PhaseService.ListDates:output_type -> op25b.v1.ListDatesResponse
+	14, // 32: op25b.v1.PhaseService.Preview:output_type -> op25b.v1.PreviewResponse
+	21, // 33: op25b.v1.PhaseService.Activate:output_type -> op25b.v1.Progress
+	21, // 34: op25b.v1.PhaseService.Rollback:output_type -> op25b.v1.Progress
+	29, // [29:35] is the sub-list for method output_type
+	23, // [23:29] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_phase_proto_init() }
@@ -1594,7 +1763,7 @@ func file_op25b_v1_phase_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_phase_proto_rawDesc), len(file_op25b_v1_phase_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
