@@ -191,6 +191,9 @@ var mayImport = map[string][]string{
 	"internal/subscriber/accounting": {"internal/policy", "internal/readfile", "internal/secretfile", "internal/strict", "internal/subscriber"},
 	"internal/subscriber/report":     {"internal/policy", "internal/strict", "internal/subscriber", "proto/op25b"},
 	"internal/subscriber/register":   {"internal/intent", "internal/readfile", "internal/store", "internal/subscriber"},
+
+	"internal/lease":       {},
+	"internal/lease/login": {},
 }
 
 // TestImportArrows verifies that imports follow mayImport, and that only tests import the packages under e2e.
