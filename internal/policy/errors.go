@@ -2,12 +2,14 @@ package policy
 
 import "errors"
 
-// Errors of ParseDate and ParseOffset.
+// Errors of ParseDate, ParseOffset and ParseDuration.
 var (
 	// ErrDate means that a text is not a date.
 	ErrDate = errors.New("not a date")
 	// ErrOffset means that a text is not a UTC offset.
 	ErrOffset = errors.New("not a UTC offset")
+	// ErrDuration means that a text is not the length of a lease.
+	ErrDuration = errors.New("not a duration")
 )
 
 // Errors of Validate and CheckActivation.

@@ -33,7 +33,9 @@ type Switch struct {
 	// Identify is the RADIUS attribute by which an access server names the lines of this switch. If it is empty, the switch's lines have no
 	// sessions.
 	Identify Identify `yaml:"identify,omitempty"`
-	Ports    []Port   `yaml:"ports"`
+	// AddressLeases specifies that the switch is in front of own mail servers, and has the leases of addresses outside all lines.
+	AddressLeases bool   `yaml:"addressLeases,omitempty"`
+	Ports         []Port `yaml:"ports"`
 	// Lines must not have more than MaxLines items. A line's counters are indexed by a number that compile.Number assigns to the line's name.
 	Lines []Line `yaml:"lines,omitempty"`
 }

@@ -136,6 +136,15 @@ func TestWordsMadeInGo(t *testing.T) {
 		`phases[0].rules[0].action: unknown action "deny"; it must be permit, monitor, limit, reject or drop`: func(p *Policy, _ *Inventory) {
 			p.Phases[0].Rules[0].Action = "deny"
 		},
+		`leases[0].tls: lease "login" has tls: always; it must be optional or required`: func(p *Policy, _ *Inventory) {
+			p.Leases = []Lease{{Name: "login", Opens: []string{"own-relay"}, For: MinLease, Cap: MaxLease, TLS: "always"}}
+		},
+		`leases[0].for: lease "login" is for 0s; it must be a duration from 1m to 24h`: func(p *Policy, _ *Inventory) {
+			p.Leases = []Lease{{Name: "login", Opens: []string{"own-relay"}, Cap: MaxLease}}
+		},
+		`phases[0].rules[0].subscriber: rule "smtp-carrier" is for subscriber "exempt"; it must be leased; leave the key out for every subscriber`: func(p *Policy, _ *Inventory) {
+			p.Phases[0].Rules[0].Subscriber = "exempt"
+		},
 		`switches[0].lines[0].vlan: line "adsl-home" has VLAN 4095; it must be a whole number from 0, for untagged, to 4094`: func(_ *Policy, inv *Inventory) {
 			inv.Switches[0].Lines[0].VLAN = 4095
 		},

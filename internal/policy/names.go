@@ -23,6 +23,7 @@ func (g LineGroup) name() string { return g.Name }
 func (s Service) name() string   { return s.Name }
 func (r Remote) name() string    { return r.Name }
 func (p Phase) name() string     { return p.Name }
+func (l Lease) name() string     { return l.Name }
 func (r PhaseRule) name() string { return r.Name }
 func (s Switch) name() string    { return s.Name }
 func (p Port) name() string      { return p.Name }

@@ -20,7 +20,7 @@ const AnyRemote = "any"
 
 // A Policy defines the rules for mail traffic between lines and servers, and the dates from which they are in force.
 //
-// Line groups, services, remote classes and rules are identified by name; compile.Number assigns the numbers that switches use. Order
+// Line groups, services, remote classes, leases and rules are identified by name; compile.Number assigns the numbers that switches use. Order
 // matters only among the phases and among the rules of a phase.
 type Policy struct {
 	Name string `yaml:"name"`
@@ -33,7 +33,9 @@ type Policy struct {
 	// embedding in each NAT64 prefix. Nil means unspecified, and an empty list means that NAT64 is not used. See Bundle.NAT64Unsaid.
 	NAT64      []NAT64     `yaml:"nat64,omitempty"`
 	Exemptions []Exemption `yaml:"exemptions,omitempty"`
-	Phases     []Phase     `yaml:"phases"`
+	// Leases lists what a login can open, at most MaxLeases.
+	Leases []Lease `yaml:"leases,omitempty"`
+	Phases []Phase `yaml:"phases"`
 
 	src strict.Document
 }
@@ -99,13 +101,15 @@ type Phase struct {
 // A PhaseRule decides what happens to a service's segments between lines and servers. The first rule of a phase that matches a segment
 // decides.
 //
-// Rules with the same name in several phases share one id and one counter. They must have the same service and remote class, but may differ
-// in action, line groups and legs.
+// Rules with the same name in several phases share one id and one counter. They must have the same service, remote class and subscriber, but
+// may differ in action, line groups and legs.
 type PhaseRule struct {
 	Name string `yaml:"name"`
 	// Groups are the line groups to which the rule applies. An empty list means every line, including unnamed lines.
-	Groups  []string `yaml:"groups,omitempty"`
-	Service string   `yaml:"service"`
+	Groups []string `yaml:"groups,omitempty"`
+	// Subscriber restricts the rule to some of the lines' subscribers.
+	Subscriber Subscriber `yaml:"subscriber,omitempty"`
+	Service    string     `yaml:"service"`
 	// Remote is the name of a remote class. The default is AnyRemote.
 	Remote string `yaml:"remote,omitempty"`
 	// Legs are the legs to which the rule applies. Type Leg describes the default. Only a rule for the service with port 25 may have legs

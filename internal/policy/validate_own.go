@@ -44,7 +44,7 @@ func (v *validator) ownRule(ph *Phase, i int, path string) bool {
 		v.inPolicy(path, fmt.Sprintf("rule %q never matches", r.Name),
 			fmt.Sprintf("service %q reaches own class %q, for it is in the phase's ownServices: take it out there, or leave the rule out", r.Service, r.Remote))
 	default:
-		earlier := slices.IndexFunc(ph.Rules[:i], func(e PhaseRule) bool { return !v.p.ForOwn(e) })
+		earlier := slices.IndexFunc(ph.Rules[:i], func(e PhaseRule) bool { return !v.p.ForOwn(e) && !e.Leased() })
 		if earlier < 0 {
 			return true
 		}

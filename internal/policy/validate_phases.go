@@ -60,7 +60,7 @@ func (v *validator) rule(ph *Phase, i int, path string) {
 	if remote == nil && !r.ForAnyRemote() {
 		v.inPolicy(path+".remote", fmt.Sprintf("unknown remote class %q", r.Remote), strict.Nearest(r.Remote, append([]string{AnyRemote}, Names(p.Remotes)...), "remote classes"))
 	}
-	if service == nil {
+	if r.Subscriber != "" && !v.leasedRule(r, path) || service == nil {
 		return
 	}
 	if p.ForOwn(r) {
@@ -173,9 +173,9 @@ func (v *validator) blocksSubmission(r PhaseRule, service *Service, path string)
 // isAlternatePort reports whether a port is one of the non-standard ports that mail providers offer to customers whose port 25 is blocked.
 func isAlternatePort(port TCPPort) bool { return port == 26 || port == 2525 }
 
-// Covers reports whether r matches everything that other matches on the given leg.
+// Covers reports whether r matches everything that other matches on the given leg. A rule for leased subscribers covers only such rules.
 func (p *Policy) Covers(r, other PhaseRule, leg Leg) bool {
-	if r.Service != other.Service || !(r.ForAnyRemote() || r.Remote == other.Remote) || !slices.Contains(p.LegsOf(r), leg) {
+	if r.Service != other.Service || r.Leased() && !other.Leased() || !(r.ForAnyRemote() || r.Remote == other.Remote) || !slices.Contains(p.LegsOf(r), leg) {
 		return false
 	}
 	if len(r.Groups) == 0 {
@@ -231,7 +231,7 @@ func (v *validator) smtpDecided(ph *Phase, path string) {
 func (v *validator) verdictsFit(ph *Phase, path string) {
 	if n := v.p.VerdictEntries(ph); n > MaxVerdicts {
 		v.inPolicy(path, fmt.Sprintf("phase %q needs %d verdict entries, and a switch has room for %d of a phase", ph.Name, n, MaxVerdicts),
-			"a rule takes one for each of its legs and named line groups: leave groups out where a rule is for every line, or put line groups and classes together")
+			"a rule takes one for each of its legs and named line groups"+v.leasedNeed(ph)+": leave groups out where a rule is for every line, or put line groups and classes together")
 	}
 }
 
@@ -260,6 +260,10 @@ func (v *validator) ruleMeanings() {
 				v.inPolicy(path, fmt.Sprintf("rule %q has another service or remote class than in an earlier phase", r.Name),
 					"a name is one counter over all phases: keep "+r.Name+" as at "+p.src.Place(was.path)+", or choose another name")
 			}
+			if was.rule.Leased() != r.Leased() {
+				v.inPolicy(path, fmt.Sprintf("rule %q is for leased subscribers in one phase and for all in another", r.Name),
+					"a name is one counter over all phases: keep "+r.Name+" as at "+p.src.Place(was.path)+", or choose another name")
+			}
 		}
 	}
 }
@@ -278,7 +282,11 @@ func (p *Policy) VerdictEntries(ph *Phase) int {
 	}
 	n := own + relays*len(p.ServicesWith(TCPPort.IsMail)) + len(p.ServicesWith(TCPPort.IsSubmission)) + len(p.ServicesWith(TCPPort.IsSMTP))
 	for _, r := range ph.Rules {
-		n += len(p.LegsOf(r)) * max(1, len(r.Groups))
+		perLeg := max(1, len(r.Groups))
+		if r.Leased() {
+			perLeg = p.leasedEntries(r)
+		}
+		n += len(p.LegsOf(r)) * perLeg
 	}
 	for _, g := range p.LineGroups {
 		if g.UndeterminedAction() != DefaultUndetermined {

@@ -17,6 +17,7 @@ func (v *validator) policy() {
 	v.nat64()
 	v.remotes()
 	v.exemptions()
+	v.leases()
 	v.phases()
 }
 

@@ -15,6 +15,8 @@ func knobs() []Knob                    { return []Knob{Knob(Permit), Knob(Monito
 func sourceCheckValues() []SourceCheck { return []SourceCheck{SourceOff, SourceMonitor, SourceDrop} }
 func addressings() []Addressing        { return []Addressing{Static, Dynamic} }
 func foreigns() []ForeignTreatment     { return []ForeignTreatment{RemoveForeign, KeepForeign} }
+func subscribers() []Subscriber        { return []Subscriber{Leased} }
+func leaseTLSValues() []LeaseTLS       { return []LeaseTLS{TLSOptional, TLSRequired} }
 
 // Accepts lists the valid actions.
 func (Action) Accepts() string { return strict.OneOf(actions()) }
@@ -52,6 +54,18 @@ func (ForeignTreatment) Accepts() string { return strict.OneOf(foreigns()) }
 // Parse parses a treatment of foreign entries.
 func (f *ForeignTreatment) Parse(text string) error { return strict.ParseWord(f, text, foreigns()) }
 
+// Accepts lists the subscribers to which a rule can be restricted.
+func (Subscriber) Accepts() string { return strict.OneOf(subscribers()) }
+
+// Parse parses a restriction to some subscribers.
+func (s *Subscriber) Parse(text string) error { return strict.ParseWord(s, text, subscribers()) }
+
+// Accepts lists the valid values of LeaseTLS.
+func (LeaseTLS) Accepts() string { return strict.OneOf(leaseTLSValues()) }
+
+// Parse parses a LeaseTLS.
+func (l *LeaseTLS) Parse(text string) error { return strict.ParseWord(l, text, leaseTLSValues()) }
+
 // Accepts lists the attributes that can name a line.
 func (Identify) Accepts() string { return strict.OneOf(Identifiers()) }
 
@@ -79,6 +93,15 @@ func (Offset) Accepts() string { return "a distance from UTC such as +09:00" }
 // Parse parses a UTC offset as ParseOffset does.
 func (o *Offset) Parse(text string) (err error) {
 	*o, err = ParseOffset(text)
+	return err
+}
+
+// Accepts describes a duration by an example.
+func (Duration) Accepts() string { return "a duration such as 10m" }
+
+// Parse parses a duration as ParseDuration does.
+func (d *Duration) Parse(text string) (err error) {
+	*d, err = ParseDuration(text)
 	return err
 }
 
@@ -117,6 +140,9 @@ var (
 	_ strict.Scalar = (*Leg)(nil)
 	_ strict.Scalar = (*Date)(nil)
 	_ strict.Scalar = (*Offset)(nil)
+	_ strict.Scalar = (*Duration)(nil)
+	_ strict.Scalar = (*Subscriber)(nil)
+	_ strict.Scalar = (*LeaseTLS)(nil)
 	_ strict.Scalar = (*NAT64)(nil)
 	_ strict.Scalar = (*pipeline.MAC)(nil)
 	_ strict.Scalar = (*pipeline.PortRole)(nil)
