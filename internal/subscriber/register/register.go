@@ -55,7 +55,7 @@ type Register struct {
 	log      *zap.Logger
 	seal     sealer
 	sessions *store.Records[sealed]
-	writer   writer
+	writer   *store.RecordWriter[sealed]
 	restarts *store.Records[restarted]
 	metrics  *Metrics
 	ready    chan struct{} // closed when the documents and the sessions have been read
@@ -90,7 +90,7 @@ func New(cfg Config) (*Register, error) {
 	if r.log == nil {
 		r.log = zap.NewNop()
 	}
-	r.writer.records = r.sessions
+	r.writer = r.sessions.Writer()
 	var err error
 	if r.seal, err = newSealer(cfg.Key); err != nil {
 		return nil, err

@@ -98,7 +98,7 @@ func (r *Register) change(ctx context.Context, line string, next func(subscriber
 			if err != nil {
 				return before, "", err
 			}
-			err = r.writer.put(ctx, line, version, value)
+			err = r.writer.PutIf(ctx, line, version, value)
 			if err == nil || !errors.As(err, &conflict) {
 				return after, outcome, err
 			}

@@ -1,4 +1,4 @@
-package register
+package store
 
 import (
 	"context"
@@ -6,17 +6,15 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-
-	"op25b/internal/store"
 )
 
-// TestWriter verifies that records that are put at once are written, that a conflict concerns only its own record, and that a caller that gives up
+// TestRecordWriter verifies that records that are put at once are written, that a conflict concerns only its own record, and that a caller that gives up
 // does not stop the others.
-func TestWriter(t *testing.T) {
-	records := store.JSON[sealed](open(t, t.TempDir(), 1), "test")
-	w := &writer{records: records}
+func TestRecordWriter(t *testing.T) {
+	records := JSON[activation](embeddedStore(t), "test")
+	w := records.Writer()
 	const n = 300
-	if _, err := records.PutIf(within(t), "line-7", 0, sealed{}); err != nil {
+	if _, err := records.PutIf(within(t), "line-7", 0, activation{}); err != nil {
 		t.Fatal(err)
 	}
 	gone, cancel := context.WithCancel(t.Context())
@@ -29,12 +27,12 @@ func TestWriter(t *testing.T) {
 			if i%10 == 3 {
 				ctx = gone
 			}
-			errs[i] = w.put(ctx, fmt.Sprint("line-", i), 0, sealed{Box: []byte{byte(i)}})
+			errs[i] = w.PutIf(ctx, fmt.Sprint("line-", i), 0, activation{Ring: i})
 		})
 	}
 	work.Wait()
 	for i, err := range errs {
-		var conflict *store.ConflictError
+		var conflict *ConflictError
 		switch {
 		case i == 7 && errors.As(err, &conflict) && conflict.Name == "line-7":
 		case i%10 == 3 && (err == nil || errors.Is(err, context.Canceled)):
@@ -42,7 +40,7 @@ func TestWriter(t *testing.T) {
 		default:
 			t.Errorf("%d: %v", i, err)
 		}
-		if got, getErr := records.Get(within(t), fmt.Sprint("line-", i)); err == nil && (getErr != nil || len(got.Value.Box) != 1 || got.Value.Box[0] != byte(i)) {
+		if got, getErr := records.Get(within(t), fmt.Sprint("line-", i)); err == nil && (getErr != nil || got.Value.Ring != i) {
 			t.Errorf("%d: %v, %v", i, got, getErr)
 		}
 	}

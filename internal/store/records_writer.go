@@ -1,4 +1,4 @@
-package register
+package store
 
 import (
 	"context"
@@ -6,11 +6,9 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"op25b/internal/store"
 )
 
-// Limits of a writer.
+// Limits of a RecordWriter.
 const (
 	// writing is the number of transactions that run at once. While one does, further records collect for the next. A second one would make
 	// both smaller, and other writes to the store, such as a change of phase, slower.
@@ -19,27 +17,30 @@ const (
 	writeTimeout = 10 * time.Second
 )
 
-// A writer writes records to the store. Records that are put while transactions are in progress share the next transaction, because each
-// transaction costs a message between the members of the store and a write to their disks.
-type writer struct {
-	records *store.Records[sealed]
+// A RecordWriter writes records. Records that are put while transactions are in progress share the next transaction, because each transaction
+// costs a message between the members of the store and a write to their disks. Its method is safe for concurrent use.
+type RecordWriter[T any] struct {
+	records *Records[T]
 
 	mu      sync.Mutex // guards all following fields
-	pending []*pendingPut
+	pending []*pendingPut[T]
 	running int
 }
 
+// Writer returns a RecordWriter for the records.
+func (r *Records[T]) Writer() *RecordWriter[T] { return &RecordWriter[T]{records: r} }
+
 // A pendingPut is a record that waits for a transaction.
-type pendingPut struct {
-	store.PutOf[sealed]
+type pendingPut[T any] struct {
+	PutOf[T]
 	done chan error    // has room for the result
 	turn chan struct{} // has room for the value that makes the caller run the next transaction
 }
 
-// put writes a record like store.Records.PutIf. Two records of one name must not be put at once. After an error other than a
-// *store.ConflictError, the record may have been written.
-func (w *writer) put(ctx context.Context, name string, rev int64, v sealed) error {
-	p := &pendingPut{store.PutOf[sealed]{Name: name, Rev: rev, Value: v}, make(chan error, 1), make(chan struct{}, 1)}
+// PutIf writes a record like Records.PutIf. Two records of one name must not be put at once. After an error other than a
+// *ConflictError, the record may have been written.
+func (w *RecordWriter[T]) PutIf(ctx context.Context, name string, rev int64, v T) error {
+	p := &pendingPut[T]{PutOf[T]{Name: name, Rev: rev, Value: v}, make(chan error, 1), make(chan struct{}, 1)}
 	w.mu.Lock()
 	w.pending = append(w.pending, p)
 	if w.running < writing {
@@ -62,7 +63,7 @@ func (w *writer) put(ctx context.Context, name string, rev int64, v sealed) erro
 }
 
 // passLocked lets the first caller in line run the next transaction.
-func (w *writer) passLocked() {
+func (w *RecordWriter[T]) passLocked() {
 	if len(w.pending) == 0 {
 		w.running--
 		return
@@ -75,10 +76,10 @@ func (w *writer) passLocked() {
 }
 
 // leave removes a record whose caller does not wait any longer, and passes its turn on if it has one.
-func (w *writer) leave(p *pendingPut) {
+func (w *RecordWriter[T]) leave(p *pendingPut[T]) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.pending = slices.DeleteFunc(w.pending, func(o *pendingPut) bool { return o == p })
+	w.pending = slices.DeleteFunc(w.pending, func(o *pendingPut[T]) bool { return o == p })
 	if len(p.turn) > 0 {
 		<-p.turn
 		w.passLocked()
@@ -86,9 +87,9 @@ func (w *writer) leave(p *pendingPut) {
 }
 
 // transact writes the records that are pending, up to the size of a transaction, and passes the turn on.
-func (w *writer) transact(ctx context.Context) {
+func (w *RecordWriter[T]) transact(ctx context.Context) {
 	w.mu.Lock()
-	n := min(len(w.pending), store.MaxPuts)
+	n := min(len(w.pending), MaxPuts)
 	some := slices.Clone(w.pending[:n])
 	w.pending = slices.Delete(w.pending, 0, n)
 	w.mu.Unlock()
@@ -101,15 +102,15 @@ func (w *writer) transact(ctx context.Context) {
 }
 
 // write writes records in one transaction. If a record has another version, write writes each record separately, so that only that one fails.
-func (w *writer) write(ctx context.Context, some []*pendingPut) {
+func (w *RecordWriter[T]) write(ctx context.Context, some []*pendingPut[T]) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
-	puts := make([]store.PutOf[sealed], len(some))
+	puts := make([]PutOf[T], len(some))
 	for i, p := range some {
 		puts[i] = p.PutOf
 	}
 	_, err := w.records.PutAllIf(ctx, puts)
-	conflict := (*store.ConflictError)(nil)
+	conflict := (*ConflictError)(nil)
 	if !errors.As(err, &conflict) || len(some) == 1 {
 		for _, p := range some {
 			p.done <- err
