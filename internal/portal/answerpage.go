@@ -35,11 +35,13 @@ type caseData struct {
 	Where      string // which lines; empty if there is one case only
 	Class      answer.Status
 	Mark, Head string
-	Lead       []string
-	Why        []string
+	Lead       string   // what happens to mail from the line
+	Do         string   // what the visitor has to do; empty if nothing
+	More       []string // what else matters in few cases
+	Why        []string // since when and by which rules mail is stopped now
 	InForce    confirmation
-	Settings   []settingData
-	NoSettings bool // the provider is not known to offer settings for mail programs
+	Then       []string // the next change
+	Settings   settingsData
 	Notes      []string
 	Blocked    []string
 	Reach      []reachData
@@ -48,11 +50,16 @@ type caseData struct {
 
 // A settingData is the setting of a server in a mail program.
 type settingData struct {
-	base
 	Protocol         string // of a server from which mail is read; empty for the outgoing server
 	Host, Encryption string
 	Port             int
 	Named            bool // Host is the name of a server, not a description
+}
+
+// A settingsData has settings of which a mail program needs one. The first one is recommended.
+type settingsData struct {
+	base
+	All []settingData
 }
 
 type reachData struct {
@@ -213,21 +220,16 @@ func (v *visit) caseOf(p *published.Publication, a *answer.Answer, c *answer.Cas
 	exempt := own != nil && own.exemptUntil != 0
 	if exempt && c.Status != answer.Unaffected {
 		d.Class, d.Mark, d.Head = answer.Unaffected, "✓", v.T("is exempt", v.Day(time.Unix(own.exemptUntil-1, 0)))
-		d.Lead = []string{v.T("lead exempt")}
+		d.Lead = v.T("lead exempt")
 	} else {
 		d.Class, d.Mark, d.Head = v.headline(c, d.InForce.Sure)
-		d.Lead = v.lead(a, c, v.lineText(own != nil))
+		d.Lead = v.lead(a, c, d.InForce.Sure, v.lineText(own != nil))
+		d.Do = v.todo(a, c)
+		d.Why = v.reasons(p, c)
+		d.Then = v.next(p.Policy(), c.Next)
 	}
-	if !exempt {
-		d.Why = v.reasons(p.Policy(), c, d.InForce)
-	}
-	if n := c.Next; n != nil && !exempt {
-		d.Why = append(d.Why, v.T("next", v.Day(n.Since), v.phaseTitle(p.Policy(), n.Name)))
-		if ph, ok := p.Policy().Phase(n.Name); ok {
-			if r, ok := ph.Rule(n.Rule); ok {
-				d.Why = append(d.Why, v.ruleText(p.Policy(), ph, r))
-			}
-		}
+	if c.Mailbox != nil && c.Mailbox.Kind == mailbox.AnswerWebmail && d.Class != answer.Unaffected {
+		d.More = append(d.More, v.T("lead webmail provider"))
 	}
 	if d.Class == answer.Unaffected || d.Class == answer.Later { // nothing is stopped that a switch could confirm
 		d.InForce = confirmation{}
@@ -236,27 +238,48 @@ func (v *visit) caseOf(p *published.Publication, a *answer.Answer, c *answer.Cas
 		d.Reach = append(d.Reach, v.reachOf(r.Class, r.Result))
 	}
 	if c.Mailbox != nil {
-		d.NoSettings = len(c.Mailbox.Settings) == 0
 		v.settings(&d, a, c.Mailbox, v.lineText(own != nil))
 	}
 	return d
 }
 
-// reasons describes since when and by which rules mail is stopped. For a mail server, the classes of servers can differ.
-func (v *visit) reasons(p *policy.Policy, c *answer.Case, in confirmation) []string {
+// reasons describes since when and by which rules mail is stopped. For a mail server, the classes of servers can differ. Where the server of a
+// mailbox is not known, the rules of the phase say which servers cannot be reached.
+func (v *visit) reasons(p *published.Publication, c *answer.Case) []string {
 	var all []string
+	add := func(texts ...string) {
+		for _, text := range texts {
+			if !slices.Contains(all, text) {
+				all = append(all, text)
+			}
+		}
+	}
 	stopped := []*check.Result{c.Stopped}
 	for _, r := range c.Reach {
 		stopped = append(stopped, r.Result)
 	}
 	for _, r := range stopped {
-		if r == nil || r.Outcome.Passes() {
-			continue
+		if r != nil && !r.Outcome.Passes() {
+			add(v.reason(p.Policy(), r)...)
 		}
-		for _, text := range v.reason(p, r, in) {
-			if !slices.Contains(all, text) {
-				all = append(all, text)
-			}
+	}
+	if c.Status == answer.Depends && len(all) == 0 {
+		step := v.current(p, c.Lines)
+		add(v.T("since", v.Day(step.Begins), step.Title))
+		add(step.Rules...)
+	}
+	return all
+}
+
+// next describes the next change, which can be nil.
+func (v *visit) next(p *policy.Policy, n *check.LaterOutcome) []string {
+	if n == nil {
+		return nil
+	}
+	all := []string{v.T("next", v.Day(n.Since), v.stepTitle(p, n.Name))}
+	if ph, ok := p.Phase(n.Name); ok {
+		if r, ok := ph.Rule(n.Rule); ok {
+			all = append(all, v.ruleText(p, ph, r))
 		}
 	}
 	return all
@@ -265,85 +288,109 @@ func (v *visit) reasons(p *policy.Policy, c *answer.Case, in confirmation) []str
 // confirmedOwn returns the confirmation for the visitor's own line.
 func (v *visit) confirmedOwn(confirmed bool) confirmation {
 	if confirmed {
-		return confirmation{Sure: true, Text: v.T("own confirmed"), own: true}
+		return confirmation{Sure: true, Text: v.T("own confirmed")}
 	}
-	return confirmation{Text: v.T("own unconfirmed"), own: true}
+	return confirmation{Text: v.T("own unconfirmed")}
 }
 
-// lead explains a status in plain words. line is the line in a sentence.
-func (v *visit) lead(a *answer.Answer, c *answer.Case, line string) []string {
-	switch a.Use {
-	case answer.Webmail:
-		if c.Status == answer.Unaffected {
-			return []string{v.T("lead webmail")}
-		}
-		return []string{v.T("lead webmail affected", line)}
-	case answer.Server:
-		return []string{v.leadServer(c, line)}
+// lead says in one sentence what happens to mail from a line. sure is true if switches confirmed it, and line is the line in a sentence.
+func (v *visit) lead(a *answer.Answer, c *answer.Case, sure bool, line string) string {
+	switch {
+	case a.Use == answer.Webmail && c.Status == answer.Unaffected:
+		return v.T("lead webmail")
+	case a.Use == answer.Webmail:
+		return v.T("lead webmail affected", line)
+	case a.Use == answer.Server:
+		return v.leadServer(c, sure, line)
+	case a.Use == answer.Own && c.Status == answer.Unaffected:
+		return v.T("lead own", line)
 	}
-	var all []string
-	switch c.Status {
-	case answer.Unaffected:
-		if a.Use == answer.Own {
-			all = append(all, v.T("lead own", line))
-		} else {
-			all = append(all, v.T("lead provider unaffected"))
-		}
-	case answer.Later:
-		all = append(all, v.T("lead later", v.Day(c.Next.Since), line))
-	case answer.Depends:
-		all = append(all, v.T("lead depends"))
-	default:
-		all = append(all, v.T("lead affected", line))
+	switch {
+	case c.Status == answer.Unaffected:
+		return v.T("lead provider unaffected")
+	case c.Status == answer.Later:
+		return v.T("lead later", v.Day(c.Next.Since), line)
+	case c.Status == answer.Depends:
+		return v.T("lead depends")
+	case !sure:
+		return v.T("lead probably affected", line)
 	}
-	if c.Mailbox != nil && c.Mailbox.Kind == mailbox.AnswerWebmail {
-		all = append(all, v.T("lead webmail provider"))
-	}
-	if a.Use == answer.Provider && a.Provider == nil {
-		all = append(all, v.T("lead unknown"))
-	}
-	return all
+	return v.T("lead affected", line)
 }
 
-func (v *visit) leadServer(c *answer.Case, line string) string {
-	switch c.Status {
-	case answer.Unaffected:
+func (v *visit) leadServer(c *answer.Case, sure bool, line string) string {
+	switch {
+	case c.Status == answer.Unaffected:
 		return v.T("lead server unaffected", line)
-	case answer.Later:
+	case c.Status == answer.Later:
 		return v.T("lead server later", line)
-	case answer.Depends:
+	case c.Status == answer.Depends:
 		return v.T("lead server depends", line)
+	case !sure:
+		return v.T("lead server probably affected", line)
 	}
 	return v.T("lead server affected", line)
 }
 
-// settings adds the settings for mail programs that the line reaches, and those that it does not reach.
+// todo says in one line what the visitor has to do. It is empty if there is nothing to do, or if the text of the status says it.
+func (v *visit) todo(a *answer.Answer, c *answer.Case) string {
+	if c.Status == answer.Unaffected || a.Use == answer.Webmail {
+		return ""
+	}
+	if a.Use == answer.Server {
+		return v.T("todo server")
+	}
+	var open []string
+	for _, s := range preferred(c.Mailbox.Settings) {
+		if s.Status != mailbox.Affected {
+			open = append(open, v.number(int(s.Port)))
+		}
+	}
+	switch {
+	case len(c.Mailbox.Settings) == 0:
+		return v.T("todo no settings")
+	case len(open) == 0:
+		return v.T("todo ask")
+	case a.Use == answer.Provider && a.Provider == nil:
+		return v.T("todo unknown")
+	case c.Status == answer.Later:
+		return v.T("todo before", open[0], strings.Join(open, v.T("list or")), v.Day(c.Next.Since))
+	}
+	return v.T("todo now", open[0], strings.Join(open, v.T("list or")))
+}
+
+// preferred returns settings with those that encrypt from the beginning first, which RFC 8314 section 3.3 prefers.
+func preferred(settings []mailbox.Setting) []mailbox.Setting { return implicitFirst(settings, tlsOf) }
+
+// implicitFirst returns all with those of implicit TLS first, and otherwise in their order.
+func implicitFirst[T any](all []T, tls func(T) site.TLS) []T {
+	rank := func(x T) int {
+		if tls(x) == site.Implicit {
+			return 0
+		}
+		return 1
+	}
+	return slices.SortedStableFunc(slices.Values(all), func(a, b T) int { return cmp.Compare(rank(a), rank(b)) })
+}
+
+// settings adds the settings for mail programs that the line reaches, and those that it does not reach. The first one is the recommended one.
 func (v *visit) settings(d *caseData, a *answer.Answer, m *mailbox.Answer, line string) {
-	all := v.ownHost(a, m.Settings)
-	for _, s := range all {
+	d.Settings.base = v.base
+	for _, s := range preferred(v.ownHost(a, m.Settings)) {
 		if s.Status == mailbox.Affected {
 			d.Blocked = append(d.Blocked, v.T("setting blocked", v.number(int(s.Port)), line))
 			continue
 		}
-		d.Settings = append(d.Settings, settingData{
-			base: v.base,
+		if len(d.Settings.All) == 0 {
+			d.Programs = programsData{v.base, v.programs(guide.Setting{Host: s.Host, Port: s.Port, TLS: tlsOf(s)})}
+		}
+		d.Settings.All = append(d.Settings.All, settingData{
 			Host: cmp.Or(s.Host, v.hostFrom(a, s.HostFrom)), Named: s.Host != "", Port: int(s.Port), Encryption: cmp.Or(s.Encryption(), v.T("encryption of provider")),
 		})
 		if note := sentence(s.Note.In(v.language()), v.T("full stop")); note != "" && !slices.Contains(d.Notes, note) {
 			d.Notes = append(d.Notes, note)
 		}
 	}
-	if len(d.Settings) == 0 {
-		return
-	}
-	first := all[0]
-	for _, s := range all {
-		if s.Status != mailbox.Affected {
-			first = s
-			break
-		}
-	}
-	d.Programs = programsData{v.base, v.programs(guide.Setting{Host: first.Host, Port: first.Port, TLS: tlsOf(first)})}
 }
 
 // sentence returns a text with a full stop at its end. An empty text stays empty.

@@ -270,27 +270,30 @@ func (v *visit) security() (reply, error) {
 	return reply{kind: "text/plain; charset=utf-8", body: []byte(v.Content.Site.SecurityTxt(v.site.cfg.Now()))}, nil
 }
 
-type settingsData struct {
+type settingsPage struct {
 	base
-	Settings []settingData
+	Settings settingsData
 	Incoming []settingData
+	Either   bool // mail can be read with IMAP and with POP
 	Programs []programData
 }
 
 // settings shows the settings guide for the ISP's own mail servers.
 func (v *visit) settingsPage() (reply, error) {
 	v.titled("settings", v.T("settings title"))
-	d := settingsData{base: v.base}
+	d := settingsPage{base: v.base, Settings: settingsData{base: v.base}}
 	out := v.Content.Site.Mail.Outgoing
-	for _, p := range out.Ports {
-		d.Settings = append(d.Settings, settingData{base: v.base, Host: out.Host, Named: true, Port: int(p.Port), Encryption: p.TLS.Name()})
+	ports := implicitFirst(out.Ports, func(p site.Port) site.TLS { return p.TLS })
+	for _, p := range ports {
+		d.Settings.All = append(d.Settings.All, settingData{Host: out.Host, Named: true, Port: int(p.Port), Encryption: p.TLS.Name()})
 	}
 	for _, in := range v.Content.Site.Mail.Incoming {
+		d.Either = d.Either || in.Protocol != v.Content.Site.Mail.Incoming[0].Protocol
 		for _, p := range in.Ports {
-			d.Incoming = append(d.Incoming, settingData{base: v.base, Protocol: strings.ToUpper(string(in.Protocol)), Host: in.Host, Named: true, Port: int(p.Port), Encryption: p.TLS.Name()})
+			d.Incoming = append(d.Incoming, settingData{Protocol: strings.ToUpper(string(in.Protocol)), Host: in.Host, Named: true, Port: int(p.Port), Encryption: p.TLS.Name()})
 		}
 	}
-	d.Programs = v.programs(guide.Setting{Host: out.Host, Port: uint16(out.Ports[0].Port), TLS: out.Ports[0].TLS})
+	d.Programs = v.programs(guide.Setting{Host: out.Host, Port: uint16(ports[0].Port), TLS: ports[0].TLS})
 	return reply{name: "settings.html", data: d}, nil
 }
 

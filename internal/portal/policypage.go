@@ -3,6 +3,7 @@ package portal
 import (
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -201,7 +202,7 @@ func (v *visit) policyPage() (reply, error) {
 	}
 	for i := range pol.Phases {
 		ph := &pol.Phases[i]
-		x := phaseData{ID: "phase-" + v.number(i+1), Title: v.phaseTitle(pol, ph.Name), Begins: pol.Begins(ph)}
+		x := phaseData{ID: "phase-" + v.number(i+1), Title: v.stepTitle(pol, ph.Name), Begins: pol.Begins(ph)}
 		for _, r := range ph.Rules {
 			groups := v.T("every line")
 			if len(r.Groups) > 0 {
@@ -264,6 +265,20 @@ func (b base) phaseTitle(p *policy.Policy, name string) string {
 		title = ph.Title
 	}
 	return b.title(site.Phase, name, title)
+}
+
+// stepTitle returns the title of a phase as a step of the programme. If a phase of the policy stops new connections only, the title says of each
+// phase that stops something whether it does so, because the titles of two such phases can be alike.
+func (b base) stepTitle(p *policy.Policy, name string) string {
+	title := b.phaseTitle(p, name)
+	ph, ok := p.Phase(name)
+	switch {
+	case !ok || !drains(p) || !slices.ContainsFunc(ph.Rules, stops):
+		return title
+	case ph.SynOnly:
+		return title + b.T("step new only")
+	}
+	return title + b.T("step open too")
 }
 
 // remoteTitle returns the title of a class of servers.

@@ -79,8 +79,8 @@ func TestAnswers(t *testing.T) {
 	}{
 		{"2006-05-20", url.Values{"line": {"adsl"}, "use": {"webmail"}}, []string{"影響はありません", "設定の変更は必要ありません"}},
 		{"2006-05-20", url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {"biglobe"}}, []string{"2006年10月1日から影響があります", "mail.biglobe.ne.jp", "465", "SSL/TLS", "Thunderbird"}},
-		{"2006-07-01", url.Values{"line": {"adsl"}, "use": {"server"}}, []string{"影響を受けることがあります", "送信できません", "2006年6月1日から", "当社のメールサーバー"}},
-		{"2006-12-01", url.Values{"line": {"adsl"}, "use": {"provider"}, "mail": {"taro@gmail.com"}}, []string{"影響があります", "smtp.gmail.com", "587", "STARTTLS", "2006年10月1日から実施中です", "実施されていることを確認しました", "ブラウザーまたは提供元の公式アプリでご利用の場合、影響はありません", "465番ポートの設定を優先して", "ご使用ください。</p>", "この備考に従ってください", "このソフトの画面の文言と照合しました", "に提供元のページと照合しました"}},
+		{"2006-07-01", url.Values{"line": {"adsl"}, "use": {"server"}}, []string{"2006年6月1日から、一部の相手への送信に影響があります", "送信できません", "当社のメールサーバー"}},
+		{"2006-12-01", url.Values{"line": {"adsl"}, "use": {"provider"}, "mail": {"taro@gmail.com"}}, []string{"影響があります", "smtp.gmail.com", "587", "STARTTLS", "2006年10月1日から（規制方針）", "実施されていることを確認しました", "ブラウザーまたは提供元の公式アプリでご利用の場合、影響はありません", "次のどちらか一方だけを設定してください", "おすすめの設定", "または（メールソフトで465番を選べない場合だけ）", "ご使用ください。</p>", "この備考に従ってください", "このソフトの画面の文言と照合しました", "に提供元のページと照合しました"}},
 		{"2006-12-01", url.Values{"line": {"mobile"}, "use": {"provider"}, "mail": {"＠ｇｍａｉｌ．ｃｏｍ"}}, nil}, // no local part
 		{"2006-12-01", url.Values{"line": {"mobile"}, "use": {"provider"}, "mail": {"company.invalid"}}, []string{"影響があります", "当社では確認できません", "提供元が案内するサーバー"}},
 		{"2006-12-01", url.Values{"line": {"bflets"}, "use": {"own:own"}}, []string{"影響はありません", "これまでどおり接続できます", "<dd class=\"host\">smtp.isp.example</dd>", "<dd>465</dd>", "<dd>587</dd>"}},
@@ -145,12 +145,12 @@ func TestWithoutController(t *testing.T) {
 	r := start(t, "2006-12-01", nil)
 	b := r.browser("en")
 	path, page := b.ask(url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {"gmail"}})
-	want(t, "with the controller", page, "In force since 1 October 2006", "You are affected", "policy")
+	want(t, "with the controller", page, "Since 1 October 2006, by our policy", "You are affected since 1 October 2006", "have confirmed that this is in force")
 	r.controller.Stop()
 	r.await(func(v *published.View) bool { return !v.Connected })
 	_, page = b.get(path)
-	want(t, "without the controller", page, "Our management system cannot be reached at present", "You are probably affected", "Should be in force since 1 October 2006 (last contact with our management system: ", "It cannot be confirmed at present", "smtp.gmail.com")
-	if strings.Contains(page, "In force since") {
+	want(t, "without the controller", page, "Our management system cannot be reached at present", "You are probably affected since 1 October 2006", "so it may still work", "Since 1 October 2006, by our policy", "It cannot be confirmed at present", "smtp.gmail.com")
+	if strings.Contains(page, "have confirmed") || strings.Contains(page, "You are affected") {
 		t.Error("without the controller, the page claims that the phase is in force")
 	}
 	_, page = b.get("/")
@@ -176,9 +176,12 @@ func TestNotConfirmed(t *testing.T) {
 	})
 	b := r.browser("en")
 	_, page := b.ask(url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {"gmail"}})
-	want(t, "partly confirmed", page, "You are probably affected", "not yet confirmed everywhere. Switches with such lines that confirmed it so far: 3 of 5.", "In force since 1 October 2006 by the policy (switches that confirm it now: 3 of 5)")
+	want(t, "partly confirmed", page, "You are probably affected since 1 October 2006", "so it may still work", "not yet confirmed everywhere. Switches with such lines that confirmed it so far: 3 of 5.")
+	if n := strings.Count(page, "3 of 5"); n != 1 {
+		t.Errorf("the page says %d times how many switches confirmed, want once", n)
+	}
 	_, page = b.ask(url.Values{"line": {"mobile"}, "use": {"provider"}, "provider": {"gmail"}})
-	want(t, "confirmed", page, "You are affected", "In force since 1 October 2006", "All our switches for such lines have confirmed")
+	want(t, "confirmed", page, "You are affected since 1 October 2006", "All our switches for such lines have confirmed")
 	_, page = b.get("/programme")
 	want(t, "programme", page, "not yet confirmed everywhere")
 	// Where nothing is stopped, nothing has to be confirmed.

@@ -122,7 +122,7 @@ func sameRules(p *policy.Policy, turns []turn, a, b string) bool {
 // steps sets the steps of a programme.
 func (v *visit) steps(p *published.Publication, x *programmeOf) {
 	for i, t := range x.turns {
-		step := stepData{Title: v.phaseTitle(p.Policy(), t.phase), Begins: t.at}
+		step := stepData{Title: v.stepTitle(p.Policy(), t.phase), Begins: t.at}
 		if ph, ok := p.Policy().Phase(t.phase); ok {
 			for _, r := range ph.Rules {
 				if r.ForGroup(x.groups[0]) && slices.Contains(p.Policy().LegsOf(r), policy.UpDst) {
@@ -138,6 +138,16 @@ func (v *visit) steps(p *published.Publication, x *programmeOf) {
 		}
 		x.Steps = append(x.Steps, step)
 	}
+}
+
+// current returns the step that should be in force for lines that are treated alike. It is empty if there is none.
+func (v *visit) current(p *published.Publication, lines []published.State) stepData {
+	x := programmeOf{groups: []string{lines[0].Group}, lines: lines, turns: turnsOf(p, lines[0], v.Now)}
+	v.steps(p, &x)
+	if i := slices.IndexFunc(x.Steps, func(s stepData) bool { return s.Current }); i >= 0 {
+		return x.Steps[i]
+	}
+	return stepData{}
 }
 
 // confirmedGroup returns the confirmation for all lines of a group.

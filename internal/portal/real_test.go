@@ -105,7 +105,7 @@ func TestRealController(t *testing.T) {
 	b := r.browser("en")
 	own := url.Values{"line": {".own"}, "use": {"provider"}, "provider": {"gmail"}}
 	path, page := b.ask(own, forwarded, "192.0.2.11")
-	want(t, "an affected line", page, "You are probably affected", "its switch has not confirmed it yet", "Should be in force since 1 October 2006, not yet confirmed", "smtp.gmail.com", "The line that you are using now (FLET&#39;S ADSL)")
+	want(t, "an affected line", page, "You are probably affected", "its switch has not confirmed it yet", "smtp.gmail.com", "The line that you are using now (FLET&#39;S ADSL)")
 	_, page = b.get(strings.Replace(path, "/mine/", "/a/", 1))
 	want(t, "the kind of line", page, "You are probably affected", "Switches with such lines that confirmed it so far: 0 of 1.")
 	_, page = b.post("/affected", own, forwarded, "198.18.0.1")

@@ -55,4 +55,5 @@ var contentTexts = page.Texts{
 	"standing relay":    {"Connections to our own mail servers are not blocked, except where a rule below says so.", "当社のメールサーバーへの接続は、下の規則に定める場合を除き、遮断されません。"},
 	"standing exempt":   {"Connections from a line with an exemption are not blocked until the exemption ends.", "適用除外の回線からの接続は、期限まで遮断されません。"},
 	"policy exemptions": {"Lines with an exemption are not published. Every exemption has an owner, a reason and an end.", "適用除外の回線は公開していません。適用除外にはすべて、責任者、理由、期限があります。"},
+	"incoming one":      {"Set one of these: the one that your mail program uses already. If you set it up anew, we recommend IMAP, with which several devices see the same mail.", "次のうち、お使いの方式の設定だけを使います。新しく設定する場合は、複数の機器で同じメールを見られるIMAPをおすすめします。"},
 }

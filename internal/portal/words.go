@@ -44,7 +44,7 @@ func (b base) ruleText(p *policy.Policy, ph *policy.Phase, rule policy.PhaseRule
 		to = b.classTitle(p.Remote(rule.Remote))
 	}
 	text := b.T("rule sentence", to, strings.Join(ports, b.T("list comma")), b.actionText(rule.Action))
-	if stops := rule.Action == policy.Drop || rule.Action == policy.Reject; stops && drains(p) {
+	if stops(rule) && drains(p) {
 		which := b.T("open too")
 		if ph.SynOnly {
 			which = b.T("new only")
@@ -53,6 +53,9 @@ func (b base) ruleText(p *policy.Policy, ph *policy.Phase, rule policy.PhaseRule
 	}
 	return text
 }
+
+// stops reports whether a rule stops connections.
+func stops(r policy.PhaseRule) bool { return r.Action == policy.Drop || r.Action == policy.Reject }
 
 // drains reports whether a phase of the policy stops new connections only. Then its other phases must be told apart from it.
 func drains(p *policy.Policy) bool {
@@ -136,9 +139,9 @@ func closesOwn(p *policy.Policy) bool {
 	})
 }
 
-// reason describes since when and by which rule a result is as it is.
-func (b base) reason(p *policy.Policy, r *check.Result, c confirmation) []string {
-	all := []string{b.since(c, b.Day(r.Since.Since), b.phaseTitle(p, r.Since.Name))}
+// reason describes since when by the policy and by which rule a result is as it is.
+func (b base) reason(p *policy.Policy, r *check.Result) []string {
+	all := []string{b.T("since", b.Day(r.Since.Since), b.stepTitle(p, r.Since.Name))}
 	if r.Rule != nil {
 		if text := b.decided(p, r.Rule.Name, r.Since.Name); text != "" {
 			all = append(all, text)
@@ -147,35 +150,10 @@ func (b base) reason(p *policy.Policy, r *check.Result, c confirmation) []string
 	return all
 }
 
-// since describes since when a phase is in force, as far as switches confirmed it.
-func (b base) since(c confirmation, day, phase string) string {
-	switches, seen := b.number(c.switches), b.number(c.seen)
-	switch {
-	case c.Sure && c.own:
-		return b.T("since own", day, phase)
-	case c.Sure:
-		return b.T("since", day, phase)
-	case c.then:
-		return b.T("since then", day, phase, b.At(b.Confirmed))
-	case 2*c.seen > c.switches:
-		return b.T("since mostly", day, phase, switches, seen)
-	case c.seen > 0:
-		return b.T("since partly", day, phase, switches, seen)
-	case c.some:
-		return b.T("since not everywhere", day, phase)
-	}
-	return b.T("since unconfirmed", day, phase)
-}
-
 // A confirmation says whether switches confirmed what should be in force.
 type confirmation struct {
 	Sure bool
 	Text string
-
-	switches, seen int  // the number of switches, and of those that confirmed; zero if a switch may be counted several times
-	some           bool // a switch confirmed
-	then           bool // nothing can be confirmed at present
-	own            bool // it is for the visitor's own line
 }
 
 // lineText names the line in a sentence: the visitor's own, or one of a kind. What is true of a kind of line need not be true of the visitor's.
@@ -198,19 +176,19 @@ func (v *visit) confirmed(lines []published.State, phase string) confirmation {
 	}
 	switch {
 	case phase == "" && !v.Current:
-		return confirmation{Text: v.T("no phase then", v.At(v.Confirmed)), then: true}
+		return confirmation{Text: v.T("no phase then", v.At(v.Confirmed))}
 	case phase == "":
 		return confirmation{Text: v.T("no phase")}
 	case !v.Current:
-		return confirmation{Text: v.T("confirmed then", v.At(v.Confirmed)), then: true}
+		return confirmation{Text: v.T("confirmed then", v.At(v.Confirmed))}
 	case switches == 0:
 		return confirmation{Text: v.T("no switches")}
 	case everywhere:
 		return confirmation{Sure: true, Text: v.T("confirmed")}
 	case once:
-		return confirmation{Text: v.T("confirmed partly", v.number(switches), v.number(seen)), switches: switches, seen: seen, some: seen > 0}
+		return confirmation{Text: v.T("confirmed partly", v.number(switches), v.number(seen))}
 	}
-	return confirmation{Text: v.T("confirmed not everywhere"), some: seen > 0}
+	return confirmation{Text: v.T("confirmed not everywhere")}
 }
 
 // switchesOf returns the number of switches that have lines of given kinds. Several kinds of line in an area are mostly on the same switches,
@@ -230,28 +208,32 @@ func switchesOf(lines []published.State) (n int, once bool) {
 	return n, once
 }
 
-// headline returns the words of a status: a mark and a headline, so that the status is not shown by colour alone. It also returns the status
-// whose colour the page has: not that of an affected line if nothing changes for a mail program that is set up for port 465 or 587, or if the
-// block is not confirmed.
+// headline returns the words of a status: a mark and a headline, so that the status is not shown by colour alone. The headline says from which
+// day the line is affected. It also returns the status whose colour the page has: not that of an affected line if nothing changes for a mail
+// program that is set up for port 465 or 587, or if the block is not confirmed.
 func (v *visit) headline(c *answer.Case, sure bool) (colour answer.Status, mark, head string) {
-	only := onlyPort25(c)
+	colour, mark = answer.Depends, "!"
 	switch {
 	case c.Status == answer.Unaffected:
 		return c.Status, "✓", v.T("is unaffected")
 	case c.Status == answer.Later:
-		return c.Status, "!", v.T("is later", v.Day(c.Next.Since))
-	case c.Status == answer.Depends && only:
-		return answer.Depends, "!", v.T("is depends only")
+		colour, head = c.Status, v.T("is later", v.Day(c.Next.Since))
+	case c.Status == answer.Depends && c.Stopped != nil:
+		head = v.T("is depends since", v.Day(c.Stopped.Since.Since))
 	case c.Status == answer.Depends:
-		return answer.Depends, "!", v.T("is depends")
-	case only && sure:
-		return answer.Depends, "!", v.T("is affected only")
-	case only:
-		return answer.Depends, "!", v.T("is probably affected only")
+		head = v.T("is depends")
 	case !sure:
-		return answer.Depends, "!", v.T("is probably affected")
+		head = v.T("is probably affected", v.Day(c.Stopped.Since.Since))
+	default:
+		head = v.T("is affected", v.Day(c.Stopped.Since.Since))
+		if !onlyPort25(c) {
+			colour, mark = c.Status, "✕"
+		}
 	}
-	return answer.Affected, "✕", v.T("is affected")
+	if onlyPort25(c) {
+		head = v.T("only port 25", head)
+	}
+	return colour, mark, head
 }
 
 // onlyPort25 reports whether nothing changes for a mail program unless it is set up for port 25.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"op25b/internal/check"
 	"op25b/internal/check/mailbox"
 	"op25b/internal/policy"
 	"op25b/internal/portal/answer"
@@ -18,7 +19,7 @@ import (
 func TestNothingShadowsTheFrame(t *testing.T) {
 	frame := reflect.TypeFor[base]()
 	for _, data := range []any{
-		startData{}, answerData{}, testData{}, programmeData{}, articleData{}, noticesData{}, noticeData{}, settingsData{}, policyData{}, blocksData{}, programsData{},
+		startData{}, answerData{}, testData{}, programmeData{}, articleData{}, noticesData{}, noticeData{}, settingsPage{}, settingsData{}, policyData{}, blocksData{}, programsData{},
 	} {
 		page := reflect.TypeOf(data)
 		for i := range page.NumField() {
@@ -83,46 +84,12 @@ func TestConfirmed(t *testing.T) {
 	}
 }
 
-// TestSince verifies that a phase is said to be in force only together with what confirmed it.
-func TestSince(t *testing.T) {
-	line := func(confirmed uint32) []published.State {
-		return []published.State{{Area: "area-1", Phase: "p", Switches: 3, Confirmed: confirmed}}
-	}
-	twice := func(confirmed uint32) []published.State { return append(line(3), line(confirmed)...) }
-	for _, tc := range []struct {
-		lines   []published.State
-		current bool
-		en, ja  string
-	}{
-		{line(3), true, "In force since D by the policy, and now confirmed by all switches with such lines: P", "規制方針ではDから実施中です（現在、対象の設備すべてで確認済み）：P"},
-		{line(2), true, "In force since D by the policy (switches that confirm it now: 2 of 3): P", "規制方針ではDから実施しています（現在、対象の設備3台のうち2台で確認済み）：P"},
-		{line(1), true, "Should be in force since D (switches that confirmed it so far: 1 of 3): P", "Dから実施されているはずです（対象の設備3台のうち、確認できたのは1台です）：P"},
-		{line(0), true, "Should be in force since D, not yet confirmed: P", "Dから実施されているはずです（まだ確認できていません）：P"},
-		{twice(2), true, "Should be in force since D, not yet confirmed everywhere: P", "Dから実施されているはずです（まだ一部の設備では確認できていません）：P"},
-		{line(3), false, "Should be in force since D (last contact with our management system: 1 January 0001, 00:00 (UTC+00:00)): P", "Dから実施されているはずです（管理システムとの最後の通信：1年1月1日 00:00）：P"},
-	} {
-		for lang, want := range map[string]string{"en": tc.en, "ja": tc.ja} {
-			v := &visit{base: base{Lang: lang, Current: tc.current, Zone: time.UTC}}
-			if got := v.since(v.confirmed(tc.lines, "p"), "D", "P"); got != want {
-				t.Errorf("%s", got)
-			}
-		}
-	}
-	v := &visit{base: base{Lang: "en", Current: true, Zone: time.UTC}}
-	if got, want := v.since(v.confirmedOwn(true), "D", "P"), "In force since D by the policy, and now confirmed by the switch of your line: P"; got != want {
-		t.Errorf("%s", got)
-	}
-	if got, want := v.since(v.confirmedOwn(false), "D", "P"), "Should be in force since D, not yet confirmed: P"; got != want {
-		t.Errorf("%s", got)
-	}
-}
-
 // TestOwnLineInTexts verifies that only an answer for the visitor's own line speaks of it, in both languages.
 func TestOwnLineInTexts(t *testing.T) {
-	about := []string{"lead webmail affected", "lead own", "lead affected", "lead server unaffected", "lead server later", "lead server depends", "lead server affected", "test outcome"}
+	about := []string{"lead webmail affected", "lead own", "lead affected", "lead probably affected", "lead server unaffected", "lead server later", "lead server depends", "lead server affected", "lead server probably affected", "test outcome"}
 	for key, text := range texts {
 		speaks := strings.HasPrefix(key, "lead") || strings.HasPrefix(key, "since") || strings.HasPrefix(key, "confirmed") || strings.HasPrefix(key, "setting") || key == "no phase" || key == "reach"
-		if own := key == "since own" || key == "lead exempt" || key == "lead unknown"; speaks && !own && (strings.Contains(text[0], "our line") || strings.Contains(text[1], "お客さまの回線") || strings.Contains(text[1], "この回線")) {
+		if own := key == "lead exempt"; speaks && !own && (strings.Contains(text[0], "our line") || strings.Contains(text[1], "お客さまの回線") || strings.Contains(text[1], "この回線")) {
 			t.Errorf("text %q says of every line of a kind: %q", key, text)
 		}
 	}
@@ -157,8 +124,8 @@ func TestRuleText(t *testing.T) {
 		{ours, []policy.PhaseRule{carrier, of("b", all)}, "", "Connections to all servers that are not ours" + refused},
 		{ours[1:], []policy.PhaseRule{all}, "", "Connections to all servers" + refused},
 		{ours[1:], []policy.PhaseRule{carrier, all}, "", "Connections to all other servers" + refused},
-		{ours, []policy.PhaseRule{all}, "this", "Connections to all servers that are not ours" + refused + " Only new connections are stopped; those that are open already are not."},
-		{ours, []policy.PhaseRule{all}, "another", "Connections to all servers that are not ours" + refused + " This stops connections that are open already, too."},
+		{ours, []policy.PhaseRule{all}, "this", "Connections to all servers that are not ours" + refused + " This stops connections that begin from that day on. Connections that were open before go on."},
+		{ours, []policy.PhaseRule{all}, "another", "Connections to all servers that are not ours" + refused + " This also stops connections that were open before."},
 		{ours, []policy.PhaseRule{watched}, "another", "Connections to all servers that are not ours, port 25, are counted, but not blocked."},
 	} {
 		p := &policy.Policy{
@@ -170,7 +137,7 @@ func TestRuleText(t *testing.T) {
 			t.Errorf("got %q, want %q", got, tc.want)
 		}
 	}
-	if got := (base{Lang: "ja"}).T("new only") + (base{Lang: "ja"}).T("open too"); got != "新しい接続だけを止めます。接続中のものは止めません。接続中のものも含めて止めます。" {
+	if got := (base{Lang: "ja"}).T("new only") + (base{Lang: "ja"}).T("open too"); got != "この日以降に始まる接続だけを止めます。前からつながっている接続は止めません。前からつながっている接続も止めます。" {
 		t.Error(got)
 	}
 }
@@ -179,6 +146,7 @@ func TestRuleText(t *testing.T) {
 func TestHeadline(t *testing.T) {
 	open := &mailbox.Answer{Settings: []mailbox.Setting{{Port: 465, Status: mailbox.Unaffected}, {Port: 587, Status: mailbox.Unaffected}}}
 	stopped := &mailbox.Answer{Settings: []mailbox.Setting{{Port: 465, Status: mailbox.Affected}}}
+	day := check.Phase{Since: time.Date(2006, time.June, 1, 0, 0, 0, 0, time.UTC)}
 	for _, tc := range []struct {
 		status answer.Status
 		box    *mailbox.Answer
@@ -187,17 +155,82 @@ func TestHeadline(t *testing.T) {
 		head   string
 	}{
 		{answer.Unaffected, open, true, answer.Unaffected, "You are not affected"},
-		{answer.Affected, open, true, answer.Depends, "You are affected only if you send on port 25"},
-		{answer.Affected, open, false, answer.Depends, "You are probably affected, but only if you send on port 25"},
+		{answer.Later, open, true, answer.Later, "You are affected from 1 June 2006, but only if you send on port 25"},
+		{answer.Affected, open, true, answer.Depends, "You are affected since 1 June 2006, but only if you send on port 25"},
+		{answer.Affected, open, false, answer.Depends, "You are probably affected since 1 June 2006, but only if you send on port 25"},
 		{answer.Depends, open, true, answer.Depends, "You may be affected, but only if you send on port 25"},
-		{answer.Affected, stopped, true, answer.Affected, "You are affected"},
-		{answer.Affected, nil, true, answer.Affected, "You are affected"},
-		{answer.Affected, nil, false, answer.Depends, "You are probably affected"},
+		{answer.Affected, stopped, true, answer.Affected, "You are affected since 1 June 2006"},
+		{answer.Affected, nil, true, answer.Affected, "You are affected since 1 June 2006"},
+		{answer.Affected, nil, false, answer.Depends, "You are probably affected since 1 June 2006"},
 		{answer.Depends, nil, true, answer.Depends, "You may be affected"},
 	} {
-		v := &visit{base: base{Lang: "en"}}
-		if colour, _, head := v.headline(&answer.Case{Status: tc.status, Mailbox: tc.box}, tc.sure); colour != tc.colour || head != tc.head {
+		v := &visit{base: base{Lang: "en", Zone: time.UTC}}
+		c := answer.Case{Status: tc.status, Mailbox: tc.box}
+		switch tc.status {
+		case answer.Later:
+			c.Next = &check.LaterOutcome{Phase: day}
+		case answer.Affected:
+			c.Stopped = &check.Result{Since: day}
+		}
+		if colour, _, head := v.headline(&c, tc.sure); colour != tc.colour || head != tc.head {
 			t.Errorf("%+v: %s, %q", tc, colour, head)
+		}
+	}
+	v := &visit{base: base{Lang: "en", Zone: time.UTC}}
+	if colour, _, head := v.headline(&answer.Case{Status: answer.Depends, Stopped: &check.Result{Since: day}}, true); colour != answer.Depends || head != "You are affected since 1 June 2006, for some servers" {
+		t.Errorf("some servers: %s, %q", colour, head)
+	}
+}
+
+// TestStepTitle verifies that the titles of two phases which stop the same differ if only one of them stops connections that are open already.
+func TestStepTitle(t *testing.T) {
+	reject := []policy.PhaseRule{{Name: "all", Service: "smtp", Action: policy.Reject}}
+	count := []policy.PhaseRule{{Name: "all", Service: "smtp", Action: policy.Monitor}}
+	p := &policy.Policy{Phases: []policy.Phase{{Name: "watch", Rules: count}, {Name: "drain", SynOnly: true, Rules: reject}, {Name: "all", Rules: reject}}}
+	for lang, want := range map[string][]string{
+		"en": {"watch", "drain (new connections only)", "all (open connections too)"}, "ja": {"watch", "drain（新しい接続だけ）", "all（前からの接続も）"},
+	} {
+		b := base{Lang: lang, Content: &content.Content{Site: &site.Site{}}}
+		for i := range p.Phases {
+			if got := b.stepTitle(p, p.Phases[i].Name); got != want[i] {
+				t.Errorf("got %q, want %q", got, want[i])
+			}
+		}
+	}
+	p.Phases[1].SynOnly = false
+	if got := (base{Lang: "en", Content: &content.Content{Site: &site.Site{}}}).stepTitle(p, "all"); got != "all" {
+		t.Errorf("without a phase for new connections: %q", got)
+	}
+}
+
+// TestTodo verifies the line that says what to do, and that it names the ports of the provider with the encrypted one first.
+func TestTodo(t *testing.T) {
+	both := []mailbox.Setting{{Port: 587, TLS: mailbox.TLSStart}, {Port: 465, TLS: mailbox.TLSImplicit}}
+	one := []mailbox.Setting{{Port: 587, TLS: mailbox.TLSStart}}
+	shut := []mailbox.Setting{{Port: 465, Status: mailbox.Affected}}
+	gmail := &mailbox.Provider{Name: "gmail"}
+	later := &check.LaterOutcome{Phase: check.Phase{Since: time.Date(2006, time.June, 1, 0, 0, 0, 0, time.UTC)}}
+	for _, tc := range []struct {
+		use      answer.Use
+		provider *mailbox.Provider
+		status   answer.Status
+		settings []mailbox.Setting
+		want     string
+	}{
+		{answer.Provider, gmail, answer.Unaffected, both, ""},
+		{answer.Webmail, nil, answer.Affected, nil, ""},
+		{answer.Provider, gmail, answer.Affected, both, "What to do: change the port of your outgoing server to 465, as shown below. If it is 465 or 587 already, you need not do anything."},
+		{answer.Provider, gmail, answer.Depends, one, "What to do: change the port of your outgoing server to 587, as shown below. If it is 587 already, you need not do anything."},
+		{answer.Provider, gmail, answer.Later, both, "What to do: before 1 June 2006, change the port of your outgoing server to 465, as shown below. If it is 465 or 587 already, you need not do anything."},
+		{answer.Provider, gmail, answer.Affected, nil, "What to do: use the provider's app or a browser. We do not know settings of this provider for mail programs."},
+		{answer.Provider, gmail, answer.Affected, shut, "What to do: please ask our support."},
+		{answer.Provider, nil, answer.Affected, both, "What to do: we do not know your provider. Ask it for the name of its outgoing server, and whether it offers port 465 or 587 with SMTP authentication. Then change the settings as shown below. If the port is 465 or 587 already, you need not do anything."},
+	} {
+		v := &visit{base: base{Lang: "en", Zone: time.UTC}}
+		a := &answer.Answer{Question: answer.Question{Use: tc.use}, Provider: tc.provider}
+		c := &answer.Case{Status: tc.status, Next: later, Mailbox: &mailbox.Answer{Settings: tc.settings}}
+		if got := v.todo(a, c); got != tc.want {
+			t.Errorf("%+v: %q", tc, got)
 		}
 	}
 }
