@@ -9,7 +9,7 @@ import (
 	"op25b/internal/policy"
 )
 
-// Classes of subscriber addresses.
+// Classes of subscriber addresses. Each lease has a class of its own, above these.
 const (
 	SubscriberOrdinary pipeline.Class = 0
 	SubscriberExempt   pipeline.Class = 1
@@ -34,10 +34,12 @@ type Compiled struct {
 	Rules map[pipeline.RuleID]Rule
 	// Lines maps the index of each line to its name.
 	Lines map[pipeline.LineIndex]string
-	// LineGroups, Services and Remotes map numbers to entries of the policy. The prefixes of Remotes include the prefixes through NAT64.
+	// LineGroups, Services, Remotes and Leases map numbers to entries of the policy. The prefixes of Remotes include the prefixes through NAT64.
+	// The numbers of Leases are subscriber classes.
 	LineGroups map[pipeline.LineGroup]policy.LineGroup
 	Services   map[pipeline.Service]policy.Service
 	Remotes    map[pipeline.Class]policy.Remote
+	Leases     map[pipeline.Class]policy.Lease
 
 	// Exempt lists the exemptions in force on this switch. Exemptions of prefixes, which apply on every switch, precede exemptions of the
 	// switch's lines.
@@ -93,8 +95,8 @@ func (c *Compiled) RuleByName(name string) (r Rule, ok bool) {
 // exemptions have expired. The states of different phases differ only in Verdicts, SynOnly and Staged.
 //
 // The first matching rule decides: exempt for own servers, the phase's rules for own servers, relay, submission, exempt, and then the phase's other
-// rules. The phase is the one in force for the line's group. A rule for several legs or line groups becomes several entries with one rule id. If
-// groups have different phases, entries match on the group where needed, so that no rule applies to the lines of a group in another phase.
+// rules. The phase is the one in force for the line's group. A rule for several legs or line groups becomes several entries with one rule id, and
+// so does a rule for leased subscribers, for each lease. If groups have different phases, entries match on the group where needed, so that no rule applies to the lines of a group in another phase.
 //
 // Compile returns ErrUnknownSwitch, policy.ErrUnknownPhase or policy.ErrUnknownGroup for an unknown name; the message lists the known names.
 // It returns policy.ErrInvalid if the switch is not valid, or if the phases in force need more than policy.MaxVerdicts entries. It returns
@@ -159,7 +161,7 @@ func (c *Compiler) compile(sw *policy.Switch, in policy.InForce, now time.Time) 
 	compiled := &Compiled{
 		Policy: p.Name, Switch: sw.Name, InForce: in,
 		Rules: rules.meanings(c.numbers, drain), Lines: lines.names(),
-		LineGroups: c.lineGroups, Services: c.services, Remotes: c.remotes,
+		LineGroups: c.lineGroups, Services: c.services, Remotes: c.remotes, Leases: c.leases,
 	}
 	compiled.State = pipeline.State{
 		Verdicts: rules.verdicts, SynOnly: drain, Services: c.serviceEntries, Remotes: c.remoteEntries, SourceChecks: c.sourceChecks,

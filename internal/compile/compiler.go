@@ -24,6 +24,7 @@ type Compiler struct {
 	lineGroups     map[pipeline.LineGroup]policy.LineGroup
 	services       map[pipeline.Service]policy.Service
 	remotes        map[pipeline.Class]policy.Remote
+	leases         map[pipeline.Class]policy.Lease
 	serviceEntries map[pipeline.ServiceKey]pipeline.ServiceValue
 	remoteEntries  map[netip.Prefix]pipeline.Class
 	sourceChecks   map[pipeline.LineGroup]pipeline.SourceCheck
@@ -92,6 +93,7 @@ func newCompiler(b *policy.Bundle, n *Numbers) (*Compiler, error) {
 	c.services = numbered(p.Services, policy.Names(p.Services), n.service)
 	remotes := p.RemotesWithNAT64()
 	c.remotes = numbered(remotes, policy.Names(remotes), n.remote)
+	c.leases = numbered(p.Leases, policy.Names(p.Leases), n.lease)
 	c.serviceEntries = serviceEntries(p, n)
 	c.remoteEntries = remoteEntries(p, n)
 	c.sourceChecks = sourceChecks(p, n)

@@ -67,6 +67,8 @@ type target struct {
 	leg   policy.Leg
 	group string
 	any   bool // whether the entry matches any group
+	// lease is the lease that a subscriber needs to match a rule for leased subscribers. It is empty if the subscriber needs an exemption.
+	lease string
 }
 
 // rules returns the rules in order of evaluation, for the base that needs the fewest entries.
@@ -125,7 +127,7 @@ func (m *mix) apart(ph *policy.Phase, earlier []policy.PhaseRule, r policy.Phase
 			}
 		}
 	}
-	return targets
+	return m.held(r, targets)
 }
 
 // ofBase returns the entries of a rule of the base. The rule applies to the groups for which meets returns true; its entries must not match
@@ -146,7 +148,32 @@ func (m *mix) ofBase(r policy.PhaseRule, own map[*policy.Phase][]policy.PhaseRul
 			}
 		}
 	}
-	return targets
+	return m.held(r, targets)
+}
+
+// held returns the targets of a rule with one of them for each holder (see policy.Policy.Holders), if the rule is for leased subscribers.
+func (m *mix) held(r policy.PhaseRule, targets []target) []target {
+	if !r.Leased() {
+		return targets
+	}
+	var held []target
+	for _, l := range m.policy.Holders(r) {
+		for _, t := range targets {
+			t.lease = l.Name
+			var of []string
+			if !t.any {
+				of = []string{t.group}
+			}
+			groups, every := l.Among(of)
+			if every {
+				held = append(held, t)
+			}
+			for _, g := range groups {
+				held = append(held, target{leg: t.leg, group: g, lease: l.Name})
+			}
+		}
+	}
+	return held
 }
 
 // decides reports whether one of the rules matches everything that r matches on a leg for the lines of a group.
@@ -160,7 +187,7 @@ func (m *mix) decides(rules []policy.PhaseRule, group string, r policy.PhaseRule
 
 // same reports whether two rules have the same name and meaning.
 func same(p *policy.Policy, a, b policy.PhaseRule) bool {
-	return a.Name == b.Name && a.Service == b.Service && a.Action == b.Action && (a.Remote == b.Remote || a.ForAnyRemote() && b.ForAnyRemote()) &&
+	return a.Name == b.Name && a.Service == b.Service && a.Action == b.Action && a.Subscriber == b.Subscriber && (a.Remote == b.Remote || a.ForAnyRemote() && b.ForAnyRemote()) &&
 		slices.Equal(a.Groups, b.Groups) && slices.Equal(p.LegsOf(a), p.LegsOf(b))
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"op25b/internal/pipeline"
@@ -19,11 +20,12 @@ const NumbersVersion = 1
 // Numbers is stored as JSON with the documents. Its maps are read-only.
 type Numbers struct {
 	Version    int              `json:"version"`
-	LineGroups Given            `json:"lineGroups"` // 1 to 255
-	Services   Given            `json:"services"`   // 1 to pipeline.LastService
-	Remotes    Given            `json:"remotes"`    // 1 to 255
-	Rules      Given            `json:"rules"`      // from the first id after the standing rules to pipeline.LastRule
-	Lines      map[string]Given `json:"lines"`      // by switch; 1 to pipeline.MaxLineIndex
+	LineGroups Given            `json:"lineGroups"`       // 1 to 255
+	Services   Given            `json:"services"`         // 1 to pipeline.LastService
+	Remotes    Given            `json:"remotes"`          // 1 to 255
+	Leases     Given            `json:"leases,omitempty"` // from the first class after SubscriberExempt to 255
+	Rules      Given            `json:"rules"`            // from the first id after the standing rules to pipeline.LastRule
+	Lines      map[string]Given `json:"lines"`            // by switch; 1 to pipeline.MaxLineIndex
 }
 
 // Given maps the names of one kind to their numbers.
@@ -49,6 +51,7 @@ var (
 	groupSpan   = span{"line group", 1, policy.MaxLineGroups}
 	serviceSpan = span{"service", 1, uint16(policy.MaxServices)}
 	remoteSpan  = span{"remote class", 1, policy.MaxRemotes}
+	leaseSpan   = span{"lease", uint16(SubscriberExempt) + 1, math.MaxUint8}
 	lineSpan    = span{"line", 1, uint16(pipeline.MaxLineIndex)}
 )
 
@@ -108,12 +111,16 @@ func numberPolicy(prev *Numbers, p *policy.Policy) (*Numbers, error) {
 		{groupSpan, prev.LineGroups, policy.Names(p.LineGroups), &n.LineGroups},
 		{serviceSpan, prev.Services, policy.Names(p.Services), &n.Services},
 		{remoteSpan, prev.Remotes, policy.Names(p.Remotes), &n.Remotes},
+		{leaseSpan, prev.Leases, policy.Names(p.Leases), &n.Leases},
 		{ruleSpan(), prev.Rules, ruleNames(p), &n.Rules},
 	} {
 		var err error
 		if *x.is, err = x.of.give(x.was, x.Names, nil); err != nil {
 			return nil, err
 		}
+	}
+	if len(n.Leases) == 0 {
+		n.Leases = nil // as it is read from the stored form
 	}
 	return n, nil
 }
@@ -245,7 +252,7 @@ func (n *Numbers) check() error {
 	for _, x := range []struct {
 		of    span
 		given Given
-	}{{groupSpan, n.LineGroups}, {serviceSpan, n.Services}, {remoteSpan, n.Remotes}, {ruleSpan(), n.Rules}} {
+	}{{groupSpan, n.LineGroups}, {serviceSpan, n.Services}, {remoteSpan, n.Remotes}, {leaseSpan, n.Leases}, {ruleSpan(), n.Rules}} {
 		if err := x.of.check(x.given); err != nil {
 			return err
 		}
@@ -288,6 +295,7 @@ func (n *Numbers) knowsPolicy(p *policy.Policy) error {
 		groupSpan.knows(n.LineGroups, policy.Names(p.LineGroups)),
 		serviceSpan.knows(n.Services, policy.Names(p.Services)),
 		remoteSpan.knows(n.Remotes, policy.Names(p.Remotes)),
+		leaseSpan.knows(n.Leases, policy.Names(p.Leases)),
 		ruleSpan().knows(n.Rules, ruleNames(p)),
 	)
 }
@@ -301,6 +309,9 @@ func (n *Numbers) service(name string) pipeline.Service {
 }
 
 func (n *Numbers) remote(name string) pipeline.Class { return pipeline.Class(n.Remotes[name].Number) }
+
+// lease returns the subscriber class of a lease.
+func (n *Numbers) lease(name string) pipeline.Class { return pipeline.Class(n.Leases[name].Number) }
 
 // rule returns the id of a standing rule or of a phase's rule.
 func (n *Numbers) rule(name string) pipeline.RuleID {

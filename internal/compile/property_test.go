@@ -182,6 +182,48 @@ func TestDecidesInOrder(t *testing.T) {
 	}
 }
 
+// TestLeaseOpensOnlyWhatItSays verifies, in every phase and mix of phases, that a lease changes nothing but this: a segment between a line that can
+// have the lease and a server of a class that it opens passes by a rule for leased subscribers.
+func TestLeaseOpensOnlyWhatItSays(t *testing.T) {
+	opened, same := 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		p, inv := policytest.DrawBundle(t)
+		c, err := Compile(&policy.Bundle{Policy: p, Inventory: inv}, nil, "edge", policytest.DrawInForce(t, p), time.Date(2006, 10, 15, 0, 0, 0, 0, time.UTC))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for x := range segments(p) {
+			lease, leased := c.Leases[x.Subscriber]
+			if x.Subscriber == SubscriberExempt {
+				continue
+			}
+			v, ok := verdict(t, c.State, x)
+			ordinary := x
+			ordinary.Subscriber = SubscriberOrdinary
+			if without, found := verdict(t, c.State, ordinary); v == without && ok == found {
+				same++
+				continue
+			}
+			opened++
+			group, class := c.LineGroups[x.Group].Name, c.Remotes[x.Class]
+			inGroup := lease.Groups == nil || slices.Contains(lease.Groups, group) || lease.Addresses && group == ""
+			var rules []policy.PhaseRule
+			for _, ph := range p.Phases {
+				if r, there := ph.Rule(c.Rules[v.Rule].Name); there {
+					rules = append(rules, r)
+				}
+			}
+			byRule := slices.ContainsFunc(rules, func(r policy.PhaseRule) bool { return r.Subscriber == "leased" && r.Remote == class.Name })
+			if !leased || !ok || v.Action != pipeline.Permit || !slices.Contains(lease.Opens, class.Name) || !(class.Own || class.Relay) || !inGroup || !byRule {
+				t.Fatalf("lease %+v: %+v meets %+v, %v", lease, x, v, ok)
+			}
+		}
+	})
+	if opened == 0 || same == 0 {
+		t.Errorf("%d segments met another rule by a lease, %d the same", opened, same)
+	}
+}
+
 // stagedRead compares the staged rule sets with the rule sets that a switch has if their phases are in force.
 func stagedRead(t *rapid.T, p *policy.Policy, inv *policy.Inventory, c *Compiled) {
 	there := []map[pipeline.VerdictKey]pipeline.Verdict{c.State.Verdicts}

@@ -20,7 +20,7 @@ func segments(p *policy.Policy) iter.Seq[policytest.Segment] {
 				for _, own := range []uint16{25, 587, 40000} {
 					for group := range len(p.LineGroups) + 1 {
 						for class := range len(p.Remotes) + 2 {
-							for _, subscriber := range []pipeline.Class{SubscriberOrdinary, SubscriberExempt} {
+							for subscriber := range SubscriberExempt + 2 + pipeline.Class(len(p.Leases)) { // the last is a class that the policy does not use
 								for handshake := range pipeline.SYNACK + 1 {
 									if !yield(policytest.Segment{From: from, Remote: remote, Own: own, Group: pipeline.LineGroup(group), Class: pipeline.Class(class), Subscriber: subscriber, Handshake: handshake}) {
 										return
@@ -112,11 +112,12 @@ func readAloud(p *policy.Policy, ph policy.Phase, x policytest.Segment) string {
 	leg, service := classify(p, x)
 	smtp, submission := service == "smtp", service == "submission" || service == "submissions"
 	exempt := smtp && x.Subscriber == SubscriberExempt
+	held := holds(p, x, class, group)
 	if own {
 		if exempt {
 			return "exempt"
 		}
-		if name := firstOf(ph, service, class, leg, group); name != "" {
+		if name := firstOf(ph, service, class, leg, group, held); name != "" {
 			if r, _ := ph.Rule(name); r.Remote == class {
 				return name
 			}
@@ -130,11 +131,23 @@ func readAloud(p *policy.Policy, ph policy.Phase, x policytest.Segment) string {
 	case exempt:
 		return "exempt"
 	}
-	return firstOf(ph, service, class, leg, group)
+	return firstOf(ph, service, class, leg, group, held)
 }
 
-// firstOf returns the first rule of a phase for a segment, or "" if there is none.
-func firstOf(ph policy.Phase, service, class string, leg policy.Leg, group string) string {
+// holds reports whether a subscriber has a lease that opens a class, or is exempt where such a lease can be had. Leases are numbered in order from
+// the first class after SubscriberExempt.
+func holds(p *policy.Policy, x policytest.Segment, class, group string) bool {
+	for i, l := range p.Leases {
+		inGroup := len(l.Groups) == 0 || slices.Contains(l.Groups, group) || l.Addresses && group == ""
+		if slices.Contains(l.Opens, class) && inGroup && (x.Subscriber == SubscriberExempt || int(x.Subscriber) == 2+i) {
+			return true
+		}
+	}
+	return false
+}
+
+// firstOf returns the first rule of a phase for a segment, or "" if there is none. held is the result of holds.
+func firstOf(ph policy.Phase, service, class string, leg policy.Leg, group string, held bool) string {
 	for _, r := range ph.Rules {
 		legs := r.Legs
 		if legs == nil {
@@ -142,6 +155,9 @@ func firstOf(ph policy.Phase, service, class string, leg policy.Leg, group strin
 			if r.Service == "smtp" {
 				legs = []policy.Leg{"up_dst", "down_src"}
 			}
+		}
+		if r.Subscriber == "leased" && !held {
+			continue
 		}
 		if r.Service == service && slices.Contains(legs, leg) && (r.Remote == "" || r.Remote == policy.AnyRemote || r.Remote == class) &&
 			(r.Groups == nil || slices.Contains(r.Groups, group)) {

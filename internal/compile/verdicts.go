@@ -117,6 +117,13 @@ func (b *builder) phaseRule(r placed) {
 		if !t.any {
 			key.Group = pipeline.Exactly(b.numbers.group(t.group)) // 0 for unnamed lines
 		}
+		switch {
+		case !r.Leased():
+		case t.lease == "":
+			key.SubscriberClass = pipeline.Exactly(SubscriberExempt)
+		default:
+			key.SubscriberClass = pipeline.Exactly(b.numbers.lease(t.lease))
+		}
 		matches = append(matches, key)
 	}
 	b.add(r.Name, r.Action, matches)
@@ -245,6 +252,9 @@ func sentence(p *policy.Policy, r policy.PhaseRule, of string, drain bool) strin
 	server := "any server"
 	if !r.ForAnyRemote() {
 		server = r.Remote
+	}
+	if r.Leased() {
+		of += fmt.Sprintf(" with a lease (%s) or an exemption", strings.Join(policy.Names(p.LeasesOf(r)), ", "))
 	}
 	where := "to " + server
 	if r.Legs != nil {

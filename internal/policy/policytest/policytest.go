@@ -142,6 +142,7 @@ func DrawBundle(t *rapid.T) (*policy.Policy, *policy.Inventory) {
 		}
 		p.Remotes = append(p.Remotes, r)
 	}
+	drawLeases(t, p)
 	for i := range rapid.IntRange(1, 3).Draw(t, "phases") {
 		p.Phases = append(p.Phases, DrawPhase(t, p, i))
 	}
@@ -179,6 +180,18 @@ func DrawPhase(t *rapid.T, p *policy.Policy, i int) policy.Phase {
 			ph.Rules = append(ph.Rules, r)
 		}
 	}
+	for _, class := range p.Remotes { // mail to relays passes without a lease
+		r := policy.PhaseRule{Name: "leased-" + class.Name, Service: "pop3", Remote: class.Name, Subscriber: policy.Leased, Action: policy.Permit}
+		r.Groups = drawGroups(t, p)
+		covered := slices.ContainsFunc(ph.Rules, func(e policy.PhaseRule) bool { return p.Covers(e, r, policy.UpDst) })
+		if class.Relay && p.Service("pop3") != nil && len(p.LeasesOf(r)) > 0 && !covered {
+			ph.Rules = append(ph.Rules, r)
+			if rapid.Bool().Draw(t, "closed without a lease") {
+				r.Name, r.Subscriber, r.Groups, r.Action = "unleased-"+class.Name, "", nil, actions.Draw(t, "action without a lease")
+				ph.Rules = append(ph.Rules, r)
+			}
+		}
+	}
 	all := func(name string, legs ...policy.Leg) {
 		ph.Rules = append(ph.Rules, policy.PhaseRule{Name: name, Service: "smtp", Legs: legs, Action: actions.Draw(t, "action for all")})
 	}
@@ -195,6 +208,31 @@ func DrawPhase(t *rapid.T, p *policy.Policy, i int) policy.Phase {
 		all("smtp-all")
 	}
 	return ph
+}
+
+// drawLeases draws leases, each for some of the own classes and line groups.
+func drawLeases(t *rapid.T, p *policy.Policy) {
+	var own []string
+	for _, r := range p.Remotes {
+		if r.Ours() {
+			own = append(own, r.Name)
+		}
+	}
+	for i := range rapid.IntRange(0, 3).Draw(t, "leases") {
+		p.Leases = append(p.Leases, policy.Lease{
+			Name: fmt.Sprintf("lease-%d", i+1), Opens: rapid.Permutation(own).Draw(t, "order of classes")[:rapid.IntRange(1, len(own)).Draw(t, "classes")],
+			For: policy.MinLease, Cap: policy.MaxLease, Groups: drawGroups(t, p), Addresses: rapid.Bool().Draw(t, "addresses"),
+		})
+	}
+}
+
+// drawGroups returns some of the line groups, or nil for every line.
+func drawGroups(t *rapid.T, p *policy.Policy) []string {
+	if rapid.Bool().Draw(t, "for every line") {
+		return nil
+	}
+	groups := rapid.Permutation(policy.Names(p.LineGroups)).Draw(t, "order of groups")
+	return groups[:rapid.IntRange(1, len(groups)).Draw(t, "number of groups")]
 }
 
 // drawOwnServices may draw the services that reach own servers in a phase, with rules that decide all other services of every line group.
@@ -216,6 +254,12 @@ func drawOwnServices(t *rapid.T, p *policy.Policy, ph *policy.Phase, actions *ra
 				ph.Rules = append(ph.Rules, policy.PhaseRule{
 					Name: fmt.Sprintf("own-%s-%s-%s", s.Name, class.Name, variant), Groups: groups, Service: s.Name, Remote: class.Name, Action: actions.Draw(t, "action for own"),
 				})
+			}
+			leased := policy.PhaseRule{
+				Name: fmt.Sprintf("own-%s-%s-leased", s.Name, class.Name), Service: s.Name, Remote: class.Name, Subscriber: policy.Leased, Action: policy.Permit,
+			}
+			if leased.Groups = drawGroups(t, p); len(p.LeasesOf(leased)) > 0 && rapid.Bool().Draw(t, "leased") {
+				ph.Rules = append(ph.Rules, leased)
 			}
 			groups := policy.Names(p.LineGroups)
 			if n := rapid.IntRange(0, len(groups)-1).Draw(t, "groups in turn"); n > 0 {
