@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"op25b/examples"
+	"op25b/internal/page/pagetest"
 	"op25b/internal/policy"
 	"op25b/internal/portal"
 	"op25b/internal/portal/content"
@@ -26,7 +27,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(pagetest.Tests{M: m}) }
 
 // day returns the beginning of a day in Japan.
 func day(text string) time.Time {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"slices"
@@ -151,9 +150,8 @@ func TestLastVerification(t *testing.T) {
 	now := time.Date(2026, 11, 29, 12, 20, 0, 0, time.UTC)
 	hash := func(digit string) string { return strings.Repeat(digit, 64) }
 	f := &auditAPI{head: &op25bv1.AuditHead{Seq: 120, Hash: hash("a")}}
-	server := httptest.NewServer(auditSite(t, f, func() time.Time { return now }))
-	defer server.Close()
-	b := newBrowser(t, server.URL)
+	base := serve(t, auditSite(t, f, func() time.Time { return now }))
+	b := newBrowser(t, base)
 	_, page := b.get("/changes")
 	wantTexts(t, page, `<p id="verified">The chain has not been verified from this page since the controller started.</p>`)
 	wantTexts(t, page, "The head is the number and the hash of the newest record. Keep it elsewhere")
@@ -163,7 +161,7 @@ func TestLastVerification(t *testing.T) {
 	form := url.Values{"csrf": {csrf(page)}}
 	shown := func(lang, want string) {
 		t.Helper()
-		_, page := newBrowser(t, server.URL).get("/changes", "Accept-Language", lang)
+		_, page := newBrowser(t, base).get("/changes", "Accept-Language", lang)
 		wantTexts(t, page, want)
 	}
 	f.result = &op25bv1.VerifyResponse{Intact: true, Head: f.head, Checkpoint: &op25bv1.AuditCheckpoint{Seq: 100}}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"html"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -149,7 +148,7 @@ func TestCheckWithoutDNS(t *testing.T) {
 	}
 	e.AddDetail(detail)
 	f := &fakeAPI{refusal: e}
-	b := newBrowser(t, httptestServer(t, f))
+	b := newBrowser(t, serve(t, siteOf(t, f)))
 	_, page := b.get("/check")
 	form := url.Values{"csrf": {csrf(page)}, "line": {"adsl-home"}, "to": {"mx.example"}, "port": {"25"}}
 	f.mailAnswer = &op25bv1.CheckMailResponse{}
@@ -166,14 +165,6 @@ func TestCheckWithoutDNS(t *testing.T) {
 			t.Errorf("%s lacks %q:\n%s", lang, want, customer)
 		}
 	}
-}
-
-// httptestServer serves the site of a fake API until the test ends.
-func httptestServer(t *testing.T, f *fakeAPI) string {
-	t.Helper()
-	server := httptest.NewServer(siteOf(t, f))
-	t.Cleanup(server.Close)
-	return server.URL
 }
 
 // TestCheckForm verifies the choice of a switch for an address of no line, the note about it under the verdict, and the sentences about what is
@@ -208,7 +199,7 @@ func TestCheckForm(t *testing.T) {
 		phases: &op25bv1.ListPhasesResponse{UtcOffset: "+09:00"},
 		list:   &op25bv1.ListSwitchesResponse{Switches: []*op25bv1.SwitchStatus{{Switch: "edge-west"}, {Switch: "edge-east"}}},
 	}
-	if _, page := newBrowser(t, httptestServer(t, f)).get("/check"); !strings.Contains(page, `<option>edge-east</option><option>edge-west</option></select>`) {
+	if _, page := newBrowser(t, serve(t, siteOf(t, f))).get("/check"); !strings.Contains(page, `<option>edge-east</option><option>edge-west</option></select>`) {
 		t.Errorf("the form for two switches:\n%s", page)
 	}
 }

@@ -129,7 +129,7 @@ func TestCheckAdvice(t *testing.T) {
 		f := &fakeAPI{answer: &op25bv1.CheckResponse{
 			Outcome: "blocked", Best: "blocked", Line: "a", Port: 25, UtcOffset: "+09:00", Advice: &op25bv1.CheckAdvice{Exemption: exemption, OwnServers: []*op25bv1.OwnServers{own}},
 		}}
-		b := newBrowser(t, httptestServer(t, f))
+		b := newBrowser(t, serve(t, siteOf(t, f)))
 		_, page := b.get("/check")
 		form := url.Values{"csrf": {csrf(page)}, "line": {"a"}, "to": {"mx.example"}, "port": {"25"}}
 		for lang, all := range map[string][]string{
@@ -179,7 +179,7 @@ func TestCheckStored(t *testing.T) {
 			now: func() time.Time { return now }, answer: r, stored: &op25bv1.Revision{Number: c.revision, Time: stored},
 			phases: &op25bv1.ListPhasesResponse{UtcOffset: "+09:00"},
 		}
-		b := newBrowser(t, httptestServer(t, f))
+		b := newBrowser(t, serve(t, siteOf(t, f)))
 		_, page := b.get("/check")
 		if !strings.Contains(html.UnescapeString(page), "2026-11-29 21:30:00 +0900</time>") {
 			t.Errorf("the time of the page is not in the policy's zone:\n%s", page)

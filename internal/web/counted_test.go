@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,9 +21,8 @@ import (
 // pageOf returns a page of a site with a fake API, in a language.
 func pageOf(t *testing.T, f *fakeAPI, path, lang string) string {
 	t.Helper()
-	server := httptest.NewServer(siteOf(t, f))
-	defer server.Close()
-	res, page := newBrowser(t, server.URL).get(path, "Accept-Language", lang)
+	base := serve(t, siteOf(t, f))
+	res, page := newBrowser(t, base).get(path, "Accept-Language", lang)
 	if res.StatusCode != http.StatusOK {
 		t.Fatalf("%s: %d\n%s", path, res.StatusCode, page)
 	}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"net/http"
-	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
@@ -28,9 +27,8 @@ func TestDrawnOnce(t *testing.T) {
 		}},
 	}
 	site := siteOf(t, f)
-	server := httptest.NewServer(site)
-	defer server.Close()
-	b := newBrowser(t, server.URL)
+	base := serve(t, site)
+	b := newBrowser(t, base)
 	once := regexp.MustCompile(`(name="csrf" value|from)="?=?[^"]+"`)
 	_, first := b.get("/")
 	from := regexp.MustCompile(`data-events="([^"]+)"`).FindStringSubmatch(first)[1]
@@ -38,7 +36,7 @@ func TestDrawnOnce(t *testing.T) {
 	ended := make(chan struct{})
 	go func() { defer close(ended); site.Run(ctx) }()
 	defer func() { stop(); <-ended }()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+from, nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+from, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,7 +54,7 @@ func TestCheckMailWords(t *testing.T) {
 		},
 	} {
 		c.r.Domain, c.r.UtcOffset = "gmail.com", "+09:00"
-		b := newBrowser(t, httptestServer(t, &fakeAPI{mailAnswer: c.r}))
+		b := newBrowser(t, serve(t, siteOf(t, &fakeAPI{mailAnswer: c.r})))
 		_, page := b.get("/check")
 		form := url.Values{"csrf": {csrf(page)}, "line": {"adsl-home"}, "mail": {"a@gmail.com"}}
 		for lang, want := range map[string]string{"en": c.en, "ja": c.ja} {

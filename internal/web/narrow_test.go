@@ -1,7 +1,6 @@
 package web_test
 
 import (
-	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -32,12 +31,11 @@ func TestNarrowTables(t *testing.T) {
 		now: func() time.Time { return now }, phases: &op25bv1.ListPhasesResponse{Revision: 7, UtcOffset: "+09:00"}, list: threeSwitches(now),
 		dates: &op25bv1.ListDatesResponse{Revision: 7, UtcOffset: "+09:00"},
 	}
-	server := httptest.NewServer(siteOf(t, f))
-	defer server.Close()
+	base := serve(t, siteOf(t, f))
 	ctx, _ := pagetest.Chromium(t)
 	for _, r := range []pagetest.Reader{{Lang: "en", Width: 360}, {Lang: "ja", Width: 360}, {Lang: "ja", Width: 1280}} {
 		pagetest.As(t, ctx, r)
-		pagetest.Open(t, ctx, server.URL+"/")
+		pagetest.Open(t, ctx, base+"/")
 		if n := pagetest.Evaluate[int](t, ctx, `document.querySelectorAll("#attention .stack td").length`); n == 0 {
 			t.Fatal("no switch needs attention")
 		}

@@ -2,7 +2,6 @@ package web_test
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -39,9 +38,8 @@ func TestEnglishIsMarked(t *testing.T) {
 	wantTexts(t, pageOf(t, f, "/programme", "ja"), "<td>smtp（25）</td>", "<td>submission（465、587）</td>")
 	wantTexts(t, pageOf(t, f, "/programme", "en"), "<td>submission (465, 587)</td>")
 
-	server := httptest.NewServer(siteOf(t, f))
-	defer server.Close()
-	b := newBrowser(t, server.URL)
+	base := serve(t, siteOf(t, f))
+	b := newBrowser(t, base)
 	_, page := b.get("/nowhere", "Accept-Language", "ja")
 	wantTexts(t, page, `<p class="problem" role="alert"><span lang="en">there is no such page</span></p>`, "</time>。<a href")
 	// The outcome of a change that is not known is described in Japanese, with the error in English.

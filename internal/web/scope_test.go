@@ -3,7 +3,6 @@ package web_test
 import (
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -73,9 +72,8 @@ func TestPreviewSaysWhatItDoes(t *testing.T) {
 	f.list.Switches[2].Reason, f.list.Switches[2].Detail = op25bv1.SwitchReason_SWITCH_REASON_UNREACHABLE, "connection refused"
 	change := &op25bv1.PhaseChange{From: "drain", To: "all-destinations", EveryLine: true, Switches: []string{"edge-east", "edge-south", "edge-west"}}
 	f.preview = &op25bv1.PreviewResponse{Revision: 3, Switches: 3, Phase: "all-destinations", Time: timestamppb.New(now), Changes: []*op25bv1.PhaseChange{change}}
-	server := httptest.NewServer(siteOf(t, f))
-	defer server.Close()
-	b := newBrowser(t, server.URL)
+	base := serve(t, siteOf(t, f))
+	b := newBrowser(t, base)
 	_, page := b.get("/programme")
 	form := url.Values{"csrf": {csrf(page)}, "phase": {"all-destinations"}, "groups": {"adsl", "mobile"}, "switches": {"edge-east edge-west", "edge-south"}}
 	preview := func(lang string, want ...string) string {

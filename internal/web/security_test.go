@@ -301,18 +301,17 @@ func TestCookieOverTLS(t *testing.T) {
 // sign-in, although each begins a session for its forms.
 func TestVisitsSignNobodyOut(t *testing.T) {
 	f := &fakeAPI{}
-	server := httptest.NewServer(siteOf(t, f))
-	defer server.Close()
-	person := newBrowser(t, server.URL)
+	base := serve(t, siteOf(t, f))
+	person := newBrowser(t, base)
 	if res, _ := person.post("/signin", url.Values{"token": {"any"}}); res.StatusCode != http.StatusSeeOther {
 		t.Fatal(res.StatusCode)
 	}
-	at, err := url.Parse(server.URL)
+	at, err := url.Parse(base)
 	if err != nil {
 		t.Fatal(err)
 	}
 	before := person.Jar.Cookies(at)[0].Value
-	script := &browser{&http.Client{Transport: person.Transport}, t, server.URL}
+	script := &browser{&http.Client{Transport: person.Transport}, t, base}
 	for range 1100 { // more than the largest number of sessions
 		if res, _ := script.get("/nowhere"); res.StatusCode != http.StatusNotFound {
 			t.Fatal(res.StatusCode)

@@ -1,7 +1,6 @@
 package web_test
 
 import (
-	"net/http/httptest"
 	"regexp"
 	"testing"
 
@@ -30,16 +29,15 @@ func masked(outline string) string {
 // TestStructure compares the accessibility trees of the main pages in both languages with testdata/structure. The overview, the switch and the
 // programme are of an API whose clock stands still, the forms and the changes of a real controller. -update writes the files anew.
 func TestStructure(t *testing.T) {
-	still := httptest.NewServer(siteOf(t, curvedAPI()))
-	defer still.Close()
+	still := serve(t, siteOf(t, curvedAPI()))
 	early := earlySite(t)
 	ctx, _ := pagetest.Chromium(t)
 	for _, lang := range []string{"ja", "en"} {
 		pagetest.As(t, ctx, pagetest.Reader{Lang: lang, NoScript: true})
 		for _, page := range []struct{ name, address string }{
-			{"overview", still.URL + "/"},
-			{"switch", still.URL + "/switch/edge-1"},
-			{"programme", still.URL + "/programme"},
+			{"overview", still + "/"},
+			{"switch", still + "/switch/edge-1"},
+			{"programme", still + "/programme"},
 			{"check", early + "/check"},
 			{"changes", early + "/changes"},
 		} {

@@ -2,7 +2,6 @@ package web_test
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -113,12 +112,11 @@ func TestWallInBrowser(t *testing.T) {
 // TestWallRows verifies that the style sheet hides as many rows as the note on the wall says.
 func TestWallRows(t *testing.T) {
 	f := &fakeAPI{phases: &op25bv1.ListPhasesResponse{}, list: &op25bv1.ListSwitchesResponse{Revision: 12, Switches: bigFleet(time.Now())}}
-	server := httptest.NewServer(siteOf(t, f))
-	defer server.Close()
+	base := serve(t, siteOf(t, f))
 	ctx, _ := pagetest.Chromium(t)
 	for path, want := range map[string]string{"/?wall": "10, and 40 more, shown on the overview", "/": "50, "} {
 		pagetest.As(t, ctx, pagetest.Reader{Width: 1920, NoScript: true})
-		pagetest.Open(t, ctx, server.URL+path)
+		pagetest.Open(t, ctx, base+path)
 		got := pagetest.Evaluate[string](t, ctx, `(() => {
 			const seen = (list) => [...list].filter((el) => el.getClientRects().length);
 			return seen(document.querySelectorAll("#attention tbody tr")).length + ", " + seen(document.querySelectorAll(".wallnote")).map((el) => el.textContent).join();

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -24,6 +25,7 @@ import (
 	"op25b/internal/check/mailbox"
 	"op25b/internal/clock"
 	"op25b/internal/controller"
+	"op25b/internal/page/pagetest"
 	"op25b/internal/store"
 	"op25b/internal/strict"
 )
@@ -33,7 +35,7 @@ func TestMain(m *testing.M) {
 		readers(base)
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(pagetest.Tests{M: m})
 }
 
 // site runs a controller with the worked example, whose switches are unreachable, and returns the address of the
@@ -96,6 +98,14 @@ func siteAndAPI(t *testing.T, change func(*controller.Config)) (page, apiAddr st
 		}
 	})
 	return "http://" + c.WebAddr().String(), c.Addr().String()
+}
+
+// serve serves a site, and returns its address. The site's end does not wait for the pages that a browser has open, whose streams have no end.
+func serve(t *testing.T, site http.Handler) string {
+	t.Helper()
+	server := httptest.NewServer(site)
+	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+	return server.URL
 }
 
 // A browser is an HTTP client with cookies. It does not follow redirects.

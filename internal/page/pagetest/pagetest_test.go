@@ -13,7 +13,7 @@ import (
 	"op25b/internal/page/pagetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(pagetest.Tests{M: m}) }
 
 // good is a page without a fault. Each case below replaces a part of it.
 const good = `<!DOCTYPE html><html lang="en"><head><title>Good</title><style>
