@@ -78,7 +78,9 @@ func curvedAPI() *fakeAPI {
 	return &fakeAPI{
 		now: func() time.Time { return curvedNow },
 		phases: &op25bv1.ListPhasesResponse{Revision: 7, UtcOffset: "+09:00", Policy: "spinnet", Phases: []*op25bv1.Phase{
-			{Name: "before", Begins: at(10 * 24 * time.Hour), Everywhere: true}, {Name: "all", Begins: timestamppb.New(curvedNow.Add(24 * time.Hour))},
+			{Name: "before", Begins: at(10 * 24 * time.Hour), Everywhere: true, StaysOpen: &op25bv1.StaysOpen{
+				Servers: []*op25bv1.OpenServers{{Name: "own-relay", Title: "Our own mail relays"}}, Ports: []uint32{465, 587}, ExemptLines: 1,
+			}}, {Name: "all", Begins: timestamppb.New(curvedNow.Add(24 * time.Hour))},
 		}},
 		rules: []*op25bv1.PhaseRule{{Name: "smtp-all", Action: "drop", Service: "smtp"}, {Name: "relay", Action: "permit"}, {Name: "unused", Action: "drop"}},
 		list:  &op25bv1.ListSwitchesResponse{Revision: 7, Switches: []*op25bv1.SwitchStatus{{Switch: "edge-1", State: converged, Converged: true}}},

@@ -51,15 +51,15 @@ func TestForecast(t *testing.T) {
 		{
 			name: "nothing, after a minute", answer: &op25bv1.ForecastResponse{Days: 7, Since: timestamppb.New(now.Add(-time.Minute))},
 			en: []string{
-				"would newly stop no line.", "lines whose mail should already be stopped are not newly stopped.",
+				"would stop mail for no further line.", "lines whose mail should already be stopped do not count.",
 				"for 1 min only, from 2006-12-01 20:59:00 &#43;0900 on. This is too little to judge",
 			},
-			ja: []string{"新たに止まる回線はありません。", "すでにメールが止まるはずの回線は含まれません。", "直近1分（2006-12-01 20:59:00 &#43;0900から）だけです。だれが"},
+			ja: []string{"メールが止まる回線は増えません。", "すでにメールが止まるはずの回線は数えません。", "直近1分（2006-12-01 20:59:00 &#43;0900から）だけです。だれが"},
 			no: []string{"during all of"},
 		},
 		{
 			name: "nothing, after a month", answer: &op25bv1.ForecastResponse{Days: 7, Since: long},
-			en: []string{"would newly stop no line.", "recorded during all of the last 7 days"}, ja: []string{"過去7日間のこのメールの利用は"}, no: []string{"too little"},
+			en: []string{"would stop mail for no further line.", "recorded during all of the last 7 days"}, ja: []string{"過去7日間のこのメールの利用は"}, no: []string{"too little"},
 		},
 		{
 			name: "too young, incomplete and with a missing switch",
@@ -75,7 +75,7 @@ func TestForecast(t *testing.T) {
 		},
 		{
 			name: "only missing switches", answer: &op25bv1.ForecastResponse{Days: 7, Missing: many},
-			en: []string{"no line on the switches of this controller.", "edge-18, edge-19 and 3 more."}, ja: []string{"edge-19ほか3"}, no: []string{"edge-20"},
+			en: []string{"no further line on the switches of this controller.", "edge-18, edge-19 and 3 more."}, ja: []string{"edge-19ほか3"}, no: []string{"edge-20"},
 		},
 		{name: "not served", en: []string{"phase-next"}, no: []string{"Forecast", "Activated now"}},
 	} {

@@ -19,6 +19,7 @@ type phaseData struct {
 	Confirmed         bool     // all its switches confirm it
 	Next              bool     // the first phase that is still to come into force for some lines
 	Forecast          []string // sentences; none if the phase is in force or the controller cannot be asked
+	StaysOpen         []string // what passes without a rule; none if the controller does not report it
 	Rules             []ruleData
 	Counts            bool   // the rules have counts
 	CountedFrom       string // a sentence; empty if it is not known from when on the rules were counted
@@ -70,6 +71,7 @@ func (s *Site) programme(v *visit) error {
 			Name: p.Name, Title: p.Title, From: "-", State: standing.state(i), Where: standing.where(p),
 			Current: current(p), Confirmed: len(standing.open(p)) == 0, Next: i == next,
 		}
+		row.StaysOpen = v.staysOpen(p.StaysOpen)
 		if p.Begins != nil {
 			row.From = v.At(p.Begins.AsTime())
 		}

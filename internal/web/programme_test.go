@@ -105,11 +105,34 @@ func TestRulesInWords(t *testing.T) {
 	lacksTexts(t, pageOf(t, f, "/programme", "en"), "new connections only", "New connections only")
 }
 
+// TestStaysOpen verifies that the programme says for each phase what passes without a rule: the own servers by name, the ports of submission, and the
+// number of exemptions.
+func TestStaysOpen(t *testing.T) {
+	f := threePhases(time.Date(2026, 11, 29, 12, 20, 0, 0, time.UTC))
+	ports := []uint32{465, 587}
+	f.phases.Phases[0].StaysOpen = &op25bv1.StaysOpen{Servers: []*op25bv1.OpenServers{{Name: "own-relay", Title: "Our <own> relays"}, {Name: "second"}}, Ports: ports}
+	f.phases.Phases[1].StaysOpen = &op25bv1.StaysOpen{
+		Servers: []*op25bv1.OpenServers{{Name: "own-servers", Limited: true, Services: []string{"submissions", "pop3s"}}}, Ports: ports, ExemptLines: 1204, ExemptPrefixes: 1,
+	}
+	for lang, want := range map[string][]string{
+		"en": {
+			"<dt>Stays open</dt><dd><ul><li>every service of own-relay (Our &lt;own&gt; relays)</li><li>every service of second</li><li>ports 465, 587 of all servers</li><li>no line is exempt</li></ul></dd>",
+			"<li>submissions, pop3s of own-servers; rules decide the other services</li><li>ports 465, 587 of all other servers</li><li>port 25 of 1,204 exempt lines</li><li>port 25 of 1 exempt prefix</li></ul>",
+		},
+		"ja": {
+			"<dt>止めない通信</dt><dd><ul><li>own-relay（Our &lt;own&gt; relays）のすべてのサービス</li><li>secondのすべてのサービス</li><li>すべてのサーバーのポート465、587</li><li>適用除外の回線はありません</li></ul></dd>",
+			"<li>own-serversのsubmissions、pop3s（ほかのサービスは規則によります）</li><li>ほかのすべてのサーバーのポート465、587</li><li>適用除外の1,204回線のポート25</li><li>適用除外の1プレフィックスのポート25</li></ul>",
+		},
+	} {
+		wantTexts(t, pageOf(t, f, "/programme", lang), want...)
+	}
+}
+
 // TestAfterDrain verifies that a phase after a drain is said to stop open connections too, which its forecast of lines does not count, and that the
 // page explains once what a drain leaves open.
 func TestAfterDrain(t *testing.T) {
 	f := threePhases(time.Date(2026, 11, 29, 12, 20, 0, 0, time.UTC))
-	const open, openJA = "It also stops connections that are open already.", "すでに開いている接続も止まります。"
+	const open, openJA = "On lines whose new connections are stopped already, it would also end the connections that are still open.", "新しい接続がすでに止まっている回線では、まだ開いている接続も止まります。"
 	const means = "New connections only: the rule stops the start of a connection."
 	page := pageOf(t, f, "/programme", "en")
 	for _, text := range []string{open, means} {
@@ -120,7 +143,7 @@ func TestAfterDrain(t *testing.T) {
 	f.forecast = func(*op25bv1.ForecastRequest) (*op25bv1.ForecastResponse, error) {
 		return &op25bv1.ForecastResponse{Days: 7}, nil
 	}
-	wantTexts(t, pageOf(t, f, "/programme", "en"), "<p>Activated now, this phase would newly stop no line.</p><p>"+open+"</p>")
+	wantTexts(t, pageOf(t, f, "/programme", "en"), "<p>Activated now, this phase would stop mail for no further line.</p><p>"+open+"</p>")
 	wantTexts(t, pageOf(t, f, "/programme", "ja"), "<p>"+openJA+"</p>", "新しい接続のみ：接続の開始だけを止めます。")
 
 	drain, next := f.phases.Phases[1], f.phases.Phases[2]
