@@ -22,6 +22,7 @@ import (
 	"op25b/internal/client"
 	"op25b/internal/intent"
 	"op25b/internal/policy"
+	"op25b/internal/store"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -270,9 +271,10 @@ func (r *truthRound) reached(in *intent.Intent, switches ...*edge) {
 
 // applied activates a phase through a controller's API, and records the claims in its progress.
 func (r *truthRound) applied() {
+	c := r.clients[r.IntN(len(r.clients))]
+	r.listening(c)
 	began := time.Now()
 	base := r.newest().Number
-	c := r.clients[r.IntN(len(r.clients))]
 	err := client.Follow(generous(r.t), answerIn, c.Phase.Activate, &op25bv1.ActivateRequest{
 		Phase: []string{"mobile-carriers", "all-destinations"}[base%2], Base: base, Reason: "truth",
 	}, func(m *op25bv1.Progress) error {
@@ -300,6 +302,21 @@ func (r *truthRound) applied() {
 	})
 	if err != nil {
 		r.t.Errorf("activate: %v", err)
+	}
+}
+
+// listening waits until a controller answers. A controller that has just been started again does not answer at once.
+func (r *truthRound) listening(c *client.Client) {
+	r.t.Helper()
+	ctx := generous(r.t)
+	for {
+		_, err := client.Ask(ctx, answerIn, c.Phase.ListPhases, &op25bv1.ListPhasesRequest{})
+		if err == nil {
+			return
+		}
+		if !store.Pause(ctx, sampleEvery) {
+			r.t.Fatalf("a controller does not answer: %v", err)
+		}
 	}
 }
 
