@@ -33,14 +33,20 @@ func (r *Records[T]) Writer() *RecordWriter[T] { return &RecordWriter[T]{records
 // A pendingPut is a record that waits for a transaction.
 type pendingPut[T any] struct {
 	PutOf[T]
-	done chan error    // has room for the result
+	done chan written  // has room for the result
 	turn chan struct{} // has room for the value that makes the caller run the next transaction
 }
 
-// PutIf writes a record like Records.PutIf. Two records of one name must not be put at once. After an error other than a
-// *ConflictError, the record may have been written.
-func (w *RecordWriter[T]) PutIf(ctx context.Context, name string, rev int64, v T) error {
-	p := &pendingPut[T]{PutOf[T]{Name: name, Rev: rev, Value: v}, make(chan error, 1), make(chan struct{}, 1)}
+// written is the result of writing a record: its new version, or an error.
+type written struct {
+	version int64
+	err     error
+}
+
+// PutIf writes a record like Records.PutIf, and returns its new version. Two records of one name must not be put at once. After an error other
+// than a *ConflictError, the record may have been written.
+func (w *RecordWriter[T]) PutIf(ctx context.Context, name string, rev int64, v T) (int64, error) {
+	p := &pendingPut[T]{PutOf[T]{Name: name, Rev: rev, Value: v}, make(chan written, 1), make(chan struct{}, 1)}
 	w.mu.Lock()
 	w.pending = append(w.pending, p)
 	if w.running < writing {
@@ -50,14 +56,14 @@ func (w *RecordWriter[T]) PutIf(ctx context.Context, name string, rev int64, v T
 	w.mu.Unlock()
 	for {
 		select {
-		case err := <-p.done:
+		case done := <-p.done:
 			w.leave(p) // another caller's transaction may have had the record
-			return err
+			return done.version, done.err
 		case <-p.turn:
 			w.transact(ctx)
 		case <-ctx.Done():
 			w.leave(p)
-			return context.Cause(ctx)
+			return 0, context.Cause(ctx)
 		}
 	}
 }
@@ -109,16 +115,16 @@ func (w *RecordWriter[T]) write(ctx context.Context, some []*pendingPut[T]) {
 	for i, p := range some {
 		puts[i] = p.PutOf
 	}
-	_, err := w.records.PutAllIf(ctx, puts)
+	version, err := w.records.PutAllIf(ctx, puts)
 	conflict := (*ConflictError)(nil)
 	if !errors.As(err, &conflict) || len(some) == 1 {
 		for _, p := range some {
-			p.done <- err
+			p.done <- written{version, err}
 		}
 		return
 	}
 	for _, p := range some {
-		_, err := w.records.PutIf(ctx, p.Name, p.Rev, p.Value)
-		p.done <- err
+		version, err := w.records.PutIf(ctx, p.Name, p.Rev, p.Value)
+		p.done <- written{version, err}
 	}
 }

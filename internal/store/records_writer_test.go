@@ -27,7 +27,7 @@ func TestRecordWriter(t *testing.T) {
 			if i%10 == 3 {
 				ctx = gone
 			}
-			errs[i] = w.PutIf(ctx, fmt.Sprint("line-", i), 0, activation{Ring: i})
+			_, errs[i] = w.PutIf(ctx, fmt.Sprint("line-", i), 0, activation{Ring: i})
 		})
 	}
 	work.Wait()

@@ -67,6 +67,7 @@ type Register struct {
 	lines      *subscriber.Lines
 	table      *subscriber.Table
 	versions   map[string]int64 // the versions of the records in table, and of unreadable ones
+	ahead      map[string]int64 // the versions of records that this register wrote and that the watch of the store has not reported yet
 	unreadable map[string]struct{}
 	followers  map[string]map[*follower]struct{} // by the name of the switch
 }
@@ -84,7 +85,7 @@ func New(cfg Config) (*Register, error) {
 	r := &Register{
 		cfg: cfg, log: cfg.Logger, sessions: store.JSON[sealed](cfg.Store, sessionKind), restarts: store.JSON[restarted](cfg.Store, restartKind),
 		ready: make(chan struct{}), seed: maphash.MakeSeed(), since: cfg.Now().UTC().Round(0), table: subscriber.NewTable(),
-		versions: make(map[string]int64), unreadable: make(map[string]struct{}),
+		versions: make(map[string]int64), unreadable: make(map[string]struct{}), ahead: make(map[string]int64),
 		followers: make(map[string]map[*follower]struct{}),
 	}
 	if r.log == nil {
@@ -183,16 +184,21 @@ func (r *Register) takeSessions(some []store.Event[sealed]) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range some {
-		delete(r.unreadable, e.Name)
-		r.changedLocked(r.table.Sharing(e.Name))
+		if !e.Deleted && e.Version < r.ahead[e.Name] {
+			continue // the record before the one that this register wrote
+		}
+		delete(r.ahead, e.Name)
 		if e.Deleted {
+			delete(r.unreadable, e.Name)
+			r.changedLocked(r.table.Sharing(e.Name))
 			delete(r.versions, e.Name)
 			r.table.Delete(e.Name)
 			continue
 		}
-		r.versions[e.Name] = e.Version
 		record, err := r.decode(e)
 		if err != nil {
+			r.changedLocked(r.table.Sharing(e.Name))
+			r.versions[e.Name] = e.Version
 			r.table.Delete(e.Name)
 			r.unreadable[e.Name] = struct{}{}
 			if len(r.unreadable) == 1 {
@@ -200,9 +206,17 @@ func (r *Register) takeSessions(some []store.Event[sealed]) {
 			}
 			continue
 		}
-		r.table.Set(e.Name, record)
-		r.changedLocked(r.table.Sharing(e.Name))
+		r.setLocked(e.Name, e.Version, record)
 	}
+}
+
+// setLocked replaces the record of a line, and reports the lines that had or have its addresses.
+func (r *Register) setLocked(line string, version int64, record subscriber.Record) {
+	delete(r.unreadable, line)
+	r.changedLocked(r.table.Sharing(line))
+	r.versions[line] = version
+	r.table.Set(line, record)
+	r.changedLocked(r.table.Sharing(line))
 }
 
 func (r *Register) decode(e store.Event[sealed]) (subscriber.Record, error) {

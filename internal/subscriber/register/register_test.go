@@ -75,6 +75,27 @@ func TestLifeOfASession(t *testing.T) {
 	}
 }
 
+// TestAnsweredIsKnown verifies that a register knows an event as soon as Report has returned. The next event may be of another line with the same
+// address, and must end the session before it.
+func TestAnsweredIsKnown(t *testing.T) {
+	c := &clock{at: noon()}
+	r := start(t, Config{Store: open(t, t.TempDir(), 2), Key: testKey(), Now: c.now})
+	for i := range 50 {
+		c.advance(time.Minute)
+		addr, session := fmt.Sprint("203.0.113.", i), fmt.Sprint("s", i)
+		report(t, r, event(subscriber.Start, 0, session, c.now(), addr+"/32"))
+		if f, _ := r.Holder(address(addr)); f.Name != "line-0" {
+			t.Fatalf("after the start of line-0, %s is %q's", addr, f.Name)
+		}
+		report(t, r, event(subscriber.Start, 1, session, c.now().Add(time.Second), addr+"/32"))
+		c.advance(2 * time.Second)
+		report(t, r, event(subscriber.Stop, 1, session, c.now()))
+		if f, ok := r.Holder(address(addr)); ok {
+			t.Fatalf("line-1 took %s, and after its end %q has it", addr, f.Name)
+		}
+	}
+}
+
 // TestEventsWithoutLine verifies what becomes of events that name no line, and of addresses that a session cannot have.
 func TestEventsWithoutLine(t *testing.T) {
 	r := start(t, Config{Store: open(t, t.TempDir(), 2), Key: testKey(), Now: (&clock{at: noon()}).now})

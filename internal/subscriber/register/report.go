@@ -98,7 +98,10 @@ func (r *Register) change(ctx context.Context, line string, next func(subscriber
 			if err != nil {
 				return before, "", err
 			}
-			err = r.writer.PutIf(ctx, line, version, value)
+			version, err = r.writer.PutIf(ctx, line, version, value)
+			if err == nil {
+				r.wrote(line, version, after)
+			}
 			if err == nil || !errors.As(err, &conflict) {
 				return after, outcome, err
 			}
@@ -110,6 +113,18 @@ func (r *Register) change(ctx context.Context, line string, next func(subscriber
 		newest = true
 	}
 	return before, "", errBusy
+}
+
+// wrote notes a record before the watch of the store reports it. Otherwise, the next event of another line would not find a session whose address
+// it takes, and would not end it.
+func (r *Register) wrote(line string, version int64, record subscriber.Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if version <= r.versions[line] {
+		return // the watch was faster
+	}
+	r.ahead[line] = version
+	r.setLocked(line, version, r.lift(record))
 }
 
 // read returns the record of a line in the store. A record that another key encrypts counts as empty.
