@@ -124,8 +124,9 @@ type overviewData struct {
 	LinesPercent  string // the share of lines that are confirmed to be under the phase that should be in force
 	LinesHeadline string // empty if no line should be under a phase
 	Worst         []attention
-	More          int // the number of switches that need attention and are not listed
-	Cut           int // the number of listed ones that a screen on a wall leaves out
+	Todo          []todoRow // what to do about the listed ones
+	More          int       // the number of switches that need attention and are not listed
+	Cut           int       // the number of listed ones that a screen on a wall leaves out
 	Dates         []date
 	Exemptions    []exemption
 	Ending        int // the number of exemptions that end soon
@@ -168,6 +169,7 @@ func (d *overviewData) fill(p *picture) {
 	}
 	slices.SortStableFunc(worst, func(a, b *op25bv1.SwitchStatus) int { return cmp.Compare(severity(a), severity(b)) })
 	d.More, d.Cut = max(0, len(worst)-maxAttention), max(0, min(len(worst), maxAttention)-maxWallRows)
+	d.Todo = d.todos(worst[:min(len(worst), maxAttention)])
 	for _, s := range worst[:min(len(worst), maxAttention)] {
 		revision := fmt.Sprint(s.Revision)
 		if s.Revision != s.Wanted {
