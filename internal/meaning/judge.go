@@ -12,18 +12,21 @@ import (
 
 // A judge determines the outcome of a compiled rule set for a segment. Segments and outcomes are expressed in names, so that rule sets with
 // different numbers can be compared. A judge assumes a subscriber without an exemption, because the rules do not affect port 25 of exempt
-// subscribers.
+// subscribers, and without a lease, unless the judge comes from holding.
 //
 // The judge of a nil Compiled represents a switch with empty tables, on which every line is unnamed.
 type judge struct {
 	groups   map[string]pipeline.LineGroup
 	remotes  map[string]pipeline.Class
+	leases   map[string]pipeline.Class
 	services map[policy.TCPPort]pipeline.Service
 	names    map[pipeline.Service]string
 	rules    map[pipeline.RuleID]compile.Rule
 	asked    map[asking]bool     // the services that the switch looks up
 	rows     map[asking][]ruling // verdict entries by descending priority
 	stopping map[string]bool     // cached results of stopsSMTP
+
+	subscriber pipeline.Class
 }
 
 // An asking is a service and the leg on which it is looked up.
@@ -48,7 +51,7 @@ type outcome struct {
 func newJudge(c *compile.Compiled) *judge {
 	j := &judge{
 		groups: make(map[string]pipeline.LineGroup), remotes: make(map[string]pipeline.Class), services: make(map[policy.TCPPort]pipeline.Service),
-		names: make(map[pipeline.Service]string), asked: make(map[asking]bool), rows: make(map[asking][]ruling), stopping: make(map[string]bool),
+		leases: make(map[string]pipeline.Class), names: make(map[pipeline.Service]string), asked: make(map[asking]bool), rows: make(map[asking][]ruling), stopping: make(map[string]bool),
 	}
 	if c == nil {
 		return j
@@ -59,6 +62,9 @@ func newJudge(c *compile.Compiled) *judge {
 	}
 	for number, r := range c.Remotes {
 		j.remotes[r.Name] = number
+	}
+	for class, l := range c.Leases {
+		j.leases[l.Name] = class
 	}
 	for number, s := range c.Services {
 		j.names[number] = s.Name
@@ -74,13 +80,20 @@ func newJudge(c *compile.Compiled) *judge {
 	}
 	for a := range j.asked {
 		for key, verdict := range c.State.Verdicts {
-			if (!key.Leg.Set || key.Leg.Value == a.leg) && (!key.Service.Set || key.Service.Value == a.service) && !key.SubscriberClass.Set {
+			if (!key.Leg.Set || key.Leg.Value == a.leg) && (!key.Service.Set || key.Service.Value == a.service) {
 				j.rows[a] = append(j.rows[a], ruling{key, verdict})
 			}
 		}
 		slices.SortFunc(j.rows[a], func(x, y ruling) int { return cmp.Compare(y.Priority, x.Priority) })
 	}
 	return j
+}
+
+// holding returns a judge for subscribers with a lease. If the judge does not know the lease, they are subscribers without a lease.
+func (j *judge) holding(lease string) *judge {
+	with := *j
+	with.subscriber = j.leases[lease]
+	return &with
 }
 
 // sameClasses reports whether both judges have the same remote classes with the same numbers.
@@ -116,7 +129,7 @@ func (j *judge) knob(service pipeline.Service, byDefault policy.Action, group st
 func (j *judge) ruling(a asking, group, class string) (ruling, bool) {
 	g, c := j.groups[group], j.remotes[class]
 	for _, r := range j.rows[a] {
-		if (!r.Group.Set || r.Group.Value == g) && (!r.RemoteClass.Set || r.RemoteClass.Value == c) {
+		if (!r.Group.Set || r.Group.Value == g) && (!r.RemoteClass.Set || r.RemoteClass.Value == c) && (!r.SubscriberClass.Set || r.SubscriberClass.Value == j.subscriber) {
 			return r, true
 		}
 	}

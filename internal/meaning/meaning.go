@@ -41,6 +41,7 @@ const (
 	OfGroup     Kind = "group"     // line groups, their knobs and rates
 	OfLine      Kind = "line"      // lines
 	OfExemption Kind = "exemption" // exemptions
+	OfLease     Kind = "lease"     // leases
 	OfSwitch    Kind = "switch"    // ports, stations and addresses of the switch
 )
 
@@ -51,7 +52,7 @@ const maxNamed = 5
 // Opens, then Neutral. A nil old means an empty switch, which stops only mail to or from port 25.
 //
 // The sentences about mail are complete. If the outcome changes for a line group, TCP port and class of servers, a sentence of kind
-// OfVerdict states the change. Changes of numbers, and changes of priorities that have no effect, are not reported.
+// OfVerdict states the change. If the outcome changes in another way for lines with a lease, a sentence states that too. Changes of numbers, and changes of priorities that have no effect, are not reported.
 func Of(old, new *compile.Compiled) []Sentence {
 	w := &words{old: newJudge(old), new: newJudge(new), was: old, is: new}
 	if old == nil {
@@ -66,6 +67,7 @@ func Of(old, new *compile.Compiled) []Sentence {
 	w.groups()
 	w.lines()
 	w.exemptions()
+	w.leases()
 	w.device()
 	rank := func(s Sentence) int { return slices.Index([]Severity{Stops, Opens, Neutral}, s.Severity) }
 	slices.SortStableFunc(w.sentences, func(a, b Sentence) int { return cmp.Compare(rank(a), rank(b)) })

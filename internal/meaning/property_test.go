@@ -19,7 +19,7 @@ import (
 // and servers for which the entries of the two switches decide differently, and both decisions. If only the numbers differ, there must be no
 // sentence.
 func TestMeaningIsTrue(t *testing.T) {
-	changed, same := 0, 0
+	changed, same, leased := 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		at := time.Date(2006, 10, 15, 0, 0, 0, 0, time.UTC)
 		compiled := func(p *policy.Policy, inv *policy.Inventory, n *compile.Numbers) *compile.Compiled {
@@ -62,14 +62,35 @@ func TestMeaningIsTrue(t *testing.T) {
 			for _, leg := range policy.Legs() {
 				for _, group := range groups {
 					for _, addr := range addresses {
-						was, from := decided(t, old, port, leg, group, addr)
-						is, to := decided(t, now, port, leg, group, addr)
-						var found []change
-						for _, c := range changes {
-							server := func(s server) bool { return s.from == from && s.to == to }
-							if slices.Contains(c.ports, port) && slices.Contains(c.legs, leg) && slices.Contains(c.groups, group) && slices.ContainsFunc(c.servers, server) {
-								found = append(found, c)
+						was, from := decided(t, old, port, leg, group, addr, "")
+						is, to := decided(t, now, port, leg, group, addr, "")
+						reported := func(lease string) (found []change) {
+							for _, c := range changes {
+								server := func(s server) bool { return s.from == from && s.to == to }
+								if c.lease == lease && slices.Contains(c.ports, port) && slices.Contains(c.legs, leg) && slices.Contains(c.groups, group) && slices.ContainsFunc(c.servers, server) {
+									found = append(found, c)
+								}
 							}
+							return found
+						}
+						found, apart := reported(""), false
+						for _, lease := range []string{"lease-1", "lease-2", "lease-3"} { // as policytest names them
+							wasHeld, _ := decided(t, old, port, leg, group, addr, lease)
+							isHeld, _ := decided(t, now, port, leg, group, addr, lease)
+							differs := wasHeld != was || isHeld != is
+							apart = apart || differs
+							switch held := reported(lease); {
+							case (wasHeld == isHeld || !differs) && len(held) > 0:
+								t.Fatalf("TCP/%d on %s of %q to %v goes from %v to %v, with lease %s from %v to %v, and is reported as %+v", port, leg, group, addr, was, is, lease, wasHeld, isHeld, held)
+							case wasHeld != isHeld && differs:
+								leased++
+								if len(held) != 1 || held[0].old.action != wasHeld.action || held[0].new.action != isHeld.action {
+									t.Fatalf("TCP/%d on %s of %q to %v goes with lease %s from %v to %v, and is reported as %+v", port, leg, group, addr, lease, wasHeld, isHeld, held)
+								}
+							}
+						}
+						if len(found) > 0 && found[0].apart != apart {
+							t.Fatalf("TCP/%d on %s of %q to %v goes from %v to %v, and %v: %+v", port, leg, group, addr, was, is, apart, found)
 						}
 						if was == is {
 							same++
@@ -97,8 +118,8 @@ func TestMeaningIsTrue(t *testing.T) {
 			}
 		}
 	})
-	if changed == 0 || same == 0 {
-		t.Errorf("%d outcomes changed, %d did not", changed, same)
+	if changed == 0 || same == 0 || leased == 0 {
+		t.Errorf("%d outcomes changed, %d did not, and %d changed in another way with a lease", changed, same, leased)
 	}
 }
 
@@ -106,9 +127,14 @@ var actionName = map[pipeline.VerdictAction]policy.Action{
 	pipeline.Permit: policy.Permit, pipeline.Monitor: policy.Monitor, pipeline.Drop: policy.Drop, pipeline.Limit: policy.Limit, pipeline.Reject: policy.Reject,
 }
 
-// decided returns the outcome that the entries of a switch determine, and the class of the address.
-func decided(t *rapid.T, c *compile.Compiled, port policy.TCPPort, leg policy.Leg, group string, addr netip.Addr) (outcome, string) {
+// decided returns the outcome that the entries of a switch determine for a line with a lease, and the class of the address.
+func decided(t *rapid.T, c *compile.Compiled, port policy.TCPPort, leg policy.Leg, group string, addr netip.Addr, lease string) (outcome, string) {
 	x := policytest.Segment{}
+	for class, l := range c.Leases {
+		if l.Name == lease {
+			x.Subscriber = class
+		}
+	}
 	for number, g := range c.LineGroups {
 		if g.Name == group {
 			x.Group = number

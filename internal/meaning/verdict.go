@@ -64,6 +64,8 @@ type change struct {
 	groups   []string
 	servers  []server
 	old, new outcome // if the actions are equal, the rules differ
+	lease    string  // the lease that the lines have; "" for lines without a lease
+	apart    bool    // whether some of the lines have another change if they have a lease
 	everyone bool    // whether groups lists every group
 	anywhere bool    // whether servers lists every server
 }
@@ -77,16 +79,35 @@ func (c change) way() [2]outcome {
 }
 
 // alike reports whether two changes of the same ports differ only in their groups or servers.
-func (c change) alike(x change) bool { return c.way() == x.way() && slices.Equal(c.legs, x.legs) }
+func (c change) alike(x change) bool {
+	return c.way() == x.way() && slices.Equal(c.legs, x.legs) && c.apart == x.apart
+}
 
-// verdictChanges returns all changes of outcomes. It joins changes that differ only in their groups, servers or ports.
+// leaseNames returns the names of the leases in either state, in order.
+func (w *words) leaseNames() []string {
+	all := maps.Clone(w.new.leases)
+	maps.Copy(all, w.old.leases)
+	return slices.Sorted(maps.Keys(all))
+}
+
+// verdictChanges returns all changes of outcomes for lines without a lease, and for lines with each lease those that differ. It joins changes that
+// differ only in their groups, servers or ports.
 func (w *words) verdictChanges() []change {
+	var all []change
+	for _, lease := range append([]string{""}, w.leaseNames()...) {
+		all = append(all, w.changesWith(lease)...)
+	}
+	return all
+}
+
+// changesWith returns the changes for lines with a lease.
+func (w *words) changesWith(lease string) []change {
 	groups, servers := w.sharedGroups(), w.servers()
 	var all []change
 	for _, ports := range w.portsAlike() {
 		var here []change // one change per set of servers
 		for _, s := range servers {
-			here = append(here, w.changesTo(ports, groups, s)...)
+			here = append(here, w.changesTo(lease, ports, groups, s)...)
 		}
 		var joined []change
 		for _, c := range here {
@@ -139,20 +160,23 @@ func (w *words) portsAlike() [][]policy.TCPPort {
 	return lists
 }
 
-// changesTo returns the changes for one set of servers on ports that have the same services.
-func (w *words) changesTo(ports []policy.TCPPort, groups []string, s server) []change {
+// changesTo returns the changes for lines with a lease and one set of servers, on ports that have the same services. If the change is the same for
+// lines without a lease, it is reported only for those.
+func (w *words) changesTo(lease string, ports []policy.TCPPort, groups []string, s server) []change {
+	outcomes := func(lease, group string, leg policy.Leg) [2]outcome {
+		return [2]outcome{w.old.holding(lease).port(ports[0], leg, group, s.from), w.new.holding(lease).port(ports[0], leg, group, s.to)}
+	}
 	var list []change
 	for _, group := range groups {
 		var own []change
 		for _, leg := range policy.Legs() {
-			c := change{
-				ports: ports, legs: []policy.Leg{leg}, groups: []string{group}, servers: []server{s},
-				old: w.old.port(ports[0], leg, group, s.from), new: w.new.port(ports[0], leg, group, s.to),
-			}
-			if c.old == c.new {
+			way, without := outcomes(lease, group, leg), outcomes("", group, leg)
+			if way[0] == way[1] || lease != "" && way == without {
 				continue
 			}
-			if i := slices.IndexFunc(own, func(x change) bool { return x.way() == c.way() }); i >= 0 {
+			c := change{ports: ports, legs: []policy.Leg{leg}, groups: []string{group}, servers: []server{s}, old: way[0], new: way[1], lease: lease}
+			c.apart = lease == "" && slices.ContainsFunc(w.leaseNames(), func(l string) bool { return outcomes(l, group, leg) != without })
+			if i := slices.IndexFunc(own, func(x change) bool { return x.way() == c.way() && x.apart == c.apart }); i >= 0 {
 				own[i].legs = append(own[i].legs, leg)
 			} else {
 				own = append(own, c)
@@ -174,6 +198,12 @@ func (w *words) verdicts() {
 		who := "every line"
 		if !c.everyone {
 			who = linesOf(c.groups)
+		}
+		switch {
+		case c.lease != "":
+			who += " with lease " + c.lease
+		case c.apart:
+			who += " without a lease"
 		}
 		to := "any server"
 		if !c.anywhere {
