@@ -360,17 +360,8 @@ func (v *visit) todo(a *answer.Answer, c *answer.Case) string {
 }
 
 // preferred returns settings with those that encrypt from the beginning first, which RFC 8314 section 3.3 prefers.
-func preferred(settings []mailbox.Setting) []mailbox.Setting { return implicitFirst(settings, tlsOf) }
-
-// implicitFirst returns all with those of implicit TLS first, and otherwise in their order.
-func implicitFirst[T any](all []T, tls func(T) site.TLS) []T {
-	rank := func(x T) int {
-		if tls(x) == site.Implicit {
-			return 0
-		}
-		return 1
-	}
-	return slices.SortedStableFunc(slices.Values(all), func(a, b T) int { return cmp.Compare(rank(a), rank(b)) })
+func preferred(settings []mailbox.Setting) []mailbox.Setting {
+	return slices.SortedStableFunc(slices.Values(settings), func(a, b mailbox.Setting) int { return cmp.Compare(tlsOf(a).Rank(), tlsOf(b).Rank()) })
 }
 
 // settings adds the settings for mail programs that the line reaches, and those that it does not reach. The first one is the recommended one.

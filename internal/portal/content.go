@@ -283,7 +283,7 @@ func (v *visit) settingsPage() (reply, error) {
 	v.titled("settings", v.T("settings title"))
 	d := settingsPage{base: v.base, Settings: settingsData{base: v.base}}
 	out := v.Content.Site.Mail.Outgoing
-	ports := implicitFirst(out.Ports, func(p site.Port) site.TLS { return p.TLS })
+	ports := out.Preferred()
 	for _, p := range ports {
 		d.Settings.All = append(d.Settings.All, settingData{Host: out.Host, Named: true, Port: int(p.Port), Encryption: p.TLS.Name()})
 	}

@@ -201,6 +201,11 @@ func TestValues(t *testing.T) {
 			t.Errorf("no contact is %q", v.Block["abuse"])
 		}
 	}
+	for l, want := range map[lang.Language]string{lang.Japanese: "465番をおすすめします。</p>", lang.English: "We recommend port 465.</p>"} {
+		if got := string(g.Values(l).Block["servers"]); !strings.HasSuffix(got, want) {
+			t.Errorf("two ports: %s", got)
+		}
+	}
 	support := string(g.Values(lang.English).Block["support"])
 	if strings.Contains(support, "<i>") || !strings.Contains(support, "&lt;i&gt;") || !strings.Contains(support, `href="mailto:a%3Fb&amp;c@isp.example"`) {
 		t.Errorf("not escaped: %s", support)

@@ -112,7 +112,7 @@ func contact(c site.Contact, l lang.Language) template.HTML {
 
 var serversTemplate = template.Must(template.New("").Parse(
 	`<table><thead><tr>{{range .Head}}<th scope="col">{{.}}</th>{{end}}</tr></thead><tbody>` +
-		`{{range .Rows}}<tr><th scope="row">{{.Use}}</th><td>{{.Host}}</td><td>{{.Port}}</td><td>{{.TLS}}</td></tr>{{end}}</tbody></table>`))
+		`{{range .Rows}}<tr><th scope="row">{{.Use}}</th><td>{{.Host}}</td><td>{{.Port}}</td><td>{{.TLS}}</td></tr>{{end}}</tbody></table>{{if .One}}<p>{{.One}}</p>{{end}}`))
 
 // A server is a row of the table of the ISP's own servers.
 type server struct {
@@ -120,7 +120,7 @@ type server struct {
 	Port           policy.TCPPort
 }
 
-// servers returns the ISP's own mail servers as a table.
+// servers returns the ISP's own mail servers as a table, and says that one of the ports for outgoing mail is enough.
 func servers(m site.Mail, l lang.Language) template.HTML {
 	var rows []server
 	add := func(use, host string, ports []site.Port) {
@@ -128,7 +128,7 @@ func servers(m site.Mail, l lang.Language) template.HTML {
 			rows = append(rows, server{use, host, p.TLS.Name(), p.Port})
 		}
 	}
-	add(lang.Text{JA: "送信（SMTP）", EN: "outgoing (SMTP)"}.In(l), m.Outgoing.Host, m.Outgoing.Ports)
+	add(lang.Text{JA: "送信（SMTP）", EN: "outgoing (SMTP)"}.In(l), m.Outgoing.Host, m.Outgoing.Preferred())
 	for _, in := range m.Incoming {
 		use := lang.Text{JA: "受信（IMAP）", EN: "incoming (IMAP)"}
 		if in.Protocol == site.POP3 {
@@ -141,10 +141,18 @@ func servers(m site.Mail, l lang.Language) template.HTML {
 	for i := range head {
 		names[i] = head[i].In(l)
 	}
+	one := ""
+	if ports := m.Outgoing.Preferred(); len(ports) > 1 {
+		one = lang.Text{
+			JA: fmt.Sprintf("送信のポートは、いずれか一つだけを設定してください。%d番をおすすめします。", ports[0].Port),
+			EN: fmt.Sprintf("Set only one of the ports for outgoing mail. We recommend port %d.", ports[0].Port),
+		}.In(l)
+	}
 	return run(serversTemplate, struct {
 		Head []string
 		Rows []server
-	}{names, rows})
+		One  string
+	}{names, rows, one})
 }
 
 // encryption returns a sentence that says whether the ISP's own servers require encryption, and since when.

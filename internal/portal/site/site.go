@@ -5,9 +5,11 @@
 package site
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"op25b/internal/lang"
@@ -98,10 +100,15 @@ type Mail struct {
 	EncryptionSince policy.Date `yaml:"encryptionSince,omitempty"`
 }
 
-// Outgoing is the server for outgoing mail (RFC 6409), with its ports in order of preference.
+// Outgoing is the server for outgoing mail (RFC 6409). A mail program uses one of its ports; Preferred has their order.
 type Outgoing struct {
 	Host  string `yaml:"host"`
 	Ports []Port `yaml:"ports"`
+}
+
+// Preferred returns the ports with those of implicit TLS first, which RFC 8314 section 3.3 prefers, and otherwise in the order of the file.
+func (o Outgoing) Preferred() []Port {
+	return slices.SortedStableFunc(slices.Values(o.Ports), func(a, b Port) int { return cmp.Compare(a.TLS.Rank(), b.TLS.Rank()) })
 }
 
 // Incoming is a server for incoming mail, with its ports in order of preference.
@@ -152,6 +159,9 @@ func (t TLS) Name() string {
 	}
 	return "SSL/TLS"
 }
+
+// Rank orders the ways by preference (RFC 8314 section 3.3): the best has the lowest.
+func (t TLS) Rank() int { return slices.Index(ways(), t) }
 
 // Accepts lists the ways.
 func (TLS) Accepts() string { return strict.OneOf(ways()) }

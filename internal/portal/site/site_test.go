@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -155,5 +156,20 @@ func TestExpires(t *testing.T) {
 		if got.After(now.AddDate(1, 0, 0)) {
 			t.Errorf("confirmed %s: %v is more than a year ahead", confirmed, got)
 		}
+	}
+}
+
+// TestPreferred verifies that the port with implicit TLS comes first, and that the site file keeps its order otherwise.
+func TestPreferred(t *testing.T) {
+	out := Outgoing{Ports: []Port{{Port: 587, TLS: StartTLS}, {Port: 2525, TLS: StartTLS}, {Port: 465, TLS: Implicit}}}
+	var got []policy.TCPPort
+	for _, p := range out.Preferred() {
+		got = append(got, p.Port)
+	}
+	if want := []policy.TCPPort{465, 587, 2525}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if out.Ports[0].Port != 587 {
+		t.Error("the ports of the file were sorted")
 	}
 }
