@@ -119,6 +119,9 @@ func (v *visit) mine() (reply, error) {
 	r, state := v.askOwn(&op25bv1.AskOwnLineRequest{})
 	v.form.Set("use", useValue(q))
 	v.form.Set("provider", q.Provider)
+	if q.Use == answer.Provider && q.Provider == "" {
+		v.form.Set("provider", noneValue)
+	}
 	switch state {
 	case ownUnknown:
 		return v.startPage(v.T("own unknown"), "line")

@@ -23,7 +23,7 @@ func browserPages(t *testing.T, r *rig) []string {
 		{"line": {"adsl"}, "use": {"own:own"}},
 		{"line": {"adsl"}, "use": {"server"}},
 		{"line": {"mobile"}, "use": {"provider"}, "provider": {"gmail"}},
-		{"line": {"mobile"}, "use": {"provider"}},
+		{"line": {"mobile"}, "use": {"provider"}, "provider": {".none"}},
 		{"line": {".own"}, "use": {"server"}},
 	} {
 		path, _ := b.ask(form)

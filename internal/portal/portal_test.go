@@ -123,6 +123,7 @@ func TestForm(t *testing.T) {
 		"no use":           {url.Values{"line": {"adsl"}}, "Please choose how you send mail."},
 		"unknown line":     {url.Values{"line": {"fibre"}, "use": {"webmail"}}, "Please choose your line."},
 		"unknown provider": {url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {"nobody"}}, "Please choose how you send mail."},
+		"no provider":      {url.Values{"line": {"adsl"}, "use": {"provider"}, "mail": {" "}, "provider": {""}}, "Please enter your mail address or the part after the @, or choose the provider from the list."},
 		"wrong mail":       {url.Values{"line": {"adsl"}, "use": {"provider"}, "mail": {"a b"}}, "This is not a mail address or a domain."},
 		"long mail":        {url.Values{"line": {"adsl"}, "use": {"provider"}, "mail": {strings.Repeat("a", 400) + "@example.jp"}}, "This is not a mail address or a domain."},
 	} {
@@ -132,7 +133,14 @@ func TestForm(t *testing.T) {
 		}
 		want(t, name, page, tc.want, `role="alert"`)
 	}
-	_, page := b.post("/affected", url.Values{"line": {"mobile"}, "use": {"provider"}, "mail": {`"><script>alert(1)</script>`}})
+	path, page := b.ask(url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {"gmail"}})
+	want(t, "a picked provider without an address", page, "A mail program, with a mail address of Gmail")
+	if typed, _ := b.ask(url.Values{"line": {"adsl"}, "use": {"provider"}, "mail": {"gmail.com"}, "provider": {"biglobe"}}); typed != path {
+		t.Errorf("an address and another provider lead to %s, want the address to count: %s", typed, path)
+	}
+	_, page = b.ask(url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {".none"}})
+	want(t, "a provider that is not in the list", page, "we do not know your provider")
+	_, page = b.post("/affected", url.Values{"line": {"mobile"}, "use": {"provider"}, "mail": {`"><script>alert(1)</script>`}})
 	want(t, "the fields", page, `value="mobile" required checked`, `value="provider" required checked`)
 	if strings.Contains(page, "<script") {
 		t.Error("the field is not escaped")

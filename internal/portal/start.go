@@ -3,6 +3,7 @@ package portal
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"op25b/internal/check/mailbox"
@@ -17,6 +18,9 @@ const ownValue = ".own"
 
 // otherValue is the value of the field for lines of no line group, or of one that the visitor does not know.
 const otherValue = ".other"
+
+// noneValue is the value of the field provider for a provider that is not in the list. An empty value means that the visitor did not choose.
+const noneValue = ".none"
 
 // valueOf returns the value of the field line for a line group, and groupOf the line group of a value.
 func valueOf(group string) string {
@@ -37,6 +41,7 @@ func groupOf(value string) string {
 type choice struct {
 	Value, Text string
 	Chosen      bool
+	Hint        string // tells the visitor when to choose the option; may be empty
 }
 
 type startData struct {
@@ -96,10 +101,24 @@ func (v *visit) groups(p *published.Publication, chosen string) []choice {
 	var all []choice
 	for _, g := range append(policy.Names(p.Policy().LineGroups), "") {
 		if value := valueOf(g); has[g] {
-			all = append(all, choice{value, v.groupTitle(p.Policy(), g), value == chosen})
+			all = append(all, choice{value, v.groupTitle(p.Policy(), g), value == chosen, v.fixedHint(p.Policy(), g)})
 		}
 	}
 	return all
+}
+
+// fixedHint tells lines with fixed addresses from those of the same access without, between which a visitor can be in doubt. It is empty for all
+// other line groups.
+func (v *visit) fixedHint(p *policy.Policy, group string) string {
+	g := p.LineGroup(group)
+	if g == nil || g.Addressing != policy.Static {
+		return ""
+	}
+	i := slices.IndexFunc(p.LineGroups, func(x policy.LineGroup) bool { return x.Access == g.Access && x.Addressing == policy.Dynamic })
+	if i < 0 {
+		return ""
+	}
+	return v.T("fixed hint", v.groupTitle(p, p.LineGroups[i].Name))
 }
 
 // providers returns the ISP's own mailboxes, as values of the field use, and the other providers.
@@ -112,10 +131,10 @@ func (v *visit) providers(p *published.Publication, use, picked string) (own, ot
 			if len(x.Domains) > 0 {
 				text = v.T("use own at", "@"+strings.Join(x.Domains, v.T("list comma")+"@"))
 			}
-			own = append(own, choice{value, text, use == value})
+			own = append(own, choice{Value: value, Text: text, Chosen: use == value})
 			continue
 		}
-		others = append(others, choice{x.Name, titled(x.Name, x.Title.In(v.language())), x.Name == picked})
+		others = append(others, choice{Value: x.Name, Text: titled(x.Name, x.Title.In(v.language())), Chosen: x.Name == picked})
 	}
 	return own, others
 }
@@ -153,6 +172,9 @@ func (v *visit) affected() (reply, error) {
 	case answer.Own:
 		q.Provider = name
 	case answer.Provider:
+		if strings.TrimSpace(v.form.Get("mail")) == "" && v.form.Get("provider") == "" {
+			return v.startPage(v.T("pick provider"), "mail")
+		}
 		if q, err = v.provider(p, group); err != nil {
 			return v.wrongMail(err)
 		}
@@ -177,7 +199,9 @@ func (v *visit) provider(p *published.Publication, group string) (answer.Questio
 	q := answer.Question{Group: group, Use: answer.Provider}
 	mail := strings.TrimSpace(v.form.Get("mail"))
 	if mail == "" {
-		q.Provider = v.form.Get("provider")
+		if picked := v.form.Get("provider"); picked != noneValue {
+			q.Provider = picked
+		}
 		return q, nil
 	}
 	if len(mail) > maxMail {
