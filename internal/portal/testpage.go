@@ -182,8 +182,8 @@ func (v *visit) resultPage(p *published.Publication, d testData, problem, at str
 	return v.testPage(d, problem, at)
 }
 
-// advice says what to use if the server's port 25 is stopped: the ports of the result that pass, in a mail program, and the ISP's own relays of
-// the policy, from a mail server.
+// advice says what to use if the server's port 25 is stopped: the ports of the result that pass, in a mail program, and the ISP's own relays,
+// from a mail server. It gives no addresses of relays, because a customer enters the name that the contact gives.
 func (v *visit) advice(p *policy.Policy, ports []portData) []string {
 	var all, open []string
 	stopped := false
@@ -201,18 +201,10 @@ func (v *visit) advice(p *policy.Policy, ports []portData) []string {
 	if len(open) > 0 {
 		all = append(all, v.T("advice program", strings.Join(open, v.T("list or"))))
 	}
-	var relays []string
-	for _, r := range p.Remotes {
-		for _, prefix := range r.Prefixes {
-			if r.Relay {
-				relays = append(relays, prefix.String())
-			}
-		}
-	}
-	if len(relays) == 0 { // own servers that are no relays may be closed to port 25 as well
+	if !slices.ContainsFunc(p.Remotes, func(r policy.Remote) bool { return r.Relay }) { // own servers that are no relays may be closed to port 25 as well
 		return append(all, v.T("advice ask"))
 	}
-	return append(all, v.T("advice relay", strings.Join(relays, v.T("list comma"))))
+	return append(all, v.T("advice relay"))
 }
 
 func mark(passes bool) string {

@@ -24,6 +24,6 @@ var testTexts = page.Texts{
 	"no family":      {"Lines of this kind do not have an address of the same kind (IPv4 or IPv6) as this server.", "この種類の回線には、このサーバーと同じ種類（IPv4またはIPv6）のアドレスがありません。"},
 	"advice program": {"In a mail program, set the port to %s, if this server offers it.", "メールソフトでは、このサーバーが対応していれば、ポートを%s番に設定してください。"},
 	"advice ask":     {"If you send from a mail server of your own, ask the contact for businesses whether our mail servers relay mail of your domain.", "ご自身のメールサーバーから送信する場合は、お客さまのドメインのメールを当社のメールサーバーで中継できるか、法人のお客さま窓口にお問い合わせください。"},
-	"advice relay":   {"If you send from a mail server of your own, ask the contact for businesses whether our mail servers relay mail of your domain. Our mail servers can be reached on port 25 at all times (%s).", "ご自身のメールサーバーから送信する場合は、お客さまのドメインのメールを当社のメールサーバーで中継できるか、法人のお客さま窓口にお問い合わせください。当社のメールサーバーの25番ポートへの接続は、いつでも遮断されません（%s）。"},
+	"advice relay":   {"If you send from a mail server of your own, ask the contact for businesses whether our mail servers relay mail of your domain. Our mail servers can be reached on port 25 at all times.", "ご自身のメールサーバーから送信する場合は、お客さまのドメインのメールを当社のメールサーバーで中継できるか、法人のお客さま窓口にお問い合わせください。当社のメールサーバーの25番ポートへの接続は、いつでも遮断されません。"},
 	"needs address":  {"This depends on the server's address.", "サーバーのアドレスによって異なります。"},
 }
