@@ -52,5 +52,5 @@ var wordTexts = page.Texts{
 	"from day":                 {"since %s", "%sから"},
 	"until day":                {"until %s", "%sまで"},
 	"step new only":            {" (new connections only)", "（新しい接続だけ）"},
-	"step open too":            {" (open connections too)", "（前からの接続も）"},
+	"step open too":            {" (open connections too)", "（前からの接続も含む）"},
 }

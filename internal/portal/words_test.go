@@ -188,7 +188,7 @@ func TestStepTitle(t *testing.T) {
 	count := []policy.PhaseRule{{Name: "all", Service: "smtp", Action: policy.Monitor}}
 	p := &policy.Policy{Phases: []policy.Phase{{Name: "watch", Rules: count}, {Name: "drain", SynOnly: true, Rules: reject}, {Name: "all", Rules: reject}}}
 	for lang, want := range map[string][]string{
-		"en": {"watch", "drain (new connections only)", "all (open connections too)"}, "ja": {"watch", "drain（新しい接続だけ）", "all（前からの接続も）"},
+		"en": {"watch", "drain (new connections only)", "all (open connections too)"}, "ja": {"watch", "drain（新しい接続だけ）", "all（前からの接続も含む）"},
 	} {
 		b := base{Lang: lang, Content: &content.Content{Site: &site.Site{}}}
 		for i := range p.Phases {
