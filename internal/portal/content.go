@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"go.uber.org/zap"
+
 	"op25b/internal/check/mailbox"
 	"op25b/internal/lang"
 	"op25b/internal/policy"
@@ -15,6 +17,7 @@ import (
 	"op25b/internal/portal/guide"
 	"op25b/internal/portal/markdown"
 	"op25b/internal/portal/notice"
+	"op25b/internal/portal/published"
 	"op25b/internal/portal/site"
 )
 
@@ -65,13 +68,22 @@ func (v *visit) pages() map[string]string {
 	return all
 }
 
-// values returns the values of the ISP's texts. The programme is that of the given line groups, or of all lines.
-func (v *visit) values(groups ...string) (markdown.Values, error) {
+// values returns the values of the ISP's texts. The programme is that of the line groups of a notice, which is nil for other texts, or of all lines.
+// It is also that of all lines if the policy has no line group of the notice, because a reader is helped more by dates than by none.
+func (v *visit) values(n *notice.Notice) (markdown.Values, error) {
 	g := article.Given{Site: v.Content.Site, Pages: v.pages()}
 	var d blocksData
 	d.base = v.base
 	if p := v.view.Publication; p != nil {
-		d.Programmes = v.programmes(p, groups...)
+		if n != nil && len(n.Groups) > 0 {
+			d.Programmes = v.programmes(p, n.Groups...)
+			if len(d.Programmes) == 0 {
+				v.site.withoutDates(n, p)
+			}
+		}
+		if len(d.Programmes) == 0 {
+			d.Programmes = v.programmes(p)
+		}
 		for i := range p.Directory.Providers {
 			if x := &p.Directory.Providers[i]; x.Kind == mailbox.KindOwn {
 				d.Domains = append(d.Domains, x.Domains...)
@@ -86,6 +98,20 @@ func (v *visit) values(groups ...string) (markdown.Values, error) {
 		return markdown.Values{}, err
 	}
 	return g.Values(v.language()), nil
+}
+
+// withoutDates logs that the policy has no dates for the lines of a notice, once for each notice and revision.
+func (s *Site) withoutDates(n *notice.Notice, p *published.Publication) {
+	s.dateless.mu.Lock()
+	defer s.dateless.mu.Unlock()
+	if s.dateless.revision != p.Revision {
+		s.dateless.revision, s.dateless.logged = p.Revision, map[string]bool{}
+	}
+	if !s.dateless.logged[n.ID] {
+		s.dateless.logged[n.ID] = true
+		s.cfg.Logger.Warn("the policy has no line group of a notice; the notice shows the dates of all lines", zap.String("notice", n.ID), zap.Strings("groups", n.Groups),
+			zap.Strings("valid", policy.Names(p.Policy().LineGroups)), zap.Uint64("revision", p.Revision))
+	}
 }
 
 type blocksData struct {
@@ -116,7 +142,7 @@ func articlePage(name string) func(*visit) (reply, error) {
 		if !ok {
 			return reply{}, errNoPage
 		}
-		values, err := v.values()
+		values, err := v.values(nil)
 		if err != nil {
 			return reply{}, err
 		}
@@ -183,7 +209,7 @@ func (v *visit) notice() (reply, error) {
 	if !ok {
 		return reply{}, errNoPage
 	}
-	values, err := v.values(n.Groups...)
+	values, err := v.values(n)
 	if err != nil {
 		return reply{}, err
 	}
@@ -195,15 +221,26 @@ func (v *visit) notice() (reply, error) {
 		return reply{}, err
 	}
 	if p := v.view.Publication; p != nil {
-		var titles []string
-		for _, g := range n.Groups {
-			titles = append(titles, v.groupTitle(p.Policy(), g))
-		}
-		d.Groups = strings.Join(titles, v.T("list comma"))
+		d.Groups = strings.Join(v.titlesOf(p.Policy(), n.Groups), v.T("list comma"))
 	}
 	v.Section, v.Title, v.Heading = "notices", n.Title.Plain(), n.Title.HTML()
 	d.base = v.base
 	return reply{name: "notice.html", data: d}, nil
+}
+
+// titlesOf returns the titles of the line groups of a notice: of those that the policy has, or of all if it has none of them.
+func (v *visit) titlesOf(p *policy.Policy, groups []string) []string {
+	known := slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return p.LineGroup(g) == nil })
+	if len(known) == 0 {
+		known = groups
+	}
+	var titles []string
+	for _, g := range known {
+		if title := v.groupTitle(p, g); !slices.Contains(titles, title) {
+			titles = append(titles, title)
+		}
+	}
+	return titles
 }
 
 // feed serves the notices as an Atom feed. Its language is that of the path.
@@ -216,7 +253,7 @@ func feedIn(l lang.Language) func(*visit) (reply, error) {
 			Site: v.Content.Site, Language: l, Title: v.T("feed title", v.Content.Site.Name.In(l)), Path: feedPath(v.Lang)[1:], Page: v.below(pathNotices), Updated: v.Stored,
 		}
 		for _, n := range slices.Concat(v.Content.Notices.Current(l, v.today()), v.Content.Notices.Back(l, v.today())) {
-			values, err := v.values(n.Groups...)
+			values, err := v.values(n)
 			if err != nil {
 				return reply{}, err
 			}

@@ -2,12 +2,22 @@ package portal_test
 
 import (
 	"encoding/json"
+	"io/fs"
 	"net/http"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"op25b/examples"
+	"op25b/internal/portal"
+	"op25b/internal/portal/content"
+	"op25b/internal/portal/portaltest"
+	op25bv1 "op25b/proto/op25b/v1"
 )
 
 // TestContent verifies the pages with the texts of the ISP, in both languages.
@@ -73,6 +83,93 @@ func TestLinkToNotice(t *testing.T) {
 		if _, page = b.get(path); strings.Contains(page, "分からない、") || strings.Contains(page, "または分からない") {
 			t.Errorf("%s lists lines that a visitor does not know", path)
 		}
+	}
+}
+
+// libmoMobile replaces the example of 2006 by the mobile operator's, as it is on a day.
+func libmoMobile(t *testing.T, at string) func(*portal.Config, *op25bv1.Publication) {
+	return func(_ *portal.Config, p *op25bv1.Publication) {
+		proto.Reset(p)
+		proto.Merge(p, portaltest.Publication(t, examples.LibmoMobile(), examples.Providers(), day(at)))
+	}
+}
+
+// TestDatesOfNotice verifies that a notice has the dates of its line groups, and those of all lines if the policy has none of its line groups.
+// The log then says so once.
+func TestDatesOfNotice(t *testing.T) {
+	const sim = "/notices/2026-05-01-sim"
+	r := start(t, "2026-06-10", libmoMobile(t, "2026-06-10"))
+	_, page := r.browser("ja").get(sim)
+	want(t, "the SIM notice", page, "2026年6月1日から", "2026年6月8日から", "対象の回線：SIMカード、SIMカード（固定IPアドレス）</strong>", "<br>対象の回線：SIMカード、SIMカード（固定IPアドレス）</p>")
+	if strings.Contains(page, "そのほかの回線") || strings.Contains(r.log.String(), "no line group") {
+		t.Errorf("the SIM notice is about other lines:\n%s\n%s", page, r.log)
+	}
+
+	folder := fstest.MapFS{}
+	for name, data := range map[string]string{"site.yaml": "", "notices/other.en.md": "apiVersion: op25b/v1\nkind: Notice\ndate: 2026-05-01\nlanguage: en\ntitle: T\ngroups: [satellite]\n"} {
+		if data == "" {
+			b, err := fs.ReadFile(examples.Portal(), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			folder[name] = &fstest.MapFile{Data: b}
+			continue
+		}
+		folder[name] = &fstest.MapFile{Data: []byte("---\n" + data + "---\n\n{{programme}}\n")}
+	}
+	own, err := content.Load(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r = start(t, "2026-06-10", func(c *portal.Config, p *op25bv1.Publication) {
+		c.Content = own
+		libmoMobile(t, "2026-06-10")(c, p)
+	})
+	b := r.browser("en")
+	for range 2 {
+		_, page = b.get("/notices/other")
+		want(t, "a notice of lines that the policy does not have", page, "from 1 June 2026", "Lines: SIM cards, SIM cards with a fixed IP address, other lines", "For these lines: satellite")
+	}
+	if n := strings.Count(r.log.String(), "the policy has no line group of a notice"); n != 1 || !strings.Contains(r.log.String(), `"groups":["satellite"],"valid":["sim","sim-fixed"]`) {
+		t.Errorf("logged %d times, want once:\n%s", n, r.log)
+	}
+}
+
+// TestFixedAddress verifies that the form says which of two kinds of line a visitor has that differ in the fixed address only.
+func TestFixedAddress(t *testing.T) {
+	_, page := start(t, "2026-06-10", libmoMobile(t, "2026-06-10")).browser("en").get("/")
+	want(t, "the form", page, "If the papers of your contract name no fixed IP address, choose “SIM cards”.")
+	if n := strings.Count(page, "Only if you ordered a fixed IP address"); n != 1 {
+		t.Errorf("%d hints, want one at the line with a fixed address", n)
+	}
+	if _, page = start(t, "2006-12-01", nil).browser("en").get("/"); strings.Contains(page, "fixed IP address") {
+		t.Error("a hint, although no kind of line has fixed addresses")
+	}
+}
+
+// TestOtherProviders verifies that no text sends customers of other providers to the settings of the ISP's own servers: a section that links to
+// them also links to the page that has the settings of other providers.
+func TestOtherProviders(t *testing.T) {
+	b := start(t, "2026-11-01", nil).browser("en")
+	links := 0
+	for _, path := range []string{"/notices/2006-05-18-port25", "/notices/2026-05-01-sim", "/business", "/questions"} {
+		for _, lang := range []string{"en", "ja"} {
+			_, page := b.get(path + "?lang=" + lang)
+			_, page, _ = strings.Cut(page, `<div class="text">`)
+			page, _, _ = strings.Cut(page, "<footer>")
+			for section := range strings.SplitSeq(page, "<h2") {
+				if !strings.Contains(section, `href="/settings"`) {
+					continue
+				}
+				links++
+				if !strings.Contains(section, `href="/"`) {
+					t.Errorf("%s in %s: a section has only the settings of the ISP's own servers:\n%s", path, lang, section)
+				}
+			}
+		}
+	}
+	if links < 10 {
+		t.Errorf("%d sections link to the settings, want at least 10", links)
 	}
 }
 

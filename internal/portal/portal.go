@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"connectrpc.com/connect"
@@ -92,6 +93,12 @@ type Site struct {
 	requests  *visitor.Limiter
 	lookups   *visitor.Limiter
 	handler   http.Handler
+
+	dateless struct { // the notices whose line groups the policy does not have, as far as the log says so
+		mu       sync.Mutex // guards the fields below
+		revision uint64
+		logged   map[string]bool // by ID
+	}
 }
 
 var _ http.Handler = (*Site)(nil)
