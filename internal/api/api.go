@@ -62,6 +62,8 @@ type Switches interface {
 	Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus
 	// StateChanges returns the last changes of a switch's state, newest first. It returns none for a switch without a status.
 	StateChanges(ctx context.Context, name string) ([]*op25bv1.StateChange, error)
+	// SessionEntries returns how many sessions are in force, by the name of the switch. A switch without such entries has none.
+	SessionEntries(ctx context.Context) (map[string]*op25bv1.SessionEntries, error)
 }
 
 // Deps are the dependencies of the API.

@@ -263,6 +263,10 @@ func (s *toldSwitches) Watch(ctx context.Context) <-chan []*op25bv1.SwitchStatus
 }
 
 // StateChanges returns a change for each status that the test set.
+func (s *toldSwitches) SessionEntries(context.Context) (map[string]*op25bv1.SessionEntries, error) {
+	return map[string]*op25bv1.SessionEntries{"edge-1": {InForce: 1}}, nil
+}
+
 func (s *toldSwitches) StateChanges(_ context.Context, name string) (all []*op25bv1.StateChange, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -66,6 +66,18 @@ func (f fleetSwitches) StateChanges(ctx context.Context, name string) ([]*op25bv
 	return all, err
 }
 
+// SessionEntries returns the numbers in the stored statuses.
+func (f fleetSwitches) SessionEntries(ctx context.Context) (map[string]*op25bv1.SessionEntries, error) {
+	known, err := fleet.Known(ctx, f.store, f.self)
+	all := make(map[string]*op25bv1.SessionEntries)
+	for _, st := range known {
+		if n := st.Sessions; n != nil {
+			all[st.Switch] = &op25bv1.SessionEntries{InForce: uint32(n.InForce), Waiting: uint32(n.Waiting), Detail: n.Detail, Seen: stamp(st.Seen)}
+		}
+	}
+	return all, err
+}
+
 func statusMessages(statuses []fleet.Status) []*op25bv1.SwitchStatus {
 	all := make([]*op25bv1.SwitchStatus, len(statuses))
 	for i, st := range statuses {

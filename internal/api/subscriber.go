@@ -46,14 +46,18 @@ func (s subscriberService) counts() (map[string]register.Count, error) {
 }
 
 // ListSessions counts the sessions of each switch.
-func (s subscriberService) ListSessions(context.Context, *connect.Request[op25bv1.ListSessionsRequest]) (*connect.Response[op25bv1.ListSessionsResponse], error) {
+func (s subscriberService) ListSessions(ctx context.Context, _ *connect.Request[op25bv1.ListSessionsRequest]) (*connect.Response[op25bv1.ListSessionsResponse], error) {
 	counts, err := s.counts()
+	if err != nil {
+		return nil, err
+	}
+	entries, err := s.Switches.SessionEntries(ctx)
 	if err != nil {
 		return nil, err
 	}
 	answer := &op25bv1.ListSessionsResponse{Controller: s.Name, Time: timestamppb.New(s.Now())}
 	for sw, n := range counts {
-		answer.Switches = append(answer.Switches, &op25bv1.SwitchSessions{Switch: sw, Lines: uint32(n.Lines), Sessions: uint32(n.Sessions)})
+		answer.Switches = append(answer.Switches, &op25bv1.SwitchSessions{Switch: sw, Lines: uint32(n.Lines), Sessions: uint32(n.Sessions), Entries: entries[sw]})
 	}
 	slices.SortFunc(answer.Switches, func(a, b *op25bv1.SwitchSessions) int { return cmp.Compare(a.Switch, b.Switch) })
 	return connect.NewResponse(answer), nil

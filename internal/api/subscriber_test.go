@@ -127,7 +127,8 @@ func logsOf(w *world) (all []string) {
 func TestListSessions(t *testing.T) {
 	w := newWorld(t, func(d *Deps) { d.Name, d.Sessions = "noc-1", oneSession{ready: true} })
 	r, err := op25bv1.NewSubscriberServiceClient(w.dial()).ListSessions(within(t), &op25bv1.ListSessionsRequest{})
-	if err != nil || r.Controller != "noc-1" || len(r.Switches) != 2 || r.Switches[0].Switch != "edge-1" || r.Switches[0].Lines != 3 || r.Switches[0].Sessions != 1 || r.Switches[1].Lines != 4 {
+	if err != nil || r.Controller != "noc-1" || len(r.Switches) != 2 || r.Switches[0].Switch != "edge-1" || r.Switches[0].Lines != 3 || r.Switches[0].Sessions != 1 || r.Switches[1].Lines != 4 ||
+		r.Switches[0].Entries.GetInForce() != 1 || r.Switches[1].Entries != nil {
 		t.Errorf("%v, %v", r, err)
 	}
 	for _, c := range []struct {

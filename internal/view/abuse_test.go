@@ -37,7 +37,11 @@ var (
 		},
 	}
 	sessions = &op25bv1.ListSessionsResponse{Controller: "noc-1", Time: at("2026-11-22T03:00:00Z"), Switches: []*op25bv1.SwitchSessions{
-		{Switch: "edge-1", Lines: 8000, Sessions: 7312}, {Switch: "edge-2", Lines: 1},
+		{
+			Switch: "edge-1", Lines: 8000, Sessions: 7312,
+			Entries: &op25bv1.SessionEntries{InForce: 21, Waiting: 2, Detail: `table "subscriber_v4": no room`, Seen: at("2026-11-22T08:59:56Z")},
+		},
+		{Switch: "edge-2", Lines: 1},
 	}}
 	noSessions = &op25bv1.ListSessionsResponse{Controller: "noc-1", Time: at("2026-11-22T03:00:00Z")}
 	found      = &op25bv1.FindAddressResponse{

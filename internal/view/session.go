@@ -8,16 +8,21 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Sessions shows how many lines of each switch have a session.
+// Sessions shows how many lines of each switch have a session, and of how many the entries are in force.
 func (t *table) Sessions(r *op25bv1.ListSessionsResponse) error {
 	if len(r.Switches) == 0 {
 		_, err := io.WriteString(t.w, wrapped("", "No line can have a session. Set identify for a switch of the inventory, and addressing: dynamic for its lines.", 4))
 		return err
 	}
-	g := grid{head: []string{"SWITCH", "LINES", "SESSIONS"}, shrink: []int{0}}
+	g := grid{head: []string{"SWITCH", "LINES", "SESSIONS", "IN FORCE", "WAITING", "SEEN"}, shrink: []int{0}}
 	lines, sessions := uint32(0), uint32(0)
 	for _, s := range r.Switches {
-		g.add(s.Switch, prose.Number(s.Lines), prose.Number(s.Sessions))
+		inForce, waiting := "-", "-" // no line has entries by its session
+		if e := s.Entries; e != nil {
+			inForce, waiting = prose.Number(e.InForce), prose.Number(e.Waiting)
+		}
+		row := g.add(s.Switch, prose.Number(s.Lines), prose.Number(s.Sessions), inForce, waiting, t.since(s.GetEntries().GetSeen()))
+		row.below = plain(s.GetEntries().GetDetail())
 		lines, sessions = lines+s.Lines, sessions+s.Sessions
 	}
 	text := g.text(t, "") + wrapped("", fmt.Sprintf("%s of %s with dynamic addresses, as of %s on %s.",

@@ -550,8 +550,10 @@ type SwitchSessions struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Switch string                 `protobuf:"bytes,1,opt,name=switch,proto3" json:"switch,omitempty"`
 	// The number of lines that can have a session, and of those that have one.
-	Lines         uint32 `protobuf:"varint,2,opt,name=lines,proto3" json:"lines,omitempty"`
-	Sessions      uint32 `protobuf:"varint,3,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	Lines    uint32 `protobuf:"varint,2,opt,name=lines,proto3" json:"lines,omitempty"`
+	Sessions uint32 `protobuf:"varint,3,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	// The entries of the sessions on the switch. Absent if no line of the switch has entries by its session, or if no controller has reported them.
+	Entries       *SessionEntries `protobuf:"bytes,4,opt,name=entries,proto3" json:"entries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -607,6 +609,85 @@ func (x *SwitchSessions) GetSessions() uint32 {
 	return 0
 }
 
+func (x *SwitchSessions) GetEntries() *SessionEntries {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+// How many sessions are in force on a switch. A session has entries if its line is exempt or its source addresses are checked.
+type SessionEntries struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The number of lines with a session whose entries the switch has confirmed, and of other lines whose session has entries.
+	InForce uint32 `protobuf:"varint,1,opt,name=in_force,json=inForce,proto3" json:"in_force,omitempty"`
+	Waiting uint32 `protobuf:"varint,2,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	// Why sessions are waiting, or why they are not known. Contains no address.
+	Detail string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	// When the switch last answered its owner; see SwitchStatus.seen.
+	Seen          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=seen,proto3" json:"seen,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionEntries) Reset() {
+	*x = SessionEntries{}
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionEntries) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionEntries) ProtoMessage() {}
+
+func (x *SessionEntries) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionEntries.ProtoReflect.Descriptor instead.
+func (*SessionEntries) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_subscriber_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SessionEntries) GetInForce() uint32 {
+	if x != nil {
+		return x.InForce
+	}
+	return 0
+}
+
+func (x *SessionEntries) GetWaiting() uint32 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *SessionEntries) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *SessionEntries) GetSeen() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
 type FindAddressRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// An IPv4 or IPv6 address.
@@ -619,7 +700,7 @@ type FindAddressRequest struct {
 
 func (x *FindAddressRequest) Reset() {
 	*x = FindAddressRequest{}
-	mi := &file_op25b_v1_subscriber_proto_msgTypes[7]
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -631,7 +712,7 @@ func (x *FindAddressRequest) String() string {
 func (*FindAddressRequest) ProtoMessage() {}
 
 func (x *FindAddressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_subscriber_proto_msgTypes[7]
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -644,7 +725,7 @@ func (x *FindAddressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindAddressRequest.ProtoReflect.Descriptor instead.
 func (*FindAddressRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_subscriber_proto_rawDescGZIP(), []int{7}
+	return file_op25b_v1_subscriber_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *FindAddressRequest) GetAddress() string {
@@ -684,7 +765,7 @@ type FindAddressResponse struct {
 
 func (x *FindAddressResponse) Reset() {
 	*x = FindAddressResponse{}
-	mi := &file_op25b_v1_subscriber_proto_msgTypes[8]
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -696,7 +777,7 @@ func (x *FindAddressResponse) String() string {
 func (*FindAddressResponse) ProtoMessage() {}
 
 func (x *FindAddressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_subscriber_proto_msgTypes[8]
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -709,7 +790,7 @@ func (x *FindAddressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindAddressResponse.ProtoReflect.Descriptor instead.
 func (*FindAddressResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_subscriber_proto_rawDescGZIP(), []int{8}
+	return file_op25b_v1_subscriber_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *FindAddressResponse) GetFound() bool {
@@ -814,11 +895,17 @@ const file_op25b_v1_subscriber_proto_rawDesc = "" +
 	"\n" +
 	"controller\x18\x02 \x01(\tR\n" +
 	"controller\x12.\n" +
-	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"Z\n" +
+	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\x8e\x01\n" +
 	"\x0eSwitchSessions\x12\x16\n" +
 	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x14\n" +
 	"\x05lines\x18\x02 \x01(\rR\x05lines\x12\x1a\n" +
-	"\bsessions\x18\x03 \x01(\rR\bsessions\"F\n" +
+	"\bsessions\x18\x03 \x01(\rR\bsessions\x122\n" +
+	"\aentries\x18\x04 \x01(\v2\x18.op25b.v1.SessionEntriesR\aentries\"\x8d\x01\n" +
+	"\x0eSessionEntries\x12\x19\n" +
+	"\bin_force\x18\x01 \x01(\rR\ainForce\x12\x18\n" +
+	"\awaiting\x18\x02 \x01(\rR\awaiting\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\x12.\n" +
+	"\x04seen\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04seen\"F\n" +
 	"\x12FindAddressRequest\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x16\n" +
 	"\x06ticket\x18\x02 \x01(\tR\x06ticket\"\xd0\x02\n" +
@@ -870,7 +957,7 @@ func file_op25b_v1_subscriber_proto_rawDescGZIP() []byte {
 }
 
 var file_op25b_v1_subscriber_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_op25b_v1_subscriber_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_op25b_v1_subscriber_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_op25b_v1_subscriber_proto_goTypes = []any{
 	(SessionEventKind)(0),         // 0: op25b.v1.SessionEventKind
 	(SessionOutcome)(0),           // 1: op25b.v1.SessionOutcome
@@ -881,36 +968,39 @@ var file_op25b_v1_subscriber_proto_goTypes = []any{
 	(*ListSessionsRequest)(nil),   // 6: op25b.v1.ListSessionsRequest
 	(*ListSessionsResponse)(nil),  // 7: op25b.v1.ListSessionsResponse
 	(*SwitchSessions)(nil),        // 8: op25b.v1.SwitchSessions
-	(*FindAddressRequest)(nil),    // 9: op25b.v1.FindAddressRequest
-	(*FindAddressResponse)(nil),   // 10: op25b.v1.FindAddressResponse
-	(*durationpb.Duration)(nil),   // 11: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*SessionEntries)(nil),        // 9: op25b.v1.SessionEntries
+	(*FindAddressRequest)(nil),    // 10: op25b.v1.FindAddressRequest
+	(*FindAddressResponse)(nil),   // 11: op25b.v1.FindAddressResponse
+	(*durationpb.Duration)(nil),   // 12: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
 }
 var file_op25b_v1_subscriber_proto_depIdxs = []int32{
-	11, // 0: op25b.v1.ReportRequest.interim:type_name -> google.protobuf.Duration
+	12, // 0: op25b.v1.ReportRequest.interim:type_name -> google.protobuf.Duration
 	3,  // 1: op25b.v1.ReportRequest.events:type_name -> op25b.v1.SessionEvent
 	0,  // 2: op25b.v1.SessionEvent.kind:type_name -> op25b.v1.SessionEventKind
 	4,  // 3: op25b.v1.SessionEvent.identity:type_name -> op25b.v1.LineIdentity
-	12, // 4: op25b.v1.SessionEvent.time:type_name -> google.protobuf.Timestamp
-	12, // 5: op25b.v1.SessionEvent.ends:type_name -> google.protobuf.Timestamp
+	13, // 4: op25b.v1.SessionEvent.time:type_name -> google.protobuf.Timestamp
+	13, // 5: op25b.v1.SessionEvent.ends:type_name -> google.protobuf.Timestamp
 	1,  // 6: op25b.v1.ReportResponse.outcomes:type_name -> op25b.v1.SessionOutcome
 	8,  // 7: op25b.v1.ListSessionsResponse.switches:type_name -> op25b.v1.SwitchSessions
-	12, // 8: op25b.v1.ListSessionsResponse.time:type_name -> google.protobuf.Timestamp
-	12, // 9: op25b.v1.FindAddressResponse.since:type_name -> google.protobuf.Timestamp
-	12, // 10: op25b.v1.FindAddressResponse.heard:type_name -> google.protobuf.Timestamp
-	2,  // 11: op25b.v1.SubscriberService.Report:input_type -> op25b.v1.ReportRequest
-	2,  // 12: op25b.v1.SubscriberService.ReportBatch:input_type -> op25b.v1.ReportRequest
-	6,  // 13: op25b.v1.SubscriberService.ListSessions:input_type -> op25b.v1.ListSessionsRequest
-	9,  // 14: op25b.v1.SubscriberService.FindAddress:input_type -> op25b.v1.FindAddressRequest
-	5,  // 15: op25b.v1.SubscriberService.Report:output_type -> op25b.v1.ReportResponse
-	5,  // 16: op25b.v1.SubscriberService.ReportBatch:output_type -> op25b.v1.ReportResponse
-	7,  // 17: op25b.v1.SubscriberService.ListSessions:output_type -> op25b.v1.ListSessionsResponse
-	10, // 18: op25b.v1.SubscriberService.FindAddress:output_type -> op25b.v1.FindAddressResponse
-	15, // [15:19] is the sub-list for method output_type
-	11, // [11:15] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	13, // 8: op25b.v1.ListSessionsResponse.time:type_name -> google.protobuf.Timestamp
+	9,  // 9: op25b.v1.SwitchSessions.entries:type_name -> op25b.v1.SessionEntries
+	13, // 10: op25b.v1.SessionEntries.seen:type_name -> google.protobuf.Timestamp
+	13, // 11: op25b.v1.FindAddressResponse.since:type_name -> google.protobuf.Timestamp
+	13, // 12: op25b.v1.FindAddressResponse.heard:type_name -> google.protobuf.Timestamp
+	2,  // 13: op25b.v1.SubscriberService.Report:input_type -> op25b.v1.ReportRequest
+	2,  // 14: op25b.v1.SubscriberService.ReportBatch:input_type -> op25b.v1.ReportRequest
+	6,  // 15: op25b.v1.SubscriberService.ListSessions:input_type -> op25b.v1.ListSessionsRequest
+	10, // 16: op25b.v1.SubscriberService.FindAddress:input_type -> op25b.v1.FindAddressRequest
+	5,  // 17: op25b.v1.SubscriberService.Report:output_type -> op25b.v1.ReportResponse
+	5,  // 18: op25b.v1.SubscriberService.ReportBatch:output_type -> op25b.v1.ReportResponse
+	7,  // 19: op25b.v1.SubscriberService.ListSessions:output_type -> op25b.v1.ListSessionsResponse
+	11, // 20: op25b.v1.SubscriberService.FindAddress:output_type -> op25b.v1.FindAddressResponse
+	17, // [17:21] is the sub-list for method output_type
+	13, // [13:17] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_subscriber_proto_init() }
@@ -924,7 +1014,7 @@ func file_op25b_v1_subscriber_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_subscriber_proto_rawDesc), len(file_op25b_v1_subscriber_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
