@@ -58,10 +58,16 @@ func TestI8SecrecyOfSessions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	device := startEmbedded(t)
 	docs := examples.SpinNet2006()
 	for i := range docs {
-		text := strings.Replace(string(docs[i].Data), "    ports:\n", "    identify: circuit-id\n    ports:\n", 1)
-		docs[i] = strict.File{Name: docs[i].Name, Data: []byte(text)}
+		docs[i] = strict.File{Name: docs[i].Name, Data: []byte(strings.NewReplacer(
+			"127.0.0.1:9559", device.P4Runtime,
+			"    ports:\n", "    identify: circuit-id\n    ports:\n",
+			// The line of the session is exempt and its sources are checked, so its addresses are in two tables of the switch.
+			"access: adsl, addressing: dynamic}", "access: adsl, addressing: dynamic, sourceCheck: drop}",
+			"exemptions:\n", "exemptions:\n  - {line: adsl-home, owner: noc@isp.example, reason: test, expires: 2099-12-31}\n",
+		).Replace(string(docs[i].Data)))}
 	}
 	cfg := noc.Config{
 		Name: "noc-1", Listening: api.Listening{Addr: "127.0.0.1:0"}, MaxDocuments: api.MaxFiles, First: docs,
@@ -167,8 +173,18 @@ func TestI8SecrecyOfSessions(t *testing.T) {
 	if err == nil {
 		t.Error("a prefix was accepted")
 	}
-	sessions, err := client.Ask(ctx, 0, asked.Subscriber.ListSessions, &op25bv1.ListSessionsRequest{})
-	note("the answer of ListSessions", sessions, err)
+	for entries := (*op25bv1.SessionEntries)(nil); entries.GetInForce() != 1; {
+		sessions, err := client.Ask(ctx, 0, asked.Subscriber.ListSessions, &op25bv1.ListSessionsRequest{})
+		if err != nil {
+			t.Fatalf("the session is not in force: %v; log: %s", err, log.bytes())
+		}
+		note("the answer of ListSessions", sessions, nil)
+		entries = sessions.Switches[0].Entries
+	}
+	statuses, err := client.Ask(ctx, 0, asked.Fleet.ListSwitches, &op25bv1.ListSwitchesRequest{})
+	note("the answer of ListSwitches", statuses, err)
+	drift, err := client.Ask(ctx, 0, asked.Fleet.Drift, &op25bv1.DriftRequest{})
+	note("the answer of Drift", drift, err)
 	metrics := scraped(t, c.Addr().String())
 	for _, want := range []string{"\nop25b_sessions 1\n", `op25b_session_events_total{outcome="opened"} 1`, `op25b_session_events_total{outcome="no-line"} 1`, `op25b_radius_datagrams_total{result="not-authentic"} 1`, `op25b_radius_datagrams_total{result="unknown-client"} 1`} {
 		if !bytes.Contains(metrics, []byte(want)) {
