@@ -113,7 +113,8 @@ type Result struct {
 	// Trace contains the events of the two segments in the pipeline if the question requested them.
 	Trace *Trace `json:"trace,omitempty"`
 
-	phase string // the phase whose rules decided
+	phase  string         // the phase whose rules decided
+	leases []policy.Lease // the leases with which the connection would pass, if it does not
 }
 
 // Worst returns the first result with the answer's outcome.

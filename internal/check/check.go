@@ -136,6 +136,11 @@ func (c *Checker) Ask(ctx context.Context, q Question) (*Answer, error) {
 				a.Notes = append(a.Notes, note)
 			}
 		}
+		for _, l := range r.leases {
+			if note := leaseNote(s, l); !slices.Contains(a.Notes, note) {
+				a.Notes = append(a.Notes, note)
+			}
+		}
 		a.Results = append(a.Results, *r)
 		if len(a.Results) == 1 || r.Outcome.rank() > a.Outcome.rank() {
 			a.Outcome = r.Outcome

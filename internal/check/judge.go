@@ -130,7 +130,7 @@ func in(values []engine.Value) func(name string) uint64 {
 func (c *Checker) result(q *Question, s *subscriber, h *history, from, to netip.Addr) (*Result, error) {
 	server := netip.AddrPortFrom(to, q.Port)
 	ask := func(x *span) (*loaded, verdict, error) {
-		l, err := c.load(s.sw.Name, x.in, q.At)
+		l, err := c.load(s.sw.Name, x.in, q.At, "")
 		if err != nil {
 			return nil, verdict{}, err
 		}
@@ -147,6 +147,9 @@ func (c *Checker) result(q *Question, s *subscriber, h *history, from, to netip.
 	}
 	if q.Trace {
 		r.Trace = &v.trace
+	}
+	if r.leases, err = c.leasesThatOpen(r, s, h.asked.in, server, q.At); err != nil {
+		return nil, err
 	}
 	if h.at < 0 {
 		return r, nil
@@ -192,9 +195,10 @@ func (l *loaded) phase(v *verdict) string {
 	return l.compiled.InForce.Phase(l.compiled.LineGroups[v.met.Line.Group].Name)
 }
 
-// load returns the pipeline of a switch on which given phases are in force at a given time.
-func (c *Checker) load(sw string, in policy.InForce, at time.Time) (*loaded, error) {
-	p := place{sw: sw, in: in.String()}
+// load returns the pipeline of a switch on which given phases are in force at a given time, and on which all subscribers have a lease unless the
+// lease is "".
+func (c *Checker) load(sw string, in policy.InForce, at time.Time, lease string) (*loaded, error) {
+	p := place{sw: sw, in: in.String(), lease: lease}
 	p.expired, _ = slices.BinarySearchFunc(c.ends(), at, func(end, at time.Time) int {
 		if end.After(at) {
 			return 1

@@ -24,6 +24,7 @@ const MaxLoaded = 32
 type place struct {
 	sw, in  string // the switch's name and the result of InForce.String
 	expired int    // the number of exemptions that have ended
+	lease   string // the lease that all subscribers have, except exempt ones; "" if none has a lease
 }
 
 // A loaded is a pipeline that contains the entries of one place.
@@ -53,7 +54,7 @@ func (c *Checker) at(p place, compile func() (*compile.Compiled, error)) (*loade
 	c.mu.Unlock()
 	l.once.Do(func() {
 		if l.compiled, l.err = compile(); l.err == nil {
-			l.play, l.err = Rehearse(&l.compiled.State, l.compiled.Sessions.Held(nil)...)
+			l.play, l.err = Rehearse(&l.compiled.State, append(leased(l.compiled, p.lease), l.compiled.Sessions.Held(nil)...)...)
 		}
 	})
 	return l, l.err

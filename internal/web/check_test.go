@@ -167,6 +167,30 @@ func TestCheckWithoutDNS(t *testing.T) {
 	}
 }
 
+// TestCheckLease verifies the words for a connection that passes after a login.
+func TestCheckLease(t *testing.T) {
+	f := &fakeAPI{}
+	b := newBrowser(t, serve(t, siteOf(t, f)))
+	_, page := b.get("/check")
+	form := url.Values{"csrf": {csrf(page)}, "line": {"adsl-home"}, "to": {"198.51.100.25"}, "port": {"587"}}
+	for note, want := range map[string][2]string{
+		`with lease "login" the connection passes: a POP3 or IMAP login opens it to the line for 10m, and further logins for at most 30m`: {
+			"after a POP3 or IMAP login (lease login): for 10m, and with further logins for at most 30m", "ログインすると、10m の間は接続できます（一時許可 login）。",
+		},
+		`with lease "login" the connection passes: a POP3 or IMAP login inside TLS opens it to the address for 10m, and further logins for at most 30m`: {
+			"after a POP3 or IMAP login inside TLS (lease login): for 10m", "TLSで暗号化したPOP3またはIMAPでログインすると、10m の間は接続できます（一時許可 login）。",
+		},
+	} {
+		f.answer = &op25bv1.CheckResponse{Outcome: "rejected", Best: "rejected", Notes: []string{note}}
+		for i, lang := range []string{"en", "ja"} {
+			_, page := b.post("/check", form, "Accept-Language", lang)
+			if customer, _ := customersPart(t, page); !strings.Contains(customer, want[i]) {
+				t.Errorf("%s lacks %q:\n%s", lang, want[i], customer)
+			}
+		}
+	}
+}
+
 // TestCheckForm verifies the choice of a switch for an address of no line, the note about it under the verdict, and the sentences about what is
 // missing in a question, in both languages.
 func TestCheckForm(t *testing.T) {

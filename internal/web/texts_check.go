@@ -71,6 +71,8 @@ var checkTexts = page.Texts{
 	"note address":    {"The address %s is not one of the addresses of line %s in the inventory.", "アドレス %s は、回線 %s の登録されたアドレスではありません。"},
 	"note no address": {"Line %[1]s has no address in the inventory. The answer is for the example address %[2]s, because packets need a source address. No line has it, and no exemption covers it.", "回線 %[1]s にはアドレスが登録されていません。パケットには送信元アドレスが必要なため、例示用のアドレス %[2]s で確認しました。どの回線のアドレスでもなく、適用除外の対象でもありません。"},
 	"note dns":        {"Our DNS could not be asked about %[1]s. The answer is the same for every server, and the example address %[2]s stands for it.", "当社のDNSで %[1]s を調べられませんでした。どのサーバーでも回答は同じため、例示用のアドレス %[2]s で確認しました。"},
+	"note lease":      {"The connection passes after a POP3 or IMAP login (lease %[1]s): for %[2]s, and with further logins for at most %[3]s.", "POP3またはIMAPでログインすると、%[2]s の間は接続できます（一時許可 %[1]s）。ログインを繰り返すと、最長 %[3]s まで延長されます。"},
+	"note lease TLS":  {"The connection passes after a POP3 or IMAP login inside TLS (lease %[1]s): for %[2]s, and with further logins for at most %[3]s.", "TLSで暗号化したPOP3またはIMAPでログインすると、%[2]s の間は接続できます（一時許可 %[1]s）。ログインを繰り返すと、最長 %[3]s まで延長されます。"},
 	"note skipped":    {"The server's address %s was not checked, because the line has no address of that family.", "サーバーのアドレス %s は、回線に同じ種類（IPv4またはIPv6）のアドレスがないため、確認していません。"},
 
 	"mailbox unaffected":   {"Mailboxes of %s are not affected.", "%s のメールは影響を受けません。"},
