@@ -1,16 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
-	"strconv"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"op25b/internal/client"
 	"op25b/internal/store"
+	"op25b/internal/view"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -61,44 +62,34 @@ func newAuditVerify() *cobra.Command {
 		Short: "verify that no record of the audit chain was changed or removed",
 		Long: `Read the whole audit chain and verify the hash of each record. Exit with 1 if the chain is broken. Each record contains the hash of the
 record before it, so that a changed or removed record breaks the chain. --known gives the head of an earlier verify, and shows that
-the end of the chain was not removed.
+the end of the chain was not removed. A chain whose records fit each other can lack that head for two reasons: the head was entered
+wrongly, or the chain was rewritten as a whole. The error then says so, and the chain is reported as intact.
 
 Archived records are verified too if --archive names all of their files.`,
 		Example: `  op25b audit verify --known 17:9f2c...
   op25b audit verify --archive audit-2025.jsonl --archive audit-2026.jsonl`,
 		Args: exactly(0),
 	}
-	cmd.Flags().StringArrayVar(&known, "known", nil, "head that an earlier verify printed, as NUMBER:HASH; may be repeated")
+	cmd.Flags().StringArrayVar(&known, "known", nil, "head of an earlier verify, as NUMBER:HASH or, from the NOC's page, NUMBER HASH; may be repeated")
 	cmd.Flags().StringArrayVar(&files, "archive", nil, "file that op25b audit archive wrote; may be repeated")
 	addClient(cmd, &o)
 	cmd.RunE = o.ask(func(ctx context.Context, c *console, _ []string) error {
 		heads := make([]store.Head, len(known))
 		for i, text := range known {
-			var err error
-			if heads[i], err = auditHead(text); err != nil {
-				return err
+			var ok bool
+			if heads[i].Seq, heads[i].Hash, ok = view.ParseHead(text); !ok {
+				return fmt.Errorf("--known %q: must be NUMBER:HASH, as printed by op25b audit verify, or NUMBER HASH, as shown on the NOC's page", text)
 			}
 		}
-		archived, err := store.ReadArchives(files, heads)
-		if err != nil {
-			return err
-		}
-		q := &op25bv1.VerifyRequest{}
-		for _, h := range archived.Known() {
-			q.Known = append(q.Known, &op25bv1.AuditHead{Seq: h.Seq, Hash: h.Hash})
-		}
-		r, err := client.Ask(ctx, c.timeout, c.Audit.Verify, q)
-		if err != nil {
-			return err
-		}
-		if r.Intact {
-			err := archived.Join(checkpointOf(r.GetCheckpoint()))
-			switch {
-			case errors.Is(err, store.ErrNotGiven):
-				return fmt.Errorf("--known: %w; give its file with --archive", err)
-			case err != nil:
-				return err
+		r, err := verifyChain(ctx, c, files, heads)
+		if at := brokenAt(r, err); at > 0 && len(heads) > 0 { // do the records fit each other, so that only a head differs?
+			alone, err := verifyChain(ctx, c, files, nil)
+			if err == nil && alone.Intact {
+				return headDiffers(c, alone, len(files), heads, at)
 			}
+		}
+		if err != nil {
+			return err
 		}
 		if err := c.view.Verified(r, len(files)); err != nil {
 			return err
@@ -111,16 +102,47 @@ Archived records are verified too if --archive names all of their files.`,
 	return cmd
 }
 
-var headForm = regexp.MustCompile(`^([0-9]+):([0-9a-f]{64})$`)
-
-func auditHead(text string) (store.Head, error) {
-	parts := headForm.FindStringSubmatch(text)
-	if parts == nil {
-		return store.Head{}, fmt.Errorf("--known %q: must be NUMBER:HASH, as printed by op25b audit verify", text)
-	}
-	seq, err := strconv.ParseUint(parts[1], 10, 64)
+// verifyChain verifies the archives in the files and the chain in the store, and compares both with known heads.
+func verifyChain(ctx context.Context, c *console, files []string, known []store.Head) (*op25bv1.VerifyResponse, error) {
+	archived, err := store.ReadArchives(files, known)
 	if err != nil {
-		return store.Head{}, fmt.Errorf("--known %q: the number is too large", text)
+		return nil, err
 	}
-	return store.Head{Seq: seq, Hash: parts[2]}, nil
+	q := &op25bv1.VerifyRequest{}
+	for _, h := range archived.Known() {
+		q.Known = append(q.Known, &op25bv1.AuditHead{Seq: h.Seq, Hash: h.Hash})
+	}
+	r, err := client.Ask(ctx, c.timeout, c.Audit.Verify, q)
+	if err != nil || !r.Intact {
+		return r, err
+	}
+	if err := archived.Join(checkpointOf(r.GetCheckpoint())); err != nil {
+		if errors.Is(err, store.ErrNotGiven) {
+			return nil, fmt.Errorf("--known: %w; give its file with --archive", err)
+		}
+		return nil, err
+	}
+	return r, nil
+}
+
+// brokenAt returns the number of the first wrong record that a verification found; 0 if there is none.
+func brokenAt(r *op25bv1.VerifyResponse, err error) uint64 {
+	if broken := (*store.BreakError)(nil); errors.As(err, &broken) {
+		return broken.Seq
+	}
+	return r.GetBrokenAt()
+}
+
+// headDiffers shows an intact chain, and returns an error for the known head that it does not have. A verification with the heads ended at the record
+// at, which is the record of that head, or the one after the last record if that is before the head.
+func headDiffers(c *console, r *op25bv1.VerifyResponse, archives int, heads []store.Head, at uint64) error {
+	if err := c.view.Verified(r, archives); err != nil {
+		return err
+	}
+	heads = slices.DeleteFunc(slices.Clone(heads), func(h store.Head) bool { return h.Seq < at })
+	if len(heads) == 0 {
+		return errReported
+	}
+	odd := slices.MinFunc(heads, func(a, b store.Head) int { return cmp.Compare(a.Seq, b.Seq) })
+	return fmt.Errorf("--known %d:%s: %s", odd.Seq, odd.Hash, view.OtherHead("en", odd.Seq, r.Head.GetSeq()))
 }

@@ -48,7 +48,7 @@ func (t *table) Verified(r *op25bv1.VerifyResponse, archives int) error {
 	cp := r.GetCheckpoint()
 	switch {
 	case !r.Intact:
-		text = t.colour(red, wrapped("", fmt.Sprintf("The audit chain is broken at record %d: %s", r.BrokenAt, plain(r.Broken)), 4))
+		text = t.colour(red, wrapped("", changedChain(r), 4))
 	case r.GetHead().GetSeq() == 0:
 		text = "The audit chain is intact: it has no record yet.\n"
 	case cp == nil:

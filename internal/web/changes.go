@@ -13,6 +13,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"op25b/internal/view"
 	"op25b/internal/view/prose"
 	op25bv1 "op25b/proto/op25b/v1"
 )
@@ -154,9 +155,8 @@ func (s *Site) verify(v *visit) error {
 	d := changesData{Known: strings.TrimSpace(v.r.PostFormValue("known"))}
 	q, known := &op25bv1.VerifyRequest{}, uint64(0)
 	if d.Known != "" {
-		number, hash, _ := strings.Cut(d.Known, " ")
-		seq, err := strconv.ParseUint(number, 10, 64)
-		if hash = strings.TrimSpace(hash); err != nil || seq == 0 || hash == "" {
+		seq, hash, ok := view.ParseHead(d.Known)
+		if !ok {
 			d.Wrong = v.T("wrong head")
 			return s.showChanges(v, http.StatusBadRequest, d)
 		}
@@ -198,11 +198,8 @@ func (s *Site) verify(v *visit) error {
 // differs says that an intact chain does not have a head that a person gave, whose number is known. The head can be mistyped, and the chain can have
 // been rewritten as a whole.
 func (b base) differs(known uint64, r *op25bv1.VerifyResponse) string {
-	switch {
-	case known > r.Head.GetSeq():
-		return b.T("head beyond", known, r.Head.GetSeq())
-	case known < r.Checkpoint.GetSeq():
+	if known < r.Checkpoint.GetSeq() {
 		return b.T("head archived", known, r.Checkpoint.GetSeq())
 	}
-	return b.T("head differs", known)
+	return view.OtherHead(b.Lang, known, r.Head.GetSeq())
 }

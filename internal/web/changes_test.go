@@ -184,7 +184,7 @@ func TestLastVerification(t *testing.T) {
 	f.result = &op25bv1.VerifyResponse{Intact: true, Head: &op25bv1.AuditHead{Seq: 120, Hash: hash("a")}, Checkpoint: &op25bv1.AuditCheckpoint{Seq: 100}}
 	f.lacks = &op25bv1.VerifyResponse{BrokenAt: 107, Broken: "replaced"}
 	for _, x := range []struct{ known, lang, want string }{
-		{"107", "en", `<p class="problem" role="alert">The head that was entered is not that of record 107. The records themselves fit each other. Either the head was entered wrongly (it must be NUMBER HASH, as this page showed it), or the chain was rewritten as a whole after the head was noted.</p>`},
+		{"107", "en", `<p class="problem" role="alert">The head that was entered is not that of record 107. The records themselves fit each other. Either the head was entered wrongly (it must be NUMBER HASH or NUMBER:HASH, as it was shown), or the chain was rewritten as a whole after the head was noted.</p>`},
 		{"107", "ja", "入力された末尾は、107番の記録のものと一致しません。"},
 		{"130", "en", "There is no record 130: the chain ends at record 120."},
 		{"130", "ja", "130番の記録はありません。監査記録は120番で終わっています。"},
@@ -272,6 +272,7 @@ func TestVerifyChain(t *testing.T) {
 		"":                              "The chain is intact up to record " + head[1] + ": " + head[2] + ". Without a head that was kept elsewhere, it cannot be noticed that a chain was rewritten as a whole.",
 		head[1] + " " + head[2]:         "contains the head " + head[1] + " " + head[2],
 		head[1] + " 0000" + head[2][4:]: "The head that was entered is not that of record " + head[1] + ". The records themselves fit each other.",
+		head[1] + ":" + head[2]:         "contains the head " + head[1] + ":" + head[2],
 		"99 " + head[2]:                 "There is no record 99: the chain ends at record " + head[1] + ".",
 	} {
 		form.Set("known", known)
@@ -279,9 +280,9 @@ func TestVerifyChain(t *testing.T) {
 			t.Errorf("head %q: %d, no %s:\n%s", known, res.StatusCode, want, page)
 		}
 	}
-	for _, known := range []string{"nonsense", "12", "0 " + head[2], "x " + head[2]} {
+	for _, known := range []string{"nonsense", "12", "0 " + head[2], "x " + head[2], "1 abc"} {
 		form.Set("known", known)
-		if res, page := b.post("/verify", form); res.StatusCode != http.StatusBadRequest || !strings.Contains(page, "A head is a number, a space and a hash.") {
+		if res, page := b.post("/verify", form); res.StatusCode != http.StatusBadRequest || !strings.Contains(page, "A head is a number, a space or a colon, and a hash of 64 hexadecimal digits.") {
 			t.Errorf("head %q: %d\n%s", known, res.StatusCode, page)
 		}
 	}

@@ -23,7 +23,7 @@ var changesTexts = page.Texts{
 	"verify":               {"Verify the chain", "監査記録を検証"},
 	"known head":           {"Head kept elsewhere", "別に保管した末尾"},
 	"known hint":           {"Optional. The number and the hash, as shown above at an earlier time.", "省略できます。以前に上に表示された番号とハッシュです。"},
-	"wrong head":           {"A head is a number, a space and a hash.", "末尾は、番号、空白、ハッシュの順に入力してください。"},
+	"wrong head":           {"A head is a number, a space or a colon, and a hash of 64 hexadecimal digits.", "末尾は、番号、空白またはコロン、16進数64桁のハッシュの順に入力してください。"},
 	"intact":               {"The chain is intact up to record %d: %s. Without a head that was kept elsewhere, it cannot be noticed that a chain was rewritten as a whole.", "監査記録は%d番まで改変されていません：%s。ただし、別に保管した末尾がないと、全体が書き換えられていても検出できません。"},
 	"intact since":         {"The chain is intact and contains the head %s. It now ends with record %d: %s", "監査記録は改変されておらず、末尾として入力された%sを含みます。現在の最後の記録は%d番です：%s"},
 	"broken":               {"The chain was changed. The first wrong record is number %d", "監査記録が改変されています。最初の異常は%d番の記録です"},
@@ -64,7 +64,5 @@ var changesTexts = page.Texts{
 	"until next date":      {"%s, until the next date", "%s（次の予定まで）"},
 	"head hint":            {"The head is the number and the hash of the newest record. Keep it elsewhere: it later shows whether the chain was rewritten.", "末尾とは、最新の記録の番号とハッシュです。別の場所に保管しておくと、後で監査記録全体の書き換えの有無を確かめられます。"},
 	"odd head":             {"At %s, %s entered the head of record %d, and this chain does not have it. Find out whether it was entered wrongly. This stays here until a head matches, or until the controller is restarted.", "%sに%sが入力した%d番の記録の末尾は、この監査記録と一致しませんでした。入力の誤りかどうかを確認してください。この表示は、一致する末尾が入力されるか、コントローラーが再起動されるまで残ります。"},
-	"head differs":         {"The head that was entered is not that of record %d. The records themselves fit each other. Either the head was entered wrongly (it must be NUMBER HASH, as this page showed it), or the chain was rewritten as a whole after the head was noted.", "入力された末尾は、%d番の記録のものと一致しません。記録どうしの整合性に問題はありません。入力の誤り（「番号 ハッシュ」の形式で、このページに表示されたとおりに入力してください）か、末尾を控えた後に監査記録全体が書き換えられたかのいずれかです。"},
-	"head beyond":          {"There is no record %d: the chain ends at record %d. The records themselves fit each other. Either the head was entered wrongly (it must be NUMBER HASH, as this page showed it), or newer records were removed after the head was noted, for example by a restore.", "%d番の記録はありません。監査記録は%d番で終わっています。記録どうしの整合性に問題はありません。入力の誤り（「番号 ハッシュ」の形式で、このページに表示されたとおりに入力してください）か、末尾を控えた後に、復元などで新しい記録が失われたかのいずれかです。"},
 	"head archived":        {"Record %d cannot be compared: the records up to number %d are in an archive. Compare it with: op25b audit verify --archive FILE", "%d番の記録は照合できません。%d番までの記録はアーカイブにあります。op25b audit verify --archive FILE で照合してください。"},
 }
