@@ -73,7 +73,8 @@ type accessLine struct {
 	accessForm
 	number             int // the number of the access port, counted from 1; the network port has this number plus networkPorts
 	subscriber, server *end
-	box                *mailbox
+	routed             bool     // whether the server's end is a router to servers, and has no addresses of servers
+	box                *mailbox // nil if the line is routed
 }
 
 const networkPorts = 100
@@ -106,6 +107,9 @@ func (a *accessLine) connect(t *testing.T) error {
 			return err
 		}
 	}
+	if a.routed {
+		return nil
+	}
 	var err error
 	a.box, err = openMailbox(t, a.server.namespace)
 	return err
@@ -131,7 +135,7 @@ func (a *accessLine) inside(e *end, c carrier) error {
 			own = netip.PrefixFrom(family.own, family.onLink)
 		}
 		addresses := []netip.Prefix{own}
-		if e.side == 2 {
+		if e.side == 2 && !a.routed {
 			for _, addr := range family.serverAddresses {
 				addresses = append(addresses, netip.PrefixFrom(addr, addr.BitLen()))
 			}
@@ -171,10 +175,10 @@ func connectAll(t *testing.T) []*accessLine {
 	return all
 }
 
-func compileFor(t *testing.T, all []*accessLine, phase string) *pipeline.State {
-	t.Helper()
+// inventoryOf returns the ports and lines of a switch as YAML. keys returns the keys of a line that do not depend on its access.
+func inventoryOf(all []*accessLine, keys func(a *accessLine) string) string {
 	var doc strings.Builder
-	doc.WriteString(kernelPolicy + "    ports:\n")
+	doc.WriteString("    ports:\n")
 	for _, a := range all {
 		fmt.Fprintf(&doc, "      - {port: %d, name: access-%d, role: access}\n", a.accessPort(), a.number)
 		fmt.Fprintf(&doc, "      - {port: %d, name: network-%d, role: network, macs: [%q]}\n", a.networkPort(), a.number, a.server.mac())
@@ -193,12 +197,18 @@ func compileFor(t *testing.T, all []*accessLine, phase string) *pipeline.State {
 		if a.line != "" {
 			tags = a.line + ", "
 		}
-		fmt.Fprintf(&doc, "      - {name: line-%d, port: access-%d, %sgroup: home, macs: [%q], prefixes: [%s]}\n",
-			a.number, a.number, tags, a.subscriber.mac(), strings.Join(own, ", "))
+		fmt.Fprintf(&doc, "      - {%s, port: access-%d, %smacs: [%q], prefixes: [%s]}\n",
+			keys(a), a.number, tags, a.subscriber.mac(), strings.Join(own, ", "))
 	}
-	b, err := policy.Load([]strict.File{{Name: "kernel.yaml", Data: []byte(doc.String())}})
+	return doc.String()
+}
+
+func compileFor(t *testing.T, all []*accessLine, phase string) *pipeline.State {
+	t.Helper()
+	doc := kernelPolicy + inventoryOf(all, func(a *accessLine) string { return fmt.Sprintf("name: line-%d, group: home", a.number) })
+	b, err := policy.Load([]strict.File{{Name: "kernel.yaml", Data: []byte(doc)}})
 	if err != nil {
-		t.Fatalf("%v\n%s", err, doc.String())
+		t.Fatalf("%v\n%s", err, doc)
 	}
 	c, err := compiletest.Compile(b, nil, "edge", policy.Everywhere(phase), time.Now())
 	if err != nil {
@@ -217,23 +227,27 @@ func TestKernelStacks(t *testing.T) {
 	all := connectAll(t)
 	t.Run("embedded", func(t *testing.T) {
 		wants(t, "embedded", "")
-		throughSwitch(t, all, startEmbeddedOn(t, all))
+		throughSwitch(t, all, startEmbeddedOn(t, all).P4Runtime)
 	})
 	t.Run("bmv2", func(t *testing.T) {
 		path, reason := findBMv2()
 		wants(t, "bmv2", reason)
-		var interfaces []string
-		for _, a := range all {
-			for _, p := range []pipeline.Port{a.accessPort(), a.networkPort()} {
-				interfaces = append(interfaces, "-i", fmt.Sprintf("%d@%s", p, a.interfaceName(p)))
-			}
-		}
-		throughSwitch(t, all, startBMv2(t, path, 1, interfaces, nil))
+		throughSwitch(t, all, startBMv2(t, path, 1, bmv2Interfaces(all), nil))
 	})
 }
 
+// bmv2Interfaces returns bmv2's arguments for the interfaces of all accesses.
+func bmv2Interfaces(all []*accessLine) (args []string) {
+	for _, a := range all {
+		for _, p := range []pipeline.Port{a.accessPort(), a.networkPort()} {
+			args = append(args, "-i", fmt.Sprintf("%d@%s", p, a.interfaceName(p)))
+		}
+	}
+	return args
+}
+
 // startEmbeddedOn starts an embedded switch on the interfaces of all accesses. The switch ends with the test.
-func startEmbeddedOn(t *testing.T, all []*accessLine) (p4runtime string) {
+func startEmbeddedOn(t *testing.T, all []*accessLine) softswitch.Addrs {
 	t.Helper()
 	device, err := softswitch.New(softswitch.Options{DeviceID: 1})
 	if err != nil {
@@ -251,12 +265,12 @@ func startEmbeddedOn(t *testing.T, all []*accessLine) (p4runtime string) {
 			}
 		}
 	}
-	services, err := device.Listen(softswitch.Addrs{P4Runtime: "127.0.0.1:0"})
+	services, err := device.Listen(softswitch.Addrs{P4Runtime: "127.0.0.1:0", GNMI: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(services.Close)
-	return services.Addrs.P4Runtime
+	return services.Addrs
 }
 
 // A journey contains the results for one address family of an access.
