@@ -162,7 +162,7 @@ func (w *worker) onSession(s p4rt.SessionStatus) {
 	detail := ""
 	switch {
 	case s.Err != nil:
-		detail = s.Err.Error()
+		detail = sessionDetail(s)
 	case s.State == p4rt.Backup && !s.Leader.IsZero():
 		detail = "the switch follows election id " + s.Leader.String()
 	}
@@ -174,6 +174,14 @@ func (w *worker) onSession(s p4rt.SessionStatus) {
 		e = eventBackup
 	}
 	w.updateLocked(func(st *Status) error { return st.become(e, sessionReasons[s.Reason], detail) })
+}
+
+// sessionDetail returns the error of a session, without what the reason says already.
+func sessionDetail(s p4rt.SessionStatus) string {
+	if e, ok := s.Err.(*p4rt.Error); ok && s.Reason == p4rt.ReasonUnreachable && e.Kind == p4rt.ErrUnreachable { // not a wrapped one, because the text around it would be lost
+		return e.WithoutKind()
+	}
+	return s.Err.Error()
 }
 
 // report is the variant of update for the goroutine of work. It does nothing if the session is no longer primary.

@@ -71,6 +71,15 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s device %d: %s: %v", e.Addr, e.DeviceID, e.Op, because{e.Kind, e.Err})
 }
 
+// WithoutKind returns the text without the kind, for a message that has already named the kind.
+func (e *Error) WithoutKind() string {
+	text := fmt.Sprintf("%s device %d: %s", e.Addr, e.DeviceID, e.Op)
+	if e.Err != nil {
+		text += ": " + causeText(e.Err, e.Kind == ErrUnreachable)
+	}
+	return text
+}
+
 // Unwrap returns Kind and Err if they are not nil.
 func (e *Error) Unwrap() []error { return because{e.Kind, e.Err}.Unwrap() }
 

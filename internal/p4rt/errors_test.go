@@ -53,6 +53,12 @@ func TestConnectErrorSaysItOnce(t *testing.T) {
 		if want := "192.0.2.1:9559 device 1: connect: unreachable: " + want; err.Error() != want {
 			t.Errorf("%q, want %q", err, want)
 		}
+		if got, want := err.WithoutKind(), "192.0.2.1:9559 device 1: connect: "+want; got != want {
+			t.Errorf("without the kind: %q, want %q", got, want)
+		}
+	}
+	if got := (&Error{Addr: "sw:1", DeviceID: 7, Op: "connect", Kind: ErrUnreachable}).WithoutKind(); got != "sw:1 device 7: connect" {
+		t.Errorf("without a cause: %q", got)
 	}
 }
 
