@@ -80,10 +80,10 @@ type programData struct {
 	Looked    string // empty if the steps were not compared
 }
 
-// A providerData has the provider's own page, and the day on which it was compared.
+// A providerData has the provider's own page for customers, and the day on which the settings were compared.
 type providerData struct {
-	Name, Published string
-	Looked          string // empty if it was never compared
+	Name, Page string
+	Looked     string // says when and with what the settings were compared; empty if they never were
 }
 
 // answer shows the answer with a code.
@@ -179,9 +179,13 @@ func (v *visit) answerPage(p *published.Publication, a *answer.Answer, own *ownF
 		d.Cases = append(d.Cases, c)
 	}
 	if x := a.Provider; x != nil && x.Published != "" {
-		d.Provider = &providerData{Name: titled(x.Name, x.Title.In(v.language())), Published: x.Published}
-		if !x.Looked.IsZero() {
-			d.Provider.Looked = v.DayOf(x.Looked)
+		d.Provider = &providerData{Name: titled(x.Name, x.Title.In(v.language())), Page: cmp.Or(x.Help, x.Published)}
+		switch {
+		case x.Looked.IsZero():
+		case x.Help != "":
+			d.Provider.Looked = v.T("looked elsewhere", v.DayOf(x.Looked))
+		default:
+			d.Provider.Looked = v.T("looked", v.DayOf(x.Looked))
 		}
 	} else if x != nil && x.Kind != mailbox.KindOwn {
 		d.Provider = &providerData{Name: titled(x.Name, x.Title.In(v.language()))}

@@ -79,8 +79,9 @@ func TestAnswers(t *testing.T) {
 	}{
 		{"2006-05-20", url.Values{"line": {"adsl"}, "use": {"webmail"}}, []string{"影響はありません", "設定の変更は必要ありません"}},
 		{"2006-05-20", url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {"biglobe"}}, []string{"2006年10月1日から影響があります", "mail.biglobe.ne.jp", "465", "SSL/TLS", "Thunderbird"}},
+		{"2006-12-01", url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {"fastmail"}}, []string{"2026年11月29日に提供元のページと照合しました", "すでに465番なら、変更は必要ありません。"}},
 		{"2006-07-01", url.Values{"line": {"adsl"}, "use": {"server"}}, []string{"2006年6月1日から、一部の相手への送信に影響があります", "送信できません", "当社のメールサーバー"}},
-		{"2006-12-01", url.Values{"line": {"adsl"}, "use": {"provider"}, "mail": {"taro@gmail.com"}}, []string{"影響があります", "smtp.gmail.com", "587", "STARTTLS", "2006年10月1日から（規制方針）", "実施されていることを確認しました", "ブラウザーまたは提供元の公式アプリでご利用の場合、影響はありません", "次のどちらか一方だけを設定してください", "おすすめの設定", "または（メールソフトで465番を選べない場合だけ）", "ご使用ください。</p>", "この備考に従ってください", "このソフトの画面の文言と照合しました", "に提供元のページと照合しました"}},
+		{"2006-12-01", url.Values{"line": {"adsl"}, "use": {"provider"}, "mail": {"taro@gmail.com"}}, []string{"影響があります", "smtp.gmail.com", "587", "STARTTLS", "2006年10月1日から（規制方針）", "実施されていることを確認しました", "ブラウザーまたは提供元の公式アプリでご利用の場合、影響はありません", "次のどちらか一方だけを設定してください", "おすすめの設定", "または（メールソフトで465番を選べない場合だけ）", "ご使用ください。</p>", "この備考に従ってください", "このソフトの画面の文言と照合しました", "2026年11月29日に提供元の技術資料と照合しました", `href="https://support.google.com/mail/answer/7126229"`}},
 		{"2006-12-01", url.Values{"line": {"mobile"}, "use": {"provider"}, "mail": {"＠ｇｍａｉｌ．ｃｏｍ"}}, nil}, // no local part
 		{"2006-12-01", url.Values{"line": {"mobile"}, "use": {"provider"}, "mail": {"company.invalid"}}, []string{"影響があります", "当社では確認できません", "提供元が案内するサーバー"}},
 		{"2006-12-01", url.Values{"line": {"bflets"}, "use": {"own:own"}}, []string{"影響はありません", "これまでどおり接続できます", "<dd class=\"host\">smtp.isp.example</dd>", "<dd>465</dd>", "<dd>587</dd>"}},
@@ -96,8 +97,8 @@ func TestAnswers(t *testing.T) {
 		}
 		path, page := b.ask(tc.form)
 		want(t, tc.at+" "+tc.form.Encode(), page, tc.want...)
-		if strings.Contains(page, "github.com") {
-			t.Errorf("%s sends a customer to source code", path)
+		if strings.Contains(page, "github.com") || strings.Contains(page, "developers.google.com") {
+			t.Errorf("%s sends a customer to a page for developers", path)
 		}
 		if strings.Contains(path+page, "taro") || strings.Contains(path, "gmail") {
 			t.Errorf("%s: the answer has the mail address", path)

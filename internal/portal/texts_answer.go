@@ -49,6 +49,7 @@ var answerTexts = page.Texts{
 	"steps code":                    {"Compared with the program's own texts on %s.", "%sに、このソフトの画面の文言と照合しました。"},
 	"provider page":                 {"The provider's own page", "提供元のご案内"},
 	"looked":                        {"We last compared these settings with that page on %s. If they differ, the page is right.", "上の設定は、%sに提供元のページと照合しました。異なる場合は、提供元のご案内を優先してください。"},
+	"looked elsewhere":              {"We last compared these settings with the provider's technical documents on %s. If they differ from the page above, the page is right.", "上の設定は、%sに提供元の技術資料と照合しました。上のページと異なる場合は、ページのご案内を優先してください。"},
 	"not looked":                    {"Not confirmed: we have not compared these settings with a page of the provider. If they differ from what the provider says, the provider is right.", "未確認：上の設定は、提供元のページと照合していません。提供元のご案内と異なる場合は、提供元を優先してください。"},
 	"reach":                         {"To which servers port 25 is open", "25番ポートで送信できる相手"},
 	"reach class":                   {"Servers", "相手のサーバー"},

@@ -55,6 +55,8 @@ type Provider struct {
 	MX []string `yaml:"mx,omitempty"`
 	// Submission is empty if no settings for mail programs are known. Only the ISP itself and webmail providers may have none.
 	Submission Submission `yaml:"submission,omitempty"`
+	// Help is the URL of the provider's page for customers, if Published is a page for others, such as developers. It may be absent.
+	Help string `yaml:"help,omitempty"`
 	// Published is the URL of the page on which the provider publishes its settings. Looked is the date on which this entry was last
 	// compared with that page.
 	Published string      `yaml:"published,omitempty"`

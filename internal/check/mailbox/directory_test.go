@@ -36,8 +36,13 @@ func TestProvenance(t *testing.T) {
 		if p.Published == "" && !p.Looked.IsZero() {
 			t.Errorf("%s was compared on %s, but names no page", p.Name, p.Looked)
 		}
-		if u, err := url.Parse(p.Published); p.Published != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
-			t.Errorf("%s: %q is not the address of a page", p.Name, p.Published)
+		for _, page := range []string{p.Published, p.Help} {
+			if u, err := url.Parse(page); page != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
+				t.Errorf("%s: %q is not the address of a page", p.Name, page)
+			}
+		}
+		if strings.Contains(p.Published, "developers.") && p.Help == "" {
+			t.Errorf("%s sends customers to a page for developers: %s", p.Name, p.Published)
 		}
 	}
 }
