@@ -11,11 +11,11 @@ import (
 )
 
 // A backup contains the intent with its history, the audit chain and the records of other packages. It contains neither the keys of
-// running controllers (ownerships, presences, clocks), nor the statuses of switches, nor the sessions of subscribers, which a backup would
-// outlive. It also omits the identity of the store, because a restored store gets a new identity.
+// running controllers (ownerships, presences, clocks), nor the statuses of switches, nor the sessions and leases of subscribers, which a
+// backup would outlive. It also omits the identity of the store, because a restored store gets a new identity.
 var (
 	backedUp    = []string{"intent/", "audit/", "rec/"}
-	notBackedUp = []string{"rec/status/", "rec/confirmed/", "rec/clock/", "rec/clock-confirm/", "rec/time/", "rec/session/", "rec/session-restart/"}
+	notBackedUp = []string{"rec/status/", "rec/confirmed/", "rec/clock/", "rec/clock-confirm/", "rec/time/", "rec/session/", "rec/session-restart/", "rec/lease/"}
 )
 
 // Sizes of the pages in which the content of a backup is read.

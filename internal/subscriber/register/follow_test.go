@@ -9,8 +9,8 @@ import (
 	"op25b/internal/subscriber"
 )
 
-// follow returns a function that waits until lines change, and returns them.
-func follow(t *testing.T, r *Register, switchName string) (next func() []string, news chan struct{}) {
+// follows returns a function that waits until lines change, and returns them.
+func follows(t *testing.T, r *Register, switchName string) (next func() []string, news chan struct{}) {
 	t.Helper()
 	news = make(chan struct{}, 1)
 	take, stop := r.Follow(switchName, news)
@@ -40,8 +40,8 @@ func TestFollow(t *testing.T) {
 	s := open(t, t.TempDir(), 4)
 	c := &clock{at: noon()}
 	r := start(t, Config{Store: s, Key: testKey(), Now: c.now})
-	next, _ := follow(t, r, "edge-1")
-	_, others := follow(t, r, "edge-2")
+	next, _ := follows(t, r, "edge-1")
+	_, others := follows(t, r, "edge-2")
 	expect := func(line string, want ...string) {
 		t.Helper()
 		got, has, known := r.Addresses(line)

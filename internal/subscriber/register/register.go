@@ -17,6 +17,7 @@ import (
 	"op25b/internal/intent"
 	"op25b/internal/store"
 	"op25b/internal/subscriber"
+	"op25b/internal/subscriber/follow"
 )
 
 // Limits and intervals.
@@ -51,17 +52,18 @@ type Config struct {
 
 // A Register knows the sessions in the store. Its methods are safe for concurrent use.
 type Register struct {
-	cfg      Config
-	log      *zap.Logger
-	seal     sealer
-	sessions *store.Records[sealed]
-	writer   *store.RecordWriter[sealed]
-	restarts *store.Records[restarted]
-	metrics  *Metrics
-	ready    chan struct{} // closed when the documents and the sessions have been read
-	seed     maphash.Seed
-	since    time.Time          // when this controller began to listen
-	writing  [shards]sync.Mutex // held while the record of a line of the shard is changed
+	cfg       Config
+	log       *zap.Logger
+	seal      sealer
+	sessions  *store.Records[sealed]
+	writer    *store.RecordWriter[sealed]
+	restarts  *store.Records[restarted]
+	metrics   *Metrics
+	followers follow.Followers
+	ready     chan struct{} // closed when the documents and the sessions have been read
+	seed      maphash.Seed
+	since     time.Time          // when this controller began to listen
+	writing   [shards]sync.Mutex // held while the record of a line of the shard is changed
 
 	mu         sync.RWMutex // guards the fields below
 	lines      *subscriber.Lines
@@ -69,7 +71,6 @@ type Register struct {
 	versions   map[string]int64 // the versions of the records in table, and of unreadable ones
 	ahead      map[string]int64 // the versions of records that this register wrote and that the watch of the store has not reported yet
 	unreadable map[string]struct{}
-	followers  map[string]map[*follower]struct{} // by the name of the switch
 }
 
 // restarted is the stored form of the last restart of an access server.
@@ -86,7 +87,6 @@ func New(cfg Config) (*Register, error) {
 		cfg: cfg, log: cfg.Logger, sessions: store.JSON[sealed](cfg.Store, sessionKind), restarts: store.JSON[restarted](cfg.Store, restartKind),
 		ready: make(chan struct{}), seed: maphash.MakeSeed(), since: cfg.Now().UTC().Round(0), table: subscriber.NewTable(),
 		versions: make(map[string]int64), unreadable: make(map[string]struct{}), ahead: make(map[string]int64),
-		followers: make(map[string]map[*follower]struct{}),
 	}
 	if r.log == nil {
 		r.log = zap.NewNop()
@@ -177,7 +177,7 @@ func (r *Register) setLines(l *subscriber.Lines) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lines = l
-	r.changedAllLocked()
+	r.followers.ChangedAll()
 }
 
 func (r *Register) takeSessions(some []store.Event[sealed]) {

@@ -1,0 +1,30 @@
+package ledger
+
+import (
+	"errors"
+
+	"op25b/internal/store"
+)
+
+// The reasons for which a grant is refused, besides those of package lease. Their texts contain no address, because they are logged (I8).
+var (
+	// ErrNotReady is returned before the documents, the leases and the sessions have been read.
+	ErrNotReady = errors.New("the inventory, the leases or the sessions have not been read yet")
+	// ErrNoLine is returned if no line has the name or the address.
+	ErrNoLine = errors.New("no such line")
+	// ErrNoLease is returned if the policy has no lease of that name, or none for the line.
+	ErrNoLease = errors.New("no such lease")
+	// ErrNoAddress is returned if the line has no address now, so that there is nothing to open.
+	ErrNoAddress = errors.New("the line has no address")
+	// ErrExempt is returned if the line is exempt. It reaches own servers without a lease.
+	ErrExempt = errors.New("the line is exempt")
+	// ErrPlain is returned for a login without TLS if the lease requires TLS.
+	ErrPlain = errors.New("the lease requires a login over TLS")
+	// errBusy is returned if other controllers change the same lease all the time.
+	errBusy = errors.New("the lease changes too often")
+)
+
+func isConflict(err error) bool {
+	conflict := (*store.ConflictError)(nil)
+	return errors.As(err, &conflict)
+}

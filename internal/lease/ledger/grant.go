@@ -1,0 +1,227 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"net/netip"
+	"time"
+
+	"op25b/internal/lease"
+	"op25b/internal/policy"
+	"op25b/internal/store"
+	"op25b/internal/strict"
+)
+
+// Grant grants or renews a lease of a line, by its name in the policy. When Grant returns without an error, the lease is in the store. It returns
+// an error of this package or of package lease if the grant is refused, and otherwise an error of the store.
+func (l *Ledger) Grant(ctx context.Context, line, name string) (lease.Lease, lease.Outcome, error) {
+	granted, outcome, err := l.grantLine(ctx, line, name)
+	l.metrics.grant("api", outcome, err)
+	return granted, outcome, err
+}
+
+func (l *Ledger) grantLine(ctx context.Context, line, name string) (lease.Lease, lease.Outcome, error) {
+	r, err := l.current()
+	if err != nil {
+		return lease.Lease{}, "", err
+	}
+	at, ok := r.line(line)
+	if !ok {
+		return lease.Lease{}, "", fmt.Errorf("%w: the inventory has no line %q", ErrNoLine, line)
+	}
+	terms := r.policy.Lease(name)
+	switch {
+	case terms == nil:
+		return lease.Lease{}, "", fmt.Errorf("%w: the policy has no lease %q; %s", ErrNoLease, name, strict.Nearest(name, policy.Names(r.policy.Leases), "leases"))
+	case !at.has(terms):
+		return lease.Lease{}, "", fmt.Errorf("%w: the lease %q is not for the group %q of line %q", ErrNoLease, name, at.line.Group, line)
+	}
+	return l.grant(ctx, r, at, terms, l.now())
+}
+
+// Login grants or renews the lease of the line that has an address: the first lease of the policy that is for the line. source names the kind of
+// the report in metrics. The errors are as for Grant, and ErrPlain; those for an address that no line has wrap ErrNoLine.
+func (l *Ledger) Login(ctx context.Context, source string, remote netip.Addr, tls bool, at time.Time) (lease.Lease, lease.Outcome, error) {
+	granted, outcome, err := l.login(ctx, remote, tls, at)
+	l.metrics.grant(source, outcome, err)
+	return granted, outcome, err
+}
+
+func (l *Ledger) login(ctx context.Context, remote netip.Addr, tls bool, when time.Time) (lease.Lease, lease.Outcome, error) {
+	r, err := l.current()
+	if err != nil {
+		return lease.Lease{}, "", err
+	}
+	at, ok := l.at(r, remote)
+	if !ok {
+		return lease.Lease{}, "", fmt.Errorf("%w: no line has the address of the client", ErrNoLine)
+	}
+	for i := range r.policy.Leases {
+		terms := &r.policy.Leases[i]
+		switch {
+		case !at.has(terms):
+			continue
+		case terms.TLS == policy.TLSRequired && !tls:
+			return lease.Lease{}, "", fmt.Errorf("%w: lease %q", ErrPlain, terms.Name)
+		}
+		if when.IsZero() {
+			when = l.now()
+		}
+		return l.grant(ctx, r, at, terms, when.UTC().Round(0))
+	}
+	return lease.Lease{}, "", fmt.Errorf("%w: the policy has none for the group %q", ErrNoLease, at.line.Group)
+}
+
+// at returns the line that has an address, by the inventory or by its session.
+func (l *Ledger) at(r *rules, remote netip.Addr) (place, bool) {
+	if _, line, ok := r.lines.At(remote); ok {
+		return r.line(line.Name)
+	}
+	if l.cfg.Sessions == nil {
+		return place{}, false
+	}
+	found, ok := l.cfg.Sessions.Holder(remote)
+	if !ok {
+		return place{}, false
+	}
+	return r.line(found.Name)
+}
+
+// current returns what the documents say, or ErrNotReady.
+func (l *Ledger) current() (*rules, error) {
+	if !l.isReady() {
+		return nil, ErrNotReady
+	}
+	if l.cfg.Sessions != nil {
+		select {
+		case <-l.cfg.Sessions.Ready():
+		default:
+			return nil, ErrNotReady
+		}
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.rules, nil
+}
+
+// grant grants a lease to a line that can have it.
+func (l *Ledger) grant(ctx context.Context, r *rules, at place, terms *policy.Lease, when time.Time) (lease.Lease, lease.Outcome, error) {
+	name := at.line.Name
+	if e := r.exempt[name]; e != nil && !r.policy.Ended(e, l.now()) {
+		return lease.Lease{}, "", fmt.Errorf("%w: line %q reaches own servers without a lease", ErrExempt, name)
+	}
+	g := lease.Grant{
+		Holder: lease.Holder{Line: name}, Name: terms.Name, At: when,
+		Terms: lease.Terms{For: time.Duration(terms.For), Cap: time.Duration(terms.Cap)},
+	}
+	var err error
+	if g.Session, err = l.session(at); err != nil {
+		return lease.Lease{}, "", err
+	}
+	return l.put(ctx, g)
+}
+
+// session returns when the session of a line began; the zero Time if the line has none. It returns ErrNoAddress if the line has no address.
+func (l *Ledger) session(at place) (began time.Time, err error) {
+	has := false
+	if at.sessions {
+		if l.cfg.Sessions == nil {
+			return began, fmt.Errorf("%w: the addresses of line %q are dynamic, and this controller reads no sessions: start it with --session-key", ErrNoAddress, at.line.Name)
+		}
+		known := false
+		if began, has, known = l.cfg.Sessions.Began(at.line.Name); !known {
+			return began, ErrNotReady
+		}
+	}
+	if !has && len(at.line.Prefixes) == 0 {
+		return began, fmt.Errorf("%w: line %q has no session, and no prefix in the inventory", ErrNoAddress, at.line.Name)
+	}
+	return began, nil
+}
+
+// put decides about a grant, and stores the lease.
+func (l *Ledger) put(ctx context.Context, g lease.Grant) (lease.Lease, lease.Outcome, error) {
+	line := g.Holder.Line
+	mu := &l.writing[maphash.String(l.seed, line)%shards]
+	mu.Lock()
+	defer mu.Unlock()
+	now := l.now()
+	l.mu.Lock()
+	after, outcome, err := l.table.Grant(g, now)
+	version := l.versions[line]
+	l.mu.Unlock()
+	if g.At.After(now) {
+		g.At = now
+	}
+	for range maxTries {
+		if err != nil || outcome == lease.Unchanged {
+			return after, outcome, err
+		}
+		version, err = l.writer.PutIf(ctx, line, version, of(after))
+		if err == nil {
+			l.wrote(version, after)
+		}
+		if err == nil || !isConflict(err) {
+			return after, outcome, err
+		}
+		var before lease.Lease
+		if before, version, err = l.read(ctx, line); err == nil {
+			after, outcome, err = g.After(before)
+		}
+	}
+	return lease.Lease{}, "", errBusy
+}
+
+// wrote notes a lease before the watch of the store reports it, so that a grant is known when it is acknowledged.
+func (l *Ledger) wrote(version int64, after lease.Lease) {
+	line := after.Holder.Line
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if version <= l.versions[line] {
+		return // the watch was faster
+	}
+	l.ahead[line] = version
+	l.setLocked(line, version, after)
+}
+
+// read returns the lease of a line in the store, and the version of its record.
+func (l *Ledger) read(ctx context.Context, line string) (lease.Lease, int64, error) {
+	found, err := l.records.Get(ctx, line)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return lease.Lease{}, 0, nil
+	case errors.Is(err, store.ErrCorrupt):
+		return lease.Lease{}, store.AnyVersion, nil
+	case err != nil:
+		return lease.Lease{}, 0, err
+	}
+	return found.Value.lease(line), found.Version, nil
+}
+
+// Revoke ends the lease of a line. It returns the lease, and false if the line had none. When it returns without an error, the lease is not in the
+// store. It returns ErrNoLine if the inventory has no such line.
+func (l *Ledger) Revoke(ctx context.Context, line string) (lease.Lease, bool, error) {
+	r, err := l.current()
+	if err != nil {
+		return lease.Lease{}, false, err
+	}
+	mu := &l.writing[maphash.String(l.seed, line)%shards]
+	mu.Lock()
+	defer mu.Unlock()
+	before, version, err := l.read(ctx, line)
+	if err != nil {
+		return lease.Lease{}, false, err
+	}
+	if _, ok := r.line(line); !ok && version == 0 {
+		return lease.Lease{}, false, fmt.Errorf("%w: the inventory has no line %q", ErrNoLine, line)
+	}
+	if version == 0 {
+		return lease.Lease{}, false, nil
+	}
+	if err := l.records.Delete(ctx, line, store.AnyVersion); err != nil {
+		return lease.Lease{}, false, err
+	}
+	return before, before.Holds(l.now()), nil
+}

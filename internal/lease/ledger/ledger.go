@@ -1,0 +1,346 @@
+// Package ledger keeps the leases of lines in the store, and tells which line has which lease.
+//
+// Every controller may grant a lease for every line. A lease is in the store before a grant is acknowledged, so that it survives the process. A
+// lease is deleted when it has ended, or when the session of its line has ended.
+package ledger
+
+import (
+	"context"
+	"hash/maphash"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"op25b/internal/intent"
+	"op25b/internal/lease"
+	"op25b/internal/policy"
+	"op25b/internal/store"
+	"op25b/internal/subscriber/follow"
+	"op25b/internal/subscriber/register"
+)
+
+// Limits and intervals.
+const (
+	// maxTries is how often a grant is applied if other grants of the same line come in between.
+	maxTries = 8
+	// sweepEvery is how often leases that have ended are deleted.
+	sweepEvery = 10 * time.Second
+	shards     = 256
+)
+
+// leaseKind is the kind of the records in the store. Their names are those of lines. Backups do not contain them.
+const leaseKind = "lease"
+
+// Sessions knows the sessions of lines. *register.Register implements it.
+type Sessions interface {
+	// Ready returns a channel that is closed when the sessions have been read.
+	Ready() <-chan struct{}
+	// Holder returns the line whose session has an address.
+	Holder(netip.Addr) (register.Found, bool)
+	// Began returns when the session that a line has now began. has is false if the line has no session. known is false if this is not known.
+	Began(line string) (began time.Time, has, known bool)
+}
+
+var _ Sessions = (*register.Register)(nil)
+
+// A Config configures a Ledger.
+type Config struct {
+	Store *store.Store
+	Book  *intent.Book
+	// Sessions are the sessions of lines with dynamic addresses; nil if the controller reads no sessions. No such line has a lease then.
+	Sessions Sessions
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Registerer registers the metrics; nil means no metrics.
+	Registerer prometheus.Registerer
+	Logger     *zap.Logger
+}
+
+// A Ledger knows the leases in the store. Its methods are safe for concurrent use.
+type Ledger struct {
+	cfg       Config
+	log       *zap.Logger
+	records   *store.Records[stored]
+	writer    *store.RecordWriter[stored]
+	metrics   *metrics
+	followers follow.Followers
+	ready     chan struct{} // closed when the documents and the leases have been read
+	seed      maphash.Seed
+	writing   [shards]sync.Mutex // held while the lease of a line of the shard is changed
+
+	mu       sync.RWMutex // guards the fields below
+	rules    *rules
+	table    *lease.Table
+	versions map[string]int64 // the versions of the records, by line
+	ahead    map[string]int64 // the versions of records that this ledger wrote and that the watch of the store has not reported yet
+}
+
+// stored is the stored form of a lease.
+type stored struct {
+	Lease   string    `json:"lease"`
+	Session time.Time `json:"session,omitzero"`
+	Granted time.Time `json:"granted"`
+	End     time.Time `json:"end"`
+}
+
+// of returns the stored form of a lease.
+func of(l lease.Lease) stored { return stored{l.Name, l.Session, l.Granted, l.End} }
+
+// lease returns the lease of a line.
+func (s stored) lease(line string) lease.Lease {
+	return lease.Lease{Holder: lease.Holder{Line: line}, Name: s.Lease, Session: s.Session, Granted: s.Granted, End: s.End}
+}
+
+// New returns a Ledger. It knows no leases until Run is called.
+func New(cfg Config) *Ledger {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	l := &Ledger{
+		cfg: cfg, log: cfg.Logger, records: store.JSON[stored](cfg.Store, leaseKind), ready: make(chan struct{}), seed: maphash.MakeSeed(),
+		table: lease.NewTable(), versions: make(map[string]int64), ahead: make(map[string]int64),
+	}
+	if l.log == nil {
+		l.log = zap.NewNop()
+	}
+	l.writer = l.records.Writer()
+	l.metrics = newMetrics(cfg.Registerer, func() float64 { return float64(l.count()) })
+	return l
+}
+
+// now returns the time without its monotonic part, which the store does not keep.
+func (l *Ledger) now() time.Time { return l.cfg.Now().UTC().Round(0) }
+
+// Ready returns a channel that is closed when the documents and the leases have been read.
+func (l *Ledger) Ready() <-chan struct{} { return l.ready }
+
+func (l *Ledger) isReady() bool {
+	select {
+	case <-l.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+// Follow collects the lines of a switch whose leases change: see follow.Followers. The end of a lease is a change when the lease is deleted, which
+// is some seconds after its end.
+func (l *Ledger) Follow(switchName string, news chan<- struct{}) (take func() (lines []string, all bool), stop func()) {
+	return l.followers.Follow(switchName, news)
+}
+
+// Run follows the store and the documents until ctx ends or the store is closed, and deletes leases that have ended.
+func (l *Ledger) Run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	records, intents := l.records.Watch(ctx), l.cfg.Book.Watch(ctx, 0)
+	defer func() {
+		cancel()
+		for range intents { // wait until the watch has ended
+		}
+	}()
+	var swept sync.WaitGroup
+	defer swept.Wait()
+	sweep := time.NewTicker(sweepEvery - sweepEvery/4 + rand.N(sweepEvery/2)) // several controllers sweep at different times
+	defer sweep.Stop()
+	var have [2]bool
+	begun := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case some, ok := <-records:
+			if !ok {
+				return
+			}
+			l.take(some)
+			have[0] = true
+		case u, ok := <-intents:
+			if !ok {
+				return
+			}
+			if u.Err == nil {
+				l.setRules(newRules(u.Intent.Bundle))
+				have[1] = true
+			}
+		case <-sweep.C:
+			swept.Wait() // the sweep before has usually ended long ago
+			swept.Go(func() { l.sweep(ctx) })
+		}
+		if !begun && have == [2]bool{true, true} {
+			begun = true
+			close(l.ready)
+		}
+	}
+}
+
+func (l *Ledger) setRules(r *rules) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rules = r
+	l.followers.ChangedAll()
+}
+
+// take applies changes of the store.
+func (l *Ledger) take(some []store.Event[stored]) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range some {
+		if !e.Deleted && e.Version < l.ahead[e.Name] {
+			continue // the lease before the one that this ledger wrote
+		}
+		delete(l.ahead, e.Name)
+		switch {
+		case e.Deleted:
+			delete(l.versions, e.Name)
+			l.table.Delete(lease.Holder{Line: e.Name})
+			l.changedLocked(e.Name)
+		case e.Err != nil: // it is replaced by the next grant, and deleted by the sweep
+			l.setLocked(e.Name, e.Version, lease.Lease{Holder: lease.Holder{Line: e.Name}})
+			l.log.Warn("a lease in the store cannot be read, and is deleted", zap.String("line", e.Name))
+		default:
+			l.setLocked(e.Name, e.Version, e.Value.lease(e.Name))
+		}
+	}
+}
+
+// setLocked replaces the lease of a line, and reports the line.
+func (l *Ledger) setLocked(line string, version int64, held lease.Lease) {
+	l.versions[line] = version
+	l.table.Set(held)
+	l.changedLocked(line)
+}
+
+// changedLocked reports a line to the followers of its switch.
+func (l *Ledger) changedLocked(line string) {
+	if l.rules == nil {
+		return
+	}
+	if sw, _, ok := l.rules.lines.Line(line); ok {
+		l.followers.Changed(sw.Name, line)
+	}
+}
+
+// Lease returns the lease that a line has now. has is false if the line has none. known is false if this controller cannot tell, because it has not
+// read the leases or the sessions yet.
+func (l *Ledger) Lease(line string) (held lease.Lease, has, known bool) {
+	if !l.isReady() {
+		return lease.Lease{}, false, false
+	}
+	now := l.now()
+	l.mu.RLock()
+	held, has = l.table.Lease(lease.Holder{Line: line}, now)
+	r := l.rules
+	l.mu.RUnlock()
+	if !has {
+		return lease.Lease{}, false, true
+	}
+	ended, known := l.ended(r, held)
+	if ended || !known {
+		return lease.Lease{}, false, known
+	}
+	return held, true, true
+}
+
+// ended reports whether a lease has ended with the session of its line, or because the documents do not have it any more.
+func (l *Ledger) ended(r *rules, held lease.Lease) (ended, known bool) {
+	at, ok := r.line(held.Holder.Line)
+	if !ok || !at.has(r.policy.Lease(held.Name)) {
+		return true, true
+	}
+	if !at.sessions {
+		return !held.Session.IsZero(), true
+	}
+	if l.cfg.Sessions == nil {
+		return false, false
+	}
+	began, _, known := l.cfg.Sessions.Began(held.Holder.Line) // the zero Time if the line has no session
+	return known && !began.Equal(held.Session), known
+}
+
+// count returns the number of leases that hold.
+func (l *Ledger) count() (n int) {
+	now := l.now()
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for held := range l.table.All() {
+		if held.Holds(now) {
+			n++
+		}
+	}
+	return n
+}
+
+// sweep deletes the leases that have ended.
+func (l *Ledger) sweep(ctx context.Context) {
+	if !l.isReady() {
+		return
+	}
+	type gone struct {
+		line    string
+		version int64
+	}
+	now := l.now()
+	var all []gone
+	l.mu.RLock()
+	r := l.rules
+	for held := range l.table.All() {
+		line := held.Holder.Line
+		if ended, known := l.ended(r, held); !held.Holds(now) || ended && known {
+			all = append(all, gone{line, l.versions[line]})
+		}
+	}
+	l.mu.RUnlock()
+	for _, g := range all {
+		// A conflict means that the line has another lease, or that another controller swept it.
+		if err := l.records.Delete(ctx, g.line, g.version); err != nil && !isConflict(err) {
+			l.log.Debug("leases that have ended are not deleted yet", zap.Error(err))
+			return
+		}
+	}
+}
+
+// rules are what the documents say about leases.
+type rules struct {
+	policy *policy.Policy
+	lines  *policy.LineIndex
+	exempt map[string]*policy.Exemption // by line
+}
+
+func newRules(b *policy.Bundle) *rules {
+	r := &rules{b.Policy, policy.NewLineIndex(b.Inventory), make(map[string]*policy.Exemption)}
+	for i := range b.Policy.Exemptions {
+		if e := &b.Policy.Exemptions[i]; e.Line != "" {
+			r.exempt[e.Line] = e
+		}
+	}
+	return r
+}
+
+// A place is a line as far as it matters to leases.
+type place struct {
+	sw       *policy.Switch
+	line     *policy.Line
+	sessions bool // the line has sessions
+}
+
+// has reports whether the line can have a lease of the policy; nil means a lease that the policy does not have.
+func (p place) has(l *policy.Lease) bool { return l != nil && l.ForGroup(p.line.Group) }
+
+func (r *rules) line(name string) (p place, ok bool) {
+	if p.sw, p.line, ok = r.lines.Line(name); !ok {
+		return place{}, false
+	}
+	var group *policy.LineGroup
+	for i := range r.policy.LineGroups {
+		if r.policy.LineGroups[i].Name == p.line.Group {
+			group = &r.policy.LineGroups[i]
+		}
+	}
+	_, p.sessions = p.line.SessionIdentity(p.sw, group)
+	return p, true
+}
