@@ -192,9 +192,10 @@ var mayImport = map[string][]string{
 	"internal/subscriber/report":     {"internal/policy", "internal/strict", "internal/subscriber", "proto/op25b"},
 	"internal/subscriber/register":   {"internal/intent", "internal/readfile", "internal/store", "internal/subscriber"},
 
-	"internal/lease":        {},
-	"internal/lease/login":  {},
-	"internal/lease/ledger": {"internal/intent", "internal/lease", "internal/policy", "internal/store", "internal/strict", "internal/subscriber/follow", "internal/subscriber/register"},
+	"internal/lease":            {},
+	"internal/lease/login":      {},
+	"internal/lease/mailserver": {"internal/auth", "internal/lease", "internal/lease/login", "internal/readfile", "internal/secretfile", "internal/strict"},
+	"internal/lease/ledger":     {"internal/intent", "internal/lease", "internal/policy", "internal/store", "internal/strict", "internal/subscriber/follow", "internal/subscriber/register"},
 }
 
 // TestImportArrows verifies that imports follow mayImport, and that only tests import the packages under e2e.

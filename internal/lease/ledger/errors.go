@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 
+	"op25b/internal/lease"
 	"op25b/internal/store"
 )
 
@@ -27,4 +28,14 @@ var (
 func isConflict(err error) bool {
 	conflict := (*store.ConflictError)(nil)
 	return errors.As(err, &conflict)
+}
+
+// Refused reports whether an error of Grant or Login means that the grant is refused, and not that it should be tried again.
+func (*Ledger) Refused(err error) bool {
+	for _, r := range refusals {
+		if errors.Is(err, r.err) {
+			return !errors.Is(err, ErrNotReady) && !errors.Is(err, lease.ErrRate) && !errors.Is(err, lease.ErrFull)
+		}
+	}
+	return false
 }
