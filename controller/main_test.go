@@ -27,7 +27,7 @@ func scripts(t *testing.T, dir string) {
 		Dir: dir,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"embedded": embedded, "record": record, "start": start, "finish": finish, "crash": crash, "meddle": meddle, "replace": replace, "status": status, "free": free, "fill": fill, "drain": drain, "get": get, "mail": mail, "watch": watch,
-			"freeze": freeze, "thaw": thaw,
+			"freeze": freeze, "thaw": thaw, "login": login,
 		},
 		Setup: func(env *testscript.Env) error {
 			// The script needs an address that is in use while it runs.

@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +23,7 @@ import (
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 
 	"op25b/e2e/budget"
+	"op25b/internal/lease/mailserver"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 )
@@ -45,7 +48,7 @@ type daemonKey struct {
 }
 
 // start NAME ARGS... starts op25b with the given arguments and waits until it logs that it is up. If that log line contains an
-// address, start sets NAME to it. The daemon ends with the script at the latest.
+// address, start sets NAME to it, and NAME_LEASES to the address for reports of logins. The daemon ends with the script at the latest.
 func start(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: start NAME ARGS...")
@@ -60,6 +63,9 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	if addr, ok := said["listen"].(string); ok {
 		ts.Setenv(args[0], addr)
+	}
+	if addr, ok := said["leases"].(string); ok {
+		ts.Setenv(args[0]+"_LEASES", addr)
 	}
 	key := daemonKey{ts, args[0]}
 	running.Store(key, d)
@@ -109,6 +115,22 @@ func launch(exe, dir string, env, args []string) (d *daemon, said map[string]any
 		return nil, nil, fmt.Errorf("op25b %s ended: %s", strings.Join(args, " "), d.log.String())
 	}
 	return d, said, nil
+}
+
+// login SERVER ADDRESS WANT reports a POP3 login from an address, as Dovecot does, and expects the controller's message to contain WANT.
+func login(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: login SERVER ADDRESS WANT")
+	}
+	body := fmt.Sprintf(`{"login":"alice","pwhash":"0ab0","remote":%q,"protocol":"pop3","success":true,"policy_reject":false,"tls":true}`, args[1])
+	resp, err := http.Post("http://"+args[0]+mailserver.DovecotPath+"?command=report", "application/json", strings.NewReader(body))
+	ts.Check(err)
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	if resp.StatusCode != http.StatusOK || !strings.Contains(string(answer), args[2]) {
+		ts.Fatalf("%d %s; want %s", resp.StatusCode, answer, args[2])
+	}
 }
 
 func lookPath(path, name string) (string, bool) {

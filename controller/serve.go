@@ -51,6 +51,7 @@ type serveOptions struct {
 	webhook   abuse.WebhookConfig
 	record    string
 	radius    radiusOptions
+	leases    leaseOptions
 	history   controller.History
 	providers string
 	files     []string
@@ -112,6 +113,7 @@ On SIGTERM or an interrupt, serve gives up its switches, which keep their state,
 	f.StringVar(&o.history.File, "history", "", "file with the history of the counters, for op25b counters --since; by default history.db in --data-dir, and none with --etcd")
 	f.StringVar(&o.history.Prometheus, "prometheus", "", "URL of a Prometheus server that scrapes all controllers, and has the history of the counters instead")
 	o.radius.add(f)
+	o.leases.add(f)
 	f.StringVar(&o.record, "record", "", "directory for recordings of the P4Runtime session of each switch, for op25b replay")
 	f.StringVar(&o.providers, "providers", "", "YAML file with mail providers, for op25b check --mail; by default the built-in directory")
 	addFiles(cmd, &o.files)
@@ -224,12 +226,16 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 		return fmt.Errorf("--record: %w", err)
 	}
 	defer records.Close()
+	leases, err := o.leases.leases(o.listening, log)
+	if err != nil {
+		return err
+	}
 	page := o.listening // the page has the certificates of the API
 	page.Addr = o.web
 	c, err := controller.Open(ctx, controller.Config{
 		Name: o.name, Store: config, Clock: clock.System(), Skew: o.skew, Listening: o.listening, Advertise: o.advertise, Auth: access,
 		MaxDocuments: int64(o.documents), AuditEvery: o.audit, Providers: directory, History: o.history, Recorder: records.Of, First: first, Logger: log,
-		Telemetry: telemetry.Config{Interval: o.sample}, GNMI: o.gnmi, Port25: o.port25, Certificates: certificates, Web: page, WebHosts: o.webHosts, Sessions: sessions,
+		Telemetry: telemetry.Config{Interval: o.sample}, GNMI: o.gnmi, Port25: o.port25, Certificates: certificates, Web: page, WebHosts: o.webHosts, Sessions: sessions, Leases: leases,
 	})
 	switch {
 	case errors.Is(err, clock.ErrBound):
@@ -297,8 +303,8 @@ func (o *serveOptions) auth(log *zap.Logger) (a api.Auth, err error) {
 		return a, fmt.Errorf("--anonymous %s and --access %s: give only one of them", o.anonymous, o.access)
 	case o.anonymous != "":
 		for _, role := range auth.Roles() {
-			// A stranger with the role portal could ask about every line, and with reporter end every session.
-			if string(role) == o.anonymous && role != auth.Portal && role != auth.Reporter {
+			// A stranger with the role portal could ask about every line, with reporter end every session, and with lease grant every lease.
+			if string(role) == o.anonymous && role != auth.Portal && role != auth.Reporter && role != auth.Lease {
 				a.Anonymous = role
 				return a, nil
 			}

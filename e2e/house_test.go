@@ -135,14 +135,14 @@ var mayImport = map[string][]string{
 	"internal/readfile":   {},
 	"internal/writefile":  {},
 	"internal/api": {
-		"internal/abuse", "internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/lang", "internal/plan", "internal/policy", "internal/publication", "internal/store", "internal/strict", "internal/subscriber", "internal/tally", "internal/telemetry", "internal/tlsfiles", "internal/view",
+		"internal/abuse", "internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/lang", "internal/lease", "internal/plan", "internal/policy", "internal/publication", "internal/store", "internal/strict", "internal/subscriber", "internal/tally", "internal/telemetry", "internal/tlsfiles", "internal/view",
 		"proto/op25b",
 	},
 	"internal/publication": {"internal/check", "internal/compile", "internal/pipeline", "internal/policy", "internal/strict", "proto/op25b"},
 	"internal/check/desk":  {"internal/check", "internal/policy"},
 	"internal/client":      {"internal/tlsfiles", "proto/op25b"},
 	"internal/controller": {
-		"internal/abuse", "internal/api", "internal/check", "internal/clock", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/northbound", "internal/openconfig", "internal/openid", "internal/p4rt", "internal/pipeline", "internal/plan", "internal/policy", "internal/store", "internal/strict", "internal/subscriber", "internal/tally",
+		"internal/abuse", "internal/api", "internal/check", "internal/clock", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/lease", "internal/northbound", "internal/openconfig", "internal/openid", "internal/p4rt", "internal/pipeline", "internal/plan", "internal/policy", "internal/store", "internal/strict", "internal/subscriber", "internal/tally",
 		"internal/telemetry", "internal/tlsfiles", "p4src", "internal/web",
 	},
 	"internal/view":       {"proto/op25b"},

@@ -83,6 +83,8 @@ type Deps struct {
 	// Sessions answers the questions of SubscriberService, takes its reports, and finds the lines of the portal's visitors. If Sessions is nil,
 	// SubscriberService returns CodeUnimplemented.
 	Sessions Sessions
+	// Leases answers LeaseService. If Leases is nil, LeaseService returns CodeUnimplemented.
+	Leases Leases
 	// Lines answers the questions of AbuseService. If Lines is nil, AbuseService returns CodeUnimplemented.
 	Lines Lines
 	// History has what the switches counted before. If History is nil, calls that ask for it return CodeFailedPrecondition.
@@ -166,6 +168,7 @@ func New(d Deps) http.Handler {
 	mux.Handle(op25bv1connect.NewAbuseServiceHandler(abuseService{s}, options...))
 	mux.Handle(op25bv1connect.NewPortalServiceHandler(portalService{s}, options...))
 	mux.Handle(op25bv1connect.NewSubscriberServiceHandler(subscriberService{s}, slices.Concat(options, reportOptions())...))
+	mux.Handle(op25bv1connect.NewLeaseServiceHandler(leaseService{s}, options...))
 	mux.Handle(op25bv1connect.NewStoreServiceHandler(newStoreService(s), options...))
 	reflector := grpcreflect.NewStaticReflector(Services()...)
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, options...))
@@ -188,6 +191,6 @@ func Services() []string {
 		op25bv1connect.IntentServiceName, op25bv1connect.FleetServiceName, op25bv1connect.PhaseServiceName,
 		op25bv1connect.CheckServiceName, op25bv1connect.AuditServiceName, op25bv1connect.StoreServiceName,
 		op25bv1connect.TelemetryServiceName, op25bv1connect.AbuseServiceName, op25bv1connect.PortalServiceName,
-		op25bv1connect.SubscriberServiceName,
+		op25bv1connect.SubscriberServiceName, op25bv1connect.LeaseServiceName,
 	}
 }

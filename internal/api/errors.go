@@ -19,6 +19,8 @@ import (
 	"op25b/internal/clock"
 	"op25b/internal/compile"
 	"op25b/internal/intent"
+	"op25b/internal/lease"
+	"op25b/internal/lease/ledger"
 	"op25b/internal/plan"
 	"op25b/internal/policy"
 	"op25b/internal/publication"
@@ -94,6 +96,15 @@ var meanings = []struct {
 	{check.ErrNoPhase, connect.CodeFailedPrecondition},
 	{publication.ErrTooLarge, connect.CodeFailedPrecondition},
 	{publication.ErrNoAddress, connect.CodeFailedPrecondition},
+	{ledger.ErrNotReady, connect.CodeUnavailable},
+	{ledger.ErrNoLine, connect.CodeNotFound},
+	{ledger.ErrNoLease, connect.CodeNotFound},
+	{ledger.ErrNoAddress, connect.CodeFailedPrecondition},
+	{ledger.ErrExempt, connect.CodeFailedPrecondition},
+	{ledger.ErrBusy, connect.CodeUnavailable},
+	{lease.ErrOther, connect.CodeFailedPrecondition},
+	{lease.ErrFull, connect.CodeResourceExhausted},
+	{lease.ErrRate, connect.CodeResourceExhausted},
 	{register.ErrNotReady, connect.CodeUnavailable},
 	{register.ErrFull, connect.CodeResourceExhausted},
 	{abuse.ErrUnknownID, connect.CodeNotFound},

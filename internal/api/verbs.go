@@ -15,7 +15,7 @@ type Verb struct {
 	// Name is the verb in audit records. It is empty for calls that change nothing.
 	Name string
 	// Least is the lowest role that may make the call; auth.None admits unauthenticated callers, auth.Portal also admits the
-	// viewer, and auth.Reporter also admits the operator.
+	// viewer, and auth.Reporter and auth.Lease also admit the operator.
 	Least auth.Role
 	// Private is set for calls about a subscriber's connections or mailbox. The errors of such calls are not logged.
 	Private bool
@@ -83,6 +83,10 @@ var verbs = map[string]Verb{
 	op25bv1connect.SubscriberServiceFindAddressProcedure:  {Least: auth.Operator, Name: "find", Private: true, Within: readWithin},
 	op25bv1connect.SubscriberServiceReportProcedure:       {Least: auth.Reporter, Name: "report", Private: true},
 	op25bv1connect.SubscriberServiceReportBatchProcedure:  {Least: auth.Reporter, Name: "report", Private: true, Within: readWithin},
+
+	op25bv1connect.LeaseServiceGrantProcedure:  {Least: auth.Lease, Name: "grant lease", Within: readWithin},
+	op25bv1connect.LeaseServiceRevokeProcedure: {Least: auth.Lease, Name: "revoke lease", Within: readWithin},
+	op25bv1connect.LeaseServiceListProcedure:   {Least: auth.Operator, Within: readWithin},
 
 	op25bv1connect.AbuseServiceForecastProcedure:      {Least: auth.Viewer, Within: fleetWithin},
 	op25bv1connect.AbuseServiceListOffendersProcedure: {Least: auth.Viewer, Within: readWithin},

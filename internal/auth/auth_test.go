@@ -48,8 +48,8 @@ func TestParse(t *testing.T) {
 		{"alias", head + "tokens: []\ncertificates: *a\n", "access.yaml:4:15: certificates is written with an alias"},
 		{"merge key", head + "certificates:\n  - {<<: {role: admin}, commonName: a}\n", "access.yaml:4:6: certificates[0] has a key written with a merge key"},
 		{"tag", head + "tokens: !!seq []\n", "access.yaml:3:9: tokens is written with the tag !!seq"},
-		{"role", head + "tokens:\n  - {name: a, role: root, sha256: " + good + "}\n", `access.yaml:4:21: tokens[0].role is "root"; it must be viewer, operator, admin, portal or reporter`},
-		{"no role", head + "certificates:\n  - {commonName: a}\n", `access.yaml:4:5: certificates[0] has no "role"; it must be viewer, operator, admin, portal or reporter`},
+		{"role", head + "tokens:\n  - {name: a, role: root, sha256: " + good + "}\n", `access.yaml:4:21: tokens[0].role is "root"; it must be viewer, operator, admin, portal, reporter or lease`},
+		{"no role", head + "certificates:\n  - {commonName: a}\n", `access.yaml:4:5: certificates[0] has no "role"; it must be viewer, operator, admin, portal, reporter or lease`},
 		{"no name", head + "tokens:\n  - {role: viewer, sha256: " + good + "}\n", `access.yaml:4:5: tokens[0] has no "name"; it must be text`},
 		{"empty name", head + "tokens:\n  - {name: \"\", role: viewer, sha256: " + good + "}\n", `access.yaml:4:12: token name "" has 0 bytes; must be 1 to 256`},
 		{"the token itself", head + "tokens:\n  - {name: a, role: viewer, sha256: op25b_secret}\n", `access.yaml:4:37: sha256 of token "a" is not a hash; must be 64 hexadecimal digits, as printed by sha256sum, not the token itself`},
@@ -160,7 +160,7 @@ func TestRoles(t *testing.T) {
 			t.Errorf("%q may what reporter may: %v, and the reverse: %v", r, r.May(Reporter), Reporter.May(r))
 		}
 	}
-	if !Portal.May(Portal) || !slices.Equal(Roles(), append(all[1:], Portal, Reporter)) {
+	if !Portal.May(Portal) || !slices.Equal(Roles(), append(all[1:], Portal, Reporter, Lease)) {
 		t.Errorf("%q", Roles())
 	}
 	if Role("root").May(None) {

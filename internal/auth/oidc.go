@@ -172,6 +172,8 @@ func (v *validator) oidc(o *OIDC) {
 		switch g.Role {
 		case Portal:
 			v.fault(strict.Join(path, "role"), fmt.Sprintf("group %q has the role portal", g.Group), "must be viewer, operator or admin: the customers' portal uses a token or a certificate")
+		case Lease:
+			v.fault(strict.Join(path, "role"), fmt.Sprintf("group %q has the role lease", g.Group), "must be viewer, operator or admin: a program that grants leases uses a token or a certificate")
 		case Reporter:
 			v.fault(strict.Join(path, "role"), fmt.Sprintf("group %q has the role reporter", g.Group), "must be viewer, operator or admin: a DHCP server uses a token or a certificate")
 		}

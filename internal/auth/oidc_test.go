@@ -41,6 +41,7 @@ func TestParseOIDC(t *testing.T) {
 		{"empty group", oidcHead + "  groups:\n    - {group: \"\", role: viewer}\n", `access.yaml:7:15: group "" has 0 bytes; must be 1 to 256`},
 		{"group twice", oidcHead + oneGroup + "    - {group: noc, role: admin}\n", `access.yaml:8:15: group "noc" is listed twice; the first is at access.yaml:7:7: keep one`},
 		{"portal", oidcHead + "  groups:\n    - {group: noc, role: portal}\n", `access.yaml:7:26: group "noc" has the role portal; must be viewer, operator or admin: the customers' portal uses a token or a certificate`},
+		{"lease", oidcHead + "  groups:\n    - {group: pop, role: lease}\n", `access.yaml:7:26: group "pop" has the role lease; must be viewer, operator or admin: a program that grants leases uses a token or a certificate`},
 		{"reporter", oidcHead + "  groups:\n    - {group: dhcp, role: reporter}\n", `access.yaml:7:27: group "dhcp" has the role reporter; must be viewer, operator or admin: a DHCP server uses a token or a certificate`},
 		{"unknown role", oidcHead + "  groups:\n    - {group: noc, role: root}\n", `oidc.groups[0].role is "root"`},
 		{"scope", oidcHead + "  scopes: [\"a b\"]\n" + oneGroup, `access.yaml:6:12: scope "a b" is not usable; must be 1 to 256 printable ASCII characters without spaces, quotes and backslashes`},

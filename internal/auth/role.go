@@ -29,19 +29,23 @@ const Portal Role = "portal"
 // may report sessions too, but Reporter includes no other role.
 const Reporter Role = "reporter"
 
+// Lease is the role of programs that grant and revoke leases of lines. It may do nothing else. It is outside the order: operators may do the same,
+// but Lease includes no other role.
+const Lease Role = "lease"
+
 var ranks = map[Role]int{None: 0, Viewer: 1, Operator: 2, Admin: 3}
 
-// Roles returns all roles except None: first those in ascending order, and then Portal and Reporter.
-func Roles() []Role { return []Role{Viewer, Operator, Admin, Portal, Reporter} }
+// Roles returns all roles except None: first those in ascending order, and then Portal, Reporter and Lease.
+func Roles() []Role { return []Role{Viewer, Operator, Admin, Portal, Reporter, Lease} }
 
 // May reports whether the role includes least.
 func (r Role) May(least Role) bool {
 	switch {
-	case r == Portal || r == Reporter:
+	case r == Portal || r == Reporter || r == Lease:
 		return least == r || least == None
 	case least == Portal:
 		least = Viewer
-	case least == Reporter:
+	case least == Reporter || least == Lease:
 		least = Operator
 	}
 	rank, ok := ranks[r]

@@ -48,6 +48,7 @@ type Client struct {
 	Telemetry  op25bv1connect.TelemetryServiceClient
 	Abuse      op25bv1connect.AbuseServiceClient
 	Subscriber op25bv1connect.SubscriberServiceClient
+	Lease      op25bv1connect.LeaseServiceClient
 
 	transport *http.Transport
 }
@@ -91,6 +92,7 @@ func New(c Config) (*Client, error) {
 		Check:      op25bv1connect.NewCheckServiceClient(h, base.String(), opt),
 		Abuse:      op25bv1connect.NewAbuseServiceClient(h, base.String(), opt),
 		Subscriber: op25bv1connect.NewSubscriberServiceClient(h, base.String(), opt),
+		Lease:      op25bv1connect.NewLeaseServiceClient(h, base.String(), opt),
 		Audit:      op25bv1connect.NewAuditServiceClient(h, base.String(), opt),
 		Store:      op25bv1connect.NewStoreServiceClient(h, base.String(), opt),
 		Telemetry:  op25bv1connect.NewTelemetryServiceClient(h, base.String(), opt),

@@ -67,6 +67,8 @@ type Config struct {
 	Port25 abuse.Config
 	// Sessions configures which line has which address.
 	Sessions Sessions
+	// Leases configures where mail servers report logins.
+	Leases Leases
 	// History configures the history of counters.
 	History History
 	// Providers is the directory of mail providers. If it is nil, all providers are unknown.
@@ -91,7 +93,8 @@ type Controller struct {
 	web      net.Listener // nil if the page is not served
 	gnmi     *gnmiServer  // nil if the northbound gNMI is not served
 	metrics  *prometheus.Registry
-	sessions *sessions       // nil if this controller reads no sessions
+	sessions *sessions // nil if this controller reads no sessions
+	leases   *leases
 	history  history.History // nil if no history is configured
 	recorded *history.Store  // nil if this controller keeps no history
 }
@@ -134,6 +137,9 @@ func Open(ctx context.Context, cfg Config) (_ *Controller, err error) {
 	if err := c.openSessions(); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
+	if err := c.openLeases(); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
 	return c, nil
 }
 
@@ -172,6 +178,7 @@ func (c *Controller) Close() error {
 	_ = c.gnmi.Close()
 	_ = c.closeWeb()
 	c.sessions.close()
+	_ = c.leases.close()
 	if c.recorded != nil {
 		if err := c.recorded.Close(); err != nil {
 			c.log.Error("the history of counters was not closed", zap.Error(err))
@@ -197,6 +204,9 @@ func (c *Controller) Run(parent context.Context) error {
 		}
 		if addr := c.RadiusAddr(); addr != nil {
 			fields = append(fields, zap.Stringer("radius", addr))
+		}
+		if addr := c.LeasesAddr(); addr != nil {
+			fields = append(fields, zap.Stringer("leases", addr))
 		}
 		c.log.Info("controller up", fields...)
 	}
@@ -231,7 +241,7 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 		MaxFiles: c.cfg.MaxDocuments,
 		Name:     c.cfg.Name, Clock: c.clock, Store: c.store, Book: c.book, Switches: api.FleetSwitches(c.store, c.cfg.Name), Plan: planner,
 		Auth: c.cfg.Auth, Logger: c.log, Metrics: c.metrics, MoreMetrics: []exposition.Writer{counters.WriteMetrics}, Stopping: ctx,
-		Counters: counters, History: c.history, Lines: port25, Sessions: c.sessions.api(), Certificates: c.cfg.Certificates,
+		Counters: counters, History: c.history, Lines: port25, Sessions: c.sessions.api(), Leases: c.leases.ledger, Certificates: c.cfg.Certificates,
 		Providers: c.cfg.Providers,
 		OwnLine:   desk.New(desk.Options{Directory: c.cfg.Providers, Resolver: desk.NewBounded(net.DefaultResolver), Now: c.clock.Dates}),
 		Check:     desk.New(desk.Options{Directory: c.cfg.Providers, Resolver: net.DefaultResolver, Now: c.clock.Dates}),
@@ -290,6 +300,7 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	}
 	work.Go(func() error { return api.Serve(ctx, c.listener, handler, c.log) })
 	c.sessions.start(ctx, work)
+	c.leases.start(ctx, c, work)
 	work.Go(func() error { return fleet.Run(ctx, switches) })
 	work.Go(func() error { counters.Run(ctx); return nil })
 	work.Go(func() error { port25.Run(ctx); return nil })

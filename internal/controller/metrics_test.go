@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"op25b/examples"
+	"op25b/internal/api"
 	"op25b/internal/softswitch"
 	"op25b/internal/subscriber/accounting"
 	"op25b/internal/subscriber/register"
@@ -53,6 +54,7 @@ func exported(t *testing.T) map[string][]string {
 	inventory := bytes.Replace(cfg.First[0].Data, []byte("127.0.0.1:9559"), []byte(services.Addrs.P4Runtime), 1)
 	cfg.First[0].Data = bytes.Replace(inventory, []byte("127.0.0.1:9339"), []byte(services.Addrs.GNMI), 1)
 	cfg.Sessions = Sessions{Key: &register.Key{1}, Radius: "127.0.0.1:0", Clients: radiusClients(t)}
+	cfg.Leases = Leases{Listening: api.Listening{Addr: "127.0.0.1:0"}}
 	c, err := Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -63,6 +63,13 @@ func (d *documents) Found(r *op25bv1.FindAddressResponse) error        { return 
 func (d *documents) Resolved(r *op25bv1.ResolveLinesResponse) error    { return d.write(r) }
 func (d *documents) Forgotten(r *op25bv1.ForgetLinesResponse) error    { return d.write(r) }
 
+// The answers about leases are written as they are.
+func (d *documents) Leases(r *op25bv1.ListLeasesResponse) error { return d.write(r) }
+
+func (d *documents) LeaseGranted(r *op25bv1.GrantLeaseResponse) error { return d.write(r) }
+
+func (d *documents) LeaseRevoked(_ string, r *op25bv1.RevokeLeaseResponse) error { return d.write(r) }
+
 // Forecast writes the forecast, and then the names if the caller asked for them.
 func (d *documents) Forecast(r *op25bv1.ForecastResponse, named *op25bv1.ResolveLinesResponse) error {
 	if err := d.write(r); err != nil || named == nil {

@@ -58,6 +58,11 @@ type View interface {
 	ReportedFile(f ReportedFile) error
 	// Found shows which line has an address.
 	Found(r *op25bv1.FindAddressResponse) error
+	// Leases shows the leases of lines.
+	Leases(r *op25bv1.ListLeasesResponse) error
+	// LeaseGranted shows the lease of a line after a grant, and LeaseRevoked whether a line had one.
+	LeaseGranted(r *op25bv1.GrantLeaseResponse) error
+	LeaseRevoked(line string, r *op25bv1.RevokeLeaseResponse) error
 	// Backup shows the contents of a backup. done describes what was done with the backup, such as "saved in FILE".
 	Backup(s *op25bv1.BackupSummary, done string) error
 }

@@ -21,8 +21,8 @@ var (
 	ErrExempt = errors.New("the line is exempt")
 	// ErrPlain is returned for a login without TLS if the lease requires TLS.
 	ErrPlain = errors.New("the lease requires a login over TLS")
-	// errBusy is returned if other controllers change the same lease all the time.
-	errBusy = errors.New("the lease changes too often")
+	// ErrBusy is returned if other controllers change the same lease all the time.
+	ErrBusy = errors.New("the lease changes too often")
 )
 
 func isConflict(err error) bool {

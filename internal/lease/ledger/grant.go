@@ -16,29 +16,30 @@ import (
 
 // Grant grants or renews a lease of a line, by its name in the policy. When Grant returns without an error, the lease is in the store. It returns
 // an error of this package or of package lease if the grant is refused, and otherwise an error of the store.
-func (l *Ledger) Grant(ctx context.Context, line, name string) (lease.Lease, lease.Outcome, error) {
+func (l *Ledger) Grant(ctx context.Context, line, name string) (Held, lease.Outcome, error) {
 	granted, outcome, err := l.grantLine(ctx, line, name)
 	l.metrics.grant("api", outcome, err)
 	return granted, outcome, err
 }
 
-func (l *Ledger) grantLine(ctx context.Context, line, name string) (lease.Lease, lease.Outcome, error) {
+func (l *Ledger) grantLine(ctx context.Context, line, name string) (Held, lease.Outcome, error) {
 	r, err := l.current()
 	if err != nil {
-		return lease.Lease{}, "", err
+		return Held{}, "", err
 	}
 	at, ok := r.line(line)
 	if !ok {
-		return lease.Lease{}, "", fmt.Errorf("%w: the inventory has no line %q", ErrNoLine, line)
+		return Held{}, "", fmt.Errorf("%w: the inventory has no line %q", ErrNoLine, line)
 	}
 	terms := r.policy.Lease(name)
 	switch {
 	case terms == nil:
-		return lease.Lease{}, "", fmt.Errorf("%w: the policy has no lease %q; %s", ErrNoLease, name, strict.Nearest(name, policy.Names(r.policy.Leases), "leases"))
+		return Held{}, "", fmt.Errorf("%w: the policy has no lease %q; %s", ErrNoLease, name, strict.Nearest(name, policy.Names(r.policy.Leases), "leases"))
 	case !at.has(terms):
-		return lease.Lease{}, "", fmt.Errorf("%w: the lease %q is not for the group %q of line %q", ErrNoLease, name, at.line.Group, line)
+		return Held{}, "", fmt.Errorf("%w: the lease %q is not for the group %q of line %q", ErrNoLease, name, at.line.Group, line)
 	}
-	return l.grant(ctx, r, at, terms, l.now())
+	granted, outcome, err := l.grant(ctx, r, at, terms, l.now())
+	return Held{granted, at.sw.Name}, outcome, err
 }
 
 // Login grants or renews the lease of the line that has an address: the first lease of the policy that is for the line. source names the kind of
@@ -171,7 +172,7 @@ func (l *Ledger) put(ctx context.Context, g lease.Grant) (lease.Lease, lease.Out
 			after, outcome, err = g.After(before)
 		}
 	}
-	return lease.Lease{}, "", errBusy
+	return lease.Lease{}, "", ErrBusy
 }
 
 // wrote notes a lease before the watch of the store reports it, so that a grant is known when it is acknowledged.
@@ -202,26 +203,31 @@ func (l *Ledger) read(ctx context.Context, line string) (lease.Lease, int64, err
 
 // Revoke ends the lease of a line. It returns the lease, and false if the line had none. When it returns without an error, the lease is not in the
 // store. It returns ErrNoLine if the inventory has no such line.
-func (l *Ledger) Revoke(ctx context.Context, line string) (lease.Lease, bool, error) {
+func (l *Ledger) Revoke(ctx context.Context, line string) (Held, bool, error) {
 	r, err := l.current()
 	if err != nil {
-		return lease.Lease{}, false, err
+		return Held{}, false, err
 	}
 	mu := &l.writing[maphash.String(l.seed, line)%shards]
 	mu.Lock()
 	defer mu.Unlock()
 	before, version, err := l.read(ctx, line)
 	if err != nil {
-		return lease.Lease{}, false, err
+		return Held{}, false, err
 	}
-	if _, ok := r.line(line); !ok && version == 0 {
-		return lease.Lease{}, false, fmt.Errorf("%w: the inventory has no line %q", ErrNoLine, line)
+	at, ok := r.line(line)
+	if !ok && version == 0 {
+		return Held{}, false, fmt.Errorf("%w: the inventory has no line %q", ErrNoLine, line)
 	}
 	if version == 0 {
-		return lease.Lease{}, false, nil
+		return Held{}, false, nil
 	}
 	if err := l.records.Delete(ctx, line, store.AnyVersion); err != nil {
-		return lease.Lease{}, false, err
+		return Held{}, false, err
 	}
-	return before, before.Holds(l.now()), nil
+	held := Held{Lease: before}
+	if ok {
+		held.Switch = at.sw.Name
+	}
+	return held, before.Holds(l.now()), nil
 }

@@ -251,7 +251,7 @@ func TestConcurrentGrants(t *testing.T) {
 		for _, w := range both {
 			work.Go(func() {
 				_, _, err := w.ledger.Login(within(t), "dovecot", addr("192.0.2.13"), true, at)
-				for errors.Is(err, errBusy) {
+				for errors.Is(err, ErrBusy) {
 					_, _, err = w.ledger.Login(within(t), "dovecot", addr("192.0.2.13"), true, at)
 				}
 				if err != nil && !errors.Is(err, lease.ErrLate) {

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"op25b/internal/client"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+func newLease() *cobra.Command {
+	cmd := group(&cobra.Command{
+		Use:   "lease",
+		Short: "list the lines that reach own servers for a time, grant a lease, or revoke one",
+		Long: `List the leases of lines, grant one, or revoke one. A lease lets a line reach own servers for a time, because somebody at the line has
+logged in to a mailbox. The policy says what it opens. Mail servers report the logins (op25b serve --leases).`,
+		Example: `  op25b lease list
+  op25b lease grant adsl-home pop-before-smtp
+  op25b lease revoke adsl-home`,
+	})
+	cmd.AddCommand(newLeaseList(), newLeaseGrant(), newLeaseRevoke())
+	return cmd
+}
+
+func newLeaseList() *cobra.Command {
+	var o clientOptions
+	q := &op25bv1.ListLeasesRequest{}
+	cmd := &cobra.Command{
+		Use: "list", Short: "list the leases that have not ended",
+		Long: `List the leases that have not ended, ordered by line. This requires the role operator.`,
+		Example: `  op25b lease list
+  op25b lease list --switch edge-1 --limit 1000`,
+		Args: exactly(0),
+	}
+	cmd.Flags().StringVar(&q.Line, "line", "", "only the lease of this line")
+	cmd.Flags().StringVar(&q.Switch, "switch", "", "only the leases of lines of this switch")
+	cmd.Flags().Uint32Var(&q.Limit, "limit", 50, "number of leases, at most 1000")
+	addClient(cmd, &o)
+	cmd.RunE = o.ask(func(ctx context.Context, c *console, _ []string) error {
+		r, err := client.Ask(ctx, c.timeout, c.Lease.List, q)
+		if err != nil {
+			return err
+		}
+		return c.view.Leases(r)
+	})
+	return cmd
+}
+
+func newLeaseGrant() *cobra.Command {
+	var o clientOptions
+	cmd := &cobra.Command{
+		Use: "grant LINE LEASE", Short: "grant a lease of the policy to a line, or renew it",
+		Long: `Grant a lease of the policy to a line as a login does, or renew it. The lease is in the store when the command ends, and the switch has it
+a moment later. The audit chain records who grants it. This requires the role lease or operator.`,
+		Example: `  op25b lease grant adsl-home pop-before-smtp`,
+		Args:    exactly(2),
+	}
+	addClient(cmd, &o)
+	cmd.RunE = o.ask(func(ctx context.Context, c *console, args []string) error {
+		r, err := client.Ask(ctx, c.timeout, c.Lease.Grant, &op25bv1.GrantLeaseRequest{Line: args[0], Lease: args[1]})
+		if err != nil {
+			return err
+		}
+		return c.view.LeaseGranted(r)
+	})
+	return cmd
+}
+
+func newLeaseRevoke() *cobra.Command {
+	var o clientOptions
+	cmd := &cobra.Command{
+		Use: "revoke LINE", Short: "end the lease of a line",
+		Long: `End the lease of a line. The next login of a customer at the line grants a lease again. The audit chain records who revokes it. This requires
+the role lease or operator.`,
+		Example: `  op25b lease revoke adsl-home`,
+		Args:    exactly(1),
+	}
+	addClient(cmd, &o)
+	cmd.RunE = o.ask(func(ctx context.Context, c *console, args []string) error {
+		r, err := client.Ask(ctx, c.timeout, c.Lease.Revoke, &op25bv1.RevokeLeaseRequest{Line: args[0]})
+		if err != nil {
+			return err
+		}
+		return c.view.LeaseRevoked(args[0], r)
+	})
+	return cmd
+}

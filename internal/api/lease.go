@@ -1,0 +1,137 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"op25b/internal/auth"
+	"op25b/internal/lease"
+	"op25b/internal/lease/ledger"
+	"op25b/internal/store"
+	op25bv1 "op25b/proto/op25b/v1"
+	"op25b/proto/op25b/v1/op25bv1connect"
+)
+
+// Leases grants, revokes and lists leases.
+type Leases interface {
+	// Grant grants or renews a lease of a line, and returns when it is in the store.
+	Grant(ctx context.Context, line, name string) (ledger.Held, lease.Outcome, error)
+	// Revoke ends the lease of a line. It returns false if the line had none.
+	Revoke(ctx context.Context, line string) (ledger.Held, bool, error)
+	// List returns leases, and the number of all that keep selects.
+	List(most int, keep func(ledger.Held) bool) (some []ledger.Held, total int, err error)
+}
+
+var _ Leases = (*ledger.Ledger)(nil)
+
+type leaseService struct{ *server }
+
+var _ op25bv1connect.LeaseServiceHandler = leaseService{}
+
+var leaseOutcomes = map[lease.Outcome]op25bv1.LeaseOutcome{
+	lease.Granted:   op25bv1.LeaseOutcome_LEASE_OUTCOME_GRANTED,
+	lease.Renewed:   op25bv1.LeaseOutcome_LEASE_OUTCOME_RENEWED,
+	lease.Unchanged: op25bv1.LeaseOutcome_LEASE_OUTCOME_UNCHANGED,
+}
+
+// anyLease takes the place of a source in the audit records of who reports for which source. No source has this name.
+const anyLease = ""
+
+// begin verifies that a call can be served, and records it before it changes anything. The grants of a program are too many for a record of each.
+func (s leaseService) begin(ctx context.Context, verb, line, detail string) error {
+	switch {
+	case s.Leases == nil:
+		return errNoLeases()
+	case line == "":
+		return fault("line", "no line is given", "must be the name of a line in the inventory")
+	}
+	id := caller(ctx)
+	program := id.Role == auth.Lease
+	if program && !s.reports.due(id.Who, anyLease) {
+		return nil
+	}
+	r := store.AuditRecord{Who: id.Who, Role: string(id.Role), Verb: verb, Object: "line " + line, Detail: detail}
+	if program {
+		r.Verb, r.Object, r.Detail = "lease", "lines", "grants and revokes leases"
+	}
+	if _, err := s.Store.Audit().Append(ctx, r); err != nil {
+		return fmt.Errorf("the call could not be recorded in the audit chain, so nothing is changed: %w", err)
+	}
+	if program {
+		s.reports.recorded(id.Who, anyLease)
+	}
+	return nil
+}
+
+// errNoLeases is the error of a controller without leases.
+func errNoLeases() error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("this controller has no leases"))
+}
+
+// Grant grants or renews a lease of a line.
+func (s leaseService) Grant(ctx context.Context, req *connect.Request[op25bv1.GrantLeaseRequest]) (*connect.Response[op25bv1.GrantLeaseResponse], error) {
+	if req.Msg.Lease == "" {
+		return nil, fault("lease", "no lease is given", "must be the name of a lease in the policy")
+	}
+	if err := s.begin(ctx, "grant lease", req.Msg.Line, req.Msg.Lease); err != nil {
+		return nil, err
+	}
+	l, outcome, err := s.Leases.Grant(ctx, req.Msg.Line, req.Msg.Lease)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&op25bv1.GrantLeaseResponse{Lease: lineLease(l), Outcome: leaseOutcomes[outcome]}), nil
+}
+
+// Revoke ends the lease of a line.
+func (s leaseService) Revoke(ctx context.Context, req *connect.Request[op25bv1.RevokeLeaseRequest]) (*connect.Response[op25bv1.RevokeLeaseResponse], error) {
+	if err := s.begin(ctx, "revoke lease", req.Msg.Line, ""); err != nil {
+		return nil, err
+	}
+	l, had, err := s.Leases.Revoke(ctx, req.Msg.Line)
+	if err != nil {
+		return nil, err
+	}
+	answer := &op25bv1.RevokeLeaseResponse{Revoked: had}
+	if had {
+		answer.Lease = lineLease(l)
+	}
+	return connect.NewResponse(answer), nil
+}
+
+// List lists the leases that have not ended.
+func (s leaseService) List(ctx context.Context, req *connect.Request[op25bv1.ListLeasesRequest]) (*connect.Response[op25bv1.ListLeasesResponse], error) {
+	if s.Leases == nil {
+		return nil, errNoLeases()
+	}
+	most := int(req.Msg.Limit)
+	switch {
+	case most > MaxList:
+		return nil, fault("limit", fmt.Sprintf("the limit is %d", most), fmt.Sprintf("must be at most %d", MaxList))
+	case most == 0:
+		most = DefaultList
+	}
+	in, err := s.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	some, total, err := s.Leases.List(most, func(h ledger.Held) bool {
+		return (req.Msg.Line == "" || h.Holder.Line == req.Msg.Line) && (req.Msg.Switch == "" || h.Switch == req.Msg.Switch)
+	})
+	if err != nil {
+		return nil, err
+	}
+	answer := &op25bv1.ListLeasesResponse{Total: uint32(total), Controller: s.Name, Time: timestamppb.New(s.Now()), UtcOffset: offsetOf(in)}
+	for _, h := range some {
+		answer.Leases = append(answer.Leases, lineLease(h))
+	}
+	return connect.NewResponse(answer), nil
+}
+
+func lineLease(h ledger.Held) *op25bv1.LineLease {
+	return &op25bv1.LineLease{Line: h.Holder.Line, Switch: h.Switch, Lease: h.Name, Granted: timestamppb.New(h.Granted), End: timestamppb.New(h.End)}
+}
