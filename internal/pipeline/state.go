@@ -23,6 +23,11 @@ type (
 	Epoch     uint8  // 0 is never assigned to a rule set
 	RuleID    uint8
 	MAC       [6]byte
+
+	// A ClockSecond is a second of a switch's clock, 28 bits. It has 2^20 microseconds, because a data plane cannot divide. A clock starts at 0
+	// when the switch starts, and again after 2^28 seconds, which are 8.9 years. Therefore, of two seconds, the one that lies less than 2^27
+	// seconds after the other is the later.
+	ClockSecond uint32
 )
 
 // The largest valid numbers.
@@ -31,6 +36,8 @@ const (
 	MaxVID       VID       = 4094   // IEEE 802.1Q section 9.6 reserves 4095
 	MaxSession   Session   = 0xfffe // RFC 2516 section 4 reserves 0xffff
 	MaxLineIndex LineIndex = 1<<14 - 1
+
+	MaxClockSecond ClockSecond = 1<<28 - 1
 )
 
 // The ids of the rules that are built into the pipeline, as in p4src/define.p4. The rules of a policy have the ids FirstRule to LastRule.

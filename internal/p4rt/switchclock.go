@@ -1,0 +1,114 @@
+package p4rt
+
+import (
+	"time"
+
+	"op25b/internal/pipeline"
+)
+
+// The clock of a switch counts microseconds with 48 bits. A clock second has 2^20 of them, so that seconds have 28 bits.
+const (
+	clockTurn   = time.Microsecond << 48
+	clockSecond = time.Microsecond << 20
+	secondTurn  = int64(clockTurn / clockSecond)
+)
+
+// sameEnd is how far two ends of an entry may be apart, in clock seconds, and still mean the same end. It covers what two readings of a clock
+// differ by: their latency, the rounding of both ends, and the drift that Observe does not report.
+const sameEnd = 2
+
+// maxDrift is how far a switch's clock may be away from the time that an earlier reading predicts before it counts as another clock.
+const maxDrift = 2 * time.Second
+
+// A ClockReading relates the clock of a switch to the clock of this host.
+type ClockReading struct {
+	// Switch is the time of the switch's clock, between Sent and Received. The clock starts at 0 with the switch, and again after 2^48 us.
+	Switch time.Duration
+	// Sent and Received are the times before the question was sent and after the answer was received. They have monotonic readings.
+	Sent, Received time.Time
+}
+
+// A SwitchClock converts times to the clock of one switch. The zero value knows no clock. It is pure: the caller reads the clock and calls
+// Observe with each reading. It must not be used concurrently.
+type SwitchClock struct {
+	known bool
+	base  ClockReading // the reading with which the drift is compared
+	last  ClockReading
+}
+
+// Observe takes a reading. It reports whether the entries with an end have to be computed again with Until, because the switch's clock was not known,
+// has restarted, or has drifted by more than two seconds since the last time that Observe returned true. A clock has restarted if it shows less than
+// in the reading before.
+func (c *SwitchClock) Observe(r ClockReading) (changed bool) {
+	changed = !c.known || turned(r.Switch-c.last.Switch) < 0 || c.drift(r) > maxDrift
+	c.last = r
+	if changed {
+		c.known, c.base = true, r
+	}
+	return changed
+}
+
+// Known reports whether a reading has been observed.
+func (c *SwitchClock) Known() bool { return c.known }
+
+// drift returns how far a reading is from the time that the base predicts. Within the latencies of the two readings, nothing counts as drift.
+func (c *SwitchClock) drift(r ClockReading) time.Duration {
+	gone := turned(r.Switch - c.base.Switch)
+	least, most := r.Sent.Sub(c.base.Received), r.Received.Sub(c.base.Sent)
+	switch {
+	case gone < least:
+		return least - gone
+	case gone > most:
+		return gone - most
+	}
+	return 0
+}
+
+// turned returns a difference of two times of a switch's clock, by the shorter way around: the clock starts again at 0 after 8.9 years.
+func turned(d time.Duration) time.Duration {
+	d %= clockTurn
+	switch {
+	case d >= clockTurn/2:
+		return d - clockTurn
+	case d < -clockTurn/2:
+		return d + clockTurn
+	}
+	return d
+}
+
+// Until returns the clock second from which on something that ends at the time end is over. now is the present time, with a monotonic reading; end
+// is a time of the wall clock, and usually has none. The latency of the last reading and the rounding to seconds can only make the end earlier, by
+// less than a second more than the latency. An end that is more than 4 years away is earlier too. ok is false if no reading has been observed.
+func (c *SwitchClock) Until(end, now time.Time) (until pipeline.ClockSecond, ok bool) {
+	if !c.known {
+		return 0, false
+	}
+	// The last reading was taken before Received, so the switch's clock now shows at least this.
+	present := c.last.Switch + now.Sub(c.last.Received)
+	// A later end would be in the past half of the clock's range, and an earlier one in its future half.
+	const half = clockTurn/2 - 2*clockSecond
+	at := floorSecond(present + min(max(end.Round(0).Sub(now.Round(0)), -half), half))
+	if at == 0 { // which would mean that there is no end
+		at = secondTurn - 1
+	}
+	return pipeline.ClockSecond(at), true
+}
+
+// floorSecond returns the clock second that contains a time of a switch's clock.
+func floorSecond(d time.Duration) int64 {
+	d %= clockTurn
+	if d < 0 {
+		d += clockTurn
+	}
+	return int64(d / clockSecond)
+}
+
+// SameEnd reports whether two entries' ends differ so little that the entry need not be written again. No end is only the same as no end.
+func SameEnd(a, b pipeline.ClockSecond) bool {
+	if a == 0 || b == 0 {
+		return a == b
+	}
+	d := (int64(a) - int64(b)) % secondTurn
+	d = min(max(d, -d), secondTurn-max(d, -d))
+	return d <= sameEnd
+}
