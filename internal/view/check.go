@@ -31,6 +31,12 @@ func (t *table) Check(r *op25bv1.CheckResponse) error {
 	for _, result := range r.Results {
 		t.result(&b, z, result)
 	}
+	for i, text := range Advice("en", r) {
+		if i == 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(wrapped("do:   ", plain(text), 0))
+	}
 	for i, note := range r.Notes {
 		if i == 0 {
 			b.WriteByte('\n')
@@ -85,7 +91,7 @@ func (t *table) result(b *strings.Builder, z zone, r *op25bv1.CheckResult) {
 		if e.Line == "" {
 			text = "prefix " + e.Prefix
 		}
-		text += ", until " + z.moment(e.Expires)
+		text += ", until " + z.end(e.Expires)
 		if e.Owner != "" {
 			text += "; " + e.Owner + ": " + e.Reason
 		}

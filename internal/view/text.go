@@ -48,6 +48,15 @@ func (z zone) moment(ts *timestamppb.Timestamp) string {
 	return ts.AsTime().In(z.at).Format("2006-01-02 15:04:05 -0700")
 }
 
+// end renders the end of a period. If it is a midnight, the period lasts until the end of the day before.
+func (z zone) end(ts *timestamppb.Timestamp) string {
+	at := ts.AsTime().In(z.at)
+	if ts == nil || at.Hour() != 0 || at.Minute() != 0 || at.Second() != 0 {
+		return z.moment(ts)
+	}
+	return "the end of " + at.AddDate(0, 0, -1).Format(time.DateOnly)
+}
+
 // day renders the date of a time.
 func (z zone) day(ts *timestamppb.Timestamp) string {
 	return ts.AsTime().In(z.at).Format(time.DateOnly)

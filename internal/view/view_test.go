@@ -207,7 +207,9 @@ func answers() []shown {
 	archived := &op25bv1.PruneResponse{Record: &op25bv1.AuditRecord{Seq: 7, Object: "records 1 to 6"}}
 	broken := &op25bv1.VerifyResponse{BrokenAt: 4, Broken: "its hash is not that of what it says"}
 	check := &op25bv1.CheckResponse{
-		Outcome: "blocked", Best: "delivered", Line: "adsl-home", LineGroup: &op25bv1.Named{Name: "adsl", Title: "FLET'S ADSL"}, Switch: "edge-1",
+		Outcome: "blocked", Best: "delivered", Line: "adsl-home", Advice: &op25bv1.CheckAdvice{Exemption: "dynamic", OwnServers: []*op25bv1.OwnServers{
+			{Name: "own-relay", Title: "Our own mail relays", Prefixes: []string{"198.51.100.0/28"}, Ports: []uint32{25, 465, 587}},
+		}}, LineGroup: &op25bv1.Named{Name: "adsl", Title: "FLET'S ADSL"}, Switch: "edge-1",
 		To: "mx.carrier.example", Port: 25, At: at("2026-11-22T09:00:00Z"), Phase: &op25bv1.PhaseSince{Name: "all-destinations"}, Revision: 7,
 		Notes: []string{"2001:db8::1 was skipped: line \"adsl-home\" has no address of that family, which is why there is nothing to say of it"},
 		Results: []*op25bv1.CheckResult{

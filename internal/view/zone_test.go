@@ -31,10 +31,10 @@ func TestTimesOfAPolicy(t *testing.T) {
 		{
 			"check", &op25bv1.CheckResponse{At: midnight, Phase: &op25bv1.PhaseSince{Name: "drain"}, UtcOffset: offset, Results: []*op25bv1.CheckResult{{
 				Outcome: "blocked", Since: &op25bv1.PhaseSince{Name: "drain", Since: midnight}, Next: &op25bv1.CheckNext{Outcome: "delivered", Phase: &op25bv1.PhaseSince{Since: midnight}},
-				Exemption: &op25bv1.CheckExemption{Line: "a", Expires: midnight},
+				Exemption: &op25bv1.CheckExemption{Line: "a", Expires: at("2026-12-01T15:00:00Z")}, // the end of 1 December
 			}}},
 			func(v View, m proto.Message) error { return v.Check(m.(*op25bv1.CheckResponse)) },
-			[]string{"at 2026-12-01 00:00:00 +0900", "since    2026-12-01 00:00:00 +0900", "from 2026-12-01 00:00:00 +0900", "until 2026-12-01 00:00:00 +0900"},
+			[]string{"at 2026-12-01 00:00:00 +0900", "since    2026-12-01 00:00:00 +0900", "from 2026-12-01 00:00:00 +0900", "until the end of 2026-12-01"},
 		},
 		{
 			"phase list", &op25bv1.ListPhasesResponse{Policy: "p", Next: midnight, NextTurn: turn, UtcOffset: offset},

@@ -1,13 +1,11 @@
 package web
 
 import (
-	"cmp"
-	"strconv"
-	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"op25b/internal/view"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -26,14 +24,11 @@ type seenData struct {
 	Text   string
 }
 
-// stops reports whether an outcome stops a connection.
-func stops(outcome string) bool { return outcome == "rejected" || outcome == "blocked" }
-
 // connectionWords returns the answer about a connection in words. stored is the time at which the answer's revision was stored, or the zero
 // value if it is not known.
 func (b base) connectionWords(r *op25bv1.CheckResponse, stored time.Time) words {
 	w := words{Class: "good", Notes: b.notes(r)}
-	mixed := stops(r.Outcome) && !stops(r.Best)
+	mixed := view.Stops(r.Outcome) && !view.Stops(r.Best)
 	switch {
 	case mixed:
 		w.Class, w.Verdict = "busy", b.T("partly passes", r.To, r.Port)
@@ -47,14 +42,14 @@ func (b base) connectionWords(r *op25bv1.CheckResponse, stored time.Time) words 
 		w.Verdict = b.T("passes", r.To, r.Port)
 	}
 	b.doubt(&w, r.Seen)
-	worst := worstOf(r)
+	worst := view.Worst(r)
 	if e := worst.GetExemption(); e != nil {
 		w.More = append(w.More, b.T("exempt until", b.until(e.Expires)))
 	}
 	if r.Outcome == "monitored" {
 		w.More = append(w.More, b.T("only counted"))
 	}
-	dated := stops(r.Outcome) || r.Outcome == "monitored" || r.Outcome == "limited" // what passes anyway has no beginning
+	dated := view.Stops(r.Outcome) || r.Outcome == "monitored" || r.Outcome == "limited" // what passes anyway has no beginning
 	switch since := worst.GetSince().GetSince(); {
 	case since != nil && dated && !mixed:
 		w.More = append(w.More, b.sinceWords(r, since.AsTime(), stored)...)
@@ -64,50 +59,24 @@ func (b base) connectionWords(r *op25bv1.CheckResponse, stored time.Time) words 
 		w.More = append(w.More, b.T("seen at", b.dayAndTime(r.Seen.Seen.AsTime())))
 	}
 	next := worst.GetNext()
-	willStop := next != nil && stops(next.Outcome)
+	willStop := next != nil && view.Stops(next.Outcome)
 	switch from := b.day(next.GetPhase().GetSince()); {
-	case next == nil || mixed || stops(next.Outcome) == stops(r.Outcome):
+	case next == nil || mixed || view.Stops(next.Outcome) == view.Stops(r.Outcome):
 	case willStop:
 		w.More = append(w.More, b.T("later stopped", from))
 	default:
 		w.More = append(w.More, b.T("later passes", from))
 	}
-	switch stopped := stops(r.Outcome); {
-	case stopped && r.Port == 25:
-		w.More = append(w.More, b.T("use submission"), b.ownServer(r.Advice), b.T("ask the mailbox"))
-	case stopped:
+	advice := view.Advice(b.Lang, r)
+	switch {
+	case len(advice) > 0:
+		w.More = append(append(w.More, advice...), b.T("ask the mailbox"))
+	case view.Stops(r.Outcome):
 		w.More = append(w.More, b.T("ask engineers"))
-	case willStop && r.Port == 25:
-		w.More = append(w.More, b.T("use submission before"), b.ownServer(r.Advice), b.T("ask the mailbox"))
 	case w.Notice == "" && r.Outcome != "limited":
 		w.More = append(w.More, b.T("other cause"))
 	}
 	return w
-}
-
-// ownServer returns what a mail server or a device on the line can do that sends by itself. It offers an exemption only if the line can have one.
-func (b base) ownServer(a *op25bv1.CheckAdvice) string {
-	var relays []string
-	for _, s := range a.GetOwnServers() {
-		ports := make([]string, len(s.Ports))
-		for i, port := range s.Ports {
-			ports[i] = strconv.FormatUint(uint64(port), 10)
-		}
-		relays = append(relays, b.T("relay named", cmp.Or(s.Title, s.Name), strings.Join(s.Prefixes, b.T("comma")), strings.Join(ports, b.T("comma"))))
-	}
-	if len(relays) == 0 {
-		relays = []string{b.T("relay")}
-	}
-	text := b.T("own server", strings.Join(relays, b.T("comma")))
-	switch a.GetExemption() {
-	case "possible":
-		return b.sentences(text, b.T("may be exempt"))
-	case "dynamic":
-		return b.sentences(text, b.T("not exempt dynamic"))
-	case "no-address":
-		return b.sentences(text, b.T("not exempt address"))
-	}
-	return text
 }
 
 // storedLate is how much later than a phase began its revision must have been stored to be worth a sentence. An activation is stored at about
@@ -155,16 +124,6 @@ func (b base) lastSeen(seen *op25bv1.CheckSeen) string {
 		return b.T("was never seen", seen.GetSwitch())
 	}
 	return b.T("was seen", seen.Switch, b.dayAndTime(seen.Seen.AsTime()), seen.Revision, seen.InForce)
-}
-
-// worstOf returns the first result with the worst outcome of an answer.
-func worstOf(r *op25bv1.CheckResponse) *op25bv1.CheckResult {
-	for _, result := range r.Results {
-		if result.Outcome == r.Outcome {
-			return result
-		}
-	}
-	return nil
 }
 
 // sentences joins two sentences.
