@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -120,10 +122,10 @@ func TestLibmoMobile(t *testing.T) {
 }
 
 // TestSpinNet2022 verifies what each phase of the programme does with each port, by line group. Submission to other providers passes in every
-// phase, and so does everything encrypted to own servers.
+// phase, and so does everything encrypted to own servers. From 2006-06-15 until plain mail is counted, 587 of own servers needs a login.
 func TestSpinNet2022(t *testing.T) {
 	b := load(t, SpinNet2022())
-	dates := map[string]string{"mobile-carriers": "2006-06-01", "all-destinations": "2006-10-01", "tls-only": "2022-08-01"}
+	dates := map[string]string{"mobile-carriers": "2006-06-01", "submission-opens": "2006-06-15", "all-destinations": "2006-10-01", "tls-only": "2022-08-01"}
 	for _, ph := range b.Policy.Phases {
 		if want, ok := dates[ph.Name]; ok && ph.Effective.String() != want {
 			t.Errorf("phase %s is effective %v, want %s", ph.Name, ph.Effective, want)
@@ -141,7 +143,11 @@ func TestSpinNet2022(t *testing.T) {
 	}{
 		{"before", "adsl-home", own, map[uint16]check.Outcome{25: delivered, 110: delivered, 587: delivered}},
 		{"before", "adsl-home", other, map[uint16]check.Outcome{25: monitored, 110: delivered, 587: delivered}},
-		{"all-destinations", "adsl-home", own, map[uint16]check.Outcome{25: delivered, 110: delivered, 143: delivered, 587: delivered}},
+		{"mobile-carriers", "adsl-home", own, map[uint16]check.Outcome{25: delivered, 110: delivered, 587: delivered}},
+		{"submission-opens", "adsl-home", own, map[uint16]check.Outcome{25: delivered, 110: delivered, 587: rejected, 465: delivered}},
+		{"submission-opens", "adsl-home", other, map[uint16]check.Outcome{25: monitored, 587: delivered, 465: delivered}},
+		{"submission-opens", "business-fixed", own, map[uint16]check.Outcome{25: delivered, 587: delivered}}, // exempt
+		{"all-destinations", "adsl-home", own, map[uint16]check.Outcome{25: delivered, 110: delivered, 143: delivered, 587: rejected}},
 		{"all-destinations", "adsl-home", other, map[uint16]check.Outcome{25: blocked, 110: delivered, 587: delivered, 465: delivered}},
 		{"plain-counted", "adsl-home", own, map[uint16]check.Outcome{25: monitored, 110: monitored, 143: monitored, 587: monitored, 465: delivered, 993: delivered, 995: delivered}},
 		{"plain-ends-first", "adsl-home", own, map[uint16]check.Outcome{25: monitored, 110: monitored, 143: monitored, 587: monitored, 465: delivered, 993: delivered, 995: delivered}},
@@ -161,6 +167,39 @@ func TestSpinNet2022(t *testing.T) {
 			if a.Outcome != want {
 				t.Errorf("%s: %s to %s port %d is %q, want %q", c.phase, c.line, c.to, port, a.Outcome, want)
 			}
+		}
+	}
+}
+
+// TestSpinNet2022Servers verifies that the inventory with a switch in front of the mail servers fits the policy, and what that switch does with the
+// mail of a customer on another provider's line: 587 opens by a lease, and only there. Mail between other providers and our servers passes.
+func TestSpinNet2022Servers(t *testing.T) {
+	data, err := os.ReadFile("spinnet-2022-servers/inventory.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := load(t, []strict.File{SpinNet2022()[1], {Name: "spinnet-2022-servers/inventory.yaml", Data: data}})
+	ph, _ := b.Policy.Phase("submission-opens")
+	checker := check.New(check.Source{Bundle: b}, check.Options{Now: func() time.Time { return b.Policy.Begins(ph) }})
+	for _, c := range []struct {
+		sw     string
+		port   uint16
+		want   check.Outcome
+		leased bool
+	}{
+		{"servers-1", 587, check.Rejected, true},
+		{"servers-1", 465, check.Delivered, false},
+		{"servers-1", 110, check.Delivered, false},
+		{"servers-1", 25, check.Delivered, false},
+		{"edge-1", 587, check.Rejected, false}, // it has no leases of addresses
+	} {
+		a, err := checker.Ask(t.Context(), check.Question{From: netip.MustParseAddr("203.0.113.200"), Switch: c.sw, To: "198.51.100.25", Port: c.port})
+		if err != nil {
+			t.Fatal(err)
+		}
+		leased := slices.ContainsFunc(a.Notes, func(n string) bool { return strings.HasPrefix(n, `with lease "pop-before-smtp" the connection passes`) })
+		if a.Outcome != c.want || leased != c.leased {
+			t.Errorf("%s, port %d: %q, leased %v; want %q, %v", c.sw, c.port, a.Outcome, leased, c.want, c.leased)
 		}
 	}
 }

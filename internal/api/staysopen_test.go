@@ -21,10 +21,11 @@ func TestStaysOpen(t *testing.T) {
 	}
 	all := &op25bv1.OpenServers{Name: "own-servers", Title: "Our own mail servers"}
 	some := &op25bv1.OpenServers{Name: "own-servers", Title: "Our own mail servers", Limited: true, Services: []string{"submissions", "pop3s", "imaps"}}
+	leased := &op25bv1.OpenServers{Name: "own-servers", Title: "Our own mail servers", Limited: true, Services: []string{"smtp", "submissions", "pop3", "imap", "pop3s", "imaps"}}
 	ports := []uint32{465, 587}
 	want := map[string]*op25bv1.StaysOpen{
 		"before":           {Servers: []*op25bv1.OpenServers{all}, Ports: ports, ExemptLines: 1},
-		"all-destinations": {Servers: []*op25bv1.OpenServers{all}, Ports: ports, ExemptLines: 1},
+		"all-destinations": {Servers: []*op25bv1.OpenServers{leased}, Ports: ports, ExemptLines: 1},
 		"plain-counted":    {Servers: []*op25bv1.OpenServers{some}, Ports: ports, ExemptLines: 1},
 		"plain-ends-first": {Servers: []*op25bv1.OpenServers{some}, Ports: ports},
 		"tls-only":         {Servers: []*op25bv1.OpenServers{some}, Ports: ports},

@@ -22,11 +22,17 @@ func TestMeaningOwnServers(t *testing.T) {
 		change   func(p *policy.Policy) // changes the policy after
 		want     []string
 	}{
+		{"mobile-carriers", "submission-opens", nil, []string{
+			"stops verdict: every line without a lease: TCP/587 to own-servers (2 prefixes) permit -> reject",
+			"neutral phase: phase in force: mobile-carriers -> submission-opens",
+			"neutral verdict: every line with lease pop-before-smtp: TCP/587 to own-servers (2 prefixes) permit, counted under relay -> own-submission-leased",
+		}},
 		{"all-destinations", "plain-counted", nil, []string{
+			"opens verdict: every line without a lease: TCP/587 to own-servers (2 prefixes) reject -> monitor",
 			"neutral phase: phase in force: all-destinations -> plain-counted",
 			"neutral verdict: every line: TCP/25 to own-servers (2 prefixes) permit -> monitor",
 			"neutral verdict: every line: TCP/110, 143 to own-servers (2 prefixes) not looked at -> monitor",
-			"neutral verdict: every line: TCP/587 to own-servers (2 prefixes) permit -> monitor",
+			"neutral verdict: every line with lease pop-before-smtp: TCP/587 to own-servers (2 prefixes) permit -> monitor",
 		}},
 		{"plain-counted", "plain-ends-first", nil, []string{
 			"stops verdict: isdn, mobile lines: TCP/25 to own-servers (2 prefixes) monitor -> reject",
@@ -49,7 +55,7 @@ func TestMeaningOwnServers(t *testing.T) {
 				}
 			}
 		}, []string{"stops verdict: every line: TCP/587 to own-servers (2 prefixes) monitor -> reject"}},
-		{"all-destinations", "all-destinations", func(p *policy.Policy) {
+		{"mobile-carriers", "mobile-carriers", func(p *policy.Policy) {
 			p.Remotes[0].Own, p.Remotes[0].Relay = false, true
 			p.Phases = slices.DeleteFunc(p.Phases, func(ph policy.Phase) bool { return ph.OwnServices != nil })
 		}, []string{"neutral class: class own-servers is a relay of our own now"}},
