@@ -82,8 +82,9 @@ type programData struct {
 
 // A providerData has the provider's own page for customers, and the day on which the settings were compared.
 type providerData struct {
-	Name, Page string
-	Looked     string // says when and with what the settings were compared; empty if they never were
+	Name, Page  string
+	Looked      string // says when and with what the settings were compared; empty if they never were
+	Unconfirmed bool   // there are settings that were never compared
 }
 
 // answer shows the answer with a code.
@@ -178,19 +179,30 @@ func (v *visit) answerPage(p *published.Publication, a *answer.Answer, own *ownF
 		}
 		d.Cases = append(d.Cases, c)
 	}
-	if x := a.Provider; x != nil && x.Published != "" {
-		d.Provider = &providerData{Name: titled(x.Name, x.Title.In(v.language())), Page: cmp.Or(x.Help, x.Published)}
-		switch {
-		case x.Looked.IsZero():
-		case x.Help != "":
-			d.Provider.Looked = v.T("looked elsewhere", v.DayOf(x.Looked))
-		default:
-			d.Provider.Looked = v.T("looked", v.DayOf(x.Looked))
-		}
-	} else if x != nil && x.Kind != mailbox.KindOwn {
-		d.Provider = &providerData{Name: titled(x.Name, x.Title.In(v.language()))}
-	}
+	d.Provider = v.providerPage(a)
 	return reply{name: "answer.html", data: d}, nil
+}
+
+// providerPage returns the provider's own page; nil if there is none and nothing was compared with it. The ISP's own mailboxes have none, because
+// their settings are those of the site file.
+func (v *visit) providerPage(a *answer.Answer) *providerData {
+	x := a.Provider
+	if x == nil || x.Published == "" && x.Kind == mailbox.KindOwn {
+		return nil
+	}
+	d := &providerData{Name: titled(x.Name, x.Title.In(v.language())), Page: cmp.Or(x.Help, x.Published)}
+	switch day := v.DayOf(x.Looked); {
+	case len(x.Submission.Ports) == 0 && d.Page == "":
+		return nil
+	case len(x.Submission.Ports) == 0: // there are no settings that could have been compared
+	case x.Looked.IsZero():
+		d.Unconfirmed = true
+	case x.Help != "":
+		d.Looked = v.T("looked elsewhere", day)
+	default:
+		d.Looked = v.T("looked", day)
+	}
+	return d
 }
 
 // short returns the address of a page as a person reads it out.
@@ -344,7 +356,10 @@ func (v *visit) todo(a *answer.Answer, c *answer.Case) string {
 	if c.Status == answer.Unaffected || a.Use == answer.Webmail {
 		return ""
 	}
-	if a.Use == answer.Server {
+	switch {
+	case a.Use == answer.Server && c.Status == answer.Later:
+		return v.T("todo server before", v.Day(c.Next.Since))
+	case a.Use == answer.Server:
 		return v.T("todo server")
 	}
 	var open []string

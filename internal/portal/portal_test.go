@@ -86,6 +86,8 @@ func TestAnswers(t *testing.T) {
 		{"2006-12-01", url.Values{"line": {"mobile"}, "use": {"provider"}, "mail": {"company.invalid"}}, []string{"影響があります", "当社では確認できません", "提供元が案内するサーバー"}},
 		{"2006-12-01", url.Values{"line": {"bflets"}, "use": {"own:own"}}, []string{"影響はありません", "これまでどおり接続できます", "<dd class=\"host\">smtp.isp.example</dd>", "<dd>465</dd>", "<dd>587</dd>"}},
 		{"2006-12-01", url.Values{"line": {"adsl"}, "use": {"server"}}, []string{"影響があります", "中継できるか"}},
+		{"2006-05-20", url.Values{"line": {"adsl"}, "use": {"server"}}, []string{"2006年6月1日から影響があります", "お願い：2006年6月1日より前に、SMTP認証に対応した"}},
+		{"2006-12-01", url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {"au"}}, []string{"影響があります", "お願い：公式アプリまたはブラウザーをご利用ください"}},
 	} {
 		r := start(t, tc.at, nil)
 		b := r.browser("ja")
@@ -97,6 +99,9 @@ func TestAnswers(t *testing.T) {
 		}
 		path, page := b.ask(tc.form)
 		want(t, tc.at+" "+tc.form.Encode(), page, tc.want...)
+		if settings, compared := strings.Contains(page, "設定する内容"), strings.Contains(page, "照合していません"); compared && !settings {
+			t.Errorf("%s says that settings were not compared, but has none", path)
+		}
 		if strings.Contains(page, "github.com") || strings.Contains(page, "developers.google.com") {
 			t.Errorf("%s sends a customer to a page for developers", path)
 		}
