@@ -77,7 +77,7 @@ func TestSwitchRefusesWhatMeansNothing(t *testing.T) {
 	everybody := &p4v1.Entity{Entity: &p4v1.Entity_TableEntry{TableEntry: &p4v1.TableEntry{
 		TableId: 0x02000005, // subscriber_v4
 		Action: &p4v1.TableAction{Type: &p4v1.TableAction_Action{Action: &p4v1.Action{
-			ActionId: 0x01000004, Params: []*p4v1.Action_Param{{ParamId: 1, Value: []byte{1}}, {ParamId: 2, Value: []byte{0}}},
+			ActionId: 0x01000004, Params: []*p4v1.Action_Param{{ParamId: 1, Value: []byte{1}}, {ParamId: 2, Value: []byte{0}}, {ParamId: 3, Value: []byte{0}}},
 		}}},
 	}}}
 	err := d.session.Write(t.Context(), []*p4v1.Update{{Type: p4v1.Update_INSERT, Entity: everybody}})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"op25b/e2e/longform"
 	"op25b/e2e/reference"
 	"op25b/e2e/reference/generate"
+	"op25b/internal/compile"
 	"op25b/internal/compile/compiletest"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
@@ -44,7 +46,8 @@ type twin struct {
 
 type count struct{ packets, octets uint64 }
 
-func newTwin(t testing.TB, p *policy.Policy, inv *policy.Inventory, phase string) *twin {
+// newTwin loads a phase, and exemptions that end, which it draws.
+func newTwin(t testing.TB, src generate.Source, p *policy.Policy, inv *policy.Inventory, phase string) *twin {
 	t.Helper()
 	c, err := compiletest.Compile(&policy.Bundle{Policy: p, Inventory: inv}, nil, generate.SwitchName, policy.Everywhere(phase), generate.Now())
 	if err != nil {
@@ -55,6 +58,8 @@ func newTwin(t testing.TB, p *policy.Policy, inv *policy.Inventory, phase string
 		model: reference.New(p, inv, generate.SwitchName, phase, generate.Now()), phase: phase, clock: &now, began: now,
 		wantRules: map[int]count{}, wantLines: map[int]count{},
 	}
+	soon := []pipeline.ClockSecond{0, 1, 2, 3, 5, 8, 13, 21, 34, farPast, farFuture}
+	exemptUntil(c, tw.model, generate.Endings(src, p, inv, generate.SwitchName, soon))
 	tw.engine = loadedWith(t, &c.State, engine.Options{Clock: func() time.Time { return now }})
 	tw.worker = tw.engine.NewWorker()
 	var ok bool
@@ -65,6 +70,29 @@ func newTwin(t testing.TB, p *policy.Policy, inv *policy.Inventory, phase string
 		t.Fatal("no counter line_mail")
 	}
 	return tw
+}
+
+// A second that is over, and one that is not, while a switch's clock is in its first years.
+const (
+	farPast   pipeline.ClockSecond = 3 << 26
+	farFuture pipeline.ClockSecond = 1 << 26
+)
+
+// exemptUntil adds exemptions that end to a compiled state and to the model.
+func exemptUntil(c *compile.Compiled, m *reference.Model, endings []generate.Ending) {
+	lines := map[string]pipeline.LineIndex{}
+	for index, name := range c.Lines {
+		lines[name] = index
+	}
+	subscribers := maps.Clone(c.State.Subscribers)
+	if subscribers == nil {
+		subscribers = map[netip.Prefix]pipeline.Subscriber{}
+	}
+	for _, e := range endings {
+		m.Exempt(e.Prefix, e.Line, e.Until)
+		subscribers[e.Prefix] = pipeline.Subscriber{Class: compile.SubscriberExempt, Line: lines[e.Line], Until: e.Until}
+	}
+	c.State.Subscribers = subscribers
 }
 
 // send sends a frame through the switch and the model, after advancing their clock by the duration after. If the results differ, the error
@@ -219,7 +247,7 @@ func TestModel(t *testing.T) {
 	total, passed, none, uncounted := 0, 0, 0, 0
 	for i := range policies {
 		p, inv := generate.Documents(r)
-		tw := newTwin(t, p, inv, p.Phases[r.IntN(len(p.Phases))].Name)
+		tw := newTwin(t, r, p, inv, p.Phases[r.IntN(len(p.Phases))].Name)
 		world := generate.NewWorld(p, inv, generate.SwitchName)
 		for range frames {
 			port, frame := world.Frame(r)
@@ -242,7 +270,7 @@ func TestModel(t *testing.T) {
 func TestModelShrinks(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		p, inv := generate.Documents(generate.Rapid(rt))
-		tw := newTwin(t, p, inv, p.Phases[0].Name)
+		tw := newTwin(t, generate.Rapid(rt), p, inv, p.Phases[0].Name)
 		world := generate.NewWorld(p, inv, generate.SwitchName)
 		for range 10 {
 			port, frame := world.Frame(generate.Rapid(rt))
@@ -261,7 +289,7 @@ func FuzzModel(f *testing.F) {
 	for len(p.LineGroups) < 3 || len(p.Phases) < 2 {
 		p, inv = generate.Documents(r)
 	}
-	tw := newTwin(f, p, inv, p.Phases[1].Name)
+	tw := newTwin(f, r, p, inv, p.Phases[1].Name)
 	world := generate.NewWorld(p, inv, generate.SwitchName)
 	for range 200 {
 		port, frame := world.Frame(r)

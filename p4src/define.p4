@@ -74,7 +74,9 @@ const l4_port_t PORT_SMTP = 25;
 
 // Times of the switch's clock in powers of two of a microsecond: the data plane cannot divide.
 typedef bit<48> timestamp_t;
+typedef bit<32> clock_second_t;
 #define CLOCK_SECOND_LOW_BIT 20         // a clock second is 2^20 us, 1.05 s
+#define CLOCK_SECOND_HIGH_BIT 27        // of a clock second: the clock starts again at 0 after 2^48 us, 8.9 years
 #define FLOW_WINDOW_LOW_BIT  26         // 2^26 us, 67 s
 #define HANDSHAKE_SECONDS    64         // clock seconds for which a SYN waits for its SYN-ACK
 

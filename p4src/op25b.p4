@@ -148,7 +148,7 @@ control SwitchEgress(inout headers_t hdr, inout metadata_t meta, inout standard_
     }
 }
 
-@pkginfo(name="op25b.p4", version="1.0.3")
+@pkginfo(name="op25b.p4", version="1.1.0")
 V1Switch(
     FrameParser(), VerifyAnswerable(), SwitchIngress(), SwitchEgress(), AnswerChecksums(), FrameDeparser()
 ) main;

@@ -26,7 +26,8 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
     l4_port_t    subscriber_port;
     l4_port_t    remote_port;
     line_index_t home             = 0;  // the only line that subscriber_class applies to; 0 is any line
-    bit<32>      second           = 0;  // of the switch's clock
+    clock_second_t end            = 0;  // from which second on subscriber_class does not apply; 0 is never
+    clock_second_t second         = 0;  // of the switch's clock
     bool         answered         = false;
     bit<2>       handshake        = 0;  // 1 is a SYN, 2 a SYN-ACK
 
@@ -216,14 +217,16 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
     }
 
     @id(SET_SUBSCRIBER_CLASS_ACTION_ID)
-    @action_restriction("class_id != 0")
-    action set_subscriber_class(@id(1) class_t class_id, @id(2) line_index_t line_index) {
+    @action_restriction("class_id != 0 && until < 0x10000000")
+    action set_subscriber_class(@id(1) class_t class_id, @id(2) line_index_t line_index, @id(3) clock_second_t until) {
         subscriber_class = class_id;
         home = line_index;
+        end = until;
     }
 
     // The class of the subscriber's own address, such as exempt. No entry: class 0, an ordinary subscriber. A class may apply to one line only,
-    // so that a neighbour cannot use it by using the address. An entry for every address would exempt the whole network.
+    // so that a neighbour cannot use it by using the address. A class may end at a second of the switch's clock, so that it ends without a
+    // controller. An entry for every address would exempt the whole network.
     @id(SUBSCRIBER_V4_TABLE_ID)
     @entry_restriction("prefix::prefix_length > 0")
     table subscriber_v4 {
@@ -358,6 +361,7 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
         decision.service = SERVICE_NONE;
         decision.verdict = VERDICT_NONE;
         decision.rule = RULE_NONE;
+        second = (clock_second_t)(packet.timestamp >> CLOCK_SECOND_LOW_BIT);
 
         bool known = false;
         if (packet.session != 0) { known = session.apply().hit; }
@@ -416,8 +420,12 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
                 if (packet.shape == SHAPE_TCP) {
                     if (packet.family == FAMILY_IPV4) { remote_v4.apply(); } else { remote_v6.apply(); }
                     if (subscriber_family == FAMILY_IPV4) { subscriber_v4.apply(); } else { subscriber_v6.apply(); }
+                    // The clock starts again at 0 after 8.9 years, so the half of its range that lies before the present second is the past.
+                    clock_second_t since = second - end;
+                    bool ended = end != 0 && since[CLOCK_SECOND_HIGH_BIT:CLOCK_SECOND_HIGH_BIT] == 0;
                     // A frame to an unknown line may be for the class's line.
-                    if (home != 0 && home != decision.line_index && (from_line || decision.line_index != 0)) { subscriber_class = 0; }
+                    bool elsewhere = home != 0 && home != decision.line_index && (from_line || decision.line_index != 0);
+                    if (ended || elsewhere) { subscriber_class = 0; }
                 }
                 verdict.apply();
             }
@@ -453,7 +461,6 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
 
         bit<128> subscriber_bits = subscriber_family == FAMILY_IPV4 ? (bit<128>)subscriber_v4_addr : subscriber_v6_addr;
         bit<128> remote_bits = packet.family == FAMILY_IPV4 ? (bit<128>)remote_v4_addr : remote_v6_addr;
-        second = (bit<32>)(packet.timestamp >> CLOCK_SECOND_LOW_BIT);
 
         // Only a new connection is answered, and only a few of them: a bot must not make the switch send.
         if (decision.verdict == VERDICT_REJECT) {

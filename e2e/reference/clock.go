@@ -11,6 +11,18 @@ const clockSecondBits = 20
 // second returns the clock second that contains a time.
 func second(at time.Duration) int64 { return at.Microseconds() >> clockSecondBits }
 
+// clockSeconds is the number of seconds after which a switch's clock, which has 48 bits, starts again at 0.
+const clockSeconds = 1 << (48 - clockSecondBits)
+
+// ended reports whether a clock second has been reached. The half of the clock's range that precedes now is the past (section 7).
+func ended(until, now int64) bool {
+	since := (now - until) % clockSeconds
+	if since < 0 {
+		since += clockSeconds
+	}
+	return since < clockSeconds/2
+}
+
 // The maximum numbers of rejects in one clock second, per line and per switch.
 const (
 	maxLineRejects = 3

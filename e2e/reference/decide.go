@@ -33,7 +33,7 @@ func (m *Model) Decide(at time.Duration, port uint16, frame []byte) Decision {
 	up := !m.network[port]
 	d.LineIndex = m.findLine(way, p)
 	d.Line = m.lines[d.LineIndex].name
-	m.judge(&d, p, up, way)
+	m.judge(&d, p, up, second(at))
 	m.apply(&d, p, up, way, port, second(at))
 	m.follow(&d, p, up, second(at))
 	return d
@@ -113,7 +113,7 @@ func (m *Model) findLine(way path, p *packet) int {
 }
 
 // judge determines the deciding rule and its verdict (sections 5 to 8).
-func (m *Model) judge(d *Decision, p *packet, up bool, way path) {
+func (m *Model) judge(d *Decision, p *packet, up bool, now int64) {
 	spoofed := up && m.spoofed(d.LineIndex, p)
 	if p.shape == TCP {
 		d.Leg, d.Service = m.serviceOf(p, up)
@@ -123,7 +123,7 @@ func (m *Model) judge(d *Decision, p *packet, up bool, way path) {
 		return
 	}
 	if up || p.shape == TCP {
-		m.firstMatch(d, p, up)
+		m.firstMatch(d, p, up, now)
 	}
 	if d.Rule == 0 && spoofed && m.lines[d.LineIndex].sourceCheck == Monitor {
 		d.decide(SpoofedRule, "spoofed", Monitor)
@@ -192,7 +192,7 @@ func (m *Model) serviceOf(p *packet, up bool) (Leg, string) {
 }
 
 // firstMatch determines the first matching rule (section 8).
-func (m *Model) firstMatch(d *Decision, p *packet, up bool) {
+func (m *Model) firstMatch(d *Decision, p *packet, up bool, now int64) {
 	l := m.lines[d.LineIndex]
 	switch p.shape {
 	case Other:
@@ -218,7 +218,7 @@ func (m *Model) firstMatch(d *Decision, p *packet, up bool) {
 	if d.Service != "" {
 		s := m.services[slices.IndexFunc(m.services, func(s service) bool { return s.name == d.Service })]
 		class := m.classOf(remoteAddr)
-		exempt := s.has(25) && m.isExempt(subscriber, d.LineIndex, up)
+		exempt := s.has(25) && m.isExempt(subscriber, d.LineIndex, up, now)
 		if class.own {
 			if exempt {
 				d.decide(ExemptRule, "exempt", Permit)
@@ -265,10 +265,10 @@ func (m *Model) phaseRule(d *Decision, p *packet, s service, l line, servers fun
 
 // isExempt reports whether an exemption covers a subscriber's address on a line (section 7). An exemption of a line does not apply to other
 // lines, so another line cannot benefit by using its address. If the line of a frame from the network is not known, only the address is
-// compared.
-func (m *Model) isExempt(subscriber netip.Addr, index int, up bool) bool {
+// compared. An exemption that has an end does not apply from that clock second on.
+func (m *Model) isExempt(subscriber netip.Addr, index int, up bool, now int64) bool {
 	return slices.ContainsFunc(m.exempt, func(e exemption) bool {
-		return e.prefix.Contains(subscriber) && (e.line == "" || e.line == m.lines[index].name || !up && index == 0)
+		return e.prefix.Contains(subscriber) && (e.until == 0 || !ended(e.until, now)) && (e.line == "" || e.line == m.lines[index].name || !up && index == 0)
 	})
 }
 

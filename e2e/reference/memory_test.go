@@ -2,6 +2,7 @@ package reference_test
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -109,5 +110,41 @@ func TestFlow(t *testing.T) {
 	}
 	if d := m.Decide(0, 1, up(v4eth(mail(pin)))); d.Flow != nil || d.Else == nil || d.Else.Flow == nil || d.Else.Passes || len(d.Else.Out) != 0 || d.Else.Outcome != reference.Stopped {
 		t.Errorf("limited: %v", d)
+	}
+}
+
+// TestExemptionsEnd verifies that an exemption applies up to its end on the switch's clock, only on its line, and that the clock may start
+// again at 0 in between.
+func TestExemptionsEnd(t *testing.T) {
+	const (
+		second = (1 << 20) * time.Microsecond
+		turn   = 1 << 28 // seconds until the clock starts again
+	)
+	for _, c := range []struct {
+		name   string
+		line   string
+		until  pipeline.ClockSecond
+		at     int64
+		exempt bool
+	}{
+		{"no end", "", 0, 9, true},
+		{"no end, after a turn", "", 0, turn + 9, true},
+		{"before the end", "home", 100, 99, true},
+		{"at the end", "home", 100, 100, false},
+		{"after the end", "home", 100, 101, false},
+		{"half a turn after the end", "home", 100, 99 + turn/2, false},
+		{"longer after the end", "home", 100, 100 + turn/2, true},
+		{"before an end after the turn", "home", 3, turn + 2, true},
+		{"at an end after the turn", "home", 3, turn + 3, false},
+		{"after the turn", "home", turn - 1, turn, false},
+		{"every line", "", 100, 99, true},
+		{"another line", "office", 100, 99, false},
+	} {
+		m := model(t, "now")
+		m.Exempt(netip.MustParsePrefix(home+"/32"), c.line, c.until)
+		d := m.Decide(time.Duration(c.at)*second, 1, up(v4eth(mail(other))))
+		if (d.RuleName == "exempt") != c.exempt || d.Passes != c.exempt {
+			t.Errorf("%s: %v; exempt should be %t", c.name, d, c.exempt)
+		}
 	}
 }

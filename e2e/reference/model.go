@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 )
 
@@ -69,6 +70,7 @@ type remote struct {
 type exemption struct {
 	prefix netip.Prefix
 	line   string // empty means all lines
+	until  int64  // the clock second from which on the prefix is not exempt; 0 means no end
 }
 
 // A rule is one rule of a phase.
@@ -163,11 +165,18 @@ func (m *Model) readExemptions(p *policy.Policy, sw *policy.Switch, now time.Tim
 		for _, l := range sw.Lines {
 			for _, prefix := range l.Prefixes {
 				if e.Line != "" && l.Name == e.Line {
-					m.exempt = append(m.exempt, exemption{prefix, l.Name})
+					m.exempt = append(m.exempt, exemption{prefix: prefix, line: l.Name})
 				}
 			}
 		}
 	}
+}
+
+// Exempt adds an entry that the documents do not contain. It exempts a prefix on a line, or on all lines if line is empty, until a second of
+// the switch's clock. 0 means that it has no end. The prefix must not overlap a prefix that is exempt already, because the switch uses only
+// the longest prefix.
+func (m *Model) Exempt(prefix netip.Prefix, line string, until pipeline.ClockSecond) {
+	m.exempt = append(m.exempt, exemption{prefix, line, int64(until)})
 }
 
 // readRules assigns ids to the rules of all phases, and keeps the rules of the phase ph.

@@ -232,23 +232,29 @@ func (t *table) addVector(evasion bool, words []span, title span, body []span, v
 	if evasion && v.Twin == "" {
 		return fault(v.At, "evasion %q has no twin; name the vector that looks like it and must pass: twin=ID", v.ID)
 	}
-	for i := 0; i < len(body); i += 2 {
-		in, err := fill(body[i], values)
+	lines := make([]span, len(body))
+	for i := range body {
+		if lines[i], err = fill(body[i], values); err != nil {
+			return err
+		}
+	}
+	if lines, err = v.exemptions(lines); err != nil {
+		return err
+	}
+	second := uint32(0)
+	for len(lines) > 0 {
+		if lines, second, err = v.at(lines, second); err != nil {
+			return err
+		}
+		if len(lines) == 1 {
+			return fault(lines[0].pos(), "nothing follows this frame; say what comes of it: -> drop, or -> PORTS: FRAME")
+		}
+		s, err := t.step(lines[0], lines[1])
 		if err != nil {
 			return err
 		}
-		if i+1 == len(body) {
-			return fault(in.pos(), "nothing follows this frame; say what comes of it: -> drop, or -> PORTS: FRAME")
-		}
-		want, err := fill(body[i+1], values)
-		if err != nil {
-			return err
-		}
-		s, err := t.step(in, want)
-		if err != nil {
-			return err
-		}
-		v.Steps = append(v.Steps, s)
+		s.Second = second
+		v.Steps, lines = append(v.Steps, s), lines[2:]
 	}
 	if len(v.Steps) == 0 {
 		return fault(v.At, "vector %q has no frame: in PORT FRAME, and below it what comes of it: -> ...", v.ID)

@@ -2,6 +2,8 @@ package vectors
 
 import (
 	"errors"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -13,6 +15,11 @@ const head = "phase all\nname home = 02:00:00:00:01:01\naxis form ; tags\n  plai
 // file returns a file with one vector that has the given frame and result.
 func file(frame, want string) string {
 	return head + "vector a : title\n  in 1 " + frame + "\n  -> " + want + "\n"
+}
+
+// exempting returns a file with one vector that begins with the given line.
+func exempting(line string) string {
+	return head + "vector a : title\n  " + line + "\n  in 1 eth home>home type=1\n  -> drop\n"
 }
 
 func TestFaultsNameThePlaceTheValueAndWhatIsValid(t *testing.T) {
@@ -52,6 +59,15 @@ func TestFaultsNameThePlaceTheValueAndWhatIsValid(t *testing.T) {
 		{"half counted", file("eth home>home type=1", "drop ; rule=a"), "f.txt:8:13: \"rule=a\": a rule, a line and an outcome go together"},
 		{"twice", file("eth home>home type=1", "drop") + "vector a : again\n  in 1 eth home>home type=1\n  -> drop\n", `f.txt:9:8: vector "a" is there twice; the first is at f.txt:6:8`},
 
+		{"exempt nothing", file("eth home>home type=1", "drop\n  exempt ::/8\n  -> drop"), `f.txt:9:3: "exempt" where a frame should come in; it wants: in PORT FRAME`},
+		{"no prefix", exempting("exempt"), "f.txt:7:3: an exemption of nothing; it wants: exempt PREFIX [line=NAME] [until=SECOND]"},
+		{"host bits", exempting("exempt 192.0.2.1/24"), `f.txt:7:10: prefix "192.0.2.1/24"; it wants a prefix without host bits such as 192.0.2.0/24`},
+		{"exemption's word", exempting("exempt 192.0.2.0/24 til=1"), `f.txt:7:23: "til=1" of an exemption; valid are line=NAME and until=SECOND`},
+		{"until", exempting("exempt 192.0.2.0/24 until=268435456"), `f.txt:7:29: clock second "268435456"; it wants a number from 0 to 268435455`},
+		{"at", exempting("at noon"), `f.txt:7:6: clock second "noon"; it wants a number from 0 to 268435455`},
+		{"at nothing", head + "vector a : title\n  at 5\n", "f.txt:7:3: no frame follows this second; it wants: in PORT FRAME"},
+		{"late clock", file("eth home>home type=1", "drop\n  at 5\n  in 1 eth home>home type=1\n  -> drop"), "f.txt:9:3: the clock is set for this frame and not for the first"},
+
 		{"first layer", file("tag 8100 1", "drop"), `f.txt:7:8: the frame begins with "tag"; its first layer is eth, or raw`},
 		{"layer", file(eth+"| ipx", "drop"), `f.txt:7:37: unknown layer "ipx"; a layer is one of ` + layerKinds},
 		{"nothing between", file(eth+"| | data 1", "drop"), "f.txt:7:37: there is nothing between two |; a layer is one of " + layerKinds},
@@ -82,6 +98,24 @@ func TestFaultsNameThePlaceTheValueAndWhatIsValid(t *testing.T) {
 		if !errors.Is(err, ErrSyntax) || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v\nwant %s", test.what, err, test.want)
 		}
+	}
+}
+
+// TestASecondLastsUntilTheNext verifies that the clock of a vector's steps is read together with its exemptions.
+func TestASecondLastsUntilTheNext(t *testing.T) {
+	text := head + "vector a : t\n  exempt 192.0.2.0/24 until=7 line=l\n  exempt ::/8\n  at 5\n  in 1 eth home>home type=1\n  -> drop\n" +
+		"  in 1 eth home>home type=2\n  -> drop\n  at 0\n  in 1 eth home>home type=3\n  -> drop\n"
+	all, err := Read(fstest.MapFS{"f.txt": {Data: []byte(text)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := all[0]
+	if len(v.Steps) != 3 || !v.Timed || v.Steps[0].Second != 5 || v.Steps[1].Second != 5 || v.Steps[2].Second != 0 {
+		t.Errorf("timed %t, steps %+v; want the seconds 5, 5, 0", v.Timed, v.Steps)
+	}
+	want := []Exemption{{netip.MustParsePrefix("192.0.2.0/24"), "l", 7}, {Prefix: netip.MustParsePrefix("::/8")}}
+	if !slices.Equal(v.Exempt, want) {
+		t.Errorf("exemptions %v, want %v", v.Exempt, want)
 	}
 }
 

@@ -11,13 +11,20 @@ import (
 // A Target is a switch under test. The implementation maps the switch's counters to names.
 type Target interface {
 	Name() string
-	// Load installs the rules of a phase and resets the switch's state. All token buckets are then full, and no rejects have been used in
-	// the present clock second.
-	Load(phase string) error
+	// Load installs the rules of a phase and additional entries for subscribers, and resets the switch's state. All token buckets are then
+	// full, and no rejects have been used in the present clock second. If there are additional entries, the switch's clock starts again at 0.
+	Load(phase string, exempt []Exemption) error
 	// Process sends a frame to an input port, waits for all output frames, and returns them.
 	Process(port uint32, frame []byte) ([]Output, error)
 	// Counters returns the values of all counters. A counter that is missing from the maps is 0.
 	Counters() (Counters, error)
+}
+
+// A Clocked is a Target whose clock can be set.
+type Clocked interface {
+	Target
+	// SetSecond advances the switch's clock to the next time at which it shows the given second.
+	SetSecond(second uint32) error
 }
 
 // An Output is a frame that left the switch through a port.
@@ -53,19 +60,28 @@ var ErrVector = errors.New("not as written")
 // maxRejects is the maximum number of ICMP errors that a line gets in one clock second of the switch.
 const maxRejects = 3
 
-// Run plays the vectors on a target and returns how many passed. Its error joins an ErrVector for each vector that failed. limited must
-// report whether a line's new connections have a rate. Between two loads, at most one vector uses each direction of such a line.
+// Playable returns the vectors that a target can play. A target that is not Clocked cannot play vectors that are Timed.
+func Playable(t Target, all []Vector) []Vector {
+	if _, ok := t.(Clocked); ok {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(v Vector) bool { return v.Timed })
+}
+
+// Run plays the vectors on a target and returns how many passed. Its error joins an ErrVector for each vector that failed. The target must be
+// Clocked if a vector is Timed. limited must report whether a line's new connections have a rate. Between two loads, at most one vector uses
+// each direction of such a line.
 func Run(t Target, all []Vector, limited func(line string) bool) (passed int, err error) {
 	var faults []error
 	for _, round := range rounds(all, limited) {
-		if err := t.Load(round[0].Phase); err != nil {
+		if err := t.Load(round[0].Phase, round[0].Exempt); err != nil {
 			return passed, fmt.Errorf("%s: phase %s: %w", t.Name(), round[0].Phase, err)
 		}
 		for i := range round {
 			v := &round[i]
 			err := play(t, v)
 			for again := 0; v.SameSecond && errors.Is(err, ErrVector) && again < 2; again++ { // the clock second may have ended
-				if err = t.Load(v.Phase); err == nil {
+				if err = t.Load(v.Phase, v.Exempt); err == nil {
 					err = play(t, v)
 				}
 			}
@@ -88,7 +104,16 @@ type bucket struct {
 	up   bool
 }
 
-// rounds splits the vectors into lists, each of which needs one load. All vectors of a list have the same phase. No vector depends on a
+// A load identifies the state in which vectors are played. Two vectors that are Timed never share a state, because a clock cannot go back.
+func (v *Vector) load() string {
+	timed := ""
+	if v.Timed {
+		timed = v.ID
+	}
+	return fmt.Sprint(v.Phase, v.Exempt, timed)
+}
+
+// rounds splits the vectors into lists, each of which needs one load. All vectors of a list have the same load. No vector depends on a
 // token bucket or on rejects that another vector of its list has used up. A silent drop by a rule that rejects also counts as a reject,
 // because the drop would prove nothing if no rejects were left.
 func rounds(all []Vector, limited func(line string) bool) [][]Vector {
@@ -110,7 +135,7 @@ func rounds(all []Vector, limited func(line string) bool) [][]Vector {
 			continue
 		}
 		i := 0
-		for i < len(lists) && (lists[i][0].Phase != v.Phase || !fits(used[i], need)) {
+		for i < len(lists) && (lists[i][0].load() != v.load() || !fits(used[i], need)) {
 			i++
 		}
 		if i == len(lists) {
@@ -149,22 +174,23 @@ func fits(used, need map[bucket]int) bool {
 	return true
 }
 
-// deal distributes the vectors that use no bucket evenly over the lists of their phase.
+// deal distributes the vectors that use no bucket evenly over the lists of their load.
 func deal(free []Vector, lists [][]Vector) [][]Vector {
 	next := map[string]int{}
 	for _, v := range free {
-		i := next[v.Phase]
-		for n := 0; n < len(lists) && lists[i%len(lists)][0].Phase != v.Phase; n++ {
+		load := v.load()
+		i := next[load]
+		for n := 0; n < len(lists) && lists[i%len(lists)][0].load() != load; n++ {
 			i++
 		}
-		if len(lists) == 0 || lists[i%len(lists)][0].Phase != v.Phase {
+		if len(lists) == 0 || lists[i%len(lists)][0].load() != load {
 			lists = append(lists, []Vector{v})
-			next[v.Phase] = len(lists) - 1
+			next[load] = len(lists) - 1
 			continue
 		}
 		i %= len(lists)
 		lists[i] = append(lists[i], v)
-		next[v.Phase] = i + 1
+		next[load] = i + 1
 	}
 	return lists
 }
@@ -176,6 +202,11 @@ func play(t Target, v *Vector) error {
 		return err
 	}
 	for i, s := range v.Steps {
+		if v.Timed {
+			if err := t.(Clocked).SetSecond(s.Second); err != nil {
+				return err
+			}
+		}
 		out, err := t.Process(s.In, s.Frame)
 		if err != nil {
 			return err

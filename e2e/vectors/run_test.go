@@ -28,7 +28,7 @@ func newFake(all []Vector) *fake {
 
 func (f *fake) Name() string { return "fake" }
 
-func (f *fake) Load(phase string) error {
+func (f *fake) Load(phase string, _ []Exemption) error {
 	f.loads = append(f.loads, phase)
 	return nil
 }
@@ -156,8 +156,36 @@ func TestRoundsKeepVectorsApart(t *testing.T) {
 			t.Errorf("vector %s is played %d times", id, n)
 		}
 	}
-	if len(lists) > 40 {
-		t.Errorf("%d rounds; each costs a load", len(lists))
+	if n := len(rounds(Playable(&fake{}, all), limited)); n > 40 {
+		t.Errorf("%d rounds; each costs a start of bmv2", n)
+	}
+}
+
+// A clocked is a fake whose clock can be set.
+type clocked struct {
+	*fake
+	seconds []uint32
+}
+
+var _ Clocked = (*clocked)(nil)
+
+func (c *clocked) SetSecond(second uint32) error {
+	c.seconds = append(c.seconds, second)
+	return nil
+}
+
+// TestTimedVectorsNeedAClock verifies that a vector with seconds is played, with a load of its own, only where the clock can be set.
+func TestTimedVectorsNeedAClock(t *testing.T) {
+	const step = "  in 1 eth home>home type=0x88b5\n  -> 11: same\n"
+	all := readText(t, head+"vector a : t\n"+step+"vector b : t\n  at 7\n"+step+step+"vector c : t\n  at 3\n"+step)
+	f := newFake(all)
+	if playable := Playable(f, all); len(playable) != 1 || playable[0].ID != "a" {
+		t.Errorf("%d vectors can be played without a clock, want a alone", len(playable))
+	}
+	c := &clocked{fake: f}
+	passed, err := Run(c, Playable(c, all), nothingLimited)
+	if err != nil || passed != 3 || !slices.Equal(c.seconds, []uint32{7, 7, 3}) || len(f.loads) != 3 {
+		t.Errorf("%d passed, %v; seconds %v, want 7, 7, 3; %d loads, want 3", passed, err, c.seconds, len(f.loads))
 	}
 }
 

@@ -2,6 +2,7 @@ package vectors
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 )
 
@@ -18,12 +19,25 @@ type Vector struct {
 	Twin    string
 	// SameSecond states whether all steps must be within one clock second of the switch.
 	SameSecond bool
-	Steps      []Step
+	// Exempt lists the entries for subscribers that the switch has in addition to those of the documents. If there are any, the switch's
+	// clock starts shortly before the first step.
+	Exempt []Exemption
+	// Timed states whether the steps have a Second, so that only a switch whose clock can be set can play them.
+	Timed bool
+	Steps []Step
+}
+
+// An Exemption is an entry that exempts the addresses of a prefix.
+type Exemption struct {
+	Prefix netip.Prefix
+	Line   string // the only line to which the entry applies; "" means every line
+	Until  uint32 // the second of the switch's clock from which on the entry does not apply; 0 means that it has no end
 }
 
 // A Step is one frame and its expected result.
 type Step struct {
 	At     Pos
+	Second uint32 // the second of the switch's clock, if the vector is Timed
 	In     uint32 // the input port
 	Layers string // the frame's layers, as written in the file
 	Frame  []byte

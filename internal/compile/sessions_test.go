@@ -74,7 +74,7 @@ func TestSessionLines(t *testing.T) {
 		{"adsl-home", nil, wide},
 		{"adsl-home", prefixes("192.0.2.77/32"), append([]string{
 			"source_v4 line=1 prefix=192.0.2.77/32 => bound",
-		}, append(slices.Clone(wide[2:]), "subscriber_v4 prefix=192.0.2.77/32 => set_subscriber_class class_id=1 line_index=1")...)},
+		}, append(slices.Clone(wide[2:]), "subscriber_v4 prefix=192.0.2.77/32 => set_subscriber_class class_id=1 line_index=1 until=0")...)},
 		// The surrounding prefix is exempt on every line.
 		{"adsl-home", prefixes("203.0.113.200/32"), append([]string{"source_v4 line=1 prefix=203.0.113.200/32 => bound"}, wide[2:]...)},
 		{"adsl-bot", prefixes("192.0.2.78/32", "2001:db8:7::/56"), []string{"source_v4 line=2 prefix=192.0.2.78/32 => bound", "source_v6 line=2 prefix=2001:db8:7::/56 => bound"}},

@@ -34,7 +34,7 @@ func oneOfEach(t testing.TB) []pipeline.Entry {
 			{DstPort: pipeline.PortMatch{Port: 25, Exact: true}, Handshake: pipeline.SYN}: {Leg: pipeline.UpDst, Service: 1, Priority: 1},
 		},
 		Remotes:     map[netip.Prefix]pipeline.Class{p4: 2, p6: 2},
-		Subscribers: map[netip.Prefix]pipeline.Subscriber{p4: {Class: 1, Line: 300}, p6: {Class: 1}},
+		Subscribers: map[netip.Prefix]pipeline.Subscriber{p4: {Class: 1, Line: 300, Until: pipeline.MaxClockSecond}, p6: {Class: 1}},
 		Verdicts: map[pipeline.VerdictKey]pipeline.Verdict{
 			{Group: pipeline.Exactly[pipeline.LineGroup](0), Leg: pipeline.Exactly(pipeline.UpDst), Priority: 7}: {Action: pipeline.Drop, Rule: 5},
 			{Priority: 1 << 30}: {Action: pipeline.Permit, Rule: 2},

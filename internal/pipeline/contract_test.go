@@ -29,7 +29,7 @@ func TestTheContractAllowsWhatAStateCanHold(t *testing.T) {
 		Lines:        map[LineKey]Line{{MaxPort, MaxVID, MaxVID, 0}: {255, MaxLineIndex}, {0, 0, 0, MaxSession}: {0, 1}},
 		Services:     map[ServiceKey]ServiceValue{{SrcPort: PortMatch{25, true}, Handshake: SYNACK}: {UpSrc, LastService, 1}, {DstPort: PortMatch{0, true}}: {UpDst, 1, 9}},
 		Remotes:      map[netip.Prefix]Class{netip.MustParsePrefix("0.0.0.0/1"): 1, netip.MustParsePrefix("2001:db8::1/128"): 255},
-		Subscribers:  map[netip.Prefix]Subscriber{netip.MustParsePrefix("192.0.2.1/32"): {255, MaxLineIndex}, netip.MustParsePrefix("::/1"): {1, 0}},
+		Subscribers:  map[netip.Prefix]Subscriber{netip.MustParsePrefix("192.0.2.1/32"): {255, MaxLineIndex, MaxClockSecond}, netip.MustParsePrefix("::/1"): {1, 0, 0}},
 		SourceChecks: map[LineGroup]SourceCheck{0: SourceMonitor, 255: SourceDrop},
 		Sources:      map[SourceKey]struct{}{{1, netip.MustParsePrefix("::/1")}: {}, {MaxLineIndex, netip.MustParsePrefix("192.0.2.0/24")}: {}},
 		Limits:       map[LimitKey]Rate{{1, Access}: {1, 1}, {MaxLineIndex, Network}: {9, 9}},
@@ -87,6 +87,8 @@ func TestTheContractRefuses(t *testing.T) {
 	}
 	source := Entry{Key: Key{table: sourceV4Table}}
 	source.Key.within(sourceV4PrefixKey, netip.MustParsePrefix("192.0.2.0/24"))
+	subscriber := Entry{Key: Key{table: subscriberV4Table}}
+	subscriber.Key.within(subscriberV4PrefixKey, netip.MustParsePrefix("192.0.2.0/24"))
 	half := rule(1)
 	half.Key.masked(verdictLegKey, 1, 1)
 	for name, test := range map[string]struct {
@@ -95,7 +97,8 @@ func TestTheContractRefuses(t *testing.T) {
 	}{
 		"a line at no port":           {does(line(511, 0), setLineAction, 1, 1), "port < 511"},
 		"a line without index":        {does(line(1, 0), setLineAction, 1, 0), "line_index != 0"},
-		"an exemption for everybody":  {does(Entry{Key: Key{table: subscriberV4Table}}, setSubscriberClassAction, 1, 0), "prefix::prefix_length > 0"},
+		"an exemption for everybody":  {does(Entry{Key: Key{table: subscriberV4Table}}, setSubscriberClassAction, 1, 0, 0), "prefix::prefix_length > 0"},
+		"an end past the clock":       {does(subscriber, setSubscriberClassAction, 1, 0, 1<<28), "until < 0x10000000"},
 		"a rule of the program's own": {does(rule(1), permitAction, 1), "rule >= 2"},
 		"a rule set of epoch 0":       {does(rule(0), permitAction, 2), "epoch != 0"},
 		"half a leg":                  {does(half, permitAction, 2), "leg::mask"},

@@ -237,8 +237,12 @@ func (b *builder) subscriber(p netip.Prefix, x Subscriber) {
 		b.fault("subscriber prefix %v of line %d: the line must be at most %d", p, x.Line, MaxLineIndex)
 		return
 	}
+	if x.Until > MaxClockSecond {
+		b.fault("subscriber prefix %v until clock second %d: the second must be at most %d, or 0 for no end", p, x.Until, MaxClockSecond)
+		return
+	}
 	if e := b.prefix(subscriberV4Table, subscriberV6Table, "subscriber", p, x.Class); e != nil {
-		e.Value.does(setSubscriberClassAction, uint64(x.Class), uint64(x.Line))
+		e.Value.does(setSubscriberClassAction, uint64(x.Class), uint64(x.Line), uint64(x.Until))
 	}
 }
 

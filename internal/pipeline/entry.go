@@ -36,8 +36,8 @@ type Value struct {
 	more   string // parameters that exceed shortParams, the meter configuration that a switch may report, or the ports of a multicast group
 }
 
-// shortParams is the size of Value.params in bytes. It suffices for a class and a line, and no entry of a large table needs more.
-const shortParams = 3
+// shortParams is the size of Value.params in bytes. It suffices for a class, a line and a clock second, and no entry of a large table needs more.
+const shortParams = 7
 
 // IsZero reports whether e is the zero Entry, which belongs to no table.
 func (e Entry) IsZero() bool { return e.Key.table == 0 }
@@ -301,7 +301,12 @@ func (e Entry) String() string {
 		a := &actions[e.Value.action]
 		text.WriteString(a.name)
 		for i, f := range a.params {
-			fmt.Fprintf(&text, " %s=%s", f.name, valueText(e.Value.param(i), f.width))
+			value := e.Value.param(i)
+			if e.Value.action == setSubscriberClassAction && i == setSubscriberClassUntilParam { // a clock second has as many bits as an IPv4 address
+				fmt.Fprintf(&text, " %s=%d", f.name, toUint(value))
+				continue
+			}
+			fmt.Fprintf(&text, " %s=%s", f.name, valueText(value, f.width))
 		}
 	}
 	if k.table.Metered() {

@@ -37,7 +37,7 @@ func TestEntryText(t *testing.T) {
 		},
 		Services:    map[ServiceKey]ServiceValue{{DstPort: PortMatch{25, true}, Handshake: SYN}: {Leg: UpDst, Service: 1, Priority: 1}},
 		Remotes:     map[netip.Prefix]Class{netip.MustParsePrefix("203.0.113.0/26"): 2, netip.MustParsePrefix("2001:db8:ca::/48"): 2},
-		Subscribers: map[netip.Prefix]Subscriber{netip.MustParsePrefix("192.0.2.13/32"): {Class: 1, Line: 300}},
+		Subscribers: map[netip.Prefix]Subscriber{netip.MustParsePrefix("192.0.2.13/32"): {Class: 1, Line: 300, Until: MaxClockSecond}},
 		Verdicts: map[VerdictKey]Verdict{
 			{Group: Exactly[LineGroup](0), Leg: Exactly(UpDst), RemoteClass: Exactly[Class](2), Priority: 7}: {Action: Drop, Rule: 5},
 		},
@@ -57,7 +57,7 @@ func TestEntryText(t *testing.T) {
 		"service role=0 dst_port=25&65535 handshake=1&3 priority=1 => set_service traffic_leg=1 mail_service=1",
 		"remote_v4 prefix=203.0.113.0/26 => set_remote_class class_id=2",
 		"remote_v6 prefix=2001:db8:ca::/48 => set_remote_class class_id=2",
-		"subscriber_v4 prefix=192.0.2.13/32 => set_subscriber_class class_id=1 line_index=300",
+		"subscriber_v4 prefix=192.0.2.13/32 => set_subscriber_class class_id=1 line_index=300 until=268435455",
 		"verdict epoch=3 line_group=0&255 leg=1&7 remote_class=2&255 priority=7 => drop rule=5",
 		"reject_source default => set_reject_source v4=0.0.0.0 v6=2001:db8::1",
 		"bridge dst_addr=02:00:00:00:01:01 => forward_to_access port=1",
@@ -92,7 +92,8 @@ func TestStateThatThePipelineCannotHold(t *testing.T) {
 		"class 0":         {State{Remotes: map[netip.Prefix]Class{netip.MustParsePrefix("192.0.2.0/24"): 0}}, "and a class of 1 or more"},
 		"everybody":       {State{Subscribers: map[netip.Prefix]Subscriber{netip.MustParsePrefix("0.0.0.0/0"): {Class: 1}}}, "of length 1 or more"},
 		"handshake":       {State{Services: map[ServiceKey]ServiceValue{{DstPort: PortMatch{25, true}, Handshake: 3}: {UpDst, 1, 1}}}, "the handshake at most 2"},
-		"exempt line":     {State{Subscribers: map[netip.Prefix]Subscriber{netip.MustParsePrefix("192.0.2.1/32"): {1, 1 << 14}}}, "the line must be at most 16383"},
+		"exempt line":     {State{Subscribers: map[netip.Prefix]Subscriber{netip.MustParsePrefix("192.0.2.1/32"): {1, 1 << 14, 0}}}, "the line must be at most 16383"},
+		"end":             {State{Subscribers: map[netip.Prefix]Subscriber{netip.MustParsePrefix("192.0.2.1/32"): {1, 0, 1 << 28}}}, "subscriber prefix 192.0.2.1/32 until clock second 268435456: the second must be at most 268435455"},
 		"mapped":          {State{Subscribers: map[netip.Prefix]Subscriber{netip.MustParsePrefix("::ffff:0:0/96"): {Class: 1}}}, "must be a masked IPv4 or IPv6 prefix"},
 		"rule 1":          {State{Verdicts: map[VerdictKey]Verdict{{Priority: 1}: {Action: Drop, Rule: 1}}}, "the rule 2 to 247"},
 		"rule 248":        {State{Verdicts: map[VerdictKey]Verdict{{Priority: 1}: {Action: Drop, Rule: 248}}}, "the rule 2 to 247"},
@@ -152,8 +153,8 @@ func TestShared(t *testing.T) {
 	got := entries(t, s)
 	want := []string{
 		"remote_v4 prefix=198.51.100.0/24 => set_remote_class class_id=2",
-		"subscriber_v4 prefix=192.0.2.0/24 => set_subscriber_class class_id=1 line_index=7",
-		"subscriber_v4 prefix=198.51.100.0/24 => set_subscriber_class class_id=1 line_index=0",
+		"subscriber_v4 prefix=192.0.2.0/24 => set_subscriber_class class_id=1 line_index=7 until=0",
+		"subscriber_v4 prefix=198.51.100.0/24 => set_subscriber_class class_id=1 line_index=0 until=0",
 		"reject_source default => set_reject_source v4=0.0.0.0 v6=::",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {

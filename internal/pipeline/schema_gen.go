@@ -229,6 +229,7 @@ const (
 	setRemoteClassClassIDParam       = 0
 	setSubscriberClassClassIDParam   = 0
 	setSubscriberClassLineIndexParam = 1
+	setSubscriberClassUntilParam     = 2
 	permitRuleParam                  = 0
 	monitorRuleParam                 = 0
 	dropRuleParam                    = 0
@@ -254,8 +255,8 @@ var actions = [lastAction + 1]action{
 	setServiceAction: {id: 0x01000002, name: "set_service", params: []field{{name: "traffic_leg", width: 3, at: 0}, {name: "mail_service", width: 8, at: 1}}},
 	// @action_restriction("class_id != 0")
 	setRemoteClassAction: {id: 0x01000003, name: "set_remote_class", params: []field{{name: "class_id", width: 8, at: 0}}},
-	// @action_restriction("class_id != 0")
-	setSubscriberClassAction: {id: 0x01000004, name: "set_subscriber_class", params: []field{{name: "class_id", width: 8, at: 0}, {name: "line_index", width: 14, at: 1}}},
+	// @action_restriction("class_id != 0 && until < 0x10000000")
+	setSubscriberClassAction: {id: 0x01000004, name: "set_subscriber_class", params: []field{{name: "class_id", width: 8, at: 0}, {name: "line_index", width: 14, at: 1}, {name: "until", width: 32, at: 3}}},
 	// @action_restriction("rule >= 2 && (rule <= 247 || rule == 251 || rule == 253)")
 	permitAction: {id: 0x01000005, name: "permit", params: []field{{name: "rule", width: 8, at: 0}}},
 	// @action_restriction("rule >= 2 && (rule <= 247 || rule == 251 || rule == 253)")

@@ -161,8 +161,9 @@ const (
 
 // A Subscriber is the class of a subscriber's address.
 type Subscriber struct {
-	Class Class     // at least 1
-	Line  LineIndex // the only line to which the class applies; 0 means every line
+	Class Class       // at least 1
+	Line  LineIndex   // the only line to which the class applies; 0 means every line
+	Until ClockSecond // the clock second from which on the class does not apply; 0 means that it has no end
 }
 
 // A PortMatch matches one TCP port. The zero value matches any port.
