@@ -212,8 +212,7 @@ func (v *visit) short(path string) string {
 
 // where describes the part of the network to which a case applies.
 func (v *visit) where(lines []published.State) string {
-	n, _ := switchesOf(lines)
-	return v.T("on switches", v.number(n))
+	return v.T("on switches", v.number(switchesOf(lines)))
 }
 
 // useText describes how the visitor sends mail.

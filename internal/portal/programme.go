@@ -31,16 +31,18 @@ type programmeOf struct {
 type stepData struct {
 	Title     string
 	Begins    time.Time
+	Planned   string // the day in the policy, if the phase in force began again after it; else empty
 	Current   bool
 	Past      bool
 	Rules     []string
-	Confirmed confirmation
+	Confirmed []confirmation // of the phase in force; several if kinds of line differ
 }
 
 // A turn is a phase that begins for lines of a group.
 type turn struct {
 	at    time.Time
 	phase string
+	first time.Time // when the phase began before, if it was left and began again on one day; else zero
 }
 
 // programme shows what changes when, from the dates of the policy and the operators' activations.
@@ -62,7 +64,7 @@ func (v *visit) programmes(p *published.Publication, groups ...string) []program
 		if len(groups) > 0 && !slices.Contains(groups, s.Group) {
 			continue
 		}
-		turns := turnsOf(p, s, v.Now)
+		turns := v.byDay(turnsOf(p, s, v.Now))
 		i := slices.IndexFunc(all, func(x programmeOf) bool {
 			return slices.Equal(x.turns, turns) && sameRules(p.Policy(), turns, x.groups[0], s.Group)
 		})
@@ -97,10 +99,38 @@ func turnsOf(p *published.Publication, s published.State, now time.Time) []turn 
 	for _, t := range p.Policy().Turns(p.Source.Activations, s.Area, now) {
 		phase := t.In.Phase(s.Group)
 		if n := len(all); n == 0 || all[n-1].phase != phase {
-			all = append(all, turn{t.At.UTC(), phase})
+			all = append(all, turn{at: t.At.UTC(), phase: phase})
 		}
 	}
 	return all
+}
+
+// byDay returns the turns that a customer needs. Of the turns of a day, only the last one counts, because its phase was in force at the end of
+// the day. If a phase is left and begins again on the same day, it is one step: from its first beginning if it is past, and from its last one if
+// it is in force, because answers give this day too.
+func (v *visit) byDay(turns []turn) []turn {
+	var days, all []turn
+	for _, t := range turns {
+		if n := len(days); n > 0 && v.Day(days[n-1].at) == v.Day(t.at) {
+			days = days[:n-1]
+		}
+		days = append(days, t)
+	}
+	for i, t := range days {
+		n := len(all)
+		switch {
+		case n == 0 || all[n-1].phase != t.phase:
+			all = append(all, t)
+		case begunBy(days, i, v.Now):
+			all[n-1].at, all[n-1].first = t.at, all[n-1].at
+		}
+	}
+	return all
+}
+
+// begunBy reports whether a turn is the one in force at a time.
+func begunBy(turns []turn, i int, now time.Time) bool {
+	return !turns[i].at.After(now) && (i+1 == len(turns) || turns[i+1].at.After(now))
 }
 
 // sameRules reports whether the phases have the same rules for two groups.
@@ -124,17 +154,19 @@ func (v *visit) steps(p *published.Publication, x *programmeOf) {
 	for i, t := range x.turns {
 		step := stepData{Title: v.stepTitle(p.Policy(), t.phase), Begins: t.at}
 		if ph, ok := p.Policy().Phase(t.phase); ok {
+			if t.first.Equal(p.Policy().Begins(ph)) {
+				step.Planned = v.Day(t.first)
+			}
 			for _, r := range ph.Rules {
 				if r.ForGroup(x.groups[0]) && slices.Contains(p.Policy().LegsOf(r), policy.UpDst) {
 					step.Rules = append(step.Rules, v.ruleText(p.Policy(), ph, r))
 				}
 			}
 		}
-		begun := !t.at.After(v.Now)
-		step.Current = begun && (i+1 == len(x.turns) || x.turns[i+1].at.After(v.Now))
-		step.Past = begun && !step.Current
+		step.Current = begunBy(x.turns, i, v.Now)
+		step.Past = !t.at.After(v.Now) && !step.Current
 		if step.Current {
-			step.Confirmed = v.confirmed(x.lines, t.phase)
+			step.Confirmed = v.confirmedByGroup(p.Policy(), x.lines, t.phase)
 		}
 		x.Steps = append(x.Steps, step)
 	}
@@ -142,12 +174,41 @@ func (v *visit) steps(p *published.Publication, x *programmeOf) {
 
 // current returns the step that should be in force for lines that are treated alike. It is empty if there is none.
 func (v *visit) current(p *published.Publication, lines []published.State) stepData {
-	x := programmeOf{groups: []string{lines[0].Group}, lines: lines, turns: turnsOf(p, lines[0], v.Now)}
+	x := programmeOf{groups: []string{lines[0].Group}, lines: lines, turns: v.byDay(turnsOf(p, lines[0], v.Now))}
 	v.steps(p, &x)
 	if i := slices.IndexFunc(x.Steps, func(s stepData) bool { return s.Current }); i >= 0 {
 		return x.Steps[i]
 	}
 	return stepData{}
+}
+
+// confirmedByGroup returns the confirmations for lines of a phase: one for all if they are alike, or else one for each set of line groups that are
+// alike, with their titles. These are the confirmations of the answers for these groups.
+func (v *visit) confirmedByGroup(p *policy.Policy, lines []published.State, phase string) []confirmation {
+	var all []confirmation
+	var titles [][]string
+	for _, group := range append(policy.Names(p.LineGroups), "") {
+		of := slices.DeleteFunc(slices.Clone(lines), func(s published.State) bool { return s.Group != group || s.Switches == 0 })
+		if len(of) == 0 {
+			continue
+		}
+		c := v.confirmed(of, phase)
+		i := slices.Index(all, c)
+		if i < 0 {
+			i, all, titles = len(all), append(all, c), append(titles, nil)
+		}
+		titles[i] = append(titles[i], v.listTitle(p, group))
+	}
+	switch len(all) {
+	case 0: // no switch has such lines
+		return []confirmation{v.confirmed(lines, phase)}
+	case 1:
+		return all
+	}
+	for i := range all {
+		all[i].Text = v.T("colon", strings.Join(titles[i], v.T("list comma"))) + all[i].Text
+	}
+	return all
 }
 
 // confirmedGroup returns the confirmation for all lines of a group.

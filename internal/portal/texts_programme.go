@@ -11,5 +11,6 @@ var programmeTexts = page.Texts{
 	"step scheduled":  {"at present, by the schedule", "予定では現在の段階"},
 	"step past":       {"past", "終了"},
 	"step next":       {"planned", "予定"},
+	"step planned":    {"Planned for %s", "当初の予定：%sから"},
 	"step from":       {"from %s", "%sから"},
 }

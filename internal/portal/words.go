@@ -164,16 +164,9 @@ func (b base) lineText(own bool) string {
 	return b.T("such a line")
 }
 
-// confirmed returns the confirmation for lines of a phase. It gives numbers only if each switch is counted once.
+// confirmed returns the confirmation for lines of a phase.
 func (v *visit) confirmed(lines []published.State, phase string) confirmation {
-	switches, once := switchesOf(lines)
-	seen, everywhere := 0, true
-	for _, s := range lines {
-		if s.Phase == phase {
-			seen += int(s.Confirmed)
-		}
-		everywhere = everywhere && (s.Switches == 0 || s.Phase == phase && s.Everywhere())
-	}
+	everywhere := !slices.ContainsFunc(lines, func(s published.State) bool { return s.Switches > 0 && (s.Phase != phase || !s.Everywhere()) })
 	switch {
 	case phase == "" && !v.Current:
 		return confirmation{Text: v.T("no phase then", v.At(v.Confirmed))}
@@ -181,31 +174,25 @@ func (v *visit) confirmed(lines []published.State, phase string) confirmation {
 		return confirmation{Text: v.T("no phase")}
 	case !v.Current:
 		return confirmation{Text: v.T("confirmed then", v.At(v.Confirmed))}
-	case switches == 0:
+	case switchesOf(lines) == 0:
 		return confirmation{Text: v.T("no switches")}
 	case everywhere:
 		return confirmation{Sure: true, Text: v.T("confirmed")}
-	case once:
-		return confirmation{Text: v.T("confirmed partly", v.number(switches), v.number(seen))}
 	}
 	return confirmation{Text: v.T("confirmed not everywhere")}
 }
 
 // switchesOf returns the number of switches that have lines of given kinds. Several kinds of line in an area are mostly on the same switches,
-// so the largest number of the area counts. once is true if no area has several kinds, so that the number is exact.
-func switchesOf(lines []published.State) (n int, once bool) {
+// so the largest number of the area counts.
+func switchesOf(lines []published.State) (n int) {
 	most := map[string]uint32{}
-	once = true
 	for _, s := range lines {
-		if _, again := most[s.Area]; again {
-			once = false
-		}
 		most[s.Area] = max(most[s.Area], s.Switches)
 	}
 	for _, m := range most {
 		n += int(m)
 	}
-	return n, once
+	return n
 }
 
 // headline returns the words of a status: a mark and a headline, so that the status is not shown by colour alone. The headline says from which

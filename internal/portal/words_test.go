@@ -41,15 +41,14 @@ func TestSwitchesOf(t *testing.T) {
 	for _, tc := range []struct {
 		lines []published.State
 		n     int
-		once  bool
 	}{
-		{nil, 0, true},
-		{[]published.State{of("area-1", "adsl", 1), of("area-1", "isdn", 1), of("area-1", "mobile", 1)}, 1, false},
-		{[]published.State{of("area-1", "adsl", 5), of("area-2", "adsl", 3)}, 8, true},
-		{[]published.State{of("area-1", "adsl", 5), of("area-1", "isdn", 2), of("area-2", "adsl", 3)}, 8, false},
+		{nil, 0},
+		{[]published.State{of("area-1", "adsl", 1), of("area-1", "isdn", 1), of("area-1", "mobile", 1)}, 1},
+		{[]published.State{of("area-1", "adsl", 5), of("area-2", "adsl", 3)}, 8},
+		{[]published.State{of("area-1", "adsl", 5), of("area-1", "isdn", 2), of("area-2", "adsl", 3)}, 8},
 	} {
-		if n, once := switchesOf(tc.lines); n != tc.n || once != tc.once {
-			t.Errorf("%v: %d, %v, want %d, %v", tc.lines, n, once, tc.n, tc.once)
+		if n := switchesOf(tc.lines); n != tc.n {
+			t.Errorf("%v: %d, want %d", tc.lines, n, tc.n)
 		}
 	}
 }
@@ -69,9 +68,9 @@ func TestConfirmed(t *testing.T) {
 	}{
 		{"everywhere", true, "p", []published.State{line("p", 3, 3)}, true, "All our switches for such lines have confirmed that this is in force."},
 		{"several kinds", true, "p", []published.State{line("p", 3, 3), line("p", 1, 1)}, true, "All our switches for such lines have confirmed that this is in force."},
-		{"partly", true, "p", []published.State{line("p", 3, 2)}, false, "This should be in force, but is not yet confirmed everywhere. Switches with such lines that confirmed it so far: 2 of 3."},
+		{"partly", true, "p", []published.State{line("p", 3, 2)}, false, "This should be in force, but is not yet confirmed everywhere."},
 		{"several kinds, partly", true, "p", []published.State{line("p", 3, 3), line("p", 3, 2)}, false, "This should be in force, but is not yet confirmed everywhere."},
-		{"another phase", true, "q", []published.State{line("p", 3, 3)}, false, "This should be in force, but is not yet confirmed everywhere. Switches with such lines that confirmed it so far: 0 of 3."},
+		{"another phase", true, "q", []published.State{line("p", 3, 3)}, false, "This should be in force, but is not yet confirmed everywhere."},
 		{"no phase", true, "", []published.State{line("", 3, 3)}, false, "By our policy, nothing is in force for lines of this kind yet."},
 		{"no phase, not current", false, "", []published.State{line("", 3, 3)}, false, "By the policy of the last contact with our management system (1 January 0001, 00:00 (UTC+00:00)), nothing is in force for lines of this kind yet."},
 		{"no switches", true, "p", []published.State{line("p", 0, 0)}, false, "None of our switches has such lines at present, so there is nothing to confirm."},
@@ -124,8 +123,8 @@ func TestRuleText(t *testing.T) {
 		{ours, []policy.PhaseRule{carrier, of("b", all)}, "", "Connections to all servers that are not ours" + refused},
 		{ours[1:], []policy.PhaseRule{all}, "", "Connections to all servers" + refused},
 		{ours[1:], []policy.PhaseRule{carrier, all}, "", "Connections to all other servers" + refused},
-		{ours, []policy.PhaseRule{all}, "this", "Connections to all servers that are not ours" + refused + " This stops connections that begin from that day on. Connections that were open before go on."},
-		{ours, []policy.PhaseRule{all}, "another", "Connections to all servers that are not ours" + refused + " This also stops connections that were open before."},
+		{ours, []policy.PhaseRule{all}, "this", "Connections to all servers that are not ours" + refused + " Older setups are affected as well; only a connection that is open at that moment may finish."},
+		{ours, []policy.PhaseRule{all}, "another", "Connections to all servers that are not ours" + refused + " This also stops connections that are open at that moment."},
 		{ours, []policy.PhaseRule{watched}, "another", "Connections to all servers that are not ours, port 25, are counted, but not blocked."},
 	} {
 		p := &policy.Policy{
@@ -137,7 +136,7 @@ func TestRuleText(t *testing.T) {
 			t.Errorf("got %q, want %q", got, tc.want)
 		}
 	}
-	if got := (base{Lang: "ja"}).T("new only") + (base{Lang: "ja"}).T("open too"); got != "この日以降に始まる接続だけを止めます。前からつながっている接続は止めません。前からつながっている接続も止めます。" {
+	if got := (base{Lang: "ja"}).T("new only") + (base{Lang: "ja"}).T("open too"); got != "以前からの設定でも止まります。切り替わる時点で通信中の接続だけは、終わるまで続きます。切り替わる時点で通信中の接続も止めます。" {
 		t.Error(got)
 	}
 }
@@ -188,7 +187,7 @@ func TestStepTitle(t *testing.T) {
 	count := []policy.PhaseRule{{Name: "all", Service: "smtp", Action: policy.Monitor}}
 	p := &policy.Policy{Phases: []policy.Phase{{Name: "watch", Rules: count}, {Name: "drain", SynOnly: true, Rules: reject}, {Name: "all", Rules: reject}}}
 	for lang, want := range map[string][]string{
-		"en": {"watch", "drain (new connections only)", "all (open connections too)"}, "ja": {"watch", "drain（新しい接続だけ）", "all（前からの接続も含む）"},
+		"en": {"watch", "drain (open connections may finish)", "all (open connections too)"}, "ja": {"watch", "drain（通信中の接続は終わるまで継続）", "all（通信中の接続も停止）"},
 	} {
 		b := base{Lang: lang, Content: &content.Content{Site: &site.Site{}}}
 		for i := range p.Phases {
