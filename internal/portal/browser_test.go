@@ -50,6 +50,7 @@ const indented = `[...document.querySelectorAll("main ul, main ol")].filter((el)
 // A page is loaded once in each language, once with and once without script. The colours and the width change while it is shown, as for a reader
 // who turns a phone: the portal makes the same page for every screen.
 func TestInBrowser(t *testing.T) {
+	t.Parallel()
 	r := start(t, "2006-07-01", ownIsADSL)
 	r.controller.OnAsk(lines)
 	pages := browserPages(t, r)
@@ -92,6 +93,7 @@ func TestInBrowser(t *testing.T) {
 // TestKeyboard walks through every page with the tab key, alternately in the light scheme with script on a wide screen, and in the dark one without
 // script on a narrow screen. The first page, which has all kinds of controls, is walked through in both ways.
 func TestKeyboard(t *testing.T) {
+	t.Parallel()
 	r := start(t, "2006-07-01", ownIsADSL)
 	r.controller.OnAsk(lines)
 	pages := browserPages(t, r)

@@ -301,6 +301,7 @@ func TestExportWrite(t *testing.T) {
 
 // TestExportInBrowser shows pages of an export from a plain file server in a real browser.
 func TestExportInBrowser(t *testing.T) {
+	t.Parallel()
 	x := export(t, "2006-12-01")
 	server := httptest.NewServer(http.StripPrefix("/mail", http.FileServer(http.Dir(written(t, x)))))
 	defer server.Close()

@@ -12,6 +12,7 @@ import (
 // TestStructure compares the accessibility trees of the main pages in both languages with testdata/structure. The controller's clock stands
 // still, so the pages are the same in each run. -update writes the files anew.
 func TestStructure(t *testing.T) {
+	t.Parallel()
 	r := start(t, "2006-07-01", ownIsADSL)
 	r.controller.OnAsk(lines)
 	b := r.browser("en")

@@ -14,6 +14,7 @@ import (
 
 // TestPrint prints the longest answer in each language with a real browser. It must fit on one sheet of A4.
 func TestPrint(t *testing.T) {
+	t.Parallel()
 	r := start(t, "2006-12-01", nil)
 	path, _ := r.browser("ja").ask(url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {"gmail"}})
 	ctx, _ := pagetest.Chromium(t)
