@@ -31,16 +31,31 @@ const (
 type Mode int
 
 const (
-	MX         Mode = iota // plain text, as between servers, and from customers to their ISP's relay
-	Submission             // STARTTLS and AUTH PLAIN, as from a mail program to its provider
+	MX          Mode = iota // plain text, as between servers, and from customers to their ISP's relay
+	Submission              // STARTTLS and AUTH PLAIN, as from a mail program to its provider
+	Submissions             // AUTH PLAIN inside TLS
 )
 
-// String returns "mx" or "submission".
+// String returns "mx", "submission" or "submissions".
 func (m Mode) String() string {
-	if m == Submission {
+	switch m {
+	case Submission:
 		return "submission"
+	case Submissions:
+		return "submissions"
 	}
 	return "mx"
+}
+
+// Port returns the port on which servers accept messages in this way.
+func (m Mode) Port() uint16 {
+	switch m {
+	case Submission:
+		return PortSubmission
+	case Submissions:
+		return PortSubmissions
+	}
+	return PortSMTP
 }
 
 // A MailAttempt is an attempt to send one message from a host to a server.
@@ -49,9 +64,9 @@ type MailAttempt struct {
 	Mode     Mode
 	From, To string // the sender and the recipient, in both the envelope and the header
 
-	Username, Password string         // the credentials for Submission
-	ServerName         string         // the name that the server's certificate must have, for Submission
-	Trust              *x509.CertPool // the accepted issuers of the certificate, for Submission; nil means the issuers that the machine trusts
+	Username, Password string         // the credentials, unless the mode is MX
+	ServerName         string         // the name that the server's certificate must have, unless the mode is MX
+	Trust              *x509.CertPool // the accepted issuers of the certificate; nil means the issuers that the machine trusts
 
 	// Holds reports whether the server has stored the message with the given id. If Holds is nil, the server's reply is taken as proof of
 	// delivery.
@@ -61,17 +76,19 @@ type MailAttempt struct {
 }
 
 // Attempt returns an attempt to send a message to this server, over IPv6 if v6 is set and over IPv4 otherwise. After sending, the attempt
-// checks that the server has stored the message. The caller must set From and To, and for Submission also Username and Password.
+// checks that the server has stored the message. The caller must set From and To, and unless the mode is MX also Username and Password.
 func (s *MailServer) Attempt(mode Mode, v6 bool) (MailAttempt, error) {
+	server, err := s.at(mode.Port(), v6)
+	return MailAttempt{Server: server, Mode: mode, ServerName: s.Hostname(), Trust: s.Trust(), Holds: s.Holds}, err
+}
+
+// at returns the server's address in a family, with a port.
+func (s *MailServer) at(port uint16, v6 bool) (netip.AddrPort, error) {
 	addr, ok := s.host.Addr(v6)
 	if !ok {
-		return MailAttempt{}, fmt.Errorf("mail server %s: host %q has no address of the family (IPv6: %t)", s.config.Hostname, s.host.config.Name, v6)
+		return netip.AddrPort{}, fmt.Errorf("mail server %s: host %q has no address of the family (IPv6: %t)", s.config.Hostname, s.host.config.Name, v6)
 	}
-	port := uint16(PortSMTP)
-	if mode == Submission {
-		port = PortSubmission
-	}
-	return MailAttempt{Server: netip.AddrPortFrom(addr, port), Mode: mode, ServerName: s.Hostname(), Trust: s.Trust(), Holds: s.Holds}, nil
+	return netip.AddrPortFrom(addr, port), nil
 }
 
 // An AttemptOutcome states how an attempt ended.
@@ -79,7 +96,7 @@ type AttemptOutcome int
 
 const (
 	Failed    AttemptOutcome = iota // the server refused, or a component is broken; a filter never causes this outcome
-	Delivered                       // the server has stored the message
+	Delivered                       // the server has stored the message, or has sent the mailbox
 	Blocked                         // the path is blocked: no reply arrived in time, or an ICMP error arrived
 )
 
@@ -97,9 +114,11 @@ func (o AttemptOutcome) String() string {
 // A Result contains the outcome of an attempt and its details.
 type Result struct {
 	Outcome   AttemptOutcome
-	MessageID string // the message id, without angle brackets
-	Stage     string // the last stage of the attempt: "connect", "greeting", "starttls", "auth", "mail", "rcpt", "data", "store" or "quit"
-	Err       error  // the reason why the message was not delivered; nil if it was
+	MessageID string // the message id, without angle brackets; empty for a mailbox without messages
+	// Stage is the last stage of the attempt: "connect", "tls", "greeting", "starttls", "auth", "mail", "rcpt", "data", "store" or "quit". For a
+	// mailbox, "retr" stands in place of the stages from "mail" to "store".
+	Stage string
+	Err   error // the reason why the message was not delivered, or the mailbox not read; nil if it was
 }
 
 // Send makes the attempt. When Send returns, the connection has been closed gracefully if the message was delivered, and aborted
@@ -107,11 +126,17 @@ type Result struct {
 func Send(ctx context.Context, from *Host, a MailAttempt) Result {
 	a.setDefaults()
 	r := Result{MessageID: rand.Text() + "@" + from.Name(), Stage: "connect"}
-	connectCtx, cancel := withPatience(ctx, a.ConnectTimeout, time.Now)
+	try(ctx, from, a.Server, a.ConnectTimeout, a.Mode.String(), &r, func(conn *Conn) error { return a.converse(ctx, conn, from.Name(), &r) })
+	return r
+}
+
+// try connects to a server and has a conversation with it. It completes r. what names the attempt in the error.
+func try(ctx context.Context, from *Host, server netip.AddrPort, patience time.Duration, what string, r *Result, converse func(*Conn) error) {
+	connectCtx, cancel := withPatience(ctx, patience, time.Now)
 	defer cancel()
-	conn, err := from.DialContext(connectCtx, "tcp", a.Server.String())
+	conn, err := from.DialContext(connectCtx, "tcp", server.String())
 	if err == nil {
-		err = a.converse(ctx, conn.(*Conn), from.Name(), &r)
+		err = converse(conn.(*Conn))
 	}
 	switch {
 	case err == nil:
@@ -123,9 +148,8 @@ func Send(ctx context.Context, from *Host, a MailAttempt) Result {
 		r.Outcome = Blocked
 	}
 	if err != nil {
-		r.Err = fmt.Errorf("host %q: %s to %v: %s: %w", from.Name(), a.Mode, a.Server, r.Stage, err)
+		r.Err = fmt.Errorf("host %q: %s to %v: %s: %w", from.Name(), what, server, r.Stage, err)
 	}
-	return r
 }
 
 func (a *MailAttempt) setDefaults() {
@@ -151,11 +175,11 @@ func (a *MailAttempt) converse(ctx context.Context, conn *Conn, helo string, r *
 		}
 	}()
 	r.Stage = "greeting"
-	c, err := a.open(conn, helo, r)
+	c, err := a.open(ctx, conn, helo, r)
 	if err != nil {
 		return err
 	}
-	if a.Mode == Submission {
+	if a.Mode != MX {
 		r.Stage = "auth"
 		if err := c.Auth(sasl.NewPlainClient("", a.Username, a.Password)); err != nil {
 			return err
@@ -192,19 +216,41 @@ func (a *MailAttempt) converse(ctx context.Context, conn *Conn, helo string, r *
 	return nil
 }
 
-// open starts the SMTP session, and for Submission also TLS.
-func (a *MailAttempt) open(conn *Conn, helo string, r *Result) (*smtp.Client, error) {
+// open starts the SMTP session, and unless the mode is MX also TLS.
+func (a *MailAttempt) open(ctx context.Context, conn *Conn, helo string, r *Result) (*smtp.Client, error) {
 	patient := patientConn{conn, a.AnswerTimeout}
-	if a.Mode == MX {
-		c := smtp.NewClient(patient)
-		return c, c.Hello(helo)
-	}
-	r.Stage = "starttls"
-	c, err := smtp.NewClientStartTLS(patient, &tls.Config{ServerName: a.ServerName, RootCAs: a.Trust, MinVersion: tls.VersionTLS12})
-	if err != nil {
-		return nil, err
+	config := &tls.Config{ServerName: a.ServerName, RootCAs: a.Trust, MinVersion: tls.VersionTLS12}
+	var c *smtp.Client
+	switch a.Mode {
+	case MX:
+		c = smtp.NewClient(patient)
+	case Submissions:
+		inside, err := startTLS(ctx, patient, config, r)
+		if err != nil {
+			return nil, err
+		}
+		c = smtp.NewClient(inside)
+	default:
+		r.Stage = "starttls"
+		var err error
+		if c, err = smtp.NewClientStartTLS(patient, config); err != nil {
+			return nil, err
+		}
 	}
 	return c, c.Hello(helo)
+}
+
+// startTLS makes a connection that begins inside TLS.
+func startTLS(ctx context.Context, conn patientConn, config *tls.Config, r *Result) (*tls.Conn, error) {
+	r.Stage = "tls"
+	ctx, cancel := context.WithTimeout(ctx, conn.timeout)
+	defer cancel()
+	inside := tls.Client(conn, config)
+	if err := inside.HandshakeContext(ctx); err != nil {
+		return nil, err
+	}
+	r.Stage = "greeting"
+	return inside, nil
 }
 
 // A patientConn limits how long each reply may take. go-smtp sets deadlines for commands, but not always the deadlines required here.

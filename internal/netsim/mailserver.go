@@ -2,6 +2,7 @@ package netsim
 
 import (
 	"context"
+	"crypto/subtle"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -20,8 +21,11 @@ import (
 
 // The TCP ports for mail.
 const (
-	PortSMTP       = 25  // RFC 5321: to the server of the recipient's domain, or to the sender's own relay
-	PortSubmission = 587 // RFC 6409: from a mail program to its provider
+	PortSMTP        = 25  // RFC 5321: to the server of the recipient's domain, or to the sender's own relay
+	PortPOP3        = 110 // RFC 1939: from a mail program to its mailbox
+	PortSubmissions = 465 // RFC 8314: from a mail program to its provider, inside TLS
+	PortSubmission  = 587 // RFC 6409: from a mail program to its provider
+	PortPOP3S       = 995 // RFC 8314: from a mail program to its mailbox, inside TLS
 )
 
 // MaxMessage is the largest message, in bytes, that a MailServer accepts.
@@ -37,14 +41,16 @@ type MailConfig struct {
 	Domains  []string          // the domains whose mail is accepted on port 25 from any client
 	RelayFor []netip.Prefix    // the clients that may send to any domain on port 25
 	Accounts map[string]string // the passwords of the users that may submit to any domain on port 587; nil disables that port
-	Log      *zap.Logger       // may be nil
+	// Mailboxes states that users can also submit on port 465, and read the messages to their names in Domains on ports 110 and 995.
+	Mailboxes bool
+	Log       *zap.Logger // may be nil
 }
 
 // A Message is a message that a MailServer has stored.
 type Message struct {
 	ID     string     // the Message-ID header field (RFC 5322 section 3.6.4), without angle brackets
 	Client netip.Addr // the client's address
-	Port   uint16     // PortSMTP or PortSubmission
+	Port   uint16     // PortSMTP, PortSubmission or PortSubmissions
 	User   string     // the authenticated user; empty on PortSMTP
 	From   string     // the envelope's sender
 	To     []string   // the envelope's recipients
@@ -52,14 +58,15 @@ type Message struct {
 }
 
 // A MailServer is a mail server on all addresses of a host. It accepts plain SMTP on port 25. If it has accounts, it also accepts
-// submission with STARTTLS and AUTH on port 587.
+// submission with STARTTLS and AUTH on port 587. If it has mailboxes, it accepts submission inside TLS with AUTH on port 465, and serves the
+// mailboxes over POP3, on port 110 in plain text and on port 995 inside TLS.
 type MailServer struct {
 	host        *Host
 	config      MailConfig
 	certificate *x509.Certificate
 	servers     []*smtp.Server
 	listeners   []net.Listener
-	serve       sync.WaitGroup // waits for the goroutines that accept connections
+	serve       sync.WaitGroup // waits for the goroutines that accept connections, and for those that serve POP3
 
 	mu       sync.Mutex // guards the fields below
 	messages []Message
@@ -86,20 +93,34 @@ func NewMailServer(h *Host, config MailConfig) (*MailServer, error) {
 	if config.Accounts != nil {
 		ports = append(ports, PortSubmission)
 	}
+	if config.Mailboxes {
+		ports = append(ports, PortSubmissions, PortPOP3, PortPOP3S)
+	}
 	for _, port := range ports {
-		server := s.newServer(port, pair)
-		s.servers = append(s.servers, server)
+		serve := s.servePOP3
+		if port != PortPOP3 && port != PortPOP3S {
+			server := s.newServer(port, pair)
+			s.servers = append(s.servers, server)
+			serve = func(l net.Listener) { _ = server.Serve(l) } // Serve returns an error once the listener is closed
+		}
 		for _, any := range h.anyAddresses() {
 			l, err := h.Listen("tcp", netip.AddrPortFrom(any, port).String())
 			if err != nil {
 				return nil, errors.Join(fmt.Errorf("mail server %s: %w", config.Hostname, err), s.Close())
 			}
 			s.listeners = append(s.listeners, l)
-			// Serve returns an error once the listener is closed.
-			s.serve.Go(func() { _ = server.Serve(serverListener{l, s}) })
+			l = serverListener{l, s}
+			if port == PortSubmissions || port == PortPOP3S {
+				l = tls.NewListener(l, tlsConfig(pair))
+			}
+			s.serve.Go(func() { serve(l) })
 		}
 	}
 	return s, nil
+}
+
+func tlsConfig(pair *tls.Certificate) *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{*pair}, MinVersion: tls.VersionTLS12}
 }
 
 // anyAddresses returns the unspecified address of each family in which the host has an address.
@@ -128,7 +149,7 @@ func (s *MailServer) newServer(port uint16, pair *tls.Certificate) *smtp.Server 
 	server.ReadTimeout, server.WriteTimeout = idle, idle
 	server.ErrorLog = zap.NewStdLog(s.config.Log.With(zap.String("server", s.config.Hostname), zap.Uint16("port", port)))
 	if port == PortSubmission {
-		server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*pair}, MinVersion: tls.VersionTLS12}
+		server.TLSConfig = tlsConfig(pair)
 	}
 	return server
 }
@@ -163,6 +184,12 @@ func (s *MailServer) keep(m Message) {
 	defer s.mu.Unlock()
 	s.messages = append(s.messages, m)
 	s.ids[m.ID] = struct{}{}
+}
+
+// isUser reports whether a user has the password.
+func (s *MailServer) isUser(user, password string) bool {
+	want, ok := s.config.Accounts[user]
+	return subtle.ConstantTimeCompare([]byte(want), []byte(password)) == 1 && ok
 }
 
 // accepts reports whether the recipient is in one of the server's domains.

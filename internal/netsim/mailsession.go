@@ -2,7 +2,6 @@ package netsim
 
 import (
 	"bytes"
-	"crypto/subtle"
 	"io"
 	"net/mail"
 	"net/netip"
@@ -27,9 +26,12 @@ var (
 	_ smtp.AuthSession = (*mailSession)(nil)
 )
 
-// AuthMechanisms implements smtp.AuthSession. go-smtp offers the mechanisms only after STARTTLS.
+// submits reports whether the session is on a port for users, who must authenticate.
+func (s *mailSession) submits() bool { return s.port == PortSubmission || s.port == PortSubmissions }
+
+// AuthMechanisms implements smtp.AuthSession. go-smtp offers the mechanisms only inside TLS.
 func (s *mailSession) AuthMechanisms() []string {
-	if s.port != PortSubmission {
+	if !s.submits() {
 		return nil
 	}
 	return []string{sasl.Plain}
@@ -37,13 +39,11 @@ func (s *mailSession) AuthMechanisms() []string {
 
 // Auth implements smtp.AuthSession.
 func (s *mailSession) Auth(mechanism string) (sasl.Server, error) {
-	if s.port != PortSubmission || mechanism != sasl.Plain {
+	if !s.submits() || mechanism != sasl.Plain {
 		return nil, smtp.ErrAuthUnknownMechanism
 	}
 	return sasl.NewPlainServer(func(identity, user, password string) error {
-		want, ok := s.server.config.Accounts[user]
-		right := subtle.ConstantTimeCompare([]byte(want), []byte(password)) == 1
-		if !ok || !right || identity != "" && identity != user {
+		if !s.server.isUser(user, password) || identity != "" && identity != user {
 			return smtp.ErrAuthFailed
 		}
 		s.user = user
@@ -53,7 +53,7 @@ func (s *mailSession) Auth(mechanism string) (sasl.Server, error) {
 
 // Mail implements smtp.Session.
 func (s *mailSession) Mail(from string, _ *smtp.MailOptions) error {
-	if s.port == PortSubmission && s.user == "" {
+	if s.submits() && s.user == "" {
 		return smtp.ErrAuthRequired
 	}
 	s.from = from
