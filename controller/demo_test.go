@@ -27,7 +27,7 @@ func TestDemoPages(t *testing.T) {
 		return &demoAddrs{api: "127.0.0.1:0", page: "127.0.0.1:0", portal: "127.0.0.1:0", sw: softswitch.Addrs{P4Runtime: "127.0.0.1:0", GNMI: "127.0.0.1:0"}}
 	}
 	go func() {
-		ended <- runDemo(ctx, jsonOutput, free, demo.Plain, io.Discard, writer)
+		ended <- runDemo(ctx, jsonOutput, free, "spinnet-2006", demo.Plain, io.Discard, writer)
 		writer.Close()
 	}()
 	lines := bufio.NewScanner(reader)

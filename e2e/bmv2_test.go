@@ -182,25 +182,31 @@ func TestScenarioBMv2(t *testing.T) {
 		t.Run(string(lines), func(t *testing.T) {
 			t.Parallel()
 			_, sw := bundle(t)
-			packets := freeAddr(t)
-			p4runtime := startBMv2(t, path, uint64(sw.DeviceID), nil, []string{"--dp-grpc-server-addr", packets})
-			gnmi := startAgent(t, p4runtime, sw, nil)
-			var client *dataplane.Client // dialled for the first host, because bmv2 refuses a packet stream before it has a program
-			defer func() {
-				if client != nil {
-					_ = client.Close()
-				}
-			}()
-			play(t, sw, lines, demo.Rig{
-				DeviceID: uint64(sw.DeviceID), P4Runtime: p4runtime, GNMI: gnmi,
-				Link: func(port pipeline.Port, name string) (wire.Link, error) {
-					if client == nil {
-						client = dialPackets(t, packets, uint64(sw.DeviceID), 1, 11)
-					}
-					return client.Port(uint32(port), name)
-				},
-			})
+			play(t, sw, lines, bmv2Rig(t, path, sw))
 		})
+	}
+}
+
+// bmv2Rig starts bmv2 with an agent, and attaches hosts over bmv2's gRPC data plane. Both end with the test.
+func bmv2Rig(t *testing.T, path string, sw *policy.Switch) demo.Rig {
+	t.Helper()
+	packets := freeAddr(t)
+	p4runtime := startBMv2(t, path, uint64(sw.DeviceID), nil, []string{"--dp-grpc-server-addr", packets})
+	gnmi := startAgent(t, p4runtime, sw, nil)
+	var client *dataplane.Client // dialled for the first host, because bmv2 refuses a packet stream before it has a program
+	t.Cleanup(func() {
+		if client != nil {
+			_ = client.Close()
+		}
+	})
+	return demo.Rig{
+		DeviceID: uint64(sw.DeviceID), P4Runtime: p4runtime, GNMI: gnmi,
+		Link: func(port pipeline.Port, name string) (wire.Link, error) {
+			if client == nil {
+				client = dialPackets(t, packets, uint64(sw.DeviceID), 1, 11)
+			}
+			return client.Port(uint32(port), name)
+		},
 	}
 }
 

@@ -1,5 +1,5 @@
 // Package demo runs the phases of a policy on one switch with virtual hosts. In every phase, every subscriber sends mail to every server
-// over IPv4 and IPv6. The demo compares each outcome with the policy. It also compares the switch's counters, read over gNMI, with the
+// over IPv4 and IPv6. If the policy has own servers, the subscriber also submits mail to them and reads a mailbox. The demo compares each outcome with the policy. It also compares the switch's counters, read over gNMI, with the
 // frames that the hosts sent.
 //
 // The switch is operated as in a NOC. The demo runs a controller in this process, as op25b serve does. It applies the documents and
@@ -165,7 +165,7 @@ func (p *player) phase(ctx context.Context, i int) (*Phase, error) {
 	}
 	rules := compiled.Rules
 	if p.world == nil { // the hosts start only now, because bmv2 accepts no packets before it has a program
-		if p.world, err = newWorld(p.options.Rig, p.sw, p.options.Lines); err != nil {
+		if p.world, err = newWorld(p.options.Rig, p.policy, p.sw, p.options.Lines); err != nil {
 			return nil, err
 		}
 	}
@@ -184,9 +184,12 @@ func (p *player) phase(ctx context.Context, i int) (*Phase, error) {
 				for _, v6 := range []bool{false, true} {
 					a, asked, answered, err := p.attempt(workCtx, rules, ph, s, t, v6)
 					if err != nil {
-						return fmt.Errorf("%s to %s port %d: %w", s.line.Name, t.site.name, t.port(), err)
+						return fmt.Errorf("%s to %s port %d: %w", s.line.Name, t.site.name, t.port, err)
 					}
 					attempts[i] = append(attempts[i], a)
+					if a.Want.Rule == "" {
+						continue // no counter may change
+					}
 					sent[i].add(s.port, a.Want.Rule, asked)
 					// On the server's port, the mirrored form of the same rule counts the server's replies.
 					sent[i].add(t.site.port, a.Want.Rule, answered)
@@ -214,8 +217,8 @@ func (p *player) phase(ctx context.Context, i int) (*Phase, error) {
 	return result, nil
 }
 
-// attempt sends one mail and determines the rule that decided about it. It also returns how many frames the subscriber sent, and how many
-// the server sent back from port 25.
+// attempt sends one mail, or reads the mailbox, and determines the rule that decided about it. It also returns how many frames the
+// subscriber sent, and how many the server sent back from port 25. The answers of other services are not counted.
 func (p *player) attempt(ctx context.Context, rules rulesByID, ph *policy.Phase, s *subscriber, t destination, v6 bool) (_ Attempt, asked, answered count, err error) {
 	before, err := p.counters.read(ctx)
 	if err != nil {
@@ -231,21 +234,31 @@ func (p *player) attempt(ctx context.Context, rules rulesByID, ph *policy.Phase,
 	frames, back := s.host.Sent(nil).Minus(all), t.host.Sent(answers).Minus(allBack)
 	asked, answered = count{frames.Packets, frames.Bytes}, count{back.Packets, back.Bytes}
 
-	a := Attempt{From: s.line.Name, To: t.site.name, Port: t.port(), Family: "ipv4"}
+	a := Attempt{From: s.line.Name, To: t.site.name, Port: t.port, Family: "ipv4"}
 	if v6 {
 		a.Family = "ipv6"
 	}
 	switch outcome.Outcome {
 	case netsim.Delivered:
 		a.Result = Delivered
+		if t.reads() {
+			a.Result = Read
+		}
 	case netsim.Blocked:
 		a.Result = Blocked
 	default:
 		a.Result = Failed
 		a.Error = outcome.Err.Error()
 	}
-	a.Want = expect(p.policy, ph, s.line, addr, t.port())
-	moved, err := p.counters.settled(ctx, s.port, before[s.port], asked)
+	a.Want = expect(p.policy, ph, s.line, addr, t.port)
+	if t.reads() && a.Want.Result == Delivered {
+		a.Want.Result = Read
+	}
+	counted := asked
+	if a.Want.Rule == "" {
+		counted = count{}
+	}
+	moved, err := p.counters.settled(ctx, s.port, before[s.port], counted)
 	if err != nil {
 		return Attempt{}, count{}, count{}, err
 	}

@@ -13,14 +13,15 @@ type Phase struct {
 	Counters  []Counter `json:"counters"`
 }
 
-// An Attempt is one mail from a subscriber to a server.
+// An Attempt is one mail from a subscriber to a server, or one look into the subscriber's mailbox.
 type Attempt struct {
 	From   string `json:"from"`
 	To     string `json:"to"`
 	Port   uint16 `json:"port"`
 	Family string `json:"family"` // "ipv4" or "ipv6"
 	Result Result `json:"result"`
-	// Rule is the rule whose counter changed on the subscriber's interface during the attempt. Action is that rule's action.
+	// Rule is the rule whose counter changed on the subscriber's interface during the attempt, or empty if no counter changed. Action is
+	// that rule's action.
 	Rule   string `json:"rule"`
 	Action string `json:"action"`
 	// Want is the outcome that the policy requires. Any other result or rule is a fault.
@@ -32,10 +33,11 @@ type Attempt struct {
 // A Result is how an attempt ended for the sender.
 type Result string
 
-// Delivered means that the server has stored the mail, and Blocked means that no connection could be established. Any other outcome is
-// Failed.
+// Delivered means that the server has stored the mail, Read that the mailbox was read, and Blocked that no connection could be established.
+// Any other outcome is Failed.
 const (
 	Delivered Result = "delivered"
+	Read      Result = "read"
 	Blocked   Result = "blocked"
 	Failed    Result = "failed"
 )

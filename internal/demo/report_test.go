@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -128,6 +129,46 @@ func TestExpectation(t *testing.T) {
 				line = l
 			}
 		}
+		if got := expect(b.Policy, ph, line, test.to, test.port); got != test.want {
+			t.Errorf("%s: %s to %v:%d is %+v, want %+v", test.phase, test.line, test.to, test.port, got, test.want)
+		}
+	}
+}
+
+// TestExpectationOf2022 verifies that expect agrees with the programme of 2022, as the comments of examples/spinnet-2022 describe it.
+func TestExpectationOf2022(t *testing.T) {
+	b, err := policy.Load(examples.SpinNet2022())
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, carrier := netip.MustParseAddr("2001:db8:25::25"), netip.MustParseAddr("203.0.113.25")
+	for _, test := range []struct {
+		phase, line string
+		to          netip.Addr
+		port        uint16
+		want        Expected
+	}{
+		{"before", "adsl-bot", own, 25, Expected{Delivered, "relay", "permit"}},
+		{"all-destinations", "business-fixed", own, 25, Expected{Delivered, "exempt", "permit"}},
+		{"all-destinations", "adsl-home", own, 110, Expected{Delivered, "", ""}},
+		{"mobile-carriers", "adsl-home", own, 587, Expected{Delivered, "relay", "permit"}},
+		{"submission-opens", "adsl-home", own, 587, Expected{Blocked, "own-submission", "reject"}},
+		{"all-destinations", "business-fixed", own, 587, Expected{Delivered, "own-submission-leased", "permit"}},
+		{"plain-counted", "adsl-home", own, 110, Expected{Delivered, "own-pop3", "monitor"}},
+		{"plain-counted", "adsl-home", own, 465, Expected{Delivered, "relay", "permit"}},
+		{"plain-ends-first", "adsl-home", own, 25, Expected{Delivered, "own-smtp-later", "monitor"}},
+		{"plain-ends-first", "mobile-sim", own, 25, Expected{Blocked, "own-smtp", "reject"}},
+		{"plain-ends-first", "mobile-sim", own, 587, Expected{Delivered, "own-submission", "monitor"}},
+		{"tls-only", "adsl-home", own, 25, Expected{Blocked, "own-smtp", "reject"}},
+		{"tls-only", "business-fixed", own, 25, Expected{Delivered, "exempt", "permit"}},
+		{"tls-only", "business-fixed", own, 110, Expected{Blocked, "own-pop3", "reject"}},
+		{"tls-only", "adsl-home", own, 995, Expected{Delivered, "", ""}},
+		{"tls-only", "adsl-home", carrier, 25, Expected{Blocked, "smtp-carrier", "drop"}},
+		{"tls-only", "adsl-home", carrier, 465, Expected{Delivered, "submission", "permit"}},
+	} {
+		ph, _ := b.Policy.Phase(test.phase)
+		lines := b.Inventory.Switches[0].Lines
+		line := lines[slices.IndexFunc(lines, func(l policy.Line) bool { return l.Name == test.line })]
 		if got := expect(b.Policy, ph, line, test.to, test.port); got != test.want {
 			t.Errorf("%s: %s to %v:%d is %+v, want %+v", test.phase, test.line, test.to, test.port, got, test.want)
 		}

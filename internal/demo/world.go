@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"op25b/internal/netsim"
 	"op25b/internal/pipeline"
@@ -67,15 +68,11 @@ type destination struct {
 	site   site
 	server *netsim.MailServer
 	host   *netsim.Host
-	mode   netsim.Mode
+	port   uint16
 }
 
-func (t destination) port() uint16 {
-	if t.mode == netsim.Submission {
-		return netsim.PortSubmission
-	}
-	return netsim.PortSMTP
-}
+// reads reports whether subscribers read their mail there, and do not send any.
+func (t destination) reads() bool { return t.port == netsim.PortPOP3 || t.port == netsim.PortPOP3S }
 
 // A world contains all hosts of the demo, each connected to the switch.
 type world struct {
@@ -85,9 +82,11 @@ type world struct {
 	servers      []*netsim.MailServer
 }
 
-// newWorld starts the hosts on the inventory's lines and the servers on its network ports.
-func newWorld(rig Rig, sw *policy.Switch, lines Lines) (_ *world, err error) {
+// newWorld starts the hosts on the inventory's lines and the servers on its network ports. If the policy has own servers, the ISP's relay is
+// one, with all services of a provider. Otherwise it is only a relay.
+func newWorld(rig Rig, p *policy.Policy, sw *policy.Switch, lines Lines) (_ *world, err error) {
 	w := &world{}
+	mailboxes := slices.ContainsFunc(p.Remotes, func(r policy.Remote) bool { return r.Own })
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.Close())
@@ -146,17 +145,22 @@ func newWorld(rig Rig, sw *policy.Switch, lines Lines) (_ *world, err error) {
 		if s.relay {
 			config.RelayFor = own
 		}
-		if s.submission {
+		ports := []uint16{netsim.PortSMTP}
+		if s.submission || s.relay && mailboxes {
 			config.Accounts = map[string]string{account: password}
+			ports = append(ports, netsim.PortSubmission)
+		}
+		if s.relay && mailboxes {
+			config.Mailboxes = true
+			ports = append(ports, netsim.PortSubmissions, netsim.PortPOP3, netsim.PortPOP3S)
 		}
 		server, err := netsim.NewMailServer(host, config)
 		if err != nil {
 			return nil, err
 		}
 		w.servers = append(w.servers, server)
-		w.destinations = append(w.destinations, destination{s, server, host, netsim.MX})
-		if s.submission {
-			w.destinations = append(w.destinations, destination{s, server, host, netsim.Submission})
+		for _, port := range ports {
+			w.destinations = append(w.destinations, destination{s, server, host, port})
 		}
 	}
 	return w, nil
@@ -174,19 +178,33 @@ func (w *world) Close() error {
 	return errors.Join(errs...)
 }
 
-// send sends one mail. It returns once neither host has more frames of this mail to send.
-func (w *world) send(ctx context.Context, from *subscriber, to destination, v6 bool) (netsim.Result, netip.Addr, error) {
-	attempt, err := to.server.Attempt(to.mode, v6)
-	if err != nil {
-		return netsim.Result{}, netip.Addr{}, err
-	}
-	attempt.From = account + "@" + from.line.Name + ".example"
-	attempt.To = "someone@" + to.site.domain
-	if to.mode == netsim.Submission {
+// send sends one mail, or reads the mailbox. It returns once neither host has more frames of this attempt to send.
+func (w *world) send(ctx context.Context, from *subscriber, to destination, v6 bool) (result netsim.Result, server netip.Addr, err error) {
+	if to.reads() {
+		attempt, err := to.server.ReadAttempt(to.port == netsim.PortPOP3S, v6)
+		if err != nil {
+			return netsim.Result{}, netip.Addr{}, err
+		}
 		attempt.Username, attempt.Password = account, password
+		result, server = netsim.Read(ctx, from.host, attempt), attempt.Server.Addr()
+	} else {
+		mode := netsim.MX
+		for _, m := range []netsim.Mode{netsim.Submission, netsim.Submissions} {
+			if m.Port() == to.port {
+				mode = m
+			}
+		}
+		attempt, err := to.server.Attempt(mode, v6)
+		if err != nil {
+			return netsim.Result{}, netip.Addr{}, err
+		}
+		attempt.From, attempt.To = account+"@"+from.line.Name+".example", account+"@"+to.site.domain
+		if mode != netsim.MX {
+			attempt.Username, attempt.Password = account, password
+		}
+		result, server = netsim.Send(ctx, from.host, attempt), attempt.Server.Addr()
 	}
-	result := netsim.Send(ctx, from.host, attempt)
 	own, _ := from.host.Addr(v6)
 	err = errors.Join(from.host.Quiesce(ctx), to.host.QuiesceWith(ctx, own))
-	return result, attempt.Server.Addr(), err
+	return result, server, err
 }
