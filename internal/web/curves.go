@@ -35,6 +35,7 @@ type curvesData struct {
 	Head    []string   // the columns of the table of the same numbers
 	Rows    [][]string // the time of a step, what was recorded of it, and the values
 	Notes   []string   // sentences
+	begins  time.Time  // of the first step of which a part was recorded; zero if there is none
 }
 
 // A curve is a rate over time, with its image.
@@ -72,6 +73,18 @@ func (b base) ranges(choice string) (all []wantedRange, chosen wantedRange) {
 	return all, all[at]
 }
 
+// ruleCurves draws the curves of a switch's rules over the range that a reader chose. Without a choice, it draws those of the last hour if nothing of
+// the day before was recorded, because the curves of a day would then be a few points at its end.
+func (v *visit) ruleCurves(ctx context.Context, name, choice string) (all []wantedRange, over wantedRange, d *curvesData) {
+	all, over = v.ranges(choice)
+	d = v.curves(ctx, "rules", over, &op25bv1.ListSeriesRequest{Switch: name})
+	if choice == "" && !d.begins.IsZero() && v.Now.Sub(d.begins) < time.Hour {
+		all, over = v.ranges("1h")
+		d = v.curves(ctx, "rules", over, &op25bv1.ListSeriesRequest{Switch: name})
+	}
+	return all, over, d
+}
+
 // curves asks for series, and draws them. id begins the ids of elements on the page.
 func (v *visit) curves(ctx context.Context, id string, over wantedRange, q *op25bv1.ListSeriesRequest) *curvesData {
 	d := &curvesData{base: v.base, ID: id}
@@ -86,7 +99,11 @@ func (v *visit) curves(ctx context.Context, id string, over wantedRange, q *op25
 		return d
 	}
 	d.Notes = append(d.Notes, v.recordedOf(over.Name, s, 0))
-	if recorded, _ := recordedFrom(s, 0); recorded < leastRecorded { // empty images would say no more
+	recorded, first := recordedFrom(s, 0)
+	if first >= 0 {
+		d.begins = s.Steps[first].Start.AsTime()
+	}
+	if recorded < leastRecorded { // empty images would say no more
 		return d
 	}
 	d.Head = []string{v.T("from"), v.T("recorded")}

@@ -148,6 +148,43 @@ func TestCurvesOfASwitch(t *testing.T) {
 	}
 }
 
+// TestYoungCurves verifies that the page begins with the curves of an hour if only the last hour was recorded, unless the reader has chosen a day.
+func TestYoungCurves(t *testing.T) {
+	for _, c := range []struct {
+		recorded time.Duration // before the page's time; a step is recorded if it begins within it
+		query    string
+		want     time.Duration
+	}{
+		{20 * time.Minute, "", time.Hour},
+		{59 * time.Minute, "", time.Hour},
+		{61 * time.Minute, "", 24 * time.Hour},
+		{20 * time.Minute, "?range=1d", 24 * time.Hour},
+		{0, "", 24 * time.Hour},
+	} {
+		f := curvedAPI()
+		var asked []*op25bv1.ListSeriesRequest
+		f.series = func(q *op25bv1.ListSeriesRequest) (*op25bv1.ListSeriesResponse, error) {
+			asked = append(asked, proto.CloneOf(q))
+			r := seriesOf(q)
+			r.Steps, r.Series = nil, nil
+			for at := q.From.AsTime(); at.Before(curvedNow); at = at.Add(time.Minute) {
+				s := &op25bv1.SeriesStep{Start: timestamppb.New(at)}
+				if curvedNow.Sub(at) <= c.recorded {
+					s.Recorded = 1
+				}
+				r.Steps = append(r.Steps, s)
+			}
+			return r, nil
+		}
+		page := pageOf(t, f, "/switch/edge-1"+c.query, "en")
+		last := asked[len(asked)-1] // the curves of interfaces have the same range
+		if got := curvedNow.Sub(last.From.AsTime()); got != c.want || last.Kind != op25bv1.SeriesKind_SERIES_KIND_INTERFACES {
+			t.Errorf("recorded %v, %q: the curves are of %v, want %v", c.recorded, c.query, got, c.want)
+		}
+		wantTexts(t, page, map[time.Duration]string{time.Hour: `<a href="?range=1h" aria-current="true">`, 24 * time.Hour: `<a href="?range=1d" aria-current="true">`}[c.want])
+	}
+}
+
 // TestNoCurves verifies that the page says why there are no curves.
 func TestNoCurves(t *testing.T) {
 	for name, c := range map[string]struct {

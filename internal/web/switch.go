@@ -112,8 +112,7 @@ func (s *Site) switchPage(v *visit) error {
 	}
 	d.Changes, d.Certificates = v.stateChanges(ctx, st.Switch), v.certificates(ctx, st.Switch)
 	var over wantedRange
-	d.Ranges, over = v.ranges(v.r.URL.Query().Get("range"))
-	d.RuleCurves = v.curves(ctx, "rules", over, &op25bv1.ListSeriesRequest{Switch: st.Switch})
+	d.Ranges, over, d.RuleCurves = v.ruleCurves(ctx, st.Switch, v.r.URL.Query().Get("range"))
 	d.LinkCurves = v.curves(ctx, "links", over, &op25bv1.ListSeriesRequest{Switch: st.Switch, Kind: op25bv1.SeriesKind_SERIES_KIND_INTERFACES})
 	v.render(http.StatusOK, "switch.html", d)
 	return nil
