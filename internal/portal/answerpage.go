@@ -40,7 +40,10 @@ type caseData struct {
 	More       []string // what else matters in few cases
 	Why        []string // since when and by which rules mail is stopped now
 	InForce    confirmation
-	Then       []string // the next change
+	Next       string   // the next change, if mail is stopped now already
+	Exempt     string   // whether the line can get an exemption, if the visitor has a mail server
+	LastWay    string   // the same, if the visitor has a mail program or a device
+	Then       []string // the change that stops mail, if none is stopped now
 	Settings   settingsData
 	Notes      []string
 	Blocked    []string
@@ -70,10 +73,13 @@ type reachData struct {
 // A programsData has the steps by program.
 type programsData struct {
 	base
+	ID       string // of the heading; the steps of a program have the same with the program's name
 	Programs []programData
+	Printer  bool // there are steps for printers and scanners
 }
 
 type programData struct {
+	Name      string
 	Title     string
 	Steps     []template.HTML
 	Published string // the vendor's page; empty if the steps were compared with source code
@@ -172,8 +178,7 @@ func (v *visit) answerPage(p *published.Publication, a *answer.Answer, own *ownF
 		Short: v.short("/" + v.below("/a/"+code)), Business: a.Use == answer.Server,
 	}
 	for i := range a.Cases {
-		c := v.caseOf(p, a, &a.Cases[i], own)
-		c.ID = "case-" + v.number(i+1)
+		c := v.caseOf(p, a, &a.Cases[i], own, "case-"+v.number(i+1))
 		if len(a.Cases) > 1 {
 			c.Where = v.where(a.Cases[i].Lines)
 		}
@@ -230,8 +235,8 @@ func (v *visit) useText(a *answer.Answer) string {
 	return v.T("use provider unknown")
 }
 
-func (v *visit) caseOf(p *published.Publication, a *answer.Answer, c *answer.Case, own *ownFacts) caseData {
-	d := caseData{Class: c.Status, InForce: v.confirmed(c.Lines, c.Phase)}
+func (v *visit) caseOf(p *published.Publication, a *answer.Answer, c *answer.Case, own *ownFacts, id string) caseData {
+	d := caseData{ID: id, Class: c.Status, InForce: v.confirmed(c.Lines, c.Phase)}
 	if own != nil {
 		d.InForce = v.confirmedOwn(own.confirmed)
 	}
@@ -244,7 +249,11 @@ func (v *visit) caseOf(p *published.Publication, a *answer.Answer, c *answer.Cas
 		d.Lead = v.lead(a, c, d.InForce.Sure, v.lineText(own != nil))
 		d.Do = v.todo(a, c)
 		d.Why = v.reasons(p, c)
-		d.Then = v.next(p.Policy(), c.Next)
+		if c.Status == answer.Later {
+			d.Then = v.next(p.Policy(), c.Next)
+		}
+		d.Next = v.nextFor(p, a, c)
+		v.exemption(&d, p.Policy(), a, c)
 	}
 	if c.Mailbox != nil && c.Mailbox.Kind == mailbox.AnswerWebmail && d.Class != answer.Unaffected {
 		d.More = append(d.More, v.T("lead webmail provider"))
@@ -283,7 +292,7 @@ func (v *visit) reasons(p *published.Publication, c *answer.Case) []string {
 	}
 	if c.Status == answer.Depends && len(all) == 0 {
 		step := v.current(p, c.Lines)
-		add(v.T("since", v.Day(step.Begins), step.Title))
+		add(v.T("since", v.Day(step.Begins), v.phaseTitle(p.Policy(), step.Phase)))
 		add(step.Rules...)
 	}
 	return all
@@ -301,6 +310,43 @@ func (v *visit) next(p *policy.Policy, n *check.LaterOutcome) []string {
 		}
 	}
 	return all
+}
+
+// nextFor says in the box of an answer what changes next for lines from which mail is stopped already, and that mail programs have open ports. It
+// is empty if nothing is stopped. Ports 465 and 587 of other providers are open in every phase (RFC 6409 and RFC 8314); those of the ISP's own
+// servers are not if the policy closes some service of them.
+func (v *visit) nextFor(p *published.Publication, a *answer.Answer, c *answer.Case) string {
+	if c.Status == answer.Unaffected || a.Use == answer.Webmail {
+		return ""
+	}
+	var all []string
+	if c.Status != answer.Later {
+		if text := v.nextStep(p, c.Lines[0]); text != "" {
+			all = append(all, text)
+		}
+	}
+	if a.Use == answer.Provider || !closesOwn(p.Policy()) {
+		all = append(all, v.T("ports open"))
+	}
+	if len(all) == 2 {
+		return v.T("two sentences", all[0], all[1])
+	}
+	return strings.Join(all, "")
+}
+
+// exemption says whether lines from which mail is stopped can get an exemption.
+func (v *visit) exemption(d *caseData, p *policy.Policy, a *answer.Answer, c *answer.Case) {
+	g := p.LineGroup(a.Group)
+	fixed := g != nil && g.Addressing == policy.Static
+	switch {
+	case c.Status == answer.Unaffected:
+	case a.Use == answer.Server && fixed:
+		d.Exempt = v.T("exempt fixed")
+	case a.Use == answer.Server:
+		d.Exempt = v.T("exempt first")
+	case a.Use == answer.Provider && fixed:
+		d.LastWay = v.T("exempt last")
+	}
 }
 
 // confirmedOwn returns the confirmation for the visitor's own line.
@@ -394,7 +440,7 @@ func (v *visit) settings(d *caseData, a *answer.Answer, m *mailbox.Answer, line 
 			continue
 		}
 		if len(d.Settings.All) == 0 {
-			d.Programs = programsData{v.base, v.programs(guide.Setting{Host: s.Host, Port: s.Port, TLS: tlsOf(s)})}
+			d.Programs = v.programs(d.ID+"-programs", guide.Setting{Host: s.Host, Port: s.Port, TLS: tlsOf(s)})
 		}
 		d.Settings.All = append(d.Settings.All, settingData{
 			Host: cmp.Or(s.Host, v.hostFrom(a, s.HostFrom)), Named: s.Host != "", Port: int(s.Port), Encryption: cmp.Or(s.Encryption(), v.T("encryption of provider")),
@@ -459,22 +505,26 @@ func (v *visit) hostFrom(a *answer.Answer, from string) string {
 	return v.T("host of provider")
 }
 
-// programs returns the steps to enter a setting in each program.
-func (v *visit) programs(s guide.Setting) []programData {
-	var all []programData
+// printer is the program of the settings guide with the steps for printers and scanners.
+const printer = "printer"
+
+// programs returns the steps to enter a setting in each program. id is the id of their heading.
+func (v *visit) programs(id string, s guide.Setting) programsData {
 	l := v.language()
+	d := programsData{base: v.base, ID: id}
 	for i := range v.Content.Guide.Programs {
 		p := &v.Content.Guide.Programs[i]
-		d := programData{Title: p.Title.In(l), Steps: p.Steps(l, s)}
+		x := programData{Name: p.Name, Title: p.Title.In(l), Steps: p.Steps(l, s)}
 		if from := p.Source(l); from.Confirmed() {
-			d.Looked = v.DayOf(from.Looked)
+			x.Looked = v.DayOf(from.Looked)
 			if !from.SourceCode {
-				d.Published = from.Published
+				x.Published = from.Published
 			}
 		}
-		all = append(all, d)
+		d.Programs = append(d.Programs, x)
+		d.Printer = d.Printer || p.Name == printer
 	}
-	return all
+	return d
 }
 
 // reachOf describes the outcome of connections to the servers of a class.

@@ -312,7 +312,7 @@ type settingsPage struct {
 	Settings settingsData
 	Incoming []settingData
 	Either   bool // mail can be read with IMAP and with POP
-	Programs []programData
+	Steps    programsData
 }
 
 // settings shows the settings guide for the ISP's own mail servers.
@@ -330,7 +330,7 @@ func (v *visit) settingsPage() (reply, error) {
 			d.Incoming = append(d.Incoming, settingData{Protocol: strings.ToUpper(string(in.Protocol)), Host: in.Host, Named: true, Port: int(p.Port), Encryption: p.TLS.Name()})
 		}
 	}
-	d.Programs = v.programs(guide.Setting{Host: out.Host, Port: uint16(ports[0].Port), TLS: ports[0].TLS})
+	d.Steps = v.programs("programs", guide.Setting{Host: out.Host, Port: uint16(ports[0].Port), TLS: ports[0].TLS})
 	return reply{name: "settings.html", data: d}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -92,6 +93,45 @@ func libmoMobile(t *testing.T, at string) func(*portal.Config, *op25bv1.Publicat
 		proto.Reset(p)
 		proto.Merge(p, portaltest.Publication(t, examples.LibmoMobile(), examples.Providers(), day(at)))
 	}
+}
+
+// TestWhatComesNext verifies that an answer for lines from which mail is stopped names the next change for them, that it says which ports stay open,
+// and that it says whether an exemption is possible, with a link to the paragraph about it.
+func TestWhatComesNext(t *testing.T) {
+	const open, exempt = "Ports 465 and 587 are not affected, now or later.", `href="/business#exemption"`
+	icloud := func(line string) url.Values {
+		return url.Values{"line": {line}, "use": {"provider"}, "provider": {"icloud"}}
+	}
+	server := func(line string) url.Values { return url.Values{"line": {line}, "use": {"server"}} }
+	for _, tc := range []struct {
+		at    string
+		form  url.Values
+		has   []string
+		lacks []string
+	}{
+		{"2026-06-03", icloud("sim"), []string{"From 8 June 2026, connections that are still open are cut as well. " + open, `href="#case-1-programs-printer"`, `<ol id="case-1-programs-printer">`}, []string{exempt}},
+		{"2026-06-03", icloud("sim-fixed"), []string{open, "as the last way", exempt}, nil},
+		{"2026-06-03", server("sim-fixed"), []string{"From 8 June 2026", open, "This kind of line has a fixed IP address", exempt}, []string{"you first need"}},
+		{"2026-06-03", server("sim"), []string{"you first need a line with a fixed IP address", exempt}, []string{"This kind of line has"}},
+		{"2026-06-09", icloud("sim"), []string{open}, []string{"still open", "From "}},
+		{"2026-06-09", url.Values{"line": {"sim-fixed"}, "use": {"webmail"}}, nil, []string{open, exempt}},
+	} {
+		_, page := start(t, tc.at, libmoMobile(t, tc.at)).browser("en").ask(tc.form)
+		what := tc.at + " " + tc.form.Encode()
+		want(t, what, page, tc.has...)
+		for _, text := range tc.lacks {
+			if strings.Contains(page, text) {
+				t.Errorf("%s has %q:\n%s", what, text, page)
+			}
+		}
+	}
+	r := start(t, "2006-07-01", nil)
+	_, page := r.browser("en").ask(server("adsl"))
+	want(t, "some servers", page, "From 1 October 2006: Mail that does not pass our mail server is blocked. "+open)
+	_, page = r.browser("en").ask(icloud("adsl"))
+	want(t, "perhaps", page, "From 1 October 2006: ")
+	_, page = r.browser("en").get("/business")
+	want(t, "the page for businesses", page, `<h2 id="exemption">Exemption: `)
 }
 
 // TestDatesOfNotice verifies that a notice has the dates of its line groups, and those of all lines if the policy has none of its line groups.

@@ -85,7 +85,7 @@ func TestAnswers(t *testing.T) {
 		{"2006-07-01", url.Values{"line": {"adsl"}, "use": {"server"}}, []string{"2006年6月1日から、一部の相手への送信に影響があります", "送信できません", "当社のメールサーバー"}},
 		{"2006-12-01", url.Values{"line": {"adsl"}, "use": {"provider"}, "mail": {"taro@gmail.com"}}, []string{"影響があります", "smtp.gmail.com", "587", "STARTTLS", "2006年10月1日から（規制方針）", "実施されていることを確認しました", "ブラウザーまたは提供元の公式アプリでご利用の場合、影響はありません", "次のどちらか一方だけを設定してください", "おすすめの設定", "または（メールソフトで465番を選べない場合だけ）", "ご使用ください。</p>", "この備考に従ってください", "このソフトの画面の文言と照合しました", "2026年11月29日に提供元の技術資料と照合しました", `href="https://support.google.com/mail/answer/7126229"`}},
 		{"2006-12-01", url.Values{"line": {"mobile"}, "use": {"provider"}, "mail": {"＠ｇｍａｉｌ．ｃｏｍ"}}, nil}, // no local part
-		{"2006-12-01", url.Values{"line": {"mobile"}, "use": {"provider"}, "mail": {"company.invalid"}}, []string{"影響があります", "当社では確認できません", "提供元が案内するサーバー"}},
+		{"2006-12-01", url.Values{"line": {"mobile"}, "use": {"provider"}, "mail": {"company.invalid"}}, []string{"影響があります", "そのメール担当者）にご確認のうえ", "提供元または会社のメール担当者が案内するサーバー"}},
 		{"2006-12-01", url.Values{"line": {"bflets"}, "use": {"own:own"}}, []string{"影響はありません", "これまでどおり接続できます", "<dd class=\"host\">smtp.isp.example</dd>", "<dd>465</dd>", "<dd>587</dd>"}},
 		{"2006-12-01", url.Values{"line": {"adsl"}, "use": {"server"}}, []string{"影響があります", "中継できるか"}},
 		{"2006-05-20", url.Values{"line": {"adsl"}, "use": {"server"}}, []string{"2006年6月1日から影響があります", "お願い：2006年6月1日より前に、SMTP認証に対応した"}},
@@ -147,7 +147,7 @@ func TestForm(t *testing.T) {
 		t.Errorf("an address and another provider lead to %s, want the address to count: %s", typed, path)
 	}
 	_, page = b.ask(url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {".none"}})
-	want(t, "a provider that is not in the list", page, "we do not know your provider")
+	want(t, "a provider that is not in the list", page, "What to do: ask your provider")
 	_, page = b.post("/affected", url.Values{"line": {"mobile"}, "use": {"provider"}, "mail": {`"><script>alert(1)</script>`}})
 	want(t, "the fields", page, `value="mobile" required checked`, `value="provider" required checked`)
 	if strings.Contains(page, "<script") {
@@ -165,7 +165,7 @@ func TestWithoutController(t *testing.T) {
 	r.controller.Stop()
 	r.await(func(v *published.View) bool { return !v.Connected })
 	_, page = b.get(path)
-	want(t, "without the controller", page, "Our management system cannot be reached at present", "You are probably affected since 1 October 2006", "so it may still work", "Since 1 October 2006, by our policy", "It cannot be confirmed at present", "smtp.gmail.com")
+	want(t, "without the controller", page, "Our management system cannot be reached at present", "You are probably affected since 1 October 2006", "although it may still work in places", "Since 1 October 2006, by our policy", "It cannot be confirmed at present", "smtp.gmail.com")
 	if strings.Contains(page, "have confirmed") || strings.Contains(page, "You are affected") {
 		t.Error("without the controller, the page claims that the phase is in force")
 	}
@@ -192,7 +192,7 @@ func TestNotConfirmed(t *testing.T) {
 	})
 	b := r.browser("en")
 	_, page := b.ask(url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {"gmail"}})
-	want(t, "partly confirmed", page, "You are probably affected since 1 October 2006", "so it may still work", "not yet confirmed everywhere")
+	want(t, "partly confirmed", page, "You are probably affected since 1 October 2006", "although it may still work in places", "not yet confirmed everywhere")
 	_, page = b.ask(url.Values{"line": {"mobile"}, "use": {"provider"}, "provider": {"gmail"}})
 	want(t, "confirmed", page, "You are affected since 1 October 2006", "All our switches for such lines have confirmed")
 	_, page = b.get("/programme")

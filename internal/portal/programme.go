@@ -29,6 +29,7 @@ type programmeOf struct {
 
 // A stepData is a phase of a programme.
 type stepData struct {
+	Phase     string
 	Title     string
 	Begins    time.Time
 	Planned   string // the day in the policy, if the phase in force began again after it; else empty
@@ -152,7 +153,7 @@ func sameRules(p *policy.Policy, turns []turn, a, b string) bool {
 // steps sets the steps of a programme.
 func (v *visit) steps(p *published.Publication, x *programmeOf) {
 	for i, t := range x.turns {
-		step := stepData{Title: v.stepTitle(p.Policy(), t.phase), Begins: t.at}
+		step := stepData{Phase: t.phase, Title: v.stepTitle(p.Policy(), t.phase), Begins: t.at}
 		if ph, ok := p.Policy().Phase(t.phase); ok {
 			if t.first.Equal(p.Policy().Begins(ph)) {
 				step.Planned = v.Day(t.first)
@@ -180,6 +181,37 @@ func (v *visit) current(p *published.Publication, lines []published.State) stepD
 		return x.Steps[i]
 	}
 	return stepData{}
+}
+
+// nextStep says when the next phase that changes something for a line begins, and what changes. It is empty if there is none.
+func (v *visit) nextStep(p *published.Publication, line published.State) string {
+	now, begun := answer.InForce(p, line, v.Now)
+	if !begun {
+		return ""
+	}
+	for _, t := range turnsOf(p, line, v.Now) {
+		ph, ok := p.Policy().Phase(t.phase)
+		if !ok || !t.at.After(v.Now) {
+			continue
+		}
+		switch same := slices.Equal(effects(now, line.Group), effects(ph, line.Group)); {
+		case same && now.SynOnly && !ph.SynOnly:
+			return v.T("next open too", v.Day(t.at))
+		case !same:
+			return sentence(v.T("next step", v.Day(t.at), v.stepTitle(p.Policy(), t.phase)), v.T("full stop"))
+		}
+	}
+	return ""
+}
+
+// effects returns what the rules of a phase do to lines of a group, in order.
+func effects(ph *policy.Phase, group string) (all [][3]string) {
+	for _, r := range ph.Rules {
+		if r.ForGroup(group) {
+			all = append(all, [3]string{r.Service, r.Remote, string(r.Action)})
+		}
+	}
+	return all
 }
 
 // confirmedByGroup returns the confirmations for lines of a phase: one for all if they are alike, or else one for each set of line groups that are

@@ -141,7 +141,7 @@ func closesOwn(p *policy.Policy) bool {
 
 // reason describes since when by the policy and by which rule a result is as it is.
 func (b base) reason(p *policy.Policy, r *check.Result) []string {
-	all := []string{b.T("since", b.Day(r.Since.Since), b.stepTitle(p, r.Since.Name))}
+	all := []string{b.T("since", b.Day(r.Since.Since), b.phaseTitle(p, r.Since.Name))}
 	if r.Rule != nil {
 		if text := b.decided(p, r.Rule.Name, r.Since.Name); text != "" {
 			all = append(all, text)

@@ -223,7 +223,7 @@ func TestTodo(t *testing.T) {
 		{answer.Provider, gmail, answer.Later, both, "What to do: before 1 June 2006, change the port of your outgoing server to 465, as shown below. If it is 465 or 587 already, you need not do anything."},
 		{answer.Provider, gmail, answer.Affected, nil, "What to do: use the provider's app or a browser. We do not know settings of this provider for mail programs."},
 		{answer.Provider, gmail, answer.Affected, shut, "What to do: please ask our support."},
-		{answer.Provider, nil, answer.Affected, both, "What to do: we do not know your provider. Ask it for the name of its outgoing server, and whether it offers port 465 or 587 with SMTP authentication. Then change the settings as shown below. If the port is 465 or 587 already, you need not do anything."},
+		{answer.Provider, nil, answer.Affected, both, "What to do: ask your provider (for an address of a company or a school: whoever looks after its mail) for the name of its outgoing server, and whether it offers port 465 or 587 with SMTP authentication. Then change the settings as shown below. If the port is 465 or 587 already, you need not do anything."},
 	} {
 		v := &visit{base: base{Lang: "en", Zone: time.UTC}}
 		a := &answer.Answer{Question: answer.Question{Use: tc.use}, Provider: tc.provider}

@@ -91,7 +91,7 @@ func (p *Program) Source(l lang.Language) Source {
 }
 
 // unknownHost stands in the steps in place of a host that is not known.
-var unknownHost = lang.Text{JA: "メールサービスから案内されている送信サーバー名", EN: "the name of the outgoing server that your mail service gave you"}
+var unknownHost = lang.Text{JA: "メールの提供元または会社のメール担当者が案内する送信サーバー名", EN: "the name of the outgoing server that your provider or your company gave you"}
 
 // Steps returns the steps to enter a setting, each as the inner HTML of a list item.
 func (p *Program) Steps(l lang.Language, s Setting) []template.HTML {
