@@ -71,8 +71,8 @@ func newLeaseRevoke() *cobra.Command {
 	var o clientOptions
 	cmd := &cobra.Command{
 		Use: "revoke LINE", Short: "end the lease of a line",
-		Long: `End the lease of a line. The next login of a customer at the line grants a lease again. The audit chain records who revokes it. This requires
-the role lease or operator.`,
+		Long: `End the lease of a line. The next login of a customer at the line grants a lease again. The audit chain records who revokes it. This
+requires the role lease or operator.`,
 		Example: `  op25b lease revoke adsl-home`,
 		Args:    exactly(1),
 	}

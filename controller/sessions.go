@@ -15,8 +15,8 @@ func newSessions() *cobra.Command {
 		Use:   "sessions",
 		Short: "count the lines whose address is known by their session",
 		Long: `Count the lines of each switch that have dynamic addresses, and those among them that have a session. The controllers learn the sessions
-from RADIUS accounting (op25b serve --radius), and from DHCP servers and other sources (op25b sessions report). IN FORCE and WAITING count the
-sessions that need entries on the switch: those whose entries the switch has confirmed, and the others.`,
+from RADIUS accounting (op25b serve --radius), and from DHCP servers and other sources (op25b sessions report). IN FORCE and WAITING count
+the sessions that need entries on the switch: those whose entries the switch has confirmed, and the others.`,
 		Example: `  op25b sessions
   op25b sessions -o json`,
 		Args: exactly(0),
