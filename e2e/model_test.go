@@ -46,7 +46,7 @@ type twin struct {
 
 type count struct{ packets, octets uint64 }
 
-// newTwin loads a phase, and exemptions that end, which it draws.
+// newTwin loads a phase, and exemptions and leases that end, which it draws.
 func newTwin(t testing.TB, src generate.Source, p *policy.Policy, inv *policy.Inventory, phase string) *twin {
 	t.Helper()
 	c, err := compiletest.Compile(&policy.Bundle{Policy: p, Inventory: inv}, nil, generate.SwitchName, policy.Everywhere(phase), generate.Now())
@@ -78,19 +78,27 @@ const (
 	farFuture pipeline.ClockSecond = 1 << 26
 )
 
-// exemptUntil adds exemptions that end to a compiled state and to the model.
+// exemptUntil adds exemptions and leases that end to a compiled state and to the model.
 func exemptUntil(c *compile.Compiled, m *reference.Model, endings []generate.Ending) {
 	lines := map[string]pipeline.LineIndex{}
 	for index, name := range c.Lines {
 		lines[name] = index
+	}
+	leases := map[string]pipeline.Class{}
+	for class, l := range c.Leases {
+		leases[l.Name] = class
 	}
 	subscribers := maps.Clone(c.State.Subscribers)
 	if subscribers == nil {
 		subscribers = map[netip.Prefix]pipeline.Subscriber{}
 	}
 	for _, e := range endings {
-		m.Exempt(e.Prefix, e.Line, e.Until)
-		subscribers[e.Prefix] = pipeline.Subscriber{Class: compile.SubscriberExempt, Line: lines[e.Line], Until: e.Until}
+		class := compile.SubscriberExempt
+		if e.Lease != "" {
+			class = leases[e.Lease]
+		}
+		e.AddTo(m)
+		subscribers[e.Prefix] = pipeline.Subscriber{Class: class, Line: lines[e.Line], Until: e.Until}
 	}
 	c.State.Subscribers = subscribers
 }

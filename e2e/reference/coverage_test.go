@@ -9,6 +9,7 @@ import (
 
 	"op25b/e2e/reference"
 	"op25b/e2e/reference/generate"
+	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 )
 
@@ -24,6 +25,9 @@ func TestGeneratorReachesEverything(t *testing.T) {
 		world := generate.NewWorld(p, inv, generate.SwitchName)
 		phase := &p.Phases[r.IntN(len(p.Phases))]
 		m := reference.New(p, inv, generate.SwitchName, phase.Name, generate.Now())
+		for _, e := range generate.Endings(r, p, inv, generate.SwitchName, []pipeline.ClockSecond{0}) {
+			e.AddTo(m)
+		}
 		at := time.Duration(0)
 		for range frames {
 			port, frame := world.Frame(r)
@@ -88,6 +92,9 @@ func reached(d reference.Decision, phase *policy.Phase) []string {
 		what = append(what, fmt.Sprintf("limit without a bucket, passes %t", d.Passes))
 	}
 	i := slices.IndexFunc(phase.Rules, func(r policy.PhaseRule) bool { return r.Name == d.RuleName })
+	if i >= 0 && phase.Rules[i].Leased() {
+		what = append(what, "a rule for leased subscribers")
+	}
 	if i >= 0 && d.Verdict == reference.Monitor && phase.Rules[i].Action != policy.Monitor {
 		what = append(what, "softened by the drain")
 	}
@@ -127,7 +134,7 @@ func everything() []string {
 		"outcome -1", "outcome 0", "outcome 1", "outcome 2", "rejected in silence", "rejected, answered IPv4", "rejected, answered IPv6",
 		"rejected, answered IPv4 in IPv4", "rejected, answered IPv6 in IPv4", "rejected, answered IPv4 in IPv6", "rejected, answered IPv6 in IPv6",
 		"SYN-ACK answers", "SYN-ACK answers none", "flow, SYN-ACK true", "flow, SYN-ACK false", "a token bucket decides",
-		"limit without a bucket, passes false", "limit without a bucket, passes true", "softened by the drain", "the unnamed line")
+		"limit without a bucket, passes false", "limit without a bucket, passes true", "softened by the drain", "a rule for leased subscribers", "the unnamed line")
 }
 
 func ruleKind(id uint8) string {

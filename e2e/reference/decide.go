@@ -218,13 +218,15 @@ func (m *Model) firstMatch(d *Decision, p *packet, up bool, now int64) {
 	if d.Service != "" {
 		s := m.services[slices.IndexFunc(m.services, func(s service) bool { return s.name == d.Service })]
 		class := m.classOf(remoteAddr)
-		exempt := s.has(25) && m.isExempt(subscriber, d.LineIndex, up, now)
+		exemptHere := m.isExempt(subscriber, d.LineIndex, up, now)
+		exempt := s.has(25) && exemptHere
+		leased := m.isLeased(subscriber, d.LineIndex, up, now, class) || exemptHere && m.canLease(l, class)
 		if class.own {
 			if exempt {
 				d.decide(ExemptRule, "exempt", Permit)
 				return
 			}
-			if m.reach != nil && !slices.Contains(m.reach, s.name) && m.phaseRule(d, p, s, l, func(r rule) bool { return r.remote == class.name }) {
+			if m.reach != nil && !slices.Contains(m.reach, s.name) && m.phaseRule(d, p, s, l, leased, func(r rule) bool { return r.remote == class.name }) {
 				return
 			}
 		}
@@ -239,7 +241,7 @@ func (m *Model) firstMatch(d *Decision, p *packet, up bool, now int64) {
 			d.decide(ExemptRule, "exempt", Permit)
 			return
 		}
-		if m.phaseRule(d, p, s, l, func(r rule) bool { return r.remote == "" || !class.own && r.remote == class.name }) {
+		if m.phaseRule(d, p, s, l, leased, func(r rule) bool { return r.remote == "" || !class.own && r.remote == class.name }) {
 			return
 		}
 	}
@@ -248,11 +250,12 @@ func (m *Model) firstMatch(d *Decision, p *packet, up bool, now int64) {
 	}
 }
 
-// phaseRule determines the first rule of the phase that matches a segment, among the rules for its servers. It reports whether there is one.
-func (m *Model) phaseRule(d *Decision, p *packet, s service, l line, servers func(rule) bool) bool {
+// phaseRule determines the first rule of the phase that matches a segment, among the rules for its servers. It reports whether there is one. leased
+// states whether the subscriber matches rules for leased subscribers.
+func (m *Model) phaseRule(d *Decision, p *packet, s service, l line, leased bool, servers func(rule) bool) bool {
 	for _, r := range m.rules {
 		ofGroup := r.groups == nil || l.group != "" && slices.Contains(r.groups, l.group)
-		if r.service == s.name && slices.Contains(r.legs, d.Leg) && ofGroup && servers(r) {
+		if r.service == s.name && slices.Contains(r.legs, d.Leg) && ofGroup && servers(r) && (leased || !r.leased) {
 			d.decide(r.id, r.name, r.verdict)
 			if m.synOnly && (r.verdict == Drop || r.verdict == Reject) && p.flags && !p.syn {
 				d.Verdict = Monitor
@@ -267,9 +270,24 @@ func (m *Model) phaseRule(d *Decision, p *packet, s service, l line, servers fun
 // lines, so another line cannot benefit by using its address. If the line of a frame from the network is not known, only the address is
 // compared. An exemption that has an end does not apply from that clock second on.
 func (m *Model) isExempt(subscriber netip.Addr, index int, up bool, now int64) bool {
-	return slices.ContainsFunc(m.exempt, func(e exemption) bool {
-		return e.prefix.Contains(subscriber) && (e.until == 0 || !ended(e.until, now)) && (e.line == "" || e.line == m.lines[index].name || !up && index == 0)
+	return slices.ContainsFunc(m.exempt, func(e exemption) bool { return m.applies(e, subscriber, index, up, now) })
+}
+
+// isLeased reports whether a subscriber has a lease that opens a class of servers for the group of its line. A lease applies where and as long as an
+// exemption would (section 7).
+func (m *Model) isLeased(subscriber netip.Addr, index int, up bool, now int64, class remote) bool {
+	return slices.ContainsFunc(m.granted, func(g grant) bool {
+		return m.applies(g.exemption, subscriber, index, up, now) && g.lease.opensFor(class.name, m.lines[index].group)
 	})
+}
+
+// canLease reports whether any lease opens a class of servers for a line. Exempt subscribers of such lines need none.
+func (m *Model) canLease(l line, class remote) bool {
+	return slices.ContainsFunc(m.leases, func(x lease) bool { return x.opensFor(class.name, l.group) })
+}
+
+func (m *Model) applies(e exemption, subscriber netip.Addr, index int, up bool, now int64) bool {
+	return e.prefix.Contains(subscriber) && (e.until == 0 || !ended(e.until, now)) && (e.line == "" || e.line == m.lines[index].name || !up && index == 0)
 }
 
 // classOf returns the remote class that has the longest prefix for an address (section 7). It returns a class without a name if there is none.

@@ -21,6 +21,8 @@ type Model struct {
 	remotes  []remote
 	nat64    []netip.Prefix
 	exempt   []exemption // the exemptions that are in force
+	leases   []lease     // what logins can open
+	granted  []grant     // the leases that subscribers have
 	rules    []rule      // the rules of the model's phase
 	reach    []string    // the services that reach own servers in the phase; nil means every service
 	synOnly  bool
@@ -73,6 +75,26 @@ type exemption struct {
 	until  int64  // the clock second from which on the prefix is not exempt; 0 means no end
 }
 
+// A lease opens classes of servers for subscribers of some line groups.
+type lease struct {
+	name   string
+	opens  []string
+	groups []string // nil means every line
+	// outside is true if the lease is also for addresses outside all lines.
+	outside bool
+}
+
+// opensFor reports whether the lease opens a class of servers for the lines of a group, which is empty for the unnamed line.
+func (l lease) opensFor(class, group string) bool {
+	return slices.Contains(l.opens, class) && (l.groups == nil || slices.Contains(l.groups, group) || group == "" && l.outside)
+}
+
+// A grant is the lease of a prefix.
+type grant struct {
+	exemption // where the lease applies, and until when
+	lease     lease
+}
+
 // A rule is one rule of a phase.
 type rule struct {
 	id      uint8
@@ -81,6 +103,7 @@ type rule struct {
 	legs    []Leg
 	groups  []string // nil means every line
 	remote  string   // empty means any remote
+	leased  bool     // whether the rule is only for subscribers with a lease that opens the remote, and for exempt subscribers
 	verdict Verdict
 }
 
@@ -109,6 +132,9 @@ func New(p *policy.Policy, inv *policy.Inventory, switchName, phaseName string, 
 		m.nat64 = append(m.nat64, n.Prefix)
 	}
 	m.readExemptions(p, sw, now)
+	for _, l := range p.Leases {
+		m.leases = append(m.leases, lease{l.Name, l.Opens, l.Groups, l.Addresses})
+	}
 	m.readRules(p, ph)
 	return m
 }
@@ -179,6 +205,13 @@ func (m *Model) Exempt(prefix netip.Prefix, line string, until pipeline.ClockSec
 	m.exempt = append(m.exempt, exemption{prefix, line, int64(until)})
 }
 
+// Lease gives a prefix a lease on a line, or on all lines if line is empty, until a second of the switch's clock. The prefix must overlap neither an
+// exempt prefix nor one with a lease.
+func (m *Model) Lease(name string, prefix netip.Prefix, line string, until pipeline.ClockSecond) {
+	i := slices.IndexFunc(m.leases, func(l lease) bool { return l.name == name })
+	m.granted = append(m.granted, grant{exemption{prefix, line, int64(until)}, m.leases[i]})
+}
+
 // readRules assigns ids to the rules of all phases, and keeps the rules of the phase ph.
 func (m *Model) readRules(p *policy.Policy, ph *policy.Phase) {
 	ids := map[string]uint8{}
@@ -192,7 +225,7 @@ func (m *Model) readRules(p *policy.Policy, ph *policy.Phase) {
 		}
 	}
 	for _, r := range ph.Rules {
-		read := rule{id: ids[r.Name], name: r.Name, service: r.Service, legs: m.legs(r), groups: r.Groups, remote: r.Remote, verdict: Verdict(r.Action)}
+		read := rule{id: ids[r.Name], name: r.Name, service: r.Service, legs: m.legs(r), groups: r.Groups, remote: r.Remote, leased: r.Subscriber == "leased", verdict: Verdict(r.Action)}
 		if read.remote == "any" {
 			read.remote = ""
 		}

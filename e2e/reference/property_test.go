@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -83,6 +84,64 @@ func TestDecisionsKeepPromises(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestLeaseOpensOnlyWhatItSays verifies that a lease changes only the decision about a frame between a line that can have it and a server of a class
+// that it opens, to which a rule for leased subscribers then permits the frame. At its end, and for other lines, it changes nothing. (I9, I15)
+func TestLeaseOpensOnlyWhatItSays(t *testing.T) {
+	const at = 100 * (1 << 20) * time.Microsecond // second 100 of the switch's clock
+	opened, ended := 0, 0
+	seed := rand.Uint64()
+	src := rand.New(rand.NewPCG(seed, 15))
+	for policies := 0; policies < 300; {
+		p, inv := generate.Documents(src)
+		if !slices.ContainsFunc(p.Phases[0].Rules, policy.PhaseRule.Leased) {
+			continue // no lease can change anything: see TestModel
+		}
+		policies++
+		world := generate.NewWorld(p, inv, generate.SwitchName)
+		all := generate.Endings(src, p, inv, generate.SwitchName, []pipeline.ClockSecond{0, 99, 100, 101})
+		all = slices.DeleteFunc(all, func(e generate.Ending) bool { return e.Lease == "" })
+		decide := func(port uint16, frame []byte, leases []generate.Ending) reference.Decision {
+			m := reference.New(p, inv, generate.SwitchName, p.Phases[0].Name, generate.Now())
+			for _, e := range leases {
+				e.AddTo(m)
+			}
+			return m.Decide(at, port, frame)
+		}
+		over := slices.DeleteFunc(slices.Clone(all), func(e generate.Ending) bool { return e.Until == 0 || e.Until > 100 })
+		for range 100 {
+			port, frame := world.Frame(src)
+			without, with := decide(port, frame, nil), decide(port, frame, all)
+			if len(over) > 0 {
+				ended++
+				if d := decide(port, frame, over); d.String() != without.String() {
+					t.Fatalf("seed %d: port %d %x: %v by leases that have ended, and %v without them", seed, port, frame, d, without)
+				}
+			}
+			if with.String() == without.String() {
+				continue
+			}
+			opened++
+			rule, ok := p.Phases[0].Rule(with.RuleName)
+			group := ""
+			if i := slices.IndexFunc(inv.Switches[0].Lines, func(l policy.Line) bool { return l.Name == with.Line }); i >= 0 {
+				group = inv.Switches[0].Lines[i].Group
+			}
+			opens := slices.ContainsFunc(all, func(e generate.Ending) bool {
+				l := p.Lease(e.Lease)
+				toLine := e.Line == "" || e.Line == with.Line || with.Line == "" // a reply whose line is unknown is matched by its address
+				inGroup := l.Groups == nil || slices.Contains(l.Groups, group) || group == "" && l.Addresses
+				return slices.Contains(l.Opens, rule.Remote) && inGroup && toLine && (e.Until == 0 || e.Until > 100)
+			})
+			if !ok || rule.Subscriber != "leased" || with.Verdict != reference.Permit || !opens || !(p.Remote(rule.Remote).Own || p.Remote(rule.Remote).Relay) {
+				t.Fatalf("seed %d: port %d %x: %v with the leases %+v, and %v without them", seed, port, frame, with, all, without)
+			}
+		}
+	}
+	if opened == 0 || ended == 0 {
+		t.Errorf("seed %d: leases changed %d decisions, and %d frames met leases that had ended", seed, opened, ended)
+	}
 }
 
 // TestEveryCut verifies that a frame that is cut at any byte is decided without a panic, and that the decision violates

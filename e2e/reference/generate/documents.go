@@ -26,6 +26,7 @@ func Documents(src Source) (*policy.Policy, *policy.Inventory) {
 	d.lineGroups()
 	d.services()
 	d.remotes()
+	d.leases()
 	inv := &policy.Inventory{Switches: []policy.Switch{d.edge()}}
 	d.exemptions(inv.Switches[0].Lines)
 	for i := range 1 + src.IntN(3) {
@@ -118,6 +119,32 @@ var nat64s = []policy.NAT64{
 	{Prefix: netip.MustParsePrefix("2001:dba:301:100::/56")},
 	{Prefix: netip.MustParsePrefix("2001:dba:401:101::/64")},
 	{Prefix: netip.MustParsePrefix("2001:dba:501:101::1:0:0/96")},
+}
+
+// leases draws leases for some of the own classes and line groups.
+func (d *documents) leases() {
+	var own []string
+	for _, r := range d.p.Remotes {
+		if r.Ours() {
+			own = append(own, r.Name)
+		}
+	}
+	for i := range d.src.IntN(3) {
+		l := policy.Lease{Name: fmt.Sprintf("lease-%d", i+1), For: policy.MinLease, Cap: policy.MaxLease, Groups: d.someGroups(), Addresses: d.src.IntN(2) == 1}
+		first := d.src.IntN(len(own))
+		l.Opens = own[first : first+1+d.src.IntN(len(own)-first)]
+		d.p.Leases = append(d.p.Leases, l)
+	}
+}
+
+// someGroups draws a list of line groups, or nil for every line.
+func (d *documents) someGroups() (groups []string) {
+	for _, g := range d.p.LineGroups {
+		if d.src.IntN(2) == 1 {
+			groups = append(groups, g.Name)
+		}
+	}
+	return groups
 }
 
 // edge draws a switch with lines of every kind of access.
@@ -227,6 +254,13 @@ func (d *documents) phase(i int) {
 	for range d.src.IntN(8) {
 		add(d.rule())
 	}
+	for _, class := range d.p.Remotes { // mail to relays passes without a lease
+		leased := policy.PhaseRule{Name: "leased-" + class.Name, Service: "pop3", Remote: class.Name, Subscriber: policy.Leased, Groups: d.someGroups()}
+		if class.Relay && d.p.Service("pop3") != nil && len(d.p.LeasesOf(leased)) > 0 {
+			add(leased)
+			add(policy.PhaseRule{Name: "unleased-" + class.Name, Service: "pop3", Remote: class.Name})
+		}
+	}
 	for _, leg := range []policy.Leg{policy.DownDst, policy.UpSrc} {
 		if d.src.IntN(2) == 1 {
 			add(policy.PhaseRule{Name: "server-" + string(leg), Service: "smtp", Legs: []policy.Leg{leg}})
@@ -262,6 +296,12 @@ func (d *documents) ownServices(ph *policy.Phase, add func(policy.PhaseRule)) {
 		for _, s := range d.p.Services {
 			if !class.Own || !ph.LeavesOut(s.Name) {
 				continue
+			}
+			leased := policy.PhaseRule{
+				Name: fmt.Sprintf("own-%s-%s-leased", s.Name, class.Name), Service: s.Name, Remote: class.Name, Subscriber: policy.Leased, Groups: d.someGroups(),
+			}
+			if len(d.p.LeasesOf(leased)) > 0 {
+				add(leased)
 			}
 			groups := policy.Names(d.p.LineGroups)
 			turn := d.src.IntN(len(groups))
@@ -321,6 +361,9 @@ func (d *documents) rule() policy.PhaseRule {
 
 // action draws the action of a rule. It returns Limit only if all of the rule's groups have a rate.
 func (d *documents) action(r policy.PhaseRule) policy.Action {
+	if r.Leased() {
+		return policy.Permit
+	}
 	if r.Service == "alternate" {
 		return pick(d.src, []policy.Action{policy.Permit, policy.Monitor})
 	}

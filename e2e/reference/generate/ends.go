@@ -4,19 +4,30 @@ import (
 	"net/netip"
 	"slices"
 
+	"op25b/e2e/reference"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 )
 
-// An Ending is an exemption with an end on the switch's clock. Documents contain no such exemptions.
+// An Ending is an exemption or a lease with an end on the switch's clock. Documents contain neither.
 type Ending struct {
+	Lease  string // empty means an exemption
 	Prefix netip.Prefix
 	Line   string // empty means every line
 	Until  pipeline.ClockSecond
 }
 
-// Endings draws exemptions for addresses of the switch's lines. Their ends are drawn from the list untils. The prefixes overlap neither each
-// other nor the prefix of an exemption in the policy.
+// AddTo adds the exemption or the lease to a model.
+func (e Ending) AddTo(m *reference.Model) {
+	if e.Lease == "" {
+		m.Exempt(e.Prefix, e.Line, e.Until)
+	} else {
+		m.Lease(e.Lease, e.Prefix, e.Line, e.Until)
+	}
+}
+
+// Endings draws exemptions and leases for addresses of the switch's lines. Their ends are drawn from the list untils. The prefixes overlap neither
+// each other nor the prefix of an exemption in the policy.
 func Endings(src Source, p *policy.Policy, inv *policy.Inventory, switchName string, untils []pipeline.ClockSecond) []Ending {
 	sw, _ := inv.Switch(switchName)
 	var taken []netip.Prefix
@@ -37,7 +48,11 @@ func Endings(src Source, p *policy.Policy, inv *policy.Inventory, switchName str
 				continue
 			}
 			taken = append(taken, prefix)
-			all = append(all, Ending{prefix, pick(src, []string{l.Name, l.Name, "", pick(src, sw.Lines).Name}), pick(src, untils)})
+			e := Ending{Prefix: prefix, Line: pick(src, []string{l.Name, l.Name, "", pick(src, sw.Lines).Name}), Until: pick(src, untils)}
+			if len(p.Leases) > 0 && src.IntN(3) > 0 {
+				e.Lease = pick(src, p.Leases).Name
+			}
+			all = append(all, e)
 		}
 	}
 	return all
