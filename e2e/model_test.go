@@ -312,7 +312,7 @@ func FuzzModel(f *testing.F) {
 		if port == 0 {
 			port, data = world.Frame(generate.Bytes(data))
 		}
-		if port > uint16(pipeline.MaxPort) || len(data) > engine.MaxFrame || len(data) == 0 {
+		if port > uint16(pipeline.CPUPort) || len(data) > engine.MaxFrame || len(data) == 0 {
 			t.Skip()
 		}
 		if err := tw.send(time.Millisecond, port, data); err != nil {

@@ -28,7 +28,7 @@ struct route_t {
 
 control Forward(in headers_t hdr, in op25b_packet_t packet, out route_t route, inout standard_metadata_t std) {
     @id(FORWARD_TO_ACCESS_ACTION_ID)
-    @action_restriction("port < 511")
+    @action_restriction("port < 510")
     action forward_to_access(@id(1) port_t port) {
         route.flooded = false;
         route.role = ROLE_ACCESS;
@@ -36,7 +36,7 @@ control Forward(in headers_t hdr, in op25b_packet_t packet, out route_t route, i
     }
 
     @id(FORWARD_TO_NETWORK_ACTION_ID)
-    @action_restriction("port < 511")
+    @action_restriction("port < 510")
     action forward_to_network(@id(1) port_t port) {
         route.flooded = false;
         route.role = ROLE_NETWORK;
@@ -57,7 +57,7 @@ control Forward(in headers_t hdr, in op25b_packet_t packet, out route_t route, i
     }
 
     @id(SET_LINE_PORT_ACTION_ID)
-    @action_restriction("port < 511")
+    @action_restriction("port < 510")
     action set_line_port(@id(1) port_t port) {
         route.flooded = false;
         route.role = ROLE_ACCESS;

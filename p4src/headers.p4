@@ -5,6 +5,26 @@
 #include "define.p4"
 #include "packet.p4"
 
+// Packet-outs of a controller enter here, and packet-ins leave here.
+const port_t PORT_CPU = 510;
+
+// What a packet-out asks for. The numbers are never reused.
+typedef bit<8> packet_kind_t;
+const packet_kind_t PACKET_CLOCK = 1;   // to come back with the switch's time, by which a controller learns the clock
+
+// In front of a packet-out's payload, on a frame from the CPU port. Only there is it looked for, so no other frame can be taken for it.
+@controller_header("packet_out")
+header packet_out_t {
+    packet_kind_t kind;
+}
+
+// In front of a packet-in's payload.
+@controller_header("packet_in")
+header packet_in_t {
+    packet_kind_t kind;
+    timestamp_t   timestamp;    // of the packet-out's arrival, in us
+}
+
 header ethernet_t {
     mac_t   dst_addr;
     mac_t   src_addr;
@@ -107,6 +127,9 @@ header icmp_error_t {
 }
 
 struct headers_t {
+    packet_out_t   packet_out;
+    packet_in_t    packet_in;
+
     ethernet_t     ethernet;
     vlan_t         outer_tag;
     vlan_t         inner_tag;

@@ -10,6 +10,8 @@
 //                                                                 └─> port_rule, line_mail, mail_flow               │
 //            out <─ FrameDeparser <─ AnswerChecksums <─ egress: prune the source; Answer <── forward, drop, answer <┘
 //
+// A packet-out of a controller takes none of this way: it goes back to the controller, as a packet-in with the switch's time.
+//
 // One file per concern: define (types), size (table sizes), id (P4Runtime ids), packet (the filter's input and output), headers, parser,
 // op25b_filter (the decision), forward, reject (the answer), checksum.
 #include <core.p4>
@@ -94,7 +96,7 @@ control SwitchIngress(inout headers_t hdr, inout metadata_t meta, inout standard
 
     // The side of each port. Written from the inventory. A port without an entry is an access port.
     @id(PORT_ROLE_TABLE_ID)
-    @entry_restriction("port < 511")
+    @entry_restriction("port < 510")
     table port_role {
         key = { std.ingress_port : exact @id(1) @name("port"); }
         actions = { set_role; @defaultonly NoAction; }
@@ -103,6 +105,19 @@ control SwitchIngress(inout headers_t hdr, inout metadata_t meta, inout standard
     }
 
     apply {
+        // A packet-out is for the switch itself: it is not forwarded, and neither the filter nor a counter sees it.
+        if (std.ingress_port == PORT_CPU) {
+            if (hdr.packet_out.isValid() && hdr.packet_out.kind == PACKET_CLOCK) {
+                hdr.packet_in.setValid();
+                hdr.packet_in.kind = PACKET_CLOCK;
+                hdr.packet_in.timestamp = std.ingress_global_timestamp;
+                hdr.packet_out.setInvalid();
+                std.egress_spec = PORT_CPU;
+            } else {
+                mark_to_drop(std);
+            }
+            exit;
+        }
         // Frames to these addresses are for the next station only: spanning tree, PAUSE, LACP, 802.1X, LLDP. A bridge never forwards them, so
         // the filter has nothing to decide.
         if (hdr.ethernet.isValid() && hdr.ethernet.dst_addr[47:4] == RESERVED_GROUP_ADDRESSES) {
@@ -140,7 +155,10 @@ control SwitchEgress(inout headers_t hdr, inout metadata_t meta, inout standard_
     Answer() answer;
 
     apply {
-        if (meta.decision.verdict == VERDICT_REJECT) {
+        if (std.egress_port == PORT_CPU) {
+            // Whatever the tables and the multicast groups say, a controller receives no frame of a port.
+            if (!hdr.packet_in.isValid()) { mark_to_drop(std); }
+        } else if (meta.decision.verdict == VERDICT_REJECT) {
             answer.apply(hdr, meta);
         } else if (std.egress_port == std.ingress_port) {
             mark_to_drop(std);  // a flooded frame does not leave by the port that it came in by

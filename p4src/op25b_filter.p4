@@ -78,7 +78,7 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
     // Maps the access port and the tags of a frame to its line. Written from the inventory. A frame without an entry belongs to a line of
     // group 0: port 25 is closed, everything else open.
     @id(LINE_TABLE_ID)
-    @entry_restriction("port < 511 && outer_vid < 4095 && inner_vid < 4095")
+    @entry_restriction("port < 510 && outer_vid < 4095 && inner_vid < 4095")
     table line {
         key = {
             packet.line_port : exact @id(1) @name("port");
@@ -92,7 +92,7 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
 
     // Lines that share a port and tags, told apart by their PPPoE session. Looked up before `line`.
     @id(SESSION_TABLE_ID)
-    @entry_restriction("port < 511 && outer_vid < 4095 && inner_vid < 4095 && session > 0 && session < 65535")
+    @entry_restriction("port < 510 && outer_vid < 4095 && inner_vid < 4095 && session > 0 && session < 65535")
     table session {
         key = {
             packet.line_port : exact @id(1) @name("port");

@@ -98,6 +98,19 @@ error {
 
 parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, inout standard_metadata_t std) {
     state start {
+        transition select(std.ingress_port) {
+            PORT_CPU: controller;
+            default: ethernet;
+        }
+    }
+
+    // The payload is the controller's, and is not read.
+    state controller {
+        packet.extract(hdr.packet_out);
+        transition accept;
+    }
+
+    state ethernet {
         packet.extract(hdr.ethernet);
         meta.parse.room = std.packet_length - 14;
         transition select(hdr.ethernet.ether_type) {
@@ -433,6 +446,7 @@ parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, i
 
 control FrameDeparser(packet_out packet, in headers_t hdr) {
     apply {
+        packet.emit(hdr.packet_in);
         packet.emit(hdr.ethernet);
         packet.emit(hdr.outer_tag);
         packet.emit(hdr.inner_tag);

@@ -1,6 +1,7 @@
 package reference
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"slices"
 	"time"
@@ -22,6 +23,9 @@ type path struct {
 // Decide returns how the switch handles a frame that enters at a port. at is the time of the switch's clock, which must not decrease from
 // call to call.
 func (m *Model) Decide(at time.Duration, port uint16, frame []byte) Decision {
+	if port == cpuPort {
+		return packetOut(at, frame)
+	}
 	p := parse(frame)
 	way := m.forward(port, p)
 	d := Decision{Shape: p.shape, Why: p.why, Way: way.way, Asked: way.asked, Passes: true, Outcome: NoOutcome}
@@ -36,6 +40,22 @@ func (m *Model) Decide(at time.Duration, port uint16, frame []byte) Decision {
 	m.judge(&d, p, up, second(at))
 	m.apply(&d, p, up, way, port, second(at))
 	m.follow(&d, p, up, second(at))
+	return d
+}
+
+// cpuPort is the port at which packets from a controller enter and leave.
+const cpuPort = 510
+
+// packetOut returns how the switch handles a packet from a controller (section 3). A packet of kind 1 goes back with the switch's time in us in
+// front of its payload. Other packets go nowhere.
+func packetOut(at time.Duration, packet []byte) Decision {
+	d := Decision{Shape: Other, Way: NoAnswer, Outcome: NoOutcome}
+	if len(packet) == 0 || packet[0] != 1 {
+		return d
+	}
+	stamp := binary.BigEndian.AppendUint64(nil, uint64(at.Microseconds()))[2:]
+	d.Way, d.Passes = Clock, true
+	d.Out = []Output{{cpuPort, slices.Concat(packet[:1], stamp, packet[1:])}}
 	return d
 }
 

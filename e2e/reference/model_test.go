@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"op25b/e2e/reference"
 )
@@ -483,5 +484,32 @@ func TestRuleIDs(t *testing.T) {
 	m := reference.New(p, inv, "edge", "drain", noon())
 	if d := m.Decide(0, 1, up(v4eth(mail(carrier)))); d.Rule != 5+7 || d.RuleName != "rest" {
 		t.Errorf("rule %d %q, want 12 rest, the eighth of the phase before", d.Rule, d.RuleName)
+	}
+}
+
+// TestPacketsOfAController verifies that only a packet of kind 1 from the CPU port goes back, with the switch's time, and that the same bytes from
+// another port are an ordinary frame.
+func TestPacketsOfAController(t *testing.T) {
+	const at = 0x0102_0304_0506 * time.Microsecond
+	for _, c := range []struct {
+		packet, want string
+		way          reference.Way
+	}{
+		{"01", "01010203040506", reference.Clock},
+		{"01ff00", "01010203040506ff00", reference.Clock},
+		{"", "", reference.NoAnswer},
+		{"00aa", "", reference.NoAnswer},
+		{"02aa", "", reference.NoAnswer},
+	} {
+		d := model(t, "now").Decide(at, 510, unhex(c.packet))
+		if d.Way != c.way || d.Asked || d.Passes != (c.want != "") {
+			t.Errorf("%q: %v", c.packet, d)
+		}
+		if c.want != "" && (len(d.Out) != 1 || d.Out[0].Port != 510 || !bytes.Equal(d.Out[0].Frame, unhex(c.want))) {
+			t.Errorf("%q: %v, want port 510 with %s", c.packet, d, c.want)
+		}
+		if d := model(t, "now").Decide(at, 1, unhex(c.packet)); d.Why != reference.ShortEthernet || d.Passes {
+			t.Errorf("%q from a line: %v", c.packet, d)
+		}
 	}
 }

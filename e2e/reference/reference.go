@@ -158,7 +158,7 @@ const (
 // A Way is the bridge's decision about a frame, which precedes the filter's.
 type Way string
 
-// The ways of frames from an access port come first, followed by the ways of frames from a network port.
+// The ways of frames from an access port come first, followed by the ways of frames from a network port, and of packets from a controller.
 const (
 	Up           Way = "to a network port"
 	UpFlood      Way = "to all network ports"
@@ -169,11 +169,13 @@ const (
 	Across       Way = "from network port to network port"
 	Back         Way = "nowhere: it is on the port that it came from"
 	Reserved     Way = "nowhere: reserved group address"
+	Clock        Way = "back to the controller, with the time"
+	NoAnswer     Way = "nowhere: a packet-out of an unknown kind"
 )
 
 // Ways returns all ways.
 func Ways() []Way {
-	return []Way{Up, UpFlood, SplitHorizon, Down, DownVLAN, DownFlood, Across, Back, Reserved}
+	return []Way{Up, UpFlood, SplitHorizon, Down, DownVLAN, DownFlood, Across, Back, Reserved, Clock, NoAnswer}
 }
 
 // String returns the decision as one line, in the order in which the switch decides. Decisions are equal if their lines are equal.

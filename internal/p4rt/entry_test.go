@@ -47,7 +47,7 @@ func oneOfEach(t testing.TB) []pipeline.Entry {
 		LinePorts:    map[pipeline.VLANKey]pipeline.Port{{OuterVID: 100, InnerVID: 7}: 1},
 		NetworkPorts: []pipeline.Port{0, 11},
 	}
-	for port := range pipeline.Port(511) {
+	for port := range pipeline.MaxPort + 1 {
 		s.AllPorts = append(s.AllPorts, port)
 	}
 	all, err := s.Entries()

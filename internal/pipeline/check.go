@@ -16,8 +16,8 @@ const (
 	VersionMinor = 1
 )
 
-// Check verifies that a P4Info has the name, version, tables, keys, match kinds, widths, actions, parameters, counters, meter and digest
-// that this package uses. A program of a later minor version may have more tables. Check returns ErrMismatch with all differences, or nil
+// Check verifies that a P4Info has the name, version, tables, keys, match kinds, widths, actions, parameters, counters, meter, digest
+// and packet headers that this package uses. A program of a later minor version may have more tables. Check returns ErrMismatch with all differences, or nil
 // if there are none.
 func Check(info *configv1.P4Info) error {
 	var faults []error
@@ -90,6 +90,7 @@ func Check(info *configv1.P4Info) error {
 	if fault := checkDigest(info); fault != nil {
 		say("%w", fault)
 	}
+	faults = append(faults, checkPackets(info)...)
 	if len(faults) > 0 {
 		return fmt.Errorf("%w: %w", ErrMismatch, errors.Join(faults...))
 	}

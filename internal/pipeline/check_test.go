@@ -78,6 +78,16 @@ func TestCheckFindsEveryDifference(t *testing.T) {
 		"another digest": {
 			func(info *configv1.P4Info) { info.TypeInfo.Structs["mail_flow_t"].Members[0].Name = "port" }, `digest "mail_flow_t" has members [port leg`,
 		},
+		"another packet-in": {
+			func(info *configv1.P4Info) {
+				for _, h := range info.GetControllerPacketMetadata() {
+					h.Metadata[0].Bitwidth = 9
+				}
+			}, `the header "packet_in" has the fields kind of 9 bits, timestamp of 48 bits, want kind of 8 bits, timestamp of 48 bits`,
+		},
+		"no packet-out": {
+			func(info *configv1.P4Info) { info.ControllerPacketMetadata = nil }, `the header "packet_out" has the fields none, want kind of 8 bits`,
+		},
 		"no digest":  {func(info *configv1.P4Info) { info.Digests = nil }, `digest "mail_flow_t" (0x17b55650) is missing`},
 		"no counter": {func(info *configv1.P4Info) { info.Counters = nil }, `counter "port_rule" (0x12000001) is missing`},
 	} {

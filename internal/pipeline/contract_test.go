@@ -95,7 +95,7 @@ func TestTheContractRefuses(t *testing.T) {
 		entry Entry
 		want  string
 	}{
-		"a line at no port":           {does(line(511, 0), setLineAction, 1, 1), "port < 511"},
+		"a line at no port":           {does(line(510, 0), setLineAction, 1, 1), "port < 510"},
 		"a line without index":        {does(line(1, 0), setLineAction, 1, 0), "line_index != 0"},
 		"an exemption for everybody":  {does(Entry{Key: Key{table: subscriberV4Table}}, setSubscriberClassAction, 1, 0, 0), "prefix::prefix_length > 0"},
 		"an end past the clock":       {does(subscriber, setSubscriberClassAction, 1, 0, 1<<28), "until < 0x10000000"},

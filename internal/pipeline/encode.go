@@ -346,7 +346,7 @@ func (b *builder) verdict(epoch Epoch, k VerdictKey, v Verdict) {
 
 func (b *builder) bridge(mac MAC, at BridgePort) {
 	if mac[0]&1 != 0 || mac == (MAC{}) || at.Port > MaxPort {
-		b.fault("bridge %x at port %d: must be a unicast address at a port below 511", mac, at.Port)
+		b.fault("bridge %x at port %d: must be a unicast address at a port of at most %d", mac, at.Port, MaxPort)
 		return
 	}
 	action := forwardToAccessAction
@@ -365,7 +365,7 @@ func (b *builder) group(id uint32, ports []Port) {
 	sorted := slices.Clone(ports)
 	slices.Sort(sorted)
 	if len(slices.Compact(slices.Clone(sorted))) != len(sorted) || sorted[len(sorted)-1] > MaxPort {
-		b.fault("multicast group %d: ports %v: each must be below 511 and stand once", id, ports)
+		b.fault("multicast group %d: ports %v: each must be at most %d and stand once", id, ports, MaxPort)
 		return
 	}
 	b.entries = append(b.entries, NewGroup(id, sorted))

@@ -78,8 +78,8 @@ func TestStateThatThePipelineCannotHold(t *testing.T) {
 		state State
 		want  string
 	}{
-		"port role":       {State{Ports: map[Port]PortRole{511: Network}}, "port 511 of role 1: the port must be at most 510"},
-		"port":            {State{Lines: map[LineKey]Line{{Port: 511}: {Index: 1}}}, "the port must be at most 510"},
+		"port role":       {State{Ports: map[Port]PortRole{510: Network}}, "port 510 of role 1: the port must be at most 509"},
+		"port":            {State{Lines: map[LineKey]Line{{Port: 510}: {Index: 1}}}, "the port must be at most 509"},
 		"vlan":            {State{Lines: map[LineKey]Line{{OuterVID: 4095}: {Index: 1}}}, "VLAN ids at most 4094"},
 		"session":         {State{Lines: map[LineKey]Line{{Session: 0xffff}: {Index: 1}}}, "the session at most 65534"},
 		"line index 0":    {State{Lines: map[LineKey]Line{{Port: 1}: {}}}, "the index 1 to 16383"},
@@ -109,8 +109,8 @@ func TestStateThatThePipelineCannotHold(t *testing.T) {
 		"reject from":     {State{RejectFrom: RejectFrom{IPv4: netip.MustParseAddr("::1")}}, "must be an IPv4 and an IPv6 address"},
 		"line port":       {State{LinePorts: map[VLANKey]Port{{}: 1}}, "there must be a tag"},
 		"multicast":       {State{Bridge: map[MAC]BridgePort{{1}: {}}}, "must be a unicast address"},
-		"bridge port":     {State{Bridge: map[MAC]BridgePort{mac: {Port: 600}}}, "at a port below 511"},
-		"twice":           {State{AllPorts: []Port{3, 3}}, "each must be below 511 and stand once"},
+		"bridge port":     {State{Bridge: map[MAC]BridgePort{mac: {Port: 600}}}, "at a port of at most 509"},
+		"twice":           {State{AllPorts: []Port{3, 3}}, "each must be at most 509 and stand once"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := test.state.Entries()

@@ -81,7 +81,7 @@ func TestEveryActionIsTaken(t *testing.T) {
 
 // TestCounterCells verifies that the counters have a cell for every index that this package computes.
 func TestCounterCells(t *testing.T) {
-	if portRuleCells != (int(MaxPort)+2)<<ruleBits {
+	if portRuleCells != (int(MaxPort)+3)<<ruleBits {
 		t.Errorf("port_rule has %d cells, want 256 for each port", portRuleCells)
 	}
 	if lineMailCells != (int(MaxLineIndex)+1)<<outcomeBits {

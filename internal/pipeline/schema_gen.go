@@ -66,7 +66,7 @@ const (
 const keyBytes = 19
 
 var tables = [lastTable + 1]table{
-	// @entry_restriction("port < 511 && outer_vid < 4095 && inner_vid < 4095")
+	// @entry_restriction("port < 510 && outer_vid < 4095 && inner_vid < 4095")
 	lineTable: {
 		id: 0x02000001, name: "line", actions: []Action{setLineAction},
 		keys: []field{
@@ -134,7 +134,7 @@ var tables = [lastTable + 1]table{
 			{name: "dst_addr", width: 48, kind: exact, at: 0},
 		},
 	},
-	// @entry_restriction("port < 511 && outer_vid < 4095 && inner_vid < 4095 && session > 0 && session < 65535")
+	// @entry_restriction("port < 510 && outer_vid < 4095 && inner_vid < 4095 && session > 0 && session < 65535")
 	sessionTable: {
 		id: 0x0200000a, name: "session", actions: []Action{setLineAction},
 		keys: []field{
@@ -174,7 +174,7 @@ var tables = [lastTable + 1]table{
 			{name: "role", width: 1, kind: exact, at: 2},
 		},
 	},
-	// @entry_restriction("port < 511")
+	// @entry_restriction("port < 510")
 	portRoleTable: {
 		id: 0x0200000f, name: "port_role", actions: []Action{setRoleAction},
 		keys: []field{
@@ -264,9 +264,9 @@ var actions = [lastAction + 1]action{
 	// @action_restriction("rule >= 2 && (rule <= 247 || rule == 251 || rule == 253)")
 	dropAction:     {id: 0x01000007, name: "drop", params: []field{{name: "rule", width: 8, at: 0}}},
 	setEpochAction: {id: 0x01000008, name: "set_epoch", params: []field{{name: "running", width: 8, at: 0}, {name: "drain", width: 1, at: 1}}},
-	// @action_restriction("port < 511")
+	// @action_restriction("port < 510")
 	forwardToAccessAction: {id: 0x01000009, name: "forward_to_access", params: []field{{name: "port", width: 9, at: 0}}},
-	// @action_restriction("port < 511")
+	// @action_restriction("port < 510")
 	forwardToNetworkAction: {id: 0x0100000a, name: "forward_to_network", params: []field{{name: "port", width: 9, at: 0}}},
 	// @action_restriction("rule >= 2 && rule <= 247")
 	limitAction: {id: 0x0100000b, name: "limit", params: []field{{name: "rule", width: 8, at: 0}}},
@@ -277,10 +277,25 @@ var actions = [lastAction + 1]action{
 	boundAction:           {id: 0x0100000f, name: "bound"},
 	meterConnectionAction: {id: 0x01000010, name: "meter_connection"},
 	setRoleAction:         {id: 0x01000011, name: "set_role", params: []field{{name: "role", width: 1, at: 0}}},
-	// @action_restriction("port < 511")
+	// @action_restriction("port < 510")
 	setLinePortAction:     {id: 0x01000012, name: "set_line_port", params: []field{{name: "port", width: 9, at: 0}}},
 	setRejectSourceAction: {id: 0x01000013, name: "set_reject_source", params: []field{{name: "v4", width: 32, at: 0}, {name: "v6", width: 128, at: 4}}},
 }
+
+// The index of each field in the header packet_out.
+const (
+	packetOutKindField = iota
+)
+
+var packetOutFields = []field{{name: "kind", width: 8}}
+
+// The index of each field in the header packet_in.
+const (
+	packetInKindField = iota
+	packetInTimestampField
+)
+
+var packetInFields = []field{{name: "kind", width: 8}, {name: "timestamp", width: 48}}
 
 // The id and the number of cells of each counter.
 const (

@@ -32,7 +32,8 @@ type (
 
 // The largest valid numbers.
 const (
-	MaxPort      Port      = 510    // 9 bits; v1model uses 511 for "drop"
+	MaxPort      Port      = 509    // 9 bits; 510 is the CPU port, and v1model uses 511 for "drop"
+	CPUPort      Port      = 510    // packet-outs and packet-ins; no line, station or flood group may have it
 	MaxVID       VID       = 4094   // IEEE 802.1Q section 9.6 reserves 4095
 	MaxSession   Session   = 0xfffe // RFC 2516 section 4 reserves 0xffff
 	MaxLineIndex LineIndex = 1<<14 - 1

@@ -9,8 +9,8 @@ import (
 // The methods below define how documents write these types; see strict.Scalar and strict.Number.
 
 // Range returns the smallest and largest port number in documents. It excludes 0, which P4Runtime targets
-// reserve, and MaxPort, which is the CPU port of many switches.
-func (Port) Range() (lo, hi uint64) { return 1, uint64(MaxPort) - 1 }
+// reserve.
+func (Port) Range() (lo, hi uint64) { return 1, uint64(MaxPort) }
 
 // Range returns the smallest and largest VLAN id. It includes 0, which means untagged frames.
 func (VID) Range() (lo, hi uint64) { return 0, uint64(MaxVID) }

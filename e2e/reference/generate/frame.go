@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"slices"
+
+	"op25b/internal/pipeline"
 )
 
 // A draw is a frame under construction.
@@ -27,6 +29,11 @@ func (w *World) Frame(src Source) (port uint16, frame []byte) {
 	d.odd = kind >= 19 && kind < 30
 	port, frame = d.frame()
 	switch kind {
+	case 28:
+		if chance(src, 2) { // a packet-out, with a frame as its payload
+			port = uint16(pipeline.CPUPort)
+			frame = append([]byte{pick(src, []byte{1, 1, 0, 2, 255})}, frame[:src.IntN(len(frame)+1)]...)
+		}
 	case 29:
 		frame = frame[:src.IntN(len(frame)+1)]
 	case 30:

@@ -55,6 +55,9 @@ func schema(file string) ([]byte, error) {
 	if err := w.actions(); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
+	if err := w.packets(); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
 	w.rest()
 	return format.Source(w.out.Bytes())
 }
@@ -185,6 +188,24 @@ func (w *writer) actions() error {
 	}
 	w.line("// paramBytes is the size of the longest list of parameters in bytes.\nconst paramBytes = %d\n", longest)
 	w.line("var actions = [lastAction + 1]action{\n%s}\n", rows.String())
+	return nil
+}
+
+// packets writes the headers of packets between the switch and a controller.
+func (w *writer) packets() error {
+	for _, h := range ours(w.info.GetControllerPacketMetadata(), func(uint32) bool { return true }) {
+		name := camel(h.GetPreamble().GetAlias())
+		w.line("// The index of each field in the header %s.\nconst (", h.GetPreamble().GetAlias())
+		var rows []string
+		for i, m := range h.GetMetadata() {
+			if m.GetId() != uint32(i+1) {
+				return fmt.Errorf("header %q: field %d has the id %d", h.GetPreamble().GetAlias(), i+1, m.GetId())
+			}
+			w.line("%sField%s", camel(h.GetPreamble().GetAlias()+"_"+m.GetName()), start(i, " = iota"))
+			rows = append(rows, fmt.Sprintf("{name: %q, width: %d}", m.GetName(), m.GetBitwidth()))
+		}
+		w.line(")\n\nvar %sFields = []field{%s}\n", name, strings.Join(rows, ", "))
+	}
 	return nil
 }
 
