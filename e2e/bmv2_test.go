@@ -51,8 +51,14 @@ func freeAddr(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// startBMv2 starts simple_switch_grpc without a program and waits until it answers. The switch ends with the test.
+// startBMv2 starts simple_switch_grpc with a CPU port, but without a program, and waits until it answers. The switch ends with the test.
 func startBMv2(t testing.TB, path string, deviceID uint64, interfaces, targetArgs []string) (p4runtime string) {
+	t.Helper()
+	return startBareBMv2(t, path, deviceID, interfaces, append([]string{"--cpu-port", fmt.Sprint(pipeline.CPUPort)}, targetArgs...))
+}
+
+// startBareBMv2 is like startBMv2, but the switch has no CPU port.
+func startBareBMv2(t testing.TB, path string, deviceID uint64, interfaces, targetArgs []string) (p4runtime string) {
 	t.Helper()
 	p4runtime = freeAddr(t)
 	args := append([]string{"--no-p4", "--device-id", fmt.Sprint(deviceID)}, interfaces...)

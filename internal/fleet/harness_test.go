@@ -100,6 +100,8 @@ type testSwitch struct {
 	gate    func(*p4v1.WriteRequest) // called before each write is executed; may be nil
 	after   func(*p4v1.WriteRequest) // called after each write was executed, instead of recording it; may be nil
 
+	packetOuts chan *p4v1.PacketOut // receives the packet-outs of all sessions, unless it is full
+
 	atAudit func() // called once, when a controller starts to read the switch; may be nil
 }
 
@@ -110,7 +112,7 @@ func startTestSwitch(t testing.TB, id uint64, addr string) *testSwitch {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &testSwitch{name: fmt.Sprintf("edge-%d", id), id: id, Switch: sw}
+	x := &testSwitch{name: fmt.Sprintf("edge-%d", id), id: id, Switch: sw, packetOuts: make(chan *p4v1.PacketOut, 64)}
 	services, err := sw.Listen(softswitch.Addrs{P4Runtime: addr}, grpc.ChainUnaryInterceptor(x.watch), grpc.ChainStreamInterceptor(x.watchReads))
 	if err != nil {
 		t.Fatal(err)
@@ -174,7 +176,28 @@ func (x *testSwitch) watchReads(srv any, stream grpc.ServerStream, info *grpc.St
 		x.reads++
 		x.mu.Unlock()
 	}
+	if info.FullMethod == p4v1.P4Runtime_StreamChannel_FullMethodName {
+		stream = packetWatch{stream, x}
+	}
 	return handle(srv, stream)
+}
+
+// A packetWatch is a stream whose packet-outs are passed to a testSwitch.
+type packetWatch struct {
+	grpc.ServerStream
+	x *testSwitch
+}
+
+// RecvMsg implements grpc.ServerStream.
+func (p packetWatch) RecvMsg(m any) error {
+	err := p.ServerStream.RecvMsg(m)
+	if request, ok := m.(*p4v1.StreamMessageRequest); ok && err == nil && request.GetPacket() != nil {
+		select {
+		case p.x.packetOuts <- request.GetPacket():
+		default:
+		}
+	}
+	return err
 }
 
 // readsSo returns the number of reads since its last call.

@@ -43,6 +43,8 @@ type worker struct {
 	reportedAt   time.Time
 
 	sessionsWritten time.Time // time at which the last write of sessions ended
+
+	clock p4rt.SwitchClock // the switch's clock; unknown until it has been read in this session
 }
 
 func newWorker(s *assignment, own *store.Ownership) *worker {
@@ -201,6 +203,8 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 	defer func() { w.c.Metrics.sessionsChanged(w.reported, nil) }()
 	flows := w.startFlows(reading, s)
 	defer flows.wait()
+	clock := w.startClock(reading, s, clockEvery)
+	defer clock.wait()
 	defer stop()
 	due := time.NewTimer(w.c.AuditEvery)
 	defer due.Stop()
@@ -218,6 +222,9 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 	full := true
 	for {
 		next, err := w.converge(ctx, s, full)
+		if w.pushed || w.current != nil { // the switch has the program
+			clock.programmed(w.pushed)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -271,6 +278,8 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 				full, again = true, false
 			case <-w.wake:
 				again = w.failedAlready()
+			case taken := <-clock.readings:
+				clock.observe(taken)
 			case <-news:
 			case <-sessionsReady:
 				sessionsReady = nil

@@ -47,6 +47,8 @@ var (
 	ErrNoPipeline = errors.New("no forwarding pipeline")
 	// ErrPipelineRefused is returned by Push if the switch does not accept the pipeline. The switch keeps its previous pipeline.
 	ErrPipelineRefused = errors.New("pipeline refused")
+	// ErrNoClock is returned by Clock if the switch does not report its clock, because it has no CPU port or an older program.
+	ErrNoClock = errors.New("no clock")
 	// ErrUnclear is the reason in a WriteError whose Unclear part is not empty. The switch did not report which of these updates it
 	// applied.
 	ErrUnclear = errors.New("outcome unclear")

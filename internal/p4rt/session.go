@@ -28,6 +28,7 @@ type Session struct {
 	kill    context.CancelCauseFunc
 	gone    chan struct{} // closed when the goroutine that receives has returned
 	inbox   inbox
+	clocks  clocks
 	record  recording
 
 	// primacy is cancelled with the cause when the session loses the primary role or ends.

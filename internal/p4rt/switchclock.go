@@ -20,16 +20,8 @@ const sameEnd = 2
 // maxDrift is how far a switch's clock may be away from the time that an earlier reading predicts before it counts as another clock.
 const maxDrift = 2 * time.Second
 
-// A ClockReading relates the clock of a switch to the clock of this host.
-type ClockReading struct {
-	// Switch is the time of the switch's clock, between Sent and Received. The clock starts at 0 with the switch, and again after 2^48 us.
-	Switch time.Duration
-	// Sent and Received are the times before the question was sent and after the answer was received. They have monotonic readings.
-	Sent, Received time.Time
-}
-
-// A SwitchClock converts times to the clock of one switch. The zero value knows no clock. It is pure: the caller reads the clock and calls
-// Observe with each reading. It must not be used concurrently.
+// A SwitchClock converts times to the clock of one switch. The zero value knows no clock. It is pure: the caller reads the clock, with
+// Session.Clock, and calls Observe with each reading. It must not be used concurrently.
 type SwitchClock struct {
 	known bool
 	base  ClockReading // the reading with which the drift is compared

@@ -1,0 +1,38 @@
+package pipeline
+
+import "time"
+
+// The kind of packet by which a controller learns the switch's clock, as in p4src/headers.p4.
+const packetClock = 1
+
+// A PacketField is a field of the header that precedes the payload of a packet-in or packet-out. ID is its P4Runtime metadata id. Value is a
+// big-endian number.
+type PacketField struct {
+	ID    uint32
+	Value []byte
+}
+
+// ClockPacketOut returns the header of a packet-out that the switch returns at once, with its payload and the time of its clock.
+func ClockPacketOut() []PacketField {
+	return []PacketField{{ID: packetOutKindField + 1, Value: []byte{packetClock}}}
+}
+
+// ReadClockPacketIn decodes the header of a packet-in. It returns the time of the switch's clock when the packet-out arrived, a whole number of
+// microseconds below 2^48. ok is false if the packet-in does not answer a packet-out of ClockPacketOut.
+func ReadClockPacketIn(header []PacketField) (clock time.Duration, ok bool) {
+	var kind [1]byte
+	var timestamp [6]byte
+	found := 0
+	for _, f := range header {
+		switch {
+		case f.ID == packetInKindField+1 && fits(kind[:], f.Value), f.ID == packetInTimestampField+1 && fits(timestamp[:], f.Value):
+			found++
+		default:
+			return 0, false
+		}
+	}
+	if found != len(packetInFields) || kind[0] != packetClock {
+		return 0, false
+	}
+	return time.Duration(toUint(timestamp[:])) * time.Microsecond, true
+}
