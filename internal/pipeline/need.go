@@ -60,13 +60,13 @@ func (s *State) Need() map[Table]int64 {
 	return all
 }
 
-// Reserve returns the room for sessions in each table. It is not included in Need.
+// Reserve returns the room for sessions and leases in each table. It is not included in Need.
 func (s *State) Reserve() map[Table]int64 {
 	all := make(map[Table]int64)
 	if n := int64(s.Sessions.Sources); n > 0 {
 		all[sourceV4Table], all[sourceV6Table] = n, n
 	}
-	if n := int64(s.Sessions.Subscribers); n > 0 {
+	if n := int64(s.Sessions.Subscribers + s.Sessions.Leases); n > 0 {
 		all[subscriberV4Table], all[subscriberV6Table] = n, n
 	}
 	return all

@@ -240,14 +240,15 @@ type State struct {
 	// NetworkPorts and AllPorts are the ports of the two flood groups, in ascending order.
 	NetworkPorts, AllPorts []Port
 
-	// Sessions is the room for entries that depend on sessions, which are not in the State. It has no entries of its own.
+	// Sessions is the room for entries that depend on sessions and leases, which are not in the State. It has no entries of its own.
 	Sessions SessionRoom
 }
 
-// A SessionRoom is the largest number of entries that the sessions of a switch's lines need, in each table of one address family.
+// A SessionRoom is the largest number of entries that sessions and leases need on a switch, in each table of one address family.
 type SessionRoom struct {
 	Sources     int // entries that bind addresses to lines
 	Subscribers int // entries of exempt lines
+	Leases      int // entries of leases, in the same tables as those of exempt lines
 }
 
 // A Shared is the content that the states of several switches have in common: the services, remotes, subscribers and source checks of one

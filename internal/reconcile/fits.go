@@ -55,7 +55,7 @@ func fits(have []pipeline.Entry, steps []Step, contract *pipeline.Contract) (cou
 }
 
 // Room returns ErrNoRoom if even an empty switch has a table that cannot hold the entries of a state. Room counts the entries without
-// creating them, so it is cheap even for a state that is far too large. The room for sessions counts as entries. Fits checks more, and may refuse
+// creating them, so it is cheap even for a state that is far too large. The room for sessions and leases counts as entries. Fits checks more, and may refuse
 // a state that Room accepts.
 func Room(want *pipeline.State, contract *pipeline.Contract) error {
 	need, reserve := want.Need(), want.Reserve()
@@ -65,11 +65,22 @@ func Room(want *pipeline.State, contract *pipeline.Contract) error {
 			continue
 		}
 		if reserve[table] > 0 {
-			return fmt.Errorf("table %q: %w: %d entries, %d wanted, and room for %d of sessions", table, ErrNoRoom, size, need[table], reserve[table])
+			return fmt.Errorf("table %q: %w: %d entries, %d wanted, and room for %d of %s", table, ErrNoRoom, size, need[table], reserve[table], reservedFor(want.Sessions))
 		}
 		return fmt.Errorf("table %q: %w: %d entries, %d wanted", table, ErrNoRoom, size, need[table])
 	}
 	return nil
+}
+
+// reservedFor names what needs the room of pipeline.State.Reserve.
+func reservedFor(room pipeline.SessionRoom) string {
+	switch {
+	case room.Leases == 0:
+		return "sessions"
+	case room.Sources+room.Subscribers == 0:
+		return "leases"
+	}
+	return "sessions and leases"
 }
 
 // fills returns a Fill for each table of limited size, in the tables' order.

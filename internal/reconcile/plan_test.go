@@ -236,6 +236,10 @@ func TestNoRoom(t *testing.T) { // I10
 		{pipeline.SessionRoom{Sources: 20480, Subscribers: 40960}, ""},
 		{pipeline.SessionRoom{Sources: 20481}, `table "source_v4": no room: 20480 entries, 0 wanted, and room for 20481 of sessions`},
 		{pipeline.SessionRoom{Subscribers: 40961}, `table "subscriber_v6": no room: 40960 entries, 0 wanted, and room for 40961 of sessions`},
+		{pipeline.SessionRoom{Leases: 40960}, ""},
+		{pipeline.SessionRoom{Leases: 40961}, `table "subscriber_v6": no room: 40960 entries, 0 wanted, and room for 40961 of leases`},
+		{pipeline.SessionRoom{Sources: 1, Leases: 40961}, `table "subscriber_v6": no room: 40960 entries, 0 wanted, and room for 40961 of sessions and leases`},
+		{pipeline.SessionRoom{Subscribers: 1, Leases: 40960}, `table "subscriber_v6": no room: 40960 entries, 0 wanted, and room for 40961 of sessions and leases`},
 	} {
 		err := Room(&pipeline.State{Sessions: x.room}, contract)
 		if got := fmt.Sprint(err); err == nil && x.want != "" || err != nil && (got != x.want || !errors.Is(err, ErrNoRoom)) {
