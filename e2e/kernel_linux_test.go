@@ -73,6 +73,7 @@ type accessLine struct {
 	accessForm
 	number             int // the number of the access port, counted from 1; the network port has this number plus networkPorts
 	subscriber, server *end
+	dynamic            bool     // whether the line's addresses are those of its session, and the inventory has none
 	routed             bool     // whether the server's end is a router to servers, and has no addresses of servers
 	box                *mailbox // nil if the line is routed
 }
@@ -192,6 +193,9 @@ func inventoryOf(all []*accessLine, keys func(a *accessLine) string) string {
 		var own []string
 		for _, addr := range addrs {
 			own = append(own, strconv.Quote(netip.PrefixFrom(addr, addr.BitLen()).String()))
+		}
+		if a.dynamic {
+			own = nil
 		}
 		tags := ""
 		if a.line != "" {

@@ -137,8 +137,9 @@ func realMailReason() string {
 	return ""
 }
 
-// openOwnServers starts the servers and waits until all ports accept connections. They end with the test.
-func openOwnServers(t *testing.T) *ownServers {
+// openOwnServers starts the servers and waits until all ports accept connections. They end with the test. more is added to Dovecot's
+// configuration.
+func openOwnServers(t *testing.T, more string) *ownServers {
 	t.Helper()
 	s := &ownServers{namespace: newNamespace(t)}
 	for _, addr := range []netip.Addr{relay4, relay6, mx4, mx6} {
@@ -164,7 +165,7 @@ func openOwnServers(t *testing.T) *ownServers {
 			t.Fatal(err)
 		}
 	}
-	for name, text := range map[string]string{"conf/main.cf": postfixMain, "conf/master.cf": postfixMaster, "dovecot.conf": dovecotConf} {
+	for name, text := range map[string]string{"conf/main.cf": postfixMain, "conf/master.cf": postfixMaster, "dovecot.conf": dovecotConf + more} {
 		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(fill.Replace(text)), 0o644); err != nil {
 			t.Fatal(err)
 		}

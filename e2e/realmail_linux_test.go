@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -80,7 +81,7 @@ func TestRealMail(t *testing.T) {
 	if reason != "" {
 		wants(t, cmp.Or(*targetFlag, "embedded"), reason)
 	}
-	servers := openOwnServers(t)
+	servers := openOwnServers(t, "")
 	var all []*accessLine
 	for i, c := range mailCustomers {
 		at := slices.IndexFunc(accessForms(), func(f accessForm) bool { return f.name == c.form })
@@ -93,7 +94,7 @@ func TestRealMail(t *testing.T) {
 	t.Run("embedded", func(t *testing.T) {
 		wants(t, "embedded", "")
 		addrs := startEmbeddedOn(t, all)
-		realMail(t, servers, all, serveRealMail(t, all, addrs))
+		realMail(t, servers, all, serveRealMail(t, realMailDocuments(t, all, addrs)))
 	})
 	t.Run("bmv2", func(t *testing.T) {
 		path, reason := findBMv2()
@@ -104,13 +105,12 @@ func TestRealMail(t *testing.T) {
 			t.Fatal(err)
 		}
 		addrs.GNMI = startAgent(t, addrs.P4Runtime, &b.Inventory.Switches[0], nil)
-		realMail(t, servers, all, serveRealMail(t, all, addrs))
+		realMail(t, servers, all, serveRealMail(t, realMailDocuments(t, all, addrs)))
 	})
 }
 
-// realMailDocuments returns the policy of 2022 and an inventory of the lines. The exemption, which ends in 2023, lasts longer, because the
-// controller's clock is today's.
-func realMailDocuments(t *testing.T, all []*accessLine, addrs softswitch.Addrs) []strict.File {
+// realMailPolicy returns the policy of 2022. The exemption, which ends in 2023, lasts longer, because the controller's clock is today's.
+func realMailPolicy(t *testing.T) strict.File {
 	t.Helper()
 	text, err := os.ReadFile("../examples/spinnet-2022/policy.yaml")
 	if err != nil {
@@ -120,7 +120,22 @@ func realMailDocuments(t *testing.T, all []*accessLine, addrs softswitch.Addrs) 
 	if n := strings.Count(string(text), ends); n != 1 {
 		t.Fatalf("the policy has %q %d times, want once", ends, n)
 	}
-	inventory := fmt.Sprintf(`apiVersion: op25b/v1
+	return strict.File{Name: "policy.yaml", Data: []byte(strings.Replace(string(text), ends, "expires: 2099-03-31", 1))}
+}
+
+// realMailDocuments returns the policy of 2022 and an inventory of the customers' lines.
+func realMailDocuments(t *testing.T, all []*accessLine, addrs softswitch.Addrs) []strict.File {
+	t.Helper()
+	return []strict.File{realMailPolicy(t), {Name: "inventory.yaml", Data: []byte(realMailInventory(addrs, "", all, func(a *accessLine) string {
+		c := mailCustomers[a.number-1]
+		return fmt.Sprintf("name: %s, group: %s, addressing: static", c.name, c.group)
+	}))}}
+}
+
+// realMailInventory returns an inventory with one switch. more has further keys of the switch, and keys returns the keys of a line that do not
+// depend on its access.
+func realMailInventory(addrs softswitch.Addrs, more string, all []*accessLine, keys func(a *accessLine) string) string {
+	return fmt.Sprintf(`apiVersion: op25b/v1
 kind: Inventory
 switches:
   - name: edge
@@ -128,38 +143,38 @@ switches:
     p4runtime: %s
     gnmi: %s
     rejectFrom: [198.51.100.1, "2001:db8:ff::1"]
-`, addrs.P4Runtime, addrs.GNMI) + inventoryOf(all, func(a *accessLine) string {
-		c := mailCustomers[a.number-1]
-		return fmt.Sprintf("name: %s, group: %s, addressing: static", c.name, c.group)
-	})
-	return []strict.File{
-		{Name: "policy.yaml", Data: []byte(strings.Replace(string(text), ends, "expires: 2099-03-31", 1))},
-		{Name: "inventory.yaml", Data: []byte(inventory)},
-	}
+%s`, addrs.P4Runtime, addrs.GNMI, more) + inventoryOf(all, keys)
 }
 
 // A realController is op25b serve as a process.
-type realController struct{ binary, api string }
+type realController struct {
+	binary string
+	client []string // the flags with which commands reach the controller
+	cmd    *exec.Cmd
+	up     struct{ Listen, Radius, Leases string } // the addresses in the controller's log
+}
 
-// serveRealMail starts a controller with the documents of the lines. It ends with the test.
-func serveRealMail(t *testing.T, all []*accessLine, addrs softswitch.Addrs) *realController {
+// serveRealMail starts a controller with documents, and waits until the switch has converged. It ends with the test.
+func serveRealMail(t *testing.T, files []strict.File, options ...string) *realController {
 	t.Helper()
 	dir := t.TempDir()
-	for _, f := range realMailDocuments(t, all, addrs) {
+	for _, f := range files {
 		if err := os.WriteFile(filepath.Join(dir, f.Name), f.Data, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	c, said := &realController{binary: buildBinary(t)}, newJournal()
-	cmd := exec.Command(c.binary, "serve", "--name", "noc-1", "--data-dir", filepath.Join(t.TempDir(), "data"), "--listen", "127.0.0.1:0",
-		"-f", dir, "--apply-if-empty", "--log-format", "json")
-	cmd.Stderr = said
-	if err := cmd.Start(); err != nil {
+	c.cmd = exec.Command(c.binary, append([]string{
+		"serve", "--name", "noc-1", "--data-dir", filepath.Join(t.TempDir(), "data"), "--listen", "127.0.0.1:0",
+		"-f", dir, "--apply-if-empty", "--log-format", "json",
+	}, options...)...)
+	c.cmd.Stderr = said
+	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
+		_ = c.cmd.Process.Signal(syscall.SIGTERM)
+		_ = c.cmd.Wait()
 		if t.Failed() {
 			t.Logf("op25b serve said:\n%s", said.tail(30))
 		}
@@ -167,30 +182,36 @@ func serveRealMail(t *testing.T, all []*accessLine, addrs softswitch.Addrs) *rea
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := said.await(ctx, 0, "controller up"); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v\n%s", err, said.tail(5))
 	}
 	for line := range strings.SplitSeq(said.tail(journalLines), "\n") {
-		var up struct{ Msg, Listen string }
-		if json.Unmarshal([]byte(line), &up) == nil && up.Msg == "controller up" {
-			c.api = up.Listen
+		if strings.Contains(line, `"controller up"`) {
+			if err := json.Unmarshal([]byte(line), &c.up); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	c.run(t, "status", "--wait")
+	c.client = []string{"--server", c.up.Listen}
 	return c
 }
 
-// run runs a command of op25b, which must succeed.
-func (c *realController) run(t *testing.T, args ...string) {
+// run runs a command of op25b, which must succeed, and returns its output.
+func (c *realController) run(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), c.binary, append(args, "--server", c.api)...).CombinedOutput()
+	cmd := exec.CommandContext(t.Context(), c.binary, append(args, c.client...)...)
+	var failed bytes.Buffer
+	cmd.Stderr = &failed
+	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("op25b %s: %v\n%s", strings.Join(args, " "), err, out)
+		t.Fatalf("op25b %s: %v\n%s%s", strings.Join(args, " "), err, out, failed.String())
 	}
+	return string(out)
 }
 
 func realMail(t *testing.T, servers *ownServers, all []*accessLine, c *realController) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
+	c.run(t, "status", "--wait")
 	began := time.Now()
 	var journeys []*journey
 	for _, a := range all {
