@@ -301,12 +301,15 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	work.Go(func() error { return api.Serve(ctx, c.listener, handler, c.log) })
 	c.sessions.start(ctx, work)
 	c.leases.start(ctx, c, work)
-	work.Go(func() error { return fleet.Run(ctx, switches) })
-	work.Go(func() error { counters.Run(ctx); return nil })
-	work.Go(func() error { port25.Run(ctx); return nil })
+	owning := ctx
 	if c.recorded != nil {
-		work.Go(func() error { recordHistory(ctx, c.recorded, counters); return nil })
+		var release context.CancelFunc
+		owning, release = context.WithCancel(context.WithoutCancel(ctx))
+		work.Go(func() error { recordHistory(ctx, c.recorded, counters, release); return nil })
 	}
+	work.Go(func() error { return fleet.Run(owning, switches) })
+	work.Go(func() error { counters.Run(owning); return nil })
+	work.Go(func() error { port25.Run(ctx); return nil })
 	if later {
 		work.Go(func() error { return c.applyIfEmpty(ctx) })
 	}

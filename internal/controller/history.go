@@ -17,8 +17,13 @@ type History struct {
 	Prometheus string
 }
 
-// recordEvery is the pause between two records of counters, which is the finest resolution of a history.
-const recordEvery = time.Minute
+const (
+	// recordEvery is the pause between two records of counters, which is the finest resolution of a history.
+	recordEvery = time.Minute
+	// lastRecordWithin is how long a controller that ends keeps its switches for the last record. A disk that hangs must not keep another
+	// controller from taking over the switches.
+	lastRecordWithin = 2 * time.Second
+)
 
 // openHistory opens the configured history. It returns history.ErrConfig for an invalid configuration, and history.ErrInUse if another process
 // has the file open.
@@ -37,7 +42,12 @@ func (c *Controller) openHistory() (err error) {
 // It also records a switch when the switch's values become current, and when they are no longer current. The first is necessary because the
 // history of a switch begins with its first record. The history logs its own errors, which do not stop the controller. They lose nothing,
 // because the next record counts from the last stored record.
-func recordHistory(ctx context.Context, h *history.Store, counters *tally.Tally) {
+//
+// After the end of ctx, recordHistory calls release when the last record is stored, or after lastRecordWithin. Until then the controller must own
+// its switches, because the counters of other switches are not recorded.
+func recordHistory(ctx context.Context, h *history.Store, counters *tally.Tally, release context.CancelFunc) {
+	defer release()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(lastRecordWithin, release) })()
 	var current map[string]bool // the switches whose values were current at the previous record
 	take := func(all bool) {
 		totals, now := reported(counters, func(name string, is bool) bool { return all && is || is != current[name] })
