@@ -11,27 +11,35 @@ import (
 	"op25b/internal/policy"
 )
 
-// SessionLines computes the entries that depend on the sessions of a switch's lines. They are a layer over the compiled state: Compile does not
-// return them, and a change of a session compiles nothing. SessionLines is read-only.
+// SessionLines computes the entries that depend on the sessions and leases of a switch's lines. They are a layer over the compiled state: Compile does not
+// return them, and a change of a session or lease compiles nothing. SessionLines is read-only.
 //
-// The layer has two kinds of entries, and none of them has the key of an entry of the compiled state:
+// The layer has three kinds of entries, and none of them has the key of an entry of the compiled state:
 //
 //   - If the line is exempt, its addresses have the exempt class, on this line only. Addresses inside a prefix that is exempt on every line
 //     need no entry.
 //   - If the line's group checks sources, its addresses are bound to the line. If the session has no address of a family, or the line has no
 //     session, all addresses of the family are bound to the line. A line whose addresses are unknown is therefore not checked, because a
 //     check would drop all that it sends.
+//   - If the line has a lease, all its addresses have the class of the lease, on this line only; see LeaseEntries.
 type SessionLines struct {
 	lines   map[string]sessionLine
 	indexes map[pipeline.LineIndex]string
 	exempt  *policy.PrefixIndex[struct{}] // the prefixes that are exempt on every line
 	exempts int                           // the number of exempt lines
 	checked int                           // the number of lines with a source check
+
+	leases   map[string]pipeline.Class // by the name of the lease
+	classes  []pipeline.Class          // of all leases
+	leasable int                       // the number of lines that can have a lease
 }
 
 type sessionLine struct {
-	index           pipeline.LineIndex
-	own             []netip.Prefix // the prefixes that the inventory lists, whose entries are in the compiled state
+	index    pipeline.LineIndex
+	own      []netip.Prefix // the prefixes that the inventory lists, whose entries are in the compiled state
+	sessions bool           // the line can have sessions
+	leased   bool           // the line can have leases
+	// Whether the line's session has entries because the line is exempt, or because its sources are checked.
 	exempt, checked bool
 }
 
@@ -51,8 +59,14 @@ func (c *Compiler) SessionLines(switchName string, now time.Time) (*SessionLines
 
 func (c *Compiler) sessionLines(sw *policy.Switch, index lineNumbers, now time.Time) *SessionLines {
 	p := c.bundle.Policy
-	s := &SessionLines{lines: make(map[string]sessionLine), indexes: make(map[pipeline.LineIndex]string), exempt: c.standingAt(now).index}
-	if sw.Identify == "" {
+	s := &SessionLines{
+		lines: make(map[string]sessionLine), indexes: make(map[pipeline.LineIndex]string), exempt: c.standingAt(now).index,
+		leases: make(map[string]pipeline.Class),
+	}
+	for class, l := range c.leases {
+		s.leases[l.Name], s.classes = class, append(s.classes, class)
+	}
+	if sw.Identify == "" && len(s.leases) == 0 {
 		return s
 	}
 	groups := make(map[string]*policy.LineGroup, len(p.LineGroups))
@@ -62,13 +76,14 @@ func (c *Compiler) sessionLines(sw *policy.Switch, index lineNumbers, now time.T
 	for i := range sw.Lines {
 		line := &sw.Lines[i]
 		group := groups[line.Group]
-		if _, has := line.SessionIdentity(sw, group); !has {
+		at, exempt := c.exemptLines[line.Name]
+		exempt = exempt && !p.Ended(&p.Exemptions[at], now)
+		x := sessionLine{index: index[line.Name], own: line.Prefixes, leased: c.leased(line, exempt)}
+		if _, x.sessions = line.SessionIdentity(sw, group); !x.sessions && !x.leased {
 			continue
 		}
-		x := sessionLine{index: index[line.Name], own: line.Prefixes}
-		at, exempt := c.exemptLines[line.Name]
-		x.exempt = exempt && !p.Ended(&p.Exemptions[at], now)
-		if group != nil {
+		x.exempt = exempt && x.sessions
+		if group != nil && x.sessions {
 			_, x.checked, _ = group.SourceCheck.Code()
 		}
 		s.lines[line.Name] = x
@@ -79,6 +94,9 @@ func (c *Compiler) sessionLines(sw *policy.Switch, index lineNumbers, now time.T
 		if x.checked {
 			s.checked++
 		}
+		if x.leased {
+			s.leasable++
+		}
 	}
 	return s
 }
@@ -88,12 +106,12 @@ func (s *SessionLines) room() pipeline.SessionRoom {
 	return pipeline.SessionRoom{Sources: max(policy.MaxSessionPrefixes, len(everyIPv4)) * s.checked, Subscribers: policy.MaxSessionPrefixes * s.exempts}
 }
 
-// Names returns the names of the lines that can have a session.
+// Names returns the names of the lines that can have a session or a lease.
 func (s *SessionLines) Names() []string {
 	return slices.Collect(maps.Keys(s.lines))
 }
 
-// Has reports whether the switch has a line that can have a session.
+// Has reports whether the switch has a line that can have a session or a lease.
 func (s *SessionLines) Has(line string) bool { _, has := s.lines[line]; return has }
 
 // Uses reports whether a line's session has entries: whether the line is exempt or its sources are checked.
@@ -179,9 +197,12 @@ func (s *SessionLines) exemptEverywhere(p netip.Prefix) bool {
 	return within
 }
 
-// Line returns the line to which an entry belongs that depends on a session, or could. ok is false for all other entries, also for entries of the
-// prefixes that the inventory lists.
+// Line returns the line to which an entry belongs that depends on a session or a lease, or could. ok is false for all other entries, also for entries of the
+// prefixes that the inventory lists, unless they are of a lease.
 func (s *SessionLines) Line(e pipeline.Entry) (line string, ok bool) {
+	if line, ok = s.LeaseOf(e); ok {
+		return line, true
+	}
 	index, p := e.SourceLine(), netip.Prefix{}
 	if index != 0 {
 		p = e.SourcePrefix()
@@ -245,5 +266,8 @@ func (s *SessionLines) keeps(line string, e pipeline.Entry) bool {
 		return x.checked && e.SourcePrefix().Bits() > 0
 	}
 	p, _ := e.Prefix()
+	if _, lease := s.LeaseOf(e); lease {
+		return x.leased && p.Bits() > 0 && !s.exemptEverywhere(p)
+	}
 	return x.exempt && p.Bits() > 0 && !s.exemptEverywhere(p)
 }

@@ -105,6 +105,15 @@ func (e Entry) IsSubscriber() (class Class, ok bool) {
 	return Class(n), ok && d == BySubscriber
 }
 
+// Until returns the clock second from which on the class of a subscriber's address does not apply. It returns 0 if there is no such second, and for
+// other entries.
+func (e Entry) Until() ClockSecond {
+	if e.Value.action != setSubscriberClassAction {
+		return 0
+	}
+	return ClockSecond(e.Value.uint(setSubscriberClassUntilParam))
+}
+
 // CheckedGroup returns the line group to which a source check applies. It may be called only if IsSourceCheck returns true.
 func (e Entry) CheckedGroup() LineGroup { return LineGroup(e.Key.uint(sourceCheckLineGroupKey)) }
 
