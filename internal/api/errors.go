@@ -101,6 +101,7 @@ var meanings = []struct {
 	{ledger.ErrNoLease, connect.CodeNotFound},
 	{ledger.ErrNoAddress, connect.CodeFailedPrecondition},
 	{ledger.ErrExempt, connect.CodeFailedPrecondition},
+	{ledger.ErrNoClock, connect.CodeFailedPrecondition},
 	{ledger.ErrBusy, connect.CodeUnavailable},
 	{lease.ErrOther, connect.CodeFailedPrecondition},
 	{lease.ErrFull, connect.CodeResourceExhausted},

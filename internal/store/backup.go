@@ -15,7 +15,7 @@ import (
 // backup would outlive. It also omits the identity of the store, because a restored store gets a new identity.
 var (
 	backedUp    = []string{"intent/", "audit/", "rec/"}
-	notBackedUp = []string{"rec/status/", "rec/confirmed/", "rec/clock/", "rec/clock-confirm/", "rec/time/", "rec/session/", "rec/session-restart/", "rec/lease/"}
+	notBackedUp = []string{"rec/status/", "rec/confirmed/", "rec/clock/", "rec/clock-confirm/", "rec/time/", "rec/session/", "rec/session-restart/", "rec/lease/", "rec/lease-no-clock/"}
 )
 
 // Sizes of the pages in which the content of a backup is read.

@@ -21,6 +21,8 @@ var (
 	ErrExempt = errors.New("the line is exempt")
 	// ErrPlain is returned for a login without TLS if the lease requires TLS.
 	ErrPlain = errors.New("the lease requires a login over TLS")
+	// ErrNoClock is returned if the clock of the line's switch cannot be read, so that the switch could not end the lease.
+	ErrNoClock = errors.New("the switch does not report its clock")
 	// ErrBusy is returned if other controllers change the same lease all the time.
 	ErrBusy = errors.New("the lease changes too often")
 )

@@ -113,6 +113,12 @@ func (l *Ledger) grant(ctx context.Context, r *rules, at place, terms *policy.Le
 	if e := r.exempt[name]; e != nil && !r.policy.Ended(e, l.now()) {
 		return lease.Lease{}, "", fmt.Errorf("%w: line %q reaches own servers without a lease", ErrExempt, name)
 	}
+	l.mu.RLock()
+	reason, blind := l.blind[at.sw.Name]
+	l.mu.RUnlock()
+	if blind {
+		return lease.Lease{}, "", fmt.Errorf("%w: switch %q: %s", ErrNoClock, at.sw.Name, reason)
+	}
 	g := lease.Grant{
 		Holder: lease.Holder{Line: name}, Name: terms.Name, At: when,
 		Terms: lease.Terms{For: time.Duration(terms.For), Cap: time.Duration(terms.Cap)},

@@ -65,6 +65,8 @@ type Ledger struct {
 	cfg       Config
 	log       *zap.Logger
 	records   *store.Records[stored]
+	clocks    *store.Records[noClock]
+	tell      chan struct{} // has a value if untold has something new
 	writer    *store.RecordWriter[stored]
 	metrics   *metrics
 	followers follow.Followers
@@ -75,8 +77,10 @@ type Ledger struct {
 	mu       sync.RWMutex // guards the fields below
 	rules    *rules
 	table    *lease.Table
-	versions map[string]int64 // the versions of the records, by line
-	ahead    map[string]int64 // the versions of records that this ledger wrote and that the watch of the store has not reported yet
+	versions map[string]int64  // the versions of the records, by line
+	blind    map[string]string // the switches whose clock cannot be read, and why
+	untold   map[string]string // likewise, as noted by Clock and not stored yet; an empty reason means that the clock can be read
+	ahead    map[string]int64  // the versions of records that this ledger wrote and that the watch of the store has not reported yet
 }
 
 // stored is the stored form of a lease.
@@ -101,8 +105,9 @@ func New(cfg Config) *Ledger {
 		cfg.Now = time.Now
 	}
 	l := &Ledger{
-		cfg: cfg, log: cfg.Logger, records: store.JSON[stored](cfg.Store, leaseKind), ready: make(chan struct{}), seed: maphash.MakeSeed(),
+		cfg: cfg, log: cfg.Logger, records: store.JSON[stored](cfg.Store, leaseKind), clocks: store.JSON[noClock](cfg.Store, noClockKind), ready: make(chan struct{}), seed: maphash.MakeSeed(),
 		table: lease.NewTable(), versions: make(map[string]int64), ahead: make(map[string]int64),
+		tell: make(chan struct{}, 1), blind: make(map[string]string), untold: make(map[string]string),
 	}
 	if l.log == nil {
 		l.log = zap.NewNop()
@@ -137,17 +142,17 @@ func (l *Ledger) Follow(switchName string, news chan<- struct{}) (take func() (l
 func (l *Ledger) Run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	records, intents := l.records.Watch(ctx), l.cfg.Book.Watch(ctx, 0)
+	records, clocks, intents := l.records.Watch(ctx), l.clocks.Watch(ctx), l.cfg.Book.Watch(ctx, 0)
 	defer func() {
 		cancel()
 		for range intents { // wait until the watch has ended
 		}
 	}()
-	var swept sync.WaitGroup
-	defer swept.Wait()
+	var swept, told sync.WaitGroup
+	defer func() { swept.Wait(); told.Wait() }()
 	sweep := time.NewTicker(sweepEvery - sweepEvery/4 + rand.N(sweepEvery/2)) // several controllers sweep at different times
 	defer sweep.Stop()
-	var have [2]bool
+	var have [3]bool
 	begun := false
 	for {
 		select {
@@ -159,6 +164,12 @@ func (l *Ledger) Run(ctx context.Context) {
 			}
 			l.take(some)
 			have[0] = true
+		case some, ok := <-clocks:
+			if !ok {
+				return
+			}
+			l.takeClocks(some)
+			have[2] = true
 		case u, ok := <-intents:
 			if !ok {
 				return
@@ -169,9 +180,12 @@ func (l *Ledger) Run(ctx context.Context) {
 			}
 		case <-sweep.C:
 			swept.Wait() // the sweep before has usually ended long ago
-			swept.Go(func() { l.sweep(ctx) })
+			swept.Go(func() { l.sweep(ctx); l.tellClocks(ctx) })
+		case <-l.tell:
+			told.Wait()
+			told.Go(func() { l.tellClocks(ctx) })
 		}
-		if !begun && have == [2]bool{true, true} {
+		if !begun && have == [3]bool{true, true, true} {
 			begun = true
 			close(l.ready)
 		}

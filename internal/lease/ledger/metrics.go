@@ -26,6 +26,7 @@ var refusals = []struct {
 	{ErrNoAddress, "no-address"},
 	{ErrExempt, "exempt"},
 	{ErrPlain, "no-tls"},
+	{ErrNoClock, "no-clock"},
 	{lease.ErrFull, "full"},
 	{lease.ErrRate, "rate"},
 	{lease.ErrOther, "other-lease"},
