@@ -261,6 +261,7 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	if c.sessions != nil {
 		switches.Sessions = c.sessions.register
 	}
+	switches.Leases = c.leases.ledger
 	switches.OnStatus = func(st fleet.Status) {
 		owned := st.Ownership == fleet.Owned
 		counters.Follow(st.Switch, owned, st.Running, st.InForce)

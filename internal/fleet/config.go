@@ -88,6 +88,10 @@ type Config struct {
 
 	// Sessions knows the addresses of lines by their sessions. If it is nil, the switches keep the entries that they have by sessions.
 	Sessions Sessions
+	// Leases knows the leases of lines. If it is nil, the switches keep the entries that they have by leases.
+	Leases Leases
+
+	clockEvery time.Duration // the time between two readings of a switch's clock; 0 means clockEvery
 
 	timer func(time.Duration) <-chan time.Time // starts the timer for dates; nil means time.After
 	fault func(error)                          // called if an event is not allowed after the previous status; nil means that the error is logged
@@ -124,6 +128,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Converging == 0 {
 		c.Converging = ConvergingPerCPU * runtime.GOMAXPROCS(0)
+	}
+	if c.clockEvery == 0 {
+		c.clockEvery = clockEvery
 	}
 	if c.timer == nil {
 		c.timer = time.After

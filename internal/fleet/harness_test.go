@@ -100,6 +100,9 @@ type testSwitch struct {
 	gate    func(*p4v1.WriteRequest) // called before each write is executed; may be nil
 	after   func(*p4v1.WriteRequest) // called after each write was executed, instead of recording it; may be nil
 
+	clock worldClock  // the clock of the switch
+	mute  atomic.Bool // whether the switch receives no packet-outs, so that its clock cannot be read
+
 	packetOuts chan *p4v1.PacketOut // receives the packet-outs of all sessions, unless it is full
 
 	atAudit func() // called once, when a controller starts to read the switch; may be nil
@@ -108,11 +111,12 @@ type testSwitch struct {
 // startTestSwitch starts an embedded switch. The port in addr may be 0.
 func startTestSwitch(t testing.TB, id uint64, addr string) *testSwitch {
 	t.Helper()
-	sw, err := softswitch.New(softswitch.Options{DeviceID: id})
+	x := &testSwitch{name: fmt.Sprintf("edge-%d", id), id: id, packetOuts: make(chan *p4v1.PacketOut, 64)}
+	sw, err := softswitch.New(softswitch.Options{DeviceID: id, Clock: x.clock.now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &testSwitch{name: fmt.Sprintf("edge-%d", id), id: id, Switch: sw, packetOuts: make(chan *p4v1.PacketOut, 64)}
+	x.Switch = sw
 	services, err := sw.Listen(softswitch.Addrs{P4Runtime: addr}, grpc.ChainUnaryInterceptor(x.watch), grpc.ChainStreamInterceptor(x.watchReads))
 	if err != nil {
 		t.Fatal(err)
@@ -191,7 +195,12 @@ type packetWatch struct {
 // RecvMsg implements grpc.ServerStream.
 func (p packetWatch) RecvMsg(m any) error {
 	err := p.ServerStream.RecvMsg(m)
-	if request, ok := m.(*p4v1.StreamMessageRequest); ok && err == nil && request.GetPacket() != nil {
+	request, ok := m.(*p4v1.StreamMessageRequest)
+	for ok && err == nil && request.GetPacket() != nil && p.x.mute.Load() {
+		request.Reset()
+		err = p.ServerStream.RecvMsg(m)
+	}
+	if ok && err == nil && request.GetPacket() != nil {
 		select {
 		case p.x.packetOuts <- request.GetPacket():
 		default:

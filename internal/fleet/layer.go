@@ -1,27 +1,60 @@
 package fleet
 
 import (
+	"net/netip"
 	"slices"
 
 	"op25b/internal/compile"
+	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 )
 
-// A layer is the part of a switch's entries that depends on sessions, as the switch has confirmed it. Only the goroutine of work accesses it.
+// A layer is the part of a switch's entries that depends on sessions and leases, as the switch has confirmed it. Only the goroutine of work accesses
+// it.
 type layer struct {
-	lines   *compile.SessionLines
-	held    map[string][]pipeline.Entry // by line; lines without entries are not listed
-	dirty   map[string]struct{}         // the lines that may differ
-	refused map[string]string           // the lines that have an entry which the switch refused, with the reason
-	inForce map[string]bool             // whether the session of a line is in force, for each line with a session that has entries
-	waiting int                         // the number of lines in inForce whose session is not
+	lines    *compile.SessionLines
+	held     map[string][]pipeline.Entry // by line; lines without entries are not listed
+	dirty    map[string]struct{}         // the lines that may differ
+	refused  map[string]string           // the lines that have an entry which the switch refused, with the reason
+	sessions lineCount                   // the lines with a session that has entries
+	leases   lineCount                   // the lines with a lease
 }
 
-// adopt returns the layer of a switch that was brought to a state with the given entries by sessions.
+// A lineCount counts the lines for which something is in force, or waits.
+type lineCount struct {
+	inForce map[string]bool // whether it is in force
+	waiting int             // the number of lines in inForce for which it is not
+}
+
+// set records whether a line counts, and whether it is in force for the line.
+func (c *lineCount) set(line string, has, inForce bool) {
+	before, counted := c.inForce[line]
+	if counted && !before {
+		c.waiting--
+	}
+	if !has {
+		delete(c.inForce, line)
+		return
+	}
+	if c.inForce == nil {
+		c.inForce = make(map[string]bool)
+	}
+	if c.inForce[line] = inForce; !inForce {
+		c.waiting++
+	}
+}
+
+// settle records that it is in force for a line, if the line counts.
+func (c *lineCount) settle(line string) {
+	if _, has := c.inForce[line]; has {
+		c.set(line, true, true)
+	}
+}
+
+// adopt returns the layer of a switch that was brought to a state with the given entries by sessions and leases.
 func adopt(lines *compile.SessionLines, entries []pipeline.Entry) *layer {
 	l := &layer{
 		lines: lines, held: make(map[string][]pipeline.Entry), dirty: make(map[string]struct{}), refused: make(map[string]string),
-		inForce: make(map[string]bool),
 	}
 	for _, e := range entries {
 		if line, is := lines.Line(e); is {
@@ -111,15 +144,16 @@ const (
 	stages
 )
 
-// changes returns the updates that bring the lines that may differ to their sessions. Lines whose sessions are not known are left as they are.
-func (l *layer) changes(sessions Sessions) (all [stages][]lineChange) {
+// changes returns the updates that bring the lines that may differ to what is wanted. Lines whose sessions are not known are left as they are.
+func (l *layer) changes(from wanted) (all [stages][]lineChange) {
 	for line := range l.dirty {
-		prefixes, has, known := sessions.Addresses(line)
+		prefixes, has, known := from.addresses(l.lines, line)
 		if !known {
 			delete(l.dirty, line)
 			continue
 		}
-		want, changed := l.lines.Entries(line, prefixes), false
+		want, leased, timed := l.leased(from, line, prefixes)
+		want, changed := append(want, l.lines.Entries(line, prefixes)...), false
 		for _, e := range l.held[line] {
 			if slices.ContainsFunc(want, func(w pipeline.Entry) bool { return w.Key == e.Key }) {
 				continue
@@ -131,16 +165,21 @@ func (l *layer) changes(sessions Sessions) (all [stages][]lineChange) {
 			all[stage], changed = append(all[stage], lineChange{line, pipeline.Update{Kind: pipeline.Delete, Entry: &e}}), true
 		}
 		for _, e := range want {
-			if slices.ContainsFunc(l.held[line], func(h pipeline.Entry) bool { return h.Key == e.Key }) {
-				continue
+			kind := pipeline.Insert
+			if i := slices.IndexFunc(l.held[line], func(h pipeline.Entry) bool { return h.Key == e.Key }); i >= 0 {
+				if sameEntry(l.held[line][i], e) {
+					continue
+				}
+				kind = pipeline.Modify
 			}
 			stage := add
 			if compile.Wide(e) {
 				stage = widen
 			}
-			all[stage], changed = append(all[stage], lineChange{line, pipeline.Update{Kind: pipeline.Insert, Entry: &e}}), true
+			all[stage], changed = append(all[stage], lineChange{line, pipeline.Update{Kind: kind, Entry: &e}}), true
 		}
-		l.count(line, has && l.lines.Uses(line), !changed)
+		l.sessions.set(line, has && l.lines.Uses(line), !changed)
+		l.leases.set(line, leased, timed && !changed)
 		if !changed {
 			delete(l.dirty, line)
 			delete(l.refused, line)
@@ -149,19 +188,38 @@ func (l *layer) changes(sessions Sessions) (all [stages][]lineChange) {
 	return all
 }
 
-// count records whether a line has a session with entries, and whether it is in force.
-func (l *layer) count(line string, has, inForce bool) {
-	before, counted := l.inForce[line]
-	if counted && !before {
-		l.waiting--
+// leased returns the entries of a line by its lease, and whether the line has one. If the leases or the clock of the switch are not known, the entries
+// are those that the switch has for the line's addresses; timed is false if the switch cannot have the lease because of its clock.
+func (l *layer) leased(from wanted, line string, prefixes []netip.Prefix) (want []pipeline.Entry, leased, timed bool) {
+	if !l.lines.Leased(line) {
+		return nil, false, false
 	}
-	if !has {
-		delete(l.inForce, line)
-		return
+	name, end, leased, known := from.lease(line)
+	if known && !leased {
+		return nil, false, false
 	}
-	if l.inForce[line] = inForce; !inForce {
-		l.waiting++
+	if known {
+		if until, ok := from.until(end); ok {
+			return l.lines.LeaseEntries(line, prefixes, name, until), true, true
+		}
 	}
+	for _, e := range l.held[line] {
+		if _, lease := l.lines.LeaseOf(e); lease && l.lines.Covers(line, prefixes, e) {
+			want = append(want, e)
+		}
+	}
+	return want, leased, false
+}
+
+// sameEntry reports whether two entries with the same key need not be exchanged. The ends of leases may differ by what two readings of the switch's
+// clock do.
+func sameEntry(a, b pipeline.Entry) bool {
+	if a.Value == b.Value {
+		return true
+	}
+	class, is := a.IsSubscriber()
+	other, both := b.IsSubscriber()
+	return is && both && class == other && a.Home() == b.Home() && p4rt.SameEnd(a.Until(), b.Until())
 }
 
 // apply records that the switch confirmed an update.
@@ -183,9 +241,8 @@ func (l *layer) settle(all [stages][]lineChange, refused map[string]bool) {
 				delete(l.dirty, c.line)
 				continue
 			}
-			if _, has := l.inForce[c.line]; has {
-				l.count(c.line, true, true)
-			}
+			l.sessions.settle(c.line)
+			l.leases.settle(c.line)
 			delete(l.dirty, c.line)
 			delete(l.refused, c.line)
 		}
@@ -200,8 +257,8 @@ func (l *layer) settle(all [stages][]lineChange, refused map[string]bool) {
 }
 
 // status returns the numbers for the status.
-func (l *layer) status() SessionStatus {
-	st := SessionStatus{InForce: len(l.inForce) - l.waiting, Waiting: l.waiting}
+func (l *layer) status(c lineCount) SessionStatus {
+	st := SessionStatus{InForce: len(c.inForce) - c.waiting, Waiting: c.waiting}
 	for _, why := range l.refused {
 		if st.Detail == "" || why < st.Detail { // any of them, but always the same
 			st.Detail = why

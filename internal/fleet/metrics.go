@@ -23,6 +23,7 @@ type Metrics struct {
 	flows      prometheus.Counter
 	flowDrops  *prometheus.CounterVec
 	sessions   *prometheus.GaugeVec
+	leases     *prometheus.GaugeVec
 	lines      *prometheus.CounterVec
 }
 
@@ -75,13 +76,17 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	m.lines = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "op25b_fleet_session_entries_total", Help: "Entries of sessions that were added, removed, and refused by switches.",
 	}, []string{"kind"})
+	m.leases = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "op25b_fleet_leases", Help: "Lines with a lease on the switches that this controller owns: in-force if the switch confirmed their entries, otherwise waiting.",
+	}, []string{"state"})
 	for _, state := range []string{sessionsInForce, sessionsWaiting} {
 		m.sessions.WithLabelValues(state)
+		m.leases.WithLabelValues(state)
 	}
 	for _, kind := range []string{entriesAdded, entriesRemoved, entriesRefused} {
 		m.lines.WithLabelValues(kind)
 	}
-	r.MustRegister(m.sessions, m.lines, m.flows, m.flowDrops, m.unfit, m.switches, m.converging, m.updates, m.refusals, m.audits, m.drift, m.ownership, m.newest, m.flips)
+	r.MustRegister(m.sessions, m.leases, m.lines, m.flows, m.flowDrops, m.unfit, m.switches, m.converging, m.updates, m.refusals, m.audits, m.drift, m.ownership, m.newest, m.flips)
 	return m
 }
 
@@ -179,7 +184,7 @@ func (m *Metrics) flowsDropped(reason string, lists uint64) {
 	}
 }
 
-// The labels of the metrics of sessions.
+// The labels of the metrics of sessions and leases.
 const (
 	sessionsInForce = "in-force"
 	sessionsWaiting = "waiting"
@@ -189,16 +194,20 @@ const (
 	entriesRefused = "refused"
 )
 
-// sessionsChanged records that the number of sessions of a switch has changed. nil means no sessions.
-func (m *Metrics) sessionsChanged(from, to *SessionStatus) {
+// layerChanged records that the numbers of sessions and leases of a switch have changed.
+func (m *Metrics) layerChanged(from, to layerStatus) {
 	if m == nil {
 		return
 	}
-	for sign, st := range map[float64]*SessionStatus{-1: from, 1: to} {
+	count := func(g *prometheus.GaugeVec, sign float64, st *SessionStatus) {
 		if st != nil {
-			m.sessions.WithLabelValues(sessionsInForce).Add(sign * float64(st.InForce))
-			m.sessions.WithLabelValues(sessionsWaiting).Add(sign * float64(st.Waiting))
+			g.WithLabelValues(sessionsInForce).Add(sign * float64(st.InForce))
+			g.WithLabelValues(sessionsWaiting).Add(sign * float64(st.Waiting))
 		}
+	}
+	for sign, st := range map[float64]layerStatus{-1: from, 1: to} {
+		count(m.sessions, sign, st.sessions)
+		count(m.leases, sign, st.leases)
 	}
 }
 

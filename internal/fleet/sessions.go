@@ -37,10 +37,10 @@ const (
 	sessionReport = 500 * time.Millisecond
 )
 
-// SessionStatus is the number of lines whose sessions a switch has. Lines whose sessions have no entries are not counted: see
+// SessionStatus is the number of lines whose sessions, or whose leases, a switch has. Lines whose sessions have no entries are not counted: see
 // compile.SessionLines.Uses.
 type SessionStatus struct {
-	// InForce is the number of lines with a session whose entries the switch has confirmed. Waiting is the number of other lines with a session.
+	// InForce is the number of lines with a session or lease whose entries the switch has confirmed. Waiting is the number of other such lines.
 	InForce int `json:"inForce"`
 	Waiting int `json:"waiting"`
 	// Detail says why sessions are waiting, or why the sessions are not known.
@@ -63,16 +63,17 @@ func (w *worker) knowsSessions() bool {
 // writeSessions brings the layer of the switch to the sessions. Only lines whose session changed cost anything. It returns early, with more set,
 // if the worker has something else to do. An error means that the switch must be read again.
 func (w *worker) writeSessions(ctx context.Context, s *p4rt.Session) (more bool, err error) {
-	if w.layer == nil || !w.knowsSessions() {
+	if w.layer == nil || w.c.Sessions != nil && !w.knowsSessions() || w.c.Sessions == nil && w.c.Leases == nil {
 		return false, nil
 	}
-	w.layer.mark(w.sessionNews())
+	w.layer.mark(news(w.takeSessions))
+	w.layer.mark(news(w.takeLeases))
 	if len(w.layer.dirty) == 0 {
 		return false, nil
 	}
 	defer func() { w.sessionsWritten = time.Now() }()
 	skip := make(map[string]bool) // lines of which the switch refused an update: what comes after it would leave them worse
-	all := w.layer.changes(w.c.Sessions)
+	all := w.layer.changes(w.wants())
 	for _, changes := range all {
 		for len(changes) > 0 {
 			n := min(len(changes), sessionBatch)
@@ -103,6 +104,11 @@ func (w *worker) writeLines(ctx context.Context, s *p4rt.Session, changes []line
 		c := changes[i]
 		if c.Kind == pipeline.Insert && code == codes.AlreadyExists { // another hand was here
 			c.Kind = pipeline.Modify
+			again = append(again, c)
+			delete(refused, i)
+		}
+		if c.Kind == pipeline.Modify && code == codes.NotFound {
+			c.Kind = pipeline.Insert
 			again = append(again, c)
 			delete(refused, i)
 		}
@@ -172,28 +178,28 @@ func writeChanges(ctx context.Context, s *p4rt.Session, changes []lineChange) (m
 	return refused, nil
 }
 
-// sessionNews returns the lines whose sessions changed. It returns all lines if all may have changed.
-func (w *worker) sessionNews() (lines []string, all bool) {
-	if w.takeSessions == nil {
-		return nil, true
+// news returns the lines that have changed. all means that all may have. A nil take means that nothing is followed.
+func news(take func() (lines []string, all bool)) (lines []string, all bool) {
+	if take == nil {
+		return nil, false
 	}
-	return w.takeSessions()
+	return take()
 }
 
 // reportSessions reports the number of sessions in force, but not more often than sessionReport. It returns the time until the next report is due; 0
 // means that there is nothing left to report.
 func (w *worker) reportSessions(now time.Time) time.Duration {
-	st := w.sessionStatus()
-	if st == nil && w.reported == nil || st != nil && w.reported != nil && *w.reported == *st {
+	st := layerStatus{w.sessionStatus(), w.leaseStatus()}
+	if st.same(w.reported) {
 		return 0
 	}
 	if left := sessionReport - now.Sub(w.reportedAt); left > 0 && left <= sessionReport {
 		return left
 	}
-	w.c.Metrics.sessionsChanged(w.reported, st)
+	w.c.Metrics.layerChanged(w.reported, st)
 	w.reported, w.reportedAt = st, now
 	w.report(func(status *Status) error {
-		status.Sessions = st
+		status.Sessions, status.Leases = st.sessions, st.leases
 		return nil
 	})
 	return 0
@@ -209,6 +215,29 @@ func (w *worker) sessionStatus() *SessionStatus {
 	case !w.knowsSessions():
 		return &SessionStatus{Detail: "the sessions have not been read yet; the switch keeps its last entries of sessions"}
 	}
-	st := w.layer.status()
+	st := w.layer.status(w.layer.sessions)
+	return &st
+}
+
+// A layerStatus is the status of sessions and of leases. Each is nil if the switch has no lines that can have entries by them.
+type layerStatus struct{ sessions, leases *SessionStatus }
+
+func (s layerStatus) same(o layerStatus) bool {
+	equal := func(a, b *SessionStatus) bool { return a == b || a != nil && b != nil && *a == *b }
+	return equal(s.sessions, o.sessions) && equal(s.leases, o.leases)
+}
+
+// leaseStatus returns the status of leases, or nil if no line of the switch can have one.
+func (w *worker) leaseStatus() *SessionStatus {
+	switch {
+	case w.layer == nil || !w.layer.lines.UsesLeases() || w.c.Leases == nil:
+		return nil
+	case !w.knowsLeases():
+		return &SessionStatus{Detail: "the leases have not been read yet; the switch keeps its last entries of leases"}
+	}
+	st := w.layer.status(w.layer.leases)
+	if w.clockTold && w.clockErr != nil {
+		st.Detail = "the switch does not report its clock, so it cannot have leases: " + w.clockErr.Error()
+	}
 	return &st
 }

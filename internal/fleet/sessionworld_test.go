@@ -230,9 +230,15 @@ func (l *sessionLink) wants(want map[string]bool) {
 
 func (l *sessionLink) passes(line string, from netip.Addr, port uint16) (passed bool) {
 	l.t.Helper()
+	return l.passesTo(line, from, netip.MustParseAddr("203.0.113.129"), port)
+}
+
+// passesTo reports whether a connection attempt of a line to a server passes.
+func (l *sessionLink) passesTo(line string, from, to netip.Addr, port uint16) (passed bool) {
+	l.t.Helper()
 	mac := net.HardwareAddr{2, 0, 0, 0, 1, map[string]byte{"home": 1, "bot": 2}[line]}
 	for _, frame := range [][]byte{
-		synFrom(l.t, mac, from, netip.MustParseAddr("203.0.113.129"), port),
+		synFrom(l.t, mac, from, to, port),
 		synFrom(l.t, mac, netip.MustParseAddr("fe80::1"), netip.MustParseAddr("2001:db8:99::25"), lastPort),
 	} {
 		if err := l.link[line].Send(frame); err != nil {

@@ -61,6 +61,8 @@ type Status struct {
 	Foreign int `json:"foreign,omitempty"`
 	// Sessions says how many sessions are in force. It is nil if no line of the switch has entries by sessions.
 	Sessions *SessionStatus `json:"sessions,omitempty"`
+	// Leases says the same of leases. It is nil if no line of the switch can have a lease.
+	Leases *SessionStatus `json:"leases,omitempty"`
 
 	// Seen is the time at which the switch last answered before the status was stored: see confirmation.
 	Seen    time.Time `json:"seen,omitzero"`

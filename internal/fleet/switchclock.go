@@ -26,10 +26,11 @@ type clockReader struct {
 	reading  sync.WaitGroup
 }
 
-// A clockTaken is a reading that began after the given number of pushes.
+// A clockTaken is a reading that began after the given number of pushes, or the reason why the switch does not report its clock.
 type clockTaken struct {
 	p4rt.ClockReading
 	pushes uint64
+	err    error
 }
 
 // startClock starts a reader for a session, which takes a reading in each period. The clock is not known until the first reading. The caller must
@@ -73,30 +74,31 @@ func (r *clockReader) read(ctx context.Context, s *p4rt.Session) {
 		pushes := r.pushes.Load()
 		reading, err := s.Clock(ctx)
 		due = time.After(r.every)
-		switch {
-		case err == nil:
-			silent = false
-			select {
-			case r.readings <- clockTaken{reading, pushes}:
-			case <-ctx.Done():
-				return
-			}
-		case ctx.Err() != nil, isOfSession(err):
+		if err != nil && (ctx.Err() != nil || isOfSession(err)) {
 			return
-		case errors.Is(err, p4rt.ErrNoClock) && !silent:
-			silent = true
+		}
+		if errors.Is(err, p4rt.ErrNoClock) && !silent {
 			r.w.log.Info("the switch does not report its clock, so no entry of it can have an end", zap.Error(err))
+		}
+		silent = err != nil
+		select {
+		case r.readings <- clockTaken{reading, pushes, err}:
+		case <-ctx.Done():
+			return
 		}
 	}
 }
 
-// observe takes a reading into the worker's clock, unless the program has been pushed since the reading began.
-func (r *clockReader) observe(taken clockTaken) {
+// observe takes a reading into the worker's clock, unless the program has been pushed since the reading began. It reports whether entries with an end
+// have to be computed again.
+func (r *clockReader) observe(taken clockTaken) (changed bool) {
 	if taken.pushes != r.pushes.Load() {
-		return
+		return false
 	}
 	first := !r.w.clock.Known()
-	if r.w.clock.Observe(taken.ClockReading) && !first {
+	changed = r.w.clock.Observe(taken.ClockReading)
+	if changed && !first {
 		r.w.log.Warn("the switch's clock has restarted or drifted; the ends of entries are computed again", zap.Duration("clock", taken.Switch))
 	}
+	return changed
 }

@@ -37,10 +37,14 @@ type worker struct {
 
 	phaseOnly bool // whether the fallback changed the phase
 
-	layer        *layer                            // the entries by sessions; nil if they are not known
+	layer        *layer                            // the entries by sessions and leases; nil if they are not known
 	takeSessions func() (lines []string, all bool) // nil if this controller reads no sessions
-	reported     *SessionStatus                    // the status of sessions that was last reported in this session, at reportedAt
+	takeLeases   func() (lines []string, all bool) // nil if this controller reads no leases
+	reported     layerStatus                       // the status of sessions and leases that was last reported in this session, at reportedAt
 	reportedAt   time.Time
+
+	clockErr  error // why the clock could not be read the last time; nil if it was
+	clockTold bool  // whether that was reported in this session
 
 	sessionsWritten time.Time // time at which the last write of sessions ended
 
@@ -198,12 +202,12 @@ func (w *worker) report(change func(*Status) error, fields ...zap.Field) {
 // work converges the switch over a primary session. It does so at once and whenever there is a reason to, until ctx ends. If the session
 // fails, work returns the error, and p4rt.Keep opens another session.
 func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
-	w.current, w.memory, w.layer, w.reported = nil, nil, nil, nil
+	w.current, w.memory, w.layer, w.reported, w.clockTold = nil, nil, nil, layerStatus{}, false
 	reading, stop := context.WithCancel(ctx)
-	defer func() { w.c.Metrics.sessionsChanged(w.reported, nil) }()
+	defer func() { w.c.Metrics.layerChanged(w.reported, layerStatus{}) }()
 	flows := w.startFlows(reading, s)
 	defer flows.wait()
-	clock := w.startClock(reading, s, clockEvery)
+	clock := w.startClock(reading, s, w.c.clockEvery)
 	defer clock.wait()
 	defer stop()
 	due := time.NewTimer(w.c.AuditEvery)
@@ -212,12 +216,18 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 	defer reportDue.Stop()
 	defer gathered.Stop()
 	news := make(chan struct{}, 1)
-	var sessionsReady <-chan struct{} // nil after they are ready
+	var sessionsReady, leasesReady <-chan struct{} // nil after they are ready
 	if w.c.Sessions != nil {
 		var unfollow func()
 		w.takeSessions, unfollow = w.c.Sessions.Follow(w.name, news)
 		defer unfollow()
 		sessionsReady = w.c.Sessions.Ready()
+	}
+	if w.c.Leases != nil {
+		var unfollow func()
+		w.takeLeases, unfollow = w.c.Leases.Follow(w.name, news)
+		defer unfollow()
+		leasesReady = w.c.Leases.Ready()
 	}
 	full := true
 	for {
@@ -279,10 +289,14 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 			case <-w.wake:
 				again = w.failedAlready()
 			case taken := <-clock.readings:
-				clock.observe(taken)
+				w.observe(clock, taken)
 			case <-news:
 			case <-sessionsReady:
 				sessionsReady = nil
+			case <-leasesReady:
+				if leasesReady = nil; w.layer != nil {
+					w.layer.mark(nil, true) // until now, the leases were left as they are
+				}
 			case <-reportDue.C:
 			case <-gathered.C:
 			}

@@ -1,0 +1,96 @@
+package fleet
+
+import (
+	"net/netip"
+	"time"
+
+	"op25b/internal/compile"
+	"op25b/internal/lease"
+	"op25b/internal/pipeline"
+)
+
+// Leases knows the leases of lines. *ledger.Ledger implements it.
+type Leases interface {
+	// Ready returns a channel that is closed when the leases have been read.
+	Ready() <-chan struct{}
+	// Follow collects the lines of a switch whose leases change: see ledger.Ledger.
+	Follow(switchName string, news chan<- struct{}) (take func() (lines []string, all bool), stop func())
+	// Lease returns the lease that a line has now. has is false if it has none. known is false if this is not known; the switch then keeps the
+	// line's entries.
+	Lease(line string) (l lease.Lease, has, known bool)
+	// Clock reports that the clock of a switch can be read, or why not. Without its clock, a switch cannot have leases.
+	Clock(switchName string, err error)
+}
+
+// wanted is what the layer of a switch should be at one moment.
+type wanted struct {
+	sessions Sessions // nil if the sessions are not known
+	leases   Leases   // nil if the leases are not known
+	// until returns the second of the switch's clock at which a time comes; ok is false if the clock is not known.
+	until func(end time.Time) (pipeline.ClockSecond, bool)
+}
+
+// addresses returns the prefixes that a line has by its session. A line that cannot have a session has none.
+func (w wanted) addresses(lines *compile.SessionLines, line string) (prefixes []netip.Prefix, has, known bool) {
+	switch {
+	case !lines.HasSessions(line):
+		return nil, false, true
+	case w.sessions == nil:
+		return nil, false, false
+	}
+	return w.sessions.Addresses(line)
+}
+
+// lease returns the name and the end of the lease that a line has.
+func (w wanted) lease(line string) (name string, end time.Time, has, known bool) {
+	if w.leases == nil {
+		return "", time.Time{}, false, false
+	}
+	l, has, known := w.leases.Lease(line)
+	return l.Name, l.End, has, known
+}
+
+// wants returns what the layer should be now.
+func (w *worker) wants() wanted {
+	from := wanted{sessions: w.c.Sessions, until: w.until}
+	if w.knowsLeases() {
+		from.leases = w.c.Leases
+	}
+	return from
+}
+
+// until returns the second of the switch's clock at which a time comes. The time is of the clock by which leases are granted, which need not be
+// the clock of this host.
+func (w *worker) until(end time.Time) (pipeline.ClockSecond, bool) {
+	now := time.Now()
+	return w.clock.Until(now.Add(end.Sub(w.c.Now())), now)
+}
+
+// knowsLeases reports whether the leases have been read.
+func (w *worker) knowsLeases() bool {
+	if w.c.Leases == nil {
+		return false
+	}
+	select {
+	case <-w.c.Leases.Ready():
+		return true
+	default:
+		return false
+	}
+}
+
+// observe takes a reading of the switch's clock, or the reason why there is none. If the clock is another one than before, the ends of leases are
+// computed again.
+func (w *worker) observe(r *clockReader, taken clockTaken) {
+	if taken.err != nil && w.clock.Known() {
+		return // the last reading still serves
+	}
+	if w.c.Leases != nil && (!w.clockTold || (w.clockErr == nil) != (taken.err == nil)) {
+		w.clockTold = true
+		w.c.Leases.Clock(w.name, taken.err)
+	}
+	w.clockErr = taken.err
+	if taken.err == nil && r.observe(taken) && w.layer != nil {
+		w.layer.mark(nil, true)
+	}
+}
