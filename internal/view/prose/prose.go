@@ -46,6 +46,9 @@ func EscapeLines(s string) string {
 
 // Hidden reports whether a character has category C, is a line or paragraph separator, or is invisible (Unicode Standard section 5.21).
 func Hidden(r rune) bool {
+	if r < unicode.MaxASCII { // nearly every character of a page; of these, only the controls are hidden
+		return r < ' '
+	}
 	return unicode.In(r, unicode.C, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)
 }
 
