@@ -61,6 +61,9 @@ func newTwin(t testing.TB, src generate.Source, p *policy.Policy, inv *policy.In
 	soon := []pipeline.ClockSecond{0, 1, 2, 3, 5, 8, 13, 21, 34, farPast, farFuture}
 	exemptUntil(c, tw.model, generate.Endings(src, p, inv, generate.SwitchName, soon))
 	tw.engine = loadedWith(t, &c.State, engine.Options{Clock: func() time.Time { return now }})
+	if src.IntN(4) == 3 { // ten seconds before the clock starts again at 0
+		now = now.Add((1<<48 - 10<<20) * time.Microsecond)
+	}
 	tw.worker = tw.engine.NewWorker()
 	var ok bool
 	if tw.portRule, ok = tw.engine.Counter("SwitchIngress.filter.port_rule"); !ok {

@@ -477,7 +477,8 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
             if (!from_line) {
                 bit<32> last;
                 syn_seen.read(last, place);
-                if (last == 0 || second + 1 - last >= HANDSHAKE_SECONDS) {
+                clock_second_t age = second + 1 - last;
+                if (last == 0 || age[CLOCK_SECOND_HIGH_BIT:0] >= HANDSHAKE_SECONDS) {
                     line_mail.count((bit<32>)(decision.line_index ++ OUTCOME_UNSOLICITED));
                 }
             } else if (decision.verdict == VERDICT_PERMIT || decision.verdict == VERDICT_MONITOR) {
