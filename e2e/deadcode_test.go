@@ -13,7 +13,6 @@ var deadcodeFlag = flag.Bool("deadcode", false, "run TestDeadCode, which analyse
 // the reason.
 var unreached = map[string]string{
 	"examples/examples.go: LibmoMobile":   "tests of plans and of examples load the second example",
-	"examples/examples.go: SpinNet2022":   "tests of forecasts and of examples load the third example",
 	"internal/p4rt/entryread.go: EntryOf": "tests read single messages; the product reads answers as they arrive",
 	"internal/p4rt/flow.go":               "tests read the counters of lines over P4Runtime, to compare them with gNMI",
 	"internal/p4rt/switchclock.go":        "the entries of leases, which come next, end by the switch's clock",
