@@ -13,6 +13,7 @@ import (
 	"op25b/internal/bring/bringtest"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
+	"op25b/internal/softswitch/engine"
 )
 
 // TestSwitchClock verifies that a controller reads a switch's clock over the CPU port, that the clock advances like this host's, and that the
@@ -148,17 +149,34 @@ func TestNoFrameLeavesByTheCPUPort(t *testing.T) {
 	})
 }
 
-// TestSwitchWithoutCPUPort verifies that the error of a bmv2 without a CPU port names the option that is missing.
+// TestSwitchWithoutCPUPort verifies that the clock of a switch without a CPU port or without the program is an error that says so. The error of
+// bmv2, which is silent, names the option that is missing.
 func TestSwitchWithoutCPUPort(t *testing.T) {
-	path, reason := findBMv2()
-	wants(t, "bmv2", reason)
-	addr := startBareBMv2(t, path, 1, nil, nil)
-	session := dialPrimary(t, addr)
-	if _, err := bringtest.Converge(t.Context(), session, filtering(1, 1, 1)); err != nil {
-		t.Fatal(err)
+	want := func(t *testing.T, session *p4rt.Session, text string) {
+		t.Helper()
+		_, err := session.Clock(t.Context())
+		if !errors.Is(err, p4rt.ErrNoClock) || !strings.Contains(err.Error(), text) {
+			t.Errorf("error %v, want ErrNoClock with %q", err, text)
+		}
 	}
-	_, err := session.Clock(t.Context())
-	if !errors.Is(err, p4rt.ErrNoClock) || !strings.Contains(err.Error(), "bmv2 needs a CPU port: simple_switch_grpc ... -- --cpu-port 510") {
-		t.Errorf("error %v, want ErrNoClock with the option", err)
+	converge := func(t *testing.T, session *p4rt.Session) {
+		t.Helper()
+		if _, err := bringtest.Converge(t.Context(), session, filtering(1, 1, 1)); err != nil {
+			t.Fatal(err)
+		}
 	}
+	t.Run("embedded", func(t *testing.T) {
+		wants(t, "embedded", "")
+		session := serveEngine(t, engine.Options{}, func(*engine.Engine) {})
+		want(t, session, "the switch refuses the packet-out: no forwarding pipeline")
+		converge(t, session)
+		want(t, session, "the switch refuses the packet-out: packet_out: this switch has no CPU port")
+	})
+	t.Run("bmv2", func(t *testing.T) {
+		path, reason := findBMv2()
+		wants(t, "bmv2", reason)
+		session := dialPrimary(t, startBareBMv2(t, path, 1, nil, nil))
+		converge(t, session)
+		want(t, session, "bmv2 needs a CPU port: simple_switch_grpc ... -- --cpu-port 510")
+	})
 }

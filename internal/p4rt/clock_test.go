@@ -3,6 +3,7 @@ package p4rt
 import (
 	"context"
 	"errors"
+	"math/big"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -153,4 +154,34 @@ func TestClockNeedsPrimacy(t *testing.T) {
 	if r := <-result; !errors.Is(r.err, ErrClosed) {
 		t.Errorf("closed: %v, want ErrClosed", r.err)
 	}
+}
+
+// FuzzClockPacketIn verifies that a packet-in is taken as the answer to a question only if it has the question's nonce and the header of the kind
+// clock, and that no packet-in panics.
+func FuzzClockPacketIn(f *testing.F) {
+	asked := nonce{1, 2, 3}
+	f.Add(asked[:], uint32(1), []byte{1}, uint32(2), []byte{7})
+	f.Add(asked[:], uint32(2), []byte{7}, uint32(1), []byte{1})
+	f.Add([]byte{}, uint32(1), []byte{2}, uint32(2), []byte{1, 2, 3, 4, 5, 6, 7, 8, 9})
+	f.Fuzz(func(t *testing.T, payload []byte, id1 uint32, value1 []byte, id2 uint32, value2 []byte) {
+		var c clocks
+		answers := c.ask(asked)
+		taken := c.answered(&p4v1.PacketIn{Payload: payload, Metadata: []*p4v1.PacketMetadata{{MetadataId: id1, Value: value1}, {MetadataId: id2, Value: value2}}})
+		kind, stamp := value1, value2
+		if id1 == 2 {
+			kind, stamp = value2, value1
+		}
+		want := string(payload) == string(asked[:]) && (id1 == 1 && id2 == 2 || id1 == 2 && id2 == 1) &&
+			new(big.Int).SetBytes(kind).Cmp(big.NewInt(1)) == 0 && new(big.Int).SetBytes(stamp).BitLen() <= 48
+		if taken != want {
+			t.Fatalf("taken %t, want %t", taken, want)
+		}
+		if !taken {
+			return
+		}
+		a := <-answers
+		if a.err != nil || a.clock.Microseconds() != new(big.Int).SetBytes(stamp).Int64() {
+			t.Fatalf("answer %v, %v", a.clock, a.err)
+		}
+	})
 }

@@ -22,16 +22,18 @@ func ClockPacketOut() []PacketField {
 func ReadClockPacketIn(header []PacketField) (clock time.Duration, ok bool) {
 	var kind [1]byte
 	var timestamp [6]byte
-	found := 0
+	var hasKind, hasTimestamp bool
 	for _, f := range header {
 		switch {
-		case f.ID == packetInKindField+1 && fits(kind[:], f.Value), f.ID == packetInTimestampField+1 && fits(timestamp[:], f.Value):
-			found++
+		case f.ID == packetInKindField+1 && !hasKind && fits(kind[:], f.Value):
+			hasKind = true
+		case f.ID == packetInTimestampField+1 && !hasTimestamp && fits(timestamp[:], f.Value):
+			hasTimestamp = true
 		default:
 			return 0, false
 		}
 	}
-	if found != len(packetInFields) || kind[0] != packetClock {
+	if !hasKind || !hasTimestamp || kind[0] != packetClock {
 		return 0, false
 	}
 	return time.Duration(toUint(timestamp[:])) * time.Microsecond, true

@@ -23,6 +23,7 @@ func TestClockPacket(t *testing.T) {
 		"no kind":          {[]PacketField{stamp}, 0, false},
 		"no timestamp":     {[]PacketField{kind}, 0, false},
 		"a field too many": {[]PacketField{kind, stamp, {3, nil}}, 0, false},
+		"kind twice":       {[]PacketField{{1, []byte{2}}, kind}, 0, false},
 		"nothing":          {nil, 0, false},
 	} {
 		if got, ok := ReadClockPacketIn(c.header); got != c.want || ok != c.ok {
