@@ -124,18 +124,10 @@ func (v *visit) mine() (reply, error) {
 		return reply{}, errNoCode
 	}
 	r, state := v.askOwn(&op25bv1.AskOwnLineRequest{})
-	v.form.Set("use", useValue(q))
-	v.form.Set("provider", q.Provider)
-	if q.Use == answer.Provider && q.Provider == "" {
-		v.form.Set("provider", noneValue)
-	}
-	switch state {
-	case ownUnknown:
-		return v.startPage(v.T("own unknown"), "line")
-	case ownUnavailable:
-		return v.startPage(v.T("own unavailable"), "line")
-	}
 	v.Path = "/mine/" + v.site.answers.Codes(p).Of(q)
+	if state != ownKnown {
+		return v.linePage(p, q, state)
+	}
 	own := factsOf(r)
 	q.Group = own.group
 	return v.kept(pageKey{question: q, isOwn: true, own: own}, func() (reply, error) {
@@ -159,14 +151,6 @@ type ownFacts struct {
 
 func factsOf(r *op25bv1.AskOwnLineResponse) ownFacts {
 	return ownFacts{r.GetLineGroup().GetName(), r.Area, r.Line, r.Confirmed, r.GetExemptUntil().GetSeconds()}
-}
-
-// useValue returns the value of the form's field use for a question.
-func useValue(q answer.Question) string {
-	if q.Use == answer.Own {
-		return string(q.Use) + ":" + q.Provider
-	}
-	return string(q.Use)
 }
 
 // answerPage shows an answer. own is what the controller knows of the visitor's line, or nil for an answer about a kind of line.

@@ -212,14 +212,14 @@ func (v *visit) pickUse(group string) (reply, error) {
 		return linkData{"/a/" + codes.Of(q), text}
 	}
 	d := pickData{base: v.base, Line: v.groupTitle(p.Policy(), group)}
-	own, others := v.providers(p, "", "")
+	own, webmail, others := v.providers(p, "", "")
 	d.Links = append(d.Links, of(answer.Question{Use: answer.Webmail}, v.T("use webmail")))
 	for _, o := range own {
 		_, name, _ := strings.Cut(o.Value, ":")
 		d.Links = append(d.Links, of(answer.Question{Use: answer.Own, Provider: name}, o.Text))
 	}
 	d.Links = append(d.Links, of(answer.Question{Use: answer.Server}, v.T("use server")))
-	for _, o := range others {
+	for _, o := range slices.Concat(webmail, others) {
 		d.Providers = append(d.Providers, of(answer.Question{Use: answer.Provider, Provider: o.Value}, o.Text))
 	}
 	d.Providers = append(d.Providers, of(answer.Question{Use: answer.Provider}, v.T("pick none")))

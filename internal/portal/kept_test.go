@@ -40,7 +40,7 @@ func TestKeptPages(t *testing.T) {
 			{en, server, "198.18.0.15", "You are not affected until 31 January 2007"},
 			{ja, server, "198.18.0.11", "影響があります"},
 			{en, webmail, "198.18.0.11", "You are not affected"},
-			{en, server, "198.18.0.99", "does not belong to a line that we can identify"},
+			{en, server, "198.18.0.99", "You are not connected through a line of ours"},
 			{en, strings.Replace(server, "/mine/", "/a/", 1), "198.18.0.99", "You are affected"},
 		} {
 			if _, page := tc.b.get(tc.path, forwarded, tc.from); !strings.Contains(page, tc.want) {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -79,18 +80,36 @@ func TestOwnLine(t *testing.T) {
 			t.Errorf("%s: the page says that a block is in force for the line", name)
 		}
 	}
-	for name, from := range map[string]string{"no line": "198.18.0.99", "a broken header": "unknown"} {
-		res, page := b.post("/affected", url.Values{"line": {".own"}, "use": {"server"}}, forwarded, from)
-		if res.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(page, "Please choose your type of line") || !strings.Contains(page, `value="server" required checked`) {
-			t.Errorf("%s: %d\n%s", name, res.StatusCode, page)
+	// Where the line is not known, the visitor picks the kind of line with one click, and the rest of the question stays.
+	link := regexp.MustCompile(`<a href="(/a/[0-9]+)">FLET&#39;S ADSL</a>`)
+	for name, tc := range map[string]struct {
+		from, why, use string
+		form           url.Values
+	}{
+		"no line":         {"198.18.0.99", "You are not connected through a line of ours", "My own mail server", url.Values{"line": {".own"}, "use": {"server"}}},
+		"a broken header": {"unknown", "We cannot identify your line at present", "My own mail server", url.Values{"line": {".own"}, "use": {"server"}}},
+		"an address":      {"198.18.0.99", "You are not connected", "with a mail address of Gmail", url.Values{"line": {".own"}, "use": {"provider"}, "mail": {"taro@gmail.com"}}},
+	} {
+		path, page := b.ask(tc.form, forwarded, tc.from)
+		want(t, name, page, tc.why, tc.use, `href="`+path+`?lang=ja"`)
+		to := link.FindStringSubmatch(page)
+		if to == nil || strings.Contains(page, "taro") || strings.Contains(page, "alert") {
+			t.Errorf("%s: %s\n%s", name, path, page)
+			continue
 		}
+		_, page = b.get(to[1])
+		want(t, name, page, tc.use, "You are affected since", "FLET&#39;S ADSL")
+	}
+	res, page := b.post("/affected", url.Values{"line": {".own"}, "use": {"provider"}, "mail": {"a b"}}, forwarded, "198.18.0.99")
+	if want(t, "no line and a wrong address", page, "This is not a mail address or a domain."); res.StatusCode != http.StatusUnprocessableEntity {
+		t.Errorf("no line and a wrong address: %d", res.StatusCode)
 	}
 	// Another visitor who opens the address of somebody's answer sees the answer for the visitor's own line.
 	path, _ := b.ask(url.Values{"line": {".own"}, "use": {"provider"}, "provider": {"gmail"}}, forwarded, "198.18.0.11")
-	_, page := b.get(path, forwarded, "198.18.0.13")
+	_, page = b.get(path, forwarded, "198.18.0.13")
 	want(t, "by another visitor", page, "You are not affected until 31 March 2007")
 	_, page = b.get(path, forwarded, "198.18.0.99")
-	want(t, "by a stranger", page, "does not belong to a line that we can identify", `value="provider" required checked`, `value="gmail" selected`)
+	want(t, "by a stranger", page, "You are not connected through a line of ours", "with a mail address of Gmail")
 }
 
 // TestOwnServer tests a server from the visitor's own line, and from a kind of line.

@@ -79,7 +79,7 @@ func TestAnswers(t *testing.T) {
 		form url.Values
 		want []string
 	}{
-		{"2006-05-20", url.Values{"line": {"adsl"}, "use": {"webmail"}}, []string{"影響はありません", "設定の変更は必要ありません"}},
+		{"2006-05-20", url.Values{"line": {"adsl"}, "use": {"webmail"}}, []string{"影響はありません", "設定の変更は必要ありません", "メールソフトは、これに含まれません"}},
 		{"2006-05-20", url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {"biglobe"}}, []string{"2006年10月1日から影響があります", "mail.biglobe.ne.jp", "465", "SSL/TLS", "Thunderbird"}},
 		{"2006-12-01", url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {"fastmail"}}, []string{"2026年11月29日に提供元のページと照合しました", "すでに465番なら、変更は必要ありません。"}},
 		{"2006-07-01", url.Values{"line": {"adsl"}, "use": {"server"}}, []string{"2006年6月1日から、一部の相手への送信に影響があります", "送信できません", "当社のメールサーバー"}},
@@ -141,8 +141,10 @@ func TestForm(t *testing.T) {
 		}
 		want(t, name, page, tc.want, `role="alert"`)
 	}
+	_, form := b.get("/")
+	want(t, "the form", form, `<optgroup label="Mobile carriers and webmail"><option value="au">`, `<optgroup label="Internet providers, rental servers, mail for companies"><option value="mopera-u">`)
 	path, page := b.ask(url.Values{"line": {"adsl"}, "use": {"provider"}, "provider": {"gmail"}})
-	want(t, "a picked provider without an address", page, "A mail program, with a mail address of Gmail")
+	want(t, "a picked provider without an address", page, "A mail program, printer or scanner, with a mail address of Gmail")
 	if typed, _ := b.ask(url.Values{"line": {"adsl"}, "use": {"provider"}, "mail": {"gmail.com"}, "provider": {"biglobe"}}); typed != path {
 		t.Errorf("an address and another provider lead to %s, want the address to count: %s", typed, path)
 	}
@@ -174,11 +176,8 @@ func TestWithoutController(t *testing.T) {
 	if strings.Contains(page, `value=".own"`) {
 		t.Error("the form offers the own line")
 	}
-	res, page := b.post("/affected", url.Values{"line": {".own"}, "use": {"server"}})
-	if res.StatusCode != http.StatusUnprocessableEntity {
-		t.Errorf("own line: %d", res.StatusCode)
-	}
-	want(t, "own line", page, "We cannot identify your line at present", `value="server" required checked`)
+	_, page = b.ask(url.Values{"line": {".own"}, "use": {"server"}})
+	want(t, "own line", page, "We cannot identify your line at present", "My own mail server on this line", ">FLET&#39;S ADSL</a>")
 }
 
 // TestNotConfirmed verifies that a page says "in force" only if every switch confirmed it.

@@ -44,6 +44,12 @@ type choice struct {
 	Hint        string // tells the visitor when to choose the option; may be empty
 }
 
+// A choices is a group of options with a title.
+type choices struct {
+	Title   string
+	Choices []choice
+}
+
 type startData struct {
 	base
 	OwnLine      bool // the visitor's own line can be asked for
@@ -51,7 +57,7 @@ type startData struct {
 	Mail, Picked string
 	Groups       []choice
 	Own          []choice // the ISP's own mailboxes
-	Providers    []choice
+	Providers    []choices
 	Problem      string
 	ProblemAt    string // the field of the problem
 }
@@ -66,7 +72,13 @@ func (v *visit) startPage(problem, at string) (reply, error) {
 	d.OwnLine = v.mayAskOwn()
 	if p := v.view.Publication; p != nil {
 		d.Groups = v.groups(p, d.Line)
-		d.Own, d.Providers = v.providers(p, d.Use, d.Picked)
+		own, webmail, others := v.providers(p, d.Use, d.Picked)
+		d.Own = own
+		for _, x := range []choices{{v.T("pick webmail"), webmail}, {v.T("pick others"), others}} {
+			if len(x.Choices) > 0 {
+				d.Providers = append(d.Providers, x)
+			}
+		}
 	}
 	d.Line = lineShown(d.Line, at, d.OwnLine)
 	out := reply{name: "start.html", data: d}
@@ -121,8 +133,9 @@ func (v *visit) fixedHint(p *policy.Policy, group string) string {
 	return v.T("fixed hint", v.groupTitle(p, p.LineGroups[i].Name))
 }
 
-// providers returns the ISP's own mailboxes, as values of the field use, and the other providers.
-func (v *visit) providers(p *published.Publication, use, picked string) (own, others []choice) {
+// providers returns the ISP's own mailboxes, as values of the field use, and the other providers: those whose mail is mostly used in a browser or
+// an app, and all others.
+func (v *visit) providers(p *published.Publication, use, picked string) (own, webmail, others []choice) {
 	for i := range p.Directory.Providers {
 		x := &p.Directory.Providers[i]
 		if x.Kind == mailbox.KindOwn {
@@ -134,9 +147,14 @@ func (v *visit) providers(p *published.Publication, use, picked string) (own, ot
 			own = append(own, choice{Value: value, Text: text, Chosen: use == value})
 			continue
 		}
-		others = append(others, choice{Value: x.Name, Text: titled(x.Name, x.Title.In(v.language())), Chosen: x.Name == picked})
+		c := choice{Value: x.Name, Text: titled(x.Name, x.Title.In(v.language())), Chosen: x.Name == picked}
+		if x.Kind == mailbox.KindWebmail {
+			webmail = append(webmail, c)
+		} else {
+			others = append(others, c)
+		}
 	}
-	return own, others
+	return own, webmail, others
 }
 
 // Limits on what a visitor types, in bytes. An address has at most 254 (RFC 5321 section 4.5.3.1.3), a name of a host 253.
@@ -155,14 +173,10 @@ func (v *visit) affected() (reply, error) {
 	line, use := v.form.Get("line"), v.form.Get("use")
 	group, own := groupOf(line), line == ownValue
 	if own {
-		r, state := v.askOwn(&op25bv1.AskOwnLineRequest{})
-		switch state {
-		case ownKnown:
+		if r, state := v.askOwn(&op25bv1.AskOwnLineRequest{}); state == ownKnown {
 			group = r.GetLineGroup().GetName()
-		case ownUnknown:
-			return v.startPage(v.T("own unknown"), "line")
-		default:
-			return v.startPage(v.T("own unavailable"), "line")
+		} else if len(p.States) > 0 { // the rest of the question does not depend on the line, for which the next page asks
+			group = p.States[0].Group
 		}
 	}
 	q := answer.Question{Group: group}
@@ -192,6 +206,36 @@ func (v *visit) affected() (reply, error) {
 		return reply{redirect: "/mine/" + code}, nil
 	}
 	return reply{redirect: "/a/" + code}, nil
+}
+
+type lineData struct {
+	base
+	Use     string // how the visitor sends mail
+	Problem string // why the line is not known
+	Lines   []lineLink
+}
+
+// A lineLink is a kind of line with the path of the answer for it.
+type lineLink struct{ Path, Text, Hint string }
+
+// linePage asks for the kind of line, if the visitor's own line is not known. The rest of the question stays.
+func (v *visit) linePage(p *published.Publication, q answer.Question, state ownState) (reply, error) {
+	v.titled("start", v.T("which line"))
+	a := &answer.Answer{Question: q}
+	if i := slices.IndexFunc(p.Directory.Providers, func(x mailbox.Provider) bool { return x.Name == q.Provider }); i >= 0 {
+		a.Provider = &p.Directory.Providers[i]
+	}
+	d := lineData{base: v.base, Use: v.useText(a), Problem: v.T("own not here")}
+	if state != ownUnknown {
+		d.Problem = v.T("own unavailable")
+	}
+	for _, g := range v.groups(p, "") {
+		q.Group = groupOf(g.Value)
+		if code := v.site.answers.Codes(p).Of(q); code != "" {
+			d.Lines = append(d.Lines, lineLink{"/a/" + code, g.Text, g.Hint})
+		}
+	}
+	return reply{name: "line.html", data: d}, nil
 }
 
 // provider returns the question about the provider that the visitor typed or picked. What was typed counts first.
