@@ -66,6 +66,18 @@ func TestLeaseEntries(t *testing.T) {
 			}
 		}
 	}
+	if all := s.LeaseEntries("adsl-bot", prefixes("192.0.2.78/32"), "pop", 0); all != nil {
+		t.Errorf("a lease without an end has the entries %q", texts(all))
+	}
+	endless, err := pipeline.SubscriberEntry(prefixes("192.0.2.78/32")[0], pipeline.Subscriber{Class: 2, Line: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range s.Held([]pipeline.Entry{endless}) {
+		if e.Key == endless.Key {
+			t.Errorf("%s, which never ends, is kept", e)
+		}
+	}
 	compiled, err := c.Compile("edge-1", policy.Everywhere("all-destinations"), october)
 	if err != nil {
 		t.Fatal(err)

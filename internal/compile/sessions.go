@@ -267,7 +267,7 @@ func (s *SessionLines) keeps(line string, e pipeline.Entry) bool {
 	}
 	p, _ := e.Prefix()
 	if _, lease := s.LeaseOf(e); lease {
-		return x.leased && p.Bits() > 0 && !s.exemptEverywhere(p)
+		return x.leased && e.Until() != 0 && p.Bits() > 0 && !s.exemptEverywhere(p) // only another hand writes an entry without an end
 	}
 	return x.exempt && p.Bits() > 0 && !s.exemptEverywhere(p)
 }
