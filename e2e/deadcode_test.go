@@ -15,7 +15,6 @@ var unreached = map[string]string{
 	"examples/examples.go: LibmoMobile":   "tests of plans and of examples load the second example",
 	"internal/p4rt/entryread.go: EntryOf": "tests read single messages; the product reads answers as they arrive",
 	"internal/p4rt/flow.go":               "tests read the counters of lines over P4Runtime, to compare them with gNMI",
-	"internal/p4rt/switchclock.go":        "the entries of leases, which come next, end by the switch's clock",
 	"internal/pipeline/linemail.go":       "as internal/p4rt/flow.go, whose messages it reads",
 	"internal/wire/dataplane/":            "tests plug hosts into bmv2 with the client of the packet service",
 }

@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 		stormProcess(endpoint)
 		return
 	}
+	if runLeaseChild() {
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -251,10 +251,25 @@ func (l *sessionLink) passesTo(line string, from, to netip.Addr, port uint16) (p
 			if arrived == lastPort {
 				return passed
 			}
-			passed = true
+			passed = passed || arrived == port
 		case <-time.After(deadline):
 			l.t.Fatal("no packet arrives")
 		}
+	}
+}
+
+// forwards reports whether a packet that nothing stops passes, within a moment.
+func (l *sessionLink) forwards() bool {
+	l.t.Helper()
+	frame := synFrom(l.t, net.HardwareAddr{2, 0, 0, 0, 1, 1}, netip.MustParseAddr("fe80::1"), netip.MustParseAddr("2001:db8:99::25"), lastPort+1)
+	if err := l.link["home"].Send(frame); err != nil {
+		l.t.Fatal(err)
+	}
+	select {
+	case <-l.in:
+		return true
+	case <-time.After(20 * time.Millisecond):
+		return false
 	}
 }
 
