@@ -92,7 +92,10 @@ func (s *Site) switchPage(v *visit) error {
 	v.Title, v.Section = v.T("switch")+" "+st.Switch, "overview"
 	d := switchData{
 		base: v.base, Status: st, Class: severityClass[severity(st)], Current: st.Converged && st.State == op25bv1.SwitchState_SWITCH_STATE_CONVERGED,
-		Why: said{v.base, view.Because(v.Lang, st)}, Todo: v.todo(st), Since: v.At(st.Since.AsTime()), Seen: v.At(st.Seen.AsTime()), Audited: v.At(st.Audited.AsTime()),
+		Why: said{v.base, view.Because(v.Lang, st)}, Since: v.At(st.Since.AsTime()), Seen: v.At(st.Seen.AsTime()), Audited: v.At(st.Audited.AsTime()),
+	}
+	if !st.Converged {
+		d.Todo = v.todo(st)
 	}
 	for _, t := range st.Tables {
 		d.Tables = append(d.Tables, tableRow{t.Table, int64(t.Entries), int64(t.Size), percent(int(t.Entries), int(t.Size))})

@@ -9,11 +9,8 @@ import (
 // A todoRow says what to do now about the switches of one state.
 type todoRow struct{ State, Text string }
 
-// todo returns what to do now about a switch that needs attention. It returns an empty string for any other switch.
+// todo returns what to do now about a switch that needs attention. One that is converged at another revision is about to change.
 func (b base) todo(s *op25bv1.SwitchStatus) string {
-	if s.Converged {
-		return ""
-	}
 	switch s.State {
 	case op25bv1.SwitchState_SWITCH_STATE_FAILED:
 		return b.T("todo failed")
@@ -34,7 +31,7 @@ func (b base) todos(switches []*op25bv1.SwitchStatus) []todoRow {
 	var rows []todoRow
 	for _, s := range switches {
 		row := todoRow{b.State(s.State), b.todo(s)}
-		if row.Text != "" && !slices.Contains(rows, row) {
+		if !slices.Contains(rows, row) {
 			rows = append(rows, row)
 		}
 	}

@@ -46,6 +46,9 @@ func TestTodo(t *testing.T) {
 		}
 	}
 	f.list.Switches = f.list.Switches[:1]
+	f.list.Switches[0].Revision = 6 // still converged, at the revision before
+	wantTexts(t, pageOf(t, f, "/", "en"), keeps, "<dt>converged</dt><dd>Wait: the controller is at work.")
+	f.list.Switches[0].Revision = 7
 	lacksTexts(t, pageOf(t, f, "/", "en"), keeps)
 	lacksTexts(t, pageOf(t, f, "/switch/edge-east", "en"), keeps, "What to do now")
 }
