@@ -255,13 +255,13 @@ func (b base) headline(good, all int, revision uint64) string {
 	return b.T("headline", good, all, revision)
 }
 
-// headlineOfLines says how many lines are under the phase that should be in force.
+// headlineOfLines says for how many lines the phase that should be in force is confirmed.
 func (b base) headlineOfLines(good, all int) string {
 	switch {
 	case all == 1:
 		return b.T("headline of line", good)
-	case good == 1:
-		return b.T("headline line", prose.Number(all))
+	case good < all:
+		return b.T("headline lines", prose.Number(good), prose.Number(all)) + b.T("semicolon") + b.T("headline open", prose.Number(all-good))
 	}
 	return b.T("headline lines", prose.Number(good), prose.Number(all))
 }

@@ -64,7 +64,7 @@ func TestOverview(t *testing.T) {
 	for lang, want := range map[string][]string{
 		"en": {
 			`<strong class="big">33.3 %</strong> <span>1 of 3 switches is what the intent says, revision 7</span>`,
-			`<strong class="big">86.6 %</strong> <span>8,000 of 9,238 lines are under the phase that should be in force</span>`,
+			`<strong class="big">86.6 %</strong> <span>the phase is confirmed for 8,000 of 9,238 lines; 1,238 not confirmed</span>`,
 			`<p class="notice" lang="en">the store is &lt;nearly&gt; full</p>`,
 			`2006-10-01 00:00:00 &#43;0900</time> <a href="/programme#phase-all-destinations">all-destinations</a>`,
 			"<li>adsl, isdn (until then mobile-carriers)</li><li>mobile, lines without a group on edge-west (until then before)</li>",
@@ -73,7 +73,7 @@ func TestOverview(t *testing.T) {
 			`<th scope="row">192.0.2.0/24</th><td data-name="Owner">lab</td><td data-name="Reason">-</td>`,
 		},
 		"ja": {
-			"3台中1台のスイッチが意図（リビジョン7）どおりです", "9,238回線中8,000回線で、本来有効であるべきフェーズが有効です", "14日以内に12件の適用除外が終わります。",
+			"3台中1台のスイッチが意図（リビジョン7）どおりです", "9,238回線中8,000回線でフェーズを確認済み；1,238回線は未確認", "14日以内に12件の適用除外が終わります。",
 			"<li>edge-westのmobile、グループのない回線（それまではbefore）</li>", ">いつから</th>", ">リビジョン</th>", "まもなく終わる適用除外", "<li>すべての回線</li>",
 		},
 	} {

@@ -9,12 +9,13 @@ import (
 )
 
 // TestTodo verifies that the overview and the page of a switch say what to do about each state that needs attention, once for each state, and that a
-// switch goes on filtering without a controller. A page without such a switch has neither.
+// switch goes on filtering without a controller if it runs. A page without such a switch has neither.
 func TestTodo(t *testing.T) {
 	f := &fakeAPI{phases: &op25bv1.ListPhasesResponse{}, list: threeSwitches(time.Now()), counters: func(*op25bv1.ListCountersRequest) (*op25bv1.ListCountersResponse, error) {
 		return &op25bv1.ListCountersResponse{}, nil
 	}}
-	const keeps, keepsJA = "A switch keeps its last state and goes on filtering while no controller reaches it.", "スイッチは最後の状態のままフィルタリングを続けます"
+	const keeps, keepsJA = "A switch that runs keeps its last state and goes on filtering while no controller reaches it.", "動いているスイッチは、コントローラーがつながらない間も最後の状態のままフィルタリングを続けます"
+	const stopped, stoppedJA = "A switch that does not run, or that restarted empty, passes no frame at all.", "再起動して空になったスイッチは、フレームをまったく通しません"
 	for state, want := range map[op25bv1.SwitchState][2]string{
 		op25bv1.SwitchState_SWITCH_STATE_FAILED:       {"Read the reason", "理由を読み"},
 		op25bv1.SwitchState_SWITCH_STATE_UNKNOWN:      {"Check that the controllers run", "コントローラーが動いていること"},
@@ -35,7 +36,7 @@ func TestTodo(t *testing.T) {
 			}
 			for i, lang := range []string{"en", "ja"} {
 				page := pageOf(t, f, path, lang)
-				wantTexts(t, page, []string{keeps, keepsJA}[i])
+				wantTexts(t, page, []string{keeps, keepsJA}[i], []string{stopped, stoppedJA}[i])
 				if n := strings.Count(page, want[i]); n != 1 {
 					t.Errorf("%s in %s, %v: %q is there %d times, want once", path, lang, state, want[i], n)
 				}
