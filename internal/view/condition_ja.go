@@ -37,7 +37,7 @@ var reasonTextsJa = map[op25bv1.SwitchReason]string{
 
 	op25bv1.SwitchReason_SWITCH_REASON_ELECTED:        "コントローラーがプライマリーになったため、スイッチを読み出しています",
 	op25bv1.SwitchReason_SWITCH_REASON_INTENT:         "ポリシーまたはインベントリーが変わりました",
-	op25bv1.SwitchReason_SWITCH_REASON_PHASE:          "フェーズが有効化または取り消されました",
+	op25bv1.SwitchReason_SWITCH_REASON_PHASE:          "フェーズが有効化されたか、前のフェーズに戻されました",
 	op25bv1.SwitchReason_SWITCH_REASON_DATE:           "予定の日時になりました",
 	op25bv1.SwitchReason_SWITCH_REASON_DRIFT:          "ほかの書き込みまたは再起動により、スイッチの内容が変わりました",
 	op25bv1.SwitchReason_SWITCH_REASON_RESTORED:       "以前のリビジョンに戻されました",

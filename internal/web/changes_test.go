@@ -119,7 +119,7 @@ func TestRevision(t *testing.T) {
 			`<span class="added">&#43;kind: Policy`, "Documents that the controller creates", "numbers.json", "No phase has been activated.",
 		},
 		"/changes/3": {
-			"<h1>Revision 3</h1>", "<dd>trial 3</dd>", "<dd>local</dd>", "<dd>spinnet-2006</dd>", `<a href="/changes/2">Revision 2</a>`, "No document changed.", "activations.json",
+			"<h1>Revision 3</h1>", "<dd>trial 3</dd>", "<dd>local</dd>", "<dd>spinnet-2006</dd>", `<a href="/changes/2">Revision 2</a>`, "This revision puts phases in force or back, as listed below. It changes no document.", "activations.json",
 			"<td>before, until the next date</td><td>adsl, isdn</td><td>local</td><td>trial 3</td><td>this revision</td>",
 			"<td>mobile-carriers</td><td>adsl, isdn</td><td>local</td><td>trial 2</td><td>an earlier revision</td>",
 		},

@@ -49,6 +49,7 @@ type revisionData struct {
 	NoDiff                string // the reason why the differences are not known
 	Activations           []activationRow
 	MoreActivations       int
+	Activated             bool // this revision has stored an activation or a rollback
 }
 
 // revision shows who stored a revision, when, why, and what it changed.
@@ -155,6 +156,7 @@ func (d *revisionData) addActivations(all []*op25bv1.Activation, revision uint64
 			return
 		}
 		a := all[i]
+		d.Activated = d.Activated || a.Revision == revision
 		row := activationRow{What: a.Phase, Lines: d.T("everywhere"), Who: a.Author, Why: a.Reason, At: a.Time.AsTime(), New: a.Revision == revision}
 		if a.Undoes != 0 {
 			row.What = d.T("undoes", fmt.Sprint(a.Undoes))
