@@ -273,7 +273,8 @@ func TestWhatRulesStopped(t *testing.T) {
 		t, page,
 		fmt.Sprintf(`<td class="n">%s</td><td class="n">%s</td><td class="spark"><svg class="chart"`, comma(day), comma(begun)),
 		`<tr class="action-drop"><th scope="row">unused</th><td>drop</td><td></td><td></td><td>all</td><td>from lines to servers</td><td class="n">0</td><td class="n">0</td><td class="spark">-</td></tr>`,
-		"on the switches of this controller (2).", "Last 24 hours: 15 h of 24 h were recorded.",
+		"on the switches of this controller (2). Packets are counted, and not mails: each further attempt of the same mail counts again.",
+		"<p>The rules of this phase with the actions drop and reject stopped these packets.</p>", "Last 24 hours: 15 h of 24 h were recorded.",
 		"Not included, because this controller does not own them: edge-3, edge-4 (5 in all).", "Of these, the controller of edge-3 is noc-2.", "No controller owns edge-4.",
 		"Since the phase began, counted from 2006-11-25 09:00 on: 3 d 6 h of 7 d 12 h were recorded.",
 		`<th scope="col">Recorded</th><th scope="col">relay</th><th scope="col">smtp-all</th>`, `<td class="n">50%</td><td class="n">2</td><td class="n">1.25</td>`,
@@ -282,6 +283,15 @@ func TestWhatRulesStopped(t *testing.T) {
 		t.Errorf("%d rows have counts, want the 3 of the phase in force", n)
 	}
 	wantTexts(t, pageOf(t, f, "/programme", "ja"), "直近24時間のパケット", "含まれないスイッチ：edge-3、edge-4（計5台）。")
+	// A drain lets the packets of open connections pass, and counts them for the same rules.
+	f.phases.Phases[0].SynOnly = true
+	const passed, stopped = "also count the packets of connections that were open already. These packets passed", "stopped these packets"
+	page = pageOf(t, f, "/programme", "en")
+	wantTexts(t, page, passed)
+	lacksTexts(t, page, stopped)
+	f.phases.Phases[0].SynOnly, f.rules[0].Action, f.rules[2].Action = false, "monitor", "monitor"
+	lacksTexts(t, pageOf(t, f, "/programme", "en"), passed, stopped)
+	f.rules[0].Action, f.rules[2].Action = "drop", "drop"
 	f.series = hardlyRecorded
 	page = pageOf(t, f, "/programme", "en")
 	wantTexts(

@@ -15,14 +15,16 @@ import (
 type phaseData struct {
 	Name, Title, From string
 	State, Where      string
-	Current           bool     // the phase should be in force for some lines
-	Confirmed         bool     // all its switches confirm it
-	Next              bool     // the first phase that is still to come into force for some lines
-	Forecast          []string // sentences; none if the phase is in force or the controller cannot be asked
-	StaysOpen         []string // what passes without a rule; none if the controller does not report it
+	Current           bool       // the phase should be in force for some lines
+	Confirmed         bool       // all its switches confirm it
+	Next              bool       // the first phase that is still to come into force for some lines
+	Forecast          []string   // sentences; none if the phase is in force or the controller cannot be asked
+	StaysOpen         []openData // what passes without a rule; none if the controller does not report it
 	Rules             []ruleData
 	Counts            bool   // the rules have counts
 	CountedFrom       string // a sentence; empty if it is not known from when on the rules were counted
+	CountedWhat       string // says which of the counted packets were stopped; empty if no rule stops any
+	NewOnly           bool   // a rule stops new connections only
 }
 
 type ruleData struct {
@@ -39,7 +41,6 @@ type programmeData struct {
 	Stopped  *stoppedData
 	Scope    scopeData
 	Undoable bool // a rollback has something to undo
-	NewOnly  bool // a rule of some phase stops new connections only
 }
 
 // programme shows the phases and the traffic that their rules stop.
@@ -89,9 +90,15 @@ func (s *Site) programme(v *visit) error {
 				Remote: rule.Remote, Groups: groups, Legs: v.legs(rule),
 			})
 		}
-		d.NewOnly = d.NewOnly || p.SynOnly && stopsAny(shown.Msg.Rules)
+		row.NewOnly = p.SynOnly && stopsAny(shown.Msg.Rules)
 		if row.Counts = row.Current && d.Stopped.day != nil; row.Counts {
 			row.CountedFrom = v.countedIn(ctx, d.Stopped, p.Name, row.Rules, p.Begins)
+			switch {
+			case row.NewOnly:
+				row.CountedWhat = v.T("counted drain")
+			case stopsAny(shown.Msg.Rules):
+				row.CountedWhat = v.T("counted stopped")
+			}
 		}
 		if still[i] {
 			row.Forecast = v.forecast(ctx, p.Name)

@@ -116,12 +116,12 @@ func TestStaysOpen(t *testing.T) {
 	}
 	for lang, want := range map[string][]string{
 		"en": {
-			"<dt>Stays open</dt><dd><ul><li>every service of own-relay (Our &lt;own&gt; relays)</li><li>every service of second</li><li>ports 465, 587 of all servers</li><li>no line is exempt</li></ul></dd>",
-			"<li>submissions, pop3s of own-servers; rules decide the other services</li><li>ports 465, 587 of all other servers</li><li>port 25 of 1,204 exempt lines</li><li>port 25 of 1 exempt prefix</li></ul>",
+			"<dt>Stays open</dt><dd><ul><li>every service of own-relay (Our &lt;own&gt; relays)</li><li>every service of second</li><li>ports 465, 587 of all servers</li><li>no line is exempt</li></ul><p>This comes before the rules below, also before those for any server.</p></dd>",
+			"<li>submissions, pop3s of own-servers; rules decide the other services</li><li>ports 465, 587 of all other servers</li><li><a href=\"/exemptions\">port 25 of 1,204 exempt lines</a></li><li><a href=\"/exemptions\">port 25 of 1 exempt prefix</a></li></ul>",
 		},
 		"ja": {
-			"<dt>止めない通信</dt><dd><ul><li>own-relay（Our &lt;own&gt; relays）のすべてのサービス</li><li>secondのすべてのサービス</li><li>すべてのサーバーのポート465、587</li><li>適用除外の回線はありません</li></ul></dd>",
-			"<li>own-serversのsubmissions、pop3s（ほかのサービスは規則によります）</li><li>ほかのすべてのサーバーのポート465、587</li><li>適用除外の1,204回線のポート25</li><li>適用除外の1プレフィックスのポート25</li></ul>",
+			"<dt>止めない通信</dt><dd><ul><li>own-relay（Our &lt;own&gt; relays）のすべてのサービス</li><li>secondのすべてのサービス</li><li>すべてのサーバーのポート465、587</li><li>適用除外の回線はありません</li></ul><p>下の規則（サーバーがanyのものを含む）より優先されます。</p></dd>",
+			"<li>own-serversのsubmissions、pop3s（ほかのサービスは規則によります）</li><li>ほかのすべてのサーバーのポート465、587</li><li><a href=\"/exemptions\">適用除外の1,204回線のポート25</a></li><li><a href=\"/exemptions\">適用除外の1プレフィックスのポート25</a></li></ul>",
 		},
 	} {
 		wantTexts(t, pageOf(t, f, "/programme", lang), want...)
@@ -129,7 +129,7 @@ func TestStaysOpen(t *testing.T) {
 }
 
 // TestAfterDrain verifies that a phase after a drain is said to stop open connections too, which its forecast of lines does not count, and that the
-// page explains once what a drain leaves open.
+// page explains at that drain what it leaves open.
 func TestAfterDrain(t *testing.T) {
 	f := threePhases(time.Date(2026, 11, 29, 12, 20, 0, 0, time.UTC))
 	const open, openJA = "On lines whose new connections are stopped already, it would also end the connections that are still open.", "新しい接続がすでに止まっている回線では、まだ開いている接続も止まります。"
@@ -139,6 +139,9 @@ func TestAfterDrain(t *testing.T) {
 		if n := strings.Count(page, text); n != 1 {
 			t.Errorf("the page has %q %d times, want once:\n%s", text, n, page)
 		}
+	}
+	if before, _, _ := strings.Cut(page, `id="phase-all-destinations"`); strings.Contains(before[:strings.Index(before, `id="phase-drain"`)], means) || !strings.Contains(before, means) {
+		t.Error("the explanation is not at the drain")
 	}
 	f.forecast = func(*op25bv1.ForecastRequest) (*op25bv1.ForecastResponse, error) {
 		return &op25bv1.ForecastResponse{Days: 7}, nil

@@ -30,7 +30,7 @@ func TestScope(t *testing.T) {
 	if got := strings.Count(page, box("switches", "edge-west")); got != 3 {
 		t.Errorf("%d boxes for a switch, want one for each of 3 phases", got)
 	}
-	wantTexts(t, pageOf(t, f, "/programme", "ja"), "<legend>回線グループ（選択しなければすべてのグループが対象）</legend>", "取り消せる有効化がないため、いまは取り消しできません。")
+	wantTexts(t, pageOf(t, f, "/programme", "ja"), "<legend>回線グループ（選択しなければすべてのグループが対象）</legend>", "元に戻せる有効化がないため、いまは取り消しできません。")
 
 	f.preview = &op25bv1.PreviewResponse{Undoes: &op25bv1.Activation{Phase: "drain"}}
 	page = pageOf(t, f, "/programme", "en")
@@ -100,7 +100,7 @@ func TestPreviewSaysWhatItDoes(t *testing.T) {
 		"<p>This is 16 days before the date of the phase, 2026-12-15.</p>\n<p>It concerns 11 lines.</p>\n<p>What the phase stops ends at once, also on connections that are open already.</p>\n<p>To undo it, use Roll back",
 		"The change is stored and waits for them: they get it once a controller reaches them.")
 	preview("ja", "<button>全3台のスイッチのすべての回線でall-destinationsを有効化する</button> <a href=\"/programme\">やめる</a>",
-		"<p>フェーズの開始日（2026-12-15）より16日早い有効化です。</p>\n<p>対象は11回線です。</p>", "すでに開いている接続も含めてただちに止まります。", "「取り消し」を使います。", "変更は保存されて待機し")
+		"<p>フェーズの開始日（2026-12-15）より16日早い有効化です。</p>\n<p>対象は11回線です。</p>", "すでに開いている接続も含めてただちに止まります。", "「前のフェーズに戻す（ロールバック）」を使います。", "変更は保存されて待機し")
 	change.EveryLine = false
 	f.phases.Phases[2].SynOnly = true
 	lacksTexts(t, preview("en", "To undo it"), "It concerns", "ends at once")
@@ -117,7 +117,7 @@ func TestPreviewSaysWhatItDoes(t *testing.T) {
 	form.Set("phase", "")
 	f.preview.Undoes = &op25bv1.Activation{Phase: "all-destinations"}
 	preview("en", "<button>Undo the activation of all-destinations on 1 switch</button>")
-	lacksTexts(t, preview("ja", "<button>1台のスイッチでall-destinationsの有効化を取り消す</button>"), "元に戻すには")
+	lacksTexts(t, preview("ja", "<button>1台のスイッチでall-destinationsの有効化を元に戻す</button>"), "元に戻すには")
 
 	// The list is bounded.
 	change.Switches = nil

@@ -8,12 +8,17 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
+// openData is something that passes in a phase without one of its rules. Link leads to the details; it is empty if there are none.
+type openData struct{ Text, Link string }
+
 // staysOpen describes what passes in a phase without one of its rules. It returns nil for a controller that does not report it.
-func (b base) staysOpen(o *op25bv1.StaysOpen) []string {
+func (b base) staysOpen(o *op25bv1.StaysOpen) []openData {
 	if o == nil {
 		return nil
 	}
-	var all []string
+	var all []openData
+	add := func(text string) { all = append(all, openData{Text: text}) }
+	exempt := func(text string) { all = append(all, openData{text, "/exemptions"}) }
 	limited := false
 	for _, s := range o.Servers {
 		name := s.Name
@@ -21,7 +26,7 @@ func (b base) staysOpen(o *op25bv1.StaysOpen) []string {
 			name = b.T("in brackets", s.Name, s.Title)
 		}
 		if !s.Limited {
-			all = append(all, b.T("open servers", name))
+			add(b.T("open servers", name))
 			continue
 		}
 		limited = true
@@ -29,30 +34,30 @@ func (b base) staysOpen(o *op25bv1.StaysOpen) []string {
 		if services == "" {
 			services = b.T("no open service")
 		}
-		all = append(all, b.T("open services", services, name))
+		add(b.T("open services", services, name))
 	}
 	ports := make([]string, len(o.Ports))
 	for i, port := range o.Ports {
 		ports[i] = fmt.Sprint(port)
 	}
 	if limited {
-		all = append(all, b.T("open ports of others", strings.Join(ports, b.T("comma"))))
+		add(b.T("open ports of others", strings.Join(ports, b.T("comma"))))
 	} else {
-		all = append(all, b.T("open ports", strings.Join(ports, b.T("comma"))))
+		add(b.T("open ports", strings.Join(ports, b.T("comma"))))
 	}
 	switch n := o.ExemptLines; {
 	case n == 1:
-		all = append(all, b.T("open line"))
+		exempt(b.T("open line"))
 	case n > 1:
-		all = append(all, b.T("open lines", prose.Number(n)))
+		exempt(b.T("open lines", prose.Number(n)))
 	case o.ExemptPrefixes == 0:
-		all = append(all, b.T("open for none"))
+		add(b.T("open for none"))
 	}
 	switch n := o.ExemptPrefixes; {
 	case n == 1:
-		all = append(all, b.T("open prefix"))
+		exempt(b.T("open prefix"))
 	case n > 1:
-		all = append(all, b.T("open prefixes", prose.Number(n)))
+		exempt(b.T("open prefixes", prose.Number(n)))
 	}
 	return all
 }
