@@ -82,8 +82,7 @@ type programData struct {
 	Name      string
 	Title     string
 	Steps     []template.HTML
-	Published string // the vendor's page; empty if the steps were compared with source code
-	Looked    string // empty if the steps were not compared
+	Published string // the vendor's page; empty if there is none for customers
 }
 
 // A providerData has the provider's own page for customers, and the day on which the settings were compared.
@@ -418,20 +417,28 @@ func preferred(settings []mailbox.Setting) []mailbox.Setting {
 // settings adds the settings for mail programs that the line reaches, and those that it does not reach. The first one is the recommended one.
 func (v *visit) settings(d *caseData, a *answer.Answer, m *mailbox.Answer, line string) {
 	d.Settings.base = v.base
+	var first *guide.Setting
 	for _, s := range preferred(v.ownHost(a, m.Settings)) {
 		if s.Status == mailbox.Affected {
 			d.Blocked = append(d.Blocked, v.T("setting blocked", v.number(int(s.Port)), line))
 			continue
 		}
-		if len(d.Settings.All) == 0 {
-			d.Programs = v.programs(d.ID+"-programs", guide.Setting{Host: s.Host, Port: s.Port, TLS: tlsOf(s)})
+		note := sentence(s.Note.In(v.language()), v.T("full stop"))
+		switch x := (guide.Setting{Host: s.Host, Port: s.Port, TLS: tlsOf(s), Note: note}); {
+		case first == nil:
+			first = &x
+		case first.Second == nil && s.Host == first.Host:
+			first.Second = &x
 		}
 		d.Settings.All = append(d.Settings.All, settingData{
 			Host: cmp.Or(s.Host, v.hostFrom(a, s.HostFrom)), Named: s.Host != "", Port: int(s.Port), Encryption: cmp.Or(s.Encryption(), v.T("encryption of provider")),
 		})
-		if note := sentence(s.Note.In(v.language()), v.T("full stop")); note != "" && !slices.Contains(d.Notes, note) {
+		if note != "" && !slices.Contains(d.Notes, note) {
 			d.Notes = append(d.Notes, note)
 		}
+	}
+	if first != nil {
+		d.Programs = v.programs(d.ID+"-programs", *first)
 	}
 }
 
@@ -499,11 +506,8 @@ func (v *visit) programs(id string, s guide.Setting) programsData {
 	for i := range v.Content.Guide.Programs {
 		p := &v.Content.Guide.Programs[i]
 		x := programData{Name: p.Name, Title: p.Title.In(l), Steps: p.Steps(l, s)}
-		if from := p.Source(l); from.Confirmed() {
-			x.Looked = v.DayOf(from.Looked)
-			if !from.SourceCode {
-				x.Published = from.Published
-			}
+		if from := p.Source(l); !from.SourceCode {
+			x.Published = from.Published
 		}
 		d.Programs = append(d.Programs, x)
 		d.Printer = d.Printer || p.Name == printer

@@ -330,7 +330,11 @@ func (v *visit) settingsPage() (reply, error) {
 			d.Incoming = append(d.Incoming, settingData{Protocol: strings.ToUpper(string(in.Protocol)), Host: in.Host, Named: true, Port: int(p.Port), Encryption: p.TLS.Name()})
 		}
 	}
-	d.Steps = v.programs("programs", guide.Setting{Host: out.Host, Port: uint16(ports[0].Port), TLS: ports[0].TLS})
+	setting := guide.Setting{Host: out.Host, Port: uint16(ports[0].Port), TLS: ports[0].TLS}
+	if len(ports) > 1 {
+		setting.Second = &guide.Setting{Port: uint16(ports[1].Port), TLS: ports[1].TLS}
+	}
+	d.Steps = v.programs("programs", setting)
 	return reply{name: "settings.html", data: d}, nil
 }
 

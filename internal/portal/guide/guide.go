@@ -65,11 +65,8 @@ type Source struct {
 	SourceCode bool `yaml:"sourceCode,omitempty"`
 }
 
-// Confirmed reports whether the steps were compared with a page of the vendor's.
-func (s Source) Confirmed() bool { return !s.Looked.IsZero() }
-
 // Steps has the steps in each language. Each step is one paragraph of Markdown, in which {{host}}, {{port}} and {{encryption}} are the
-// setting.
+// setting; {{signin}} and {{second}} are sentences about signing in and about a second port.
 type Steps struct {
 	JA []string `yaml:"ja"`
 	EN []string `yaml:"en"`
@@ -80,6 +77,10 @@ type Setting struct {
 	Host string // empty if it is not known, for example because it differs from customer to customer
 	Port uint16
 	TLS  site.TLS
+	// Note is what the provider says about signing in, in the language of the steps, as a sentence. It may be empty.
+	Note string
+	// Second is another port of the same server with its encryption, for programs that do not offer the first one; nil if there is none.
+	Second *Setting
 }
 
 // Source returns the source of the steps in a language.
@@ -93,6 +94,30 @@ func (p *Program) Source(l lang.Language) Source {
 // unknownHost stands in the steps in place of a host that is not known.
 var unknownHost = lang.Text{JA: "メールの提供元または会社のメール担当者が案内する送信サーバー名", EN: "the name of the outgoing server that your provider or your company gave you"}
 
+// The sentences about signing in, and about a second port.
+var (
+	signIn     = lang.Text{JA: "ユーザー名とパスワードには、メールサービスから案内されているものを入力します。", EN: "Enter the user name and the password that your mail service gave you."}
+	signInNote = lang.Text{JA: "ユーザー名とパスワードを入力します。%s", EN: "Enter your user name and password. %s"}
+	secondPort = lang.Text{JA: "選べない場合は、ポート番号を%dにし、暗号化を%sにします。", EN: "If this is not offered, use port %d with %s."}
+)
+
+// signIn returns the sentence about signing in.
+func (s *Setting) signIn(l lang.Language) string {
+	if s.Note == "" {
+		return signIn.In(l)
+	}
+	first, size := utf8.DecodeRuneInString(s.Note)
+	return fmt.Sprintf(signInNote.In(l), string(unicode.ToUpper(first))+s.Note[size:])
+}
+
+// second returns the sentence about a second port; empty if there is none.
+func (s *Setting) second(l lang.Language) string {
+	if s.Second == nil {
+		return ""
+	}
+	return fmt.Sprintf(secondPort.In(l), s.Second.Port, s.Second.TLS.Name())
+}
+
 // Steps returns the steps to enter a setting, each as the inner HTML of a list item.
 func (p *Program) Steps(l lang.Language, s Setting) []template.HTML {
 	docs := p.en
@@ -103,7 +128,7 @@ func (p *Program) Steps(l lang.Language, s Setting) []template.HTML {
 	if host == "" {
 		host = unknownHost.In(l)
 	}
-	values := markdown.Values{Text: map[string]string{"host": host, "port": fmt.Sprint(s.Port), "encryption": s.TLS.Name()}}
+	values := markdown.Values{Text: map[string]string{"host": host, "port": fmt.Sprint(s.Port), "encryption": s.TLS.Name(), "signin": s.signIn(l), "second": s.second(l)}}
 	steps := make([]template.HTML, len(docs))
 	for i, d := range docs {
 		step, err := d.RenderLine(values)
@@ -155,7 +180,7 @@ func Load(f strict.File) (*Guide, error) {
 var programName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,63}$`)
 
 // words lists the values that steps may use.
-var words = markdown.Vocabulary{Texts: []string{"host", "port", "encryption"}}
+var words = markdown.Vocabulary{Texts: []string{"host", "port", "encryption", "signin", "second"}}
 
 // A validator checks a decoded guide and parses its steps.
 type validator struct {

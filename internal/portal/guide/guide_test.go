@@ -29,7 +29,7 @@ func TestDefault(t *testing.T) {
 	for i := range g.Programs {
 		p := &g.Programs[i]
 		for _, l := range lang.All() {
-			for _, s := range []Setting{{"smtp.isp.example", 4651, site.Implicit}, {"smtp.isp.example", 5871, site.StartTLS}} {
+			for _, s := range []Setting{{Host: "smtp.isp.example", Port: 4651, TLS: site.Implicit}, {Host: "smtp.isp.example", Port: 5871, TLS: site.StartTLS}} {
 				steps := p.Steps(l, s)
 				all := ""
 				for _, step := range steps {
@@ -41,7 +41,7 @@ func TestDefault(t *testing.T) {
 						t.Errorf("%s in %s does not say %s:\n%s", p.Name, l, want, all)
 					}
 				}
-				if strings.Contains(all, "<strong>") != p.Source(l).Confirmed() {
+				if strings.Contains(all, "<strong>") == p.Source(l).Looked.IsZero() {
 					t.Errorf("%s in %s: names of menus stand in bold exactly if a page was read:\n%s", p.Name, l, all)
 				}
 				if digits := regexp.MustCompile("[0-9]+").FindAllString(strings.ReplaceAll(all, "OAuth2", ""), -1); slices.ContainsFunc(digits, func(d string) bool { return d != fmt.Sprint(s.Port) }) {
@@ -51,8 +51,31 @@ func TestDefault(t *testing.T) {
 		}
 	}
 	p, _ := g.Find("other")
-	if steps := p.Steps(lang.English, Setting{Port: 465, TLS: site.Implicit}); !strings.Contains(string(steps[1]), "the outgoing server that your mail service gave you") {
+	if steps := p.Steps(lang.English, Setting{Port: 465, TLS: site.Implicit}); !strings.Contains(string(steps[1]), "the outgoing server that your provider or your company gave you") {
 		t.Errorf("no host: %s", steps[1])
+	}
+}
+
+// TestSignIn verifies that the steps of every program say what the provider says about signing in, and that those of a printer name the second port.
+func TestSignIn(t *testing.T) {
+	g := Default()
+	for l, note := range map[lang.Language]string{lang.English: "the password is an <app> password.", lang.Japanese: "アプリパスワードをご使用ください。"} {
+		want := map[lang.Language]string{lang.English: "password. The password is an &lt;app&gt; password.", lang.Japanese: note}[l]
+		for i := range g.Programs {
+			p := &g.Programs[i]
+			s := Setting{Host: "smtp.isp.example", Port: 465, TLS: site.Implicit, Note: note, Second: &Setting{Port: 587, TLS: site.StartTLS}}
+			all := fmt.Sprint(p.Steps(l, s))
+			if strings.Count(all, want) != 1 || strings.Contains(all, signIn.In(l)) {
+				t.Errorf("%s in %s says not once what the provider says:\n%s", p.Name, l, all)
+			}
+			if second := regexp.MustCompile("587.*STARTTLS").MatchString(all); second != (p.Name == "printer" || p.Name == "other") {
+				t.Errorf("%s in %s names a second port: %v\n%s", p.Name, l, second, all)
+			}
+			s.Note, s.Second = "", nil
+			if all = fmt.Sprint(p.Steps(l, s)); strings.Count(all, signIn.In(l)) != 1 || strings.Contains(all, "587") {
+				t.Errorf("%s in %s without a note and a second port:\n%s", p.Name, l, all)
+			}
+		}
 	}
 }
 
@@ -81,7 +104,7 @@ func TestBad(t *testing.T) {
 		{ErrGuide, "[b, c]", "[]", `g.yaml:10:11: programs[0].steps.en has 0 steps; must be 1 to 20`},
 		{ErrGuide, "[b, c]", `[b, "c\n\nd"]`, `g.yaml:10:15: a step is not a single paragraph; write one step an item, without lists, headings and empty lines`},
 		{ErrGuide, "[b, c]", `[b, "- c"]`, `g.yaml:10:15: a step is not a single paragraph`},
-		{markdown.ErrMarkdown, "[b, c]", `[b, "{{hots}}"]`, `g.yaml:10:15: unknown value {{hots}}; did you mean "host"? values: host, port, encryption`},
+		{markdown.ErrMarkdown, "[b, c]", `[b, "{{hots}}"]`, `g.yaml:10:15: unknown value {{hots}}; did you mean "host"? values: host, port, encryption, signin, second`},
 		{markdown.ErrMarkdown, "[b, c]", `[b, "<b>"]`, `g.yaml:10:15: the text has raw HTML`},
 		{ErrGuide, good[strings.Index(good, "programs:"):], "programs: []\n", `g.yaml:3:11: the guide has 0 programs; must be 1 to 64`},
 		{ErrGuide, "programs:", strings.Repeat("# a comment\n", 30_000) + "programs:", `g.yaml: the file has 360209 bytes; must be at most 262144`},
