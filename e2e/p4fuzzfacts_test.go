@@ -187,3 +187,38 @@ func TestP4FuzzFinds(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestBMv2Ranges demonstrates why the fuzzer draws no range from 0 to 255: bmv2 refuses it as a range of all values, also in a field of 16 bits. If
+// the test fails, remove the condition from the fuzzer, and the line from docs/targets.md.
+func TestBMv2Ranges(t *testing.T) {
+	path, reason := findBMv2()
+	wants(t, "bmv2", reason)
+	f := fuzzedAt(t, &fuzzed{name: "bmv2", addr: startBMv2(t, path, 1, nil, nil), answers: bmv2Answers(), habits: bmv2Habits})
+	for _, program := range fuzzPrograms(t, f.name) {
+		if program.name != "objects" {
+			continue
+		}
+		if _, err := f.fresh(t.Context(), program); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for high, want := range map[byte]codes.Code{254: codes.OK, 255: codes.InvalidArgument} {
+		e := &p4v1.TableEntry{
+			TableId: 37765464, Priority: int32(high),
+			Match: []*p4v1.FieldMatch{
+				{FieldId: 1, FieldMatchType: &p4v1.FieldMatch_Exact_{Exact: &p4v1.FieldMatch_Exact{Value: []byte{1}}}},
+				{FieldId: 3, FieldMatchType: &p4v1.FieldMatch_Range_{Range: &p4v1.FieldMatch_Range{Low: []byte{0}, High: []byte{high}}}},
+			},
+			Action: &p4v1.TableAction{Type: &p4v1.TableAction_Action{Action: &p4v1.Action{ActionId: 21257015}}},
+		}
+		u := &p4v1.Update{Type: p4v1.Update_INSERT, Entity: &p4v1.Entity{Entity: &p4v1.Entity_TableEntry{TableEntry: e}}}
+		_, err := f.Client.Write(t.Context(), &p4v1.WriteRequest{DeviceId: 1, ElectionId: f.Election, Updates: []*p4v1.Update{u}})
+		got := status.Code(err)
+		for _, d := range status.Convert(err).Details() {
+			got = codes.Code(d.(*p4v1.Error).GetCanonicalCode())
+		}
+		if got != want {
+			t.Errorf("a range from 0 to %d: answered with %v, want %v", high, err, want)
+		}
+	}
+}

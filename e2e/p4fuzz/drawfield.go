@@ -61,7 +61,7 @@ func (d *Drawer) match(f *configv1.MatchField) *p4v1.FieldMatch {
 		if low.Cmp(high) > 0 {
 			low, high = high, low
 		}
-		if leave || low.Sign() == 0 && high.Cmp(ones(bits)) == 0 {
+		if leave || low.Sign() == 0 && wholeBytes(high) {
 			return nil
 		}
 		x.FieldMatchType = &p4v1.FieldMatch_Range_{Range: &p4v1.FieldMatch_Range{Low: bytesOf(low), High: bytesOf(high)}}
@@ -72,4 +72,10 @@ func (d *Drawer) match(f *configv1.MatchField) *p4v1.FieldMatch {
 		x.FieldMatchType = &p4v1.FieldMatch_Optional_{Optional: &p4v1.FieldMatch_Optional{Value: bytesOf(d.number(bits))}}
 	}
 	return x
+}
+
+// wholeBytes reports whether all bits of the bytes that encode n are set, as those of 255. bmv2 takes a range from 0 to such a number for the range of
+// all values, because it looks only at the bytes that it gets; TestBMv2Ranges shows that.
+func wholeBytes(n *big.Int) bool {
+	return n.Sign() > 0 && n.BitLen()%8 == 0 && n.Cmp(ones(int32(n.BitLen()))) == 0
 }
