@@ -35,6 +35,7 @@ type answerData struct {
 	Words    words
 	Revision uint64
 	Seen     seenData
+	Phase    string // the phase in force, with its planned date and since when it is in force; empty if it is not known
 	Text     string // the answer as op25b check prints it
 	English  bool   // Text has no sentence in another language
 	Traces   []traceData
@@ -182,10 +183,29 @@ func (v *visit) serverAnswer(ctx context.Context, d checkData) (*answerData, err
 	v.Zone = zone(r.Msg.UtcOffset)
 	a := &answerData{About: v.about(d.When), Words: v.connectionWords(r.Msg, v.storedAt(ctx, r.Msg.Revision)), Revision: r.Msg.Revision, Seen: v.seen(r.Msg.Seen)}
 	a.Seen.Switch = r.Msg.Switch
+	a.Phase = v.phaseAsked(ctx, r.Msg.Phase)
 	a.Traces = foldTraces(r.Msg)
 	err = table.Check(r.Msg)
 	a.Text, a.English = text.String(), true
 	return a, err
+}
+
+// phaseAsked names the phase in force of an answer, with its planned date and the time since which it is in force. An activation makes them differ.
+func (v *visit) phaseAsked(ctx context.Context, in *op25bv1.PhaseSince) string {
+	if in.GetName() == "" {
+		return ""
+	}
+	phases, err := v.phases(ctx)
+	planned := "-"
+	for _, p := range phases {
+		if p.Name == in.Name && p.Begins != nil {
+			planned = v.At(p.Begins.AsTime())
+		}
+	}
+	if err != nil || in.Since == nil {
+		return in.Name
+	}
+	return v.T("phase asked", in.Name, planned, v.At(in.Since.AsTime()))
 }
 
 // storedAt returns the time at which a revision was stored, or the zero value if it is not known.

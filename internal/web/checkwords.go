@@ -67,7 +67,7 @@ func (b base) connectionWords(r *op25bv1.CheckResponse, stored time.Time) words 
 	default:
 		w.More = append(w.More, b.T("later passes", from))
 	}
-	advice := view.Advice(b.Lang, r)
+	advice := view.CustomerAdvice(b.Lang, r)
 	switch {
 	case len(advice) > 0:
 		w.More = append(append(w.More, advice...), b.T("ask the mailbox"))

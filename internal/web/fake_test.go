@@ -43,10 +43,11 @@ type fakeAPI struct {
 	previewing *op25bv1.PreviewRequest  // the last request
 	activated  error                    // the result of an activation
 
-	answer     *op25bv1.CheckResponse
-	mailAnswer *op25bv1.CheckMailResponse
-	refusal    error             // the error of Check, or nil
-	stored     *op25bv1.Revision // nil means that revisions cannot be read
+	answer      *op25bv1.CheckResponse
+	mailAnswer  *op25bv1.CheckMailResponse
+	refusal     error                 // the error of Check, or nil
+	stored      *op25bv1.Revision     // nil means that revisions cannot be read
+	activations []*op25bv1.Activation // of every revision
 
 	changes chan *op25bv1.SwitchStatus // changes to send to watchers; nil if nothing changes
 	now     func() time.Time           // the page's clock; nil means time.Now
@@ -201,5 +202,5 @@ func (f *fakeAPI) Show(context.Context, *connect.Request[op25bv1.ShowRequest]) (
 	if f.stored == nil {
 		return nil, connect.NewError(connect.CodeNotFound, errors.New("no such revision"))
 	}
-	return connect.NewResponse(&op25bv1.ShowResponse{Revision: f.stored}), nil
+	return connect.NewResponse(&op25bv1.ShowResponse{Revision: f.stored, Activations: f.activations}), nil
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,12 +36,22 @@ func ahead(phases []*op25bv1.Phase) []bool {
 
 // forecast returns sentences about the lines that a phase would newly stop if it came into force now. It returns none if the controller
 // cannot be queried.
-func (v *visit) forecast(ctx context.Context, phase string) []string {
+func (v *visit) forecast(ctx context.Context, phase string, fleet *op25bv1.ListSwitchesResponse) []string {
 	r, err := v.abuse.Forecast(ctx, connect.NewRequest(&op25bv1.ForecastRequest{Phase: phase}))
 	if err != nil {
 		return nil
 	}
-	return v.forecastText(r.Msg)
+	all := v.forecastText(r.Msg)
+	var blind []string
+	for _, s := range fleet.GetSwitches() {
+		if waits(s.State) && !slices.Contains(r.Msg.Missing, s.Switch) {
+			blind = append(blind, s.Switch)
+		}
+	}
+	if len(blind) > 0 {
+		all = append(all, v.T("forecast blind", v.names(blind)))
+	}
+	return all
 }
 
 // forecastText renders the numbers of a forecast, and describes what they do not include.

@@ -52,7 +52,7 @@ func TestForecast(t *testing.T) {
 			name: "nothing, after a minute", answer: &op25bv1.ForecastResponse{Days: 7, Since: timestamppb.New(now.Add(-time.Minute))},
 			en: []string{
 				"would stop mail for no further line.", "lines whose mail should already be stopped do not count.",
-				"for 1 min only, from 2006-12-01 20:59:00 &#43;0900 on. This is too little to judge",
+				"recorded for 1 min, from 2006-12-01 20:59:00 &#43;0900 on. This is too little to judge",
 			},
 			ja: []string{"メールが止まる回線は増えません。", "すでにメールが止まるはずの回線は数えません。", "直近1分（2006-12-01 20:59:00 &#43;0900から）だけです。だれが"},
 			no: []string{"during all of"},
@@ -68,7 +68,7 @@ func TestForecast(t *testing.T) {
 				Owners: []*op25bv1.ForecastOwner{{Controller: "noc-2", Switches: []string{"edge-2"}}},
 			},
 			en: []string{
-				"for 48 h only, from 2006-11-29 21:00:00 &#43;0900 on.", "Some lines were not recorded",
+				"recorded for 48 h, from 2006-11-29 21:00:00 &#43;0900 on.", "Some lines were not recorded",
 				"Not included: edge-2, edge-3. Another controller owns", "Of these, the controller of edge-2 is noc-2.",
 			},
 			ja: []string{"直近48時間（2006-11-29 21:00:00 &#43;0900から）", "含まれないスイッチ：edge-2、edge-3", "このうちedge-2のコントローラーはnoc-2です。"},

@@ -18,6 +18,7 @@ type phaseData struct {
 	Current           bool       // the phase should be in force for some lines
 	Confirmed         bool       // all its switches confirm it
 	Next              bool       // the first phase that is still to come into force for some lines
+	Begun             *begunData // nil unless the phase should be in force and it is known since when
 	Forecast          []string   // sentences; none if the phase is in force or the controller cannot be asked
 	StaysOpen         []openData // what passes without a rule; none if the controller does not report it
 	Rules             []ruleData
@@ -54,6 +55,7 @@ func (s *Site) programme(v *visit) error {
 	v.Title, v.Section, v.Zone = v.T("programme"), "programme", zone(r.Msg.UtcOffset)
 	d := programmeData{base: v.base, Policy: r.Msg.Policy, Revision: r.Msg.Revision}
 	d.Stopped = v.stopped(ctx)
+	past := v.historyOf(ctx, r.Msg.Revision)
 	fleet, err := v.fleet.ListSwitches(ctx, connect.NewRequest(&op25bv1.ListSwitchesRequest{}))
 	if err != nil {
 		return err
@@ -91,8 +93,15 @@ func (s *Site) programme(v *visit) error {
 			})
 		}
 		row.NewOnly = p.SynOnly && stopsAny(shown.Msg.Rules)
+		since, known := past.beginning(p)
+		if row.Current {
+			row.Begun = v.begun(since, known)
+		}
+		if !known && p.Begins != nil {
+			since.at = p.Begins.AsTime()
+		}
 		if row.Counts = row.Current && d.Stopped.day != nil; row.Counts {
-			row.CountedFrom = v.countedIn(ctx, d.Stopped, p.Name, row.Rules, p.Begins)
+			row.CountedFrom = v.countedIn(ctx, d.Stopped, p.Name, row.Rules, since.at)
 			switch {
 			case row.NewOnly:
 				row.CountedWhat = v.T("counted drain")
@@ -101,7 +110,7 @@ func (s *Site) programme(v *visit) error {
 			}
 		}
 		if still[i] {
-			row.Forecast = v.forecast(ctx, p.Name)
+			row.Forecast = v.forecast(ctx, p.Name, fleet.Msg)
 			if stopsAny(shown.Msg.Rules) && cutsOpen(r.Msg.Phases, p) {
 				row.Forecast = slices.Insert(row.Forecast, min(1, len(row.Forecast)), v.T("also open"))
 			}

@@ -92,6 +92,35 @@ func TestProgrammeIsConfirmed(t *testing.T) {
 	wantTexts(t, pageOf(t, f, "/programme", "en"), "<strong>should not be in force</strong>")
 }
 
+// TestPlannedAndInForce verifies that a phase in force has its planned date beside the time since which it is in force, with who activated it, why, and
+// a link to the change. The counts begin at that time.
+func TestPlannedAndInForce(t *testing.T) {
+	now := time.Date(2026, 11, 29, 12, 20, 0, 0, time.UTC)
+	f := threePhases(now)
+	f.stored = &op25bv1.Revision{Number: 1, Time: timestamppb.New(now.Add(-time.Hour))}
+	f.activations = []*op25bv1.Activation{
+		{Revision: 2, Phase: "watch", Time: timestamppb.New(now.Add(-20 * time.Minute))},
+		{Revision: 3, Phase: "drain", Time: timestamppb.New(now.Add(-10 * time.Minute)), Author: "<local>", Reason: "as announced, NOC-1042"},
+	}
+	var asked []time.Time
+	f.series = func(q *op25bv1.ListSeriesRequest) (*op25bv1.ListSeriesResponse, error) {
+		asked = append(asked, q.From.AsTime())
+		return &op25bv1.ListSeriesResponse{From: q.From, To: timestamppb.New(now), Switches: 1, Steps: []*op25bv1.SeriesStep{{Start: q.From, Recorded: 1}}}, nil
+	}
+	since := "</dt><dd>2026-11-29 21:10:00 &#43;0900, activated by &lt;local&gt;: as announced, NOC-1042 (<a href=\"/changes/3\">change 3</a>)</dd>"
+	wantTexts(t, pageOf(t, f, "/programme", "en"), "<dt>Planned from</dt><dd>2026-11-20 21:20:00 &#43;0900</dd><dt>Should be in force since"+since)
+	if len(asked) != 2 || !asked[1].Equal(now.Add(-10*time.Minute)) {
+		t.Errorf("the counts are asked for from %v", asked)
+	}
+	wantTexts(t, pageOf(t, f, "/programme", "ja"), "<dt>開始予定</dt><dd>2026-11-20 21:20:00 &#43;0900</dd><dt>有効であるべき時刻</dt><dd>2026-11-29 21:10:00 &#43;0900、&lt;local&gt;が有効化：as announced, NOC-1042")
+	f.list.Switches[2].LinesConfirmed = 3
+	f.phases.Phases[1].InForce[2].Confirmed = true
+	wantTexts(t, pageOf(t, f, "/programme", "en"), "<dt>In force since"+since)
+	// A phase that its date put in force has neither a person nor a reason.
+	f.activations, f.stored.Time = nil, timestamppb.New(now.AddDate(-1, 0, 0))
+	wantTexts(t, pageOf(t, f, "/programme", "en"), "<dt>In force since</dt><dd>2026-11-20 21:20:00 &#43;0900, by its date</dd>")
+}
+
 // TestRulesInWords verifies that the programme shows the directions of rules, those of rules without legs too, and that a drain stops new
 // connections only.
 func TestRulesInWords(t *testing.T) {
@@ -146,7 +175,8 @@ func TestAfterDrain(t *testing.T) {
 	f.forecast = func(*op25bv1.ForecastRequest) (*op25bv1.ForecastResponse, error) {
 		return &op25bv1.ForecastResponse{Days: 7}, nil
 	}
-	wantTexts(t, pageOf(t, f, "/programme", "en"), "<p>Activated now, this phase would stop mail for no further line.</p><p>"+open+"</p>")
+	wantTexts(t, pageOf(t, f, "/programme", "en"), "<p>Activated now, this phase would stop mail for no further line.</p><p>"+open+"</p>",
+		"<p>Nothing is recorded now on switches that cannot be reached: edge-south.</p>")
 	wantTexts(t, pageOf(t, f, "/programme", "ja"), "<p>"+openJA+"</p>", "新しい接続のみ：接続の開始だけを止めます。")
 
 	drain, next := f.phases.Phases[1], f.phases.Phases[2]

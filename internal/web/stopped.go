@@ -40,7 +40,7 @@ func (v *visit) stopped(ctx context.Context) *stoppedData {
 		return d
 	}
 	d.day = s
-	d.Notes = append([]string{v.T("counted what", prose.Number(s.Switches)), v.recordedOf(v.T("last day"), s, 0)}, d.Notes...)
+	d.Notes = append([]string{v.T("counted what", prose.Number(s.Switches)), v.among(v.T("last day"), v.records(ctx, s, v.Now.Add(-24*time.Hour)), s, 0)}, d.Notes...)
 	if s.SeriesLeftOut > 0 {
 		d.Notes = append(d.Notes, v.T("more curves", prose.Number(s.SeriesLeftOut)))
 	}
@@ -103,13 +103,31 @@ func (r ruleSeries) total(s *op25bv1.ListSeriesResponse, from int) string {
 	return prose.Number(n)
 }
 
-// countedIn adds to the rules of a phase in force what they counted. begins is the time at which the phase began, or nil if the phase has no date.
+// firstRecord returns the time of the first record, which is in a step of series. The steps of a long time take hours, so it asks for the finest ones
+// of that step.
+func (v *visit) firstRecord(ctx context.Context, s *op25bv1.ListSeriesResponse, at int) string {
+	from, to := s.Steps[at].Start, s.To
+	if at+1 < len(s.Steps) {
+		to = s.Steps[at+1].Start
+	}
+	r, err := v.telemetry.ListSeries(ctx, connect.NewRequest(&op25bv1.ListSeriesRequest{From: from, To: to}))
+	if err != nil {
+		return v.minute(from)
+	}
+	if _, first := recordedFrom(r.Msg, 0); first >= 0 {
+		return v.minute(r.Msg.Steps[first].Start)
+	}
+	return v.minute(from)
+}
+
+// countedIn adds to the rules of a phase in force what they counted. begins is the time since which the phase is in force, or zero if that is not
+// known.
 // note says from when on they were counted and how much of that time was recorded; it is empty if that is not known.
-func (v *visit) countedIn(ctx context.Context, d *stoppedData, phase string, rules []ruleData, begins *timestamppb.Timestamp) (note string) {
+func (v *visit) countedIn(ctx context.Context, d *stoppedData, phase string, rules []ruleData, begins time.Time) (note string) {
 	var begun *op25bv1.ListSeriesResponse
 	first := 0
-	if begins != nil && begins.AsTime().Before(v.Now.Add(-time.Minute)) {
-		from := begins.AsTime()
+	if !begins.IsZero() && begins.Before(v.Now.Add(-time.Minute)) {
+		from := begins
 		if oldest := v.Now.AddDate(-5, 0, 0); from.Before(oldest) { // the history keeps no more
 			from = oldest
 		}
@@ -119,9 +137,10 @@ func (v *visit) countedIn(ctx context.Context, d *stoppedData, phase string, rul
 			for first < len(begun.Steps)-1 && begun.Steps[first].Start.AsTime().Before(from) { // the first step may begin before the phase
 				first++
 			}
-			note = v.recordedOf(v.T("counted from", v.minute(begun.Steps[first].Start)), begun, first)
+			start := begun.Steps[first].Start
+			note = v.among(v.T("counted from", v.minute(start)), v.records(ctx, begun, start.AsTime()), begun, first)
 			if _, at := recordedFrom(begun, first); at > first {
-				note += " " + v.T("record begins", v.minute(begun.Steps[at].Start))
+				note = v.sentences(note, v.T("record begins", v.firstRecord(ctx, begun, at)))
 			}
 		}
 	}
