@@ -231,7 +231,7 @@ func TestKernelStacks(t *testing.T) {
 	all := connectAll(t)
 	t.Run("embedded", func(t *testing.T) {
 		wants(t, "embedded", "")
-		throughSwitch(t, all, startEmbeddedOn(t, all).P4Runtime)
+		throughSwitch(t, all, startEmbeddedOn(t, all, time.Now).P4Runtime)
 	})
 	t.Run("bmv2", func(t *testing.T) {
 		path, reason := findBMv2()
@@ -250,10 +250,10 @@ func bmv2Interfaces(all []*accessLine) (args []string) {
 	return args
 }
 
-// startEmbeddedOn starts an embedded switch on the interfaces of all accesses. The switch ends with the test.
-func startEmbeddedOn(t *testing.T, all []*accessLine) softswitch.Addrs {
+// startEmbeddedOn starts an embedded switch with a clock on the interfaces of all accesses. The switch ends with the test.
+func startEmbeddedOn(t *testing.T, all []*accessLine, clock func() time.Time) softswitch.Addrs {
 	t.Helper()
-	device, err := softswitch.New(softswitch.Options{DeviceID: 1})
+	device, err := softswitch.New(softswitch.Options{DeviceID: 1, Clock: clock})
 	if err != nil {
 		t.Fatal(err)
 	}

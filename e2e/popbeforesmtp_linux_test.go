@@ -22,11 +22,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"op25b/e2e/longform"
 	"op25b/internal/auth"
 	"op25b/internal/lease/login"
+	"op25b/internal/policy"
 	"op25b/internal/softswitch"
 	"op25b/internal/strict"
 	"op25b/internal/tlsfiles/tlstest"
@@ -35,8 +38,8 @@ import (
 // reportPort is the port at which Dovecot reports logins, as in docs/leases.md.
 const reportPort = 2526
 
-// grantWithin is the longest time from a login to its lease.
-const grantWithin = time.Second
+// openWithin is the longest time from the beginning of a login until port 587 is open.
+const openWithin = time.Second
 
 // A reportGate passes Dovecot's connections from its namespace on to another address. Without an address, it accepts connections and never
 // answers.
@@ -126,14 +129,15 @@ const adsl, isdn, mobile, premium, business = 0, 1, 2, 3, 4
 
 // A popPlant is Postfix, Dovecot, a switch, its lines and a controller with everything that reports logins.
 type popPlant struct {
-	t       *testing.T
-	servers *ownServers
-	gate    *reportGate
-	lines   []*accessLine
-	control *realController
-	issuer  *tlstest.Authority // of the controller's certificate
-	ca      *x509.CertPool
-	token   string
+	t        *testing.T
+	leaseFor time.Duration
+	servers  *ownServers
+	gate     *reportGate
+	lines    []*accessLine
+	control  *realController
+	issuer   *tlstest.Authority // of the controller's certificate
+	ca       *x509.CertPool
+	token    string
 }
 
 const (
@@ -141,10 +145,10 @@ const (
 	webhookKey   = "the key of weakforced's webhook"
 )
 
-// newPOPPlant starts everything, in the phase in which 587 of the own servers opens by a lease.
-func newPOPPlant(t *testing.T, start func(all []*accessLine) softswitch.Addrs) *popPlant {
+// newPOPPlant starts everything, in the phase in which 587 of the own servers opens by a lease. leaseFor is how long one login opens it.
+func newPOPPlant(t *testing.T, leaseFor time.Duration, start func(all []*accessLine) softswitch.Addrs) *popPlant {
 	t.Helper()
-	p := &popPlant{t: t, ca: x509.NewCertPool(), issuer: tlstest.New(t)}
+	p := &popPlant{t: t, leaseFor: leaseFor, ca: x509.NewCertPool(), issuer: tlstest.New(t)}
 	files := p.issuer.Dir(t, "127.0.0.1")
 	p.ca.AppendCertsFromPEM(p.issuer.CAPem)
 	token, entry, err := auth.NewToken("pop-1", auth.Lease, "")
@@ -162,13 +166,7 @@ func newPOPPlant(t *testing.T, start func(all []*accessLine) softswitch.Addrs) *
 		}
 		p.lines = append(p.lines, a)
 	}
-	inventory := realMailInventory(start(p.lines), "    identify: user-name\n", p.lines, func(a *accessLine) string {
-		c, more := popCustomers[a.number-1], "addressing: static"
-		if a.dynamic {
-			more = "identity: " + c.name
-		}
-		return fmt.Sprintf("name: %s, group: %s, %s", c.name, c.group, more)
-	})
+	documents := popDocuments(t, p.lines, start(p.lines), leaseFor)
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"clients.yaml": fmt.Sprintf("apiVersion: op25b/v1\nkind: LeaseClients\nclients: [{name: pop-1, sha256: %s, secretFile: webhook}]\n", entry.SHA256),
@@ -179,7 +177,7 @@ func newPOPPlant(t *testing.T, start func(all []*accessLine) softswitch.Addrs) *
 			t.Fatal(err)
 		}
 	}
-	p.control = serveRealMail(t, []strict.File{realMailPolicy(t), {Name: "inventory.yaml", Data: []byte(inventory)}},
+	p.control = serveRealMail(t, documents,
 		"--tls-cert", files.Cert, "--tls-key", files.Key, "--leases", "127.0.0.1:0", "--lease-clients", filepath.Join(dir, "clients.yaml"),
 		"--radius", "127.0.0.1:0", "--radius-clients", filepath.Join(dir, "radius.yaml"))
 	p.control.client = append(p.control.client, "--ca", files.CA)
@@ -187,6 +185,25 @@ func newPOPPlant(t *testing.T, start func(all []*accessLine) softswitch.Addrs) *
 	p.control.run(t, "status", "--wait")
 	p.control.run(t, "phase", "activate", "submission-opens", "--reason", "the test", "--yes")
 	return p
+}
+
+// popDocuments returns the policy of 2022, with a lease of the given length, and an inventory of the customers' lines.
+func popDocuments(t *testing.T, all []*accessLine, addrs softswitch.Addrs, leaseFor time.Duration) []strict.File {
+	t.Helper()
+	file := realMailPolicy(t)
+	const lease = "for: 10m, cap: 30m"
+	if n := strings.Count(string(file.Data), lease); n != 1 {
+		t.Fatalf("the policy has %q %d times, want once", lease, n)
+	}
+	file.Data = []byte(strings.Replace(string(file.Data), lease, fmt.Sprintf("for: %dm, cap: 30m", leaseFor/time.Minute), 1))
+	inventory := realMailInventory(addrs, "    identify: user-name\n", all, func(a *accessLine) string {
+		c, more := popCustomers[a.number-1], "addressing: static"
+		if a.dynamic {
+			more = "identity: " + c.name
+		}
+		return fmt.Sprintf("name: %s, group: %s, %s", c.name, c.group, more)
+	})
+	return []strict.File{file, {Name: "inventory.yaml", Data: []byte(inventory)}}
 }
 
 // readableCA writes the CA certificate to a file that Dovecot's unprivileged processes can read.
@@ -315,27 +332,78 @@ func (p *popPlant) account(line string, addr netip.Addr, secret string) error {
 	return nil
 }
 
-// TestPOPBeforeSMTP logs in to Debian's Dovecot, whose settings are those of docs/leases.md, and verifies who gets a lease, and who does not.
+// TestPOPBeforeSMTP logs in to Debian's Dovecot, whose settings are those of docs/leases.md, and verifies who gets a lease, and who does not. On
+// the switch, a lease opens port 587 of the own servers for its line, and ends without a controller.
 func TestPOPBeforeSMTP(t *testing.T) {
 	reason := realMailReason()
 	if _, err := exec.LookPath("radclient"); err != nil && reason == "" {
 		reason = fmt.Sprintf("%v: install freeradius-utils", err)
 	}
-	wants(t, cmp.Or(*targetFlag, "embedded"), reason)
-	p := newPOPPlant(t, func(all []*accessLine) softswitch.Addrs { return startEmbeddedOn(t, all) })
-	p.has("before any login")
+	if reason != "" {
+		wants(t, cmp.Or(*targetFlag, "embedded"), reason)
+	}
+	t.Run("embedded", func(t *testing.T) {
+		wants(t, "embedded", "")
+		clock := &movedClock{}
+		p := newPOPPlant(t, 10*time.Minute, func(all []*accessLine) softswitch.Addrs { return startEmbeddedOn(t, all, clock.now) })
+		p.play(clock.move)
+	})
+	t.Run("bmv2", func(t *testing.T) {
+		path, reason := findBMv2()
+		if reason == "" && !longform.On() {
+			reason = "a lease of minutes ends by the clock of bmv2, which cannot be moved: set OP25B_LONG=1"
+		}
+		wants(t, "bmv2", reason)
+		leaseFor := 3 * time.Minute // long enough for everything before its end
+		p := newPOPPlant(t, leaseFor, func(all []*accessLine) softswitch.Addrs {
+			addrs := softswitch.Addrs{P4Runtime: startBMv2(t, path, 1, bmv2Interfaces(all), nil), GNMI: freeAddr(t)}
+			b, err := policy.Load(popDocuments(t, all, addrs, leaseFor))
+			if err != nil {
+				t.Fatal(err)
+			}
+			addrs.GNMI = startAgent(t, addrs.P4Runtime, &b.Inventory.Switches[0], nil)
+			return addrs
+		})
+		p.play(func(d time.Duration) { time.Sleep(d) }) // the switch's time passes only so
+	})
+}
 
+// A movedClock is the clock of a switch, which a test moves ahead.
+type movedClock struct {
+	mu    sync.Mutex // guards ahead
+	ahead time.Duration
+}
+
+func (c *movedClock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.ahead)
+}
+
+func (c *movedClock) move(by time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead += by
+}
+
+// play verifies who gets a lease, and last, with the controller killed, when it ends. wait lets time pass for the switch.
+func (p *popPlant) play(wait func(time.Duration)) {
+	t := p.t
+	p.has("before any login")
+	p.open("before any login", business)
+	began := time.Now()
 	if err := p.login(adsl, false, mailPassword); err != nil {
 		t.Fatal(err)
 	}
-	began := time.Now()
-	eventually(t, "a lease after a login", func() bool { return len(p.leases()) > 0 })
+	eventually(t, "port 587 opens after a login", func() bool { return p.connects(adsl, false) == nil })
 	took := time.Since(began)
-	if took > grantWithin {
-		t.Errorf("the lease came %v after the login, want at most %v", took, grantWithin)
+	if took > openWithin {
+		t.Errorf("port 587 was open %v after the login began, want at most %v", took, openWithin)
 	}
 	p.has("after a login", "adsl-home")
-	fmt.Printf("POP before SMTP: op25b lease list shows the lease %v after the login\n", took.Round(time.Millisecond))
+	p.open("after a login", adsl, business)
+	p.delivers(adsl)
+	fmt.Printf("POP before SMTP: port 587 was open %v after the login began\n", took.Round(time.Millisecond))
 
 	p.wrongPassword()
 	p.smtpAuth()
@@ -343,6 +411,94 @@ func TestPOPBeforeSMTP(t *testing.T) {
 	p.forgedSession()
 	p.proxy()
 	p.dovecotGoesOn()
+	p.endsAlone(wait)
+}
+
+// connects connects to port 587 of the own servers from a customer's line. It returns errRejected if the switch rejects the connection.
+func (p *popPlant) connects(customer int, v6 bool) error {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), silence)
+	defer cancel()
+	j := &journey{accessLine: p.lines[customer], v6: v6}
+	conn, took, err := j.subscriber.connect(ctx, netip.AddrPortFrom(j.relay(), 587))
+	if errno := syscall.Errno(0); errors.As(err, &errno) {
+		return j.failure(errno.Error(), err)
+	}
+	if err != nil {
+		return fmt.Errorf("after %v: %w", took, err)
+	}
+	return conn.Close()
+}
+
+// open verifies for which customers port 587 of the own servers is open, over IPv4 and IPv6. The line with a session has IPv4 only.
+func (p *popPlant) open(what string, customers ...int) {
+	p.t.Helper()
+	for i, c := range popCustomers {
+		for _, v6 := range []bool{false, true} {
+			want := error(nil)
+			if !slices.Contains(customers, i) || i == mobile && v6 {
+				want = errRejected
+			}
+			if err := p.connects(i, v6); !errors.Is(err, want) {
+				p.t.Errorf("%s: port 587 from %s (IPv6: %t): %v, want %v", what, c.name, v6, err, cmp.Or(want, errors.New("success")))
+			}
+		}
+	}
+}
+
+// opens waits until port 587 is open for exactly these customers.
+func (p *popPlant) opens(what string, customers ...int) {
+	p.t.Helper()
+	eventually(p.t, what+": port 587 opens", func() bool {
+		return !slices.ContainsFunc(customers, func(i int) bool { return p.connects(i, false) != nil })
+	})
+	p.open(what, customers...)
+}
+
+// delivers submits a mail on port 587 with STARTTLS and AUTH, which must arrive.
+func (p *popPlant) delivers(customer int) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), mailPatience)
+	defer cancel()
+	j, subject := &journey{accessLine: p.lines[customer]}, p.t.Name()+" by a lease"
+	if err := swaks(withAuth("--tls")...)(ctx, j, p.servers, netip.AddrPortFrom(j.relay(), 587), subject); err != nil {
+		p.t.Fatal(err)
+	}
+	eventually(p.t, "a mail sent by a lease", func() bool {
+		got, err := p.servers.received()
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		return got[subject]
+	})
+}
+
+// endsAlone kills the controller after a login, and verifies that the lease ends on time nevertheless.
+func (p *popPlant) endsAlone(wait func(time.Duration)) {
+	p.t.Helper()
+	p.control.run(p.t, "lease", "revoke", "adsl-home")
+	eventually(p.t, "port 587 closes after a revocation", func() bool { return errors.Is(p.connects(adsl, false), errRejected) })
+	before := time.Now()
+	if err := p.login(adsl, false, mailPassword); err != nil {
+		p.t.Fatal(err)
+	}
+	after := time.Now()
+	eventually(p.t, "port 587 opens after a login", func() bool { return p.connects(adsl, false) == nil })
+	if err := p.control.cmd.Process.Kill(); err != nil {
+		p.t.Fatal(err)
+	}
+	_ = p.control.cmd.Wait()
+	// The end is in whole seconds of the switch's clock, and rounding and latency only shorten a lease: by 2 s and the time of a login here.
+	const shorter = 5 * time.Second
+	wait(p.leaseFor - shorter - time.Since(before))
+	if err := p.connects(adsl, false); err != nil {
+		p.t.Errorf("port 587 is closed %v before the end of the lease, without a controller: %v", shorter, err)
+	}
+	wait(shorter + time.Since(after))
+	if err := p.connects(adsl, false); !errors.Is(err, errRejected) {
+		p.t.Errorf("port 587 after the end of the lease, without a controller: %v, want %v", err, errRejected)
+	}
+	p.open("after the end of all leases", business)
 }
 
 func (p *popPlant) wrongPassword() {
@@ -352,6 +508,7 @@ func (p *popPlant) wrongPassword() {
 	}
 	p.counted("dovecot", string(login.Failed), 1)
 	p.has("after a wrong password", "adsl-home")
+	p.open("after a wrong password", adsl, business)
 }
 
 // smtpAuth authenticates by SMTP, on 465, which is open without a lease. Postfix asks Dovecot, and Dovecot reports that too.
@@ -363,7 +520,7 @@ func (p *popPlant) smtpAuth() {
 	if err := swaks(withAuth("--tls-on-connect")...)(ctx, j, p.servers, netip.AddrPortFrom(j.relay(), 465), "by SMTP AUTH"); err != nil {
 		p.t.Fatal(err)
 	}
-	p.counted("dovecot", string(login.Foreign), 1)
+	p.counted("dovecot", string(login.Foreign), 2) // the first was by delivers
 	p.has("after SMTP AUTH", "adsl-home")
 }
 
@@ -380,11 +537,14 @@ func (p *popPlant) webhook() {
 		p.t.Errorf("a report is answered %d, want 200", status)
 	}
 	p.has("after a webhook", "adsl-home", "isdn-dialup")
+	p.opens("after a webhook", adsl, isdn, business)
 	p.control.run(p.t, "lease", "revoke", "isdn-dialup")
 	if status := p.post(body, webhookKey); status/100 != 4 {
 		p.t.Errorf("a replayed report is answered %d, want 4xx", status)
 	}
 	p.has("after a replayed webhook", "adsl-home")
+	eventually(p.t, "port 587 closes after a revocation", func() bool { return errors.Is(p.connects(isdn, false), errRejected) })
+	p.open("after a replayed webhook", adsl, business)
 }
 
 // forgedSession claims an address for a line with an accounting request that is not signed with the access server's secret, and then with one
@@ -400,6 +560,7 @@ func (p *popPlant) forgedSession() {
 	}
 	p.counted("dovecot", "no-line", 1)
 	p.has("after a login behind a forged session", "adsl-home")
+	p.open("after a login behind a forged session", adsl, business)
 	if err := p.account("mobile-sim", addr, radiusSecret); err != nil {
 		p.t.Fatal(err)
 	}
@@ -408,6 +569,7 @@ func (p *popPlant) forgedSession() {
 	}
 	p.counted("dovecot", "granted", 2)
 	p.has("after a login behind a session", "adsl-home", "mobile-sim")
+	p.opens("after a login behind a session", adsl, mobile, business)
 }
 
 // proxy logs in from an address between the lines and the servers, as a proxy does whose clients Dovecot does not know.
@@ -418,6 +580,7 @@ func (p *popPlant) proxy() {
 	}
 	p.counted("dovecot", "no-line", 2)
 	p.has("after a login from a proxy", "adsl-home", "mobile-sim")
+	p.open("after a login from a proxy", adsl, mobile, business)
 }
 
 // dovecotGoesOn logs in while reports are not answered, answered with 500, and refused. None of it may delay a login or fail it.
@@ -448,10 +611,12 @@ func (p *popPlant) dovecotGoesOn() {
 		}
 	}
 	p.has("after logins that were not reported", "adsl-home", "mobile-sim")
+	p.open("after logins that were not reported", adsl, mobile, business)
 	p.gate.pass(p.control.up.Leases)
 	if err := p.login(premium, true, mailPassword); err != nil {
 		p.t.Fatal(err)
 	}
 	p.counted("dovecot", "granted", 3)
 	p.has("after op25b is back", "adsl-home", "mobile-sim", "premium-home")
+	p.opens("after op25b is back", adsl, mobile, premium, business)
 }

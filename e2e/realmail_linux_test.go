@@ -93,7 +93,7 @@ func TestRealMail(t *testing.T) {
 	}
 	t.Run("embedded", func(t *testing.T) {
 		wants(t, "embedded", "")
-		addrs := startEmbeddedOn(t, all)
+		addrs := startEmbeddedOn(t, all, time.Now)
 		realMail(t, servers, all, serveRealMail(t, realMailDocuments(t, all, addrs)))
 	})
 	t.Run("bmv2", func(t *testing.T) {
