@@ -7,12 +7,13 @@ import (
 	"op25b/internal/policy"
 )
 
-// expect derives the outcome of one attempt from the policy. expect shares no code with compile.Compile or the pipeline, because the demo
+// expect derives the outcome of one attempt from the policy. leased states that the line has a lease. expect shares no code with compile.Compile or the pipeline, because the demo
 // checks them against it.
-func expect(p *policy.Policy, ph *policy.Phase, line policy.Line, to netip.Addr, port uint16) Expected {
+func expect(p *policy.Policy, ph *policy.Phase, line policy.Line, leased bool, to netip.Addr, port uint16) Expected {
 	exemptLine := slices.ContainsFunc(p.Exemptions, func(e policy.Exemption) bool { return e.Line == line.Name })
 	exempt := exemptLine && port == 25
-	var remotes []policy.Remote // the classes of the server
+	leased = leased || exemptLine // an exempt line needs no lease
+	var remotes []policy.Remote   // the classes of the server
 	for _, r := range p.Remotes {
 		if slices.ContainsFunc(r.Prefixes, func(x netip.Prefix) bool { return x.Contains(to) }) {
 			remotes = append(remotes, r)
@@ -23,7 +24,7 @@ func expect(p *policy.Policy, ph *policy.Phase, line policy.Line, to netip.Addr,
 		return Expected{Delivered, policy.RuleExempt, string(policy.Permit)}
 	}
 	if own { // its rules decide first, and a phase without ownServices has none
-		if want, ok := byRules(p, ph, line, remotes, port, p.ForOwn, exemptLine); ok {
+		if want, ok := byRules(p, ph, line, remotes, port, p.ForOwn, leased); ok {
 			return want
 		}
 	}
@@ -36,7 +37,7 @@ func expect(p *policy.Policy, ph *policy.Phase, line policy.Line, to netip.Addr,
 	case exempt:
 		return Expected{Delivered, policy.RuleExempt, string(policy.Permit)}
 	}
-	if want, ok := byRules(p, ph, line, remotes, port, func(r policy.PhaseRule) bool { return !p.ForOwn(r) }, exemptLine); ok {
+	if want, ok := byRules(p, ph, line, remotes, port, func(r policy.PhaseRule) bool { return !p.ForOwn(r) }, leased); ok {
 		return want
 	}
 	if port == 25 {
@@ -70,3 +71,6 @@ func byRules(p *policy.Policy, ph *policy.Phase, line policy.Line, remotes []pol
 	}
 	return Expected{}, false
 }
+
+// forLease reports whether a phase has rules for lines with a lease.
+func forLease(ph *policy.Phase) bool { return slices.ContainsFunc(ph.Rules, policy.PhaseRule.Leased) }

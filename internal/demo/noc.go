@@ -1,10 +1,15 @@
 package demo
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
 	"os"
 	"time"
 
@@ -52,7 +57,7 @@ func openNOC(ctx context.Context, o Options, begins time.Time) (_ *noc, err erro
 	config := controller.Config{
 		Name: "demo", Clock: clock.Source{Wall: n.now}, Listening: api.Listening{Addr: addr}, MaxDocuments: api.MaxFiles,
 		GNMI: controller.GNMI{Addr: o.GNMI}, Web: api.Listening{Addr: o.Web}, History: controller.History{File: o.History},
-		Providers: o.Providers,
+		Providers: o.Providers, Leases: controller.Leases{Listening: api.Listening{Addr: "127.0.0.1:0"}},
 	}
 	config.Store.Dir, config.Store.Now = n.dir, n.now
 	if n.controller, err = controller.Open(ctx, config); err != nil {
@@ -126,6 +131,34 @@ func follow[Q any](ctx context.Context, n *noc, call client.Stream[Q, op25bv1.Pr
 		return fmt.Errorf("switch %s has failed: %v: %s", failed.Switch, failed.Reason, failed.Detail)
 	case done.GetConverged() == 0:
 		return errors.New("the controller ended the change before the switch was converged")
+	}
+	return nil
+}
+
+// loggedIn reports a login over POP3 to the controller, as Dovecot does. The lease is in the store when it returns.
+func (n *noc) loggedIn(ctx context.Context, client netip.Addr, tls bool) error {
+	report, err := json.Marshal(map[string]any{
+		"login": account, "remote": client, "protocol": "pop3", "success": true, "policy_reject": false, "tls": tls,
+	})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, changeWithin)
+	defer cancel()
+	url := fmt.Sprintf("http://%v/dovecot?command=report", n.controller.LeasesAddr())
+	q, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(report))
+	if err != nil {
+		return err
+	}
+	q.Close = true
+	r, err := http.DefaultClient.Do(q)
+	if err != nil {
+		return err
+	}
+	defer r.Body.Close()
+	if r.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(r.Body, 1000)) // only for the message
+		return fmt.Errorf("report of a login: %s: %s", r.Status, text)
 	}
 	return nil
 }

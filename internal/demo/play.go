@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -125,6 +126,27 @@ type player struct {
 	world    *world // nil before the first phase
 
 	mu sync.Mutex // guards calls of options.Progress
+
+	logins sync.Mutex // guards the fields below
+	report bool       // whether logins are reported: in phases with rules for leases
+	failed error      // the first report that failed
+}
+
+// loggedIn reports a login to a mailbox, if the phase has rules for leases.
+func (p *player) loggedIn(client netip.Addr, tls bool) {
+	p.logins.Lock()
+	defer p.logins.Unlock()
+	if p.report && p.failed == nil {
+		p.failed = p.noc.loggedIn(context.Background(), client, tls)
+	}
+}
+
+// reporting starts or ends reports of logins. It returns the error of the first report that failed.
+func (p *player) reporting(on bool) error {
+	p.logins.Lock()
+	defer p.logins.Unlock()
+	p.report = on
+	return p.failed
 }
 
 // close closes the hosts, the gNMI connection and the controller. It ignores errors, because the report is complete.
@@ -165,9 +187,12 @@ func (p *player) phase(ctx context.Context, i int) (*Phase, error) {
 	}
 	rules := compiled.Rules
 	if p.world == nil { // the hosts start only now, because bmv2 accepts no packets before it has a program
-		if p.world, err = newWorld(p.options.Rig, p.policy, p.sw, p.options.Lines); err != nil {
+		if p.world, err = newWorld(p.options.Rig, p.policy, p.sw, p.options.Lines, p.loggedIn); err != nil {
 			return nil, err
 		}
+	}
+	if err := p.reporting(forLease(ph)); err != nil {
+		return nil, err
 	}
 	before, err := p.counters.read(ctx)
 	if err != nil {
@@ -181,11 +206,21 @@ func (p *player) phase(ctx context.Context, i int) (*Phase, error) {
 		work.Go(func() error {
 			// A line sends its mails one after another, so a counter that changes belongs to the current mail.
 			for _, t := range p.world.destinations {
+				if t.after && !forLease(ph) {
+					continue
+				}
+				began := time.Now()
 				for _, v6 := range []bool{false, true} {
 					a, asked, answered, err := p.attempt(workCtx, rules, ph, s, t, v6)
+					for t.after && err == nil && a.Result == Blocked && time.Since(began) < settle {
+						// The lease reaches the switch some milliseconds after the login. Until then, mail is stopped as before.
+						sent[i].add(s.port, a.Rule, asked)
+						a, asked, answered, err = p.attempt(workCtx, rules, ph, s, t, v6)
+					}
 					if err != nil {
 						return fmt.Errorf("%s to %s port %d: %w", s.line.Name, t.site.name, t.port, err)
 					}
+					s.leased = s.leased || t.reads() && a.Result == Read && forLease(ph)
 					attempts[i] = append(attempts[i], a)
 					if a.Want.Rule == "" {
 						continue // no counter may change
@@ -203,6 +238,9 @@ func (p *player) phase(ctx context.Context, i int) (*Phase, error) {
 	}
 	after, err := p.counters.read(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if err := p.reporting(false); err != nil {
 		return nil, err
 	}
 	result := &Phase{Phase: ph.Name, Effective: ph.Effective.String(), Attempts: slices.Concat(attempts...)}
@@ -235,6 +273,9 @@ func (p *player) attempt(ctx context.Context, rules rulesByID, ph *policy.Phase,
 	asked, answered = count{frames.Packets, frames.Bytes}, count{back.Packets, back.Bytes}
 
 	a := Attempt{From: s.line.Name, To: t.site.name, Port: t.port, Family: "ipv4"}
+	if t.after {
+		a.After = "login"
+	}
 	if v6 {
 		a.Family = "ipv6"
 	}
@@ -250,7 +291,7 @@ func (p *player) attempt(ctx context.Context, rules rulesByID, ph *policy.Phase,
 		a.Result = Failed
 		a.Error = outcome.Err.Error()
 	}
-	a.Want = expect(p.policy, ph, s.line, addr, t.port)
+	a.Want = expect(p.policy, ph, s.line, s.leased, addr, t.port)
 	if t.reads() && a.Want.Result == Delivered {
 		a.Want.Result = Read
 	}

@@ -15,9 +15,11 @@ type Phase struct {
 
 // An Attempt is one mail from a subscriber to a server, or one look into the subscriber's mailbox.
 type Attempt struct {
-	From   string `json:"from"`
-	To     string `json:"to"`
-	Port   uint16 `json:"port"`
+	From string `json:"from"`
+	To   string `json:"to"`
+	Port uint16 `json:"port"`
+	// After is "login" if the subscriber has fetched mail by POP3 before, which opens the port by a lease.
+	After  string `json:"after,omitempty"`
 	Family string `json:"family"` // "ipv4" or "ipv6"
 	Result Result `json:"result"`
 	// Rule is the rule whose counter changed on the subscriber's interface during the attempt, or empty if no counter changed. Action is

@@ -129,7 +129,7 @@ func TestExpectation(t *testing.T) {
 				line = l
 			}
 		}
-		if got := expect(b.Policy, ph, line, test.to, test.port); got != test.want {
+		if got := expect(b.Policy, ph, line, false, test.to, test.port); got != test.want {
 			t.Errorf("%s: %s to %v:%d is %+v, want %+v", test.phase, test.line, test.to, test.port, got, test.want)
 		}
 	}
@@ -169,8 +169,39 @@ func TestExpectationOf2022(t *testing.T) {
 		ph, _ := b.Policy.Phase(test.phase)
 		lines := b.Inventory.Switches[0].Lines
 		line := lines[slices.IndexFunc(lines, func(l policy.Line) bool { return l.Name == test.line })]
-		if got := expect(b.Policy, ph, line, test.to, test.port); got != test.want {
+		if got := expect(b.Policy, ph, line, false, test.to, test.port); got != test.want {
 			t.Errorf("%s: %s to %v:%d is %+v, want %+v", test.phase, test.line, test.to, test.port, got, test.want)
+		}
+	}
+}
+
+// TestExpectationWithLease verifies that a lease opens 587 of the own servers in the phases that have rules for it, and nothing else.
+func TestExpectationWithLease(t *testing.T) {
+	b, err := policy.Load(examples.SpinNet2022())
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, provider := netip.MustParseAddr("198.51.100.25"), netip.MustParseAddr("203.0.113.129")
+	line := b.Inventory.Switches[0].Lines[0]
+	for _, test := range []struct {
+		phase string
+		to    netip.Addr
+		port  uint16
+		want  Expected
+	}{
+		{"mobile-carriers", own, 587, Expected{Delivered, "relay", "permit"}},
+		{"submission-opens", own, 587, Expected{Delivered, "own-submission-leased", "permit"}},
+		{"all-destinations", own, 587, Expected{Delivered, "own-submission-leased", "permit"}},
+		{"all-destinations", provider, 25, Expected{Blocked, "smtp-all", "drop"}},
+		{"plain-counted", own, 587, Expected{Delivered, "own-submission", "monitor"}},
+		{"tls-only", own, 25, Expected{Blocked, "own-smtp", "reject"}},
+	} {
+		ph, _ := b.Policy.Phase(test.phase)
+		if got := expect(b.Policy, ph, line, true, test.to, test.port); got != test.want {
+			t.Errorf("%s: %s to %v:%d with a lease is %+v, want %+v", test.phase, line.Name, test.to, test.port, got, test.want)
+		}
+		if want := test.phase == "submission-opens" || test.phase == "all-destinations"; forLease(ph) != want {
+			t.Errorf("%s has rules for leases: %t, want %t", test.phase, !want, want)
 		}
 	}
 }

@@ -26,7 +26,11 @@ func WriteTable(w io.Writer, r *Report) error {
 			if six := pair.v6.decided(); six != rule {
 				rule += ", IPv6: " + six
 			}
-			fmt.Fprintf(b, "  %-16s -> %-14s :%-29d  %-11s %-11s %s", a.From, a.To, a.Port, a.Result, pair.v6.Result, rule)
+			port := fmt.Sprint(a.Port)
+			if a.After != "" {
+				port += " after a " + a.After
+			}
+			fmt.Fprintf(b, "  %-16s -> %-14s :%-29s  %-11s %-11s %s", a.From, a.To, port, a.Result, pair.v6.Result, rule)
 			for _, x := range []Attempt{pair.v4, pair.v6} {
 				if !x.OK() {
 					fmt.Fprintf(b, "  WRONG: over %s the policy says %s by %s %s", x.Family, x.Want.Result, x.Want.Rule, x.Want.Action)
@@ -71,11 +75,12 @@ func pairs(attempts []Attempt) []pair {
 	type key struct {
 		from, to string
 		port     uint16
+		after    string
 	}
 	at := map[key]int{}
 	var all []pair
 	for _, a := range attempts {
-		k := key{a.From, a.To, a.Port}
+		k := key{a.From, a.To, a.Port, a.After}
 		i, ok := at[k]
 		if !ok {
 			i = len(all)

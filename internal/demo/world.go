@@ -58,9 +58,10 @@ func prefixes(texts ...string) []netip.Prefix {
 
 // A subscriber is a line and its host.
 type subscriber struct {
-	line policy.Line
-	port string // the port's name, which is also the interface's name in gNMI
-	host *netsim.Host
+	line   policy.Line
+	port   string // the port's name, which is also the interface's name in gNMI
+	host   *netsim.Host
+	leased bool // whether a login has been reported, so that the line has a lease
 }
 
 // A destination is a mail service of one server.
@@ -69,6 +70,7 @@ type destination struct {
 	server *netsim.MailServer
 	host   *netsim.Host
 	port   uint16
+	after  bool // whether the mail is sent after a login to the server's mailbox, and only in phases with rules for leases
 }
 
 // reads reports whether subscribers read their mail there, and do not send any.
@@ -83,8 +85,8 @@ type world struct {
 }
 
 // newWorld starts the hosts on the inventory's lines and the servers on its network ports. If the policy has own servers, the ISP's relay is
-// one, with all services of a provider. Otherwise it is only a relay.
-func newWorld(rig Rig, p *policy.Policy, sw *policy.Switch, lines Lines) (_ *world, err error) {
+// one, with all services of a provider. Otherwise it is only a relay. loggedIn is called for each login to a mailbox.
+func newWorld(rig Rig, p *policy.Policy, sw *policy.Switch, lines Lines, loggedIn func(client netip.Addr, tls bool)) (_ *world, err error) {
 	w := &world{}
 	mailboxes := slices.ContainsFunc(p.Remotes, func(r policy.Remote) bool { return r.Own })
 	defer func() {
@@ -126,7 +128,7 @@ func newWorld(rig Rig, p *policy.Policy, sw *policy.Switch, lines Lines) (_ *wor
 		if err != nil {
 			return nil, err
 		}
-		w.subscribers = append(w.subscribers, &subscriber{line, line.Port, host})
+		w.subscribers = append(w.subscribers, &subscriber{line: line, port: line.Port, host: host})
 		own = append(own, line.Prefixes...)
 	}
 	for _, s := range sites {
@@ -151,7 +153,7 @@ func newWorld(rig Rig, p *policy.Policy, sw *policy.Switch, lines Lines) (_ *wor
 			ports = append(ports, netsim.PortSubmission)
 		}
 		if s.relay && mailboxes {
-			config.Mailboxes = true
+			config.Mailboxes, config.LoggedIn = true, loggedIn
 			ports = append(ports, netsim.PortSubmissions, netsim.PortPOP3, netsim.PortPOP3S)
 		}
 		server, err := netsim.NewMailServer(host, config)
@@ -160,7 +162,10 @@ func newWorld(rig Rig, p *policy.Policy, sw *policy.Switch, lines Lines) (_ *wor
 		}
 		w.servers = append(w.servers, server)
 		for _, port := range ports {
-			w.destinations = append(w.destinations, destination{s, server, host, port})
+			w.destinations = append(w.destinations, destination{site: s, server: server, host: host, port: port})
+		}
+		if config.Mailboxes && len(p.Leases) > 0 {
+			w.destinations = append(w.destinations, destination{site: s, server: server, host: host, port: netsim.PortSubmission, after: true})
 		}
 	}
 	return w, nil

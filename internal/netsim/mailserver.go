@@ -43,7 +43,10 @@ type MailConfig struct {
 	Accounts map[string]string // the passwords of the users that may submit to any domain on port 587; nil disables that port
 	// Mailboxes states that users can also submit on port 465, and read the messages to their names in Domains on ports 110 and 995.
 	Mailboxes bool
-	Log       *zap.Logger // may be nil
+	// LoggedIn, if not nil, is called for each login to a mailbox with the right password, before the client receives the answer. tls is whether
+	// the connection is inside TLS.
+	LoggedIn func(client netip.Addr, tls bool)
+	Log      *zap.Logger // may be nil
 }
 
 // A Message is a message that a MailServer has stored.

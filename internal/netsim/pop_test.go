@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -34,7 +36,18 @@ func TestMailbox(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			client, server := pair(t)
-			s := mailServer(t, server, provider)
+			config := provider
+			logins := map[bool]int{} // the logins inside TLS, and outside
+			self, _ := client.Addr(f.v6)
+			var mu sync.Mutex // guards logins
+			config.LoggedIn = func(from netip.Addr, tls bool) {
+				mu.Lock()
+				defer mu.Unlock()
+				if from == self {
+					logins[tls]++
+				}
+			}
+			s := mailServer(t, server, config)
 			for _, tls := range []bool{false, true} {
 				if r := Read(within(t), client, readAttempt(t, s, tls, f.v6)); r.Outcome != Delivered || r.Stage != "quit" || r.MessageID != "" {
 					t.Fatalf("Read of the empty mailbox, TLS %t: %+v, want delivered", tls, r)
@@ -64,6 +77,11 @@ func TestMailbox(t *testing.T) {
 			}
 			quiesce(t, client, server)
 			silent(t, client, server)
+			mu.Lock()
+			defer mu.Unlock()
+			if logins[false] != 2 || logins[true] != 2 {
+				t.Errorf("the server told of the logins %v from %v, want 2 inside TLS and 2 outside", logins, self)
+			}
 		})
 	}
 }

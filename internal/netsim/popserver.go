@@ -2,9 +2,11 @@ package netsim
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/textproto"
 	"slices"
 	"strconv"
@@ -108,6 +110,14 @@ func (p *popSession) command(verb, argument string) error {
 func (p *popSession) login(password string) error {
 	if p.server.isUser(p.user, password) {
 		p.in, p.box = true, p.server.mailbox(p.user)
+		if p.server.config.LoggedIn != nil {
+			client, err := netip.ParseAddrPort(p.conn.RemoteAddr().String())
+			if err != nil {
+				return err
+			}
+			_, inside := p.conn.(*tls.Conn)
+			p.server.config.LoggedIn(client.Addr(), inside)
+		}
 		return p.ok("logged in")
 	}
 	if p.failed++; p.failed == attempts {
