@@ -73,7 +73,7 @@ func TestAmong(t *testing.T) {
 		"all alike":  {en.among("Last 24 hours", of(12*h, 12*h-time.Minute), s, 0), "Last 24 hours: 12 h of 24 h were recorded. What was counted in the rest may be missing."},
 		"one blind":  {en.among("Last 24 hours", of(10*h, 0), s, 0), "Last 24 hours: of the switches with the longest record, 10 h of 24 h were recorded. Less was recorded on edge-b (nothing); their packets may be missing."},
 		"five short": {en.among("Last 24 hours", of(24*h, h, 2*h, 3*h, 4*h, 5*h), s, 0), "Last 24 hours: all of it was recorded on some switches. Less was recorded on edge-b (1 h), edge-c (2 h), edge-d (3 h) and 2 more; their packets may be missing."},
-		"Japanese":   {ja.among("直近24時間", of(10*h, 0), s, 0), "直近24時間：記録が最も長いスイッチでは、24時間のうち10時間が記録されています。記録が短いスイッチ：edge-b（記録なし）。これらのパケットは含まれないことがあります。"},
+		"Japanese":   {ja.among("直近24時間", of(10*h, 0), s, 0), "直近24時間：記録が最も長いスイッチでは、24時間のうち10時間が記録されています。記録が短いスイッチ：edge-b（記録なし）。これらのスイッチのパケットは含まれないことがあります。"},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: %s\nwant %s", name, c.got, c.want)

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"maps"
@@ -13,7 +12,6 @@ import (
 	"connectrpc.com/connect"
 
 	"op25b/internal/view"
-	"op25b/internal/view/prose"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -25,7 +23,7 @@ type changeData struct {
 	Base             uint64
 	Shown            string // the time of the preview, in nanoseconds since 1970
 	Request          string
-	Text             string   // the preview as op25b phase prints it
+	Words            []said   // the preview
 	Notes            []string // sentences about the change: its date, its lines, open connections, and how to undo it
 	Doing            string   // what the button does
 	BehindTitle      string   // empty if every switch gets the change at once
@@ -58,10 +56,6 @@ func (s *Site) showPreview(v *visit, d changeData, code int) error {
 	if err != nil {
 		return err
 	}
-	var b bytes.Buffer
-	if err := view.Table(&b, view.Options{Now: v.site.cfg.Now, Location: v.Zone, Language: v.Lang}).Preview(r.Msg); err != nil {
-		return err
-	}
 	fleet, err := v.fleet.ListSwitches(ctx, connect.NewRequest(&op25bv1.ListSwitchesRequest{}))
 	if err != nil {
 		return err
@@ -74,12 +68,14 @@ func (s *Site) showPreview(v *visit, d changeData, code int) error {
 	d.Doing = v.doing(d, r.Msg)
 	if d.Phase != "" {
 		d.Notes = v.activationNotes(ctx, d.Phase, phases, r.Msg, fleet.Msg)
+	} else {
+		d.Notes = v.rollbackNotes(ctx, r.Msg, fleet.Msg)
 	}
 	v.Section, v.Title = "programme", v.T("roll back")
 	if d.Phase != "" {
 		v.Title = v.T("activate") + " " + d.Phase
 	}
-	d.base, d.Base, d.Text, d.Request = v.base, r.Msg.Revision, b.String(), rand.Text()
+	d.base, d.Base, d.Words, d.Request = v.base, r.Msg.Revision, v.previewWords(r.Msg), rand.Text()
 	d.Shown = strconv.FormatInt(r.Msg.Time.AsTime().UnixNano(), 10)
 	v.render(code, "change.html", d)
 	return nil
@@ -100,12 +96,8 @@ func (v *visit) activationNotes(
 			}
 		}
 	}
-	switch lines, known := linesOfChange(r, fleet); {
-	case known && lines == 1:
-		notes = append(notes, v.T("concerns line"))
-	case known && lines > 0:
-		notes = append(notes, v.T("concerns lines", prose.Number(lines)))
-	}
+	notes = append(notes, v.concerned(r, fleet)...)
+	notes = append(notes, v.consequences(ctx, r)...)
 	if at >= 0 && !phases[at].SynOnly {
 		shown, err := v.phase.ShowPhase(ctx, connect.NewRequest(&op25bv1.ShowPhaseRequest{Phase: phase}))
 		if err == nil && stopsAny(shown.Msg.Rules) { // the preview is useful without this sentence

@@ -107,12 +107,12 @@ func TestPlannedAndInForce(t *testing.T) {
 		asked = append(asked, q.From.AsTime())
 		return &op25bv1.ListSeriesResponse{From: q.From, To: timestamppb.New(now), Switches: 1, Steps: []*op25bv1.SeriesStep{{Start: q.From, Recorded: 1}}}, nil
 	}
-	since := "</dt><dd>2026-11-29 21:10:00 &#43;0900, activated by &lt;local&gt;: as announced, NOC-1042 (<a href=\"/changes/3\">change 3</a>)</dd>"
+	since := "</dt><dd>2026-11-29 21:10:00 &#43;0900, activated by &lt;local&gt;: as announced, NOC-1042; <a href=\"/changes/3\">change 3</a></dd>"
 	wantTexts(t, pageOf(t, f, "/programme", "en"), "<dt>Planned from</dt><dd>2026-11-20 21:20:00 &#43;0900</dd><dt>Should be in force since"+since)
 	if len(asked) != 2 || !asked[1].Equal(now.Add(-10*time.Minute)) {
 		t.Errorf("the counts are asked for from %v", asked)
 	}
-	wantTexts(t, pageOf(t, f, "/programme", "ja"), "<dt>開始予定</dt><dd>2026-11-20 21:20:00 &#43;0900</dd><dt>有効であるべき時刻</dt><dd>2026-11-29 21:10:00 &#43;0900、&lt;local&gt;が有効化：as announced, NOC-1042")
+	wantTexts(t, pageOf(t, f, "/programme", "ja"), "<dt>開始予定</dt><dd>2026-11-20 21:20:00 &#43;0900</dd><dt>有効であるべき開始時刻</dt><dd>2026-11-29 21:10:00 &#43;0900、&lt;local&gt;が有効化：as announced, NOC-1042")
 	f.list.Switches[2].LinesConfirmed = 3
 	f.phases.Phases[1].InForce[2].Confirmed = true
 	wantTexts(t, pageOf(t, f, "/programme", "en"), "<dt>In force since"+since)

@@ -30,7 +30,7 @@ func TestScope(t *testing.T) {
 	if got := strings.Count(page, box("switches", "edge-west")); got != 3 {
 		t.Errorf("%d boxes for a switch, want one for each of 3 phases", got)
 	}
-	wantTexts(t, pageOf(t, f, "/programme", "ja"), "<legend>回線グループ（選択しなければすべてのグループが対象）</legend>", "元に戻せる有効化がないため、いまは取り消しできません。")
+	wantTexts(t, pageOf(t, f, "/programme", "ja"), "<legend>回線グループ（選択しなければすべてのグループが対象）</legend>", "元に戻せる有効化がないため、いまはロールバックできません。")
 
 	f.preview = &op25bv1.PreviewResponse{Undoes: &op25bv1.Activation{Phase: "drain"}}
 	page = pageOf(t, f, "/programme", "en")
@@ -87,7 +87,7 @@ func TestPreviewSaysWhatItDoes(t *testing.T) {
 	}
 	preview("en", "<button>Activate all-destinations for adsl, mobile on 3 switches</button>", `<input type="hidden" name="groups" value="adsl, mobile">`,
 		`<input type="hidden" name="switches" value="edge-east, edge-west, edge-south">`, "<p>1 of these 3 switches cannot be changed now.",
-		`<li><a href="/switch/edge-south">edge-south</a>: disconnected, the switch is unreachable</li>`, `<pre class="words" lang="en">every line on`)
+		`<li><a href="/switch/edge-south">edge-south</a>: disconnected, the switch is unreachable</li>`, "<li>every line on edge-east, edge-south, edge-west: phase drain → all-destinations</li>")
 	if got := strings.Join(f.previewing.Groups, "|") + " " + strings.Join(f.previewing.Switches, "|"); got != "adsl|mobile edge-east|edge-west|edge-south" {
 		t.Errorf("the API was asked for %s", got)
 	}
@@ -97,7 +97,7 @@ func TestPreviewSaysWhatItDoes(t *testing.T) {
 	// With nothing ticked, the button says that the change is for everything. The preview says what a reader should know before it.
 	form.Del("switches")
 	preview("en", "<button>Activate all-destinations for every line on all 3 switches</button> <a href=\"/programme\">Cancel</a>",
-		"<p>This is 16 days before the date of the phase, 2026-12-15.</p>\n<p>It concerns 11 lines.</p>\n<p>What the phase stops ends at once, also on connections that are open already.</p>\n<p>To undo it, use Roll back",
+		"<p>This is 16 days before the date of the phase, 2026-12-15.</p>\n<p>It concerns 11 lines.</p>\n<p>Under all-destinations, mail is stopped as its rules say.</p>\n<p>What the phase stops ends at once, also on connections that are open already.</p>\n<p>To undo it, use Roll back",
 		"The change is stored and waits for them: they get it once a controller reaches them.")
 	preview("ja", "<button>全3台のスイッチのすべての回線でall-destinationsを有効化する</button> <a href=\"/programme\">やめる</a>",
 		"<p>フェーズの開始日（2026-12-15）より16日早い有効化です。</p>\n<p>対象は11回線です。</p>", "すでに開いている接続も含めてただちに止まります。", "「前のフェーズに戻す（ロールバック）」を使います。", "変更は保存されて待機し")
@@ -115,9 +115,17 @@ func TestPreviewSaysWhatItDoes(t *testing.T) {
 	lacksTexts(t, preview("en"), "cannot be changed now")
 	// A rollback names what it undoes.
 	form.Set("phase", "")
-	f.preview.Undoes = &op25bv1.Activation{Phase: "all-destinations"}
-	preview("en", "<button>Undo the activation of all-destinations on 1 switch</button>")
-	lacksTexts(t, preview("ja", "<button>1台のスイッチでall-destinationsの有効化を元に戻す</button>"), "元に戻すには")
+	f.preview.Undoes = &op25bv1.Activation{Phase: "all-destinations", Author: "<local>", Revision: 3, Reason: "as announced"}
+	preview("en", "<button>Undo the activation of all-destinations on 1 switch</button>", "<li>This undoes the activation of phase all-destinations by &lt;local&gt;, change 3 of ",
+		"<p>To undo it, activate all-destinations again on the page Programme.</p>")
+	lacksTexts(t, preview("ja", "<button>1台のスイッチでall-destinationsの有効化を元に戻す</button>", "&lt;local&gt;によるフェーズall-destinationsの有効化（変更3、",
+		"<p>元に戻すには、「計画」のページでall-destinationsをもう一度有効化します。</p>"), "ロールバック）」を使います", "This undoes")
+	// A rollback to a phase that only counts says that no mail is stopped any more.
+	rules, from, to := f.rules, change.From, change.To
+	f.rules, change.From, change.To = []*op25bv1.PhaseRule{{Name: "smtp-all", Action: "monitor"}}, "all-destinations", "watch"
+	preview("en", "<p>Under watch, no mail is stopped; at most it is counted.</p>\n<p>It concerns 3 lines.</p>")
+	preview("ja", "<p>watchではメールを止めません（数えるだけです）。</p>\n<p>対象は3回線です。</p>", "フェーズ all-destinations → watch</li>")
+	f.rules, change.From, change.To = rules, from, to
 
 	// The list is bounded.
 	change.Switches = nil

@@ -55,6 +55,6 @@ var curvesTexts = page.Texts{
 	"nothing recorded":  {"nothing", "記録なし"},
 	"recorded best":     {"%s: of the switches with the longest record, %s of %s were recorded.", "%s：記録が最も長いスイッチでは、%[3]sのうち%[2]sが記録されています。"},
 	"recorded best all": {"%s: all of it was recorded on some switches.", "%s：すべて記録されているスイッチがあります。"},
-	"recorded less":     {"Less was recorded on %s; their packets may be missing.", "記録が短いスイッチ：%s。これらのパケットは含まれないことがあります。"},
+	"recorded less":     {"Less was recorded on %s; their packets may be missing.", "記録が短いスイッチ：%s。これらのスイッチのパケットは含まれないことがあります。"},
 	"under a minute":    {"less than 1 min", "1分未満"},
 }
