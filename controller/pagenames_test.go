@@ -87,7 +87,7 @@ type names struct {
 }
 
 // foreignFlags are flags of other programs that pages mention without the program's name.
-var foreignFlags = []string{"--bump-revision", "--dp-grpc-server-addr", "--mark-compacted", "--quota-backend-bytes", "--volumes"}
+var foreignFlags = []string{"--bump-revision", "--cpu-port", "--dp-grpc-server-addr", "--mark-compacted", "--quota-backend-bytes", "--volumes"}
 
 func newNames(t *testing.T) *names {
 	t.Helper()
