@@ -41,7 +41,7 @@ func Signed(body []byte, signature string, key []byte) error {
 	return nil
 }
 
-// Replays recognises reports that were received before. Its method is safe for concurrent use. It forgets all reports when the process ends, so
+// Replays recognises reports that were received before. Its methods are safe for concurrent use. It forgets all reports when the process ends, so
 // it refuses reports from before its creation.
 type Replays struct {
 	since time.Time
@@ -96,4 +96,13 @@ func (r *Replays) Fresh(body []byte, at, now time.Time) error {
 	}
 	r.now[sum] = struct{}{}
 	return nil
+}
+
+// Forget makes a report fresh again, because it was not acknowledged and its sender will repeat it.
+func (r *Replays) Forget(body []byte) {
+	sum := sha256.Sum256(body)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.now, sum)
+	delete(r.old, sum)
 }

@@ -243,6 +243,7 @@ func (s *Server) report(w http.ResponseWriter, r *http.Request, client *Client, 
 	defer cancel()
 	text, err := s.grant(ctx, client, source, l)
 	if err != nil {
+		s.replays.Forget(body)
 		s.refuse(w, r, http.StatusServiceUnavailable, resultFailed, "the report is not acknowledged, send it again: "+err.Error(), client.Name)
 		return
 	}

@@ -173,6 +173,29 @@ func TestNotAcknowledged(t *testing.T) {
 	}
 }
 
+// TestSentAgain verifies that a signed report that was not acknowledged can be sent again, as its answer asks for, and that it is a replay once it was
+// acknowledged.
+func TestSentAgain(t *testing.T) {
+	clients, _, err := OpenClients(clientsOf(t, good()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &leases{err: errors.New("no quorum")}
+	now := noon()
+	s := New(Config{Leases: l, Clients: clients, Now: func() time.Time { return now }, Record: func(context.Context, string) error { return nil }})
+	now = now.Add(time.Hour) // the server is not new
+	body := wforce("192.0.2.2", now)
+	c := call{path: WeakforcedPath, body: body, header: signed(body, secret)}
+	for i, want := range []int{503, 503, 200, 409} {
+		if i == 2 {
+			l.err = nil
+		}
+		if code, answer := c.do(s); code != want {
+			t.Errorf("report %d: %d %s, want %d", i, code, answer, want)
+		}
+	}
+}
+
 // TestClientsRefuses verifies each fault in the file of clients with its message.
 func TestClientsRefuses(t *testing.T) {
 	hash := hashOf("x")
