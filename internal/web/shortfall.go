@@ -47,6 +47,7 @@ func (v *visit) records(ctx context.Context, s *op25bv1.ListSeriesResponse, sinc
 			continue
 		}
 		one := switchRecord{c.Switch, c.Counted.Recorded.AsDuration()}
+		all.whole = max(all.whole, c.Counted.To.AsTime().Sub(c.Counted.From.AsTime())) // whole minutes, as on the page of a switch
 		all.of, all.most = append(all.of, one), max(all.most, one.recorded)
 	}
 	if len(all.of) == 0 {
@@ -62,7 +63,7 @@ func (b base) among(when string, r *record, s *op25bv1.ListSeriesResponse, from 
 	for _, one := range r.shorter() {
 		text := b.T("nothing recorded")
 		if one.recorded > 0 {
-			text = b.lasting(one.recorded)
+			text = b.lasting(one.recorded.Round(time.Minute))
 		}
 		short = append(short, b.T("in brackets", one.name, text))
 	}
@@ -74,7 +75,7 @@ func (b base) among(when string, r *record, s *op25bv1.ListSeriesResponse, from 
 	if more > 0 {
 		named = b.T("names and more", named, prose.Number(more))
 	}
-	most := b.T("recorded best", when, b.lasting(r.most), b.lasting(r.whole))
+	most := b.T("recorded best", when, b.lasting(r.most.Round(time.Minute)), b.lasting(r.whole.Round(time.Minute)))
 	if r.whole-r.most < sameRecord {
 		most = b.T("recorded best all", when)
 	}
