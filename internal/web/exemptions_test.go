@@ -39,5 +39,5 @@ func TestExemptionsThatEnd(t *testing.T) {
 	page = pageOf(t, f, "/", "en")
 	wantTexts(t, page, "<p>No exemption ends within a year.</p>")
 	lacksTexts(t, page, "/exemptions")
-	wantTexts(t, pageOf(t, f, "/exemptions", "en"), "<p>No exemption ends within a year.</p>")
+	wantTexts(t, pageOf(t, f, "/exemptions", "en"), "<p>No exemption ends within a year.</p>\n<p>Exemptions that end later are not listed here.")
 }

@@ -55,6 +55,7 @@ var overviewTexts = page.Texts{
 	"next ending":          {" The next one is that of %s, which lasts until the end of %s.", "次は%sの適用除外で、%sの終わりまで有効です。"},
 	"none in a year":       {"No exemption ends within a year.", "1年以内に終わる適用除外はありません。"},
 	"all ending":           {"All exemptions that end within a year", "1年以内に終わるすべての適用除外"},
+	"later exemptions":     {"Exemptions that end later are not listed here. The policy has them under exemptions.", "それより後に終わる適用除外は、この一覧にはありません。ポリシーのexemptionsにあります。"},
 	"exemptions in a year": {"Exemptions that end within a year", "1年以内に終わる適用除外"},
 	"exempt":               {"Line or prefix", "回線またはプレフィックス"},
 	"answers for":          {"Owner", "責任者"},
