@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	op25bv1 "op25b/proto/op25b/v1"
@@ -77,6 +78,28 @@ func TestAmong(t *testing.T) {
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: %s\nwant %s", name, c.got, c.want)
+		}
+	}
+}
+
+// TestRecordedShort verifies that a short time does not count as recorded if a part of it is missing that is less than a minute.
+func TestRecordedShort(t *testing.T) {
+	from := time.Date(2006, 12, 2, 12, 0, 0, 0, time.UTC)
+	en := base{Lang: "en"}
+	for _, c := range []struct {
+		whole, part time.Duration
+		want        string
+	}{
+		{time.Minute, time.Minute, "Now: all of it was recorded."},
+		{time.Minute, 55 * time.Second, "Now: all of it was recorded."},
+		{time.Minute, 40 * time.Second, "Now: less than 1 min of 1 min were recorded. What was counted in the rest may be missing."},
+		{2 * time.Minute, 100 * time.Second, "Now: 1 min of 2 min were recorded. What was counted in the rest may be missing."},
+		{time.Hour, time.Hour - 29*time.Second, "Now: all of it was recorded."},
+		{time.Hour, time.Hour - 31*time.Second, "Now: 59 min of 1 h were recorded. What was counted in the rest may be missing."},
+	} {
+		got := en.recorded("Now", &op25bv1.CountedSince{From: timestamppb.New(from), To: timestamppb.New(from.Add(c.whole)), Recorded: durationpb.New(c.part)})
+		if got != c.want {
+			t.Errorf("%v of %v: %q, want %q", c.part, c.whole, got, c.want)
 		}
 	}
 }

@@ -65,16 +65,23 @@ func nothing(c *op25bv1.CountedSince) string {
 	return "0"
 }
 
-// recorded says how much of a time was recorded.
+// recorded says how much of a time was recorded. All of it was recorded if less than half a minute is missing, which a record of whole minutes cannot
+// tell, and less than a tenth: of a short time, half a minute is a whole switch that was not recorded.
 func (b base) recorded(when string, c *op25bv1.CountedSince) string {
-	whole, part := c.To.AsTime().Sub(c.From.AsTime()).Round(time.Minute), c.Recorded.AsDuration().Round(time.Minute)
+	whole, part := c.To.AsTime().Sub(c.From.AsTime()), c.Recorded.AsDuration()
+	missing := whole - part
 	switch {
-	case c.Recorded.AsDuration() == 0:
+	case part == 0:
 		return b.T("recorded none", when)
-	case part >= whole:
+	case missing < time.Minute/2 && missing < whole/10 || missing <= 0:
 		return b.T("recorded all", when)
 	}
-	return b.T("recorded part", when, b.lasting(part), b.lasting(whole))
+	whole = whole.Round(time.Minute)
+	shown := part.Round(time.Minute)
+	if shown >= whole {
+		shown = part.Truncate(time.Minute)
+	}
+	return b.T("recorded part", when, b.lasting(shown), b.lasting(whole))
 }
 
 // lasting renders a duration in hours and minutes, or from three days on in days and hours.
