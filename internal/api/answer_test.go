@@ -215,6 +215,12 @@ MONITORED  192.0.2.12 -> 203.0.113.129
     as       smtp to a server in no class, on up_dst
     since    2006-05-18 00:00:00 +0900, phase before
     next     blocked from 2006-10-01 00:00:00 +0900, by rule smtp-all, phase all-destinations
+
+do:   Before then, set the port of the outgoing server in the mail program to 465 or 587, and use
+      SMTP authentication.
+do:   A mail server or a device on this line that sends by itself: send through our own mail relay
+      “Our own mail relays” (198.51.100.16/28, 2001:db8:25::/64, ports 25, 465, 587). This line
+      cannot have an exemption, because its address may change with each connection.
 `},
 		{&op25bv1.CheckFrom{Line: "business-fixed", LocalAt: "2006-12-01"}, "203.0.113.25", 25, `line business-fixed (bflets, B FLET'S) on edge-1 -> 203.0.113.25 port 25
 by documents that are not applied, at 2006-12-01 00:00:00 +0900, in phase all-destinations, Mail
@@ -223,8 +229,8 @@ by documents that are not applied, at 2006-12-01 00:00:00 +0900, in phase all-de
 DELIVERED  192.0.2.13 -> 203.0.113.25
     rule     exempt (4): mail of an exempt address to any server passes: smtp (TCP 25)
     as       smtp to mobile-carrier, The mobile carriers' mail servers, on up_dst
-    exempt   line business-fixed, until 2007-04-01 00:00:00 +0900; noc@isp.example: fixed address
-             with a mail server of its own (OP25B-17)
+    exempt   line business-fixed, until the end of 2007-03-31; noc@isp.example: fixed address with a
+             mail server of its own (OP25B-17)
     since    2006-05-18 00:00:00 +0900, phase before
 `},
 		{&op25bv1.CheckFrom{From: "10.1.1.1", LocalAt: "2006-12-01"}, "203.0.113.129", 443, `unnamed line on edge-1 -> 203.0.113.129 port 443

@@ -34,7 +34,7 @@ func protoFiles() []protoreflect.FileDescriptor {
 	return []protoreflect.FileDescriptor{
 		op25bv1.File_op25b_v1_intent_proto, op25bv1.File_op25b_v1_fleet_proto, op25bv1.File_op25b_v1_phase_proto,
 		op25bv1.File_op25b_v1_check_proto, op25bv1.File_op25b_v1_audit_proto, op25bv1.File_op25b_v1_store_proto, op25bv1.File_op25b_v1_telemetry_proto,
-		op25bv1.File_op25b_v1_abuse_proto, op25bv1.File_op25b_v1_portal_proto, op25bv1.File_op25b_v1_subscriber_proto,
+		op25bv1.File_op25b_v1_abuse_proto, op25bv1.File_op25b_v1_portal_proto, op25bv1.File_op25b_v1_subscriber_proto, op25bv1.File_op25b_v1_lease_proto,
 	}
 }
 
@@ -59,6 +59,7 @@ func TestVerbs(t *testing.T) {
 				// A backup contains the whole store, so it is recorded and restricted like a change.
 				changes := m.Output().Name() == "Progress" || m.Name() == "Backup" || m.Name() == "ConfirmClock" || m.Name() == "Prune" ||
 					m.Name() == "ResolveLines" || m.Name() == "ForgetLines" || m.Name() == "FindAddress" || // a name of a line is recorded like a change
+					m.Name() == "Grant" || m.Name() == "Revoke" ||
 					strings.HasPrefix(string(m.Name()), "Report") // so is the beginning of reports
 				if changes != (verb.Name != "") || changes && verb.Least == auth.Viewer || verb.Least == auth.None {
 					t.Errorf("%s: %+v, and it changes something: %v", procedure, verb, changes)
@@ -132,7 +133,7 @@ func TestMatrix(t *testing.T) {
 	}
 	var handler Deps
 	w := newWorld(t, func(d *Deps) {
-		d.Auth.Access, d.Sessions = access, oneSession{ready: true}
+		d.Auth.Access, d.Sessions, d.Leases = access, oneSession{ready: true}, &someLeases{}
 		handler = *d
 	})
 	handler.Metrics = nil
@@ -232,8 +233,8 @@ func TestMatrix(t *testing.T) {
 			}
 		}
 	}
-	if strangers != 36 || secured != 24 {
-		t.Errorf("%d and %d changes were asked for by strangers, want 36 and 24", strangers, secured)
+	if strangers != 42 || secured != 28 {
+		t.Errorf("%d and %d changes were asked for by strangers, want 42 and 28", strangers, secured)
 	}
 	var got []string
 	unknown := 0
