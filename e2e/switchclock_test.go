@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"net/netip"
 	"strings"
@@ -128,9 +129,9 @@ func TestNoFrameLeavesByTheCPUPort(t *testing.T) {
 		flood := &p4v1.Update{Type: p4v1.Update_MODIFY, Entity: &p4v1.Entity{Entity: &p4v1.Entity_PacketReplicationEngineEntry{
 			PacketReplicationEngineEntry: &p4v1.PacketReplicationEngineEntry{Type: &p4v1.PacketReplicationEngineEntry_MulticastGroupEntry{
 				MulticastGroupEntry: &p4v1.MulticastGroupEntry{MulticastGroupId: 2, Replicas: []*p4v1.Replica{
-					{PortKind: &p4v1.Replica_EgressPort{EgressPort: accessPort}, Instance: 1},
-					{PortKind: &p4v1.Replica_EgressPort{EgressPort: networkPort}, Instance: 1},
-					{PortKind: &p4v1.Replica_EgressPort{EgressPort: uint32(pipeline.CPUPort)}, Instance: 1},
+					{PortKind: &p4v1.Replica_Port{Port: []byte{accessPort}}, Instance: 1},
+					{PortKind: &p4v1.Replica_Port{Port: []byte{networkPort}}, Instance: 1},
+					{PortKind: &p4v1.Replica_Port{Port: binary.BigEndian.AppendUint16(nil, uint16(pipeline.CPUPort))}, Instance: 1},
 				}},
 			}},
 		}}}
