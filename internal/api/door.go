@@ -180,6 +180,7 @@ func (d *door) enter(w http.ResponseWriter, r *http.Request, c *call) {
 			return
 		}
 		body := newIdled(w, r.Body, d.idle)
+		defer body.end()
 		r = r.WithContext(context.WithValue(r.Context(), idledKey{}, body))
 		r.Body = body
 		d.next.ServeHTTP(w, r)

@@ -23,9 +23,10 @@ type idled struct {
 	within  time.Duration
 	control *http.ResponseController
 
-	mu   sync.Mutex // guards the fields below
-	over bool       // the reads fail from now on
-	late bool       // nothing arrived for some time
+	mu    sync.Mutex // guards the fields below
+	over  bool       // the reads fail from now on
+	late  bool       // nothing arrived for some time
+	ended bool       // the handler returns, after which control must not be used
 }
 
 type idledKey struct{}
@@ -49,7 +50,7 @@ func (b *idled) Read(p []byte) (int, error) {
 func (b *idled) wait() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.over {
+	if !b.over && !b.ended {
 		_ = b.control.SetReadDeadline(time.Now().Add(b.within))
 	}
 }
@@ -59,7 +60,17 @@ func (b *idled) cut() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.over = true
-	_ = b.control.SetReadDeadline(time.Unix(1, 0))
+	if !b.ended {
+		_ = b.control.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// end must be called before the handler returns. cut may run in another goroutine when the caller disconnects, and net/http panics if the deadline of
+// a request is set after its handler.
+func (b *idled) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ended = true
 }
 
 // expired reports whether a read failed because nothing arrived for some time.

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -33,5 +35,33 @@ func TestReportEnds(t *testing.T) {
 	}
 	if _, err := stream.Recv(); status.Code(err) != codes.DeadlineExceeded || status.Convert(err).Message() != "no request for 20ms; open a stream when there are events" {
 		t.Errorf("%v", err)
+	}
+}
+
+// deadlines is a response whose deadlines must not be set after its handler.
+type deadlines struct {
+	http.ResponseWriter
+	set int
+}
+
+func (d *deadlines) SetReadDeadline(time.Time) error { d.set++; return nil }
+
+// TestCutAfterHandler verifies that a stream that is cut when its handler has returned does not touch the request, which net/http has taken back.
+func TestCutAfterHandler(t *testing.T) {
+	w := &deadlines{ResponseWriter: httptest.NewRecorder()}
+	b := newIdled(w, http.NoBody, time.Minute)
+	if _, err := b.Read(nil); w.set != 1 {
+		t.Fatalf("a read set %d deadlines, %v", w.set, err)
+	}
+	b.cut()
+	if w.set != 2 {
+		t.Fatalf("%d deadlines after a cut, want 2", w.set)
+	}
+	b = newIdled(w, http.NoBody, time.Minute)
+	b.end()
+	b.cut()
+	_, _ = b.Read(nil)
+	if w.set != 2 {
+		t.Errorf("%d deadlines were set after the handler", w.set-2)
 	}
 }

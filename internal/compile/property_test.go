@@ -67,7 +67,7 @@ func TestSubmissionNeverDropped(t *testing.T) { // I9
 			}
 		}
 	})
-	if compiled == 0 || refused == 0 || closed == 0 {
+	if !testing.Short() && (compiled == 0 || refused == 0 || closed == 0) { // the short form draws too little
 		t.Errorf("%d phases compiled, %d refused, and %d segments of submission to own servers stopped: the draws do not exercise all", compiled, refused, closed)
 	}
 }
