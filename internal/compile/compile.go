@@ -96,7 +96,8 @@ func (c *Compiled) RuleByName(name string) (r Rule, ok bool) {
 //
 // The first matching rule decides: exempt for own servers, the phase's rules for own servers, relay, submission, exempt, and then the phase's other
 // rules. The phase is the one in force for the line's group. A rule for several legs or line groups becomes several entries with one rule id, and
-// so does a rule for leased subscribers, for each lease. If groups have different phases, entries match on the group where needed, so that no rule applies to the lines of a group in another phase.
+// so does a rule for leased subscribers, for each lease. If groups have different phases, entries match on the group where needed, so that no rule
+// applies to the lines of a group in another phase.
 //
 // Compile returns ErrUnknownSwitch, policy.ErrUnknownPhase or policy.ErrUnknownGroup for an unknown name; the message lists the known names.
 // It returns policy.ErrInvalid if the switch is not valid, or if the phases in force need more than policy.MaxVerdicts entries. It returns

@@ -187,7 +187,8 @@ func (m *mix) decides(rules []policy.PhaseRule, group string, r policy.PhaseRule
 
 // same reports whether two rules have the same name and meaning.
 func same(p *policy.Policy, a, b policy.PhaseRule) bool {
-	return a.Name == b.Name && a.Service == b.Service && a.Action == b.Action && a.Subscriber == b.Subscriber && (a.Remote == b.Remote || a.ForAnyRemote() && b.ForAnyRemote()) &&
+	return a.Name == b.Name && a.Service == b.Service && a.Action == b.Action && a.Subscriber == b.Subscriber &&
+		(a.Remote == b.Remote || a.ForAnyRemote() && b.ForAnyRemote()) &&
 		slices.Equal(a.Groups, b.Groups) && slices.Equal(p.LegsOf(a), p.LegsOf(b))
 }
 

@@ -11,8 +11,8 @@ import (
 	"op25b/internal/policy"
 )
 
-// SessionLines computes the entries that depend on the sessions and leases of a switch's lines. They are a layer over the compiled state: Compile does not
-// return them, and a change of a session or lease compiles nothing. SessionLines is read-only.
+// SessionLines computes the entries that depend on the sessions and leases of a switch's lines. They are a layer over the compiled state: Compile
+// does not return them, and a change of a session or lease compiles nothing. SessionLines is read-only.
 //
 // The layer has three kinds of entries, and none of them has the key of an entry of the compiled state:
 //
@@ -197,8 +197,8 @@ func (s *SessionLines) exemptEverywhere(p netip.Prefix) bool {
 	return within
 }
 
-// Line returns the line to which an entry belongs that depends on a session or a lease, or could. ok is false for all other entries, also for entries of the
-// prefixes that the inventory lists, unless they are of a lease.
+// Line returns the line to which an entry belongs that depends on a session or a lease, or could. ok is false for all other entries, also for
+// entries of the prefixes that the inventory lists, unless they are of a lease.
 func (s *SessionLines) Line(e pipeline.Entry) (line string, ok bool) {
 	if line, ok = s.LeaseOf(e); ok {
 		return line, true

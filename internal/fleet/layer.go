@@ -188,8 +188,8 @@ func (l *layer) changes(from wanted) (all [stages][]lineChange) {
 	return all
 }
 
-// leased returns the entries of a line by its lease, and whether the line has one. If the leases or the clock of the switch are not known, the entries
-// are those that the switch has for the line's addresses; timed is false if the switch cannot have the lease because of its clock.
+// leased returns the entries of a line by its lease, and whether the line has one. If the leases or the clock of the switch are not known, the
+// entries are those that the switch has for the line's addresses; timed is false if the switch cannot have the lease because of its clock.
 func (l *layer) leased(from wanted, line string, prefixes []netip.Prefix) (want []pipeline.Entry, leased, timed bool) {
 	if !l.lines.Leased(line) {
 		return nil, false, false

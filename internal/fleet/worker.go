@@ -184,7 +184,8 @@ func (w *worker) onSession(s p4rt.SessionStatus) {
 
 // sessionDetail returns the error of a session, without what the reason says already.
 func sessionDetail(s p4rt.SessionStatus) string {
-	if e, ok := s.Err.(*p4rt.Error); ok && s.Reason == p4rt.ReasonUnreachable && e.Kind == p4rt.ErrUnreachable { // not a wrapped one, because the text around it would be lost
+	// A wrapped error is returned as it is, because the text around it would be lost.
+	if e, ok := s.Err.(*p4rt.Error); ok && s.Reason == p4rt.ReasonUnreachable && e.Kind == p4rt.ErrUnreachable {
 		return e.WithoutKind()
 	}
 	return s.Err.Error()

@@ -50,8 +50,9 @@ type outcome struct {
 
 func newJudge(c *compile.Compiled) *judge {
 	j := &judge{
-		groups: make(map[string]pipeline.LineGroup), remotes: make(map[string]pipeline.Class), services: make(map[policy.TCPPort]pipeline.Service),
-		leases: make(map[string]pipeline.Class), names: make(map[pipeline.Service]string), asked: make(map[asking]bool), rows: make(map[asking][]ruling), stopping: make(map[string]bool),
+		groups: make(map[string]pipeline.LineGroup), remotes: make(map[string]pipeline.Class), leases: make(map[string]pipeline.Class),
+		services: make(map[policy.TCPPort]pipeline.Service), names: make(map[pipeline.Service]string),
+		asked: make(map[asking]bool), rows: make(map[asking][]ruling), stopping: make(map[string]bool),
 	}
 	if c == nil {
 		return j

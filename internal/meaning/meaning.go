@@ -52,7 +52,8 @@ const maxNamed = 5
 // Opens, then Neutral. A nil old means an empty switch, which stops only mail to or from port 25.
 //
 // The sentences about mail are complete. If the outcome changes for a line group, TCP port and class of servers, a sentence of kind
-// OfVerdict states the change. If the outcome changes in another way for lines with a lease, a sentence states that too. Changes of numbers, and changes of priorities that have no effect, are not reported.
+// OfVerdict states the change. If the outcome changes in another way for lines with a lease, a sentence states that too. Changes of numbers, and
+// changes of priorities that have no effect, are not reported.
 func Of(old, new *compile.Compiled) []Sentence {
 	w := &words{old: newJudge(old), new: newJudge(new), was: old, is: new}
 	if old == nil {

@@ -17,8 +17,8 @@ const (
 )
 
 // Check verifies that a P4Info has the name, version, tables, keys, match kinds, widths, actions, parameters, counters, meter, digest
-// and packet headers that this package uses. A program of a later minor version may have more tables. Check returns ErrMismatch with all differences, or nil
-// if there are none.
+// and packet headers that this package uses. A program of a later minor version may have more tables. Check returns ErrMismatch with all
+// differences, or nil if there are none.
 func Check(info *configv1.P4Info) error {
 	var faults []error
 	say := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }

@@ -55,8 +55,8 @@ func fits(have []pipeline.Entry, steps []Step, contract *pipeline.Contract) (cou
 }
 
 // Room returns ErrNoRoom if even an empty switch has a table that cannot hold the entries of a state. Room counts the entries without
-// creating them, so it is cheap even for a state that is far too large. The room for sessions and leases counts as entries. Fits checks more, and may refuse
-// a state that Room accepts.
+// creating them, so it is cheap even for a state that is far too large. The room for sessions and leases counts as entries. Fits checks more, and
+// may refuse a state that Room accepts.
 func Room(want *pipeline.State, contract *pipeline.Contract) error {
 	need, reserve := want.Need(), want.Reserve()
 	for _, table := range pipeline.TablesByRank() {

@@ -105,8 +105,8 @@ func New(cfg Config) *Ledger {
 		cfg.Now = time.Now
 	}
 	l := &Ledger{
-		cfg: cfg, log: cfg.Logger, records: store.JSON[stored](cfg.Store, leaseKind), clocks: store.JSON[noClock](cfg.Store, noClockKind), ready: make(chan struct{}), seed: maphash.MakeSeed(),
-		table: lease.NewTable(), versions: make(map[string]int64), ahead: make(map[string]int64),
+		cfg: cfg, log: cfg.Logger, records: store.JSON[stored](cfg.Store, leaseKind), clocks: store.JSON[noClock](cfg.Store, noClockKind),
+		ready: make(chan struct{}), seed: maphash.MakeSeed(), table: lease.NewTable(), versions: make(map[string]int64), ahead: make(map[string]int64),
 		tell: make(chan struct{}, 1), blind: make(map[string]string), untold: make(map[string]string),
 	}
 	if l.log == nil {
