@@ -133,6 +133,7 @@ var mayImport = map[string][]string{
 	"internal/intent":     {"internal/clock", "internal/compile", "internal/policy", "internal/store", "internal/strict"},
 	"internal/auth":       {"internal/readfile", "internal/strict"},
 	"internal/readfile":   {},
+	"internal/clientfile": {"internal/readfile", "internal/secretfile", "internal/strict"},
 	"internal/writefile":  {},
 	"internal/api": {
 		"internal/abuse", "internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/lang", "internal/lease", "internal/plan", "internal/policy", "internal/publication", "internal/store", "internal/strict", "internal/subscriber", "internal/tally", "internal/telemetry", "internal/tlsfiles", "internal/view",
@@ -188,13 +189,13 @@ var mayImport = map[string][]string{
 	"internal/telemetry/history": {}, // switches and rules are names to it
 
 	"internal/subscriber":            {"internal/policy"},
-	"internal/subscriber/accounting": {"internal/policy", "internal/readfile", "internal/secretfile", "internal/strict", "internal/subscriber"},
+	"internal/subscriber/accounting": {"internal/clientfile", "internal/policy", "internal/strict", "internal/subscriber"},
 	"internal/subscriber/report":     {"internal/policy", "internal/strict", "internal/subscriber", "proto/op25b"},
 	"internal/subscriber/register":   {"internal/intent", "internal/readfile", "internal/store", "internal/subscriber"},
 
 	"internal/lease":            {},
 	"internal/lease/login":      {},
-	"internal/lease/mailserver": {"internal/auth", "internal/lease", "internal/lease/login", "internal/readfile", "internal/secretfile", "internal/strict"},
+	"internal/lease/mailserver": {"internal/auth", "internal/clientfile", "internal/lease", "internal/lease/login"},
 	"internal/lease/ledger":     {"internal/intent", "internal/lease", "internal/policy", "internal/store", "internal/strict", "internal/subscriber/follow", "internal/subscriber/register"},
 }
 

@@ -1,7 +1,6 @@
 package mailserver
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -9,12 +8,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"path/filepath"
 
 	"op25b/internal/auth"
-	"op25b/internal/readfile"
-	"op25b/internal/secretfile"
-	"op25b/internal/strict"
+	"op25b/internal/clientfile"
 )
 
 // Kind is the document kind of a file of mail servers.
@@ -23,14 +19,8 @@ const Kind = "LeaseClients"
 // ErrClients is returned if the file of mail servers cannot be used.
 var ErrClients = errors.New("lease clients")
 
-// Limits of the file of mail servers.
-const (
-	maxFile    = 1 << 20
-	maxClients = 1000
-	// The sizes of weakforced's secret in bytes.
-	minSecret, maxSecret = 16, 1024
-	maxClientName        = 64
-)
+// maxSecret is the largest size of weakforced's secret in bytes.
+const maxSecret = 1024
 
 // A Client is a mail server that may report logins.
 type Client struct {
@@ -63,93 +53,41 @@ type Clients struct {
 // OpenClients reads a file of mail servers and the files of their secrets. warnings are about files that other users of the host can read or write.
 // The error wraps ErrClients, and strict.Faults for faults in the file.
 func OpenClients(path string) (c *Clients, warnings []string, err error) {
-	data, err := readfile.Bounded(path, maxFile)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrClients, err)
-	}
 	c = &Clients{}
-	doc, err := strict.Decode(strict.File{Name: path, Data: data}, Kind, c)
-	if err == nil {
-		v := validator{doc: doc, dir: filepath.Dir(path)}
-		err = v.Run(func() { v.clients(c) })
-		warnings = v.warnings
+	form := clientfile.Form{
+		Kind: Kind, Title: "file of lease clients", Err: ErrClients, Client: "mail server",
+		Secret: "secret of weakforced", Give: "give the file with weakforced's secret", MaxSecret: maxSecret,
 	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrClients, err)
-	}
-	if text := secretfile.Writable("file of lease clients", path); text != "" {
-		warnings = append(warnings, text)
+	if warnings, err = clientfile.Read(path, form, c, c.check); err != nil {
+		return nil, nil, err
 	}
 	return c, warnings, nil
 }
 
-// A validator checks a file of clients and reads their secrets.
-type validator struct {
-	strict.Collector
-	doc      strict.Document
-	dir      string
-	warnings []string
-}
-
-func (v *validator) fault(path, what, way string) {
-	v.Add(strict.Fault{Pos: v.doc.At(path), Path: path, What: what, Way: way, Kind: ErrClients})
-}
-
-func (v *validator) clients(c *Clients) {
-	switch n := len(c.List); {
-	case n == 0:
-		v.fault("clients", "there are no clients", "give at least one mail server")
-	case n > maxClients:
-		v.fault("clients", fmt.Sprintf("there are %d clients", n), fmt.Sprintf("must be at most %d", maxClients))
+// check checks the clients, and reads their secrets.
+func (c *Clients) check(r *clientfile.Reader) {
+	if !r.Count(len(c.List)) {
 		return
 	}
-	names, credentials := make(map[string]bool), make(map[string]string)
+	credentials := make(map[string]string)
 	for i := range c.List {
 		x := &c.List[i]
-		path := fmt.Sprintf("clients[%d]", i)
-		switch {
-		case x.Name == "" || len(x.Name) > maxClientName:
-			v.fault(path+".name", fmt.Sprintf("the name of a client has %d bytes", len(x.Name)), fmt.Sprintf("must be 1 to %d", maxClientName))
-		case names[x.Name]:
-			v.fault(path+".name", fmt.Sprintf("client %q is listed twice", x.Name), "give each its own name")
-		}
-		names[x.Name] = true
+		path := r.Name(i, x.Name)
 		if (x.SHA256 == "") == (x.CommonName == "") {
-			v.fault(path, fmt.Sprintf("client %q has neither a token nor a certificate, or both", x.Name), "must have either a sha256 or a commonName")
+			r.Fault(path, fmt.Sprintf("client %q has neither a token nor a certificate, or both", x.Name), "must have either a sha256 or a commonName")
 			continue
 		}
 		if first, twice := credentials[x.SHA256+"/"+x.CommonName]; twice {
-			v.fault(path, fmt.Sprintf("client %q has the credentials of client %q", x.Name, first), "give each its own")
+			r.Fault(path, fmt.Sprintf("client %q has the credentials of client %q", x.Name, first), "give each its own")
 		}
 		credentials[x.SHA256+"/"+x.CommonName] = x.Name
 		var err error
 		if x.hash, err = hex.DecodeString(x.SHA256); x.SHA256 != "" && (err != nil || len(x.hash) != sha256.Size) {
-			v.fault(path+".sha256", fmt.Sprintf("sha256 of client %q is not a hash", x.Name), "must be 64 hexadecimal digits, as printed by op25b token and sha256sum, not the token itself")
+			r.Fault(path+".sha256", fmt.Sprintf("sha256 of client %q is not a hash", x.Name), "must be 64 hexadecimal digits, as printed by op25b token and sha256sum, not the token itself")
 		}
-		v.secret(x, path+".secretFile")
-	}
-}
-
-func (v *validator) secret(x *Client, path string) {
-	if x.SecretFile == "" {
-		return
-	}
-	file := x.SecretFile
-	if !filepath.IsAbs(file) {
-		file = filepath.Join(v.dir, file)
-	}
-	data, err := readfile.Bounded(file, maxSecret+2)
-	secret := bytes.TrimRight(data, "\r\n")
-	switch {
-	case err != nil:
-		v.fault(path, fmt.Sprintf("the secret of client %q cannot be read: %v", x.Name, err), "give the file with weakforced's secret")
-	case len(secret) < minSecret || len(secret) > maxSecret:
-		v.fault(path, fmt.Sprintf("the secret of client %q has %d bytes", x.Name, len(secret)), fmt.Sprintf("must be %d to %d", minSecret, maxSecret))
-	default:
-		x.secret = secret
-	}
-	if text := secretfile.Readable("secret of weakforced", file); text != "" {
-		v.warnings = append(v.warnings, text)
+		if x.SecretFile != "" {
+			x.secret = r.Secret(x.Name, x.SecretFile, path+".secretFile")
+		}
 	}
 }
 

@@ -1,15 +1,12 @@
 package accounting
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
-	"path/filepath"
 	"time"
 
-	"op25b/internal/readfile"
-	"op25b/internal/secretfile"
+	"op25b/internal/clientfile"
 	"op25b/internal/strict"
 	"op25b/internal/subscriber"
 )
@@ -20,14 +17,9 @@ const Kind = "RadiusClients"
 // ErrClients is returned if the file of RADIUS clients cannot be used.
 var ErrClients = errors.New("RADIUS clients")
 
-// Limits of the file of RADIUS clients.
-const (
-	maxFile    = 1 << 20
-	maxClients = 1000
-	// The sizes of a secret in bytes. RFC 2865 section 3 recommends 16 at least, because a shorter one can be found from a recorded packet.
-	minSecret, maxSecret = 16, 128
-	maxClientName        = 64
-)
+// maxSecret is the largest size of a secret in bytes. The smallest is 16, which RFC 2865 section 3 recommends, because a shorter one can be found
+// from a recorded packet.
+const maxSecret = 128
 
 // A Client is an access server that may send accounting requests.
 type Client struct {
@@ -78,85 +70,33 @@ type Clients struct {
 // OpenClients reads a file of RADIUS clients and the files of their secrets. warnings are about files that other users of the host can read or
 // write. The error wraps ErrClients, and strict.Faults for faults in the file.
 func OpenClients(path string) (c *Clients, warnings []string, err error) {
-	data, err := readfile.Bounded(path, maxFile)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrClients, err)
-	}
 	c = &Clients{by: make(map[netip.Addr]*Client)}
-	doc, err := strict.Decode(strict.File{Name: path, Data: data}, Kind, c)
-	if err == nil {
-		v := validator{doc: doc, dir: filepath.Dir(path)}
-		err = v.Run(func() { v.clients(c) })
-		warnings = v.warnings
+	form := clientfile.Form{
+		Kind: Kind, Title: "file of RADIUS clients", Err: ErrClients, Client: "access server",
+		Secret: "RADIUS secret", Give: "give the file with the shared secret", MaxSecret: maxSecret,
 	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrClients, err)
-	}
-	if text := secretfile.Writable("file of RADIUS clients", path); text != "" {
-		warnings = append(warnings, text)
+	if warnings, err = clientfile.Read(path, form, c, c.check); err != nil {
+		return nil, nil, err
 	}
 	return c, warnings, nil
 }
 
-// A validator checks a file of clients and reads their secrets.
-type validator struct {
-	strict.Collector
-	doc      strict.Document
-	dir      string
-	warnings []string
-}
-
-func (v *validator) fault(path, what, way string) {
-	v.Add(strict.Fault{Pos: v.doc.At(path), Path: path, What: what, Way: way, Kind: ErrClients})
-}
-
-func (v *validator) clients(c *Clients) {
-	switch n := len(c.List); {
-	case n == 0:
-		v.fault("clients", "there are no clients", "give at least one access server")
-	case n > maxClients:
-		v.fault("clients", fmt.Sprintf("there are %d clients", n), fmt.Sprintf("must be at most %d", maxClients))
+// check checks the clients, reads their secrets and fills in what the document leaves out.
+func (c *Clients) check(r *clientfile.Reader) {
+	if !r.Count(len(c.List)) {
 		return
 	}
-	names := make(map[string]bool)
 	for i := range c.List {
 		client := &c.List[i]
-		path := fmt.Sprintf("clients[%d]", i)
-		switch {
-		case client.Name == "" || len(client.Name) > maxClientName:
-			v.fault(path+".name", fmt.Sprintf("the name of a client has %d bytes", len(client.Name)), fmt.Sprintf("must be 1 to %d", maxClientName))
-		case names[client.Name]:
-			v.fault(path+".name", fmt.Sprintf("client %q is listed twice", client.Name), "give each its own name")
-		}
-		names[client.Name] = true
+		path := r.Name(i, client.Name)
 		client.Address = client.Address.Unmap()
 		if first := c.by[client.Address]; first != nil {
-			v.fault(path+".address", fmt.Sprintf("address %v of client %q is client %q's", client.Address, client.Name, first.Name), "give each its own")
+			r.Fault(path+".address", fmt.Sprintf("address %v of client %q is client %q's", client.Address, client.Name, first.Name), "give each its own")
 		}
 		c.by[client.Address] = client
 		if client.Interim == 0 {
 			client.Interim = Interim(subscriber.DefaultInterval)
 		}
-		v.secret(client, path+".secretFile")
-	}
-}
-
-func (v *validator) secret(client *Client, path string) {
-	file := client.SecretFile
-	if !filepath.IsAbs(file) {
-		file = filepath.Join(v.dir, file)
-	}
-	data, err := readfile.Bounded(file, maxSecret+2)
-	secret := bytes.TrimRight(data, "\r\n")
-	switch {
-	case err != nil:
-		v.fault(path, fmt.Sprintf("the secret of client %q cannot be read: %v", client.Name, err), "give the file with the shared secret")
-	case len(secret) < minSecret || len(secret) > maxSecret:
-		v.fault(path, fmt.Sprintf("the secret of client %q has %d bytes", client.Name, len(secret)), fmt.Sprintf("must be %d to %d", minSecret, maxSecret))
-	default:
-		client.secret = secret
-	}
-	if text := secretfile.Readable("RADIUS secret", file); text != "" {
-		v.warnings = append(v.warnings, text)
+		client.secret = r.Secret(client.Name, client.SecretFile, path+".secretFile")
 	}
 }
