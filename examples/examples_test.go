@@ -172,7 +172,8 @@ func TestSpinNet2022(t *testing.T) {
 }
 
 // TestSpinNet2022Servers verifies that the inventory with a switch in front of the mail servers fits the policy, and what that switch does with the
-// mail of a customer on another provider's line: 587 opens by a lease, and only there. Mail between other providers and our servers passes.
+// mail of a customer on another provider's line: 587 would open by a lease, which no controller grants yet, and only there. Mail between other
+// providers and our servers passes.
 func TestSpinNet2022Servers(t *testing.T) {
 	data, err := os.ReadFile("spinnet-2022-servers/inventory.yaml")
 	if err != nil {
