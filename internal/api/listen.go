@@ -18,8 +18,8 @@ import (
 	"op25b/internal/tlsfiles"
 )
 
-// ErrListen is the error that Listen returns for invalid or insecure options.
-var ErrListen = errors.New("invalid API listener")
+// ErrListen is the error that Listen returns for invalid or insecure options. The caller names the listener.
+var ErrListen = errors.New("invalid listener")
 
 // Listening holds the options for the API's address and transport security.
 type Listening struct {
@@ -79,7 +79,7 @@ func Listen(o Listening) (net.Listener, error) {
 			return nil, fmt.Errorf("%w: %w", ErrListen, err)
 		}
 	}
-	l, err := grpcserve.Listen("API", o.Addr)
+	l, err := grpcserve.Listen("listener", o.Addr)
 	if err != nil {
 		return nil, err
 	}

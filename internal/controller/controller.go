@@ -116,7 +116,7 @@ func Open(ctx context.Context, cfg Config) (_ *Controller, err error) {
 		return nil, err
 	}
 	if c.listener, err = api.Listen(cfg.Listening); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--listen: %w", err)
 	}
 	if c.gnmi, err = listenGNMI(cfg); err != nil {
 		return nil, errors.Join(err, c.listener.Close())
