@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/netip"
@@ -216,10 +217,10 @@ func (s *Server) report(w http.ResponseWriter, r *http.Request, client *Client, 
 	large := (*http.MaxBytesError)(nil)
 	switch {
 	case errors.As(err, &large):
-		s.refuse(w, r, http.StatusRequestEntityTooLarge, resultMalformed, "the report has more than 65536 bytes", client.Name)
+		s.refuse(w, r, http.StatusRequestEntityTooLarge, resultMalformed, fmt.Sprintf("the report has more than %d bytes", login.MaxBody), client.Name)
 		return
 	case err != nil:
-		s.refuse(w, r, http.StatusRequestTimeout, resultMalformed, "the report did not arrive within 5s", client.Name)
+		s.refuse(w, r, http.StatusRequestTimeout, resultMalformed, fmt.Sprintf("the report did not arrive within %v", bodyWithin), client.Name)
 		return
 	}
 	l, err := login.Parse(body)
