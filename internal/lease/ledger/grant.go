@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"net/netip"
+	"slices"
 	"time"
 
 	"op25b/internal/lease"
@@ -59,20 +60,18 @@ func (l *Ledger) login(ctx context.Context, remote netip.Addr, tls bool, when ti
 	if !ok {
 		return lease.Lease{}, "", fmt.Errorf("%w: no line has the address of the client", ErrNoLine)
 	}
-	for i := range r.policy.Leases {
-		terms := &r.policy.Leases[i]
-		switch {
-		case !at.has(terms):
-			continue
-		case terms.TLS == policy.TLSRequired && !tls:
-			return lease.Lease{}, "", fmt.Errorf("%w: lease %q", ErrPlain, terms.Name)
-		}
-		if when.IsZero() {
-			when = l.now()
-		}
-		return l.grant(ctx, r, at, terms, when.UTC().Round(0))
+	first := slices.IndexFunc(r.policy.Leases, func(terms policy.Lease) bool { return at.has(&terms) })
+	if first < 0 {
+		return lease.Lease{}, "", fmt.Errorf("%w: the policy has none for the group %q", ErrNoLease, at.line.Group)
 	}
-	return lease.Lease{}, "", fmt.Errorf("%w: the policy has none for the group %q", ErrNoLease, at.line.Group)
+	terms := &r.policy.Leases[first]
+	if terms.TLS == policy.TLSRequired && !tls {
+		return lease.Lease{}, "", fmt.Errorf("%w: lease %q", ErrPlain, terms.Name)
+	}
+	if when.IsZero() {
+		when = l.now()
+	}
+	return l.grant(ctx, r, at, terms, when.UTC().Round(0))
 }
 
 // at returns the line that has an address, by the inventory or by its session.

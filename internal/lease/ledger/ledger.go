@@ -349,12 +349,6 @@ func (r *rules) line(name string) (p place, ok bool) {
 	if p.sw, p.line, ok = r.lines.Line(name); !ok {
 		return place{}, false
 	}
-	var group *policy.LineGroup
-	for i := range r.policy.LineGroups {
-		if r.policy.LineGroups[i].Name == p.line.Group {
-			group = &r.policy.LineGroups[i]
-		}
-	}
-	_, p.sessions = p.line.SessionIdentity(p.sw, group)
+	_, p.sessions = p.line.SessionIdentity(p.sw, r.policy.LineGroup(p.line.Group))
 	return p, true
 }
