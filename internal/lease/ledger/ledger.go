@@ -204,10 +204,14 @@ func (l *Ledger) take(some []store.Event[stored]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range some {
-		if !e.Deleted && e.Version < l.ahead[e.Name] {
+		ahead := l.ahead[e.Name]
+		if !e.Deleted && e.Version < ahead {
 			continue // the lease before the one that this ledger wrote
 		}
 		delete(l.ahead, e.Name)
+		if !e.Deleted && e.Version == ahead {
+			continue // the lease that this ledger wrote, which the followers know
+		}
 		switch {
 		case e.Deleted:
 			delete(l.versions, e.Name)

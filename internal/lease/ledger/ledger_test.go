@@ -191,6 +191,41 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// TestOwnLeaseOnce verifies that followers learn once of a lease that the ledger wrote, and not again when the watch of the store reports it. A later
+// lease and the deletion are changes.
+func TestOwnLeaseOnce(t *testing.T) {
+	w := newWorld(t, 0)
+	rules := must(w.ledger.current())(t)
+	l := New(Config{Store: w.store}) // its watches do not run: the test reports the events
+	l.setRules(rules)
+	take, stop := l.Follow("edge-1", make(chan struct{}, 1))
+	defer stop()
+	take() // all
+	held := lease.Lease{Holder: lease.Holder{Line: "shop"}, Name: "pop", Granted: noon(), End: noon().Add(time.Minute)}
+	event := func(version int64) store.Event[stored] {
+		return store.Event[stored]{Record: store.Record[stored]{Name: "shop", Value: of(held), Version: version}}
+	}
+	l.wrote(5, held)
+	for _, x := range []struct {
+		name string
+		some []store.Event[stored]
+		want []string
+	}{
+		{"written", nil, []string{"shop"}},
+		{"reported", []store.Event[stored]{event(4), event(5)}, nil},
+		{"of another controller", []store.Event[stored]{event(6)}, []string{"shop"}},
+		{"deleted", []store.Event[stored]{{Record: store.Record[stored]{Name: "shop"}, Deleted: true}}, []string{"shop"}},
+	} {
+		l.take(x.some)
+		if lines, all := take(); all || !slices.Equal(lines, x.want) {
+			t.Errorf("%s: %v, all %v; want %v", x.name, lines, all, x.want)
+		}
+	}
+	if len(l.ahead)+len(l.versions) > 0 {
+		t.Errorf("%v, %v remain", l.ahead, l.versions)
+	}
+}
+
 // TestRevoke verifies that a revoked lease is gone for all controllers, and that revoking it again is not an error.
 func TestRevoke(t *testing.T) {
 	w := newWorld(t, 0)
