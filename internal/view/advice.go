@@ -35,7 +35,8 @@ func Worst(r *op25bv1.CheckResponse) *op25bv1.CheckResult {
 }
 
 // Advice returns sentences in a language, "en" or "ja", that say what to do if port 25 is stopped, or will be: for a mail program, and for a mail
-// server or a device on the line. It names the addresses of the own servers, which a mail program does not take. It returns nil for any other answer. It offers an exemption only if the line can have one.
+// server or a device on the line. It returns nil for any other answer. It names the addresses of the own servers, and offers an exemption only if
+// the line can have one.
 func Advice(lang string, r *op25bv1.CheckResponse) []string { return advice(lang, "relay named", r) }
 
 // CustomerAdvice returns the sentences of Advice as the support desk reads them out: without the addresses of the own servers.
@@ -61,8 +62,8 @@ func advice(lang, relay string, r *op25bv1.CheckResponse) []string {
 	}
 	var relays []string
 	for _, s := range r.Advice.GetOwnServers() {
-		ports := strings.Trim(strings.ReplaceAll(fmt.Sprint(s.Ports), " ", comma), "[]")
-		relays = append(relays, fmt.Sprintf(adviceTexts[relay][in], cmp.Or(s.Title, s.Name), strings.Join(s.Prefixes, comma), ports))
+		listed := strings.ReplaceAll(ports(s.Ports), ",", comma)
+		relays = append(relays, fmt.Sprintf(adviceTexts[relay][in], cmp.Or(s.Title, s.Name), strings.Join(s.Prefixes, comma), listed))
 	}
 	if len(relays) == 0 {
 		relays = []string{adviceTexts["relay"][in]}
