@@ -133,8 +133,8 @@ func brokenAt(r *op25bv1.VerifyResponse, err error) uint64 {
 	return r.GetBrokenAt()
 }
 
-// headDiffers shows an intact chain, and returns an error for the known head that it does not have. A verification with the heads ended at the record
-// at, which is the record of that head, or the one after the last record if that is before the head.
+// headDiffers shows an intact chain, and returns an error that names the known head which the chain does not have. at is the record at which the
+// verification with the heads stopped: the record of that head, or the record after the last one if the chain ends before the head.
 func headDiffers(c *console, r *op25bv1.VerifyResponse, archives int, heads []store.Head, at uint64) error {
 	if err := c.view.Verified(r, archives); err != nil {
 		return err

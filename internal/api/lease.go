@@ -38,10 +38,11 @@ var leaseOutcomes = map[lease.Outcome]op25bv1.LeaseOutcome{
 	lease.Unchanged: op25bv1.LeaseOutcome_LEASE_OUTCOME_UNCHANGED,
 }
 
-// anyLease takes the place of a source in the audit records of who reports for which source. No source has this name.
+// anyLease is the source under which reports remembers a program that grants leases. No source of sessions has this name.
 const anyLease = ""
 
-// begin verifies that a call can be served, and records it before it changes anything. The grants of a program are too many for a record of each.
+// begin verifies that a call can be served, and records it before it changes anything. A program makes too many calls for a
+// record of each: one record an hour says that it grants and revokes leases.
 func (s leaseService) begin(ctx context.Context, verb, line, detail string) error {
 	switch {
 	case s.Leases == nil:

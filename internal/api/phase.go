@@ -123,7 +123,7 @@ func phasesOf(in *intent.Intent, now time.Time) []*op25bv1.Phase {
 	return all
 }
 
-// staysOpen returns what passes in a phase without one of its rules, with the exemptions at a time.
+// staysOpen returns what passes in a phase whatever its rules say. An exemption counts unless it has ended at the given time.
 func staysOpen(p *policy.Policy, ph *policy.Phase, at time.Time) *op25bv1.StaysOpen {
 	open := &op25bv1.StaysOpen{Ports: []uint32{uint32(policy.PortSubmissions), uint32(policy.PortSubmission)}}
 	for _, r := range p.Remotes {

@@ -243,7 +243,7 @@ func (v *visit) titlesOf(p *policy.Policy, groups []string) []string {
 	return titles
 }
 
-// feed serves the notices as an Atom feed. Its language is that of the path.
+// feedIn returns the page that serves the notices as an Atom feed in a language.
 func feedIn(l lang.Language) func(*visit) (reply, error) {
 	return func(v *visit) (reply, error) {
 		v.Lang = string(l)
@@ -315,7 +315,7 @@ type settingsPage struct {
 	Steps    programsData
 }
 
-// settings shows the settings guide for the ISP's own mail servers.
+// settingsPage shows the settings guide for the ISP's own mail servers.
 func (v *visit) settingsPage() (reply, error) {
 	v.titled("settings", v.T("settings title"))
 	d := settingsPage{base: v.base, Settings: settingsData{base: v.base}}

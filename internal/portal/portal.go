@@ -94,7 +94,7 @@ type Site struct {
 	lookups   *visitor.Limiter
 	handler   http.Handler
 
-	dateless struct { // the notices whose line groups the policy does not have, as far as the log says so
+	dateless struct { // the notices that the log has reported because the policy has none of their line groups
 		mu       sync.Mutex // guards the fields below
 		revision uint64
 		logged   map[string]bool // by ID

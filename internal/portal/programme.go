@@ -122,15 +122,15 @@ func (v *visit) byDay(turns []turn) []turn {
 		switch {
 		case n == 0 || all[n-1].phase != t.phase:
 			all = append(all, t)
-		case begunBy(days, i, v.Now):
+		case inForceAt(days, i, v.Now):
 			all[n-1].at, all[n-1].first = t.at, all[n-1].at
 		}
 	}
 	return all
 }
 
-// begunBy reports whether a turn is the one in force at a time.
-func begunBy(turns []turn, i int, now time.Time) bool {
+// inForceAt reports whether the turn with an index is the one in force at a time.
+func inForceAt(turns []turn, i int, now time.Time) bool {
 	return !turns[i].at.After(now) && (i+1 == len(turns) || turns[i+1].at.After(now))
 }
 
@@ -164,7 +164,7 @@ func (v *visit) steps(p *published.Publication, x *programmeOf) {
 				}
 			}
 		}
-		step.Current = begunBy(x.turns, i, v.Now)
+		step.Current = inForceAt(x.turns, i, v.Now)
 		step.Past = !t.at.After(v.Now) && !step.Current
 		if step.Current {
 			step.Confirmed = v.confirmedByGroup(p.Policy(), x.lines, t.phase)

@@ -117,7 +117,7 @@ func (t *table) Phase(r *op25bv1.ShowPhaseResponse) error {
 	return err
 }
 
-// staysOpen renders what passes without a rule of the phase. It returns an empty string for a controller that does not report it.
+// staysOpen renders what passes whatever the rules of the phase say. It returns an empty string for a controller that does not report it.
 func staysOpen(o *op25bv1.StaysOpen) string {
 	if o == nil {
 		return ""

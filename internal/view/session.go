@@ -8,7 +8,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Sessions shows how many lines of each switch have a session, and of how many the entries are in force.
+// Sessions shows how many lines of each switch have a session, and for how many sessions the entries are in force.
 func (t *table) Sessions(r *op25bv1.ListSessionsResponse) error {
 	if len(r.Switches) == 0 {
 		_, err := io.WriteString(t.w, wrapped("", "No line can have a session. Set identify for a switch of the inventory, and addressing: dynamic for its lines.", 4))

@@ -32,8 +32,8 @@ type beginning struct {
 	activation *op25bv1.Activation
 }
 
-// beginning returns since when a phase that should be in force has been so. It returns false if that is not known. The last activation counts that
-// was not undone, unless the phase was in force already: by an activation before it, or by its date.
+// beginning returns the time since which a phase should be in force. It returns false if that time is not known. The last activation that was not
+// undone counts, unless the phase was in force already: by an earlier activation, or by its date.
 func (h *programmeHistory) beginning(p *op25bv1.Phase) (beginning, bool) {
 	if h == nil {
 		return beginning{}, false
@@ -81,7 +81,7 @@ type begunData struct {
 	Why      string // the rest of the sentence
 }
 
-// begun describes the beginning of a phase. It returns nil if it is not known.
+// begun describes the beginning of a phase. It returns nil if the beginning is not known, or is still to come.
 func (b base) begun(at beginning, known bool) *begunData {
 	if !known || at.at.After(b.Now) {
 		return nil

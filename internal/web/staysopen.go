@@ -8,10 +8,10 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// openData is something that passes in a phase without one of its rules. Link leads to the details; it is empty if there are none.
+// openData is something that passes in a phase whatever its rules say. Link leads to the details; it is empty if there are none.
 type openData struct{ Text, Link string }
 
-// staysOpen describes what passes in a phase without one of its rules. It returns nil for a controller that does not report it.
+// staysOpen describes what passes in a phase whatever its rules say. It returns nil for a controller that does not report it.
 func (b base) staysOpen(o *op25bv1.StaysOpen) []openData {
 	if o == nil {
 		return nil

@@ -103,8 +103,8 @@ func (r ruleSeries) total(s *op25bv1.ListSeriesResponse, from int) string {
 	return prose.Number(n)
 }
 
-// firstRecord returns the time of the first record, which is in a step of series. The steps of a long time take hours, so it asks for the finest ones
-// of that step.
+// firstRecord returns the time of the first record, which is in the given step of the series. A step of a long time lasts for hours, so firstRecord
+// asks for the finest steps within it.
 func (v *visit) firstRecord(ctx context.Context, s *op25bv1.ListSeriesResponse, at int) string {
 	from, to := s.Steps[at].Start, s.To
 	if at+1 < len(s.Steps) {
@@ -120,9 +120,8 @@ func (v *visit) firstRecord(ctx context.Context, s *op25bv1.ListSeriesResponse, 
 	return v.minute(from)
 }
 
-// countedIn adds to the rules of a phase in force what they counted. begins is the time since which the phase is in force, or zero if that is not
-// known.
-// note says from when on they were counted and how much of that time was recorded; it is empty if that is not known.
+// countedIn adds to the rules of a phase in force what they counted. begins is the time since which the phase is in force, or zero if that time is
+// not known. note says from when on the rules were counted, and how much of that time was recorded; it is empty if that is not known.
 func (v *visit) countedIn(ctx context.Context, d *stoppedData, phase string, rules []ruleData, begins time.Time) (note string) {
 	var begun *op25bv1.ListSeriesResponse
 	first := 0
