@@ -7,8 +7,8 @@ import (
 	"op25b/internal/policy"
 )
 
-// expect derives the outcome of one attempt from the policy. leased states that the line has a lease. expect shares no code with compile.Compile or the pipeline, because the demo
-// checks them against it.
+// expect derives the outcome of one attempt from the policy. leased states that the line has a lease. expect shares no code with
+// compile.Compile or the pipeline, because the demo checks them against it.
 func expect(p *policy.Policy, ph *policy.Phase, line policy.Line, leased bool, to netip.Addr, port uint16) Expected {
 	exemptLine := slices.ContainsFunc(p.Exemptions, func(e policy.Exemption) bool { return e.Line == line.Name })
 	exempt := exemptLine && port == 25

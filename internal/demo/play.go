@@ -1,6 +1,6 @@
 // Package demo runs the phases of a policy on one switch with virtual hosts. In every phase, every subscriber sends mail to every server
-// over IPv4 and IPv6. If the policy has own servers, the subscriber also submits mail to them and reads a mailbox. The demo compares each outcome with the policy. It also compares the switch's counters, read over gNMI, with the
-// frames that the hosts sent.
+// over IPv4 and IPv6. If the policy has own servers, the subscriber also submits mail to them and reads a mailbox. The demo compares each
+// outcome with the policy. It also compares the switch's counters, read over gNMI, with the frames that the hosts sent.
 //
 // The switch is operated as in a NOC. The demo runs a controller in this process, as op25b serve does. It applies the documents and
 // activates the phases through the controller's API, and waits for the status that the controller reports. The demo reads the rule that
