@@ -80,7 +80,7 @@ func TestMailbox(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			if logins[false] != 2 || logins[true] != 2 {
-				t.Errorf("the server told of the logins %v from %v, want 2 inside TLS and 2 outside", logins, self)
+				t.Errorf("the server reported the logins %v from %v, want 2 inside TLS and 2 outside", logins, self)
 			}
 		})
 	}
