@@ -33,6 +33,11 @@ func TestI8SecrecyOfLeases(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	dir, log := t.TempDir(), &safeBuffer{}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log: %s", log.bytes())
+		}
+	})
 	key, err := register.OpenKey(filepath.Join(t.TempDir(), "session.key"), true)
 	if err != nil {
 		t.Fatal(err)
@@ -89,21 +94,13 @@ func TestI8SecrecyOfLeases(t *testing.T) {
 		b, _ := protojson.Marshal(m)
 		leaks = append(leaks, leak{place: name, content: b})
 	}
-	eventually := func(what string, so func() bool) {
-		t.Helper()
-		for !so() {
-			if ctx.Err() != nil {
-				t.Fatalf("not so: %s; log: %s", what, log.bytes())
-			}
-		}
-	}
-	eventually("the session is reported", func() bool {
+	eventually(t, "the session is reported", func() bool {
 		r, err := client.Ask(ctx, 0, asked.Subscriber.ReportBatch, &op25bv1.ReportRequest{Source: "kea-1", Events: []*op25bv1.SessionEvent{{
 			Kind: op25bv1.SessionEventKind_SESSION_EVENT_KIND_START, Session: "A1", Line: "adsl-home", Addresses: []string{secrets[0].String()},
 		}}})
 		return err == nil && r.Outcomes[0] == op25bv1.SessionOutcome_SESSION_OUTCOME_OPENED
 	})
-	eventually("the login grants a lease", func() bool { return strings.Contains(login(secrets[0].String(), `"pop3"`), `"granted"`) })
+	eventually(t, "the login grants a lease", func() bool { return strings.Contains(login(secrets[0].String(), `"pop3"`), `"granted"`) })
 	for protocol, want := range map[string]string{`"pop3"`: "no line has the address", `"smtp"`: "protocol", `7`: "wrong type"} {
 		answer := login(secrets[1].String(), protocol)
 		if !strings.Contains(answer, want) {
@@ -111,7 +108,7 @@ func TestI8SecrecyOfLeases(t *testing.T) {
 		}
 		leaks = append(leaks, leak{place: "the answer to a report", content: []byte(answer)})
 	}
-	eventually("the lease is in force", func() bool {
+	eventually(t, "the lease is in force", func() bool {
 		return bytes.Contains(scraped(t, c.Addr().String()), []byte(`op25b_fleet_leases{state="in-force"} 1`))
 	})
 	leaks = append(leaks, leak{place: "/metrics", content: scraped(t, c.Addr().String())})
@@ -127,7 +124,7 @@ func TestI8SecrecyOfLeases(t *testing.T) {
 	note("the answer of ListSwitches", statuses, err)
 	revoked, err := client.Ask(ctx, 0, asked.Lease.Revoke, &op25bv1.RevokeLeaseRequest{Line: "adsl-home"})
 	note("the answer of Revoke", revoked, err)
-	eventually("the lease is not in force", func() bool {
+	eventually(t, "the lease is not in force", func() bool {
 		return bytes.Contains(scraped(t, c.Addr().String()), []byte(`op25b_fleet_leases{state="in-force"} 0`))
 	})
 	records, err := client.Ask(ctx, 0, asked.Audit.ListRecords, &op25bv1.ListRecordsRequest{})
