@@ -470,11 +470,6 @@ func (j *journey) mail(ctx context.Context, to netip.AddrPort) error {
 		return err
 	}
 	defer conn.Close()
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := conn.SetDeadline(deadline); err != nil {
-			return err
-		}
-	}
 	client, err := mailclient.NewClient(conn, "server")
 	if err != nil {
 		return err

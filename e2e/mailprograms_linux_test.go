@@ -76,11 +76,6 @@ func overTCP(dialogue mailDialogue) func(context.Context, *journey, *ownServers,
 			return fmt.Errorf("after %v: %w", took, err)
 		}
 		defer conn.Close()
-		if deadline, ok := ctx.Deadline(); ok {
-			if err := conn.SetDeadline(deadline); err != nil {
-				return err
-			}
-		}
 		return dialogue(conn, mailUser, mailPassword)
 	}
 }

@@ -226,7 +226,7 @@ func (n *namespace) route(device string, to netip.Prefix, gateway netip.Addr, en
 	return nil
 }
 
-// connect opens a TCP connection from the namespace, and returns how long connect(2) took.
+// connect opens a TCP connection from the namespace, and returns how long connect(2) took. The connection has the deadline of ctx.
 func (n *namespace) connect(ctx context.Context, to netip.AddrPort) (conn net.Conn, took time.Duration, err error) {
 	err = n.do(func() (err error) {
 		began := time.Now()
@@ -234,6 +234,9 @@ func (n *namespace) connect(ctx context.Context, to netip.AddrPort) (conn net.Co
 		took = time.Since(began)
 		return err
 	})
+	if deadline, ok := ctx.Deadline(); ok && err == nil {
+		err = conn.SetDeadline(deadline)
+	}
 	return conn, took, err
 }
 

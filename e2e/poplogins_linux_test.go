@@ -34,11 +34,6 @@ func (p *popPlant) loginFrom(n *namespace, server netip.Addr, password string) e
 		return err
 	}
 	defer conn.Close()
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := conn.SetDeadline(deadline); err != nil {
-			return err
-		}
-	}
 	return readPOP3(conn, mailUser, password)
 }
 
