@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -48,8 +47,7 @@ func (p *popPlant) post(body []byte, key string) int {
 	}
 	r.Header.Set("Authorization", "Bearer "+p.token)
 	r.Header.Set(login.SignatureHeader, base64.StdEncoding.EncodeToString(mac.Sum(nil)))
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: p.ca}}}
-	res, err := client.Do(r)
+	res, err := p.https.Do(r)
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,7 +39,7 @@ type popPlant struct {
 	lines    []*accessLine
 	control  *realController
 	issuer   *tlstest.Authority // of the controller's certificate
-	ca       *x509.CertPool
+	https    *http.Client       // trusts the controller's certificate
 	token    string
 }
 
@@ -49,9 +51,10 @@ const (
 // newPOPPlant starts everything, in the phase in which 587 of the own servers opens by a lease. leaseFor is how long one login opens it.
 func newPOPPlant(t *testing.T, leaseFor time.Duration, start func(all []*accessLine) softswitch.Addrs) *popPlant {
 	t.Helper()
-	p := &popPlant{t: t, leaseFor: leaseFor, ca: x509.NewCertPool(), issuer: tlstest.New(t)}
+	p, trusted := &popPlant{t: t, leaseFor: leaseFor, issuer: tlstest.New(t)}, x509.NewCertPool()
 	files := p.issuer.Dir(t, "127.0.0.1")
-	p.ca.AppendCertsFromPEM(p.issuer.CAPem)
+	trusted.AppendCertsFromPEM(p.issuer.CAPem)
+	p.https = &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: trusted}}}
 	token, entry, err := auth.NewToken("pop-1", auth.Lease, "")
 	if err != nil {
 		t.Fatal(err)

@@ -2,12 +2,10 @@ package e2e
 
 import (
 	"cmp"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"strings"
 )
@@ -39,8 +37,7 @@ func (p *popPlant) has(what string, lines ...string) {
 // grants returns how many reports of a source had an outcome.
 func (p *popPlant) grants(source, outcome string) string {
 	p.t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: p.ca}}}
-	res, err := client.Get("https://" + p.control.up.Listen + "/metrics")
+	res, err := p.https.Get("https://" + p.control.up.Listen + "/metrics")
 	if err != nil {
 		p.t.Fatal(err)
 	}
