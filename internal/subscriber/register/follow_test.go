@@ -35,6 +35,41 @@ func follows(t *testing.T, r *Register, switchName string) (next func() []string
 	}, news
 }
 
+// TestOwnRecordOnce verifies that followers learn once of a record that the register wrote, and not again when the watch of the store reports it.
+// A later record is a change.
+func TestOwnRecordOnce(t *testing.T) {
+	s := open(t, t.TempDir(), 1)
+	lines := start(t, Config{Store: s, Key: testKey()}).lines
+	r := must(New(Config{Store: s, Key: testKey()}))(t) // its watches do not run: the test reports the events
+	r.setLines(lines)
+	take, stop := r.Follow("edge-1", make(chan struct{}, 1))
+	defer stop()
+	take() // all
+	record := subscriber.Record{Session: &subscriber.Session{ID: "a", NAS: "bng-1", Began: noon()}}
+	value := must(r.seal.seal("line-0", record))(t)
+	event := func(version int64) store.Event[sealed] {
+		return store.Event[sealed]{Record: store.Record[sealed]{Name: "line-0", Value: value, Version: version}}
+	}
+	r.wrote("line-0", 5, record)
+	for _, x := range []struct {
+		name string
+		some []store.Event[sealed]
+		want []string
+	}{
+		{"written", nil, []string{"line-0"}},
+		{"reported", []store.Event[sealed]{event(4), event(5)}, nil},
+		{"of another controller", []store.Event[sealed]{event(6)}, []string{"line-0"}},
+	} {
+		r.takeSessions(x.some)
+		if got, all := take(); all || !slices.Equal(got, x.want) {
+			t.Errorf("%s: %v, all %v; want %v", x.name, got, all, x.want)
+		}
+	}
+	if len(r.ahead) > 0 {
+		t.Errorf("%v remain", r.ahead)
+	}
+}
+
 // TestFollow verifies that a follower of a switch gets each line whose address may have changed, and no others.
 func TestFollow(t *testing.T) {
 	s := open(t, t.TempDir(), 4)

@@ -184,10 +184,14 @@ func (r *Register) takeSessions(some []store.Event[sealed]) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range some {
-		if !e.Deleted && e.Version < r.ahead[e.Name] {
+		ahead := r.ahead[e.Name]
+		if !e.Deleted && e.Version < ahead {
 			continue // the record before the one that this register wrote
 		}
 		delete(r.ahead, e.Name)
+		if !e.Deleted && e.Version == ahead {
+			continue // the record that this register wrote, which the followers know
+		}
 		if e.Deleted {
 			delete(r.unreadable, e.Name)
 			r.changedLocked(r.table.Sharing(e.Name))
