@@ -176,7 +176,7 @@ func (c *Compiler) compile(sw *policy.Switch, in policy.InForce, now time.Time) 
 	c.exemptions(compiled, sw, lines, now)
 	compiled.Sessions = c.sessionLines(sw, lines, now)
 	s.Sessions = compiled.Sessions.room()
-	s.Sessions.Leases = c.leaseRoom(sw, now)
+	s.Sessions.Leases = c.leaseRoom(sw, compiled.Sessions)
 	compiled.Staged = c.staged(sw, in)
 	for _, stage := range compiled.Staged {
 		s.Staged = append(s.Staged, stage.Verdicts)
