@@ -88,6 +88,8 @@ func (v *visit) consequences(ctx context.Context, r *op25bv1.PreviewResponse) (a
 		shown, err := v.phase.ShowPhase(ctx, connect.NewRequest(&op25bv1.ShowPhaseRequest{Phase: c.To}))
 		switch {
 		case err != nil:
+		case !stopsAny(shown.Msg.Rules) && slices.ContainsFunc(shown.Msg.Rules, limiting):
+			all = append(all, v.T("under limited", c.To))
 		case !stopsAny(shown.Msg.Rules):
 			all = append(all, v.T("under none stopped", c.To))
 		case shown.Msg.Phase.GetSynOnly():
@@ -98,6 +100,9 @@ func (v *visit) consequences(ctx context.Context, r *op25bv1.PreviewResponse) (a
 	}
 	return all
 }
+
+// limiting reports whether a rule limits the rate of new connections.
+func limiting(rule *op25bv1.PhaseRule) bool { return rule.Action == "limit" }
 
 // rollbackNotes says what a reader should know before a rollback: its consequence, its lines, and how to undo it.
 func (v *visit) rollbackNotes(ctx context.Context, r *op25bv1.PreviewResponse, fleet *op25bv1.ListSwitchesResponse) []string {

@@ -125,6 +125,10 @@ func TestPreviewSaysWhatItDoes(t *testing.T) {
 	f.rules, change.From, change.To = []*op25bv1.PhaseRule{{Name: "smtp-all", Action: "monitor"}}, "all-destinations", "watch"
 	preview("en", "<p>Under watch, no mail is stopped; at most it is counted.</p>\n<p>It concerns 3 lines.</p>")
 	preview("ja", "<p>watchではメールを止めません（数えるだけです）。</p>\n<p>対象は3回線です。</p>", "フェーズ all-destinations → watch</li>")
+	// A phase that limits does more than count.
+	f.rules[0].Action = "limit"
+	preview("en", "<p>Under watch, no mail is stopped, but its rules limit how many connections pass at a time.</p>")
+	preview("ja", "<p>watchではメールを止めませんが、規則に従って短時間に接続できる回数を制限します。</p>")
 	f.rules, change.From, change.To = rules, from, to
 
 	// The list is bounded.

@@ -89,6 +89,7 @@ var programmeTexts = page.Texts{
 	"how to undo":            {"To undo it, use Roll back at the end of the page Programme.", "元に戻すには、「計画」のページの最後にある「前のフェーズに戻す（ロールバック）」を使います。"},
 	"how to activate again":  {"To undo it, activate %s again on the page Programme.", "元に戻すには、「計画」のページで%sをもう一度有効化します。"},
 	"under none stopped":     {"Under %s, no mail is stopped; at most it is counted.", "%sではメールを止めません（数えるだけです）。"},
+	"under limited":          {"Under %s, no mail is stopped, but its rules limit how many connections pass at a time.", "%sではメールを止めませんが、規則に従って短時間に接続できる回数を制限します。"},
 	"under new stopped":      {"Under %s, new connections are stopped as its rules say; open connections go on.", "%sでは規則に従って新しい接続を止めます。すでに開いている接続は続きます。"},
 	"under stopped":          {"Under %s, mail is stopped as its rules say.", "%sでは規則に従ってメールを止めます。"},
 	"preview undoes":         {"This undoes the activation of phase %s by %s, change %d of %s: %s", "%[2]sによるフェーズ%[1]sの有効化（変更%[3]d、%[4]s）を元に戻します：%[5]s"},
