@@ -1,8 +1,8 @@
 package meaning
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -46,7 +46,7 @@ func (w *words) leases() {
 
 func leasesByName(c *compile.Compiled) map[string]policy.Lease {
 	all := make(map[string]policy.Lease, len(c.Leases))
-	for l := range maps.Values(c.Leases) {
+	for _, l := range c.Leases {
 		all[l.Name] = l
 	}
 	return all
@@ -59,9 +59,4 @@ func groupsText(l policy.Lease) string {
 	return strings.Join(slices.Sorted(slices.Values(l.Groups)), ", ")
 }
 
-func tlsText(l policy.Lease) string {
-	if l.TLS == "" {
-		return string(policy.TLSOptional)
-	}
-	return string(l.TLS)
-}
+func tlsText(l policy.Lease) string { return string(cmp.Or(l.TLS, policy.TLSOptional)) }
