@@ -67,17 +67,7 @@ func (w *worker) until(end time.Time) (pipeline.ClockSecond, bool) {
 }
 
 // knowsLeases reports whether the leases have been read.
-func (w *worker) knowsLeases() bool {
-	if w.c.Leases == nil {
-		return false
-	}
-	select {
-	case <-w.c.Leases.Ready():
-		return true
-	default:
-		return false
-	}
-}
+func (w *worker) knowsLeases() bool { return w.c.Leases != nil && isClosed(w.c.Leases.Ready()) }
 
 // observe takes a reading of the switch's clock, or the reason why there is none. If the clock is another one than before, the ends of leases are
 // computed again.

@@ -48,12 +48,11 @@ type SessionStatus struct {
 }
 
 // knowsSessions reports whether the sessions have been read.
-func (w *worker) knowsSessions() bool {
-	if w.c.Sessions == nil {
-		return false
-	}
+func (w *worker) knowsSessions() bool { return w.c.Sessions != nil && isClosed(w.c.Sessions.Ready()) }
+
+func isClosed(c <-chan struct{}) bool {
 	select {
-	case <-w.c.Sessions.Ready():
+	case <-c:
 		return true
 	default:
 		return false
