@@ -18,7 +18,7 @@ var startTexts = page.Texts{
 	"use webmail":     {"In a browser (webmail), or in the mail service's own app, such as the Gmail app with a Gmail address", "ブラウザー（ウェブメール）、またはメールサービス自身のアプリで使う（GmailのアドレスをGmailアプリで使う場合など）"},
 	"webmail hint":    {"Mail on an iPhone, Outlook and Thunderbird are mail programs, also with an iCloud or Gmail address. If you use one of them, choose “A mail program”.", "iPhoneの「メール」、Outlook、Thunderbirdなどはメールソフトです。iCloudやGmailのアドレスをこれらでお使いの場合も、下の「メールソフト」をお選びください。"},
 	"which line":      {"Which line do you ask about?", "どの回線についての確認ですか"},
-	"own not here":    {"You are not connected through a line of ours at present, for example because you use Wi-Fi at home or in an office. Choose the line that you ask about.", "今は、当社で判別できる回線をお使いではないようです（自宅や職場のWi-Fiなど）。確認したい回線をお選びください。"},
+	"own not here":    {"You are not connected through a line of ours that we can identify at present, for example because you use the Wi-Fi of another line at home or in an office. Choose the line that you ask about.", "今は、当社で判別できる回線をお使いではないようです（自宅や職場の、ほかの回線のWi-Fiなど）。確認したい回線をお選びください。"},
 	"pick webmail":    {"Mobile carriers and webmail", "携帯電話会社のメール・ウェブメール"},
 	"pick others":     {"Internet providers, rental servers, mail for companies", "プロバイダー・レンタルサーバー・会社向けメール"},
 	"use own":         {"A mail program, printer or scanner, with our mail address", "メールソフトや複合機・スキャナーで、当社のメールアドレスを使う"},
