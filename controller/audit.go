@@ -62,8 +62,9 @@ func newAuditVerify() *cobra.Command {
 		Short: "verify that no record of the audit chain was changed or removed",
 		Long: `Read the whole audit chain and verify the hash of each record. Exit with 1 if the chain is broken. Each record contains the hash of the
 record before it, so that a changed or removed record breaks the chain. --known gives the head of an earlier verify, and shows that
-the end of the chain was not removed. A chain whose records fit each other can lack that head for two reasons: the head was entered
-wrongly, or the chain was rewritten as a whole. The error then says so, and the chain is reported as intact.
+the end of the chain was not removed. A chain whose records fit each other can lack that head for three reasons: the head was entered
+wrongly, the chain was rewritten as a whole, or its newest records were removed. The error then says so, and the chain is reported as
+intact.
 
 Archived records are verified too if --archive names all of their files.`,
 		Example: `  op25b audit verify --known 17:9f2c...
