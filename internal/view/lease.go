@@ -31,13 +31,14 @@ func (t *table) Leases(r *op25bv1.ListLeasesResponse) error {
 // LeaseGranted shows the lease of a line after a grant.
 func (t *table) LeaseGranted(r *op25bv1.GrantLeaseResponse) error {
 	l := r.GetLease()
-	what := map[op25bv1.LeaseOutcome]string{
-		op25bv1.LeaseOutcome_LEASE_OUTCOME_GRANTED: "has", op25bv1.LeaseOutcome_LEASE_OUTCOME_RENEWED: "renews",
-	}[r.Outcome]
-	if what == "" {
-		what = "keeps"
+	form := "Line %[1]s keeps the lease %[2]s until %[3]s."
+	switch r.Outcome {
+	case op25bv1.LeaseOutcome_LEASE_OUTCOME_GRANTED:
+		form = "Line %[1]s has the lease %[2]s until %[3]s."
+	case op25bv1.LeaseOutcome_LEASE_OUTCOME_RENEWED:
+		form = "The lease %[2]s of line %[1]s is renewed until %[3]s."
 	}
-	_, err := io.WriteString(t.w, wrapped("", fmt.Sprintf("Line %s %s the lease %s until %s.", plain(l.GetLine()), what, plain(l.GetLease()), t.zone("").moment(l.GetEnd())), 4))
+	_, err := io.WriteString(t.w, wrapped("", fmt.Sprintf(form, plain(l.GetLine()), plain(l.GetLease()), t.zone("").moment(l.GetEnd())), 4))
 	return err
 }
 
@@ -45,7 +46,7 @@ func (t *table) LeaseGranted(r *op25bv1.GrantLeaseResponse) error {
 func (t *table) LeaseRevoked(line string, r *op25bv1.RevokeLeaseResponse) error {
 	text := fmt.Sprintf("Line %s had no lease.", plain(line))
 	if r.Revoked {
-		text = fmt.Sprintf("Line %s has no lease any more. It had %s until %s.", plain(line), plain(r.GetLease().GetLease()), t.zone("").moment(r.GetLease().GetEnd()))
+		text = fmt.Sprintf("Line %s lost the lease %s, due to end at %s.", plain(line), plain(r.GetLease().GetLease()), t.zone("").moment(r.GetLease().GetEnd()))
 	}
 	_, err := io.WriteString(t.w, wrapped("", text, 4))
 	return err
