@@ -128,6 +128,20 @@ func TestLeaseReachesTheSwitch(t *testing.T) {
 	}
 }
 
+// TestLeaseTableIsFull verifies that a lease without room waits, and that the detail says that an entry of a lease was refused.
+func TestLeaseTableIsFull(t *testing.T) {
+	w := newLeaseWorld(t)
+	r := w.run()
+	w.start("adsl-bot", "192.0.2.78/32")
+	w.inForce(r, 1, 0)
+	w.fill(81920 - 1) // one entry is the static exemption of business-fixed
+	w.grant("adsl-bot")
+	st := w.leased(r, 0, 1)
+	if want := `table "subscriber_v4": no room: the switch refused an entry of a lease; remove exemptions or move lines to another switch`; st.Leases.Detail != want {
+		t.Errorf("%q, want %q", st.Leases.Detail, want)
+	}
+}
+
 // TestLeaseIsRenewedAndRevoked verifies that a renewal reaches the switch, and that a lease ends when it is revoked and with the session of its line.
 func TestLeaseIsRenewedAndRevoked(t *testing.T) {
 	w := newLeaseWorld(t)

@@ -74,7 +74,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Name: "op25b_fleet_sessions", Help: "Lines with a session on the switches that this controller owns: in-force if the switch confirmed their entries, otherwise waiting.",
 	}, []string{"state"})
 	m.lines = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "op25b_fleet_session_entries_total", Help: "Entries of sessions that were added, removed, and refused by switches.",
+		Name: "op25b_fleet_session_entries_total", Help: "Entries of sessions and leases that were added, removed, and refused by switches.",
 	}, []string{"kind"})
 	m.leases = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "op25b_fleet_leases", Help: "Lines with a lease on the switches that this controller owns: in-force if the switch confirmed their entries, otherwise waiting.",
@@ -211,7 +211,7 @@ func (m *Metrics) layerChanged(from, to layerStatus) {
 	}
 }
 
-// sessionEntries counts entries of sessions that were written.
+// sessionEntries counts entries of sessions and leases that were written.
 func (m *Metrics) sessionEntries(added, removed, refused int) {
 	if m != nil {
 		m.lines.WithLabelValues(entriesAdded).Add(float64(added))

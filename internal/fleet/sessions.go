@@ -43,7 +43,7 @@ type SessionStatus struct {
 	// InForce is the number of lines with a session or lease whose entries the switch has confirmed. Waiting is the number of other such lines.
 	InForce int `json:"inForce"`
 	Waiting int `json:"waiting"`
-	// Detail says why sessions are waiting, or why the sessions are not known.
+	// Detail says why sessions or leases are waiting, or why they are not known.
 	Detail string `json:"detail,omitempty"`
 }
 
@@ -145,12 +145,16 @@ func (w *worker) writeLines(ctx context.Context, s *p4rt.Session, changes []line
 
 // refuseLine records that the switch refused an update of a line.
 func (w *worker) refuseLine(c lineChange, code codes.Code) {
-	why := fmt.Sprintf("table %q: the switch refused an entry of a session: %v", c.Entry.Table(), code)
+	of := "session"
+	if _, lease := w.layer.lines.LeaseOf(*c.Entry); lease {
+		of = "lease"
+	}
+	why := fmt.Sprintf("table %q: the switch refused an entry of a %s: %v", c.Entry.Table(), of, code)
 	if code == codes.ResourceExhausted {
-		why = fmt.Sprintf("table %q: no room: the switch refused an entry of a session; remove exemptions or move lines to another switch", c.Entry.Table())
+		why = fmt.Sprintf("table %q: no room: the switch refused an entry of a %s; remove exemptions or move lines to another switch", c.Entry.Table(), of)
 	}
 	if len(w.layer.refused) == 0 {
-		w.log.Warn("sessions are waiting", zap.String("detail", why))
+		w.log.Warn("sessions or leases are waiting", zap.String("detail", why))
 	}
 	w.layer.refused[c.line] = why
 }

@@ -137,19 +137,25 @@ func TestSessionDriftIsHealed(t *testing.T) {
 	}
 }
 
+// fill writes n entries of addresses by another hand, and returns the updates.
+func (w *sessionWorld) fill(n int) (full []*p4v1.Update) {
+	w.t.Helper()
+	for i := range n {
+		a := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
+		e := must(pipeline.SubscriberEntry(netip.PrefixFrom(a, 32), pipeline.Subscriber{Class: 9}))(w.t)
+		full = append(full, update(p4v1.Update_INSERT, p4rt.Entity(e)))
+	}
+	for some := range slices.Chunk(full, 10000) {
+		w.x.hand(w.t, some...)
+	}
+	return full
+}
+
 // TestSessionTableIsFull verifies that a full table makes only the sessions wait that do not fit, and that they get their entries when there is room.
 func TestSessionTableIsFull(t *testing.T) {
 	w := newSessionWorld(t)
 	r := w.run(w.reg)
-	full := make([]*p4v1.Update, 0, 81920)
-	for i := range 81920 - 2 { // one entry is the static exemption of business-fixed, and one is left
-		a := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-		e := must(pipeline.SubscriberEntry(netip.PrefixFrom(a, 32), pipeline.Subscriber{Class: 9}))(t)
-		full = append(full, update(p4v1.Update_INSERT, p4rt.Entity(e)))
-	}
-	for some := range slices.Chunk(full, 10000) {
-		w.x.hand(t, some...)
-	}
+	full := w.fill(81920 - 2) // one entry is the static exemption of business-fixed, and one is left
 	w.start("adsl-home", "192.0.2.77/32", "192.0.2.78/32")
 	st := w.inForce(r, 0, 1)
 	if want := `table "subscriber_v4": no room: the switch refused an entry of a session; remove exemptions or move lines to another switch`; st.Sessions.Detail != want {
