@@ -28,10 +28,10 @@ func keptAddrs(sw *policy.Switch) *demoAddrs {
 	return &demoAddrs{api: client.DefaultServer, page: "127.0.0.1:2580", portal: "127.0.0.1:2581", sw: softswitch.Addrs{P4Runtime: sw.P4Runtime, GNMI: sw.GNMI}}
 }
 
-// A programme is an example that the demo plays. It implements pflag.Value.
+// A programme is the name of an example that the demo plays. It implements pflag.Value.
 type programme string
 
-// programmes are the examples that the demo plays.
+// programmes has the files of each example.
 var programmes = map[programme]func() []strict.File{"spinnet-2006": examples.SpinNet2006, "spinnet-2022": examples.SpinNet2022}
 
 // String returns the name of the example.

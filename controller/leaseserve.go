@@ -20,7 +20,7 @@ type leaseOptions struct {
 }
 
 func (o *leaseOptions) add(f *pflag.FlagSet) {
-	f.StringVar(&o.listen, "leases", "", "address to receive the reports of mail servers about logins on, with the TLS files of the API; by default they are not received")
+	f.StringVar(&o.listen, "leases", "", "address on which mail servers report logins, with the TLS files of the API; empty means none")
 	f.StringVar(&o.clients, "lease-clients", "", "YAML file with the mail servers that may report logins; without it only programs on this host may")
 }
 
