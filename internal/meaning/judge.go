@@ -26,7 +26,7 @@ type judge struct {
 	rows     map[asking][]ruling // verdict entries by descending priority
 	stopping map[string]bool     // cached results of stopsSMTP
 
-	subscriber pipeline.Class
+	subscriber pipeline.Class // the class of the assumed subscriber: 0, or the class of a lease
 }
 
 // An asking is a service and the leg on which it is looked up.
@@ -130,7 +130,8 @@ func (j *judge) knob(service pipeline.Service, byDefault policy.Action, group st
 func (j *judge) ruling(a asking, group, class string) (ruling, bool) {
 	g, c := j.groups[group], j.remotes[class]
 	for _, r := range j.rows[a] {
-		if (!r.Group.Set || r.Group.Value == g) && (!r.RemoteClass.Set || r.RemoteClass.Value == c) && (!r.SubscriberClass.Set || r.SubscriberClass.Value == j.subscriber) {
+		if (!r.Group.Set || r.Group.Value == g) && (!r.RemoteClass.Set || r.RemoteClass.Value == c) &&
+			(!r.SubscriberClass.Set || r.SubscriberClass.Value == j.subscriber) {
 			return r, true
 		}
 	}
