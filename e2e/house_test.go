@@ -188,6 +188,8 @@ var mayImport = map[string][]string{
 	},
 	"internal/telemetry/history": {}, // switches and rules are names to it
 
+	"internal/rollout/evidence": {},
+
 	"internal/subscriber":            {"internal/policy"},
 	"internal/subscriber/accounting": {"internal/clientfile", "internal/policy", "internal/strict", "internal/subscriber"},
 	"internal/subscriber/report":     {"internal/policy", "internal/strict", "internal/subscriber", "proto/op25b"},
