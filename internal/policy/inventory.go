@@ -28,6 +28,11 @@ type Switch struct {
 	// RejectFrom lists the source addresses of the ICMP errors that the action Reject sends: at most one IPv4 and one IPv6 address. Rejected
 	// packets of a family without an address are dropped without an ICMP error.
 	RejectFrom []netip.Addr `yaml:"rejectFrom,omitempty"`
+	// Site, Model and Labels describe the switch for the rings of a rollout. No entry depends on them. Site is the place of the switch, and Model
+	// its make. They may be empty.
+	Site   string   `yaml:"site,omitempty"`
+	Model  string   `yaml:"model,omitempty"`
+	Labels []string `yaml:"labels,omitempty"` // at most MaxLabels words, each once
 	// Foreign specifies whether foreign entries, which no controller of this store wrote, are removed or kept.
 	Foreign ForeignTreatment `yaml:"foreign,omitempty"`
 	// Identify is the RADIUS attribute by which an access server names the lines of this switch. If it is empty, the switch's lines have no
@@ -39,6 +44,9 @@ type Switch struct {
 	// Lines must not have more than MaxLines items. A line's counters are indexed by a number that compile.Number assigns to the line's name.
 	Lines []Line `yaml:"lines,omitempty"`
 }
+
+// MaxLabels is the largest number of labels of a switch.
+const MaxLabels = 16
 
 // A DeviceID is P4Runtime's device_id.
 type DeviceID uint64

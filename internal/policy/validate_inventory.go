@@ -33,6 +33,7 @@ func (v *validator) inventory() {
 		v.address(path+".p4runtime", sw.P4Runtime)
 		v.address(path+".gnmi", sw.GNMI)
 		v.tls(sw, path+".tls")
+		v.labels(sw, path)
 		v.rejectFrom(sw, path)
 		if !sw.Foreign.valid() {
 			v.inInventory(path+".foreign", fmt.Sprintf("switch %q has foreign: %s", sw.Name, sw.Foreign), "it must be "+sw.Foreign.Accepts())
@@ -61,6 +62,21 @@ func (v *validator) address(path, address string) {
 	if err != nil || host == "" || numErr != nil || number == 0 {
 		v.inInventory(path, fmt.Sprintf("address %q cannot be connected to", address), "it must be host:port with a port from 1 to 65535, such as 127.0.0.1:9559 or [2001:db8::1]:9559")
 	}
+}
+
+// labels checks the words that describe a switch for the rings of a rollout.
+func (v *validator) labels(sw *Switch, path string) {
+	if sw.Site != "" {
+		v.word(v.inv.src, path+".site", sw.Site, "site")
+	}
+	if sw.Model != "" {
+		v.word(v.inv.src, path+".model", sw.Model, "model")
+	}
+	if n := len(sw.Labels); n > MaxLabels {
+		v.inInventory(path+".labels", fmt.Sprintf("switch %q has %d labels", sw.Name, n), fmt.Sprintf("give at most %d", MaxLabels))
+		return
+	}
+	v.named(v.inv.src, sw.Labels, func(i int) string { return at(path+".labels", i, "") }, "label")
 }
 
 // rejectFrom checks that RejectFrom has at most one address of each family, and that each is a global unicast address.

@@ -124,7 +124,8 @@ func worse(t *testing.T, c Comparison, alpha float64) bool {
 
 // poisson draws from a Poisson distribution (Knuth, The Art of Computer Programming, volume 2, 3.4.1).
 func poisson(random *rand.Rand, mean float64) (n uint64) {
-	for p := random.Float64(); p > math.Exp(-mean); p *= random.Float64() {
+	least := math.Exp(-mean)
+	for p := random.Float64(); p > least; p *= random.Float64() {
 		n++
 	}
 	return n

@@ -1,0 +1,335 @@
+package rollout
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"op25b/internal/rollout/evidence"
+)
+
+// A Verdict is what a gate says of a ring.
+type Verdict uint8
+
+// The verdicts. NoData is the zero value: no data is never a yes.
+const (
+	NoData Verdict = iota // holds the rollout until there are data
+	Pass
+	Hold   // holds the rollout until an operator resumes it
+	GoBack // takes the change back from all rings
+)
+
+// String returns the name of the verdict.
+func (v Verdict) String() string { return [...]string{"no-data", "pass", "hold", "go-back"}[v] }
+
+// A GateName is the name of a gate, or of another source of findings.
+type GateName string
+
+// The gates that take a change back. Each of them means that the change, or the switch, does something that no policy asks for.
+const (
+	Probes     GateName = "probes"     // a probe had another verdict than the twin
+	Submission GateName = "submission" // packets to port 587 or 465 outside were stopped
+	Relays     GateName = "relays"     // permits to the own relays fell to almost none
+	Counting   GateName = "counting"   // the counters stand still while the link carries packets
+	Switches   GateName = "switches"   // a switch of the ring has drift or is unreachable
+	Tables     GateName = "tables"     // a table is almost full
+	Affected   GateName = "affected"   // more lines are newly affected than the forecast says
+	Tickets    GateName = "tickets"    // more support tickets than the bound
+	Rejects    GateName = "rejects"    // the canary rejects more than its control
+)
+
+// The sources of findings that are no gates.
+const (
+	Confirmation GateName = "confirmation" // switches have not confirmed what they were told
+	Operator     GateName = "operator"
+)
+
+// gateNames returns the gates that must have data before a ring may go on.
+func gateNames() []GateName {
+	return []GateName{Probes, Submission, Relays, Counting, Switches, Tables, Affected, Tickets, Rejects}
+}
+
+// A Finding is what a gate says of a ring.
+type Finding struct {
+	Gate     GateName `json:"gate"`
+	Verdict  Verdict  `json:"verdict"`
+	Ring     string   `json:"ring"`
+	Switches []string `json:"switches,omitempty"` // those that the finding is about, or empty for the ring
+	Text     string   `json:"text,omitempty"`
+}
+
+// Gates are the bounds of the gates of a ring.
+type Gates struct {
+	// Affected bounds the newly affected lines, as a multiple of the forecast.
+	Affected float64 `json:"affected"`
+	// Tickets is the largest number of support tickets that are reported while the ring soaks.
+	Tickets int `json:"tickets"`
+	// Alpha is the probability with which the comparison with the control ring may be wrong once in a rollout.
+	Alpha float64 `json:"alpha"`
+	// Full is the share of a table's size above which the change goes back.
+	Full float64 `json:"full"`
+	// Stale is the age at which a sample counts as no data.
+	Stale time.Duration `json:"stale"`
+}
+
+// DefaultGates are the bounds of a ring that sets none. A sample is stale after three of the collector's intervals.
+func DefaultGates() Gates {
+	return Gates{Affected: 1.2, Tickets: 5, Alpha: 0.001, Full: 0.95, Stale: 30 * time.Second}
+}
+
+// minPermits is the number of permits to the relays before the change below which their absence after it means nothing.
+const minPermits = 20
+
+// relayShare is the share of the rate before the change to which the permits may fall. Mail to the relays varies with the hour, but not by ten.
+const relayShare = 0.1
+
+// minLink is the number of packets on the links of a switch from which its counters must have moved.
+const minLink = 1000
+
+// A Measure is what was measured of a switch. The counts are since the switch got the change, unless they say otherwise.
+type Measure struct {
+	Switch string
+	// At is the time of the newest sample, and From the time of the first that has the change. They are zero if there is no sample.
+	At, From time.Time
+	// Unwell says why the switch is not in its desired state, such as drift or a lost session, or is empty.
+	Unwell string
+	// ProbedAt is the time of the last round of probes that began after the change, or zero. ProbeFailure says which probe failed, or is empty.
+	ProbedAt     time.Time
+	ProbeFailure string
+	// SubmissionStopped counts the packets to port 587 and 465 outside that were dropped or rejected.
+	SubmissionStopped uint64
+	// RelayPermits counts the packets that were permitted to the own relays, and RelayPermitsBefore those in the time Before before the change.
+	RelayPermits, RelayPermitsBefore uint64
+	Before                           time.Duration
+	// Link counts the packets that the access ports received, and Counted those that the counters of the pipeline show.
+	Link, Counted uint64
+	// FullestTable is the table with the largest share of its size in use, and Full that share.
+	FullestTable string
+	Full         float64
+	// Affected is the number of lines of which mail was stopped since the change and not before, and Forecast is how many the forecast expects.
+	// ForecastKnown is false if there is no forecast for the switch.
+	Affected, Forecast uint64
+	ForecastKnown      bool
+	// Rejected counts the connections (SYN) that were dropped or rejected, and Lines is the number of lines of the switch.
+	Rejected uint64
+	Lines    int
+}
+
+// A Reading is what the gates of a ring are evaluated from.
+type Reading struct {
+	Time time.Time
+	// Ring has the measures of the switches of the ring, and Control those of switches without the change, or with it for longer.
+	Ring, Control []Measure
+	// Tickets is the number of support tickets reported since the ring got the change. TicketsKnown is false if no source reports tickets.
+	Tickets      int
+	TicketsKnown bool
+}
+
+// Evaluate returns the findings of every gate for a ring.
+func (g Gates) Evaluate(stage Stage, in Reading) []Finding {
+	e := evaluation{g, stage, in}
+	return []Finding{
+		e.each(Probes, e.probes), e.each(Submission, e.submission), e.each(Relays, e.relays), e.each(Counting, e.counting),
+		e.each(Switches, e.switches), e.each(Tables, e.tables), e.affected(), e.tickets(), e.rejects(),
+	}
+}
+
+type evaluation struct {
+	Gates
+	stage Stage
+	Reading
+}
+
+func (e evaluation) finding(gate GateName, v Verdict, text string, switches ...string) Finding {
+	return Finding{Gate: gate, Verdict: v, Ring: e.stage.Name, Switches: switches, Text: text}
+}
+
+// each asks a gate about every switch of the ring. The worst answer is the finding: GoBack, then NoData, then Hold, then Pass. A switch without a
+// measure has no data.
+func (e evaluation) each(gate GateName, ask func(Measure) (Verdict, string)) Finding {
+	type answer struct {
+		text     string
+		switches []string
+	}
+	var worst [GoBack + 1]answer
+	for _, name := range e.stage.Switches {
+		v, text := NoData, "there is no measurement"
+		if i := slices.IndexFunc(e.Ring, func(m Measure) bool { return m.Switch == name }); i >= 0 {
+			v, text = ask(e.Ring[i])
+		}
+		if len(worst[v].switches) == 0 {
+			worst[v].text = text
+		}
+		worst[v].switches = append(worst[v].switches, name)
+	}
+	for _, v := range []Verdict{GoBack, NoData, Hold} {
+		if a := worst[v]; len(a.switches) > 0 {
+			return e.finding(gate, v, a.text, a.switches...)
+		}
+	}
+	return e.finding(gate, Pass, "")
+}
+
+// stale returns why a measure is no data, or "".
+func (e evaluation) stale(m Measure) string {
+	switch age := e.Time.Sub(m.At); {
+	case m.At.IsZero():
+		return "there is no sample"
+	case m.From.IsZero() || !m.At.After(m.From):
+		return "there is no sample after the change"
+	case age > e.Stale:
+		return fmt.Sprintf("the last sample is %v old", age.Round(time.Second))
+	}
+	return ""
+}
+
+func (e evaluation) probes(m Measure) (Verdict, string) {
+	switch {
+	case m.ProbeFailure != "":
+		return GoBack, "a probe failed: " + m.ProbeFailure
+	case m.ProbedAt.IsZero():
+		return NoData, "no probe was sent since the change"
+	}
+	return Pass, ""
+}
+
+func (e evaluation) submission(m Measure) (Verdict, string) {
+	switch why := e.stale(m); {
+	case m.SubmissionStopped > 0:
+		return GoBack, strconv.FormatUint(m.SubmissionStopped, 10) + " packets to port 587 or 465 of other providers were stopped"
+	case why != "":
+		return NoData, why
+	}
+	return Pass, ""
+}
+
+func (e evaluation) relays(m Measure) (Verdict, string) {
+	if why := e.stale(m); why != "" {
+		return NoData, why
+	}
+	if m.Before <= 0 || m.RelayPermitsBefore < minPermits {
+		return Pass, "" // too little mail before the change to miss it
+	}
+	expected := float64(m.RelayPermitsBefore) * m.At.Sub(m.From).Seconds() / m.Before.Seconds()
+	switch {
+	case expected < minPermits:
+		return NoData, fmt.Sprintf("only %v since the change", m.At.Sub(m.From).Round(time.Second))
+	case float64(m.RelayPermits) < relayShare*expected:
+		return GoBack, fmt.Sprintf("%d packets were permitted to the relays, and %.0f before the change in as long a time", m.RelayPermits, expected)
+	}
+	return Pass, ""
+}
+
+func (e evaluation) counting(m Measure) (Verdict, string) {
+	switch why := e.stale(m); {
+	case why != "":
+		return NoData, why
+	case m.Counted == 0 && m.Link >= minLink:
+		return GoBack, fmt.Sprintf("no counter has moved while the access ports received %d packets", m.Link)
+	}
+	return Pass, ""
+}
+
+func (e evaluation) switches(m Measure) (Verdict, string) {
+	if m.Unwell != "" {
+		return GoBack, m.Unwell
+	}
+	return Pass, ""
+}
+
+func (e evaluation) tables(m Measure) (Verdict, string) {
+	switch {
+	case m.FullestTable == "":
+		return NoData, "the use of the tables is not known"
+	case m.Full > e.Full:
+		return GoBack, fmt.Sprintf("table %s is %.1f %% full, and may be %.0f %%", m.FullestTable, 100*m.Full, 100*e.Full)
+	}
+	return Pass, ""
+}
+
+// affected compares the newly affected lines of the whole ring with the forecast, because a switch with few lines varies much.
+func (e evaluation) affected() Finding {
+	var affected, forecast uint64
+	for _, name := range e.stage.Switches {
+		i := slices.IndexFunc(e.Ring, func(m Measure) bool { return m.Switch == name })
+		if i < 0 {
+			return e.finding(Affected, NoData, "there is no measurement", name)
+		}
+		m := e.Ring[i]
+		if why := e.stale(m); why != "" {
+			return e.finding(Affected, NoData, why, name)
+		}
+		if !m.ForecastKnown {
+			return e.finding(Affected, NoData, "there is no forecast", name)
+		}
+		affected += m.Affected
+		forecast += m.Forecast
+	}
+	if bound := e.Affected * float64(forecast); float64(affected) > math.Ceil(bound) {
+		return e.finding(Affected, Hold, fmt.Sprintf("%d lines are newly affected, and the forecast says %d", affected, forecast))
+	}
+	return e.finding(Affected, Pass, "")
+}
+
+func (e evaluation) tickets() Finding {
+	switch {
+	case !e.TicketsKnown:
+		return e.finding(Tickets, Pass, "no source of tickets is set up")
+	case e.Reading.Tickets > e.Gates.Tickets:
+		return e.finding(Tickets, Hold, fmt.Sprintf("%d support tickets since the change, and at most %d are accepted", e.Reading.Tickets, e.Gates.Tickets))
+	}
+	return e.finding(Tickets, Pass, "")
+}
+
+// rejects compares the rejected connections of the ring with those of its control, by the lines of both. A last ring has no control.
+func (e evaluation) rejects() Finding {
+	ring, lines, stale := e.sum(e.Ring)
+	control, others, staleControl := e.sum(e.Control)
+	switch {
+	case len(stale) > 0:
+		return e.finding(Rejects, NoData, "there are no new samples", stale...)
+	case len(e.Control) == 0 || lines == 0 || others == 0:
+		return e.finding(Rejects, Pass, "there is no ring to compare with")
+	case len(staleControl) > 0:
+		return e.finding(Rejects, NoData, "there are no new samples of the control ring", staleControl...)
+	}
+	worse, err := evidence.Comparison{Canary: ring, Control: control, Share: float64(lines) / float64(lines+others)}.Worse(e.Alpha)
+	switch {
+	case err != nil:
+		return e.finding(Rejects, NoData, err.Error())
+	case worse:
+		return e.finding(Rejects, Hold, fmt.Sprintf("%d connections of %d lines were stopped, and %d of %d lines in the control ring", ring, lines, control, others))
+	}
+	return e.finding(Rejects, Pass, "")
+}
+
+func (e evaluation) sum(all []Measure) (rejected uint64, lines int, stale []string) {
+	for _, m := range all {
+		rejected += m.Rejected
+		lines += m.Lines
+		if e.stale(m) != "" {
+			stale = append(stale, m.Switch)
+		}
+	}
+	return rejected, lines, stale
+}
+
+// String returns the finding in one line.
+func (f Finding) String() string {
+	var b strings.Builder
+	b.WriteString(string(f.Gate))
+	if f.Ring != "" {
+		b.WriteString(" of ring " + f.Ring)
+	}
+	if len(f.Switches) > 0 {
+		b.WriteString(" (" + strings.Join(f.Switches, ", ") + ")")
+	}
+	b.WriteString(": " + f.Verdict.String())
+	if f.Text != "" {
+		b.WriteString(": " + f.Text)
+	}
+	return b.String()
+}

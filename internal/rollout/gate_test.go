@@ -1,0 +1,101 @@
+package rollout
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// well returns the measure of a switch on which every gate passes.
+func well(name string) Measure {
+	return Measure{
+		Switch: name, At: epoch.Add(time.Hour), From: epoch, ProbedAt: epoch.Add(time.Minute),
+		RelayPermits: 1000, RelayPermitsBefore: 1000, Before: time.Hour, Link: 1_000_000, Counted: 5000,
+		FullestTable: "verdict", Full: 0.5, Affected: 10, Forecast: 10, ForecastKnown: true, Rejected: 50, Lines: 1000,
+	}
+}
+
+// TestEvaluate verifies what each gate says of each kind of measurement, and the text that an operator reads.
+func TestEvaluate(t *testing.T) {
+	stage := Stage{Name: "first", Switches: []string{"a", "b"}}
+	for _, tc := range []struct {
+		name   string
+		change func(*Reading)
+		gate   GateName
+		want   string // the finding, or "pass"
+	}{
+		{"nothing is wrong", func(*Reading) {}, Probes, "pass"},
+		{"failed probe", func(r *Reading) { r.Ring[1].ProbeFailure = "port 25 of line x is open" }, Probes, "probes of ring first (b): go-back: a probe failed: port 25 of line x is open"},
+		{"no probe", func(r *Reading) { r.Ring[1].ProbedAt = time.Time{} }, Probes, "probes of ring first (b): no-data: no probe was sent since the change"},
+		{"submission", func(r *Reading) { r.Ring[0].SubmissionStopped = 3 }, Submission, "submission of ring first (a): go-back: 3 packets to port 587 or 465 of other providers were stopped"},
+		{"submission on a switch without new samples", func(r *Reading) { r.Ring[0].SubmissionStopped, r.Ring[0].At = 3, epoch.Add(time.Second) }, Submission, "submission of ring first (a): go-back: 3 packets to port 587 or 465 of other providers were stopped"},
+		{"stale", func(r *Reading) { r.Ring[0].At = epoch.Add(50 * time.Minute) }, Submission, "submission of ring first (a): no-data: the last sample is 10m5s old"},
+		{"no sample", func(r *Reading) { r.Ring[0].At = time.Time{} }, Counting, "counting of ring first (a): no-data: there is no sample"},
+		{"no sample since", func(r *Reading) { r.Ring[0].From = r.Ring[0].At }, Relays, "relays of ring first (a): no-data: there is no sample after the change"},
+		{"no measure of b", func(r *Reading) { r.Ring = r.Ring[:1] }, Tables, "tables of ring first (b): no-data: there is no measurement"},
+		{"relays collapse", func(r *Reading) { r.Ring[0].RelayPermits = 99 }, Relays, "relays of ring first (a): go-back: 99 packets were permitted to the relays, and 1000 before the change in as long a time"},
+		{"relays at a tenth", func(r *Reading) { r.Ring[0].RelayPermits = 100 }, Relays, "pass"},
+		{"hardly any mail before", func(r *Reading) { r.Ring[0].RelayPermits, r.Ring[0].RelayPermitsBefore = 0, 19 }, Relays, "pass"},
+		{"too early for the relays", func(r *Reading) { r.Ring[0].RelayPermits, r.Ring[0].From = 0, r.Ring[0].At.Add(-time.Minute) }, Relays, "relays of ring first (a): no-data: only 1m0s since the change"},
+		{"counters stand still", func(r *Reading) { r.Ring[1].Counted = 0 }, Counting, "counting of ring first (b): go-back: no counter has moved while the access ports received 1000000 packets"},
+		{"nobody is awake", func(r *Reading) { r.Ring[1].Counted, r.Ring[1].Link = 0, 999 }, Counting, "pass"},
+		{"drift", func(r *Reading) { r.Ring[0].Unwell = "drift: 1 entry of table verdict is missing" }, Switches, "switches of ring first (a): go-back: drift: 1 entry of table verdict is missing"},
+		{"full", func(r *Reading) { r.Ring[0].Full = 0.951 }, Tables, "tables of ring first (a): go-back: table verdict is 95.1 % full, and may be 95 %"},
+		{"not so full", func(r *Reading) { r.Ring[0].Full = 0.95 }, Tables, "pass"},
+		{"tables unknown", func(r *Reading) { r.Ring[0].FullestTable = "" }, Tables, "tables of ring first (a): no-data: the use of the tables is not known"},
+		{"more affected", func(r *Reading) { r.Ring[0].Affected = 15 }, Affected, "affected of ring first: hold: 25 lines are newly affected, and the forecast says 20"},
+		{"as many affected as accepted", func(r *Reading) { r.Ring[0].Affected = 14 }, Affected, "pass"},
+		{"no forecast", func(r *Reading) { r.Ring[1].ForecastKnown = false }, Affected, "affected of ring first (b): no-data: there is no forecast"},
+		{"tickets", func(r *Reading) { r.TicketsKnown, r.Tickets = true, 6 }, Tickets, "tickets of ring first: hold: 6 support tickets since the change, and at most 5 are accepted"},
+		{"some tickets", func(r *Reading) { r.TicketsKnown, r.Tickets = true, 5 }, Tickets, "pass"},
+		{"no source of tickets", func(r *Reading) { r.Tickets = 6 }, Tickets, "pass"},
+		{"more rejected than in the control", func(r *Reading) { r.Ring[0].Rejected = 500 }, Rejects, "rejects of ring first: hold: 550 connections of 2000 lines were stopped, and 100 of 2000 lines in the control ring"},
+		{"fewer rejected", func(r *Reading) { r.Ring[0].Rejected = 0 }, Rejects, "pass"},
+		{"control without samples", func(r *Reading) { r.Control[0].At = time.Time{} }, Rejects, "rejects of ring first (c): no-data: there are no new samples of the control ring"},
+		{"no control", func(r *Reading) { r.Control, r.Ring[0].Rejected = nil, 5000 }, Rejects, "pass"},
+	} {
+		in := Reading{Time: epoch.Add(time.Hour + 5*time.Second), Ring: []Measure{well("a"), well("b")}, Control: []Measure{well("c"), well("d")}}
+		tc.change(&in)
+		found := DefaultGates().Evaluate(stage, in)
+		seen := map[GateName]bool{}
+		for _, f := range found {
+			seen[f.Gate] = true
+			if f.Gate != tc.gate {
+				continue
+			}
+			got := f.String()
+			if f.Verdict == Pass {
+				got = "pass"
+			}
+			if got != tc.want {
+				t.Errorf("%s:\n got %s\nwant %s", tc.name, got, tc.want)
+			}
+		}
+		for _, g := range gateNames() {
+			if !seen[g] {
+				t.Errorf("%s: gate %s says nothing", tc.name, g)
+			}
+		}
+	}
+}
+
+// TestNothingMeasured verifies that a ring of which nothing is known passes no gate except that of the tickets and the comparison, which are optional.
+func TestNothingMeasured(t *testing.T) {
+	for _, f := range DefaultGates().Evaluate(Stage{Name: "first", Switches: []string{"a"}}, Reading{Time: epoch}) {
+		if optional := f.Gate == Tickets || f.Gate == Rejects; (f.Verdict == Pass) != optional || !optional && f.Verdict != NoData {
+			t.Errorf("nothing is known, and %v", f)
+		}
+	}
+}
+
+// TestTextsOfVerdicts verifies that every verdict has a name of its own.
+func TestTextsOfVerdicts(t *testing.T) {
+	seen := map[string]bool{}
+	for v := NoData; v <= GoBack; v++ {
+		if name := v.String(); seen[name] || strings.TrimSpace(name) == "" {
+			t.Errorf("verdict %d is %q", v, name)
+		} else {
+			seen[name] = true
+		}
+	}
+}
