@@ -113,10 +113,14 @@ func loadSetting(t *testing.T) *vectorSetting {
 }
 
 // compile compiles the documents for a phase, and adds entries for subscribers.
-func (s *vectorSetting) compile(phase string, exempt []vectors.Exemption) (*compile.Compiled, error) {
+func (s *vectorSetting) compile(phase string, extra []vectors.Subscriber) (*compile.Compiled, error) {
 	c, err := compiletest.Compile(s.bundle, s.numbers, s.sw.Name, policy.Everywhere(phase), vectorsNow)
-	if err != nil || len(exempt) == 0 {
+	if err != nil || len(extra) == 0 {
 		return c, err
+	}
+	classes := map[string]pipeline.Class{"": compile.SubscriberExempt}
+	for class, lease := range c.Leases {
+		classes[lease.Name] = class
 	}
 	lines := map[string]pipeline.LineIndex{"": 0}
 	for i, name := range c.Lines {
@@ -126,12 +130,16 @@ func (s *vectorSetting) compile(phase string, exempt []vectors.Exemption) (*comp
 	if c.State.Subscribers == nil {
 		c.State.Subscribers = map[netip.Prefix]pipeline.Subscriber{}
 	}
-	for _, e := range exempt {
+	for _, e := range extra {
 		line, known := lines[e.Line]
 		if !known {
-			return nil, fmt.Errorf("an exemption of the line %q, which the inventory does not have", e.Line)
+			return nil, fmt.Errorf("an entry of the line %q, which the inventory does not have", e.Line)
 		}
-		c.State.Subscribers[e.Prefix] = pipeline.Subscriber{Class: compile.SubscriberExempt, Line: line, Until: pipeline.ClockSecond(e.Until)}
+		class, known := classes[e.Lease]
+		if !known {
+			return nil, fmt.Errorf("an entry of the lease %q, which the policy does not have", e.Lease)
+		}
+		c.State.Subscribers[e.Prefix] = pipeline.Subscriber{Class: class, Line: line, Until: pipeline.ClockSecond(e.Until)}
 	}
 	return c, nil
 }
@@ -207,7 +215,7 @@ type embeddedVectors struct {
 	setting *vectorSetting
 	session *p4rt.Session
 	phase   string
-	exempt  []vectors.Exemption
+	extra   []vectors.Subscriber
 	cells   []cell
 	engine  *engine.Engine
 	worker  *engine.Worker
@@ -246,24 +254,24 @@ func (v *embeddedVectors) clock() time.Time {
 
 // Load brings the switch to a phase. It first advances the clock so far that all token buckets are full and
 // all windows have ended.
-func (v *embeddedVectors) Load(phase string, exempt []vectors.Exemption) error {
+func (v *embeddedVectors) Load(phase string, extra []vectors.Subscriber) error {
 	v.mu.Lock()
 	v.now = v.now.Add(10 * time.Minute)
 	v.mu.Unlock()
 	switch {
-	case len(exempt) > 0 || len(v.exempt) > 0:
+	case len(extra) > 0 || len(v.extra) > 0:
 		v.start()
 	case phase == v.phase:
 		return nil
 	}
-	c, err := v.setting.compile(phase, exempt)
+	c, err := v.setting.compile(phase, extra)
 	if err != nil {
 		return err
 	}
 	if _, err := bringtest.Converge(context.Background(), v.session, &c.State); err != nil {
 		return err
 	}
-	v.phase, v.exempt, v.cells = phase, exempt, v.setting.cells(c)
+	v.phase, v.extra, v.cells = phase, extra, v.setting.cells(c)
 	var found bool
 	if v.rules, found = v.engine.Counter(v.setting.acl.CounterName); !found {
 		return fmt.Errorf("the engine has no counter %s", v.setting.acl.CounterName)
@@ -332,8 +340,8 @@ func (v *bmv2Vectors) Name() string { return "bmv2" }
 
 // Load starts a new switch for a phase. Tests cannot set bmv2's clock, but a new switch has used neither
 // rejects nor tokens.
-func (v *bmv2Vectors) Load(phase string, exempt []vectors.Exemption) error {
-	c, err := v.setting.compile(phase, exempt)
+func (v *bmv2Vectors) Load(phase string, extra []vectors.Subscriber) error {
+	c, err := v.setting.compile(phase, extra)
 	if err != nil {
 		return err
 	}

@@ -1,51 +1,9 @@
 package vectors
 
-import (
-	"net/netip"
-	"strconv"
-)
+import "strconv"
 
 // maxSecond is the last second of a switch's clock, which then starts again at 0.
 const maxSecond = 1<<28 - 1
-
-// exemptions reads the lines "exempt PREFIX [line=NAME] [until=SECOND]" that precede the first frame. It returns the other lines.
-func (v *Vector) exemptions(lines []span) ([]span, error) {
-	for len(lines) > 0 {
-		keyword, rest := firstField(lines[0])
-		if keyword.s != "exempt" {
-			break
-		}
-		e, err := exemption(keyword, rest)
-		if err != nil {
-			return nil, err
-		}
-		v.Exempt, lines = append(v.Exempt, e), lines[1:]
-	}
-	return lines, nil
-}
-
-func exemption(keyword, rest span) (e Exemption, err error) {
-	words := rest.fields()
-	if len(words) == 0 {
-		return e, fault(keyword.pos(), "an exemption of nothing; it wants: exempt PREFIX [line=NAME] [until=SECOND]")
-	}
-	if e.Prefix, err = netip.ParsePrefix(words[0].s); err != nil || e.Prefix != e.Prefix.Masked() {
-		return e, fault(words[0].pos(), "prefix %q; it wants a prefix without host bits such as 192.0.2.0/24", words[0].s)
-	}
-	for _, w := range words[1:] {
-		switch key, value, _ := w.cut("="); key.s {
-		case "line":
-			e.Line = value.s
-		case "until":
-			if e.Until, err = clockSecond(value); err != nil {
-				return e, err
-			}
-		default:
-			return e, fault(w.pos(), "%q of an exemption; valid are line=NAME and until=SECOND", w.s)
-		}
-	}
-	return e, nil
-}
 
 // at reads a line "at SECOND", which sets the clock of the steps below it. If there is none, the second remains. Either all steps of a vector
 // have a second or none has.

@@ -69,6 +69,7 @@ func sortShared(files []string) {
 type table struct {
 	theme   string
 	phase   string
+	extra   []Subscriber // the entries below the phase
 	names   names
 	axes    map[string]*axis
 	vectors []Vector
@@ -100,8 +101,7 @@ func (t *table) read(file string, text []byte) error {
 		keyword, rest := firstField(b.head)
 		switch keyword.s {
 		case "phase":
-			t.phase = rest.s
-			err = noBody(b)
+			err = t.setPhase(rest, b)
 		case "name":
 			err = t.addName(rest, b)
 		case "axis":
@@ -153,9 +153,18 @@ func firstField(t span) (first, rest span) {
 
 func noBody(b block) error {
 	if len(b.body) > 0 {
-		return fault(b.body[0].pos(), "nothing can stand indented here; only axis, vector and evasion have lines of their own")
+		return fault(b.body[0].pos(), "nothing can stand indented here; only phase, axis, vector and evasion have lines of their own")
 	}
 	return nil
+}
+
+// setPhase reads a line of the form "phase NAME", and the entries for subscribers below it. They are for all vectors up to the next phase.
+func (t *table) setPhase(name span, b block) (err error) {
+	t.phase = name.s
+	if t.extra, b.body, err = subscribers(b.body); err == nil && len(b.body) > 0 {
+		err = fault(b.body[0].pos(), "%q below a phase; valid are: %s, and: %s", firstWord(b.body[0].s), exemptForm, leaseForm)
+	}
+	return err
 }
 
 // addName reads a line of the form "name WORD = VALUE".
@@ -238,9 +247,11 @@ func (t *table) addVector(evasion bool, words []span, title span, body []span, v
 			return err
 		}
 	}
-	if lines, err = v.exemptions(lines); err != nil {
+	own, lines, err := subscribers(lines)
+	if err != nil {
 		return err
 	}
+	v.Subscribers = slices.Concat(t.extra, own)
 	second := uint32(0)
 	for len(lines) > 0 {
 		if lines, second, err = v.at(lines, second); err != nil {

@@ -27,7 +27,7 @@ func TestFaultsNameThePlaceTheValueAndWhatIsValid(t *testing.T) {
 	for _, test := range []struct{ what, text, want string }{
 		{"keyword", "vectro a : b\n", `f.txt:1:1: "vectro" begins a block; valid are phase, name, axis, vector and evasion`},
 		{"indented first", "  in 1\n", "f.txt:1:3: an indented line stands before any block; it belongs below a phase, name, axis, vector or evasion"},
-		{"body of a name", "name a = 1\n  b\n", "f.txt:2:3: nothing can stand indented here; only axis, vector and evasion have lines of their own"},
+		{"body of a name", "name a = 1\n  b\n", "f.txt:2:3: nothing can stand indented here; only phase, axis, vector and evasion have lines of their own"},
 		{"no phase", "vector a : b\n", "f.txt:1:8: a vector stands before any phase; say which rules the switch has: phase NAME"},
 		{"name", "name home 1\n", `f.txt:1:6: name "home 1": it wants WORD = VALUE, where the value is one MAC address, IP address or number`},
 		{"name twice", "name a = 1\nname a = 2\n", `f.txt:2:6: name "a" is there twice; the first is at f.txt:1:10`},
@@ -63,6 +63,11 @@ func TestFaultsNameThePlaceTheValueAndWhatIsValid(t *testing.T) {
 		{"no prefix", exempting("exempt"), "f.txt:7:3: an exemption of nothing; it wants: exempt PREFIX [line=NAME] [until=SECOND]"},
 		{"host bits", exempting("exempt 192.0.2.1/24"), `f.txt:7:10: prefix "192.0.2.1/24"; it wants a prefix without host bits such as 192.0.2.0/24`},
 		{"exemption's word", exempting("exempt 192.0.2.0/24 til=1"), `f.txt:7:23: "til=1" of an exemption; valid are line=NAME and until=SECOND`},
+		{"no lease's prefix", exempting("lease"), "f.txt:7:3: a lease of nothing; it wants: lease PREFIX of=NAME [line=NAME] [until=SECOND]"},
+		{"no lease's name", exempting("lease ::/8"), "f.txt:7:3: a lease without a name; it wants: lease PREFIX of=NAME [line=NAME] [until=SECOND]"},
+		{"lease's word", exempting("lease ::/8 name=a"), `f.txt:7:14: "name=a" of a lease; valid are of=NAME, line=NAME and until=SECOND`},
+		{"exemption's lease", exempting("exempt ::/8 of=a"), `f.txt:7:15: "of=a" of an exemption; valid are line=NAME and until=SECOND`},
+		{"phase's line", "phase p\n  in 1 raw 0x00\n", `f.txt:2:3: "in" below a phase; valid are: exempt PREFIX [line=NAME] [until=SECOND], and: lease PREFIX of=NAME [line=NAME] [until=SECOND]`},
 		{"until", exempting("exempt 192.0.2.0/24 until=268435456"), `f.txt:7:29: clock second "268435456"; it wants a number from 0 to 268435455`},
 		{"at", exempting("at noon"), `f.txt:7:6: clock second "noon"; it wants a number from 0 to 268435455`},
 		{"at nothing", head + "vector a : title\n  at 5\n", "f.txt:7:3: no frame follows this second; it wants: in PORT FRAME"},
@@ -113,9 +118,27 @@ func TestASecondLastsUntilTheNext(t *testing.T) {
 	if len(v.Steps) != 3 || !v.Timed || v.Steps[0].Second != 5 || v.Steps[1].Second != 5 || v.Steps[2].Second != 0 {
 		t.Errorf("timed %t, steps %+v; want the seconds 5, 5, 0", v.Timed, v.Steps)
 	}
-	want := []Exemption{{netip.MustParsePrefix("192.0.2.0/24"), "l", 7}, {Prefix: netip.MustParsePrefix("::/8")}}
-	if !slices.Equal(v.Exempt, want) {
-		t.Errorf("exemptions %v, want %v", v.Exempt, want)
+	want := []Subscriber{{Prefix: netip.MustParsePrefix("192.0.2.0/24"), Line: "l", Until: 7}, {Prefix: netip.MustParsePrefix("::/8")}}
+	if !slices.Equal(v.Subscribers, want) {
+		t.Errorf("entries %v, want %v", v.Subscribers, want)
+	}
+}
+
+// TestEntriesOfAPhaseAreForItsVectors verifies that the entries below a phase are for all vectors up to the next phase, before their own.
+func TestEntriesOfAPhaseAreForItsVectors(t *testing.T) {
+	const frame = "  in 1 raw 0x00\n  -> drop\n"
+	text := "phase p\n  exempt ::/8\n  lease 192.0.2.0/24 of=pop line=l until=7\nvector a : t\n" + frame + "vector b : t\n  lease 192.0.3.0/24 of=imap\n" + frame +
+		"phase p\nvector c : t\n" + frame
+	all, err := Read(fstest.MapFS{"f.txt": {Data: []byte(text)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	exempt, lease := Subscriber{Prefix: netip.MustParsePrefix("::/8")}, Subscriber{netip.MustParsePrefix("192.0.2.0/24"), "pop", "l", 7}
+	own := Subscriber{Prefix: netip.MustParsePrefix("192.0.3.0/24"), Lease: "imap"}
+	for i, want := range [][]Subscriber{{exempt, lease}, {exempt, lease, own}, nil} {
+		if got := all[i].Subscribers; !slices.Equal(got, want) {
+			t.Errorf("vector %s has the entries %v, want %v", all[i].ID, got, want)
+		}
 	}
 }
 

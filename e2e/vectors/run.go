@@ -13,7 +13,7 @@ type Target interface {
 	Name() string
 	// Load installs the rules of a phase and additional entries for subscribers, and resets the switch's state. All token buckets are then
 	// full, and no rejects have been used in the present clock second. If there are additional entries, the switch's clock starts again at 0.
-	Load(phase string, exempt []Exemption) error
+	Load(phase string, extra []Subscriber) error
 	// Process sends a frame to an input port, waits for all output frames, and returns them.
 	Process(port uint32, frame []byte) ([]Output, error)
 	// Counters returns the values of all counters. A counter that is missing from the maps is 0.
@@ -74,14 +74,14 @@ func Playable(t Target, all []Vector) []Vector {
 func Run(t Target, all []Vector, limited func(line string) bool) (passed int, err error) {
 	var faults []error
 	for _, round := range rounds(all, limited) {
-		if err := t.Load(round[0].Phase, round[0].Exempt); err != nil {
+		if err := t.Load(round[0].Phase, round[0].Subscribers); err != nil {
 			return passed, fmt.Errorf("%s: phase %s: %w", t.Name(), round[0].Phase, err)
 		}
 		for i := range round {
 			v := &round[i]
 			err := play(t, v)
 			for again := 0; v.SameSecond && errors.Is(err, ErrVector) && again < 2; again++ { // the clock second may have ended
-				if err = t.Load(v.Phase, v.Exempt); err == nil {
+				if err = t.Load(v.Phase, v.Subscribers); err == nil {
 					err = play(t, v)
 				}
 			}
@@ -110,7 +110,7 @@ func (v *Vector) load() string {
 	if v.Timed {
 		timed = v.ID
 	}
-	return fmt.Sprint(v.Phase, v.Exempt, timed)
+	return fmt.Sprint(v.Phase, v.Subscribers, timed)
 }
 
 // rounds splits the vectors into lists, each of which needs one load. All vectors of a list have the same load. No vector depends on a

@@ -28,7 +28,7 @@ func newFake(all []Vector) *fake {
 
 func (f *fake) Name() string { return "fake" }
 
-func (f *fake) Load(phase string, _ []Exemption) error {
+func (f *fake) Load(phase string, _ []Subscriber) error {
 	f.loads = append(f.loads, phase)
 	return nil
 }

@@ -19,17 +19,18 @@ type Vector struct {
 	Twin    string
 	// SameSecond states whether all steps must be within one clock second of the switch.
 	SameSecond bool
-	// Exempt lists the entries for subscribers that the switch has in addition to those of the documents. If there are any, the switch's
+	// Subscribers lists the entries for subscribers that the switch has in addition to those of the documents. If there are any, the switch's
 	// clock starts shortly before the first step.
-	Exempt []Exemption
+	Subscribers []Subscriber
 	// Timed states whether the steps have a Second, so that only a switch whose clock can be set can play them.
 	Timed bool
 	Steps []Step
 }
 
-// An Exemption is an entry that exempts the addresses of a prefix.
-type Exemption struct {
+// A Subscriber is an entry that exempts the addresses of a prefix, or gives them a lease.
+type Subscriber struct {
 	Prefix netip.Prefix
+	Lease  string // the name of the lease; "" means an exemption
 	Line   string // the only line to which the entry applies; "" means every line
 	Until  uint32 // the second of the switch's clock from which on the entry does not apply; 0 means that it has no end
 }
