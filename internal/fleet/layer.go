@@ -256,10 +256,13 @@ func (l *layer) settle(all [stages][]lineChange, refused map[string]bool) {
 	}
 }
 
-// status returns the numbers for the status.
+// status returns the numbers for the status. The detail is about one of the lines that wait.
 func (l *layer) status(c lineCount) SessionStatus {
 	st := SessionStatus{InForce: len(c.inForce) - c.waiting, Waiting: c.waiting}
-	for _, why := range l.refused {
+	for line, why := range l.refused {
+		if inForce, counted := c.inForce[line]; !counted || inForce {
+			continue
+		}
 		if st.Detail == "" || why < st.Detail { // any of them, but always the same
 			st.Detail = why
 		}

@@ -142,6 +142,23 @@ func TestLeaseTableIsFull(t *testing.T) {
 	}
 }
 
+// TestDetailOfALeaseIsNotASessions verifies that the reason why a session waits is not given as one of leases.
+func TestDetailOfALeaseIsNotASessions(t *testing.T) {
+	w := newLeaseWorld(t)
+	r := w.run()
+	w.start("adsl-bot", "192.0.2.78/32")
+	w.grant("adsl-bot")
+	w.leased(r, 1, 0)
+	w.fill(81920 - 2)                     // besides the static exemption of business-fixed and the lease
+	w.start("adsl-home", "192.0.2.77/32") // is exempt
+	if st := w.inForce(r, 1, 1); st.Sessions.Detail == "" {
+		t.Error("the session waits without a reason")
+	}
+	if st := w.leased(r, 1, 0); st.Leases.Detail != "" {
+		t.Errorf("no lease waits, and the reason is %q", st.Leases.Detail)
+	}
+}
+
 // TestLeaseIsRenewedAndRevoked verifies that a renewal reaches the switch, and that a lease ends when it is revoked and with the session of its line.
 func TestLeaseIsRenewedAndRevoked(t *testing.T) {
 	w := newLeaseWorld(t)

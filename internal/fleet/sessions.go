@@ -43,7 +43,7 @@ type SessionStatus struct {
 	// InForce is the number of lines with a session or lease whose entries the switch has confirmed. Waiting is the number of other such lines.
 	InForce int `json:"inForce"`
 	Waiting int `json:"waiting"`
-	// Detail says why sessions or leases are waiting, or why they are not known.
+	// Detail says why these sessions or leases are waiting, or why they are not known.
 	Detail string `json:"detail,omitempty"`
 }
 
@@ -98,32 +98,44 @@ func (w *worker) writeLines(ctx context.Context, s *p4rt.Session, changes []line
 	if err != nil {
 		return err
 	}
-	again := make([]lineChange, 0, len(refused))
-	for i, code := range refused {
-		c := changes[i]
-		if c.Kind == pipeline.Insert && code == codes.AlreadyExists { // another hand was here
+	var again, confirmed []lineChange
+	for i, c := range changes {
+		switch code, is := refused[i]; {
+		case is && c.Kind == pipeline.Insert && code == codes.AlreadyExists: // another hand was here
 			c.Kind = pipeline.Modify
 			again = append(again, c)
-			delete(refused, i)
-		}
-		if c.Kind == pipeline.Modify && code == codes.NotFound {
+		case is && c.Kind == pipeline.Modify && code == codes.NotFound:
 			c.Kind = pipeline.Insert
 			again = append(again, c)
-			delete(refused, i)
-		}
-		if c.Kind == pipeline.Delete && code == codes.NotFound {
-			delete(refused, i)
+		case is && (c.Kind != pipeline.Delete || code != codes.NotFound):
+			w.refuseLine(c, code, skip)
+		default:
+			confirmed = append(confirmed, c)
 		}
 	}
-	for i, code := range refused {
-		w.refuseLine(changes[i], code)
-		skip[changes[i].line] = true
+	w.confirmLines(confirmed)
+	if len(again) == 0 {
+		return nil
 	}
+	if refused, err = writeChanges(ctx, s, again); err != nil {
+		return err
+	}
+	confirmed = confirmed[:0]
+	for i, c := range again {
+		if code, is := refused[i]; is {
+			w.refuseLine(c, code, skip)
+		} else {
+			confirmed = append(confirmed, c)
+		}
+	}
+	w.confirmLines(confirmed)
+	return nil
+}
+
+// confirmLines records updates that the switch has confirmed.
+func (w *worker) confirmLines(changes []lineChange) {
 	var added, removed int
-	for i, c := range changes {
-		if _, is := refused[i]; is {
-			continue
-		}
+	for _, c := range changes {
 		w.layer.apply(c)
 		if c.Kind == pipeline.Delete {
 			removed++
@@ -131,20 +143,13 @@ func (w *worker) writeLines(ctx context.Context, s *p4rt.Session, changes []line
 			added++
 		}
 	}
-	w.c.Metrics.sessionEntries(added, removed, len(refused))
-	if len(again) == 0 {
-		return nil
-	}
-	refused, err = writeChanges(ctx, s, again)
-	for i, code := range refused {
-		w.refuseLine(again[i], code)
-		skip[again[i].line] = true
-	}
-	return err
+	w.c.Metrics.sessionEntries(added, removed, 0)
 }
 
-// refuseLine records that the switch refused an update of a line.
-func (w *worker) refuseLine(c lineChange, code codes.Code) {
+// refuseLine records that the switch refused an update of a line, and adds the line to skip.
+func (w *worker) refuseLine(c lineChange, code codes.Code, skip map[string]bool) {
+	skip[c.line] = true
+	w.c.Metrics.sessionEntries(0, 0, 1)
 	of := "session"
 	if _, lease := w.layer.lines.LeaseOf(*c.Entry); lease {
 		of = "lease"

@@ -169,6 +169,43 @@ func TestSessionTableIsFull(t *testing.T) {
 	w.inForce(r, 2, 0)
 }
 
+// TestRetriedEntryIsNotInForceBeforeItIsWritten verifies that an entry whose second write is refused waits until the switch has it: another client
+// adds it before the first write, and removes it before the second.
+func TestRetriedEntryIsNotInForceBeforeItIsWritten(t *testing.T) {
+	w := newSessionWorld(t)
+	r := w.run(w.reg)
+	w.start("adsl-bot", "192.0.2.79/32")
+	w.inForce(r, 1, 0)
+	w.x.mu.Lock()
+	w.x.gate = func(r *p4v1.WriteRequest) {
+		for _, u := range r.Updates {
+			switch entry := u.Entity.GetTableEntry(); {
+			case entry.GetTableId() != subscriberV4:
+			case u.Type == p4v1.Update_INSERT:
+				w.x.hand(t, u)
+			case u.Type == p4v1.Update_MODIFY:
+				w.x.hand(t, update(p4v1.Update_DELETE, u.Entity))
+				w.x.mu.Lock()
+				w.x.gate = nil
+				w.x.mu.Unlock()
+			}
+		}
+	}
+	w.x.mu.Unlock()
+	w.start("adsl-home", "192.0.2.77/32")
+	st := w.inForce(r, 1, 1)
+	if want := `table "subscriber_v4": the switch refused an entry of a session: NotFound`; st.Sessions.Detail != want {
+		t.Errorf("%q, want %q", st.Sessions.Detail, want)
+	}
+	w.clock.set(w.clock.now().Add(2 * time.Second))
+	w.start("adsl-bot", "192.0.2.80/32") // removes an entry, so that the waiting line is tried again
+	w.inForce(r, 2, 0)
+	w.holds("source_v adsl-home 192.0.2.77/32", "subscriber_v adsl-home 192.0.2.77/32", anyHome6a, anyHome6b, "source_v adsl-bot 192.0.2.80/32", anyBot6a, anyBot6b)
+}
+
+// subscriberV4 is the id of the table subscriber_v4.
+const subscriberV4 = 0x02000005
+
 // TestSessionsGoOnWithoutDocuments verifies that sessions still reach a switch while the newest documents cannot be applied to it.
 func TestSessionsGoOnWithoutDocuments(t *testing.T) {
 	w := newSessionWorld(t)
