@@ -10,11 +10,11 @@ import (
 	"time"
 
 	"op25b/e2e/longform"
-	"op25b/e2e/reference"
-	"op25b/e2e/reference/generate"
 	"op25b/internal/check"
 	"op25b/internal/compile"
 	"op25b/internal/policy"
+	"op25b/internal/reference"
+	"op25b/internal/reference/generate"
 )
 
 // TestCheckSaysWhatTheModelSays checks connections between random lines and random servers under random policies. Several phases are in force,

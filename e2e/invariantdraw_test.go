@@ -9,11 +9,11 @@ import (
 	"slices"
 	"time"
 
-	"op25b/e2e/reference/generate"
 	"op25b/internal/compile"
 	"op25b/internal/compile/compiletest"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
+	"op25b/internal/reference/generate"
 	"op25b/internal/strict"
 )
 

@@ -14,12 +14,12 @@ import (
 	"pgregory.net/rapid"
 
 	"op25b/e2e/longform"
-	"op25b/e2e/reference"
-	"op25b/e2e/reference/generate"
 	"op25b/internal/compile"
 	"op25b/internal/compile/compiletest"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
+	"op25b/internal/reference"
+	"op25b/internal/reference/generate"
 	"op25b/internal/softswitch/engine"
 )
 

@@ -10,13 +10,13 @@ import (
 	"time"
 
 	"op25b/e2e/longform"
-	"op25b/e2e/reference"
-	"op25b/e2e/reference/generate"
 	"op25b/internal/compile/compiletest"
 	"op25b/internal/openconfig"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
+	"op25b/internal/reference"
+	"op25b/internal/reference/generate"
 )
 
 // TestOneVerdict sends the same random frames under the same random policies through bmv2 and the embedded switch. It compares every counter,

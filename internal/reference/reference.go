@@ -2,7 +2,7 @@
 // frame's bytes and the frames before it.
 //
 // The package is written for clarity, not for speed. It follows the order of docs/pipeline.md, with one function for each section. It
-// shares no code with the pipeline, the policy compiler or the switches, and has no tables, entries, epochs or priorities. Its input is a
+// shares no code with the pipeline, its typed view, the policy compiler or the switches, and has no tables, entries, epochs or priorities. Its input is a
 // policy and an inventory that policy.Validate accepts.
 //
 // The model keeps the same state as the switch, which is the number of rejects in a clock second and the SYNs toward the network. It does

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"op25b/e2e/reference"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
+	"op25b/internal/reference"
 )
 
 // TestRejectRate verifies the limits of rejects in a clock second, which are three for each line and a
@@ -141,7 +141,7 @@ func TestExemptionsEnd(t *testing.T) {
 		{"another line", "office", 100, 99, false},
 	} {
 		m := model(t, "now")
-		m.Exempt(netip.MustParsePrefix(home+"/32"), c.line, c.until)
+		m.Exempt(netip.MustParsePrefix(home+"/32"), c.line, uint32(c.until))
 		d := m.Decide(time.Duration(c.at)*second, 1, up(v4eth(mail(other))))
 		if (d.RuleName == "exempt") != c.exempt || d.Passes != c.exempt {
 			t.Errorf("%s: %v; exempt should be %t", c.name, d, c.exempt)

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 )
 
@@ -201,13 +200,13 @@ func (m *Model) readExemptions(p *policy.Policy, sw *policy.Switch, now time.Tim
 // Exempt adds an entry that the documents do not contain. It exempts a prefix on a line, or on all lines if line is empty, until a second of
 // the switch's clock. 0 means that it has no end. The prefix must not overlap a prefix that is exempt already, because the switch uses only
 // the longest prefix.
-func (m *Model) Exempt(prefix netip.Prefix, line string, until pipeline.ClockSecond) {
+func (m *Model) Exempt(prefix netip.Prefix, line string, until uint32) {
 	m.exempt = append(m.exempt, exemption{prefix, line, int64(until)})
 }
 
 // Lease gives a prefix a lease on a line, or on all lines if line is empty, until a second of the switch's clock. The prefix must overlap neither an
 // exempt prefix nor one with a lease.
-func (m *Model) Lease(name string, prefix netip.Prefix, line string, until pipeline.ClockSecond) {
+func (m *Model) Lease(name string, prefix netip.Prefix, line string, until uint32) {
 	i := slices.IndexFunc(m.leases, func(l lease) bool { return l.name == name })
 	m.granted = append(m.granted, grant{exemption{prefix, line, int64(until)}, m.leases[i]})
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"op25b/e2e/reference"
+	"op25b/internal/reference"
 )
 
 // Addresses of the fixture.

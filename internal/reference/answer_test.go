@@ -8,7 +8,7 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 
-	"op25b/e2e/reference"
+	"op25b/internal/reference"
 )
 
 // TestAnswer verifies that the ICMP errors equal the frames that gopacket serializes from the expected fields, byte for byte. gopacket

@@ -5,11 +5,10 @@ import (
 	"net/netip"
 	"slices"
 	"time"
-
-	"op25b/internal/pipeline"
 )
 
-const networkRole = pipeline.Network
+// networkRole is the role of a port that leads to the network; every other port leads to subscribers.
+const networkRole = 1
 
 // A path describes the bridge's decision about a frame.
 type path struct {

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"op25b/e2e/reference"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
+	"op25b/internal/reference"
 )
 
 // The MAC addresses of the fixture.

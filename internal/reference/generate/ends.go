@@ -4,9 +4,9 @@ import (
 	"net/netip"
 	"slices"
 
-	"op25b/e2e/reference"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
+	"op25b/internal/reference"
 )
 
 // An Ending is an exemption or a lease with an end on the switch's clock. Documents contain neither.
@@ -20,9 +20,9 @@ type Ending struct {
 // AddTo adds the exemption or the lease to a model.
 func (e Ending) AddTo(m *reference.Model) {
 	if e.Lease == "" {
-		m.Exempt(e.Prefix, e.Line, e.Until)
+		m.Exempt(e.Prefix, e.Line, uint32(e.Until))
 	} else {
-		m.Lease(e.Lease, e.Prefix, e.Line, e.Until)
+		m.Lease(e.Lease, e.Prefix, e.Line, uint32(e.Until))
 	}
 }
 

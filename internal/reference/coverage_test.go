@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"op25b/e2e/reference"
-	"op25b/e2e/reference/generate"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
+	"op25b/internal/reference"
+	"op25b/internal/reference/generate"
 )
 
 // TestGeneratorReachesEverything verifies that the generator draws every case that the comparison must cover. The seed is fixed, so the result
