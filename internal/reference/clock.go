@@ -102,3 +102,10 @@ func (m *Model) follow(d *Decision, p *packet, up bool, now int64) {
 		d.Else.Unsolicited = d.Unsolicited
 	}
 }
+
+// Forget makes the model forget the frames before, as if they had been long ago.
+func (m *Model) Forget() {
+	clear(m.syns)
+	clear(m.rejects.line)
+	m.rejects.total = 0
+}

@@ -100,12 +100,7 @@ func (m *Model) forward(port uint16, p *packet) path {
 		return path{way: Down, asked: true, line: to, known: true, pass: []uint16{to}}
 	}
 	if unicast && (p.outerVID != 0 || p.innerVID != 0) {
-		var of []uint16
-		for _, l := range m.lines[1:] {
-			if l.outer == p.outerVID && l.inner == p.innerVID && !slices.Contains(of, l.port) {
-				of = append(of, l.port)
-			}
-		}
+		of := m.behind[[2]uint16{p.outerVID, p.innerVID}]
 		if len(of) == 1 {
 			return path{way: DownVLAN, asked: true, line: of[0], known: true, pass: of}
 		}
@@ -118,17 +113,12 @@ func (m *Model) findLine(way path, p *packet) int {
 	if !way.known {
 		return 0
 	}
-	find := func(session uint16) int {
-		return slices.IndexFunc(m.lines, func(l line) bool {
-			return l.name != "" && l.port == way.line && l.outer == p.outerVID && l.inner == p.innerVID && l.session == session
-		})
-	}
 	if p.pppoe {
-		if i := find(p.session); i > 0 {
+		if i, known := m.at[place{way.line, p.outerVID, p.innerVID, p.session}]; known {
 			return i
 		}
 	}
-	return max(find(0), 0)
+	return m.at[place{way.line, p.outerVID, p.innerVID, 0}]
 }
 
 // judge determines the deciding rule and its verdict (sections 5 to 8).
@@ -237,6 +227,7 @@ func (m *Model) firstMatch(d *Decision, p *packet, up bool, now int64) {
 	if d.Service != "" {
 		s := m.services[slices.IndexFunc(m.services, func(s service) bool { return s.name == d.Service })]
 		class := m.classOf(remoteAddr)
+		d.Remote = class.name
 		exemptHere := m.isExempt(subscriber, d.LineIndex, up, now)
 		exempt := s.has(25) && exemptHere
 		leased := m.isLeased(subscriber, d.LineIndex, up, now, class) || exemptHere && m.canLease(l, class)
@@ -245,7 +236,7 @@ func (m *Model) firstMatch(d *Decision, p *packet, up bool, now int64) {
 				d.decide(ExemptRule, "exempt", Permit)
 				return
 			}
-			if m.reach != nil && !slices.Contains(m.reach, s.name) && m.phaseRule(d, p, s, l, leased, func(r rule) bool { return r.remote == class.name }) {
+			if reach := m.of(l.group).reach; reach != nil && !slices.Contains(reach, s.name) && m.phaseRule(d, p, s, l, leased, func(r rule) bool { return r.remote == class.name }) {
 				return
 			}
 		}
@@ -272,7 +263,7 @@ func (m *Model) firstMatch(d *Decision, p *packet, up bool, now int64) {
 // phaseRule determines the first rule of the phase that matches a segment, among the rules for its servers. It reports whether there is one. leased
 // states whether the subscriber matches rules for leased subscribers.
 func (m *Model) phaseRule(d *Decision, p *packet, s service, l line, leased bool, servers func(rule) bool) bool {
-	for _, r := range m.rules {
+	for _, r := range m.of(l.group).rules {
 		ofGroup := r.groups == nil || l.group != "" && slices.Contains(r.groups, l.group)
 		if r.service == s.name && slices.Contains(r.legs, d.Leg) && ofGroup && servers(r) && (leased || !r.leased) {
 			d.decide(r.id, r.name, r.verdict)
@@ -289,15 +280,25 @@ func (m *Model) phaseRule(d *Decision, p *packet, s service, l line, leased bool
 // lines, so another line cannot benefit by using its address. If the line of a frame from the network is not known, only the address is
 // compared. An exemption that has an end does not apply from that clock second on.
 func (m *Model) isExempt(subscriber netip.Addr, index int, up bool, now int64) bool {
-	return slices.ContainsFunc(m.exempt, func(e exemption) bool { return m.applies(e, subscriber, index, up, now) })
+	for _, all := range m.exempt.around(subscriber) {
+		if slices.ContainsFunc(all, func(e exemption) bool { return m.applies(e, index, up, now) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // isLeased reports whether a subscriber has a lease that opens a class of servers for the group of its line. A lease applies where and as long as an
 // exemption would (section 7).
 func (m *Model) isLeased(subscriber netip.Addr, index int, up bool, now int64, class remote) bool {
-	return slices.ContainsFunc(m.granted, func(g grant) bool {
-		return m.applies(g.exemption, subscriber, index, up, now) && g.lease.opensFor(class.name, m.lines[index].group)
-	})
+	for _, all := range m.granted.around(subscriber) {
+		if slices.ContainsFunc(all, func(g grant) bool {
+			return m.applies(g.exemption, index, up, now) && g.lease.opensFor(class.name, m.lines[index].group)
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // canLease reports whether any lease opens a class of servers for a line. Exempt subscribers of such lines need none.
@@ -305,50 +306,54 @@ func (m *Model) canLease(l line, class remote) bool {
 	return slices.ContainsFunc(m.leases, func(x lease) bool { return x.opensFor(class.name, l.group) })
 }
 
-func (m *Model) applies(e exemption, subscriber netip.Addr, index int, up bool, now int64) bool {
-	return e.prefix.Contains(subscriber) && (e.until == 0 || !ended(e.until, now)) && (e.line == "" || e.line == m.lines[index].name || !up && index == 0)
+func (m *Model) applies(e exemption, index int, up bool, now int64) bool {
+	return (e.until == 0 || !ended(e.until, now)) && (e.line == "" || e.line == m.lines[index].name || !up && index == 0)
 }
 
-// classOf returns the remote class that has the longest prefix for an address (section 7). It returns a class without a name if there is none.
+// classOf returns the remote class that has the longest prefix for an address (section 7). It returns a class without a name if there is none. An
+// IPv4 prefix also contains the IPv6 addresses that embed its addresses for NAT64; its length then counts all bits of the address in the
+// frame that match.
 func (m *Model) classOf(addr netip.Addr) (class remote) {
 	longest := -1
-	for _, r := range m.remotes {
-		for _, prefix := range r.prefixes {
-			if bits, ok := m.holds(prefix, addr); ok && bits > longest {
+	for prefix, r := range m.remotes.around(addr) {
+		class, longest = r, prefix.Bits()
+		break
+	}
+	for _, n := range m.nat64 {
+		v4, ok := embedded(n, addr)
+		if !ok {
+			continue
+		}
+		for prefix, r := range m.remotes.around(v4) {
+			bits := n.Bits() + prefix.Bits()
+			if n.Bits() <= 64 && bits > 64 { // bits 64 to 71 are zero (RFC 6052)
+				if addr.As16()[8] != 0 {
+					continue
+				}
+				bits += 8
+			}
+			if bits > longest {
 				class, longest = r, bits
 			}
+			break
 		}
 	}
 	return class
 }
 
-// holds reports whether a prefix contains an address, either directly or as an IPv4 address embedded for NAT64. It also returns how many
-// bits of the address in the frame match (section 7).
-func (m *Model) holds(prefix netip.Prefix, addr netip.Addr) (bits int, ok bool) {
-	if prefix.Contains(addr) {
-		return prefix.Bits(), true
+// embedded returns the IPv4 address that an address embeds under a NAT64 prefix (RFC 6052 section 2.2).
+func embedded(n netip.Prefix, addr netip.Addr) (netip.Addr, bool) {
+	if !n.Contains(addr) {
+		return netip.Addr{}, false
 	}
-	for _, n := range m.nat64 {
-		if !prefix.Addr().Is4() || !n.Contains(addr) {
-			continue
-		}
-		octets, skip := addr.As16(), 0
-		var inner []byte
-		for i := n.Bits() / 8; len(inner) < 4; i++ {
-			if i == 8 { // bits 64 to 71 are zero (RFC 6052)
-				if len(inner)*8 < prefix.Bits() {
-					skip = 8
-				}
-				continue
-			}
-			inner = append(inner, octets[i])
-		}
-		v4, _ := netip.AddrFromSlice(inner)
-		if prefix.Contains(v4) && (skip == 0 || octets[8] == 0) {
-			return n.Bits() + skip + prefix.Bits(), true
+	octets := addr.As16()
+	var v4 []byte
+	for i := n.Bits() / 8; len(v4) < 4; i++ {
+		if i != 8 { // bits 64 to 71 are not part of it
+			v4 = append(v4, octets[i])
 		}
 	}
-	return 0, false
+	return netip.AddrFrom4([4]byte(v4)), true
 }
 
 // apply applies the verdict to a packet (section 9).

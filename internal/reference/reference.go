@@ -29,6 +29,7 @@ type Decision struct {
 	Asked bool
 
 	Leg       Leg
+	Remote    string // the remote class, which is looked up for mail only; empty for none
 	Service   string // a service of the policy, LaterFragmentService, UndeterminedService, or empty
 	Line      string // empty for the unnamed line
 	LineIndex int    // the line's position in the inventory, counted from 1; 0 for the unnamed line
