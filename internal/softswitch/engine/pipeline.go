@@ -37,6 +37,7 @@ func (pr *program) apply(p *packet, first int32) {
 // apply looks up the packet's key in the table, runs the resulting action, and returns the next node.
 func (t *Table) apply(p *packet) int32 {
 	if t.rows.Len() == 0 {
+		t.watched(p, nil)
 		if t.miss.act != nil {
 			p.run(t.miss.act, t.miss.args)
 		}
@@ -46,12 +47,14 @@ func (t *Table) apply(p *packet) int32 {
 	t.read(p, key)
 	row := t.rows.Lookup(key)
 	if row == nil {
+		t.watched(p, nil)
 		if t.miss.act != nil {
 			p.run(t.miss.act, t.miss.args)
 		}
 		return t.miss.next
 	}
 	v := &row.Value
+	t.watched(p, v.ctl)
 	if t.counters {
 		atomic.AddUint64(&v.packets, 1)
 		atomic.AddUint64(&v.bytes, uint64(p.inLen))

@@ -121,7 +121,11 @@ func valueOf(name string, width int, words []uint64) Value {
 
 // tell returns an instr that records an event. f computes the event from the packet.
 func tell(f func(p *packet) Event) instr {
-	return instr{op: opCall, x: &extra{fn: func(p *packet) { p.w.trace.add(f(p)) }}}
+	return instr{op: opCall, x: &extra{fn: func(p *packet) {
+		if p.w.trace != nil { // it is nil during Watch
+			p.w.trace.add(f(p))
+		}
+	}}}
 }
 
 // tells returns an instr that records a fixed event.

@@ -24,8 +24,9 @@ type Worker struct {
 	egress  fifo
 	ingress fifo
 	emit    func(port uint32, frame []byte)
-	prog    *program // the engine's program, or the program for traced packets
-	trace   *trace   // nil except during Trace
+	prog    *program  // the engine's program, or the program for traced packets
+	trace   *trace    // nil except during Trace
+	looked  *[]Lookup // nil except during Watch
 	stats   Stats
 }
 
