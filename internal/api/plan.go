@@ -15,7 +15,8 @@ func planMessage(p *plan.Plan) *op25bv1.Plan {
 		Totals: &op25bv1.Totals{
 			Switches: uint32(t.Switches), SwitchesChanged: uint32(t.SwitchesChanged), SwitchesDrifted: uint32(t.SwitchesDrifted),
 			SwitchesUnread: uint32(t.SwitchesUnread), SwitchesRefused: uint32(t.SwitchesRefused), SwitchesWaiting: uint32(t.SwitchesWaiting),
-			Added: uint64(t.Added), Changed: uint64(t.Changed), Removed: uint64(t.Removed), Updates: uint64(t.Updates), Drifted: uint64(t.Drifted),
+			SwitchesGone: uint32(t.SwitchesGone),
+			Added:        uint64(t.Added), Changed: uint64(t.Changed), Removed: uint64(t.Removed), Updates: uint64(t.Updates), Drifted: uint64(t.Drifted),
 			Stops: uint32(t.Stops), Opens: uint32(t.Opens),
 		},
 	}
@@ -44,7 +45,7 @@ func switchPlanMessage(s *plan.SwitchPlan) *op25bv1.SwitchPlan {
 		m.Tables = append(m.Tables, &op25bv1.TableFill{Table: f.Table, Entries: uint64(f.Entries), Size: uint64(f.Size)})
 	}
 	for _, x := range s.Meaning {
-		m.Meaning = append(m.Meaning, &op25bv1.Sentence{Kind: string(x.Kind), Severity: string(x.Severity), Text: x.Text})
+		m.Meaning = append(m.Meaning, &op25bv1.Sentence{Kind: string(x.Kind), Severity: string(x.Severity), Text: x.Text, Count: uint32(x.Count), What: x.What, Terms: x.Terms})
 	}
 	return m
 }

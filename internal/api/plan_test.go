@@ -169,7 +169,7 @@ func TestPlanMessage(t *testing.T) {
 		Documents: []plan.DocumentDiff{{Path: "files/a", Added: true, Unified: "u", Truncated: true}, {Path: "files/b", Removed: true}},
 		Totals: plan.Totals{
 			Switches: 1, SwitchesChanged: 2, SwitchesDrifted: 3, SwitchesUnread: 4, SwitchesRefused: 5, SwitchesWaiting: 6, Added: 7, Changed: 8, Removed: 9,
-			Drifted: 10, Updates: 11, Stops: 12, Opens: 13,
+			Drifted: 10, Updates: 11, Stops: 12, Opens: 13, SwitchesGone: 14,
 		},
 		Switches: []*plan.SwitchPlan{{
 			Switch: "s", Address: "a:1", Standing: plan.Empty, Reason: "r", AppliedRevision: 2, PhaseAfter: policy.Everywhere("watch"),
@@ -181,7 +181,7 @@ func TestPlanMessage(t *testing.T) {
 				{Kind: plan.Changed, New: epoch},
 			}},
 			Updates: 5, Steps: []plan.StepCount{{Why: "w", Updates: 5}}, Tables: []reconcile.Fill{{Table: "t", Entries: 4, Size: 8}},
-			Meaning: []meaning.Sentence{{Kind: meaning.OfPhase, Severity: meaning.Stops, Text: "x"}},
+			Meaning: []meaning.Sentence{{Kind: meaning.OfPhase, Severity: meaning.Stops, Text: "x", Count: 2, What: "y", Terms: "z"}},
 		}, {Switch: "early", Standing: plan.Read, Err: early}, {Switch: "full", Standing: plan.Read, Err: errors.New("no room")}},
 	}
 	const text1 = "remote_v4 prefix=198.51.100.0/24 => set_remote_class class_id=1"
@@ -191,7 +191,7 @@ func TestPlanMessage(t *testing.T) {
 		Documents: []*op25bv1.DocumentDiff{{Path: "files/a", Added: true, Unified: "u", Truncated: true}, {Path: "files/b", Removed: true}},
 		Totals: &op25bv1.Totals{
 			Switches: 1, SwitchesChanged: 2, SwitchesDrifted: 3, SwitchesUnread: 4, SwitchesRefused: 5, SwitchesWaiting: 6, Added: 7, Changed: 8, Removed: 9,
-			Drifted: 10, Updates: 11, Stops: 12, Opens: 13,
+			Drifted: 10, Updates: 11, Stops: 12, Opens: 13, SwitchesGone: 14,
 		},
 		Switches: []*op25bv1.SwitchPlan{{
 			Switch: "s", Address: "a:1", Standing: "empty", Reason: "r", AppliedRevision: 2, PhaseAfter: "watch",
@@ -203,7 +203,7 @@ func TestPlanMessage(t *testing.T) {
 				{Kind: "changed", Table: "running_epoch", New: "running_epoch default => set_epoch running=2 drain=1"},
 			}},
 			Updates: 5, Steps: []*op25bv1.PlanStep{{Why: "w", Updates: 5}}, Tables: []*op25bv1.TableFill{{Table: "t", Entries: 4, Size: 8}},
-			Meaning: []*op25bv1.Sentence{{Kind: "phase", Severity: "stops", Text: "x"}},
+			Meaning: []*op25bv1.Sentence{{Kind: "phase", Severity: "stops", Text: "x", Count: 2, What: "y", Terms: "z"}},
 		}, {Switch: "early", Standing: "read", Error: early.Error(), Waits: true}, {Switch: "full", Standing: "read", Error: "no room"}},
 	}
 	if got := planMessage(made); !proto.Equal(got, want) {

@@ -35,6 +35,7 @@ func (w *words) lines() {
 	was, is := w.wasLines, w.isLines
 	renamed := w.renamed(was, is)
 	said := newTally()
+	var moved, called []item
 	for _, name := range slices.Sorted(maps.Keys(is)) {
 		now := is[name]
 		old, there := was[name]
@@ -49,9 +50,11 @@ func (w *words) lines() {
 			said.add(name, "", now.group, "added to "+now.group)
 		}
 		if there && old.key != now.key {
-			w.say(OfLine, Neutral, "line %s moved from %s to %s", name, placeText(old.key), placeText(now.key))
+			text := fmt.Sprintf("line %s moved from %s to %s", name, placeText(old.key), placeText(now.key))
+			moved = append(moved, item{severity: Neutral, what: "lines moved to another place", name: name, text: text})
 		}
 	}
+	w.each(OfLine, moved)
 	oldNames := make(map[string]bool, len(renamed))
 	for _, name := range renamed {
 		oldNames[name] = true
@@ -69,11 +72,14 @@ func (w *words) lines() {
 			}
 			w.effectBeside(&e, way.from, way.to)
 		}
-		w.say(OfLine, e.severity(), "%s %s", linesNamed(said.names[way]), way.text)
+		names := said.names[way]
+		w.sum(OfLine, e.severity(), len(names), "lines "+way.text, "", fmt.Sprintf("%s %s", linesNamed(names), way.text))
 	}
 	for _, name := range slices.Sorted(maps.Keys(renamed)) {
-		w.say(OfLine, Neutral, "line %s is now called %s", renamed[name], name)
+		text := fmt.Sprintf("line %s is now called %s", renamed[name], name)
+		called = append(called, item{severity: Neutral, what: "lines have another name", name: name, text: text})
 	}
+	w.each(OfLine, called)
 	w.addresses(was, is)
 }
 
@@ -161,7 +167,8 @@ func (w *words) addresses(was, is map[string]standingLine) {
 	}
 	for _, severity := range []Severity{Stops, Opens, Neutral} {
 		if list := byEffect[severity]; list != nil {
-			w.say(OfLine, severity, "%s: other addresses for the source check", linesNamed(list))
+			what := "other addresses for the source check"
+			w.sum(OfLine, severity, len(list), "lines: "+what, "", fmt.Sprintf("%s: %s", linesNamed(list), what))
 		}
 	}
 }
@@ -169,11 +176,26 @@ func (w *words) addresses(was, is map[string]standingLine) {
 // exemptions reports the exemptions that change on this switch.
 func (w *words) exemptions() {
 	was, is := exemptByName(w.was), exemptByName(w.is)
+	var all []item
+	add := func(severity Severity, what, before, date string, e compile.Exempt, owner, text string) {
+		kind := "exemptions of prefixes "
+		if e.Line != "" {
+			kind = "exemptions of lines "
+		}
+		all = append(all, item{severity, kind + what, holder(e.Exemption), text, before, date, owner})
+	}
+	ended := make(map[string]string, len(w.is.Expired)) // the dates at which exemptions ended, by their holders
+	for _, e := range w.is.Expired {
+		if who := holder(e); ended[who] == "" {
+			ended[who] = e.Expires.String()
+		}
+	}
 	for _, who := range slices.Sorted(maps.Keys(is)) {
 		now := is[who]
 		old, there := was[who]
 		if !there {
-			w.say(OfExemption, w.exemptEffect(w.old, w.wasLines, now, Opens), "%s added until %v, owner %s", exemptText(now), now.Expires, now.Owner)
+			add(w.exemptEffect(w.old, w.wasLines, now, Opens), "added", "until ", now.Expires.String(), now, now.Owner,
+				fmt.Sprintf("%s added until %v, owner %s", exemptText(now), now.Expires, now.Owner))
 			continue
 		}
 		added, removed := missing(now.Prefixes, old.Prefixes), missing(old.Prefixes, now.Prefixes)
@@ -200,7 +222,7 @@ func (w *words) exemptions() {
 			}
 		}
 		if news != nil {
-			w.say(OfExemption, severity, "%s: %s", exemptText(now), strings.Join(news, ", "))
+			add(severity, "changed", "", "", now, "", fmt.Sprintf("%s: %s", exemptText(now), strings.Join(news, ", ")))
 		}
 	}
 	for _, who := range slices.Sorted(maps.Keys(was)) {
@@ -208,12 +230,13 @@ func (w *words) exemptions() {
 			continue
 		}
 		old := was[who]
-		how := "removed"
-		if i := slices.IndexFunc(w.is.Expired, func(e policy.Exemption) bool { return holder(e) == who }); i >= 0 {
-			how = fmt.Sprintf("ended %v", w.is.Expired[i].Expires)
+		how, what := "removed", "removed"
+		if ended[who] != "" {
+			how, what = "ended "+ended[who], "ended"
 		}
-		w.say(OfExemption, w.exemptEffect(w.new, w.isLines, old, Stops), "%s %s, owner %s", exemptText(old), how, old.Owner)
+		add(w.exemptEffect(w.new, w.isLines, old, Stops), what, "", ended[who], old, old.Owner, fmt.Sprintf("%s %s, owner %s", exemptText(old), how, old.Owner))
 	}
+	w.each(OfExemption, all)
 }
 
 func reviewText(e compile.Exempt) string {

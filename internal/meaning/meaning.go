@@ -17,6 +17,11 @@ type Sentence struct {
 	Kind     Kind     `json:"kind"`
 	Severity Severity `json:"severity"`
 	Text     string   `json:"text"`
+	// Count is the number of lines or exemptions that the sentence sums up. What is the sentence without this number, names and terms, and Terms
+	// are the dates and owners of exemptions. All three are zero if the sentence sums nothing up.
+	Count int    `json:"count,omitempty"`
+	What  string `json:"what,omitempty"`
+	Terms string `json:"terms,omitempty"`
 }
 
 // A Severity is the effect of a change on mail.
@@ -54,8 +59,13 @@ const maxNamed = 5
 // The sentences about mail are complete. If the outcome changes for a line group, TCP port and class of servers, a sentence of kind
 // OfVerdict states the change. If the outcome changes in another way for lines with a lease, a sentence states that too. Changes of numbers, and
 // changes of priorities that have no effect, are not reported.
-func Of(old, new *compile.Compiled) []Sentence {
-	w := &words{old: newJudge(old), new: newJudge(new), was: old, is: new}
+//
+// If more than DefaultSingle exemptions change, or as many lines are moved or renamed, Of sums them up.
+func Of(old, new *compile.Compiled) []Sentence { return OfEach(old, new, DefaultSingle) }
+
+// OfEach is like Of, but has a sentence for each exemption and line if at most single of them change.
+func OfEach(old, new *compile.Compiled, single int) []Sentence {
+	w := &words{old: newJudge(old), new: newJudge(new), was: old, is: new, single: single}
 	if old == nil {
 		w.was = &compile.Compiled{}
 	}
@@ -83,6 +93,7 @@ type words struct {
 	isLines   map[string]standingLine
 	moves     []classMove
 	stay      map[string][]netip.Prefix // the addresses that stay in each class; see classMoves
+	single    int                       // the largest number of exemptions or lines that have a sentence each
 	sentences []Sentence
 }
 

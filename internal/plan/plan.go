@@ -80,7 +80,8 @@ type Request struct {
 	// Applied records what was last written to each switch, by the switch's name. The revision of a switch that is not in the map is
 	// unknown. If Applied is nil, Make assumes that every switch has the state of Base.
 	Applied map[string]bring.Applied
-	// Entries is the maximum number of entries that each difference lists. The default is DefaultEntries.
+	// Entries is the maximum number of entries that each difference lists. The default is DefaultEntries. If more exemptions or lines than
+	// this change on a switch, and more than meaning.DefaultSingle, the plan sums them up.
 	Entries int
 }
 
@@ -226,6 +227,7 @@ func total(p *Plan) {
 		count(&t.SwitchesUnread, s.Standing == Unreachable)
 		count(&t.SwitchesRefused, s.Err != nil && !s.Waits())
 		count(&t.SwitchesWaiting, s.Waits())
+		count(&t.SwitchesGone, s.Standing == Gone)
 		if c := s.Change; c != nil {
 			t.Added += c.Added
 			t.Changed += c.Changed

@@ -41,6 +41,7 @@ type Totals struct {
 	SwitchesUnread  int
 	SwitchesRefused int
 	SwitchesWaiting int
+	SwitchesGone    int
 	// Added, Changed and Removed count the entries in SwitchPlan.Change. Drifted counts the entries in SwitchPlan.Drift.
 	Added, Changed, Removed, Drifted int
 	Updates                          int

@@ -5,8 +5,6 @@ import (
 	"io"
 	"strings"
 
-	"google.golang.org/protobuf/proto"
-
 	"op25b/internal/view/prose"
 	op25bv1 "op25b/proto/op25b/v1"
 )
@@ -44,7 +42,7 @@ func (t *table) Plan(p *op25bv1.Plan, full bool) error {
 		}
 		b.WriteByte('\n')
 	}
-	for _, g := range alike(p.Switches) {
+	for _, g := range sections(p.Switches, full) {
 		t.planned(&b, g)
 	}
 	for _, note := range p.Notes {
@@ -136,48 +134,16 @@ func (t *table) signed(indent, code, sign, text string) string {
 	return indent + t.colour(code, sign) + lines[len(indent+sign):]
 }
 
-// A section contains the switches that share one plan.
-type section struct {
-	names []string
-	plan  *op25bv1.SwitchPlan // the plan of the first switch
-}
-
-// alike groups switches whose plans differ only in the switch's name and address. The sections are ordered by their first switches.
-func alike(switches []*op25bv1.SwitchPlan) []*section {
-	var all []*section
-	at := make(map[string]*section)
-	for _, s := range switches {
-		bare := proto.CloneOf(s)
-		bare.Switch, bare.Address = "", ""
-		key, err := proto.MarshalOptions{Deterministic: true}.Marshal(bare)
-		g := at[string(key)]
-		if g == nil || err != nil {
-			g = &section{plan: s}
-			at[string(key)] = g
-			all = append(all, g)
-		}
-		g.names = append(g.names, s.Switch)
-	}
-	return all
-}
-
-func (g *section) title() string {
-	text := fmt.Sprintf("switch %s at %s", g.names[0], g.plan.Address)
-	if len(g.names) > 1 {
-		text = fmt.Sprintf("%s: %s", prose.Count(len(g.names), "switch"), prose.List(g.names, manyNames))
-	}
-	if g.plan.AppliedRevision != 0 {
-		text += fmt.Sprintf(", brought to revision %d", g.plan.AppliedRevision)
-	}
-	return text
-}
-
 // planned renders the shared plan of a section's switches.
 func (t *table) planned(b *strings.Builder, g *section) {
 	s := g.plan
 	b.WriteString(wrapped("", plain(g.title()), 0))
 	line := func(label, text string) { b.WriteString(wrapped("  "+label, plain(text), 0)) }
-	if s.Standing != standingRead {
+	switch s.Standing {
+	case standingRead:
+	case standingGone:
+		b.WriteString(t.colour(red, wrapped("  GONE   ", plain(s.Reason), 0)))
+	default:
 		line(plain(s.Standing)+": ", s.Reason)
 	}
 	if s.Error != "" {
@@ -196,9 +162,11 @@ func (t *table) planned(b *strings.Builder, g *section) {
 	case size(s.Change) == 0:
 		line("", fmt.Sprintf("%s, all for rule sets of later phases: no packet meets them yet", prose.Count(s.Updates, "update")))
 	default:
-		line("", fmt.Sprintf("%s to add, %d to change, %d to remove, by %s in %s", prose.Count(s.Change.Added, "entry"), s.Change.Changed, s.Change.Removed,
-			prose.Count(s.Updates, "update"), prose.Count(len(s.Steps), "step")))
-		t.entries(b, "    ", s.Change, "")
+		line("", fmt.Sprintf("%s to add, %d to change, %d to remove, by %s%s", prose.Count(s.Change.Added, "entry"), s.Change.Changed, s.Change.Removed,
+			prose.Count(s.Updates, "update"), g.steps()))
+		if !g.summed {
+			t.entries(b, "    ", s.Change, "")
+		}
 		if fills := fullest(s.Tables); fills != "" {
 			line("capacity: ", fills)
 		}
@@ -310,6 +278,13 @@ func (t *table) totals(b *strings.Builder, p *op25bv1.Plan) {
 	}
 	if s.SwitchesRefused > 0 {
 		line(red, "%s would refuse this, for the errors above", prose.Count(s.SwitchesRefused, "switch"))
+	}
+	if s.SwitchesGone > 0 {
+		is := "are"
+		if s.SwitchesGone == 1 {
+			is = "is"
+		}
+		line(red, "%s %s no longer in the inventory: see GONE", prose.Count(s.SwitchesGone, "switch"), is)
 	}
 	if s.SwitchesWaiting > 0 {
 		line("", "%s would wait for the first phase", prose.Count(s.SwitchesWaiting, "switch"))

@@ -254,7 +254,8 @@ type PlanRequest struct {
 	// The names of the switches for which to plan; empty means all. Returns INVALID_ARGUMENT with Faults for a switch that is not in the proposed
 	// inventory.
 	Switches []string `protobuf:"bytes,3,rep,name=switches,proto3" json:"switches,omitempty"`
-	// The maximum number of entries that each Difference lists, at most 10,000; 0 means 20.
+	// The maximum number of entries that each Difference lists, at most 10,000; 0 means 20. If more exemptions of a switch change than this, and more
+	// than 20, SwitchPlan.meaning sums them up. The same holds for lines that are moved or renamed.
 	MaxEntries uint32 `protobuf:"varint,4,opt,name=max_entries,json=maxEntries,proto3" json:"max_entries,omitempty"`
 	// The revision whose restoration to plan, instead of files. Returns NOT_FOUND if the revision does not exist or is no longer stored.
 	Restore       uint64 `protobuf:"varint,70,opt,name=restore,proto3" json:"restore,omitempty"`

@@ -311,8 +311,10 @@ type Totals struct {
 	Opens uint32 `protobuf:"varint,12,opt,name=opens,proto3" json:"opens,omitempty"`
 	// The number of switches on which no phase has begun; see SwitchPlan.waits.
 	SwitchesWaiting uint32 `protobuf:"varint,70,opt,name=switches_waiting,json=switchesWaiting,proto3" json:"switches_waiting,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The number of switches that are not in the proposed inventory; see SwitchPlan.standing.
+	SwitchesGone  uint32 `protobuf:"varint,71,opt,name=switches_gone,json=switchesGone,proto3" json:"switches_gone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Totals) Reset() {
@@ -432,6 +434,13 @@ func (x *Totals) GetOpens() uint32 {
 func (x *Totals) GetSwitchesWaiting() uint32 {
 	if x != nil {
 		return x.SwitchesWaiting
+	}
+	return 0
+}
+
+func (x *Totals) GetSwitchesGone() uint32 {
+	if x != nil {
+		return x.SwitchesGone
 	}
 	return 0
 }
@@ -896,8 +905,14 @@ type Sentence struct {
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	// The effect on mail: "stops" if traffic that passed is stopped; "opens" if traffic that was stopped passes and nothing that passed is stopped;
 	// "neutral" otherwise.
-	Severity      string `protobuf:"bytes,2,opt,name=severity,proto3" json:"severity,omitempty"`
-	Text          string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	Severity string `protobuf:"bytes,2,opt,name=severity,proto3" json:"severity,omitempty"`
+	Text     string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	// The number of lines or exemptions that the sentence sums up; 0 if it sums nothing up.
+	Count uint32 `protobuf:"varint,70,opt,name=count,proto3" json:"count,omitempty"`
+	// The sentence without this number, names and terms, such as "exemptions of lines added". Empty if count is 0.
+	What string `protobuf:"bytes,71,opt,name=what,proto3" json:"what,omitempty"`
+	// The dates and owners of the exemptions that are summed up, such as " until 2027-03-31, 12 owners". Empty if there are none.
+	Terms         string `protobuf:"bytes,72,opt,name=terms,proto3" json:"terms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -953,6 +968,27 @@ func (x *Sentence) GetText() string {
 	return ""
 }
 
+func (x *Sentence) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Sentence) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *Sentence) GetTerms() string {
+	if x != nil {
+		return x.Terms
+	}
+	return ""
+}
+
 var File_op25b_v1_plan_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_plan_proto_rawDesc = "" +
@@ -978,7 +1014,7 @@ const file_op25b_v1_plan_proto_rawDesc = "" +
 	"\achanges\x18\b \x01(\bR\achanges\x12\x14\n" +
 	"\x05notes\x18\t \x03(\tR\x05notes\x12\x1d\n" +
 	"\n" +
-	"utc_offset\x18P \x01(\tR\tutcOffset\"\xa3\x03\n" +
+	"utc_offset\x18P \x01(\tR\tutcOffset\"\xc8\x03\n" +
 	"\x06Totals\x12\x1a\n" +
 	"\bswitches\x18\x01 \x01(\rR\bswitches\x12)\n" +
 	"\x10switches_changed\x18\x02 \x01(\rR\x0fswitchesChanged\x12)\n" +
@@ -993,7 +1029,8 @@ const file_op25b_v1_plan_proto_rawDesc = "" +
 	" \x01(\x04R\adrifted\x12\x14\n" +
 	"\x05stops\x18\v \x01(\rR\x05stops\x12\x14\n" +
 	"\x05opens\x18\f \x01(\rR\x05opens\x12)\n" +
-	"\x10switches_waiting\x18F \x01(\rR\x0fswitchesWaiting\"\x86\x04\n" +
+	"\x10switches_waiting\x18F \x01(\rR\x0fswitchesWaiting\x12#\n" +
+	"\rswitches_gone\x18G \x01(\rR\fswitchesGone\"\x86\x04\n" +
 	"\n" +
 	"SwitchPlan\x12\x16\n" +
 	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x18\n" +
@@ -1032,11 +1069,14 @@ const file_op25b_v1_plan_proto_rawDesc = "" +
 	"\tTableFill\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\tR\x05table\x12\x18\n" +
 	"\aentries\x18\x02 \x01(\x04R\aentries\x12\x12\n" +
-	"\x04size\x18\x03 \x01(\x04R\x04size\"N\n" +
+	"\x04size\x18\x03 \x01(\x04R\x04size\"\x8e\x01\n" +
 	"\bSentence\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1a\n" +
 	"\bseverity\x18\x02 \x01(\tR\bseverity\x12\x12\n" +
-	"\x04text\x18\x03 \x01(\tR\x04textB\x1eZ\x1cop25b/proto/op25b/v1;op25bv1b\x06proto3"
+	"\x04text\x18\x03 \x01(\tR\x04text\x12\x14\n" +
+	"\x05count\x18F \x01(\rR\x05count\x12\x12\n" +
+	"\x04what\x18G \x01(\tR\x04what\x12\x14\n" +
+	"\x05terms\x18H \x01(\tR\x05termsB\x1eZ\x1cop25b/proto/op25b/v1;op25bv1b\x06proto3"
 
 var (
 	file_op25b_v1_plan_proto_rawDescOnce sync.Once
