@@ -1,0 +1,134 @@
+package prove
+
+import (
+	"fmt"
+
+	"op25b/internal/compile"
+	"op25b/internal/pipeline"
+	"op25b/internal/softswitch"
+)
+
+// A Table says which part of a table the packets of a proof have met.
+type Table struct {
+	Name         string
+	Entries, Hit int
+	// Missed is true if a packet was looked up and hit no entry, so that the default action ran.
+	Missed bool
+}
+
+// An Unhit is an entry that no packet has hit.
+type Unhit struct{ Entry, Why string }
+
+// MaxUnhit is the number of entries that a proof names because no packet has hit them. Others are only counted.
+const MaxUnhit = 20
+
+// coverage records what packets meet on a twin.
+type coverage struct {
+	hit    []bool // by the id of the entry
+	missed map[string]bool
+	isRule map[string]bool
+}
+
+func newCoverage() coverage {
+	return coverage{missed: make(map[string]bool), isRule: make(map[string]bool)}
+}
+
+// met records look-ups. It reports whether a rule was hit.
+func (c *coverage) met(looks []softswitch.Look) (rule bool) {
+	for i := range looks {
+		l := &looks[i]
+		if !l.Hit {
+			c.missed[l.Table] = true
+			continue
+		}
+		for int(l.ID) >= len(c.hit) {
+			c.hit = append(c.hit, make([]bool, max(1024, len(c.hit)))...)
+		}
+		c.hit[l.ID] = true
+		is, known := c.isRule[l.Table]
+		if !known {
+			is = pipeline.Alias(l.Table) == pipeline.RuleTables()[0].String()
+			c.isRule[l.Table] = is
+		}
+		rule = rule || is
+	}
+	return rule
+}
+
+// tables returns the coverage of the twin's present entries, without the rules of epochs that are not in force. If touched is not nil, it counts only
+// those entries.
+func (c *coverage) tables(t *twin, j *compile.Compiled, running pipeline.Epoch, touched map[pipeline.Key]bool, limited bool) (all []Table, unhit []Unhit, n int) {
+	at := make(map[string]int)
+	for _, table := range pipeline.Tables() {
+		if table.IsGroups() {
+			continue
+		}
+		at[table.String()] = len(all)
+		all = append(all, Table{Name: table.String()})
+	}
+	for full := range c.missed {
+		if i, ok := at[pipeline.Alias(full)]; ok {
+			all[i].Missed = true
+		}
+	}
+	for id := range t.entries {
+		e := &t.entries[id]
+		i, ok := at[e.Table()]
+		if e.IsZero() || !ok || touched != nil && !touched[e.Key] {
+			continue
+		}
+		if epoch, rule := e.Epoch(); rule && epoch != running {
+			continue
+		}
+		all[i].Entries++
+		if id < len(c.hit) && c.hit[id] {
+			all[i].Hit++
+			continue
+		}
+		if n++; len(unhit) < MaxUnhit {
+			unhit = append(unhit, Unhit{e.String(), why(e, j, limited)})
+		}
+	}
+	return all, unhit, n
+}
+
+// why returns the reason why no packet has hit an entry.
+func why(e *pipeline.Entry, c *compile.Compiled, limited bool) string {
+	_, rule := e.Epoch()
+	class, subscriber := e.IsSubscriber()
+	switch {
+	case rule:
+		return whyRule(e, c)
+	case e.IsLimit():
+		return "no rule with a limit in force decides segments of the line in this direction"
+	case e.IsSource():
+		return "the sources of the line's group are not checked, or a shorter prefix of the line has the same bounds"
+	case subscriber && class != compile.SubscriberExempt:
+		return "no rule in force is for the lease"
+	case limited:
+		return fmt.Sprintf("not tried: a proof tries at most %d packets", MaxPackets)
+	}
+	if _, ok := e.Prefix(); ok {
+		return "longer prefixes contain its first and its last address"
+	}
+	return "no frame that the proof makes meets it"
+}
+
+func whyRule(e *pipeline.Entry, c *compile.Compiled) string {
+	if n, ok := e.Names(pipeline.ByGroup); ok && n != 0 {
+		has := false
+		for _, l := range c.State.Lines {
+			has = has || l.Group == pipeline.LineGroup(n)
+		}
+		if !has {
+			return fmt.Sprintf("no line of the switch is in group %q", c.LineGroups[pipeline.LineGroup(n)].Name)
+		}
+	}
+	if n, ok := e.Names(pipeline.BySubscriber); ok {
+		if l, lease := c.Leases[pipeline.Class(n)]; lease {
+			return fmt.Sprintf("no line of the switch could be given lease %q for the proof", l.Name)
+		}
+		return "no line of its group is exempt, or a rule before it decides the same packets"
+	}
+	return "rules before it decide the same packets, or no service is looked up on its leg"
+}

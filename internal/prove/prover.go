@@ -1,0 +1,124 @@
+package prove
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"op25b/internal/pipeline"
+	"op25b/internal/reconcile"
+	"op25b/p4src"
+)
+
+// maxKnown is the number of results that a Prover keeps, so that contents are not proved again. A result takes a few KiB.
+const maxKnown = 1024
+
+// A Prover proves changes, one at a time. It is safe for concurrent use: further callers wait.
+type Prover struct {
+	order    Order
+	contract *pipeline.Contract
+
+	turn  chan struct{} // holds one value while nobody proves; whoever has taken it owns the fields below
+	spare *twin         // an empty twin; nil if there is none
+	known map[digest]*Result
+	first []digest // the keys of known, the oldest first
+}
+
+type digest [sha256.Size]byte
+
+// New returns a Prover for the embedded pipeline.
+func New() (*Prover, error) { return newProver(reconcile.Make) }
+
+func newProver(order Order) (*Prover, error) {
+	contract, err := pipeline.NewContract(p4src.P4Info())
+	if err != nil {
+		return nil, err
+	}
+	p := &Prover{order: order, contract: contract, turn: make(chan struct{}, 1), known: make(map[digest]*Result)}
+	p.turn <- struct{}{}
+	return p, nil
+}
+
+// Prove proves the changes of switches. It returns ErrUnproved if a proof cannot be finished, with the cause of ctx if ctx ended. A change that is
+// disproved is no error: see Result.Err.
+func (p *Prover) Prove(ctx context.Context, changes ...*Change) (*Result, error) {
+	start := time.Now()
+	select {
+	case <-p.turn:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: another proof took too long: %w", ErrUnproved, context.Cause(ctx))
+	}
+	defer func() { p.turn <- struct{}{} }()
+	all := &Result{}
+	counted := make(map[digest]bool)
+	for _, ch := range changes {
+		r, key, known, err := p.one(ctx, ch)
+		if err != nil {
+			return nil, fmt.Errorf("%w: switch %q: %w", ErrUnproved, ch.Switch, err)
+		}
+		all.Switches++
+		if r == nil || counted[key] {
+			continue
+		}
+		counted[key] = true
+		all.Contents++
+		if known {
+			all.Known++
+		}
+		all.add(r)
+	}
+	all.Took = time.Since(start)
+	return all, nil
+}
+
+// one proves a change, unless the same content has been proved. The result is nil if the change changes nothing.
+func (p *Prover) one(ctx context.Context, ch *Change) (r *Result, key digest, known bool, err error) {
+	s := scopeOf(ch)
+	if s.empty() {
+		return nil, key, false, nil
+	}
+	sw, ok := ch.Bundle.Inventory.Switch(ch.Switch)
+	if !ok {
+		return nil, key, false, errors.New("the inventory does not have it")
+	}
+	x := &run{Change: ch, sw: sw, scope: s, order: p.order, result: &Result{}}
+	x.prepare()
+	if key, err = x.digest(); err != nil {
+		return nil, key, false, err
+	}
+	if r, known := p.known[key]; known {
+		return r, key, true, nil
+	}
+	tw := p.spare
+	p.spare = nil
+	if tw == nil {
+		if tw, err = newTwin(); err != nil {
+			return nil, key, false, err
+		}
+	}
+	x.twin, r = tw, x.result
+	if err := x.prove(ctx, p.contract); err != nil {
+		return nil, key, false, err
+	}
+	if len(tw.entries) <= maxPart { // a larger one would keep its memory
+		if err := tw.clear(); err != nil {
+			return nil, key, false, err
+		}
+		p.spare = tw
+	}
+	if r.Disagreements == 0 {
+		p.keep(key, r)
+	}
+	return r, key, false, nil
+}
+
+func (p *Prover) keep(key digest, r *Result) {
+	if len(p.first) >= maxKnown {
+		delete(p.known, p.first[0])
+		p.first = p.first[1:]
+	}
+	p.known[key] = r
+	p.first = append(p.first, key)
+}

@@ -1,0 +1,104 @@
+package prove
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"op25b/internal/policy"
+	"op25b/internal/policy/policytest"
+)
+
+// TestContentIsProvedOnce verifies that switches with the same content share a proof, in one call and in a later one, and that a change that changes
+// nothing needs none.
+func TestContentIsProvedOnce(t *testing.T) {
+	b := policytest.Example(t)
+	p := prover(t, nil)
+	one, two := change(t, b, phaseAll), change(t, b, phaseAll)
+	r, err := p.Prove(t.Context(), one, two)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Switches != 2 || r.Contents != 1 || r.Known != 0 || r.Err() != nil {
+		t.Errorf("%d switches, %d contents, %d known: %v", r.Switches, r.Contents, r.Known, r.Err())
+	}
+	again, err := p.Prove(t.Context(), one)
+	if err != nil || again.Known != 1 || again.Packets != r.Packets {
+		t.Errorf("a second time: %+v, %v", again, err)
+	}
+	same := change(t, b, phaseAll)
+	same.Old, same.OldBundle = one.New, b
+	none, err := p.Prove(t.Context(), same)
+	if err != nil || none.Contents != 0 || none.Packets != 0 || none.Switches != 1 {
+		t.Errorf("no change: %+v, %v", none, err)
+	}
+}
+
+// TestDisproofIsNotKept verifies that a content that was disproved is tried again.
+func TestDisproofIsNotKept(t *testing.T) {
+	b := policytest.Example(t)
+	p := prover(t, nil)
+	ch := change(t, b, phaseAll)
+	bad := *ch.New
+	bad.State.Subscribers = nil
+	ch.New = &bad
+	for range 2 {
+		r, err := p.Prove(t.Context(), ch)
+		if err != nil || r.Known != 0 || !errors.Is(r.Err(), ErrDisproved) {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		for _, part := range []string{"the proof on the twin has failed", `switch "`, "permit by rule exempt"} {
+			if !strings.Contains(r.Err().Error(), part) {
+				t.Errorf("%v does not say %q", r.Err(), part)
+			}
+		}
+	}
+}
+
+// TestUnknownIsNoYes verifies that a proof whose time is over is an error, while it waits for another proof and while it runs.
+func TestUnknownIsNoYes(t *testing.T) {
+	b := policytest.Example(t)
+	over := errors.New("the time is over")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(over)
+	p := prover(t, nil)
+	if _, err := p.Prove(ctx, change(t, b, phaseAll)); !errors.Is(err, ErrUnproved) || !errors.Is(err, over) {
+		t.Errorf("%v, want ErrUnproved", err)
+	}
+	<-p.turn // somebody else proves
+	if _, err := p.Prove(ctx, change(t, b, phaseAll)); !errors.Is(err, ErrUnproved) || !strings.Contains(err.Error(), "another proof took too long") {
+		t.Errorf("%v, want ErrUnproved", err)
+	}
+}
+
+// TestExemptionIsProvedAlone verifies that the proof of one exemption tries what it touches, and not the whole switch.
+func TestExemptionIsProvedAlone(t *testing.T) {
+	b := policytest.Example(t)
+	p := prover(t, nil)
+	without := *b.Policy
+	last := without.Exemptions[len(without.Exemptions)-1]
+	without.Exemptions = without.Exemptions[:len(without.Exemptions)-1]
+	old := &policy.Bundle{Policy: &without, Inventory: b.Inventory}
+	whole, err := p.Prove(t.Context(), change(t, old, phaseAll))
+	if err != nil || whole.Err() != nil {
+		t.Fatal(err, whole.Err())
+	}
+	ch := change(t, b, phaseAll)
+	ch.Old, ch.OldBundle = compiled(t, old, policy.Everywhere(phaseAll), october), old
+	r, err := p.Prove(t.Context(), ch)
+	if err != nil || r.Err() != nil {
+		t.Fatal(err, r.Err())
+	}
+	hit, entries := r.Hit()
+	if r.Packets == 0 || r.Packets > 100 || entries == 0 || hit != entries {
+		t.Errorf("the exemption of %s%v: %d packets (the whole: %d), %d of %d entries hit", last.Line, last.Prefix, r.Packets, whole.Packets, hit, entries)
+	}
+	// The compiler forgets it.
+	bad := *ch.New
+	bad.State.Subscribers = ch.Old.State.Subscribers
+	ch.New = &bad
+	if r, err = p.Prove(t.Context(), ch); err != nil || !errors.Is(r.Err(), ErrDisproved) {
+		t.Errorf("a forgotten exemption: %+v, %v", r, err)
+	}
+}
