@@ -50,6 +50,7 @@ type Checker struct {
 	activations []policy.Activation
 	compiler    func() (*compile.Compiler, error) // compiles the documents on the first call
 	lines       func() *policy.LineIndex          // the lines of the inventory
+	leases      func() *policy.AddressLeases      // which addresses outside all lines can have a lease
 	ends        func() []time.Time                // the times at which exemptions end, in order
 	opts        Options
 
@@ -69,6 +70,7 @@ func New(s Source, o Options) *Checker {
 		policy: s.Bundle.Policy, inventory: s.Bundle.Inventory, activations: s.Activations, opts: o,
 		compiler: sync.OnceValues(func() (*compile.Compiler, error) { return compile.NewCompiler(s.Bundle, s.Numbers) }),
 		lines:    sync.OnceValue(func() *policy.LineIndex { return policy.NewLineIndex(s.Bundle.Inventory) }),
+		leases:   sync.OnceValue(func() *policy.AddressLeases { return policy.NewAddressLeases(s.Bundle.Policy) }),
 		ends:     sync.OnceValue(func() []time.Time { return endsOf(s.Bundle.Policy) }),
 		loaded:   map[place]*loaded{}, lastUse: map[place]uint64{}, turns: map[string][]policy.Turn{},
 	}

@@ -39,7 +39,7 @@ func (c *Checker) leasesThatOpen(r *Result, s *subscriber, in policy.InForce, se
 	}
 	var all []policy.Lease
 	for _, lease := range c.policy.Leases {
-		if !slices.Contains(lease.Opens, r.Remote.Name) || !s.canHave(&lease) || s.line != nil && c.exemptBySession(s, at) {
+		if !slices.Contains(lease.Opens, r.Remote.Name) || !c.canHave(s, &lease) || s.line != nil && c.exemptBySession(s, at) {
 			continue
 		}
 		l, err := c.load(s.sw.Name, in, at, lease.Name)
@@ -54,11 +54,14 @@ func (c *Checker) leasesThatOpen(r *Result, s *subscriber, in policy.InForce, se
 }
 
 // canHave reports whether a lease can be granted to the subscriber.
-func (s *subscriber) canHave(l *policy.Lease) bool {
-	if s.line == nil {
-		return l.Addresses && s.sw.AddressLeases
+func (c *Checker) canHave(s *subscriber, l *policy.Lease) bool {
+	switch {
+	case s.line != nil:
+		return l.ForGroup(s.line.Group)
+	case !s.from.IsValid(): // any address
+		return s.sw.AddressLeases && l.Addresses
 	}
-	return l.ForGroup(s.line.Group)
+	return s.sw.AddressLeases && c.leases().Check(s.from, l) == nil
 }
 
 // leaseNote says that the connection passes after a login.

@@ -29,6 +29,7 @@ func TestLeaseWouldPass(t *testing.T) {
 	}
 	adsl, secure := lease("adsl-login", "adsl"), lease("tls-login", "adsl", "bflets")
 	secure.TLS, secure.Addresses = policy.TLSRequired, true
+	secure.Except = []netip.Prefix{netip.MustParsePrefix("192.0.2.240/28")}
 	const (
 		byLogin = `with lease "adsl-login" the connection passes: a POP3 or IMAP login opens it to the line for 10m, and further logins for at most 30m`
 		byTLS   = `with lease "tls-login" the connection passes: a POP3 or IMAP login inside TLS opens it to the line for 10m, and further logins for at most 30m`
@@ -48,8 +49,12 @@ func TestLeaseWouldPass(t *testing.T) {
 		"outside":         {check.Question{Line: "adsl-home", To: other, Port: 25}, check.Blocked, false, nil},
 		"exempt":          {check.Question{Line: "business-fixed", To: own, Port: 587}, check.Delivered, false, nil},
 		"earlier phase":   {check.Question{Line: "adsl-home", To: own, Port: 587, Phase: "before"}, check.Delivered, false, nil},
-		"address":         {check.Question{From: netip.MustParseAddr("198.18.7.7"), To: own, Port: 587}, check.Rejected, true, []string{outside}},
-		"address no more": {check.Question{From: netip.MustParseAddr("198.18.7.7"), To: own, Port: 587}, check.Rejected, false, nil},
+		"address":         {check.Question{From: netip.MustParseAddr("192.0.2.200"), To: own, Port: 587}, check.Rejected, true, []string{outside}},
+		"address of ours": {check.Question{From: netip.MustParseAddr("198.51.100.17"), To: own, Port: 587}, check.Rejected, true, nil},
+		"excepted":        {check.Question{From: netip.MustParseAddr("192.0.2.240"), To: own, Port: 587}, check.Rejected, true, nil},
+		"any address":     {check.Question{Switch: "edge-1", To: own, Port: 587}, check.Rejected, true, []string{outside}},
+		"of a line":       {check.Question{From: netip.MustParseAddr("192.0.2.11"), Switch: "edge-1", To: own, Port: 587}, check.Rejected, true, []string{byLogin, byTLS}},
+		"address no more": {check.Question{From: netip.MustParseAddr("192.0.2.200"), To: own, Port: 587}, check.Rejected, false, nil},
 	} {
 		p.Leases = []policy.Lease{adsl, secure}
 		sw.AddressLeases = x.addresses

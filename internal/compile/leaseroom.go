@@ -6,9 +6,6 @@ import (
 	"op25b/internal/policy"
 )
 
-// MaxAddressLeases is the number of leases of addresses of one family for which a switch in front of the mail servers keeps room.
-const MaxAddressLeases = 8192
-
 // leaseRoom returns the largest number of entries that leases can need on a switch, in the table of one address family: those of every line that can
 // have a lease, each with all its addresses, and those of addresses outside all lines. A policy whose leases might not fit is refused, so that no
 // lease that was granted lacks room (I10).
@@ -31,7 +28,7 @@ func (c *Compiler) leaseRoom(sw *policy.Switch, lines *SessionLines) int {
 	}
 	room := max(v4, v6)
 	if sw.AddressLeases && slices.ContainsFunc(c.bundle.Policy.Leases, func(l policy.Lease) bool { return l.Addresses }) {
-		room += MaxAddressLeases
+		room += policy.MaxAddressLeases
 	}
 	return room
 }

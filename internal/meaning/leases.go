@@ -33,6 +33,7 @@ func (w *words) leases() {
 			{"groups", groupsText(old), groupsText(now)},
 			{"tls", tlsText(old), tlsText(now)},
 			{"addresses", fmt.Sprint(old.Addresses), fmt.Sprint(now.Addresses)},
+			{"except", exceptText(old), exceptText(now)},
 		} {
 			if x.old != x.now {
 				news = append(news, fmt.Sprintf("%s %s -> %s", x.key, x.old, x.now))
@@ -60,3 +61,15 @@ func groupsText(l policy.Lease) string {
 }
 
 func tlsText(l policy.Lease) string { return string(cmp.Or(l.TLS, policy.TLSOptional)) }
+
+func exceptText(l policy.Lease) string {
+	if len(l.Except) == 0 {
+		return "nothing"
+	}
+	texts := make([]string, len(l.Except))
+	for i, p := range l.Except {
+		texts[i] = p.String()
+	}
+	slices.Sort(texts)
+	return strings.Join(texts, ", ")
+}

@@ -1,6 +1,7 @@
 package meaning
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ func TestMeaningLeases(t *testing.T) {
 	}
 	longer := lease
 	longer.For, longer.Groups, longer.TLS = lease.Cap, nil, policy.TLSRequired
+	longer.Except = []netip.Prefix{netip.MustParsePrefix("203.0.113.64/26"), netip.MustParsePrefix("192.0.2.0/24")}
 	state := func(closing policy.Action, leases []policy.Lease, rules ...policy.PhaseRule) *compile.Compiled {
 		b := policytest.Example(t)
 		p := b.Policy
@@ -56,7 +58,7 @@ func TestMeaningLeases(t *testing.T) {
 		}},
 		"for all lines": {state(policy.Reject, both, leased), state(policy.Reject, []policy.Lease{longer}, leased), []string{
 			"opens verdict: bflets, hikari-premium, isdn, mobile lines with lease pop: TCP/587 to own (2 prefixes) reject -> permit",
-			"neutral lease: lease pop: for 10m -> 30m, groups adsl -> every line, tls optional -> required",
+			"neutral lease: lease pop: for 10m -> 30m, groups adsl -> every line, tls optional -> required, except nothing -> 192.0.2.0/24, 203.0.113.64/26",
 		}},
 		"no change": {state(policy.Reject, both, leased), state(policy.Reject, both, leased), nil},
 	} {

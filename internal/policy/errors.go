@@ -32,3 +32,11 @@ var (
 	// ErrUnknownGroup means that the policy does not define the named line group.
 	ErrUnknownGroup = errors.New("unknown line group")
 )
+
+// Errors of AddressLeases.For. Their texts contain no address, because they are logged (I8).
+var (
+	// ErrNotCustomer means that no customer on another provider's line has the address.
+	ErrNotCustomer = errors.New("the address is of no customer")
+	// ErrNoAddressLease means that the policy has no lease for addresses outside all lines.
+	ErrNoAddressLease = errors.New("no lease is for addresses outside all lines")
+)

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -24,10 +25,20 @@ type Lease struct {
 	TLS LeaseTLS `yaml:"tls,omitempty"`
 	// Addresses specifies that an address outside all lines can have the lease too, on the switches with Switch.AddressLeases.
 	Addresses bool `yaml:"addresses,omitempty"`
+	// Except lists addresses that never get the lease by Addresses, at most MaxExcept prefixes. A login from a NAT or a proxy of the ISP says nothing
+	// about the customer behind it.
+	Except []netip.Prefix `yaml:"except,omitempty"`
 }
 
-// MaxLeases is the largest number of leases of a policy. Each lease takes verdict entries of its own.
-const MaxLeases = 16
+// Limits on leases.
+const (
+	// MaxLeases is the largest number of leases of a policy. Each lease takes verdict entries of its own.
+	MaxLeases = 16
+	// MaxAddressLeases is the largest number of leases of addresses of one family. Each switch with Switch.AddressLeases has room for them.
+	MaxAddressLeases = 8192
+	// MaxExcept is the largest number of prefixes in Lease.Except.
+	MaxExcept = 256
+)
 
 // The bounds of Lease.For and Lease.Cap. A mail program that polls less than once a minute would lose a shorter lease between two logins. A
 // lease that outlives a day would be an exemption without an owner.

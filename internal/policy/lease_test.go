@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -36,7 +37,7 @@ func TestDuration(t *testing.T) {
 // TestLeaseIsWrittenAsRead verifies that the words of a lease and of a rule for leased subscribers survive strict.Encode.
 func TestLeaseIsWrittenAsRead(t *testing.T) {
 	b := example(t)
-	b.Policy.Leases = []Lease{{Name: "login", Opens: []string{"own-relay"}, For: Duration(10 * time.Minute), Cap: Duration(30 * time.Minute), Groups: []string{"adsl"}, TLS: TLSRequired, Addresses: true}}
+	b.Policy.Leases = []Lease{{Name: "login", Opens: []string{"own-relay"}, For: Duration(10 * time.Minute), Cap: Duration(30 * time.Minute), Groups: []string{"adsl"}, TLS: TLSRequired, Addresses: true, Except: []netip.Prefix{netip.MustParsePrefix("203.0.113.64/26")}}}
 	p, err := strict.Encode(KindPolicy, b.Policy)
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +47,7 @@ func TestLeaseIsWrittenAsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, want := again.Policy.Leases[0], b.Policy.Leases[0]
-	if got.For != want.For || got.Cap != want.Cap || got.TLS != want.TLS || got.Addresses != want.Addresses || !slices.Equal(got.Opens, want.Opens) || !slices.Equal(got.Groups, want.Groups) {
+	if got.For != want.For || got.Cap != want.Cap || got.TLS != want.TLS || got.Addresses != want.Addresses || !slices.Equal(got.Opens, want.Opens) || !slices.Equal(got.Groups, want.Groups) || !slices.Equal(got.Except, want.Except) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

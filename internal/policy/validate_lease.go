@@ -19,6 +19,7 @@ func (v *validator) leases() {
 		path := at("leases", i, "")
 		v.leaseOpens(l, path+".opens")
 		v.leaseGroups(l, path+".groups")
+		v.leaseExcept(l, path+".except")
 		valid := fmt.Sprintf("it must be a duration from %v to %v", MinLease, MaxLease)
 		forValid := l.For >= MinLease && l.For <= MaxLease
 		if !forValid {
@@ -69,6 +70,22 @@ func (v *validator) leaseGroups(l Lease, path string) {
 		}
 		if slices.Contains(l.Groups[:j], g) {
 			v.inPolicy(groupPath, fmt.Sprintf("line group %q is in lease %q twice", g, l.Name), "keep one")
+		}
+	}
+}
+
+// leaseExcept checks the addresses that never get a lease.
+func (v *validator) leaseExcept(l Lease, path string) {
+	switch {
+	case l.Except != nil && !l.Addresses:
+		v.inPolicy(path, fmt.Sprintf("lease %q has except, and is for lines only", l.Name), "except is for leases with addresses: true: remove one of the keys, or add the other")
+	case len(l.Except) > MaxExcept:
+		v.inPolicy(at(path, MaxExcept, ""), fmt.Sprintf("lease %q has %d prefixes in except", l.Name, len(l.Except)), fmt.Sprintf("it can have %d: give shorter prefixes that contain several", MaxExcept))
+	}
+	for j, prefix := range l.Except {
+		v.prefix(v.p.src, at(path, j, ""), prefix, "no address would get the lease")
+		if slices.Contains(l.Except[:j], prefix) {
+			v.inPolicy(at(path, j, ""), fmt.Sprintf("prefix %v is in except of lease %q twice", prefix, l.Name), "keep one")
 		}
 	}
 }
