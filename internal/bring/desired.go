@@ -73,7 +73,7 @@ func (k *keySet) add(d Desired) error {
 
 func (k *keySet) has(e pipeline.Entry) bool {
 	for _, lines := range k.lines {
-		if _, is := lines.Line(e); is {
+		if lines.Owns(e) {
 			return true
 		}
 	}

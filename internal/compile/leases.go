@@ -44,8 +44,8 @@ func (s *SessionLines) LeaseOf(e pipeline.Entry) (line string, ok bool) {
 	return line, ok && e.Home() != 0
 }
 
-// UsesLeases reports whether any line of the switch can have a lease.
-func (s *SessionLines) UsesLeases() bool { return s.leasable > 0 }
+// UsesLeases reports whether any line of the switch, or any address outside all lines, can have a lease.
+func (s *SessionLines) UsesLeases() bool { return s.leasable > 0 || s.addresses != nil }
 
 // Leased reports whether a line can have a lease.
 func (s *SessionLines) Leased(line string) bool { return s.lines[line].leased }

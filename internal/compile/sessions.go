@@ -22,6 +22,8 @@ import (
 //     session, all addresses of the family are bound to the line. A line whose addresses are unknown is therefore not checked, because a
 //     check would drop all that it sends.
 //   - If the line has a lease, all its addresses have the class of the lease, on this line only; see LeaseEntries.
+//
+// On a switch with policy.Switch.AddressLeases, the layer also has an entry for each address outside all lines that has a lease; see AddressEntries.
 type SessionLines struct {
 	lines   map[string]sessionLine
 	indexes map[pipeline.LineIndex]string
@@ -32,6 +34,9 @@ type SessionLines struct {
 	leases   map[string]pipeline.Class // by the name of the lease
 	classes  []pipeline.Class          // of all leases
 	leasable int                       // the number of lines that can have a lease
+
+	addresses map[pipeline.Class]struct{}   // the classes of leases that addresses outside all lines can have; nil if the switch has none of these
+	own       *policy.PrefixIndex[struct{}] // the prefixes of the switch's lines; nil if addresses is
 }
 
 type sessionLine struct {
@@ -68,6 +73,9 @@ func (c *Compiler) sessionLines(sw *policy.Switch, index lineNumbers, now time.T
 	}
 	if sw.Identify == "" && len(s.leases) == 0 {
 		return s
+	}
+	if sw.AddressLeases {
+		s.leaseAddresses(c, sw)
 	}
 	groups := make(map[string]*policy.LineGroup, len(p.LineGroups))
 	for i := range p.LineGroups {
@@ -214,10 +222,20 @@ func (s *SessionLines) Line(e pipeline.Entry) (line string, ok bool) {
 	return line, ok && index != 0 && !slices.Contains(s.lines[line].own, p)
 }
 
-// Text returns the text for an entry. The text for an entry that belongs to a line by Line contains no address (I8).
+// Owns reports whether an entry depends on a session or a lease, or could: whether it belongs to a line by Line, or to an address by Address.
+func (s *SessionLines) Owns(e pipeline.Entry) bool {
+	_, line := s.Line(e)
+	_, address := s.Address(e)
+	return line || address
+}
+
+// Text returns the text for an entry. The text for an entry of the layer contains no address (I8).
 func (s *SessionLines) Text(e pipeline.Entry) string {
 	if line, is := s.Line(e); is {
 		return fmt.Sprintf("%s of line %s", e.Table(), line)
+	}
+	if _, is := s.Address(e); is {
+		return e.Table() + " of an address outside all lines"
 	}
 	return e.String()
 }
@@ -226,13 +244,17 @@ func (s *SessionLines) Text(e pipeline.Entry) string {
 // that a change of the documents does not depend on the sessions. Lines with a source check whose addresses the switch does not have are
 // not checked.
 func (s *SessionLines) Held(have []pipeline.Entry) []pipeline.Entry {
-	if len(s.lines) == 0 {
+	if len(s.lines) == 0 && s.addresses == nil {
 		return nil
 	}
 	var all []pipeline.Entry
 	families := make(map[string][2]bool) // as in Entries, by line
 	wide := make(map[pipeline.Key]struct{})
 	for _, e := range have {
+		if s.keepsAddress(e) {
+			all = append(all, e)
+			continue
+		}
 		name, is := s.Line(e)
 		if !is || !s.keeps(name, e) {
 			continue

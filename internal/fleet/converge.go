@@ -249,8 +249,7 @@ func driftOf(r bring.Result, l *layering, now time.Time) []string {
 	}
 	var all []string
 	note := func(what string, e pipeline.Entry) {
-		_, rule := e.Epoch()
-		if _, session := l.lines.Line(e); !rule && !session {
+		if _, rule := e.Epoch(); !rule && !l.lines.Owns(e) {
 			all = append(all, at+what+" "+e.String())
 		}
 	}

@@ -154,7 +154,7 @@ const (
 // lines has, or could have, are counted but not listed (I8).
 func entryDiff(d reconcile.Difference, most int, lines ...*compile.SessionLines) *EntryDiff {
 	secret := func(e pipeline.Entry) bool {
-		return slices.ContainsFunc(lines, func(l *compile.SessionLines) bool { _, is := l.Line(e); return is })
+		return slices.ContainsFunc(lines, func(l *compile.SessionLines) bool { return l.Owns(e) })
 	}
 	all := make([]EntryChange, 0, 3*most)
 	list := func(n int, at func(int) EntryChange) {
