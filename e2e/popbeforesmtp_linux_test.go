@@ -211,7 +211,7 @@ func (p *popPlant) proxy() {
 	if err := p.loginFrom(p.lines[premium].server.namespace, relay4, mailPassword); err != nil {
 		p.t.Fatal(err)
 	}
-	p.counted("dovecot", "no-line", 2)
+	p.counted("dovecot", "no-customer", 1)
 	p.has("after a login from a proxy", "adsl-home", "mobile-sim")
 	p.open("after a login from a proxy", adsl, mobile, business)
 }

@@ -14,7 +14,7 @@ import (
 	"op25b/internal/store"
 )
 
-// Leases configures where mail servers report logins, which grant leases to lines.
+// Leases configures where mail servers report logins, which grant leases to lines and to addresses outside all lines.
 type Leases struct {
 	// Listening is the listener for reports; an empty Addr means that the controller receives none.
 	Listening api.Listening
@@ -33,7 +33,7 @@ type leases struct {
 func (c *Controller) openLeases() error {
 	cfg := ledger.Config{Store: c.store, Book: c.book, Now: c.clock.Trusted, Registerer: c.metrics, Logger: c.log}
 	if c.sessions != nil {
-		cfg.Sessions = c.sessions.register
+		cfg.Sessions, cfg.Key = c.sessions.register, c.cfg.Sessions.Key
 	}
 	c.leases = &leases{ledger: ledger.New(cfg)}
 	if c.cfg.Leases.Listening.Addr == "" {

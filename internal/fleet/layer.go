@@ -1,23 +1,31 @@
 package fleet
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 
 	"op25b/internal/compile"
+	"op25b/internal/lease"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
+	"op25b/internal/policy"
 )
 
 // A layer is the part of a switch's entries that depends on sessions and leases, as the switch has confirmed it. Only the goroutine of work accesses
 // it.
+//
+// It has entries of lines, and of addresses outside all lines that have a lease. Its maps have them by lease.Holder.Key. What is said of a line holds
+// for such an address too, which has no session.
 type layer struct {
-	lines    *compile.SessionLines
-	held     map[string][]pipeline.Entry // by line; lines without entries are not listed
-	dirty    map[string]struct{}         // the lines that may differ
-	refused  map[string]string           // the lines that have an entry which the switch refused, with the reason
-	sessions lineCount                   // the lines with a session that has entries
-	leases   lineCount                   // the lines with a lease
+	lines     *compile.SessionLines
+	held      map[string][]pipeline.Entry // by line; lines without entries are not listed
+	dirty     map[string]struct{}         // the lines that may differ
+	addresses bool                        // whether any address may differ
+	refused   map[string]string           // the lines that have an entry which the switch refused, with the reason
+	sessions  lineCount                   // the lines with a session that has entries
+	leases    lineCount                   // the lines with a lease
+	full      [2]int                      // the number of addresses of IPv4 and IPv6 that have entries
 }
 
 // A lineCount counts the lines for which something is in force, or waits.
@@ -57,12 +65,22 @@ func adopt(lines *compile.SessionLines, entries []pipeline.Entry) *layer {
 		lines: lines, held: make(map[string][]pipeline.Entry), dirty: make(map[string]struct{}), refused: make(map[string]string),
 	}
 	for _, e := range entries {
-		if line, is := lines.Line(e); is {
-			l.held[line] = append(l.held[line], e)
+		if key, is := holderOf(lines, e); is {
+			l.held[key] = append(l.held[key], e)
+			l.count(e, 1)
 		}
 	}
 	l.mark(nil, true)
 	return l
+}
+
+// holderOf returns the key of the line or address to which an entry of the layer belongs.
+func holderOf(lines *compile.SessionLines, e pipeline.Entry) (key string, ok bool) {
+	if line, is := lines.Line(e); is {
+		return line, true
+	}
+	a, is := lines.Address(e)
+	return lease.Holder{Address: a}.Key(), is
 }
 
 // A layering composes the layer with the compiled state while a switch is brought to it.
@@ -87,15 +105,46 @@ func (l *layering) held(have []pipeline.Entry) []pipeline.Entry {
 // adopted returns the layer after the switch has been brought to the state.
 func (l *layering) adopted() *layer { return adopt(l.lines, l.last) }
 
-// mark adds lines to those that may differ. all means all lines.
+// mark adds lines to those that may differ. all means all lines and addresses.
 func (l *layer) mark(lines []string, all bool) {
 	if all {
 		lines = l.lines.Names()
+		l.addresses = l.lines.LeasesAddresses()
 	}
 	for _, line := range lines {
-		if l.lines.Has(line) {
+		if l.lines.Has(line) || l.lines.LeasesAddresses() && lease.HolderOf(line).Line == "" {
 			l.dirty[line] = struct{}{}
 		}
+	}
+}
+
+// clean reports whether nothing may differ.
+func (l *layer) clean() bool { return len(l.dirty) == 0 && !l.addresses }
+
+// markAddresses adds the addresses that may differ to the lines: all of them if addresses is set, and those that a line that may differ has now.
+func (l *layer) markAddresses(from wanted) {
+	if !l.lines.LeasesAddresses() {
+		return
+	}
+	for line := range l.dirty {
+		prefixes, _, _ := from.addresses(l.lines, line)
+		for _, p := range prefixes {
+			if key := (lease.Holder{Address: p.Addr()}).Key(); p.IsSingleIP() && len(l.held[key]) > 0 {
+				l.dirty[key] = struct{}{}
+			}
+		}
+	}
+	if !l.addresses {
+		return
+	}
+	l.addresses = false
+	for key := range l.held {
+		if lease.HolderOf(key).Line == "" {
+			l.dirty[key] = struct{}{}
+		}
+	}
+	for _, key := range from.addressesLeased() {
+		l.dirty[key] = struct{}{}
 	}
 }
 
@@ -109,7 +158,7 @@ func (l *layer) differs(now []pipeline.Entry) []string {
 		}
 	}
 	for _, e := range now {
-		if _, session := l.lines.Line(e); session {
+		if l.lines.Owns(e) {
 			is[e.Key] = l.lines.Text(e)
 		}
 	}
@@ -146,6 +195,8 @@ const (
 
 // changes returns the updates that bring the lines that may differ to what is wanted. Lines whose sessions are not known are left as they are.
 func (l *layer) changes(from wanted) (all [stages][]lineChange) {
+	l.markAddresses(from)
+	room := addressRoom(l.full)
 	for line := range l.dirty {
 		prefixes, has, known := from.addresses(l.lines, line)
 		if !known {
@@ -154,6 +205,12 @@ func (l *layer) changes(from wanted) (all [stages][]lineChange) {
 		}
 		want, leased, timed := l.leased(from, line, prefixes)
 		want, changed := append(want, l.lines.Entries(line, prefixes)...), false
+		if !room.take(l, line, want) {
+			l.refused[line] = fmt.Sprintf("no room: the switch has the leases of %d addresses of this family", policy.MaxAddressLeases)
+			l.leases.set(line, leased, false)
+			delete(l.dirty, line)
+			continue
+		}
 		for _, e := range l.held[line] {
 			if slices.ContainsFunc(want, func(w pipeline.Entry) bool { return w.Key == e.Key }) {
 				continue
@@ -188,23 +245,57 @@ func (l *layer) changes(from wanted) (all [stages][]lineChange) {
 	return all
 }
 
+// An addressRoom is the number of addresses of IPv4 and IPv6 that have entries, or will have them.
+type addressRoom [2]int
+
+// take counts an address that gets its first entry. It returns false if the switch must not have another one (I10).
+func (r *addressRoom) take(l *layer, key string, want []pipeline.Entry) bool {
+	h := lease.HolderOf(key)
+	if h.Line != "" || len(want) == 0 || len(l.held[key]) > 0 {
+		return true
+	}
+	n := &r[familyOf(h.Address)]
+	if *n >= policy.MaxAddressLeases {
+		return false
+	}
+	*n++
+	return true
+}
+
+func familyOf(a netip.Addr) int {
+	if a.Is4() {
+		return 0
+	}
+	return 1
+}
+
+// count adds to the number of addresses that have entries, if an entry is of an address.
+func (l *layer) count(e pipeline.Entry, n int) {
+	if a, is := l.lines.Address(e); is {
+		l.full[familyOf(a)] += n
+	}
+}
+
 // leased returns the entries of a line by its lease, and whether the line has one. If the leases or the clock of the switch are not known, the
 // entries are those that the switch has for the line's addresses; timed is false if the switch cannot have the lease because of its clock.
 func (l *layer) leased(from wanted, line string, prefixes []netip.Prefix) (want []pipeline.Entry, leased, timed bool) {
-	if !l.lines.Leased(line) {
+	h := lease.HolderOf(line)
+	if h.Line != "" && !l.lines.Leased(line) {
 		return nil, false, false
 	}
-	name, end, leased, known := from.lease(line)
+	name, end, leased, known := from.lease(h)
 	if known && !leased {
 		return nil, false, false
 	}
 	if known {
-		if until, ok := from.until(end); ok {
+		if until, ok := from.until(end); ok && h.Line == "" {
+			return l.lines.AddressEntries(h.Address, name, until), true, true
+		} else if ok {
 			return l.lines.LeaseEntries(line, prefixes, name, until), true, true
 		}
 	}
 	for _, e := range l.held[line] {
-		if _, lease := l.lines.LeaseOf(e); lease && l.lines.Covers(line, prefixes, e) {
+		if _, of := l.lines.LeaseOf(e); of && l.lines.Covers(line, prefixes, e) || h.Line == "" {
 			want = append(want, e)
 		}
 	}
@@ -224,9 +315,15 @@ func sameEntry(a, b pipeline.Entry) bool {
 
 // apply records that the switch confirmed an update.
 func (l *layer) apply(c lineChange) {
-	l.held[c.line] = slices.DeleteFunc(l.held[c.line], func(e pipeline.Entry) bool { return e.Key == c.Entry.Key })
+	l.held[c.line] = slices.DeleteFunc(l.held[c.line], func(e pipeline.Entry) bool {
+		if e.Key == c.Entry.Key {
+			l.count(e, -1)
+		}
+		return e.Key == c.Entry.Key
+	})
 	if c.Kind != pipeline.Delete {
 		l.held[c.line] = append(l.held[c.line], *c.Entry)
+		l.count(*c.Entry, 1)
 	}
 	if len(l.held[c.line]) == 0 {
 		delete(l.held, c.line)

@@ -11,12 +11,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
 
 	"op25b/e2e/longform"
 	"op25b/internal/intent"
+	"op25b/internal/lease"
 	"op25b/internal/lease/ledger"
 	"op25b/internal/store"
 	"op25b/internal/subscriber"
@@ -52,7 +54,7 @@ func (c leaseChild) run() error {
 	if err != nil {
 		return err
 	}
-	l := ledger.New(ledger.Config{Store: s, Book: book, Sessions: reg, Now: now})
+	l := ledger.New(ledger.Config{Store: s, Book: book, Sessions: reg, Key: &register.Key{1}, Now: now})
 	go reg.Run(ctx)
 	go l.Run(ctx)
 	go func() { _ = s.Run(ctx) }()
@@ -87,18 +89,29 @@ type boundWorld struct {
 	link  *sessionLink
 	child *exec.Cmd            // nil while no controller runs
 	ids   map[string]string    // the id of the session of each line that has one
-	began map[string]time.Time // when the first lease of a line was granted
-	ends  map[string]time.Time // the latest end of any lease of a line
+	began map[string]time.Time // when the first lease of a line or of an address outside all lines was granted
+	ends  map[string]time.Time // the latest end of any lease of a line or of such an address
 }
 
-var boundAddresses = map[string]netip.Addr{"home": netip.MustParseAddr("192.0.2.77"), "bot": netip.MustParseAddr("192.0.2.78")}
+// boundAddresses are the addresses of two lines, and of two customers of other providers.
+var boundAddresses = map[string]netip.Addr{
+	"home": netip.MustParseAddr("192.0.2.77"), "bot": netip.MustParseAddr("192.0.2.78"), "alice": netip.MustParseAddr("192.0.2.201"), "carol": netip.MustParseAddr("192.0.2.202"),
+}
+
+// linkOf returns the name of the link on which a line or a customer of another provider comes in.
+func linkOf(who string) string {
+	if who == "alice" || who == "carol" {
+		return "internet"
+	}
+	return who
+}
 
 // tolerance is how much later than its end a lease may end: entries whose ends differ by two seconds are the same.
 const tolerance = 3 * time.Second
 
 // TestI15LeaseBound makes random changes of leases, sessions, controllers and the switch, and sends packets at random instants. What a lease permits
-// passes only between the grant and the end of a lease, on its line, from the line's address, toward the servers that it opens. Controllers are
-// killed, and the switch is rebooted.
+// passes only between the grant and the end of a lease, on its line, from the line's address, toward the servers that it opens. The same holds for
+// an address outside all lines, which loses its lease when a line has it. Controllers are killed, and the switch is rebooted.
 func TestI15LeaseBound(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a process for each controller")
@@ -122,9 +135,11 @@ func leaseBound(t *testing.T, random *rand.Rand) {
 	w.link = w.attach()
 	w.up()
 	lines := []string{"home", "bot"}
-	for range 25 {
-		line := lines[random.IntN(2)]
-		switch []string{"session", "session", "grant", "grant", "grant", "revoke", "later", "later", "kill", "begin", "reboot"}[random.IntN(11)] {
+	for range 30 {
+		line, outsider := lines[random.IntN(2)], []string{"alice", "carol"}[random.IntN(2)]
+		switch []string{
+			"session", "session", "grant", "grant", "grant", "grant address", "grant address", "take address", "revoke", "revoke address", "later", "later", "kill", "begin", "reboot",
+		}[random.IntN(15)] {
 		case "session":
 			if id := w.ids[line]; id != "" && random.IntN(3) == 0 {
 				w.report(subscriber.Stop, "adsl-"+line, id)
@@ -138,6 +153,22 @@ func leaseBound(t *testing.T, random *rand.Rand) {
 		case "revoke":
 			if _, _, err := w.ledger.Revoke(within(t), "adsl-"+line); err != nil {
 				t.Fatal(err)
+			}
+		case "grant address":
+			w.leaseAddress(outsider)
+		case "revoke address":
+			if _, _, err := w.ledger.RevokeAddress(within(t), boundAddresses[outsider]); err != nil {
+				t.Fatal(err)
+			}
+		case "take address": // the line gets the address for a moment, and the address loses its lease
+			if w.ids[line] == "" {
+				w.advance(time.Second)
+				id := w.start("adsl-"+line, boundAddresses[outsider].String()+"/32")
+				w.eventually("the lease of the address is deleted", func() bool { return !slices.Contains(w.ledger.Addresses(), boundAddresses[outsider]) })
+				w.report(subscriber.Stop, "adsl-"+line, id)
+				if _, has, known := w.ledger.AddressLease(boundAddresses[outsider]); has || !known {
+					t.Errorf("%s has a lease after a line had the address", outsider)
+				}
 			}
 		case "later":
 			w.advance(time.Duration(random.Int64N(int64(7 * time.Minute))))
@@ -163,10 +194,25 @@ func leaseBound(t *testing.T, random *rand.Rand) {
 		w.lease(line)
 		w.eventually("the lease is in force", func() bool { return w.link.passesTo(line, boundAddresses[line], ownServer, 25) })
 	}
-	w.probe(20)
+	for _, outsider := range []string{"alice", "carol"} {
+		w.leaseAddress(outsider)
+		w.eventually("the lease of the address is in force", func() bool { return w.link.passesTo("internet", boundAddresses[outsider], ownServer, 25) })
+	}
+	w.probe(40)
 	w.kill()
 	w.advance(leaseFor + tolerance)
-	w.probe(20)
+	w.probe(40)
+}
+
+// leaseAddress grants a lease to a customer of another provider.
+func (w *boundWorld) leaseAddress(who string) {
+	w.t.Helper()
+	began := w.clock.now()
+	held, _, err := w.ledger.GrantAddress(within(w.t), boundAddresses[who], "pop")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.granted(who, began, held.Lease)
 }
 
 // lease grants a lease, unless the line has no address.
@@ -181,14 +227,20 @@ func (w *boundWorld) lease(line string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if w.began[line].IsZero() {
-		w.began[line] = began
+	w.granted(line, began, held.Lease)
+}
+
+// granted notes a lease that was granted after a time.
+func (w *boundWorld) granted(who string, began time.Time, held lease.Lease) {
+	w.t.Helper()
+	if w.began[who].IsZero() {
+		w.began[who] = began
 	}
-	if held.End.After(w.ends[line]) {
-		w.ends[line] = held.End
+	if held.End.After(w.ends[who]) {
+		w.ends[who] = held.End
 	}
 	if most := held.Granted.Add(leaseCap); held.End.After(most) {
-		w.t.Errorf("the lease of %s ends at %v, and its cap is %v", line, held.End, most)
+		w.t.Errorf("the lease of %s ends at %v, and its cap is %v", who, held.End, most)
 	}
 }
 
@@ -196,10 +248,14 @@ func (w *boundWorld) lease(line string) {
 func (w *boundWorld) probe(n int) {
 	w.t.Helper()
 	for range n {
-		line, of := []string{"home", "bot"}[w.rand.IntN(2)], []string{"home", "bot"}[w.rand.IntN(2)]
+		all := []string{"home", "bot", "alice", "carol"}
+		line, of := all[w.rand.IntN(4)], all[w.rand.IntN(4)]
+		if linkOf(of) == "internet" {
+			line = of // the lease of an address holds on every line
+		}
 		server := []netip.Addr{ownServer, ownServer, outside}[w.rand.IntN(3)]
 		now := w.clock.now()
-		if !w.link.passesTo(line, boundAddresses[of], server, 25) {
+		if !w.link.passesTo(linkOf(line), boundAddresses[of], server, 25) {
 			continue
 		}
 		switch end := w.ends[line].Add(tolerance); {

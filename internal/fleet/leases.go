@@ -9,15 +9,19 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// Leases knows the leases of lines. *ledger.Ledger implements it.
+// Leases knows the leases of lines and of addresses outside all lines. *ledger.Ledger implements it.
 type Leases interface {
 	// Ready returns a channel that is closed when the leases have been read.
 	Ready() <-chan struct{}
-	// Follow collects the lines of a switch whose leases change: see ledger.Ledger.
-	Follow(switchName string, news chan<- struct{}) (take func() (lines []string, all bool), stop func())
+	// Follow collects the holders of leases of a switch that change, as lease.Holder.Key: see ledger.Ledger.
+	Follow(switchName string, news chan<- struct{}) (take func() (holders []string, all bool), stop func())
 	// Lease returns the lease that a line has now. has is false if it has none. known is false if this is not known; the switch then keeps the
 	// line's entries.
 	Lease(line string) (l lease.Lease, has, known bool)
+	// AddressLease returns the lease that an address outside all lines has now. The results are as for Lease.
+	AddressLease(netip.Addr) (l lease.Lease, has, known bool)
+	// Addresses returns the addresses that have a lease, or had one a moment ago.
+	Addresses() []netip.Addr
 	// Clock reports that the clock of a switch can be read, or why not. Without its clock, a switch cannot have leases.
 	Clock(switchName string, err error)
 }
@@ -41,13 +45,29 @@ func (w wanted) addresses(lines *compile.SessionLines, line string) (prefixes []
 	return w.sessions.Addresses(line)
 }
 
-// lease returns the name and the end of the lease that a line has.
-func (w wanted) lease(line string) (name string, end time.Time, has, known bool) {
+// lease returns the name and the end of the lease that a line or an address has.
+func (w wanted) lease(h lease.Holder) (name string, end time.Time, has, known bool) {
 	if w.leases == nil {
 		return "", time.Time{}, false, false
 	}
-	l, has, known := w.leases.Lease(line)
+	var l lease.Lease
+	if h.Line == "" {
+		l, has, known = w.leases.AddressLease(h.Address)
+	} else {
+		l, has, known = w.leases.Lease(h.Line)
+	}
 	return l.Name, l.End, has, known
+}
+
+// addressesLeased returns the addresses that have a lease, as keys of the layer.
+func (w wanted) addressesLeased() (keys []string) {
+	if w.leases == nil {
+		return nil
+	}
+	for _, a := range w.leases.Addresses() {
+		keys = append(keys, lease.Holder{Address: a}.Key())
+	}
+	return keys
 }
 
 // wants returns what the layer should be now.

@@ -13,6 +13,7 @@ import (
 	"op25b/internal/pipeline"
 	"op25b/internal/strict"
 	"op25b/internal/subscriber"
+	"op25b/internal/subscriber/register"
 )
 
 // ownServer is the address of an own server that the lease pop opens, and outside that of another provider's.
@@ -20,12 +21,15 @@ var ownServer, outside = netip.MustParseAddr("198.51.100.70"), netip.MustParseAd
 
 const leaseFor, leaseCap = 10 * time.Minute, 30 * time.Minute
 
-// leaseDocuments are sessionDocuments with the lease pop, which opens port 25 of own servers.
+// leaseDocuments are sessionDocuments with the lease pop, which opens port 25 of own servers. Addresses outside all lines can have it, too. They come
+// in on a port without lines.
 func leaseDocuments(t testing.TB, x *testSwitch) []strict.File {
 	files := sessionDocuments(t, x)
 	for _, change := range [][2]string{
 		{`    prefixes: [203.0.113.0/26, "2001:db8:ca::/48"]` + "\n", `    prefixes: [203.0.113.0/26, "2001:db8:ca::/48"]` + "\n  - {name: mail, own: true, prefixes: [198.51.100.64/28]}\n"},
-		{"exemptions:\n", "leases: [{name: pop, opens: [mail], for: 10m, cap: 30m}]\nexemptions:\n"},
+		{"exemptions:\n", "leases: [{name: pop, opens: [mail], for: 10m, cap: 30m, addresses: true, except: [198.18.7.0/24]}]\nexemptions:\n"},
+		{"    identify: circuit-id\n", "    identify: circuit-id\n    addressLeases: true\n"},
+		{"      - {port: 4, name: access-4, role: access}\n", "      - {port: 4, name: access-4, role: access}\n      - {port: 5, name: internet, role: access}\n"},
 		{
 			"    effective: 2006-10-01\n    rules:\n",
 			"    effective: 2006-10-01\n    ownServices: [submission, submissions]\n    rules:\n" +
@@ -48,7 +52,7 @@ func newLeaseWorld(t testing.TB) *leaseWorld {
 	t.Helper()
 	w := &leaseWorld{sessionWorld: newSessionWorld(t)}
 	apply(t, w.book, leaseDocuments(t, w.x))
-	w.ledger = ledger.New(ledger.Config{Store: w.store, Book: w.book, Sessions: w.reg, Now: w.clock.now})
+	w.ledger = ledger.New(ledger.Config{Store: w.store, Book: w.book, Sessions: w.reg, Key: &register.Key{1}, Now: w.clock.now})
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { defer close(ended); w.ledger.Run(ctx) }()
@@ -250,8 +254,9 @@ func (w *leaseWorld) onSwitch(t *testing.T) (has bool) {
 	}
 	defer s.Close()
 	_ = s.ReadEntries(within(t), pipeline.TablesByRank(), func(e pipeline.Entry) error { // fails while the switch has no program
-		_, is := lines.LeaseOf(e)
-		has = has || is
+		_, line := lines.LeaseOf(e)
+		_, address := lines.Address(e)
+		has = has || line || address
 		return nil
 	})
 	return has

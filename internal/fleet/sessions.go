@@ -37,7 +37,7 @@ const (
 	sessionReport = 500 * time.Millisecond
 )
 
-// SessionStatus is the number of lines whose sessions, or whose leases, a switch has. Lines whose sessions have no entries are not counted: see
+// SessionStatus is the number of lines whose sessions, or of lines and addresses whose leases, a switch has. Lines whose sessions have no entries are not counted: see
 // compile.SessionLines.Uses.
 type SessionStatus struct {
 	// InForce is the number of lines with a session or lease whose entries the switch has confirmed. Waiting is the number of other such lines.
@@ -67,7 +67,7 @@ func (w *worker) writeSessions(ctx context.Context, s *p4rt.Session) (more bool,
 	}
 	w.layer.mark(news(w.takeSessions))
 	w.layer.mark(news(w.takeLeases))
-	if len(w.layer.dirty) == 0 {
+	if w.layer.clean() {
 		return false, nil
 	}
 	defer func() { w.sessionsWritten = time.Now() }()
@@ -151,7 +151,8 @@ func (w *worker) refuseLine(c lineChange, code codes.Code, skip map[string]bool)
 	skip[c.line] = true
 	w.c.Metrics.sessionEntries(0, 0, 1)
 	of := "session"
-	if _, lease := w.layer.lines.LeaseOf(*c.Entry); lease {
+	_, lease := w.layer.lines.LeaseOf(*c.Entry)
+	if _, address := w.layer.lines.Address(*c.Entry); lease || address {
 		of = "lease"
 	}
 	why := fmt.Sprintf("table %q: the switch refused an entry of a %s: %v", c.Entry.Table(), of, code)
@@ -227,7 +228,7 @@ func (w *worker) sessionStatus() *SessionStatus {
 	return &st
 }
 
-// A layerStatus is the status of sessions and of leases. Each is nil if the switch has no lines that can have entries by them.
+// A layerStatus is the status of sessions and of leases. Each is nil if the switch can have no entries by them.
 type layerStatus struct{ sessions, leases *SessionStatus }
 
 func (s layerStatus) same(o layerStatus) bool {
@@ -235,7 +236,7 @@ func (s layerStatus) same(o layerStatus) bool {
 	return equal(s.sessions, o.sessions) && equal(s.leases, o.leases)
 }
 
-// leaseStatus returns the status of leases, or nil if no line of the switch can have one.
+// leaseStatus returns the status of leases, or nil if the switch can have none.
 func (w *worker) leaseStatus() *SessionStatus {
 	switch {
 	case w.layer == nil || !w.layer.lines.UsesLeases() || w.c.Leases == nil:

@@ -198,6 +198,7 @@ func (w *sessionWorld) attach() *sessionLink {
 	}
 	l.link["home"] = attach(1, func([]byte) {})
 	l.link["bot"] = attach(2, func([]byte) {})
+	l.link["internet"] = attach(5, func([]byte) {}) // no line is behind it; only leaseDocuments have the port
 	attach(13, func(frame []byte) {
 		packet := gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.Default)
 		if tcp, ok := packet.Layer(layers.LayerTypeTCP).(*layers.TCP); ok {

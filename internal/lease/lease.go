@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"iter"
 	"net/netip"
+	"strings"
 	"time"
 
 	xrate "golang.org/x/time/rate"
@@ -30,7 +31,7 @@ const (
 )
 
 var (
-	// ErrFull is returned for a new lease if there are MaxLeases.
+	// ErrFull is returned for a new lease if there are MaxLeases, or too many of addresses of one family.
 	ErrFull = errors.New("too many leases")
 	// ErrRate is returned for a grant beyond GrantsASecond.
 	ErrRate = errors.New("too many grants")
@@ -56,6 +57,27 @@ func (h Holder) String() string {
 
 // Terms say how long a lease lasts after a grant, and how long at most after its first grant.
 type Terms struct{ For, Cap time.Duration }
+
+// Key returns the name of the line, or "@" and the address, which is no name of a line. It is for memory only, because it can contain an address (I8).
+func (h Holder) Key() string {
+	if h.Line == "" {
+		return addressMark + h.Address.String()
+	}
+	return h.Line
+}
+
+// HolderOf returns the holder with a key.
+func HolderOf(key string) Holder {
+	text, is := strings.CutPrefix(key, addressMark)
+	if !is {
+		return Holder{Line: key}
+	}
+	a, _ := netip.ParseAddr(text) // the key of an address is valid
+	return Holder{Address: a}
+}
+
+// addressMark begins the key of an address. No name of a line begins with it.
+const addressMark = "@"
 
 // A Lease is a lease of one holder.
 type Lease struct {
@@ -114,14 +136,32 @@ func (g Grant) After(before Lease) (Lease, Outcome, error) {
 
 // A Table has the leases of all holders. It must not be used concurrently.
 type Table struct {
-	leases map[Holder]Lease
-	rate   *xrate.Limiter
-	most   int
+	leases    map[Holder]Lease
+	addresses map[family]int // the number of leases of addresses
+	rate      *xrate.Limiter
+	most      int
+	mostOf    int // the largest number of leases of addresses of one family
 }
 
-// NewTable returns an empty table.
-func NewTable() *Table {
-	return &Table{make(map[Holder]Lease), xrate.NewLimiter(GrantsASecond, GrantsInBurst), MaxLeases}
+// A family is an address family: whether it is IPv4.
+type family bool
+
+// String returns the name of the family.
+func (f family) String() string {
+	if f {
+		return "IPv4"
+	}
+	return "IPv6"
+}
+
+// family returns the address family of a holder. is is false for a line.
+func (h Holder) family() (f family, is bool) { return family(h.Address.Is4()), h.Line == "" }
+
+// NewTable returns an empty table. mostAddresses is the largest number of leases of addresses of one family.
+func NewTable(mostAddresses int) *Table {
+	return &Table{
+		leases: make(map[Holder]Lease), addresses: make(map[family]int), rate: xrate.NewLimiter(GrantsASecond, GrantsInBurst), most: MaxLeases, mostOf: mostAddresses,
+	}
 }
 
 // Grant returns the lease that a holder has after a grant at the time now; see Grant.After. It does not change the leases, because a lease is
@@ -131,6 +171,7 @@ func (t *Table) Grant(g Grant, now time.Time) (Lease, Outcome, error) {
 		g.At = now
 	}
 	before, has := t.leases[g.Holder]
+	of, address := g.Holder.family()
 	after, outcome, err := g.After(before)
 	switch {
 	case err != nil:
@@ -141,6 +182,8 @@ func (t *Table) Grant(g Grant, now time.Time) (Lease, Outcome, error) {
 		return after, outcome, nil
 	case !has && len(t.leases) >= t.most:
 		return Lease{}, "", fmt.Errorf("%w: there are %d, which is the limit", ErrFull, t.most)
+	case !has && address && t.addresses[of] >= t.mostOf:
+		return Lease{}, "", fmt.Errorf("%w: there are %d of %s addresses, which is the limit", ErrFull, t.mostOf, of)
 	case !t.rate.AllowN(now, 1):
 		return before, "", fmt.Errorf("%w: more than %d a second", ErrRate, GrantsASecond)
 	}
@@ -148,10 +191,28 @@ func (t *Table) Grant(g Grant, now time.Time) (Lease, Outcome, error) {
 }
 
 // Set replaces the lease of a holder.
-func (t *Table) Set(l Lease) { t.leases[l.Holder] = l }
+func (t *Table) Set(l Lease) {
+	before := len(t.leases)
+	t.leases[l.Holder] = l
+	t.count(l.Holder, len(t.leases)-before)
+}
 
 // Delete removes the lease of a holder.
-func (t *Table) Delete(h Holder) { delete(t.leases, h) }
+func (t *Table) Delete(h Holder) {
+	before := len(t.leases)
+	delete(t.leases, h)
+	t.count(h, len(t.leases)-before)
+}
+
+// count adds to the number of leases of a holder's kind.
+func (t *Table) count(h Holder, n int) {
+	if of, address := h.family(); address {
+		t.addresses[of] += n
+	}
+}
+
+// Addresses reports whether any lease, also one that has ended, is of an address.
+func (t *Table) Addresses() bool { return t.addresses[true]+t.addresses[false] > 0 }
 
 // Lease returns the lease that a holder has at the time now.
 func (t *Table) Lease(h Holder, now time.Time) (Lease, bool) {

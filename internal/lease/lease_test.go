@@ -21,6 +21,19 @@ func noon() time.Time { return time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC) }
 
 func line(i int) Holder { return Holder{Line: fmt.Sprint("line-", i)} }
 
+func address(text string) Holder { return Holder{Address: netip.MustParseAddr(text)} }
+
+// TestKey verifies that a holder has a key of its own, also a line whose name looks like an address.
+func TestKey(t *testing.T) {
+	keys := make(map[string]bool)
+	for _, h := range []Holder{line(1), {Line: "203.0.113.9"}, address("203.0.113.9"), address("2001:db8::9")} {
+		if keys[h.Key()] || HolderOf(h.Key()) != h {
+			t.Errorf("%q is the key of %v", h.Key(), HolderOf(h.Key()))
+		}
+		keys[h.Key()] = true
+	}
+}
+
 var terms = Terms{10 * time.Minute, 30 * time.Minute}
 
 func grant(i int, at time.Time) Grant {
@@ -77,8 +90,8 @@ func TestSessionsHaveTheirOwnLease(t *testing.T) {
 func TestRefused(t *testing.T) {
 	other := grant(1, noon())
 	other.Name = "imap"
-	address := Grant{Holder: Holder{Address: netip.MustParseAddr("203.0.113.9")}, Name: "pop", Terms: terms, At: noon()}
-	otherOf := address
+	ofAddress := Grant{Holder: address("203.0.113.9"), Name: "pop", Terms: terms, At: noon()}
+	otherOf := ofAddress
 	otherOf.Name = "imap"
 	for _, test := range []struct {
 		name string
@@ -90,11 +103,12 @@ func TestRefused(t *testing.T) {
 		{"another lease", func(*Table) {}, other, ErrOther, `the holder has another lease: line line-1 has the lease "pop" until 2026-07-01T12:10:00Z; revoke it first`},
 		{"another lease of an address", func(*Table) {}, otherOf, ErrOther, `the holder has another lease: an address has the lease "pop" until 2026-07-01T12:10:00Z; revoke it first`},
 		{"full", func(x *Table) { x.most = 2 }, grant(2, noon()), ErrFull, "too many leases: there are 2, which is the limit"},
+		{"full of addresses", func(x *Table) { x.mostOf = 1 }, Grant{Holder: address("203.0.113.8"), Name: "pop", Terms: terms, At: noon()}, ErrFull, "too many leases: there are 1 of IPv4 addresses, which is the limit"},
 		{"rate", func(x *Table) { x.rate.AllowN(noon(), GrantsInBurst-2) }, grant(2, noon()), ErrRate, "too many grants: more than 2000 a second"},
 		{"late", func(*Table) {}, grant(2, noon().Add(-10*time.Minute)), ErrLate, `the grant has ended already: the login was 10m0s ago, and the lease "pop" lasts 10m0s`},
 	} {
-		x := NewTable()
-		for _, g := range []Grant{grant(1, noon()), address} {
+		x := NewTable(MaxLeases)
+		for _, g := range []Grant{grant(1, noon()), ofAddress} {
 			l, _, err := x.Grant(g, noon())
 			if err != nil {
 				t.Fatal(err)
@@ -113,7 +127,7 @@ func TestRefused(t *testing.T) {
 
 // TestFuture verifies that a grant from a clock that is ahead begins now.
 func TestFuture(t *testing.T) {
-	l, _, err := NewTable().Grant(grant(1, noon().Add(time.Hour)), noon())
+	l, _, err := NewTable(MaxLeases).Grant(grant(1, noon().Add(time.Hour)), noon())
 	if err != nil || !l.Granted.Equal(noon()) || !l.End.Equal(noon().Add(terms.For)) {
 		t.Errorf("%v, %v", l, err)
 	}
@@ -121,16 +135,17 @@ func TestFuture(t *testing.T) {
 
 // TestTable draws grants, revocations and waits, and verifies against a list of all grants: a lease holds only if a grant of the last For is its
 // reason, never longer than Cap after the first of the grants that renewed it, and a repeated grant changes nothing. There are never more
-// leases than the table allows.
+// leases, nor leases of addresses of a family, than the table allows.
 func TestTable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		const most = 3
-		x, now := NewTable(), noon()
+		const most, mostOf = 4, 1
+		x, now := NewTable(mostOf), noon()
 		x.most = most
+		holders := []Holder{line(0), line(1), line(2), line(3), address("203.0.113.1"), address("203.0.113.2"), address("2001:db8::1"), address("2001:db8::2")}
 		type history struct{ first, last time.Time }
 		all := make(map[Holder]history) // of the leases that hold
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
-			h := line(rapid.IntRange(0, 5).Draw(t, "line"))
+			h := rapid.SampledFrom(holders).Draw(t, "holder")
 			switch rapid.SampledFrom([]string{"grant", "grant", "wait", "revoke", "expire"}).Draw(t, "what") {
 			case "wait":
 				now = now.Add(time.Duration(rapid.IntRange(0, 900).Draw(t, "seconds")) * time.Second)
@@ -148,8 +163,14 @@ func TestTable(t *testing.T) {
 				_, held := x.Lease(h, now)
 				l, outcome, err := x.Grant(g, now)
 				if errors.Is(err, ErrFull) {
-					if n := len(x.leases); n < most {
-						t.Fatalf("full with %d leases", n)
+					n, of := len(x.leases), 0
+					for l := range x.All() {
+						if h.Line == "" && l.Holder.Line == "" && l.Holder.Address.Is4() == h.Address.Is4() {
+							of++
+						}
+					}
+					if n < most && of < mostOf {
+						t.Fatalf("full with %d leases, %d of the family of %v", n, of, h)
 					}
 					continue
 				}
@@ -166,8 +187,11 @@ func TestTable(t *testing.T) {
 					all[h] = history{now, now}
 				}
 			}
-			for i := range 6 {
-				h := line(i)
+			addresses := make(map[family]int)
+			for _, h := range holders {
+				if of, is := h.family(); is && x.leases[h].Name != "" {
+					addresses[of]++
+				}
 				was, known := all[h]
 				l, holds := x.Lease(h, now)
 				latest := was.last.Add(terms.For)
@@ -182,8 +206,8 @@ func TestTable(t *testing.T) {
 					delete(all, h)
 				}
 			}
-			if len(x.leases) > most {
-				t.Fatalf("%d leases", len(x.leases))
+			if len(x.leases) > most || addresses[true] > mostOf || addresses[false] > mostOf || x.Addresses() != (len(addresses) > 0) {
+				t.Fatalf("%d leases, of addresses %v", len(x.leases), addresses)
 			}
 		}
 	})
@@ -191,7 +215,7 @@ func TestTable(t *testing.T) {
 
 // TestRate verifies that a controller grants no more than its rate over time, whatever the holders are.
 func TestRate(t *testing.T) {
-	x, now, granted := NewTable(), noon(), 0
+	x, now, granted := NewTable(MaxLeases), noon(), 0
 	for i := range 3 * GrantsInBurst {
 		if l, _, err := x.Grant(grant(i, now), now); err == nil {
 			x.Set(l)

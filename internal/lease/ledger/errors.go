@@ -17,8 +17,13 @@ var (
 	ErrNoLease = errors.New("no such lease")
 	// ErrNoAddress is returned if the line has no address now, so that there is nothing to open.
 	ErrNoAddress = errors.New("the line has no address")
-	// ErrExempt is returned if the line is exempt. It reaches own servers without a lease.
-	ErrExempt = errors.New("the line is exempt")
+	// ErrExempt is returned if the line is exempt, and ErrExemptAddress if the address is. It reaches own servers without a lease.
+	ErrExempt        = errors.New("the line is exempt")
+	ErrExemptAddress = errors.New("the address is exempt")
+	// ErrOfLine is returned for a grant to an address that a line has. The line can have the lease.
+	ErrOfLine = errors.New("a line has the address")
+	// ErrNoKey is returned for an address outside all lines if the controller has no key with which addresses are stored.
+	ErrNoKey = errors.New("this controller stores no addresses: start it with --session-key")
 	// ErrPlain is returned for a login without TLS if the lease requires TLS.
 	ErrPlain = errors.New("the lease requires a login over TLS")
 	// ErrNoClock is returned if the clock of the line's switch cannot be read, so that the switch could not end the lease.

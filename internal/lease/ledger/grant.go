@@ -43,8 +43,9 @@ func (l *Ledger) grantLine(ctx context.Context, line, name string) (Held, lease.
 	return Held{granted, at.sw.Name}, outcome, err
 }
 
-// Login grants or renews the lease of the line that has an address: the first lease of the policy that is for the line. source names the kind of
-// the report in metrics. The errors are as for Grant, and ErrPlain; those for an address that no line has wrap ErrNoLine.
+// Login grants or renews the lease of the line that has an address: the first lease of the policy that is for the line. If no line has the address,
+// the first lease that the address can have is granted to the address. source names the kind of the report in metrics. The errors are as for Grant
+// and GrantAddress, and ErrPlain.
 func (l *Ledger) Login(ctx context.Context, source string, remote netip.Addr, tls bool, at time.Time) (lease.Lease, lease.Outcome, error) {
 	granted, outcome, err := l.login(ctx, remote, tls, at)
 	l.metrics.grant(source, outcome, err)
@@ -56,9 +57,13 @@ func (l *Ledger) login(ctx context.Context, remote netip.Addr, tls bool, when ti
 	if err != nil {
 		return lease.Lease{}, "", err
 	}
+	if when.IsZero() {
+		when = l.now()
+	}
+	when = when.UTC().Round(0)
 	at, ok := l.at(r, remote)
 	if !ok {
-		return lease.Lease{}, "", fmt.Errorf("%w: no line has the address of the client", ErrNoLine)
+		return l.loginAddress(ctx, r, remote, tls, when)
 	}
 	first := slices.IndexFunc(r.policy.Leases, func(terms policy.Lease) bool { return at.has(&terms) })
 	if first < 0 {
@@ -68,10 +73,7 @@ func (l *Ledger) login(ctx context.Context, remote netip.Addr, tls bool, when ti
 	if terms.TLS == policy.TLSRequired && !tls {
 		return lease.Lease{}, "", fmt.Errorf("%w: lease %q", ErrPlain, terms.Name)
 	}
-	if when.IsZero() {
-		when = l.now()
-	}
-	return l.grant(ctx, r, at, terms, when.UTC().Round(0))
+	return l.grant(ctx, r, at, terms, when)
 }
 
 // at returns the line that has an address, by the inventory or by its session.
@@ -94,12 +96,8 @@ func (l *Ledger) current() (*rules, error) {
 	if !l.isReady() {
 		return nil, ErrNotReady
 	}
-	if l.cfg.Sessions != nil {
-		select {
-		case <-l.cfg.Sessions.Ready():
-		default:
-			return nil, ErrNotReady
-		}
+	if l.cfg.Sessions != nil && !l.sessionsReady() {
+		return nil, ErrNotReady
 	}
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -149,14 +147,14 @@ func (l *Ledger) session(at place) (began time.Time, err error) {
 
 // put decides about a grant, and stores the lease.
 func (l *Ledger) put(ctx context.Context, g lease.Grant) (lease.Lease, lease.Outcome, error) {
-	line := g.Holder.Line
-	mu := &l.writing[maphash.String(l.seed, line)%shards]
+	name := l.name(g.Holder)
+	mu := &l.writing[maphash.String(l.seed, name)%shards]
 	mu.Lock()
 	defer mu.Unlock()
 	now := l.now()
 	l.mu.Lock()
 	after, outcome, err := l.table.Grant(g, now)
-	version := l.versions[line]
+	version := l.versions[name]
 	l.mu.Unlock()
 	if g.At.After(now) {
 		g.At = now
@@ -165,15 +163,15 @@ func (l *Ledger) put(ctx context.Context, g lease.Grant) (lease.Lease, lease.Out
 		if err != nil || outcome == lease.Unchanged {
 			return after, outcome, err
 		}
-		version, err = l.writer.PutIf(ctx, line, version, of(after))
+		version, err = l.writer.PutIf(ctx, name, version, l.stored(name, after))
 		if err == nil {
-			l.wrote(version, after)
+			l.wrote(name, version, after)
 		}
 		if err == nil || !isConflict(err) {
 			return after, outcome, err
 		}
 		var before lease.Lease
-		if before, version, err = l.read(ctx, line); err == nil {
+		if before, version, err = l.read(ctx, name, g.Holder); err == nil {
 			after, outcome, err = g.After(before)
 		}
 	}
@@ -181,20 +179,19 @@ func (l *Ledger) put(ctx context.Context, g lease.Grant) (lease.Lease, lease.Out
 }
 
 // wrote notes a lease before the watch of the store reports it, so that a grant is known when it is acknowledged.
-func (l *Ledger) wrote(version int64, after lease.Lease) {
-	line := after.Holder.Line
+func (l *Ledger) wrote(name string, version int64, after lease.Lease) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if version <= l.versions[line] {
+	if version <= l.versions[name] {
 		return // the watch was faster
 	}
-	l.ahead[line] = version
-	l.setLocked(line, version, after)
+	l.ahead[name] = version
+	l.setLocked(name, version, after)
 }
 
-// read returns the lease of a line in the store, and the version of its record.
-func (l *Ledger) read(ctx context.Context, line string) (lease.Lease, int64, error) {
-	found, err := l.records.Get(ctx, line)
+// read returns the lease of a holder in the store, and the version of its record, which has the given name.
+func (l *Ledger) read(ctx context.Context, name string, h lease.Holder) (lease.Lease, int64, error) {
+	found, err := l.records.Get(ctx, name)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return lease.Lease{}, 0, nil
@@ -203,7 +200,7 @@ func (l *Ledger) read(ctx context.Context, line string) (lease.Lease, int64, err
 	case err != nil:
 		return lease.Lease{}, 0, err
 	}
-	return found.Value.lease(line), found.Version, nil
+	return found.Value.lease(h), found.Version, nil
 }
 
 // Revoke ends the lease of a line. It returns the lease, and false if the line had none. When it returns without an error, the lease is not in the
@@ -213,26 +210,30 @@ func (l *Ledger) Revoke(ctx context.Context, line string) (Held, bool, error) {
 	if err != nil {
 		return Held{}, false, err
 	}
-	mu := &l.writing[maphash.String(l.seed, line)%shards]
-	mu.Lock()
-	defer mu.Unlock()
-	before, version, err := l.read(ctx, line)
+	before, had, err := l.remove(ctx, lease.Holder{Line: line})
 	if err != nil {
 		return Held{}, false, err
 	}
 	at, ok := r.line(line)
-	if !ok && version == 0 {
+	if !ok && !had {
 		return Held{}, false, fmt.Errorf("%w: the inventory has no line %q", ErrNoLine, line)
 	}
-	if version == 0 {
-		return Held{}, false, nil
-	}
-	if err := l.records.Delete(ctx, line, store.AnyVersion); err != nil {
-		return Held{}, false, err
-	}
 	held := Held{Lease: before}
-	if ok {
+	if ok && had {
 		held.Switch = at.sw.Name
 	}
 	return held, before.Holds(l.now()), nil
+}
+
+// remove deletes the record of a holder. It returns the lease, and false if there was no record.
+func (l *Ledger) remove(ctx context.Context, h lease.Holder) (before lease.Lease, had bool, err error) {
+	name := l.name(h)
+	mu := &l.writing[maphash.String(l.seed, name)%shards]
+	mu.Lock()
+	defer mu.Unlock()
+	before, version, err := l.read(ctx, name, h)
+	if err != nil || version == 0 {
+		return before, false, err
+	}
+	return before, true, l.records.Delete(ctx, name, store.AnyVersion)
 }

@@ -1,14 +1,17 @@
-// Package ledger keeps the leases of lines in the store, and tells which line has which lease.
+// Package ledger keeps the leases of lines, and of addresses outside all lines, in the store. It tells who has which lease.
 //
-// Every controller may grant a lease for every line. A lease is in the store before a grant is acknowledged, so that it survives the process. A
-// lease is deleted when it has ended, or when the session of its line has ended.
+// Every controller may grant a lease for every line and address. A lease is in the store before a grant is acknowledged, so that it survives the
+// process. A lease is deleted when it has ended, when the session of its line has ended, or when a line has its address. Addresses are encrypted.
 package ledger
 
 import (
 	"context"
 	"hash/maphash"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,7 +35,7 @@ const (
 	shards     = 256
 )
 
-// leaseKind is the kind of the records in the store. Their names are those of lines. Backups do not contain them.
+// leaseKind is the kind of the records in the store. Their names are those of lines, and sealer.name of addresses. Backups do not contain them.
 const leaseKind = "lease"
 
 // Sessions knows the sessions of lines. *register.Register implements it.
@@ -41,6 +44,10 @@ type Sessions interface {
 	Ready() <-chan struct{}
 	// Holder returns the line whose session has an address.
 	Holder(netip.Addr) (register.Found, bool)
+	// Addresses returns the prefixes that a line has by its session: see register.Register.
+	Addresses(line string) (prefixes []netip.Prefix, has, known bool)
+	// Follow collects the lines whose sessions change: see follow.Followers.
+	Follow(switchName string, news chan<- struct{}) (take func() (lines []string, all bool), stop func())
 	// Began returns when the session that a line has now began. has is false if the line has no session. known is false if this is not known.
 	Began(line string) (began time.Time, has, known bool)
 }
@@ -53,6 +60,8 @@ type Config struct {
 	Book  *intent.Book
 	// Sessions are the sessions of lines with dynamic addresses; nil if the controller reads no sessions. No such line has a lease then.
 	Sessions Sessions
+	// Key encrypts addresses in the store; nil means that no address has a lease. Addresses also require Sessions, which say that no line has one.
+	Key *register.Key
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Registerer registers the metrics; nil means no metrics.
@@ -67,20 +76,24 @@ type Ledger struct {
 	records   *store.Records[stored]
 	clocks    *store.Records[noClock]
 	tell      chan struct{} // has a value if untold has something new
+	sweeps    chan struct{} // has a value if a sweep is due
 	writer    *store.RecordWriter[stored]
 	metrics   *metrics
 	followers follow.Followers
 	ready     chan struct{} // closed when the documents and the leases have been read
+	seal      *sealer       // nil if addresses cannot be stored
 	seed      maphash.Seed
 	writing   [shards]sync.Mutex // held while the lease of a line of the shard is changed
 
 	mu       sync.RWMutex // guards the fields below
 	rules    *rules
 	table    *lease.Table
-	versions map[string]int64  // the versions of the records, by line
-	blind    map[string]string // the switches whose clock cannot be read, and why
-	untold   map[string]string // likewise, as noted by Clock and not stored yet; an empty reason means that the clock can be read
-	ahead    map[string]int64  // the versions of records that this ledger wrote and that the watch of the store has not reported yet
+	names    map[string]netip.Addr  // the addresses with a lease, by the names of their records
+	sealed   map[string]sealedLease // the leases of addresses that cannot be decrypted, by the names of their records
+	versions map[string]int64       // the versions of the records, by their names
+	blind    map[string]string      // the switches whose clock cannot be read, and why
+	untold   map[string]string      // likewise, as noted by Clock and not stored yet; an empty reason means that the clock can be read
+	ahead    map[string]int64       // the versions of records that this ledger wrote and that the watch of the store has not reported yet
 }
 
 // stored is the stored form of a lease.
@@ -89,14 +102,41 @@ type stored struct {
 	Session time.Time `json:"session,omitzero"`
 	Granted time.Time `json:"granted"`
 	End     time.Time `json:"end"`
+	// Address is the encrypted address: see sealer. It is empty for the lease of a line.
+	Address []byte `json:"address,omitempty"`
 }
 
-// of returns the stored form of a lease.
-func of(l lease.Lease) stored { return stored{l.Name, l.Session, l.Granted, l.End} }
+// A sealedLease is the lease of an address that cannot be decrypted.
+type sealedLease struct {
+	version int64
+	end     time.Time
+}
 
-// lease returns the lease of a line.
-func (s stored) lease(line string) lease.Lease {
-	return lease.Lease{Holder: lease.Holder{Line: line}, Name: s.Lease, Session: s.Session, Granted: s.Granted, End: s.End}
+// of returns the stored form of a lease of a line.
+func of(l lease.Lease) stored {
+	return stored{Lease: l.Name, Session: l.Session, Granted: l.Granted, End: l.End}
+}
+
+// lease returns the lease of a holder.
+func (s stored) lease(h lease.Holder) lease.Lease {
+	return lease.Lease{Holder: h, Name: s.Lease, Session: s.Session, Granted: s.Granted, End: s.End}
+}
+
+// name returns the name of the record of a holder. It requires a sealer for an address.
+func (l *Ledger) name(h lease.Holder) string {
+	if h.Line == "" {
+		return l.seal.name(h.Address)
+	}
+	return h.Line
+}
+
+// stored returns the stored form of a lease, for the record with the given name.
+func (l *Ledger) stored(name string, held lease.Lease) stored {
+	s := of(held)
+	if held.Holder.Line == "" {
+		s.Address = l.seal.seal(name, held.Holder.Address)
+	}
+	return s
 }
 
 // New returns a Ledger. It knows no leases until Run is called.
@@ -106,11 +146,15 @@ func New(cfg Config) *Ledger {
 	}
 	l := &Ledger{
 		cfg: cfg, log: cfg.Logger, records: store.JSON[stored](cfg.Store, leaseKind), clocks: store.JSON[noClock](cfg.Store, noClockKind),
-		ready: make(chan struct{}), seed: maphash.MakeSeed(), table: lease.NewTable(), versions: make(map[string]int64), ahead: make(map[string]int64),
+		ready: make(chan struct{}), seed: maphash.MakeSeed(), table: lease.NewTable(policy.MaxAddressLeases), versions: make(map[string]int64), ahead: make(map[string]int64),
+		names: make(map[string]netip.Addr), sealed: make(map[string]sealedLease), sweeps: make(chan struct{}, 1),
 		tell: make(chan struct{}, 1), blind: make(map[string]string), untold: make(map[string]string),
 	}
 	if l.log == nil {
 		l.log = zap.NewNop()
+	}
+	if cfg.Key != nil && cfg.Sessions != nil {
+		l.seal = newSealer(*cfg.Key)
 	}
 	l.writer = l.records.Writer()
 	l.metrics = newMetrics(cfg.Registerer, func() float64 { return float64(l.count()) })
@@ -132,7 +176,7 @@ func (l *Ledger) isReady() bool {
 	}
 }
 
-// Follow collects the lines of a switch whose leases change: see follow.Followers. The end of a lease is a change when the lease is deleted, which
+// Follow collects the holders of leases of a switch that change, as lease.Holder.Key: see follow.Followers. The end of a lease is a change when the lease is deleted, which
 // is some seconds after its end.
 func (l *Ledger) Follow(switchName string, news chan<- struct{}) (take func() (lines []string, all bool), stop func()) {
 	return l.followers.Follow(switchName, news)
@@ -148,8 +192,26 @@ func (l *Ledger) Run(ctx context.Context) {
 		for range intents { // wait until the watch has ended
 		}
 	}()
-	var swept, told sync.WaitGroup
-	defer func() { swept.Wait(); told.Wait() }()
+	var work, told sync.WaitGroup
+	defer func() { cancel(); work.Wait(); told.Wait() }()
+	work.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-l.sweeps:
+				l.sweep(ctx)
+				l.tellClocks(ctx)
+			}
+		}
+	})
+	news := make(chan struct{}, 1)
+	take := func() (lines []string, all bool) { return nil, false }
+	if l.cfg.Sessions != nil {
+		var stop func()
+		take, stop = l.cfg.Sessions.Follow(follow.Every, news)
+		defer stop()
+	}
 	sweep := time.NewTicker(sweepEvery - sweepEvery/4 + rand.N(sweepEvery/2)) // several controllers sweep at different times
 	defer sweep.Stop()
 	var have [3]bool
@@ -179,8 +241,9 @@ func (l *Ledger) Run(ctx context.Context) {
 				have[1] = true
 			}
 		case <-sweep.C:
-			swept.Wait() // the sweep before has usually ended long ago
-			swept.Go(func() { l.sweep(ctx); l.tellClocks(ctx) })
+			l.sweepSoon()
+		case <-news:
+			l.sessionsChanged(take())
 		case <-l.tell:
 			told.Wait()
 			told.Go(func() { l.tellClocks(ctx) })
@@ -212,46 +275,100 @@ func (l *Ledger) take(some []store.Event[stored]) {
 		if !e.Deleted && e.Version == ahead {
 			continue // the lease that this ledger wrote, which the followers know
 		}
+		holder, err := l.holderLocked(e)
 		switch {
 		case e.Deleted:
 			delete(l.versions, e.Name)
-			l.table.Delete(lease.Holder{Line: e.Name})
-			l.changedLocked(e.Name)
+			delete(l.names, e.Name)
+			if _, unknown := l.sealed[e.Name]; unknown {
+				delete(l.sealed, e.Name)
+				continue
+			}
+			l.table.Delete(holder)
+			l.changedLocked(holder)
+		case err != nil:
+			l.keepSealedLocked(e)
 		case e.Err != nil: // it is replaced by the next grant, and deleted by the sweep
-			l.setLocked(e.Name, e.Version, lease.Lease{Holder: lease.Holder{Line: e.Name}})
+			l.setLocked(e.Name, e.Version, lease.Lease{Holder: holder})
 			l.log.Warn("a lease in the store cannot be read, and is deleted", zap.String("line", e.Name))
 		default:
-			l.setLocked(e.Name, e.Version, e.Value.lease(e.Name))
+			l.setLocked(e.Name, e.Version, e.Value.lease(holder))
 		}
 	}
 }
 
-// setLocked replaces the lease of a line, and reports the line.
-func (l *Ledger) setLocked(line string, version int64, held lease.Lease) {
-	l.versions[line] = version
-	l.table.Set(held)
-	l.changedLocked(line)
+// holderLocked returns the holder of a record's lease. It returns errSealed for an address that cannot be decrypted.
+func (l *Ledger) holderLocked(e store.Event[stored]) (lease.Holder, error) {
+	if !strings.HasPrefix(e.Name, sealedMark) {
+		return lease.Holder{Line: e.Name}, nil
+	}
+	if a, known := l.names[e.Name]; known {
+		return lease.Holder{Address: a}, nil
+	}
+	a, err := l.seal.open(e.Name, e.Value.Address)
+	return lease.Holder{Address: a}, err
 }
 
-// changedLocked reports a line to the followers of its switch.
-func (l *Ledger) changedLocked(line string) {
+// keepSealedLocked notes the lease of an address that cannot be decrypted. It is deleted after its end.
+func (l *Ledger) keepSealedLocked(e store.Event[stored]) {
+	if len(l.sealed) == 0 {
+		l.log.Warn("a lease of an address in the store cannot be decrypted, and is ignored; give all controllers the same --session-key")
+	}
+	l.sealed[e.Name] = sealedLease{e.Version, e.Value.End} // the zero Time if the record cannot be read
+}
+
+// setLocked replaces the lease of a holder, and reports the holder.
+func (l *Ledger) setLocked(name string, version int64, held lease.Lease) {
+	l.versions[name] = version
+	if held.Holder.Line == "" {
+		l.names[name] = held.Holder.Address
+		delete(l.sealed, name)
+	}
+	l.table.Set(held)
+	l.changedLocked(held.Holder)
+}
+
+// changedLocked reports a holder to the followers of its switches.
+func (l *Ledger) changedLocked(h lease.Holder) {
 	if l.rules == nil {
 		return
 	}
-	if sw, _, ok := l.rules.lines.Line(line); ok {
-		l.followers.Changed(sw.Name, line)
+	if h.Line == "" {
+		for _, name := range l.rules.switches {
+			l.followers.Changed(name, h.Key())
+		}
+		return
+	}
+	if sw, _, ok := l.rules.lines.Line(h.Line); ok {
+		l.followers.Changed(sw.Name, h.Line)
 	}
 }
 
 // Lease returns the lease that a line has now. has is false if the line has none. known is false if this controller cannot tell, because it has not
 // read the leases or the sessions yet.
 func (l *Ledger) Lease(line string) (held lease.Lease, has, known bool) {
+	return l.held(lease.Holder{Line: line})
+}
+
+// AddressLease returns the lease that an address outside all lines has now. The results are as for Lease.
+func (l *Ledger) AddressLease(a netip.Addr) (held lease.Lease, has, known bool) {
+	return l.held(lease.Holder{Address: a})
+}
+
+// Addresses returns the addresses that have a lease, also those whose lease has ended and is not deleted yet.
+func (l *Ledger) Addresses() []netip.Addr {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return slices.Collect(maps.Values(l.names))
+}
+
+func (l *Ledger) held(h lease.Holder) (held lease.Lease, has, known bool) {
 	if !l.isReady() {
 		return lease.Lease{}, false, false
 	}
 	now := l.now()
 	l.mu.RLock()
-	held, has = l.table.Lease(lease.Holder{Line: line}, now)
+	held, has = l.table.Lease(h, now)
 	r := l.rules
 	l.mu.RUnlock()
 	if !has {
@@ -264,8 +381,20 @@ func (l *Ledger) Lease(line string) (held lease.Lease, has, known bool) {
 	return held, true, true
 }
 
-// ended reports whether a lease has ended with the session of its line, or because the documents do not have it any more.
+// ended reports whether a lease has ended with the session of its line, because a line has its address, or because the documents do not have it any
+// more.
 func (l *Ledger) ended(r *rules, held lease.Lease) (ended, known bool) {
+	if a := held.Holder.Address; held.Holder.Line == "" {
+		terms := r.policy.Lease(held.Name)
+		if terms == nil || len(r.switches) == 0 || r.addresses.Check(a, terms) != nil || r.exemptAddress(a, l.now()) {
+			return true, true
+		}
+		if !l.sessionsReady() {
+			return false, false
+		}
+		_, line := l.at(r, a)
+		return line, true
+	}
 	at, ok := r.line(held.Holder.Line)
 	if !ok || !at.has(r.policy.Lease(held.Name)) {
 		return true, true
@@ -299,7 +428,7 @@ func (l *Ledger) sweep(ctx context.Context) {
 		return
 	}
 	type gone struct {
-		line    string
+		name    string
 		version int64
 	}
 	now := l.now()
@@ -307,15 +436,20 @@ func (l *Ledger) sweep(ctx context.Context) {
 	l.mu.RLock()
 	r := l.rules
 	for held := range l.table.All() {
-		line := held.Holder.Line
 		if ended, known := l.ended(r, held); !held.Holds(now) || ended && known {
-			all = append(all, gone{line, l.versions[line]})
+			name := l.name(held.Holder)
+			all = append(all, gone{name, l.versions[name]})
+		}
+	}
+	for name, x := range l.sealed {
+		if !now.Before(x.end) {
+			all = append(all, gone{name, x.version})
 		}
 	}
 	l.mu.RUnlock()
 	for _, g := range all {
-		// A conflict means that the line has another lease, or that another controller swept it.
-		if err := l.records.Delete(ctx, g.line, g.version); err != nil && !isConflict(err) {
+		// A conflict means that the holder has another lease, or that another controller swept it.
+		if err := l.records.Delete(ctx, g.name, g.version); err != nil && !isConflict(err) {
 			l.log.Debug("leases that have ended are not deleted yet", zap.Error(err))
 			return
 		}
@@ -324,19 +458,44 @@ func (l *Ledger) sweep(ctx context.Context) {
 
 // rules are what the documents say about leases.
 type rules struct {
-	policy *policy.Policy
-	lines  *policy.LineIndex
-	exempt map[string]*policy.Exemption // by line
+	policy    *policy.Policy
+	lines     *policy.LineIndex
+	exempt    map[string]*policy.Exemption           // by line
+	prefixes  *policy.PrefixIndex[*policy.Exemption] // of the exemptions of prefixes
+	addresses *policy.AddressLeases
+	switches  []string // the names of the switches with addressLeases
 }
 
 func newRules(b *policy.Bundle) *rules {
-	r := &rules{b.Policy, policy.NewLineIndex(b.Inventory), make(map[string]*policy.Exemption)}
+	r := &rules{
+		policy: b.Policy, lines: policy.NewLineIndex(b.Inventory), exempt: make(map[string]*policy.Exemption),
+		prefixes: policy.NewPrefixIndex[*policy.Exemption](), addresses: policy.NewAddressLeases(b.Policy),
+	}
 	for i := range b.Policy.Exemptions {
 		if e := &b.Policy.Exemptions[i]; e.Line != "" {
 			r.exempt[e.Line] = e
+		} else {
+			r.prefixes.Add(e.Prefix, e)
+		}
+	}
+	for i := range b.Inventory.Switches {
+		if sw := &b.Inventory.Switches[i]; sw.AddressLeases {
+			r.switches = append(r.switches, sw.Name)
 		}
 	}
 	return r
+}
+
+// exemptAddress reports whether the exemption of a prefix holds for an address.
+func (r *rules) exemptAddress(a netip.Addr, now time.Time) bool {
+	p := netip.PrefixFrom(a, a.BitLen())
+	e, has := r.prefixes.At(p)
+	for !has || r.policy.Ended(e, now) {
+		if p, e, has = r.prefixes.Around(p); !has {
+			return false
+		}
+	}
+	return true
 }
 
 // A place is a line as far as it matters to leases.

@@ -205,7 +205,7 @@ func TestOwnLeaseOnce(t *testing.T) {
 	event := func(version int64) store.Event[stored] {
 		return store.Event[stored]{Record: store.Record[stored]{Name: "shop", Value: of(held), Version: version}}
 	}
-	l.wrote(5, held)
+	l.wrote("shop", 5, held)
 	for _, x := range []struct {
 		name string
 		some []store.Event[stored]

@@ -90,6 +90,19 @@ switches:
 	return []strict.File{{Name: "all.yaml", Data: []byte(b.String())}}
 }
 
+// addressDocuments returns documents of n dynamic lines, in which the lease pop is for addresses, too, with two switches in front of the mail servers.
+func addressDocuments(n int) []strict.File {
+	files := documents(n)
+	files[0].Data = []byte(strings.NewReplacer(
+		"groups: [dial, fixed]}", "groups: [dial, fixed], addresses: true, except: [203.0.113.240/28]}",
+		"exemptions: [", "exemptions: [{prefix: 203.0.113.0/25, owner: noc, reason: laboratory, expires: 2027-01-01}, {prefix: 203.0.113.0/28, owner: noc, reason: ended, expires: 2026-01-01}, ",
+		"switches:\n", `switches:
+  - {name: servers-1, deviceID: 2, p4runtime: "127.0.0.1:9560", gnmi: "127.0.0.1:9340", addressLeases: true, ports: [{port: 1, name: out, role: access}, {port: 2, name: core, role: network}]}
+  - {name: servers-2, deviceID: 3, p4runtime: "127.0.0.1:9561", gnmi: "127.0.0.1:9341", addressLeases: true, ports: [{port: 1, name: out, role: access}, {port: 2, name: core, role: network}]}
+`).Replace(string(files[0].Data)))
+	return files
+}
+
 // open opens a store with documents of n dynamic lines.
 func open(t testing.TB, dir string, n int) *store.Store {
 	t.Helper()
@@ -156,7 +169,7 @@ func (w world) beside(t testing.TB) world {
 	t.Helper()
 	w.register = must(register.New(register.Config{Store: w.store, Book: intent.NewBook(w.store, time.Now), Key: register.Key{1}, Now: w.clock.now}))(t)
 	run(t, w.register)
-	w.ledger = New(Config{Store: w.store, Book: intent.NewBook(w.store, time.Now), Sessions: w.register, Now: w.clock.now})
+	w.ledger = New(Config{Store: w.store, Book: intent.NewBook(w.store, time.Now), Sessions: w.register, Key: &register.Key{1}, Now: w.clock.now})
 	run(t, w.ledger)
 	return w
 }

@@ -7,6 +7,7 @@ import (
 
 	"op25b/internal/lease"
 	"op25b/internal/lease/login"
+	"op25b/internal/policy"
 )
 
 // metrics contains the metrics of leases. A nil *metrics counts nothing. No metric has a label for a line or an address.
@@ -25,6 +26,11 @@ var refusals = []struct {
 	{ErrNoLease, "no-lease"},
 	{ErrNoAddress, "no-address"},
 	{ErrExempt, "exempt"},
+	{ErrExemptAddress, "exempt"},
+	{ErrOfLine, "of-line"},
+	{policy.ErrNoAddressLease, "no-lease"},
+	{policy.ErrNotCustomer, "no-customer"},
+	{ErrNoKey, "no-key"},
 	{ErrPlain, "no-tls"},
 	{ErrNoClock, "no-clock"},
 	{lease.ErrFull, "full"},

@@ -3,6 +3,9 @@ package follow
 
 import "sync"
 
+// Every is passed to Follow instead of the name of a switch to collect the lines of all switches.
+const Every = ""
+
 // Followers collect the lines of switches that change. Their methods are safe for concurrent use.
 type Followers struct {
 	mu sync.Mutex // guards by and the followers in it
@@ -17,7 +20,7 @@ type follower struct {
 	news  chan<- struct{} // gets a value when the first line is collected
 }
 
-// Follow collects the lines of a switch that change. news gets a value, without blocking, when there is something to take. take returns the lines
+// Follow collects the lines of a switch that change, or of every switch: see Every. news gets a value, without blocking, when there is something to take. take returns the lines
 // that changed since the last call; if all is set, any line may have changed. The first call returns all. stop ends the collection.
 func (f *Followers) Follow(switchName string, news chan<- struct{}) (take func() (lines []string, all bool), stop func()) {
 	x := &follower{lines: make(map[string]struct{}), all: true, news: news}
@@ -64,11 +67,13 @@ func (x *follower) notify() {
 func (f *Followers) Changed(switchName, line string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for x := range f.by[switchName] {
-		if !x.all {
-			x.lines[line] = struct{}{}
+	for _, some := range []map[*follower]struct{}{f.by[switchName], f.by[Every]} {
+		for x := range some {
+			if !x.all {
+				x.lines[line] = struct{}{}
+			}
+			x.notify()
 		}
-		x.notify()
 	}
 }
 
