@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"op25b/internal/view/prose"
 	op25bv1 "op25b/proto/op25b/v1"
@@ -62,7 +63,7 @@ func (t *table) counters(z zone, c *op25bv1.SwitchCounters) string {
 func (t *table) countedSince(z zone, c *op25bv1.CountedSince) string {
 	text := "from " + z.moment(c.From) + " to " + z.moment(c.To)
 	recorded, whole := c.Recorded.AsDuration(), c.To.AsTime().Sub(c.From.AsTime())
-	if recorded == 0 && len(c.Rules) == 0 { // a count of zero would be a claim that nobody can make
+	if recorded < time.Second && len(c.Rules) == 0 { // a count of zero would be a claim that nobody can make
 		return wrapped("  ", "Nothing was recorded "+text+", so it is not known what the rules counted.", 0)
 	}
 	none := "No packet matched a rule."

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -87,6 +88,22 @@ func counted() []*op25bv1.WatchCountersResponse {
 		{Controller: "noc-1", Switches: []*op25bv1.SwitchCounters{later}},
 		{Controller: "noc-2", Switches: []*op25bv1.SwitchCounters{back}},
 		{Controller: "noc-1", Switches: []*op25bv1.SwitchCounters{later}, Gone: []string{"edge-2"}},
+	}
+}
+
+// TestNothingRecorded verifies that a switch of which less than a second was recorded, which is shown as 0s, is not said to have counted nothing.
+func TestNothingRecorded(t *testing.T) {
+	for recorded, known := range map[time.Duration]bool{0: false, 300 * time.Millisecond: false, time.Second: true} {
+		r := sinceOf()
+		r.Switches = r.Switches[2:]
+		r.Switches[0].Counted.Recorded = durationpb.New(recorded)
+		var b strings.Builder
+		if err := Table(&b, options()).Counters(r); err != nil {
+			t.Fatal(err)
+		}
+		if text := b.String(); strings.Contains(text, "No packet matched a rule") != known || strings.Contains(text, "Nothing was recorded") == known {
+			t.Errorf("%v recorded:\n%s", recorded, text)
+		}
 	}
 }
 
