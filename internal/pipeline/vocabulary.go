@@ -46,6 +46,9 @@ func (r PortRole) MarshalYAML() (any, error) {
 // Accepts describes a MAC address by an example.
 func (MAC) Accepts() string { return `a MAC address such as "02:00:00:00:01:01"` }
 
+// MarshalYAML returns the address as text, for strict.Encode.
+func (m MAC) MarshalYAML() (any, error) { return net.HardwareAddr(m[:]).String(), nil }
+
 // Parse parses a 48-bit MAC address.
 func (m *MAC) Parse(text string) error {
 	hw, err := net.ParseMAC(text)
