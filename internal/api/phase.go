@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"connectrpc.com/connect"
@@ -102,7 +103,7 @@ func phasesOf(in *intent.Intent, now time.Time) []*op25bv1.Phase {
 		ph := &p.Phases[i]
 		all[i] = &op25bv1.Phase{
 			Name: ph.Name, Title: ph.Title, Effective: ph.Effective.String(), Begins: timestamppb.New(p.Begins(ph)),
-			SynOnly: ph.SynOnly, Rules: uint32(len(ph.Rules)), StaysOpen: staysOpen(p, ph, later(now, p.Begins(ph))),
+			SynOnly: ph.SynOnly, Rules: uint32(len(ph.Rules)), StaysOpen: staysOpen(p, ph, slices.MaxFunc([]time.Time{now, p.Begins(ph)}, time.Time.Compare)),
 		}
 		at[ph.Name] = all[i]
 	}
@@ -146,14 +147,6 @@ func staysOpen(p *policy.Policy, ph *policy.Phase, at time.Time) *op25bv1.StaysO
 		}
 	}
 	return open
-}
-
-// later returns the later of two times.
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // inForceOn returns the line groups for which each phase is in force on a switch, keyed by phase.

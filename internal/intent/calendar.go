@@ -223,7 +223,7 @@ func (b *Book) WriteDates(ctx context.Context, in *Intent, until time.Time, by s
 	at, err := pages.Get(ctx, pageName)
 	switch {
 	case errors.Is(err, store.ErrNotFound): // nothing is recorded yet; dates before the documents were stored need no record
-		at.Value.Through = earlier(in.Time, until)
+		at.Value.Through = slices.MinFunc([]time.Time{in.Time, until}, time.Time.Compare)
 	case err != nil:
 		return err
 	}
@@ -235,10 +235,10 @@ func (b *Book) WriteDates(ctx context.Context, in *Intent, until time.Time, by s
 	for i, s := range spans {
 		end := until
 		if i+1 < len(spans) {
-			end = earlier(until, spans[i+1].Time)
+			end = slices.MinFunc([]time.Time{until, spans[i+1].Time}, time.Time.Compare)
 		}
 		if !s.Time.After(until) { // otherwise another controller's clock was fast, and the revision's dates are still in the future
-			through = later(through, s.Time)
+			through = slices.MaxFunc([]time.Time{through, s.Time}, time.Time.Compare)
 		}
 		for _, d := range s.Dated(through, end) {
 			if err := b.write(ctx, d, by); err != nil {
@@ -303,18 +303,4 @@ func (b *Book) write(ctx context.Context, d Dated, by string) error {
 		return err
 	}
 	return records.Delete(ctx, all[0].Name, all[0].Version)
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }
