@@ -13,8 +13,7 @@ var (
 	noteAddress   = regexp.MustCompile(`^(\S+) is not one of the addresses that line "(.*)" has in the inventory$`)
 	noteNoAddress = regexp.MustCompile(`^line "(.*)" has no address in the inventory: the answer is for the example address (\S+), because `)
 	noteDNS       = regexp.MustCompile(`^our DNS could not be asked about "(.*)": .* and (\S+) stands for it`)
-	noteLease     = regexp.MustCompile(`^with lease "(.*)" the connection passes: a POP3 or IMAP login opens it to .* for (\S+), and further logins for at most (\S+)$`)
-	noteLeaseTLS  = regexp.MustCompile(`^with lease "(.*)" the connection passes: a POP3 or IMAP login inside TLS opens it to .* for (\S+), and further logins for at most (\S+)$`)
+	noteLease     = regexp.MustCompile(`^with lease "(.*)" the connection passes: a POP3 or IMAP login( inside TLS)? opens it to .* for (\S+), and further logins for at most (\S+)$`)
 	noteSkipped   = regexp.MustCompile(`^(\S+) was skipped: .* has no address of that family$`)
 )
 
@@ -34,9 +33,12 @@ func (b base) notes(r *op25bv1.CheckResponse) []said {
 		case m(noteDNS) != nil:
 			all = append(all, b.said(b.T("note dns", m(noteDNS)[1], m(noteDNS)[2]), ""))
 		case m(noteLease) != nil:
-			all = append(all, b.said(b.T("note lease", m(noteLease)[1], m(noteLease)[2], m(noteLease)[3]), ""))
-		case m(noteLeaseTLS) != nil:
-			all = append(all, b.said(b.T("note lease TLS", m(noteLeaseTLS)[1], m(noteLeaseTLS)[2], m(noteLeaseTLS)[3]), ""))
+			x := m(noteLease)
+			words := b.T("note lease", x[1], x[3], x[4])
+			if x[2] != "" {
+				words = b.T("note lease TLS", x[1], x[3], x[4])
+			}
+			all = append(all, b.said(words, ""))
 		case m(noteSkipped) != nil:
 			all = append(all, b.said(b.T("note skipped", m(noteSkipped)[1]), ""))
 		default:
