@@ -29,8 +29,9 @@ func newStatus() *cobra.Command {
 		Use:   "status [SWITCH...]",
 		Short: "show the state of each switch",
 		Long: `List the switches with their state, revision, phases in force and owning controller. FOR is the time since the state began, SEEN the time
-since the switch last answered its controller. REVISION 6 -> 7 means that the switch is at 6 and is being brought to 7; the reason is
-on the line below. A switch is unknown if no live controller confirms its last reported state.
+since the switch last answered its controller, LEASES the number of lines with a lease as of then. REVISION 6 -> 7 means that the switch
+is at 6 and is being brought to 7; the reason is on the line below. A switch is unknown if no live controller confirms its last reported
+state.
 
 Exit with 1 if a switch has failed, cannot be reached or is unknown, and with 0 otherwise, also while switches are being brought to a
 revision. With --exit-zero and with --watch, exit with 0 in any case.`,

@@ -284,8 +284,8 @@ func (w *watcher) news(in *intent.Intent, all []*op25bv1.SwitchStatus, notices [
 	return answer
 }
 
-// same reports whether two statuses are equal, apart from the time at which the switch was last seen. It must not modify the statuses,
-// because watchers share them.
+// same reports whether two statuses are equal, apart from the time at which the switch was last seen, and from numbers of leases, which change
+// with each login. It must not modify the statuses, because watchers share them.
 func same(a, b *op25bv1.SwitchStatus) bool {
 	switch {
 	case a == b:
@@ -295,6 +295,9 @@ func same(a, b *op25bv1.SwitchStatus) bool {
 	}
 	seen := proto.CloneOf(b)
 	seen.Seen = a.Seen
+	if was, is := a.Leases, b.Leases; was != nil && is != nil && was.Detail == is.Detail && (was.Waiting == 0) == (is.Waiting == 0) {
+		seen.Leases = was
+	}
 	return proto.Equal(a, seen)
 }
 

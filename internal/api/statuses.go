@@ -109,6 +109,9 @@ func statusMessage(st fleet.Status) *op25bv1.SwitchStatus {
 	for _, f := range st.Tables {
 		m.Tables = append(m.Tables, &op25bv1.TableFill{Table: f.Table, Entries: uint64(f.Entries), Size: uint64(f.Size)})
 	}
+	if n := st.Leases; n != nil {
+		m.Leases = &op25bv1.SwitchLeases{InForce: uint32(n.InForce), Waiting: uint32(n.Waiting), Detail: n.Detail}
+	}
 	if p := st.Progress; p != nil {
 		m.Progress = &op25bv1.SwitchProgress{Step: p.Step, Done: uint32(p.Done), Total: uint32(p.Total)}
 	}

@@ -31,17 +31,40 @@ func (t *table) statuses(all []*op25bv1.SwitchStatus) string {
 		return ""
 	}
 	g := grid{head: []string{"SWITCH", "STATE", "REVISION", "PHASE", "OWNER", "FOR", "SEEN"}, shrink: []int{3, 4, 0}}
+	leased := slices.ContainsFunc(all, func(s *op25bv1.SwitchStatus) bool { return s.Leases != nil })
+	if leased {
+		g.head = append(g.head, "LEASES")
+	}
 	for _, s := range all {
-		r := g.add(s.Switch, stateText(s.State)+percent(s), revisions(s), s.InForce, s.Owner, t.since(s.Since), t.since(s.Seen))
+		cells := []string{s.Switch, stateText(s.State) + percent(s), revisions(s), s.InForce, s.Owner, t.since(s.Since), t.since(s.Seen)}
+		if leased {
+			cells = append(cells, leasesOn(s))
+		}
+		r := g.add(cells...)
 		r.below = why(s)
+		if d := s.GetLeases().GetDetail(); d != "" {
+			r.below = strings.TrimPrefix(r.below+"; leases: "+d, "; ")
+		}
 		switch {
 		case s.Failed:
 			r.mark = red
-		case !s.Converged:
+		case !s.Converged || s.GetLeases().GetDetail() != "":
 			r.mark = yellow
 		}
 	}
 	return g.text(t, "")
+}
+
+// leasesOn renders the number of leases on a switch, as of when the switch was last seen.
+func leasesOn(s *op25bv1.SwitchStatus) string {
+	l := s.Leases
+	switch {
+	case l == nil || l.InForce == 0 && l.Waiting == 0 && l.Detail != "":
+		return "-"
+	case l.Waiting > 0:
+		return fmt.Sprintf("%s, %s waiting", prose.Number(l.InForce), prose.Number(l.Waiting))
+	}
+	return prose.Number(l.InForce)
 }
 
 // percent renders the progress of writing to a switch.
@@ -149,6 +172,9 @@ func said(s *op25bv1.SwitchStatus) string {
 	}
 	if w := why(s); w != "" {
 		text += ": " + plain(w)
+	}
+	if d := s.GetLeases().GetDetail(); d != "" {
+		text += "; leases: " + plain(d)
 	}
 	if s.Owner != "" {
 		text += " (" + plain(s.Owner) + ")"

@@ -248,6 +248,18 @@ func TestPastOfASwitch(t *testing.T) {
 	wantTexts(t, pageOf(t, f, "/switch/edge-1", "ja"), "状態の変化はまだ記録されていません。", "このスイッチを管理しているコントローラーだけが把握しています。")
 }
 
+// TestLeasesOnASwitch verifies that the page of a switch has the number of its leases and why leases wait, and that no other page speaks of leases.
+func TestLeasesOnASwitch(t *testing.T) {
+	f := curvedAPI()
+	if page := pageOf(t, f, "/switch/edge-1", "en"); strings.Contains(page, "Leases") {
+		t.Error("the page of a switch without leases has them")
+	}
+	f.list.Switches[0].Leases = &op25bv1.SwitchLeases{InForce: 1412, Waiting: 2, Detail: `table "subscriber_v4": no room`}
+	detail := `<span lang="en">table &#34;subscriber_v4&#34;: no room</span>`
+	wantTexts(t, pageOf(t, f, "/switch/edge-1", "en"), "<dt>Leases, when last seen</dt><dd>1,412 in force, 2 waiting<br>"+detail+"</dd>")
+	wantTexts(t, pageOf(t, f, "/switch/edge-1", "ja"), "<dt>一時許可（最終応答の時点）</dt><dd>有効1,412件、待機中2件<br>"+detail+"</dd>")
+}
+
 // TestWhatRulesStopped verifies the counts of the programme: over the last day, since the phase began, and which switches they do not include.
 func TestWhatRulesStopped(t *testing.T) {
 	f := curvedAPI()

@@ -11,6 +11,7 @@ import (
 	"connectrpc.com/connect"
 
 	"op25b/internal/view"
+	"op25b/internal/view/prose"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -28,6 +29,7 @@ type switchData struct {
 	Why                  said
 	Todo                 string // what to do now; empty if the switch needs no attention
 	Since, Seen, Audited string
+	Leases               string // the numbers of leases; empty if no line can have one
 	Tables               []tableRow
 	Phases               string // the phases that should be in force; empty if there are none
 	Drift                []driftRow
@@ -96,6 +98,9 @@ func (s *Site) switchPage(v *visit) error {
 	}
 	if !st.Converged {
 		d.Todo = v.todo(st)
+	}
+	if l := st.Leases; l != nil {
+		d.Leases = v.T("leases on", prose.Number(l.InForce), prose.Number(l.Waiting))
 	}
 	for _, t := range st.Tables {
 		d.Tables = append(d.Tables, tableRow{t.Table, int64(t.Entries), int64(t.Size), percent(int(t.Entries), int(t.Size))})

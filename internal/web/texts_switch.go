@@ -48,6 +48,8 @@ var switchTexts = page.Texts{
 	"drift":               {"Repaired changes of others", "ほかからの変更の修復"},
 	"no drift":            {"No change by others was found.", "ほかからの変更は見つかっていません。"},
 	"foreign":             {"Foreign entries", "ほかのプログラムのエントリー"},
+	"leases":              {"Leases, when last seen", "一時許可（最終応答の時点）"},
+	"leases on":           {"%s in force, %s waiting", "有効%s件、待機中%s件"},
 	"address":             {"Address", "アドレス"},
 	"audited":             {"Last compared", "最後の照合"},
 }

@@ -466,6 +466,9 @@ type SwitchStatus struct {
 	// The time at which the switch last answered its owner, by the owner's clock; absent if it never has. WatchSwitches does not send a status if
 	// only this time changes.
 	Seen *timestamppb.Timestamp `protobuf:"bytes,35,opt,name=seen,proto3" json:"seen,omitempty"`
+	// The leases of the switch's lines. Absent if no line can have a lease, or if the owner has not reported them. WatchSwitches does not send a status if
+	// only the numbers of leases change, unless leases begin or cease to wait.
+	Leases *SwitchLeases `protobuf:"bytes,92,opt,name=leases,proto3" json:"leases,omitempty"`
 	// The number of the switch's lines in the current inventory for which a phase should be in force now: all of them, or 0 before the first phase
 	// begins. Set by ListSwitches and WatchSwitches only.
 	Lines uint32 `protobuf:"varint,90,opt,name=lines,proto3" json:"lines,omitempty"`
@@ -702,6 +705,13 @@ func (x *SwitchStatus) GetSeen() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *SwitchStatus) GetLeases() *SwitchLeases {
+	if x != nil {
+		return x.Leases
+	}
+	return nil
+}
+
 func (x *SwitchStatus) GetLines() uint32 {
 	if x != nil {
 		return x.Lines
@@ -714,6 +724,69 @@ func (x *SwitchStatus) GetLinesConfirmed() uint32 {
 		return x.LinesConfirmed
 	}
 	return 0
+}
+
+// The leases of a switch's lines, when the switch last answered its owner: see SwitchStatus.seen.
+type SwitchLeases struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The number of lines with a lease whose entries the switch has confirmed, and of other lines with a lease.
+	InForce uint32 `protobuf:"varint,1,opt,name=in_force,json=inForce,proto3" json:"in_force,omitempty"`
+	Waiting uint32 `protobuf:"varint,2,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	// Why leases are waiting, or why they are not known. Contains no address.
+	Detail        string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SwitchLeases) Reset() {
+	*x = SwitchLeases{}
+	mi := &file_op25b_v1_fleet_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SwitchLeases) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SwitchLeases) ProtoMessage() {}
+
+func (x *SwitchLeases) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_fleet_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SwitchLeases.ProtoReflect.Descriptor instead.
+func (*SwitchLeases) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SwitchLeases) GetInForce() uint32 {
+	if x != nil {
+		return x.InForce
+	}
+	return 0
+}
+
+func (x *SwitchLeases) GetWaiting() uint32 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *SwitchLeases) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
 }
 
 // A reported condition of a switch.
@@ -729,7 +802,7 @@ type SwitchCondition struct {
 
 func (x *SwitchCondition) Reset() {
 	*x = SwitchCondition{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[1]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -741,7 +814,7 @@ func (x *SwitchCondition) String() string {
 func (*SwitchCondition) ProtoMessage() {}
 
 func (x *SwitchCondition) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[1]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -754,7 +827,7 @@ func (x *SwitchCondition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchCondition.ProtoReflect.Descriptor instead.
 func (*SwitchCondition) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{1}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *SwitchCondition) GetState() SwitchState {
@@ -802,7 +875,7 @@ type SwitchFailure struct {
 
 func (x *SwitchFailure) Reset() {
 	*x = SwitchFailure{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[2]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -814,7 +887,7 @@ func (x *SwitchFailure) String() string {
 func (*SwitchFailure) ProtoMessage() {}
 
 func (x *SwitchFailure) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[2]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -827,7 +900,7 @@ func (x *SwitchFailure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchFailure.ProtoReflect.Descriptor instead.
 func (*SwitchFailure) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{2}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *SwitchFailure) GetReason() SwitchReason {
@@ -879,7 +952,7 @@ type SwitchProgress struct {
 
 func (x *SwitchProgress) Reset() {
 	*x = SwitchProgress{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[3]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -891,7 +964,7 @@ func (x *SwitchProgress) String() string {
 func (*SwitchProgress) ProtoMessage() {}
 
 func (x *SwitchProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[3]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -904,7 +977,7 @@ func (x *SwitchProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchProgress.ProtoReflect.Descriptor instead.
 func (*SwitchProgress) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{3}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SwitchProgress) GetStep() string {
@@ -938,7 +1011,7 @@ type ListSwitchesRequest struct {
 
 func (x *ListSwitchesRequest) Reset() {
 	*x = ListSwitchesRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[4]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -950,7 +1023,7 @@ func (x *ListSwitchesRequest) String() string {
 func (*ListSwitchesRequest) ProtoMessage() {}
 
 func (x *ListSwitchesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[4]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -963,7 +1036,7 @@ func (x *ListSwitchesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSwitchesRequest.ProtoReflect.Descriptor instead.
 func (*ListSwitchesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{4}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListSwitchesRequest) GetSwitches() []string {
@@ -988,7 +1061,7 @@ type ListSwitchesResponse struct {
 
 func (x *ListSwitchesResponse) Reset() {
 	*x = ListSwitchesResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[5]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1000,7 +1073,7 @@ func (x *ListSwitchesResponse) String() string {
 func (*ListSwitchesResponse) ProtoMessage() {}
 
 func (x *ListSwitchesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[5]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1013,7 +1086,7 @@ func (x *ListSwitchesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSwitchesResponse.ProtoReflect.Descriptor instead.
 func (*ListSwitchesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{5}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListSwitchesResponse) GetRevision() uint64 {
@@ -1064,7 +1137,7 @@ type ControllerClock struct {
 
 func (x *ControllerClock) Reset() {
 	*x = ControllerClock{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[6]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1076,7 +1149,7 @@ func (x *ControllerClock) String() string {
 func (*ControllerClock) ProtoMessage() {}
 
 func (x *ControllerClock) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[6]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1089,7 +1162,7 @@ func (x *ControllerClock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ControllerClock.ProtoReflect.Descriptor instead.
 func (*ControllerClock) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{6}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ControllerClock) GetController() string {
@@ -1149,7 +1222,7 @@ type ListClocksRequest struct {
 
 func (x *ListClocksRequest) Reset() {
 	*x = ListClocksRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[7]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1161,7 +1234,7 @@ func (x *ListClocksRequest) String() string {
 func (*ListClocksRequest) ProtoMessage() {}
 
 func (x *ListClocksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[7]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1174,7 +1247,7 @@ func (x *ListClocksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListClocksRequest.ProtoReflect.Descriptor instead.
 func (*ListClocksRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{7}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{8}
 }
 
 type ListClocksResponse struct {
@@ -1189,7 +1262,7 @@ type ListClocksResponse struct {
 
 func (x *ListClocksResponse) Reset() {
 	*x = ListClocksResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[8]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1201,7 +1274,7 @@ func (x *ListClocksResponse) String() string {
 func (*ListClocksResponse) ProtoMessage() {}
 
 func (x *ListClocksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[8]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1214,7 +1287,7 @@ func (x *ListClocksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListClocksResponse.ProtoReflect.Descriptor instead.
 func (*ListClocksResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{8}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListClocksResponse) GetClocks() []*ControllerClock {
@@ -1243,7 +1316,7 @@ type ConfirmClockRequest struct {
 
 func (x *ConfirmClockRequest) Reset() {
 	*x = ConfirmClockRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[9]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1255,7 +1328,7 @@ func (x *ConfirmClockRequest) String() string {
 func (*ConfirmClockRequest) ProtoMessage() {}
 
 func (x *ConfirmClockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[9]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1268,7 +1341,7 @@ func (x *ConfirmClockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmClockRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmClockRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{9}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ConfirmClockRequest) GetController() string {
@@ -1293,7 +1366,7 @@ type ConfirmClockResponse struct {
 
 func (x *ConfirmClockResponse) Reset() {
 	*x = ConfirmClockResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[10]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1305,7 +1378,7 @@ func (x *ConfirmClockResponse) String() string {
 func (*ConfirmClockResponse) ProtoMessage() {}
 
 func (x *ConfirmClockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[10]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1318,7 +1391,7 @@ func (x *ConfirmClockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmClockResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmClockResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{10}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{11}
 }
 
 type ListStateChangesRequest struct {
@@ -1331,7 +1404,7 @@ type ListStateChangesRequest struct {
 
 func (x *ListStateChangesRequest) Reset() {
 	*x = ListStateChangesRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[11]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1343,7 +1416,7 @@ func (x *ListStateChangesRequest) String() string {
 func (*ListStateChangesRequest) ProtoMessage() {}
 
 func (x *ListStateChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[11]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1356,7 +1429,7 @@ func (x *ListStateChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStateChangesRequest.ProtoReflect.Descriptor instead.
 func (*ListStateChangesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{11}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListStateChangesRequest) GetSwitch() string {
@@ -1377,7 +1450,7 @@ type ListStateChangesResponse struct {
 
 func (x *ListStateChangesResponse) Reset() {
 	*x = ListStateChangesResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[12]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1389,7 +1462,7 @@ func (x *ListStateChangesResponse) String() string {
 func (*ListStateChangesResponse) ProtoMessage() {}
 
 func (x *ListStateChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[12]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1402,7 +1475,7 @@ func (x *ListStateChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStateChangesResponse.ProtoReflect.Descriptor instead.
 func (*ListStateChangesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{12}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListStateChangesResponse) GetChanges() []*StateChange {
@@ -1428,7 +1501,7 @@ type StateChange struct {
 
 func (x *StateChange) Reset() {
 	*x = StateChange{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[13]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1440,7 +1513,7 @@ func (x *StateChange) String() string {
 func (*StateChange) ProtoMessage() {}
 
 func (x *StateChange) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[13]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1453,7 +1526,7 @@ func (x *StateChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateChange.ProtoReflect.Descriptor instead.
 func (*StateChange) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{13}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *StateChange) GetTime() *timestamppb.Timestamp {
@@ -1501,7 +1574,7 @@ type ListCertificatesRequest struct {
 
 func (x *ListCertificatesRequest) Reset() {
 	*x = ListCertificatesRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[14]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1513,7 +1586,7 @@ func (x *ListCertificatesRequest) String() string {
 func (*ListCertificatesRequest) ProtoMessage() {}
 
 func (x *ListCertificatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[14]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1526,7 +1599,7 @@ func (x *ListCertificatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCertificatesRequest.ProtoReflect.Descriptor instead.
 func (*ListCertificatesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{14}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListCertificatesRequest) GetSwitch() string {
@@ -1549,7 +1622,7 @@ type ListCertificatesResponse struct {
 
 func (x *ListCertificatesResponse) Reset() {
 	*x = ListCertificatesResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[15]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1561,7 +1634,7 @@ func (x *ListCertificatesResponse) String() string {
 func (*ListCertificatesResponse) ProtoMessage() {}
 
 func (x *ListCertificatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[15]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1574,7 +1647,7 @@ func (x *ListCertificatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCertificatesResponse.ProtoReflect.Descriptor instead.
 func (*ListCertificatesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{15}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListCertificatesResponse) GetController() string {
@@ -1611,7 +1684,7 @@ type CertificateEnd struct {
 
 func (x *CertificateEnd) Reset() {
 	*x = CertificateEnd{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[16]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1623,7 +1696,7 @@ func (x *CertificateEnd) String() string {
 func (*CertificateEnd) ProtoMessage() {}
 
 func (x *CertificateEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[16]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1636,7 +1709,7 @@ func (x *CertificateEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificateEnd.ProtoReflect.Descriptor instead.
 func (*CertificateEnd) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{16}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CertificateEnd) GetUse() string {
@@ -1663,7 +1736,7 @@ type WatchSwitchesRequest struct {
 
 func (x *WatchSwitchesRequest) Reset() {
 	*x = WatchSwitchesRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[17]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1675,7 +1748,7 @@ func (x *WatchSwitchesRequest) String() string {
 func (*WatchSwitchesRequest) ProtoMessage() {}
 
 func (x *WatchSwitchesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[17]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1688,7 +1761,7 @@ func (x *WatchSwitchesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSwitchesRequest.ProtoReflect.Descriptor instead.
 func (*WatchSwitchesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{17}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *WatchSwitchesRequest) GetSwitches() []string {
@@ -1714,7 +1787,7 @@ type WatchSwitchesResponse struct {
 
 func (x *WatchSwitchesResponse) Reset() {
 	*x = WatchSwitchesResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[18]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1726,7 +1799,7 @@ func (x *WatchSwitchesResponse) String() string {
 func (*WatchSwitchesResponse) ProtoMessage() {}
 
 func (x *WatchSwitchesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[18]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1739,7 +1812,7 @@ func (x *WatchSwitchesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSwitchesResponse.ProtoReflect.Descriptor instead.
 func (*WatchSwitchesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{18}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *WatchSwitchesResponse) GetRevision() uint64 {
@@ -1782,7 +1855,7 @@ type DriftRequest struct {
 
 func (x *DriftRequest) Reset() {
 	*x = DriftRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[19]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1794,7 +1867,7 @@ func (x *DriftRequest) String() string {
 func (*DriftRequest) ProtoMessage() {}
 
 func (x *DriftRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[19]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1807,7 +1880,7 @@ func (x *DriftRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DriftRequest.ProtoReflect.Descriptor instead.
 func (*DriftRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{19}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DriftRequest) GetSwitches() []string {
@@ -1839,7 +1912,7 @@ type DriftResponse struct {
 
 func (x *DriftResponse) Reset() {
 	*x = DriftResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[20]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1851,7 +1924,7 @@ func (x *DriftResponse) String() string {
 func (*DriftResponse) ProtoMessage() {}
 
 func (x *DriftResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[20]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1864,7 +1937,7 @@ func (x *DriftResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DriftResponse.ProtoReflect.Descriptor instead.
 func (*DriftResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{20}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DriftResponse) GetPlan() *Plan {
@@ -1892,7 +1965,7 @@ var File_op25b_v1_fleet_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\n" +
-	"\x14op25b/v1/fleet.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\xba\b\n" +
+	"\x14op25b/v1/fleet.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\xea\b\n" +
 	"\fSwitchStatus\x12\x16\n" +
 	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12+\n" +
@@ -1923,9 +1996,14 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"revisionId\x12\x14\n" +
 	"\x05store\x18) \x01(\tR\x05store\x12\x1c\n" +
 	"\tattempted\x18* \x03(\x04R\tattempted\x12.\n" +
-	"\x04seen\x18# \x01(\v2\x1a.google.protobuf.TimestampR\x04seen\x12\x14\n" +
+	"\x04seen\x18# \x01(\v2\x1a.google.protobuf.TimestampR\x04seen\x12.\n" +
+	"\x06leases\x18\\ \x01(\v2\x16.op25b.v1.SwitchLeasesR\x06leases\x12\x14\n" +
 	"\x05lines\x18Z \x01(\rR\x05lines\x12'\n" +
-	"\x0flines_confirmed\x18[ \x01(\rR\x0elinesConfirmedJ\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x0e\x10\x0f\"\xb8\x01\n" +
+	"\x0flines_confirmed\x18[ \x01(\rR\x0elinesConfirmedJ\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x0e\x10\x0f\"[\n" +
+	"\fSwitchLeases\x12\x19\n" +
+	"\bin_force\x18\x01 \x01(\rR\ainForce\x12\x18\n" +
+	"\awaiting\x18\x02 \x01(\rR\awaiting\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\"\xb8\x01\n" +
 	"\x0fSwitchCondition\x12+\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x15.op25b.v1.SwitchStateR\x05state\x12.\n" +
 	"\x06reason\x18\x02 \x01(\x0e2\x16.op25b.v1.SwitchReasonR\x06reason\x12\x16\n" +
@@ -2090,90 +2168,92 @@ func file_op25b_v1_fleet_proto_rawDescGZIP() []byte {
 }
 
 var file_op25b_v1_fleet_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_op25b_v1_fleet_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_op25b_v1_fleet_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_op25b_v1_fleet_proto_goTypes = []any{
 	(SwitchState)(0),                 // 0: op25b.v1.SwitchState
 	(SwitchReason)(0),                // 1: op25b.v1.SwitchReason
 	(SwitchOwnership)(0),             // 2: op25b.v1.SwitchOwnership
 	(ClockHold)(0),                   // 3: op25b.v1.ClockHold
 	(*SwitchStatus)(nil),             // 4: op25b.v1.SwitchStatus
-	(*SwitchCondition)(nil),          // 5: op25b.v1.SwitchCondition
-	(*SwitchFailure)(nil),            // 6: op25b.v1.SwitchFailure
-	(*SwitchProgress)(nil),           // 7: op25b.v1.SwitchProgress
-	(*ListSwitchesRequest)(nil),      // 8: op25b.v1.ListSwitchesRequest
-	(*ListSwitchesResponse)(nil),     // 9: op25b.v1.ListSwitchesResponse
-	(*ControllerClock)(nil),          // 10: op25b.v1.ControllerClock
-	(*ListClocksRequest)(nil),        // 11: op25b.v1.ListClocksRequest
-	(*ListClocksResponse)(nil),       // 12: op25b.v1.ListClocksResponse
-	(*ConfirmClockRequest)(nil),      // 13: op25b.v1.ConfirmClockRequest
-	(*ConfirmClockResponse)(nil),     // 14: op25b.v1.ConfirmClockResponse
-	(*ListStateChangesRequest)(nil),  // 15: op25b.v1.ListStateChangesRequest
-	(*ListStateChangesResponse)(nil), // 16: op25b.v1.ListStateChangesResponse
-	(*StateChange)(nil),              // 17: op25b.v1.StateChange
-	(*ListCertificatesRequest)(nil),  // 18: op25b.v1.ListCertificatesRequest
-	(*ListCertificatesResponse)(nil), // 19: op25b.v1.ListCertificatesResponse
-	(*CertificateEnd)(nil),           // 20: op25b.v1.CertificateEnd
-	(*WatchSwitchesRequest)(nil),     // 21: op25b.v1.WatchSwitchesRequest
-	(*WatchSwitchesResponse)(nil),    // 22: op25b.v1.WatchSwitchesResponse
-	(*DriftRequest)(nil),             // 23: op25b.v1.DriftRequest
-	(*DriftResponse)(nil),            // 24: op25b.v1.DriftResponse
-	(*timestamppb.Timestamp)(nil),    // 25: google.protobuf.Timestamp
-	(*TableFill)(nil),                // 26: op25b.v1.TableFill
-	(*durationpb.Duration)(nil),      // 27: google.protobuf.Duration
-	(*Plan)(nil),                     // 28: op25b.v1.Plan
+	(*SwitchLeases)(nil),             // 5: op25b.v1.SwitchLeases
+	(*SwitchCondition)(nil),          // 6: op25b.v1.SwitchCondition
+	(*SwitchFailure)(nil),            // 7: op25b.v1.SwitchFailure
+	(*SwitchProgress)(nil),           // 8: op25b.v1.SwitchProgress
+	(*ListSwitchesRequest)(nil),      // 9: op25b.v1.ListSwitchesRequest
+	(*ListSwitchesResponse)(nil),     // 10: op25b.v1.ListSwitchesResponse
+	(*ControllerClock)(nil),          // 11: op25b.v1.ControllerClock
+	(*ListClocksRequest)(nil),        // 12: op25b.v1.ListClocksRequest
+	(*ListClocksResponse)(nil),       // 13: op25b.v1.ListClocksResponse
+	(*ConfirmClockRequest)(nil),      // 14: op25b.v1.ConfirmClockRequest
+	(*ConfirmClockResponse)(nil),     // 15: op25b.v1.ConfirmClockResponse
+	(*ListStateChangesRequest)(nil),  // 16: op25b.v1.ListStateChangesRequest
+	(*ListStateChangesResponse)(nil), // 17: op25b.v1.ListStateChangesResponse
+	(*StateChange)(nil),              // 18: op25b.v1.StateChange
+	(*ListCertificatesRequest)(nil),  // 19: op25b.v1.ListCertificatesRequest
+	(*ListCertificatesResponse)(nil), // 20: op25b.v1.ListCertificatesResponse
+	(*CertificateEnd)(nil),           // 21: op25b.v1.CertificateEnd
+	(*WatchSwitchesRequest)(nil),     // 22: op25b.v1.WatchSwitchesRequest
+	(*WatchSwitchesResponse)(nil),    // 23: op25b.v1.WatchSwitchesResponse
+	(*DriftRequest)(nil),             // 24: op25b.v1.DriftRequest
+	(*DriftResponse)(nil),            // 25: op25b.v1.DriftResponse
+	(*timestamppb.Timestamp)(nil),    // 26: google.protobuf.Timestamp
+	(*TableFill)(nil),                // 27: op25b.v1.TableFill
+	(*durationpb.Duration)(nil),      // 28: google.protobuf.Duration
+	(*Plan)(nil),                     // 29: op25b.v1.Plan
 }
 var file_op25b_v1_fleet_proto_depIdxs = []int32{
 	0,  // 0: op25b.v1.SwitchStatus.state:type_name -> op25b.v1.SwitchState
 	1,  // 1: op25b.v1.SwitchStatus.reason:type_name -> op25b.v1.SwitchReason
-	25, // 2: op25b.v1.SwitchStatus.since:type_name -> google.protobuf.Timestamp
+	26, // 2: op25b.v1.SwitchStatus.since:type_name -> google.protobuf.Timestamp
 	2,  // 3: op25b.v1.SwitchStatus.ownership:type_name -> op25b.v1.SwitchOwnership
-	26, // 4: op25b.v1.SwitchStatus.tables:type_name -> op25b.v1.TableFill
-	7,  // 5: op25b.v1.SwitchStatus.progress:type_name -> op25b.v1.SwitchProgress
-	25, // 6: op25b.v1.SwitchStatus.pushed:type_name -> google.protobuf.Timestamp
-	25, // 7: op25b.v1.SwitchStatus.audited:type_name -> google.protobuf.Timestamp
-	6,  // 8: op25b.v1.SwitchStatus.failure:type_name -> op25b.v1.SwitchFailure
-	5,  // 9: op25b.v1.SwitchStatus.last:type_name -> op25b.v1.SwitchCondition
-	25, // 10: op25b.v1.SwitchStatus.seen:type_name -> google.protobuf.Timestamp
-	0,  // 11: op25b.v1.SwitchCondition.state:type_name -> op25b.v1.SwitchState
-	1,  // 12: op25b.v1.SwitchCondition.reason:type_name -> op25b.v1.SwitchReason
-	25, // 13: op25b.v1.SwitchCondition.since:type_name -> google.protobuf.Timestamp
-	1,  // 14: op25b.v1.SwitchFailure.reason:type_name -> op25b.v1.SwitchReason
-	25, // 15: op25b.v1.SwitchFailure.since:type_name -> google.protobuf.Timestamp
-	4,  // 16: op25b.v1.ListSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
-	10, // 17: op25b.v1.ListSwitchesResponse.clocks:type_name -> op25b.v1.ControllerClock
-	27, // 18: op25b.v1.ControllerClock.ahead:type_name -> google.protobuf.Duration
-	3,  // 19: op25b.v1.ControllerClock.hold:type_name -> op25b.v1.ClockHold
-	25, // 20: op25b.v1.ControllerClock.since:type_name -> google.protobuf.Timestamp
-	25, // 21: op25b.v1.ControllerClock.time:type_name -> google.protobuf.Timestamp
-	10, // 22: op25b.v1.ListClocksResponse.clocks:type_name -> op25b.v1.ControllerClock
-	27, // 23: op25b.v1.ListClocksResponse.bound:type_name -> google.protobuf.Duration
-	17, // 24: op25b.v1.ListStateChangesResponse.changes:type_name -> op25b.v1.StateChange
-	25, // 25: op25b.v1.StateChange.time:type_name -> google.protobuf.Timestamp
-	0,  // 26: op25b.v1.StateChange.state:type_name -> op25b.v1.SwitchState
-	1,  // 27: op25b.v1.StateChange.reason:type_name -> op25b.v1.SwitchReason
-	20, // 28: op25b.v1.ListCertificatesResponse.certificates:type_name -> op25b.v1.CertificateEnd
-	25, // 29: op25b.v1.CertificateEnd.not_after:type_name -> google.protobuf.Timestamp
-	4,  // 30: op25b.v1.WatchSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
-	28, // 31: op25b.v1.DriftResponse.plan:type_name -> op25b.v1.Plan
-	8,  // 32: op25b.v1.FleetService.ListSwitches:input_type -> op25b.v1.ListSwitchesRequest
-	21, // 33: op25b.v1.FleetService.WatchSwitches:input_type -> op25b.v1.WatchSwitchesRequest
-	15, // 34: op25b.v1.FleetService.ListStateChanges:input_type -> op25b.v1.ListStateChangesRequest
-	18, // 35: op25b.v1.FleetService.ListCertificates:input_type -> op25b.v1.ListCertificatesRequest
-	11, // 36: op25b.v1.FleetService.ListClocks:input_type -> op25b.v1.ListClocksRequest
-	13, // 37: op25b.v1.FleetService.ConfirmClock:input_type -> op25b.v1.ConfirmClockRequest
-	23, // 38: op25b.v1.FleetService.Drift:input_type -> op25b.v1.DriftRequest
-	9,  // 39: op25b.v1.FleetService.ListSwitches:output_type -> op25b.v1.ListSwitchesResponse
-	22, // 40: op25b.v1.FleetService.WatchSwitches:output_type -> op25b.v1.WatchSwitchesResponse
-	16, // 41: op25b.v1.FleetService.ListStateChanges:output_type -> op25b.v1.ListStateChangesResponse
-	19, // 42: op25b.v1.FleetService.ListCertificates:output_type -> op25b.v1.ListCertificatesResponse
-	12, // 43: op25b.v1.FleetService.ListClocks:output_type -> op25b.v1.ListClocksResponse
-	14, // 44: op25b.v1.FleetService.ConfirmClock:output_type -> op25b.v1.ConfirmClockResponse
-	24, // 45: op25b.v1.FleetService.Drift:output_type -> op25b.v1.DriftResponse
-	39, // [39:46] is the sub-list for method output_type
-	32, // [32:39] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	27, // 4: op25b.v1.SwitchStatus.tables:type_name -> op25b.v1.TableFill
+	8,  // 5: op25b.v1.SwitchStatus.progress:type_name -> op25b.v1.SwitchProgress
+	26, // 6: op25b.v1.SwitchStatus.pushed:type_name -> google.protobuf.Timestamp
+	26, // 7: op25b.v1.SwitchStatus.audited:type_name -> google.protobuf.Timestamp
+	7,  // 8: op25b.v1.SwitchStatus.failure:type_name -> op25b.v1.SwitchFailure
+	6,  // 9: op25b.v1.SwitchStatus.last:type_name -> op25b.v1.SwitchCondition
+	26, // 10: op25b.v1.SwitchStatus.seen:type_name -> google.protobuf.Timestamp
+	5,  // 11: op25b.v1.SwitchStatus.leases:type_name -> op25b.v1.SwitchLeases
+	0,  // 12: op25b.v1.SwitchCondition.state:type_name -> op25b.v1.SwitchState
+	1,  // 13: op25b.v1.SwitchCondition.reason:type_name -> op25b.v1.SwitchReason
+	26, // 14: op25b.v1.SwitchCondition.since:type_name -> google.protobuf.Timestamp
+	1,  // 15: op25b.v1.SwitchFailure.reason:type_name -> op25b.v1.SwitchReason
+	26, // 16: op25b.v1.SwitchFailure.since:type_name -> google.protobuf.Timestamp
+	4,  // 17: op25b.v1.ListSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
+	11, // 18: op25b.v1.ListSwitchesResponse.clocks:type_name -> op25b.v1.ControllerClock
+	28, // 19: op25b.v1.ControllerClock.ahead:type_name -> google.protobuf.Duration
+	3,  // 20: op25b.v1.ControllerClock.hold:type_name -> op25b.v1.ClockHold
+	26, // 21: op25b.v1.ControllerClock.since:type_name -> google.protobuf.Timestamp
+	26, // 22: op25b.v1.ControllerClock.time:type_name -> google.protobuf.Timestamp
+	11, // 23: op25b.v1.ListClocksResponse.clocks:type_name -> op25b.v1.ControllerClock
+	28, // 24: op25b.v1.ListClocksResponse.bound:type_name -> google.protobuf.Duration
+	18, // 25: op25b.v1.ListStateChangesResponse.changes:type_name -> op25b.v1.StateChange
+	26, // 26: op25b.v1.StateChange.time:type_name -> google.protobuf.Timestamp
+	0,  // 27: op25b.v1.StateChange.state:type_name -> op25b.v1.SwitchState
+	1,  // 28: op25b.v1.StateChange.reason:type_name -> op25b.v1.SwitchReason
+	21, // 29: op25b.v1.ListCertificatesResponse.certificates:type_name -> op25b.v1.CertificateEnd
+	26, // 30: op25b.v1.CertificateEnd.not_after:type_name -> google.protobuf.Timestamp
+	4,  // 31: op25b.v1.WatchSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
+	29, // 32: op25b.v1.DriftResponse.plan:type_name -> op25b.v1.Plan
+	9,  // 33: op25b.v1.FleetService.ListSwitches:input_type -> op25b.v1.ListSwitchesRequest
+	22, // 34: op25b.v1.FleetService.WatchSwitches:input_type -> op25b.v1.WatchSwitchesRequest
+	16, // 35: op25b.v1.FleetService.ListStateChanges:input_type -> op25b.v1.ListStateChangesRequest
+	19, // 36: op25b.v1.FleetService.ListCertificates:input_type -> op25b.v1.ListCertificatesRequest
+	12, // 37: op25b.v1.FleetService.ListClocks:input_type -> op25b.v1.ListClocksRequest
+	14, // 38: op25b.v1.FleetService.ConfirmClock:input_type -> op25b.v1.ConfirmClockRequest
+	24, // 39: op25b.v1.FleetService.Drift:input_type -> op25b.v1.DriftRequest
+	10, // 40: op25b.v1.FleetService.ListSwitches:output_type -> op25b.v1.ListSwitchesResponse
+	23, // 41: op25b.v1.FleetService.WatchSwitches:output_type -> op25b.v1.WatchSwitchesResponse
+	17, // 42: op25b.v1.FleetService.ListStateChanges:output_type -> op25b.v1.ListStateChangesResponse
+	20, // 43: op25b.v1.FleetService.ListCertificates:output_type -> op25b.v1.ListCertificatesResponse
+	13, // 44: op25b.v1.FleetService.ListClocks:output_type -> op25b.v1.ListClocksResponse
+	15, // 45: op25b.v1.FleetService.ConfirmClock:output_type -> op25b.v1.ConfirmClockResponse
+	25, // 46: op25b.v1.FleetService.Drift:output_type -> op25b.v1.DriftResponse
+	40, // [40:47] is the sub-list for method output_type
+	33, // [33:40] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_fleet_proto_init() }
@@ -2188,7 +2268,7 @@ func file_op25b_v1_fleet_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_fleet_proto_rawDesc), len(file_op25b_v1_fleet_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
