@@ -37,6 +37,8 @@ func newForecast() *cobra.Command {
 last 7 days: with one server, as a mail program does, or with several. A line is newly affected if mail that it can send or fetch
 now is stopped then, on port 25 or on another port of own servers.
 
+BY LEASE has the lines among those that used it for which it still passes while they have a lease, after a POP3 or IMAP login.
+
 The controller knows the use from the rules that monitor or stop it. The command asks the owners of all switches, with the same
 credentials. --resolve shows the names of the lines that use such mail; the audit chain records who asked, and why.`,
 		Example: `  op25b forecast --phase mobile-carriers

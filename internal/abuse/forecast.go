@@ -40,6 +40,9 @@ type ForecastRow struct {
 	// rules stop. Used is the number of these lines that tried it in the last UseDays days. It is the sum of OneServer, the lines with one
 	// server, as a mail program has, and Several. BotLike lines are also counted in OneServer or Several; only watched groups have them.
 	Affected, Used, OneServer, Several, BotLike int
+	// AffectedByLease is the number of lines among Affected that can still reach all these servers while they have a lease. UsedByLease is the
+	// number of lines among Used of which this is true for the servers that they tried to reach.
+	AffectedByLease, UsedByLease int
 }
 
 // A ForecastLine is a newly affected line that used port 25.
@@ -47,6 +50,7 @@ type ForecastLine struct {
 	ID            ID
 	Switch, Group string
 	Several       bool
+	ByLease       bool // the line can still reach the servers that it used while it has a lease
 	Class         Class
 }
 
@@ -105,16 +109,22 @@ func (l *Ledger) switchLocked(f *Forecast, in *intent.Intent, sw *policy.Switch,
 			rows[line.Group] = row
 		}
 		row.Affected++
+		if !stops.closes() {
+			row.AffectedByLease++
+		}
 		id := l.key.line(sw.Name, line.Name)
 		r := l.lines[id]
 		if r == nil {
 			continue
 		}
-		used, several := ofKinds(r.recent(number), stops)
+		used, several, byLease := ofKinds(r.recent(number), stops)
 		if !used {
 			continue
 		}
 		row.Used++
+		if byLease {
+			row.UsedByLease++
+		}
 		if several {
 			row.Several++
 		} else {
@@ -124,7 +134,7 @@ func (l *Ledger) switchLocked(f *Forecast, in *intent.Intent, sw *policy.Switch,
 			row.BotLike++
 		}
 		if len(f.Lines) < MaxForecastLines {
-			f.Lines = append(f.Lines, ForecastLine{id, sw.Name, line.Group, several, r.class})
+			f.Lines = append(f.Lines, ForecastLine{id, sw.Name, line.Group, several, byLease, r.class})
 		} else {
 			f.More++
 		}
@@ -136,20 +146,36 @@ func (l *Ledger) switchLocked(f *Forecast, in *intent.Intent, sw *policy.Switch,
 	}
 }
 
-// ofKinds reports whether any of the uses belongs to one of the kinds, and whether these uses had several servers.
-func ofKinds(uses []Use, kinds map[kind]bool) (used, several bool) {
+// ofKinds reports whether any of the uses belongs to one of the kinds, whether these uses had several servers, and whether a lease opens all of
+// them.
+func ofKinds(uses []Use, kinds stopped) (used, several, byLease bool) {
 	type class struct {
 		service pipeline.Service
 		remote  pipeline.Class
 	}
 	classes := make(map[class]bool) // Each server is in one class, and both legs of a connection have the same server.
+	byLease = true
 	for _, u := range uses {
-		if kinds[kind{u.Service, u.Remote, u.Leg}] {
+		if closed, is := kinds[kind{u.Service, u.Remote, u.Leg}]; is {
 			classes[class{u.Service, u.Remote}] = true
-			several = several || u.Several
+			several, byLease = several || u.Several, byLease && !closed
 		}
 	}
-	return len(classes) > 0, several || len(classes) > 1
+	used = len(classes) > 0
+	return used, several || len(classes) > 1, used && byLease
+}
+
+// stopped contains the kinds of traffic that a turn stops. The value is false if a lease still opens the kind.
+type stopped map[kind]bool
+
+// closes reports whether the turn stops a kind that no lease opens.
+func (s stopped) closes() bool {
+	for _, closed := range s {
+		if closed {
+			return true
+		}
+	}
+	return false
 }
 
 // A turn is a change of the phases in force on a switch.
@@ -160,11 +186,11 @@ type turn struct {
 	smtp    map[pipeline.Service]bool // the services that fail closed
 	exempt  map[string]bool
 	all     []netip.Prefix // the prefixes that are exempt on every switch
-	made    map[turnKey]map[kind]bool
+	made    map[turnKey]stopped
 }
 
 type turnKey struct {
-	group  pipeline.LineGroup
+	group  string
 	exempt bool
 }
 
@@ -175,7 +201,7 @@ type ruling struct {
 }
 
 func newTurn(in *intent.Intent, switchName string, was, is policy.InForce, now time.Time) (*turn, error) {
-	t := &turn{in: in, exempt: make(map[string]bool), made: make(map[turnKey]map[kind]bool), smtp: make(map[pipeline.Service]bool)}
+	t := &turn{in: in, exempt: make(map[string]bool), made: make(map[turnKey]stopped), smtp: make(map[pipeline.Service]bool)}
 	var err error
 	if t.was, err = rulings(in, switchName, was); err != nil {
 		return nil, err
@@ -242,16 +268,32 @@ func rulings(in *intent.Intent, switchName string, phases policy.InForce) ([]rul
 	return all, nil
 }
 
-// stops returns the kinds of a line's traffic that pass now and are stopped after the turn.
-func (t *turn) stops(l *policy.Line) map[kind]bool {
-	key := turnKey{pipeline.LineGroup(t.in.Numbers.LineGroups[l.Group].Number), t.isExempt(l)}
+// stops returns the kinds of a line's traffic that pass now and are stopped after the turn. What passes now only for a line with a lease, and still
+// does after the turn, is not stopped.
+func (t *turn) stops(l *policy.Line) stopped {
+	key := turnKey{l.Group, t.isExempt(l)}
 	if made, there := t.made[key]; there {
 		return made
 	}
-	stops := make(map[kind]bool)
+	of := subscriber{group: pipeline.LineGroup(t.in.Numbers.LineGroups[l.Group].Number)}
+	var leased []subscriber // an exempt line has no lease
+	if key.exempt {
+		of.class = compile.SubscriberExempt
+	} else {
+		for _, lease := range t.in.Bundle.Policy.Leases {
+			if lease.ForGroup(l.Group) {
+				leased = append(leased, subscriber{of.group, pipeline.Class(t.in.Numbers.Leases[lease.Name].Number)})
+			}
+		}
+	}
+	stops := make(stopped)
 	for _, k := range t.kinds {
-		if !t.stopped(t.was, key, k) && t.stopped(t.is, key, k) {
-			stops[k] = true
+		withLease := func(entries []ruling) bool {
+			return slices.ContainsFunc(leased, func(s subscriber) bool { return !t.stopped(entries, s, k) })
+		}
+		without, then := !t.stopped(t.was, of, k), withLease(t.is)
+		if (without || !then && withLease(t.was)) && t.stopped(t.is, of, k) {
+			stops[k] = !then
 		}
 	}
 	t.made[key] = stops
@@ -265,16 +307,18 @@ func (t *turn) isExempt(l *policy.Line) bool {
 	})
 }
 
+// A subscriber is what the entries know about a line.
+type subscriber struct {
+	group pipeline.LineGroup
+	class pipeline.Class // 0, exempt, or the class of a lease
+}
+
 // stopped reports whether the entries stop a kind of traffic. Traffic is stopped if the first matching entry drops or rejects it. Mail to port
 // 25 is also stopped if no entry matches, because the pipeline fails closed on the legs of the usual block.
-func (t *turn) stopped(entries []ruling, of turnKey, k kind) bool {
-	subscriber := pipeline.Class(0)
-	if of.exempt {
-		subscriber = compile.SubscriberExempt
-	}
+func (t *turn) stopped(entries []ruling, of subscriber, k kind) bool {
 	for i := range entries {
 		e := &entries[i]
-		if fits(e.Group, of.group) && fits(e.Leg, k.leg) && fits(e.Service, k.service) && fits(e.RemoteClass, k.remote) && fits(e.SubscriberClass, subscriber) {
+		if fits(e.Group, of.group) && fits(e.Leg, k.leg) && fits(e.Service, k.service) && fits(e.RemoteClass, k.remote) && fits(e.SubscriberClass, of.class) {
 			return e.Action == pipeline.Drop || e.Action == pipeline.Reject
 		}
 	}

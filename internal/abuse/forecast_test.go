@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -47,7 +48,7 @@ func TestForecast(t *testing.T) {
 	b.tries("adsl-bot", append(many(60), carrier)...)
 	b.tries("business-fixed", provider, carrier) // exempt
 	row := func(group string, affected, used, one, several, bots int) string {
-		return fmt.Sprint(ForecastRow{edge, group, begins, affected, used, one, several, bots})
+		return fmt.Sprint(ForecastRow{edge, group, begins, affected, used, one, several, bots, 0, 0})
 	}
 	for _, c := range []struct {
 		phase string
@@ -89,7 +90,7 @@ func TestForecastOwnServers(t *testing.T) {
 	b.uses("smtp", "mobile-sim", own)
 	b.uses("imap", "business-fixed", own) // exempt on port 25 only
 	row := func(group string, affected, used, one, several int) string {
-		return fmt.Sprint(ForecastRow{edge, group, begins, affected, used, one, several, 0})
+		return fmt.Sprint(ForecastRow{edge, group, begins, affected, used, one, several, 0, 0, 0})
 	}
 	for _, c := range []struct {
 		phase string
@@ -114,6 +115,58 @@ func TestForecastOwnServers(t *testing.T) {
 	}
 	if o, there := b.offender("adsl-home"); there {
 		t.Errorf("a line that uses plain POP is listed with its activity: %+v", o)
+	}
+}
+
+// TestForecastOfLeases verifies that a forecast counts separately the lines that reach own servers only by a lease after the phase, and that a phase
+// without the lease stops the lines that depend on it now.
+func TestForecastOfLeases(t *testing.T) {
+	b := newBench(t, Config{})
+	files := examples.SpinNet2022()
+	// One more phase ends POP before SMTP.
+	files[1].Data = bytes.Replace(files[1].Data, []byte("  - name: plain-counted\n"), []byte(`  - name: lease-ends
+    effective: 2007-01-01
+    ownServices: [smtp, submissions, pop3, imap, pop3s, imaps]
+    rules:
+      - {name: own-submission, service: submission, remote: own-servers, action: reject}
+      - {name: smtp-all, service: smtp, remote: any, action: drop}
+
+  - name: plain-counted
+`), 1)
+	b.apply(files)
+	const own = "198.51.100.25"
+	type counts struct{ affected, used, affectedByLease, usedByLease int }
+	for _, c := range []struct {
+		now   time.Time
+		phase string
+		want  map[string]counts // by line group
+	}{
+		{time.Date(2006, 6, 2, 0, 0, 0, 0, time.UTC), "submission-opens", map[string]counts{
+			"adsl": {2, 2, 2, 2}, "mobile": {1, 0, 1, 0}, // the line of bflets is exempt, and needs no lease
+		}},
+		// Port 25 of others is closed too, which no lease opens.
+		{time.Date(2006, 6, 2, 0, 0, 0, 0, time.UTC), "all-destinations", map[string]counts{
+			"adsl": {2, 2, 0, 1}, "mobile": {1, 0, 0, 0},
+		}},
+		// Both phases need the lease for 587.
+		{time.Date(2006, 6, 20, 0, 0, 0, 0, time.UTC), "all-destinations", map[string]counts{
+			"adsl": {2, 1, 0, 0}, "mobile": {1, 0, 0, 0},
+		}},
+		{time.Date(2006, 10, 2, 0, 0, 0, 0, time.UTC), "lease-ends", map[string]counts{
+			"adsl": {2, 2, 0, 0}, "bflets": {1, 0, 0, 0}, "mobile": {1, 0, 0, 0},
+		}},
+	} {
+		b.now = c.now
+		b.uses("submission", "adsl-home", own) // such as rejected attempts before a login
+		b.uses("submission", "adsl-bot", own)
+		b.tries("adsl-bot", provider)
+		got := make(map[string]counts)
+		for _, r := range b.forecast(c.phase).Rows {
+			got[r.Group] = counts{r.Affected, r.Used, r.AffectedByLease, r.UsedByLease}
+		}
+		if !maps.Equal(got, c.want) {
+			t.Errorf("on %v, %s: %+v, want %+v", c.now, c.phase, got, c.want)
+		}
 	}
 }
 

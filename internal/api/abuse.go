@@ -71,11 +71,12 @@ func (s abuseService) Forecast(ctx context.Context, req *connect.Request[op25bv1
 		answer.Rows = append(answer.Rows, &op25bv1.ForecastRow{
 			Switch: r.Switch, Group: r.Group, Affected: uint32(r.Affected), Used: uint32(r.Used), OneServer: uint32(r.OneServer),
 			Several: uint32(r.Several), BotLike: uint32(r.BotLike), Since: timestamppb.New(r.Since),
+			AffectedByLease: uint32(r.AffectedByLease), UsedByLease: uint32(r.UsedByLease),
 		})
 	}
 	for _, l := range f.Lines {
 		answer.Lines = append(answer.Lines, &op25bv1.ForecastLine{
-			Id: l.ID.String(), Switch: l.Switch, Group: l.Group, Several: l.Several, Class: l.Class.String(),
+			Id: l.ID.String(), Switch: l.Switch, Group: l.Group, Several: l.Several, Class: l.Class.String(), ByLease: l.ByLease,
 		})
 	}
 	if len(f.Missing) > 0 {

@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,13 +19,22 @@ func (t *table) Forecast(r *op25bv1.ForecastResponse, named *op25bv1.ResolveLine
 	text := wrapped("", forecastLine(r), 4)
 	if len(r.Rows) > 0 {
 		g := grid{head: []string{"SWITCH", "GROUP", "LINES", "USED", "1 SERVER", "SEVERAL", "BOT-LIKE"}, shrink: []int{0, 1}}
+		leases := slices.ContainsFunc(r.Rows, func(row *op25bv1.ForecastRow) bool { return row.AffectedByLease+row.UsedByLease > 0 })
+		if leases {
+			g.head = append(g.head, "BY LEASE")
+		}
 		for _, row := range r.Rows {
 			mark := ""
 			if row.BotLike > 0 {
 				mark = yellow
 			}
-			g.add(row.Switch, row.Group, prose.Number(row.Affected), prose.Number(row.Used), prose.Number(row.OneServer), prose.Number(row.Several),
-				prose.Number(row.BotLike)).mark = mark
+			cells := []string{
+				row.Switch, row.Group, prose.Number(row.Affected), prose.Number(row.Used), prose.Number(row.OneServer), prose.Number(row.Several), prose.Number(row.BotLike),
+			}
+			if leases {
+				cells = append(cells, fmt.Sprintf("%s of %s", prose.Number(row.UsedByLease), prose.Number(row.Used)))
+			}
+			g.add(cells...).mark = mark
 		}
 		text += g.text(t, "")
 	}
@@ -57,9 +67,10 @@ func (t *table) Outlook(r *op25bv1.ForecastResponse) error {
 
 // forecastLine renders a forecast in one sentence.
 func forecastLine(r *op25bv1.ForecastResponse) string {
-	var affected, used, one, bots uint32
+	var affected, used, one, bots, affectedByLease, usedByLease uint32
 	for _, row := range r.Rows {
 		affected, used, one, bots = affected+row.Affected, used+row.Used, one+row.OneServer, bots+row.BotLike
+		affectedByLease, usedByLease = affectedByLease+row.AffectedByLease, usedByLease+row.UsedByLease
 	}
 	text := fmt.Sprintf("Phase %s newly stops mail for %s", plain(r.Phase), prose.Count(affected, "line"))
 	if affected == 0 {
@@ -72,7 +83,12 @@ func forecastLine(r *op25bv1.ForecastResponse) string {
 	if bots > 0 {
 		text += fmt.Sprintf(", %s bot-like", prose.Number(bots))
 	}
-	return text + "."
+	text += "."
+	if affectedByLease+usedByLease > 0 {
+		text += fmt.Sprintf(" By a lease, after a POP3 or IMAP login, it still passes for %s of these lines, and for %s of those that used it.",
+			prose.Number(affectedByLease), prose.Number(usedByLease))
+	}
+	return text
 }
 
 // forecastNotes describes what a forecast does not include.
@@ -173,11 +189,11 @@ func (t *table) Forgotten(r *op25bv1.ForgetLinesResponse) error {
 func ForecastCSV(w io.Writer, r *op25bv1.ForecastResponse, named *op25bv1.ResolveLinesResponse) error {
 	number := func(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
 	if named == nil {
-		rows := [][]string{{"phase", "switch", "group", "lines", "used", "one_server", "several", "bot_like", "since"}}
+		rows := [][]string{{"phase", "switch", "group", "lines", "used", "one_server", "several", "bot_like", "since", "lines_by_lease", "used_by_lease"}}
 		for _, x := range r.Rows {
 			rows = append(rows, []string{
 				r.Phase, x.Switch, x.Group, number(x.Affected), number(x.Used), number(x.OneServer), number(x.Several), number(x.BotLike),
-				x.Since.AsTime().Format(time.RFC3339),
+				x.Since.AsTime().Format(time.RFC3339), number(x.AffectedByLease), number(x.UsedByLease),
 			})
 		}
 		return writeCSV(w, rows)

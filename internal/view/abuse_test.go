@@ -22,6 +22,13 @@ var (
 			{Id: "cb78c15a846424c8", Switch: "edge-1", Group: "adsl", Class: "bot-like", Several: true},
 		},
 	}
+	forecastLeases = &op25bv1.ForecastResponse{
+		Phase: "submission-opens", Revision: 7, Days: 7, Controller: "noc-1", UtcOffset: "+09:00", Since: at("2026-11-01T00:00:00Z"),
+		Rows: []*op25bv1.ForecastRow{
+			{Switch: "edge-1", Group: "adsl", Affected: 1204, Used: 31, OneServer: 22, Several: 9, Since: at("2026-11-01T00:00:00Z"), AffectedByLease: 1204, UsedByLease: 29},
+			{Switch: "edge-1", Group: "mobile", Affected: 80, Since: at("2026-11-01T00:00:00Z")},
+		},
+	}
 	resolvedLines = &op25bv1.ResolveLinesResponse{Record: 12, Lines: []*op25bv1.ResolvedLine{
 		{Id: "1bf712e88bae2f94", Switch: "edge-1", Line: "adsl-home", Group: "adsl"},
 		{Id: "cb78c15a846424c8", Switch: "edge-1", Line: "=cmd()", Group: "adsl"},
@@ -63,9 +70,9 @@ func TestCSV(t *testing.T) {
 		show func(*bytes.Buffer) error
 		want string
 	}{
-		{"forecast", func(b *bytes.Buffer) error { return ForecastCSV(b, forecast, nil) }, `phase,switch,group,lines,used,one_server,several,bot_like,since
-mobile-carriers,edge-1,adsl,1204,31,22,9,3,2026-11-20T00:00:00Z
-mobile-carriers,edge-1,mobile,80,0,0,0,0,2026-11-20T00:00:00Z
+		{"forecast", func(b *bytes.Buffer) error { return ForecastCSV(b, forecast, nil) }, `phase,switch,group,lines,used,one_server,several,bot_like,since,lines_by_lease,used_by_lease
+mobile-carriers,edge-1,adsl,1204,31,22,9,3,2026-11-20T00:00:00Z,0,0
+mobile-carriers,edge-1,mobile,80,0,0,0,0,2026-11-20T00:00:00Z,0,0
 `},
 		{"forecast with names", func(b *bytes.Buffer) error { return ForecastCSV(b, forecast, resolvedLines) }, `phase,pseudonym,switch,line,group,servers,class
 mobile-carriers,1bf712e88bae2f94,edge-1,adsl-home,adsl,one,misconfigured client

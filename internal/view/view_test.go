@@ -3,6 +3,7 @@ package view
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -73,6 +74,22 @@ var (
 	}}
 	clocked = &op25bv1.ListSwitchesResponse{Revision: 7, Switches: []*op25bv1.SwitchStatus{converged}, Clocks: clocks.Clocks}
 )
+
+// leasesOnSwitches has a switch on which all leases are in force, one on which some wait, one whose leases are not known, and one without leases.
+var leasesOnSwitches = func() *op25bv1.ListSwitchesResponse {
+	r := &op25bv1.ListSwitchesResponse{Revision: 7}
+	for i, l := range []*op25bv1.SwitchLeases{
+		{InForce: 1412},
+		{InForce: 3, Waiting: 2, Detail: `table "subscriber_v4": no room: the switch refused an entry of a lease`},
+		{Detail: "the leases have not been read yet; the switch keeps its last entries of leases"},
+		nil,
+	} {
+		s := proto.CloneOf(converged)
+		s.Switch, s.Leases = fmt.Sprint("edge-", i+1), l
+		r.Switches = append(r.Switches, s)
+	}
+	return r
+}()
 
 var dates = &op25bv1.HistoryResponse{
 	Revisions: []*op25bv1.Revision{{Number: 1, Author: "alice", Reason: "first policy", Time: at("2026-11-01T00:00:00Z")}},
@@ -276,6 +293,7 @@ func answers() []shown {
 		{"status", list, func(v View) error { return v.Switches(list) }},
 		{"status-clocks", clocked, func(v View) error { return v.Switches(clocked) }},
 		{"clocks", clocks, func(v View) error { return v.Clocks(clocks) }},
+		{"status-leases", leasesOnSwitches, func(v View) error { return v.Switches(leasesOnSwitches) }},
 		{"status-none", none, func(v View) error { return v.Switches(none) }},
 		{"watch", nil, func(v View) error {
 			for _, r := range []*op25bv1.WatchSwitchesResponse{
@@ -317,6 +335,7 @@ func answers() []shown {
 		{"verified-archives", behind, func(v View) error { return v.Verified(behind, 2) }},
 		{"archived", archived, func(v View) error { return v.Archived(archived, "audit-2006.jsonl, SHA-256 "+strings.Repeat("5e", 32)) }},
 		{"backup", backup, func(v View) error { return v.Backup(backup, "saved in op25b.backup") }},
+		{"forecast-leases", forecastLeases, func(v View) error { return v.Forecast(forecastLeases, nil) }},
 		{"forecast", forecast, func(v View) error { return v.Forecast(forecast, nil) }},
 		{"outlook", forecast, func(v View) error { return v.Outlook(forecast) }},
 		{"offenders", offenders, func(v View) error { return v.Offenders(offenders) }},

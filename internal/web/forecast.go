@@ -56,9 +56,10 @@ func (v *visit) forecast(ctx context.Context, phase string, fleet *op25bv1.ListS
 
 // forecastText renders the numbers of a forecast, and describes what they do not include.
 func (b base) forecastText(r *op25bv1.ForecastResponse) []string {
-	var affected, used, one, bots uint64
+	var affected, used, one, bots, affectedByLease, usedByLease uint64
 	for _, row := range r.Rows {
 		affected, used, one, bots = affected+uint64(row.Affected), used+uint64(row.Used), one+uint64(row.OneServer), bots+uint64(row.BotLike)
+		affectedByLease, usedByLease = affectedByLease+uint64(row.AffectedByLease), usedByLease+uint64(row.UsedByLease)
 	}
 	var all []string
 	switch {
@@ -70,6 +71,9 @@ func (b base) forecastText(r *op25bv1.ForecastResponse) []string {
 		all = append(all, b.T("forecast none"))
 	default:
 		all = append(all, b.T("forecast none here"))
+	}
+	if affectedByLease+usedByLease > 0 {
+		all = append(all, b.T("forecast lease", prose.Number(affectedByLease), prose.Number(usedByLease)))
 	}
 	all = append(all, b.T("forecast compared"))
 	if r.Since != nil {

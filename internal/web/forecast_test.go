@@ -39,7 +39,16 @@ func TestForecast(t *testing.T) {
 			}},
 			en: []string{"newly stop mail for 1,234 of the lines. 35 of these used it in the last 7 days: 24 like a mail program with one server, and 3 like a bot."},
 			ja: []string{"新たに1,234回線でメールが止まります。", "過去7日間にこのメールを利用したのは35回線で、1台のサーバーだけを使う回線は24、ボットらしい回線は3です。"},
-			no: []string{"Not included", "too little", "were not recorded"},
+			no: []string{"Not included", "too little", "were not recorded", "lease"},
+		},
+		{
+			name: "by a lease",
+			answer: &op25bv1.ForecastResponse{Days: 7, Rows: []*op25bv1.ForecastRow{
+				{Switch: "edge-1", Group: "adsl", Affected: 1200, Used: 30, OneServer: 30, Since: long, AffectedByLease: 1200, UsedByLease: 28},
+				{Switch: "edge-1", Group: "mobile", Affected: 34, Since: long},
+			}},
+			en: []string{"By a lease, after a POP3 or IMAP login, it still passes for 1,200 of these lines, and for 28 of those that used it."},
+			ja: []string{"POP3またはIMAPでログインした後の一時許可があれば、このうち1,200回線（利用した回線では28回線）では引き続き通ります。"},
 		},
 		{
 			name:   "no use",

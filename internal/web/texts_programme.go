@@ -57,6 +57,7 @@ var programmeTexts = page.Texts{
 	"forecast none":          {"Activated now, this phase would stop mail for no further line.", "いま有効にしても、メールが止まる回線は増えません。"},
 	"forecast none here":     {"Activated now, this phase would stop mail for no further line on the switches of this controller.", "いま有効にしても、このコントローラーのスイッチでメールが止まる回線は増えません。"},
 	"also open":              {"On lines whose new connections are stopped already, it would also end the connections that are still open.", "新しい接続がすでに止まっている回線では、まだ開いている接続も止まります。"},
+	"forecast lease":         {"By a lease, after a POP3 or IMAP login, it still passes for %s of these lines, and for %s of those that used it.", "POP3またはIMAPでログインした後の一時許可があれば、このうち%s回線（利用した回線では%s回線）では引き続き通ります。"},
 	"forecast compared":      {"This compares with what should be in force now: lines whose mail should already be stopped do not count.", "いま有効であるべき設定との比較です。すでにメールが止まるはずの回線は数えません。"},
 	"forecast base":          {"The use of this mail was recorded during all of the last %d days, as far as lines could use it.", "過去%d日間のこのメールの利用は、利用できた回線についてすべての期間で記録されています。"},
 	"forecast young":         {"On the switch that began last, the use of this mail has been recorded for %s, from %s on.", "このメールの利用の記録が最も遅く始まったスイッチでは、記録は直近%s（%sから）だけです。"},

@@ -304,9 +304,13 @@ type ForecastRow struct {
 	// The lines among used that look like a bot. Only watched line groups have such lines.
 	BotLike uint32 `protobuf:"varint,7,opt,name=bot_like,json=botLike,proto3" json:"bot_like,omitempty"`
 	// The time at which this controller began to watch the switch.
-	Since         *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=since,proto3" json:"since,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Since *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=since,proto3" json:"since,omitempty"`
+	// The lines among affected that can still reach all these servers while they have a lease, after a POP3 or IMAP login, and the lines among used of
+	// which this is true for the servers that they tried to reach.
+	AffectedByLease uint32 `protobuf:"varint,92,opt,name=affected_by_lease,json=affectedByLease,proto3" json:"affected_by_lease,omitempty"`
+	UsedByLease     uint32 `protobuf:"varint,93,opt,name=used_by_lease,json=usedByLease,proto3" json:"used_by_lease,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ForecastRow) Reset() {
@@ -395,6 +399,20 @@ func (x *ForecastRow) GetSince() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ForecastRow) GetAffectedByLease() uint32 {
+	if x != nil {
+		return x.AffectedByLease
+	}
+	return 0
+}
+
+func (x *ForecastRow) GetUsedByLease() uint32 {
+	if x != nil {
+		return x.UsedByLease
+	}
+	return 0
+}
+
 // A line that the phase would newly stop and that used such mail.
 type ForecastLine struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -404,7 +422,9 @@ type ForecastLine struct {
 	Group   string `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
 	Several bool   `protobuf:"varint,4,opt,name=several,proto3" json:"several,omitempty"`
 	// The class; see Offender.class. "unclassified" for lines of groups that are not watched.
-	Class         string `protobuf:"bytes,5,opt,name=class,proto3" json:"class,omitempty"`
+	Class string `protobuf:"bytes,5,opt,name=class,proto3" json:"class,omitempty"`
+	// Whether the line can still reach the servers that it used while it has a lease.
+	ByLease       bool `protobuf:"varint,92,opt,name=by_lease,json=byLease,proto3" json:"by_lease,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -472,6 +492,13 @@ func (x *ForecastLine) GetClass() string {
 		return x.Class
 	}
 	return ""
+}
+
+func (x *ForecastLine) GetByLease() bool {
+	if x != nil {
+		return x.ByLease
+	}
+	return false
 }
 
 type ListOffendersRequest struct {
@@ -1069,7 +1096,7 @@ const file_op25b_v1_abuse_proto_rawDesc = "" +
 	"controller\x18\x01 \x01(\tR\n" +
 	"controller\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x1a\n" +
-	"\bswitches\x18\x03 \x03(\tR\bswitches\"\xf1\x01\n" +
+	"\bswitches\x18\x03 \x03(\tR\bswitches\"\xc1\x02\n" +
 	"\vForecastRow\x12\x16\n" +
 	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\x12\x1a\n" +
@@ -1079,13 +1106,16 @@ const file_op25b_v1_abuse_proto_rawDesc = "" +
 	"one_server\x18\x05 \x01(\rR\toneServer\x12\x18\n" +
 	"\aseveral\x18\x06 \x01(\rR\aseveral\x12\x19\n" +
 	"\bbot_like\x18\a \x01(\rR\abotLike\x120\n" +
-	"\x05since\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"|\n" +
+	"\x05since\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12*\n" +
+	"\x11affected_by_lease\x18\\ \x01(\rR\x0faffectedByLease\x12\"\n" +
+	"\rused_by_lease\x18] \x01(\rR\vusedByLease\"\x97\x01\n" +
 	"\fForecastLine\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06switch\x18\x02 \x01(\tR\x06switch\x12\x14\n" +
 	"\x05group\x18\x03 \x01(\tR\x05group\x12\x18\n" +
 	"\aseveral\x18\x04 \x01(\bR\aseveral\x12\x14\n" +
-	"\x05class\x18\x05 \x01(\tR\x05class\"F\n" +
+	"\x05class\x18\x05 \x01(\tR\x05class\x12\x19\n" +
+	"\bby_lease\x18\\ \x01(\bR\abyLease\"F\n" +
 	"\x14ListOffendersRequest\x12\x18\n" +
 	"\aclasses\x18\x01 \x03(\tR\aclasses\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\"\xcc\x01\n" +
