@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	"op25b/internal/check"
 	"op25b/internal/check/desk"
 	"op25b/internal/check/mailbox"
@@ -165,15 +167,19 @@ func resultMessage(r *check.Result) *op25bv1.CheckResult {
 func mailMessage(a *mailbox.Answer) *op25bv1.CheckMailResponse {
 	m := &op25bv1.CheckMailResponse{
 		Domain: a.Domain, Kind: a.Kind, Under: a.Under, Status: string(a.Status), MailProgram: string(a.MailProgram),
-		Next: nextMessage(a.Next), Published: a.Published, Looked: a.Looked,
+		Next: nextMessage(a.Next), Published: a.Published, Looked: a.Looked, Help: a.Help,
 	}
 	if p := a.Provider; p.Name != "" {
 		m.Provider = &op25bv1.MailProvider{Name: p.Name, Title: textMessage(p.Title)}
 	}
 	for _, s := range a.Settings {
-		m.Settings = append(m.Settings, &op25bv1.MailSetting{
+		x := &op25bv1.MailSetting{
 			Host: s.Host, HostFrom: s.HostFrom, Port: uint32(s.Port), Encryption: s.Encryption(), Authentication: s.Auth, Note: textMessage(s.Note), Status: string(s.Status),
-		})
+		}
+		if l := s.AfterLogin; l.Lasts > 0 {
+			x.AfterLogin = &op25bv1.AfterLogin{Lasts: durationpb.New(time.Duration(l.Lasts)), Tls: l.TLS}
+		}
+		m.Settings = append(m.Settings, x)
 	}
 	return m
 }

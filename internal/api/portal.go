@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"op25b/internal/check"
@@ -96,7 +97,7 @@ func (s portalService) AskOwnLine(ctx context.Context, req *connect.Request[op25
 	switch x := req.Msg.Question.(type) {
 	case *op25bv1.AskOwnLineRequest_Server:
 		q.To = x.Server
-		a.Ports, err = s.ownPorts(ctx, source, q, req.Msg.Language)
+		a.Ports, err = s.ownPorts(ctx, source, q, req.Msg.Language, s.loginLease(e, own))
 	case *op25bv1.AskOwnLineRequest_Mailbox:
 		m := &op25bv1.CheckMailRequest{From: &op25bv1.CheckFrom{Line: q.Line}, Address: x.Mailbox, Language: req.Msg.Language}
 		if q.From.IsValid() {
@@ -154,8 +155,20 @@ func (s portalService) ownLine(e *edition, own ownLine, addr netip.Addr) *op25bv
 	return a
 }
 
+// loginLease returns a function that returns the lease with which a stopped connection of a line passes after a login.
+func (s portalService) loginLease(e *edition, own ownLine) func(*check.Result) (policy.Lease, bool) {
+	return func(r *check.Result) (policy.Lease, bool) {
+		if s.Leases == nil {
+			return policy.Lease{}, false
+		}
+		return r.ByLogin(e.in.Bundle.Policy, own.line.Group)
+	}
+}
+
 // ownPorts answers a question about a server for each mail port.
-func (s portalService) ownPorts(ctx context.Context, source desk.Source, q check.Question, language string) ([]*op25bv1.OwnLinePort, error) {
+func (s portalService) ownPorts(
+	ctx context.Context, source desk.Source, q check.Question, language string, byLogin func(*check.Result) (policy.Lease, bool),
+) ([]*op25bv1.OwnLinePort, error) {
 	answers, err := s.Deps.OwnLine.Ports(ctx, source, q, mailPorts...)
 	if errors.Is(err, check.ErrNoPhase) {
 		answers = nil
@@ -168,6 +181,9 @@ func (s portalService) ownPorts(ctx context.Context, source desk.Source, q check
 	all := make([]*op25bv1.OwnLinePort, len(answers))
 	for i, a := range answers {
 		all[i] = ownLinePort(a)
+		if l, opens := byLogin(a.Result); opens {
+			all[i].AfterLogin = &op25bv1.AfterLogin{Lasts: durationpb.New(time.Duration(l.For)), Tls: l.TLS == policy.TLSRequired}
+		}
 		if a.Err != nil {
 			all[i].Problem = view.OwnLineProblem(language, problemOf(a.Err))
 		}

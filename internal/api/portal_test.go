@@ -237,6 +237,53 @@ func TestAskOwnLine(t *testing.T) {
 	}
 }
 
+// TestAskOwnLineAfterLogin verifies that the answer about a port that a POP3 or IMAP login opens says for how long, for a line that can have the
+// lease only, and without what identifies the line.
+func TestAskOwnLineAfterLogin(t *testing.T) {
+	var w *world
+	w = newWorld(t, func(d *Deps) {
+		d.OwnLine = desk.New(desk.Options{Now: func() time.Time { return w.now }})
+		d.Leases = &someLeases{}
+	})
+	c := op25bv1.NewPortalServiceClient(w.dial())
+	w.put(edited(t, examples.SpinNet2022(), "127.0.0.1:9559", nobody(t)))
+	for _, tc := range []struct {
+		at           time.Time
+		addr, server string
+		want         time.Duration // of port 587; no other port is opened by a login
+	}{
+		{time.Date(2006, 6, 20, 0, 0, 0, 0, time.UTC), "192.0.2.12", "198.51.100.25", 10 * time.Minute},
+		{time.Date(2006, 6, 20, 0, 0, 0, 0, time.UTC), "192.0.2.12", "203.0.113.129", 0},
+		{time.Date(2006, 6, 20, 0, 0, 0, 0, time.UTC), "192.0.2.13", "198.51.100.25", 0}, // is exempt
+		{time.Date(2006, 6, 2, 0, 0, 0, 0, time.UTC), "192.0.2.12", "198.51.100.25", 0},
+		{time.Date(2022, 8, 2, 0, 0, 0, 0, time.UTC), "192.0.2.12", "198.51.100.25", 0},
+	} {
+		w.now = tc.at
+		a, err := c.AskOwnLine(within(t), ownServer(tc.addr, tc.server))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range a.Ports {
+			want := tc.want
+			if p.Port != 587 {
+				want = 0
+			}
+			if got := p.AfterLogin.GetLasts().AsDuration(); got != want || got > 0 && p.Passes {
+				t.Errorf("%v, %s to %s: port %d passes %t, after a login for %v; want %v", tc.at, tc.addr, tc.server, p.Port, p.Passes, got, want)
+			}
+		}
+		text, err := prototext.Marshal(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, private := range []string{"adsl-bot", "192.0.2.", "edge-1"} {
+			if strings.Contains(string(text), private) {
+				t.Errorf("the answer has %q: %s", private, text)
+			}
+		}
+	}
+}
+
 // A line counts as confirmed only if its own switch confirmed the phases that should be in force, and while the store answers.
 func TestOwnLineConfirmed(t *testing.T) {
 	w := newPortalWorld(t)

@@ -53,6 +53,19 @@ func (c *Checker) leasesThatOpen(r *Result, s *subscriber, in policy.InForce, se
 	return all, nil
 }
 
+// ByLogin returns the lease that a login gives to a line of a group, if the connection is stopped without it and passes with it. A line gets the
+// first lease of the policy that is for its group.
+func (r *Result) ByLogin(p *policy.Policy, group string) (l policy.Lease, opens bool) {
+	if r == nil {
+		return l, false
+	}
+	i := slices.IndexFunc(p.Leases, func(l policy.Lease) bool { return l.ForGroup(group) })
+	if i < 0 {
+		return l, false
+	}
+	return p.Leases[i], slices.ContainsFunc(r.leases, func(x policy.Lease) bool { return x.Name == p.Leases[i].Name })
+}
+
 // canHave reports whether a lease can be granted to the subscriber.
 func (c *Checker) canHave(s *subscriber, l *policy.Lease) bool {
 	switch {

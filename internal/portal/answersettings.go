@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"slices"
 	"strings"
+	"time"
 
 	"op25b/internal/check/mailbox"
 	"op25b/internal/policy"
@@ -82,7 +83,11 @@ func (v *visit) settings(d *caseData, a *answer.Answer, m *mailbox.Answer, line 
 	var first *guide.Setting
 	for _, s := range preferred(v.ownHost(a, m.Settings)) {
 		if s.Status == mailbox.Affected {
-			d.Blocked = append(d.Blocked, v.T("setting blocked", v.number(int(s.Port)), line))
+			if l := s.AfterLogin; l.Lasts > 0 {
+				d.Blocked = append(d.Blocked, v.T("setting by login", v.number(int(s.Port)), v.afterLogin(time.Duration(l.Lasts), l.TLS)))
+			} else {
+				d.Blocked = append(d.Blocked, v.T("setting blocked", v.number(int(s.Port)), line))
+			}
 			continue
 		}
 		note := sentence(s.Note.In(v.language()), v.T("full stop"))

@@ -9,8 +9,10 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"op25b/internal/portal"
@@ -42,6 +44,40 @@ func lines(q *op25bv1.AskOwnLineRequest) (*op25bv1.AskOwnLineResponse, error) {
 		}
 	}
 	return r, nil
+}
+
+// TestAfterLogin verifies that the result for the visitor's own line says that a login opens a port, in both languages.
+func TestAfterLogin(t *testing.T) {
+	r := start(t, "2006-12-01", behindProxy)
+	tls := false
+	r.controller.OnAsk(func(q *op25bv1.AskOwnLineRequest) (*op25bv1.AskOwnLineResponse, error) {
+		a, err := lines(q)
+		if len(a.GetPorts()) == 3 {
+			a.Ports[2] = &op25bv1.OwnLinePort{
+				Port: 587, Outcome: "rejected", Rule: &op25bv1.CheckRule{Name: "own-submission", Action: "reject"},
+				AfterLogin: &op25bv1.AfterLogin{Lasts: durationpb.New(10 * time.Minute), Tls: tls},
+			}
+		}
+		return a, err
+	})
+	form := url.Values{"line": {".own"}, "server": {"smtp.example.jp"}}
+	for _, tc := range []struct {
+		language string
+		tls      bool
+		want     string
+	}{
+		{"en", false, "<br>Check for mail first, then send within 10 minutes."},
+		{"ja", false, "<br>先にメールを受信し、その後10分以内に送信してください。"},
+		{"en", true, "<br>Check for mail first, with SSL/TLS or STARTTLS, then send within 10 minutes."},
+		{"ja", true, "<br>先にメールをSSL/TLSまたはSTARTTLSで受信し、その後10分以内に送信してください。"},
+	} {
+		tls = tc.tls
+		_, page := r.browser(tc.language).post("/test", form, forwarded, "198.18.0.11")
+		want(t, tc.language, page, tc.want)
+		if strings.Contains(page, "198.18.0.11") {
+			t.Errorf("the page has the visitor's address")
+		}
+	}
 }
 
 // behindProxy makes the test's connections come through a trusted proxy, so that a test can be any visitor.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -42,6 +43,7 @@ type portData struct {
 	Passes, Unknown   bool
 	Mark, Outcome     string
 	Why, Since, Later string
+	Login             string // what to do first, if a login opens the port
 }
 
 func (p portData) stopped() bool { return !p.Passes && !p.Unknown }
@@ -111,7 +113,11 @@ func (v *visit) testedGroup(p *published.Publication, group, server string) (rep
 			d.Ports = append(d.Ports, v.unknownPort(port))
 		}
 		for _, r := range results {
-			d.Ports = append(d.Ports, v.portOf(p.Policy(), port, r))
+			row := v.portOf(p.Policy(), port, r)
+			if l, opens := r.ByLogin(p.Policy(), group); opens {
+				row.Login = v.afterLogin(time.Duration(l.For), l.TLS == policy.TLSRequired)
+			}
+			d.Ports = append(d.Ports, row)
 		}
 	}
 	d.InForce = v.confirmedGroup(p, group)
@@ -164,6 +170,9 @@ func (v *visit) testedOwn(p *published.Publication, server string) (reply, error
 		if s := x.GetSince().GetSince(); s != nil && !x.Passes {
 			port.Since = v.T("from day", v.Day(s.AsTime()))
 		}
+		if l := x.GetAfterLogin(); l != nil && !x.Passes {
+			port.Login = v.afterLogin(l.GetLasts().AsDuration(), l.Tls)
+		}
 		if n := x.GetNext(); n != nil && x.Passes && !check.Outcome(n.Outcome).Passes() {
 			port.Later = v.T("until day", v.Day(n.GetPhase().GetSince().AsTime()))
 		}
@@ -205,6 +214,14 @@ func (v *visit) advice(p *policy.Policy, ports []portData) []string {
 		return append(all, v.T("advice ask"))
 	}
 	return append(all, v.T("advice relay"))
+}
+
+// afterLogin says that a connection passes for some time after a login to a mailbox of the ISP.
+func (v *visit) afterLogin(lasts time.Duration, tls bool) string {
+	if tls {
+		return v.T("after TLS login", int(lasts.Minutes()))
+	}
+	return v.T("after login", int(lasts.Minutes()))
 }
 
 func mark(passes bool) string {

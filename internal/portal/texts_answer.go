@@ -38,6 +38,7 @@ var answerTexts = page.Texts{
 	"setting note":                  {"Note", "備考"},
 	"smtp auth":                     {"Turn on SMTP authentication, with your user name and password.", "送信サーバーの認証（SMTP認証）を有効にし、ユーザー名とパスワードを設定してください。"},
 	"setting blocked":               {"Port %[1]s cannot be reached from %[2]s. Please ask our support.", "%[2]sから%[1]s番ポートへは接続できません。サポートまでお問い合わせください。"},
+	"setting by login":              {"Port %[1]s: %[2]s", "%[1]s番ポート：%[2]s"},
 	"encryption of provider":        {"as the provider says", "提供元の案内のとおり"},
 	"host from contract":            {"the server in your contract or in the provider's control panel", "ご契約の書類または提供元の管理画面に記載のサーバー"},
 	"host from domain":              {"the server that the provider gives for your domain", "お客さまのドメイン用に提供元が案内するサーバー"},

@@ -70,6 +70,9 @@ func (t *table) Mail(r *op25bv1.CheckMailResponse) error {
 			looked = "compared on " + plain(r.Looked)
 		}
 		fmt.Fprintf(&b, "\nPublished at %s, %s.\n", plain(r.Published), looked)
+		if r.Help != "" {
+			fmt.Fprintf(&b, "Help for customers at %s.\n", plain(r.Help))
+		}
 	}
 	_, err := io.WriteString(t.w, b.String())
 	return err
@@ -158,12 +161,22 @@ func MailSteps(r *op25bv1.CheckMailResponse) []*op25bv1.Text {
 		say("Please note: %[1]s.", "ご注意: %[2]s。", note.En, note.Ja)
 	}
 	for _, s := range r.Settings {
+		if l := s.GetAfterLogin(); l != nil {
+			minutes := int(l.GetLasts().AsDuration().Minutes())
+			if l.Tls {
+				say("On port %d, check for mail first, with SSL/TLS or STARTTLS, then send within %d minutes.",
+					"%d番ポートでは、先にメールをSSL/TLSまたはSTARTTLSで受信し、その後%d分以内に送信してください。", s.Port, minutes)
+			} else {
+				say("On port %d, check for mail first, then send within %d minutes.", "%d番ポートでは、先にメールを受信し、その後%d分以内に送信してください。", s.Port, minutes)
+			}
+			continue
+		}
 		if s.Status == affected {
 			say("Your line does not reach port %d: please contact our support.", "お客さまの回線からは%d番ポートが利用できません。サポートまでご連絡ください。", s.Port)
 		}
 	}
-	if r.Published != "" {
-		say("The provider's own page: %s", "提供元のご案内: %s", r.Published)
+	if page := cmp.Or(r.Help, r.Published); page != "" {
+		say("The provider's own page: %s", "提供元のご案内: %s", page)
 	}
 	switch {
 	case r.Looked != "" || len(r.Settings) == 0:

@@ -1,9 +1,14 @@
 package view
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	op25bv1 "op25b/proto/op25b/v1"
 )
@@ -73,6 +78,25 @@ func TestSteps(t *testing.T) {
 		if i >= len(want) || s.En != want[i].En || s.Ja != want[i].Ja {
 			t.Errorf("step %d is %v", i+1, s)
 		}
+	}
+
+	// A page for customers comes before the page that was compared.
+	r.Published, r.Help = "https://developers.example/smtp", "https://help.example/mail"
+	if text := fmt.Sprint(MailSteps(r)); !strings.Contains(text, "The provider's own page: https://help.example/mail") || strings.Contains(text, "developers.example") {
+		t.Errorf("the customer is sent to the page for developers: %s", text)
+	}
+	var table bytes.Buffer
+	if err := Table(&table, options()).Mail(r); err != nil || !strings.Contains(table.String(), "Help for customers at https://help.example/mail.") {
+		t.Errorf("%v\n%s", err, table.String())
+	}
+
+	// The steps say what to do on a port that a login opens, instead of sending the customer to the support.
+	byLogin := proto.CloneOf(r)
+	byLogin.Settings = []*op25bv1.MailSetting{{Port: 587, Status: affected, AfterLogin: &op25bv1.AfterLogin{Lasts: durationpb.New(10 * time.Minute)}}}
+	text := fmt.Sprint(MailSteps(byLogin))
+	if !strings.Contains(text, "On port 587, check for mail first, then send within 10 minutes.") || !strings.Contains(text, "587番ポートでは、先にメールを受信し、その後10分以内に送信してください。") ||
+		strings.Contains(text, "contact our support") {
+		t.Errorf("a port that a login opens: %s", text)
 	}
 
 	// The steps never recommend a port that the policy stops.

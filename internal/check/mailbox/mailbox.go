@@ -90,7 +90,9 @@ type Answer struct {
 	// Published is the URL of the page on which the provider publishes its settings. Looked is the date on which the directory was
 	// compared with that page; it is empty if this has never been done.
 	Published string `json:"published,omitempty"`
-	Looked    string `json:"looked,omitempty"`
+	// Help is the URL of the provider's page for customers, if Published is a page for others. It may be empty.
+	Help   string `json:"help,omitempty"`
+	Looked string `json:"looked,omitempty"`
 }
 
 // A Named is the name of a provider in the directory and its title, which may be absent.
@@ -108,6 +110,14 @@ type Setting struct {
 	Auth     string    `json:"authentication"`
 	Note     lang.Text `json:"note,omitzero"`
 	Status   Effect    `json:"status"` // Unaffected if a connection with this setting passes
+	// AfterLogin is the zero value unless the setting is Affected and passes after a login to a mailbox of the ISP.
+	AfterLogin AfterLogin `json:"afterLogin,omitzero"`
+}
+
+// AfterLogin says for how long a connection passes after a login over POP3 or IMAP, and whether the login must use TLS.
+type AfterLogin struct {
+	Lasts policy.Duration `json:"lasts"`
+	TLS   bool            `json:"tls,omitempty"`
 }
 
 // Encryption returns the name that most mail programs have for the setting's TLS, or nothing if TLS is empty.
@@ -129,7 +139,7 @@ const webPort = 443
 //
 // A server's address is looked up only if the answer depends on it, and mail exchangers only if the directory does not have the domain.
 func (c *Checker) Ask(ctx context.Context, q Question) (*Answer, error) {
-	s := &asking{ctx: ctx, checker: c, q: q, verdicts: map[uint16]everywhere{}}
+	s := &asking{ctx: ctx, checker: c, q: q, verdicts: map[uint16]everywhere{}, logins: map[uint16]AfterLogin{}}
 	a, p, err := s.found()
 	if err != nil {
 		return nil, err
@@ -190,7 +200,7 @@ func answerOf(p *Provider, domain string) *Answer {
 		return a
 	}
 	a.Kind = map[string]string{KindOwn: AnswerOwn, KindWebmail: AnswerWebmail, KindProvider: AnswerProvider}[p.Kind]
-	a.Provider, a.Published = Named{p.Name, p.Title}, p.Published
+	a.Provider, a.Published, a.Help = Named{p.Name, p.Title}, p.Published, p.Help
 	if !p.Looked.IsZero() {
 		a.Looked = p.Looked.String()
 	}
@@ -235,6 +245,7 @@ type asking struct {
 	verdicts map[uint16]everywhere // by port
 	next     *check.LaterOutcome   // the first change that will stop a connection that passes now
 	stopped  *check.Result         // the outcome that stops a connection
+	logins   map[uint16]AfterLogin // by port, if a login opens it
 	err      error                 // the first error that the Asker returned
 }
 
@@ -298,6 +309,9 @@ func (s *asking) one(host string, port uint16) Effect {
 	case !answer.Outcome.Passes():
 		if s.stopped == nil {
 			s.stopped = answer.Worst()
+		}
+		if l, opens := answer.Worst().ByLogin(s.checker.Policy, answer.Group.Name); opens {
+			s.logins[port] = AfterLogin{l.For, l.TLS == policy.TLSRequired}
 		}
 		return Affected
 	}
@@ -385,7 +399,11 @@ func (s *asking) settings(p *Provider) []Setting {
 	}
 	out := make([]Setting, 0, len(of.Ports))
 	for _, port := range of.Ports {
-		out = append(out, Setting{of.Host, of.HostFrom, uint16(port.Port), port.TLS, "SMTP AUTH", of.Note, s.all(uint16(port.Port))})
+		x := Setting{Host: of.Host, HostFrom: of.HostFrom, Port: uint16(port.Port), TLS: port.TLS, Auth: "SMTP AUTH", Note: of.Note, Status: s.all(uint16(port.Port))}
+		if x.Status == Affected {
+			x.AfterLogin = s.logins[x.Port]
+		}
+		out = append(out, x)
 	}
 	return out
 }

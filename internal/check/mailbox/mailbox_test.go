@@ -72,6 +72,48 @@ func checker(t testing.TB, acts ...policy.Activation) *Checker {
 	return &Checker{Directory: shipped(t), Connections: check.New(check.Source{Bundle: b, Activations: acts}, check.Options{Resolver: dns}), Policy: b.Policy, MX: dns}
 }
 
+// TestAfterLogin verifies that a setting which a line reaches only after a POP3 or IMAP login says so, and that no other setting does.
+func TestAfterLogin(t *testing.T) {
+	b, err := policy.Load(examples.SpinNet2022())
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := Load(strict.File{Name: "providers.yaml", Data: []byte(`apiVersion: op25b/v1
+kind: Providers
+providers:
+  - name: ours
+    kind: own
+    domains: [isp.example]
+    submission: {host: "198.51.100.25", ports: [{port: 465, tls: implicit}, {port: 587, tls: starttls}]}
+`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Checker{Directory: own, Connections: check.New(check.Source{Bundle: b}, check.Options{}), Policy: b.Policy}
+	for _, tc := range []struct {
+		line, at string
+		want     []Setting // of 465 and 587
+	}{
+		{"adsl-home", "2006-06-20", []Setting{{Status: Unaffected}, {Status: Affected, AfterLogin: AfterLogin{Lasts: policy.Duration(10 * time.Minute)}}}},
+		{"business-fixed", "2006-06-20", []Setting{{Status: Unaffected}, {Status: Unaffected}}}, // is exempt
+		{"adsl-home", "2006-06-02", []Setting{{Status: Unaffected}, {Status: Unaffected}}},
+		{"adsl-home", "2022-08-02", []Setting{{Status: Unaffected}, {Status: Unaffected}}},
+	} {
+		a, err := c.Ask(t.Context(), Question{Line: tc.line, At: day(tc.at), Address: "taro@isp.example"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, s := range a.Settings {
+			if s.Status != tc.want[i].Status || s.AfterLogin != tc.want[i].AfterLogin {
+				t.Errorf("%s on %s, port %d: %s, after a login %+v", tc.line, tc.at, s.Port, s.Status, s.AfterLogin)
+			}
+		}
+		if len(a.Settings) != len(tc.want) {
+			t.Errorf("%s on %s: %d settings", tc.line, tc.at, len(a.Settings))
+		}
+	}
+}
+
 func day(text string) time.Time {
 	t, err := time.Parse(time.DateOnly, text)
 	if err != nil {

@@ -11,6 +11,7 @@ package op25bv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -1220,6 +1221,8 @@ type CheckMailResponse struct {
 	// date has the form YYYY-MM-DD, and is empty if they were never compared.
 	Published string `protobuf:"bytes,10,opt,name=published,proto3" json:"published,omitempty"`
 	Looked    string `protobuf:"bytes,11,opt,name=looked,proto3" json:"looked,omitempty"`
+	// The URL of the provider's page for customers, if published is a page for others, such as developers; otherwise empty.
+	Help string `protobuf:"bytes,92,opt,name=help,proto3" json:"help,omitempty"`
 	// The revision on which the answer is based; 0 for documents in the request.
 	Revision uint64 `protobuf:"varint,12,opt,name=revision,proto3" json:"revision,omitempty"`
 	// The whole answer as text for a terminal, as `op25b check --mail` prints it.
@@ -1339,6 +1342,13 @@ func (x *CheckMailResponse) GetLooked() string {
 	return ""
 }
 
+func (x *CheckMailResponse) GetHelp() string {
+	if x != nil {
+		return x.Help
+	}
+	return ""
+}
+
 func (x *CheckMailResponse) GetRevision() uint64 {
 	if x != nil {
 		return x.Revision
@@ -1436,7 +1446,9 @@ type MailSetting struct {
 	// provider's control panel name it) or "domain" (it follows from the domain of the mail address, as the provider's page describes).
 	HostFrom string `protobuf:"bytes,7,opt,name=host_from,json=hostFrom,proto3" json:"host_from,omitempty"`
 	// A short remark about the settings, such as which password to use; absent if the directory has none.
-	Note          *Text `protobuf:"bytes,8,opt,name=note,proto3" json:"note,omitempty"`
+	Note *Text `protobuf:"bytes,8,opt,name=note,proto3" json:"note,omitempty"`
+	// Absent unless status is "affected" and a login opens the connection.
+	AfterLogin    *AfterLogin `protobuf:"bytes,92,opt,name=after_login,json=afterLogin,proto3" json:"after_login,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1520,6 +1532,69 @@ func (x *MailSetting) GetNote() *Text {
 	return nil
 }
 
+func (x *MailSetting) GetAfterLogin() *AfterLogin {
+	if x != nil {
+		return x.AfterLogin
+	}
+	return nil
+}
+
+// A connection passes for some time after a login to a mailbox of the ISP over POP3 or IMAP. This is so for all lines of a line group, and says
+// nothing about whether a line has logged in.
+type AfterLogin struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// For how long it passes after the login.
+	Lasts *durationpb.Duration `protobuf:"bytes,1,opt,name=lasts,proto3" json:"lasts,omitempty"`
+	// Whether the login must use TLS.
+	Tls           bool `protobuf:"varint,2,opt,name=tls,proto3" json:"tls,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AfterLogin) Reset() {
+	*x = AfterLogin{}
+	mi := &file_op25b_v1_check_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AfterLogin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AfterLogin) ProtoMessage() {}
+
+func (x *AfterLogin) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_check_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AfterLogin.ProtoReflect.Descriptor instead.
+func (*AfterLogin) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *AfterLogin) GetLasts() *durationpb.Duration {
+	if x != nil {
+		return x.Lasts
+	}
+	return nil
+}
+
+func (x *AfterLogin) GetTls() bool {
+	if x != nil {
+		return x.Tls
+	}
+	return false
+}
+
 // A text in English and in Japanese.
 type Text struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1531,7 +1606,7 @@ type Text struct {
 
 func (x *Text) Reset() {
 	*x = Text{}
-	mi := &file_op25b_v1_check_proto_msgTypes[17]
+	mi := &file_op25b_v1_check_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1543,7 +1618,7 @@ func (x *Text) String() string {
 func (*Text) ProtoMessage() {}
 
 func (x *Text) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_check_proto_msgTypes[17]
+	mi := &file_op25b_v1_check_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1556,7 +1631,7 @@ func (x *Text) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Text.ProtoReflect.Descriptor instead.
 func (*Text) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_check_proto_rawDescGZIP(), []int{17}
+	return file_op25b_v1_check_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Text) GetEn() string {
@@ -1577,7 +1652,7 @@ var File_op25b_v1_check_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_check_proto_rawDesc = "" +
 	"\n" +
-	"\x14op25b/v1/check.proto\x12\bop25b.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\x82\x02\n" +
+	"\x14op25b/v1/check.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\x82\x02\n" +
 	"\tCheckFrom\x12\x12\n" +
 	"\x04line\x18\x01 \x01(\tR\x04line\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x16\n" +
@@ -1676,7 +1751,7 @@ const file_op25b_v1_check_proto_rawDesc = "" +
 	"\x10CheckMailRequest\x12'\n" +
 	"\x04from\x18\x01 \x01(\v2\x13.op25b.v1.CheckFromR\x04from\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x1a\n" +
-	"\blanguage\x18\x03 \x01(\tR\blanguage\"\xfa\x03\n" +
+	"\blanguage\x18\x03 \x01(\tR\blanguage\"\x8e\x04\n" +
 	"\x11CheckMailResponse\x12\x16\n" +
 	"\x06domain\x18\x01 \x01(\tR\x06domain\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x122\n" +
@@ -1689,7 +1764,8 @@ const file_op25b_v1_check_proto_rawDesc = "" +
 	"\x05steps\x18\t \x03(\v2\x0e.op25b.v1.TextR\x05steps\x12\x1c\n" +
 	"\tpublished\x18\n" +
 	" \x01(\tR\tpublished\x12\x16\n" +
-	"\x06looked\x18\v \x01(\tR\x06looked\x12\x1a\n" +
+	"\x06looked\x18\v \x01(\tR\x06looked\x12\x12\n" +
+	"\x04help\x18\\ \x01(\tR\x04help\x12\x1a\n" +
 	"\brevision\x18\f \x01(\x04R\brevision\x12\x12\n" +
 	"\x04text\x18\r \x01(\tR\x04text\x12'\n" +
 	"\x04seen\x18\x0e \x01(\v2\x13.op25b.v1.CheckSeenR\x04seen\x12\x1d\n" +
@@ -1697,7 +1773,7 @@ const file_op25b_v1_check_proto_rawDesc = "" +
 	"utc_offset\x18P \x01(\tR\tutcOffsetJ\x04\b\x03\x10\x04\"H\n" +
 	"\fMailProvider\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12$\n" +
-	"\x05title\x18\x02 \x01(\v2\x0e.op25b.v1.TextR\x05title\"\xdc\x01\n" +
+	"\x05title\x18\x02 \x01(\v2\x0e.op25b.v1.TextR\x05title\"\x93\x02\n" +
 	"\vMailSetting\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\rR\x04port\x12\x1e\n" +
@@ -1707,7 +1783,13 @@ const file_op25b_v1_check_proto_rawDesc = "" +
 	"\x0eauthentication\x18\x04 \x01(\tR\x0eauthentication\x12\x16\n" +
 	"\x06status\x18\x06 \x01(\tR\x06status\x12\x1b\n" +
 	"\thost_from\x18\a \x01(\tR\bhostFrom\x12\"\n" +
-	"\x04note\x18\b \x01(\v2\x0e.op25b.v1.TextR\x04noteJ\x04\b\x05\x10\x06\"&\n" +
+	"\x04note\x18\b \x01(\v2\x0e.op25b.v1.TextR\x04note\x125\n" +
+	"\vafter_login\x18\\ \x01(\v2\x14.op25b.v1.AfterLoginR\n" +
+	"afterLoginJ\x04\b\x05\x10\x06\"O\n" +
+	"\n" +
+	"AfterLogin\x12/\n" +
+	"\x05lasts\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x05lasts\x12\x10\n" +
+	"\x03tls\x18\x02 \x01(\bR\x03tls\"&\n" +
 	"\x04Text\x12\x0e\n" +
 	"\x02en\x18\x01 \x01(\tR\x02en\x12\x0e\n" +
 	"\x02ja\x18\x02 \x01(\tR\x02ja2\x8e\x01\n" +
@@ -1727,7 +1809,7 @@ func file_op25b_v1_check_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_check_proto_rawDescData
 }
 
-var file_op25b_v1_check_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_op25b_v1_check_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_op25b_v1_check_proto_goTypes = []any{
 	(*CheckFrom)(nil),             // 0: op25b.v1.CheckFrom
 	(*CheckRequest)(nil),          // 1: op25b.v1.CheckRequest
@@ -1746,48 +1828,52 @@ var file_op25b_v1_check_proto_goTypes = []any{
 	(*CheckMailResponse)(nil),     // 14: op25b.v1.CheckMailResponse
 	(*MailProvider)(nil),          // 15: op25b.v1.MailProvider
 	(*MailSetting)(nil),           // 16: op25b.v1.MailSetting
-	(*Text)(nil),                  // 17: op25b.v1.Text
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
-	(*File)(nil),                  // 19: op25b.v1.File
+	(*AfterLogin)(nil),            // 17: op25b.v1.AfterLogin
+	(*Text)(nil),                  // 18: op25b.v1.Text
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(*File)(nil),                  // 20: op25b.v1.File
+	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
 }
 var file_op25b_v1_check_proto_depIdxs = []int32{
-	18, // 0: op25b.v1.CheckFrom.at:type_name -> google.protobuf.Timestamp
-	19, // 1: op25b.v1.CheckFrom.files:type_name -> op25b.v1.File
+	19, // 0: op25b.v1.CheckFrom.at:type_name -> google.protobuf.Timestamp
+	20, // 1: op25b.v1.CheckFrom.files:type_name -> op25b.v1.File
 	0,  // 2: op25b.v1.CheckRequest.from:type_name -> op25b.v1.CheckFrom
 	6,  // 3: op25b.v1.CheckResponse.line_group:type_name -> op25b.v1.Named
-	18, // 4: op25b.v1.CheckResponse.at:type_name -> google.protobuf.Timestamp
+	19, // 4: op25b.v1.CheckResponse.at:type_name -> google.protobuf.Timestamp
 	7,  // 5: op25b.v1.CheckResponse.phase:type_name -> op25b.v1.PhaseSince
 	8,  // 6: op25b.v1.CheckResponse.results:type_name -> op25b.v1.CheckResult
 	5,  // 7: op25b.v1.CheckResponse.seen:type_name -> op25b.v1.CheckSeen
 	3,  // 8: op25b.v1.CheckResponse.advice:type_name -> op25b.v1.CheckAdvice
 	4,  // 9: op25b.v1.CheckAdvice.own_servers:type_name -> op25b.v1.OwnServers
-	18, // 10: op25b.v1.CheckSeen.seen:type_name -> google.protobuf.Timestamp
-	18, // 11: op25b.v1.PhaseSince.since:type_name -> google.protobuf.Timestamp
+	19, // 10: op25b.v1.CheckSeen.seen:type_name -> google.protobuf.Timestamp
+	19, // 11: op25b.v1.PhaseSince.since:type_name -> google.protobuf.Timestamp
 	9,  // 12: op25b.v1.CheckResult.rule:type_name -> op25b.v1.CheckRule
 	6,  // 13: op25b.v1.CheckResult.remote:type_name -> op25b.v1.Named
 	10, // 14: op25b.v1.CheckResult.exemption:type_name -> op25b.v1.CheckExemption
 	7,  // 15: op25b.v1.CheckResult.since:type_name -> op25b.v1.PhaseSince
 	11, // 16: op25b.v1.CheckResult.next:type_name -> op25b.v1.CheckNext
 	12, // 17: op25b.v1.CheckResult.trace:type_name -> op25b.v1.CheckTrace
-	18, // 18: op25b.v1.CheckExemption.expires:type_name -> google.protobuf.Timestamp
+	19, // 18: op25b.v1.CheckExemption.expires:type_name -> google.protobuf.Timestamp
 	7,  // 19: op25b.v1.CheckNext.phase:type_name -> op25b.v1.PhaseSince
 	0,  // 20: op25b.v1.CheckMailRequest.from:type_name -> op25b.v1.CheckFrom
 	15, // 21: op25b.v1.CheckMailResponse.provider:type_name -> op25b.v1.MailProvider
 	16, // 22: op25b.v1.CheckMailResponse.settings:type_name -> op25b.v1.MailSetting
 	11, // 23: op25b.v1.CheckMailResponse.next:type_name -> op25b.v1.CheckNext
-	17, // 24: op25b.v1.CheckMailResponse.steps:type_name -> op25b.v1.Text
+	18, // 24: op25b.v1.CheckMailResponse.steps:type_name -> op25b.v1.Text
 	5,  // 25: op25b.v1.CheckMailResponse.seen:type_name -> op25b.v1.CheckSeen
-	17, // 26: op25b.v1.MailProvider.title:type_name -> op25b.v1.Text
-	17, // 27: op25b.v1.MailSetting.note:type_name -> op25b.v1.Text
-	1,  // 28: op25b.v1.CheckService.Check:input_type -> op25b.v1.CheckRequest
-	13, // 29: op25b.v1.CheckService.CheckMail:input_type -> op25b.v1.CheckMailRequest
-	2,  // 30: op25b.v1.CheckService.Check:output_type -> op25b.v1.CheckResponse
-	14, // 31: op25b.v1.CheckService.CheckMail:output_type -> op25b.v1.CheckMailResponse
-	30, // [30:32] is the sub-list for method output_type
-	28, // [28:30] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	18, // 26: op25b.v1.MailProvider.title:type_name -> op25b.v1.Text
+	18, // 27: op25b.v1.MailSetting.note:type_name -> op25b.v1.Text
+	17, // 28: op25b.v1.MailSetting.after_login:type_name -> op25b.v1.AfterLogin
+	21, // 29: op25b.v1.AfterLogin.lasts:type_name -> google.protobuf.Duration
+	1,  // 30: op25b.v1.CheckService.Check:input_type -> op25b.v1.CheckRequest
+	13, // 31: op25b.v1.CheckService.CheckMail:input_type -> op25b.v1.CheckMailRequest
+	2,  // 32: op25b.v1.CheckService.Check:output_type -> op25b.v1.CheckResponse
+	14, // 33: op25b.v1.CheckService.CheckMail:output_type -> op25b.v1.CheckMailResponse
+	32, // [32:34] is the sub-list for method output_type
+	30, // [30:32] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_check_proto_init() }
@@ -1802,7 +1888,7 @@ func file_op25b_v1_check_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_check_proto_rawDesc), len(file_op25b_v1_check_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -581,7 +581,9 @@ type OwnLinePort struct {
 	Since *PhaseSince `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
 	Next  *CheckNext  `protobuf:"bytes,6,opt,name=next,proto3" json:"next,omitempty"`
 	// The reason why the outcome is not known, in the language of the question.
-	Problem       string `protobuf:"bytes,7,opt,name=problem,proto3" json:"problem,omitempty"`
+	Problem string `protobuf:"bytes,7,opt,name=problem,proto3" json:"problem,omitempty"`
+	// Absent if the connection passes, or if a login does not open it.
+	AfterLogin    *AfterLogin `protobuf:"bytes,92,opt,name=after_login,json=afterLogin,proto3" json:"after_login,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -665,6 +667,13 @@ func (x *OwnLinePort) GetProblem() string {
 	return ""
 }
 
+func (x *OwnLinePort) GetAfterLogin() *AfterLogin {
+	if x != nil {
+		return x.AfterLogin
+	}
+	return nil
+}
+
 var File_op25b_v1_portal_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_portal_proto_rawDesc = "" +
@@ -714,7 +723,7 @@ const file_op25b_v1_portal_proto_rawDesc = "" +
 	"\amailbox\x18\t \x01(\v2\x1b.op25b.v1.CheckMailResponseR\amailbox\x12\x1a\n" +
 	"\brevision\x18\n" +
 	" \x01(\x04R\brevision\x12.\n" +
-	"\x04time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xeb\x01\n" +
+	"\x04time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xa2\x02\n" +
 	"\vOwnLinePort\x12\x12\n" +
 	"\x04port\x18\x01 \x01(\rR\x04port\x12\x18\n" +
 	"\aoutcome\x18\x02 \x01(\tR\aoutcome\x12\x16\n" +
@@ -722,7 +731,9 @@ const file_op25b_v1_portal_proto_rawDesc = "" +
 	"\x04rule\x18\x04 \x01(\v2\x13.op25b.v1.CheckRuleR\x04rule\x12*\n" +
 	"\x05since\x18\x05 \x01(\v2\x14.op25b.v1.PhaseSinceR\x05since\x12'\n" +
 	"\x04next\x18\x06 \x01(\v2\x13.op25b.v1.CheckNextR\x04next\x12\x18\n" +
-	"\aproblem\x18\a \x01(\tR\aproblem2\xb5\x01\n" +
+	"\aproblem\x18\a \x01(\tR\aproblem\x125\n" +
+	"\vafter_login\x18\\ \x01(\v2\x14.op25b.v1.AfterLoginR\n" +
+	"afterLogin2\xb5\x01\n" +
 	"\rPortalService\x12[\n" +
 	"\x10WatchPublication\x12!.op25b.v1.WatchPublicationRequest\x1a\".op25b.v1.WatchPublicationResponse0\x01\x12G\n" +
 	"\n" +
@@ -757,6 +768,7 @@ var file_op25b_v1_portal_proto_goTypes = []any{
 	(*CheckMailResponse)(nil),        // 12: op25b.v1.CheckMailResponse
 	(*CheckRule)(nil),                // 13: op25b.v1.CheckRule
 	(*CheckNext)(nil),                // 14: op25b.v1.CheckNext
+	(*AfterLogin)(nil),               // 15: op25b.v1.AfterLogin
 }
 var file_op25b_v1_portal_proto_depIdxs = []int32{
 	7,  // 0: op25b.v1.WatchPublicationResponse.time:type_name -> google.protobuf.Timestamp
@@ -775,15 +787,16 @@ var file_op25b_v1_portal_proto_depIdxs = []int32{
 	13, // 13: op25b.v1.OwnLinePort.rule:type_name -> op25b.v1.CheckRule
 	11, // 14: op25b.v1.OwnLinePort.since:type_name -> op25b.v1.PhaseSince
 	14, // 15: op25b.v1.OwnLinePort.next:type_name -> op25b.v1.CheckNext
-	0,  // 16: op25b.v1.PortalService.WatchPublication:input_type -> op25b.v1.WatchPublicationRequest
-	4,  // 17: op25b.v1.PortalService.AskOwnLine:input_type -> op25b.v1.AskOwnLineRequest
-	1,  // 18: op25b.v1.PortalService.WatchPublication:output_type -> op25b.v1.WatchPublicationResponse
-	5,  // 19: op25b.v1.PortalService.AskOwnLine:output_type -> op25b.v1.AskOwnLineResponse
-	18, // [18:20] is the sub-list for method output_type
-	16, // [16:18] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	15, // 16: op25b.v1.OwnLinePort.after_login:type_name -> op25b.v1.AfterLogin
+	0,  // 17: op25b.v1.PortalService.WatchPublication:input_type -> op25b.v1.WatchPublicationRequest
+	4,  // 18: op25b.v1.PortalService.AskOwnLine:input_type -> op25b.v1.AskOwnLineRequest
+	1,  // 19: op25b.v1.PortalService.WatchPublication:output_type -> op25b.v1.WatchPublicationResponse
+	5,  // 20: op25b.v1.PortalService.AskOwnLine:output_type -> op25b.v1.AskOwnLineResponse
+	19, // [19:21] is the sub-list for method output_type
+	17, // [17:19] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_portal_proto_init() }
