@@ -37,7 +37,7 @@ type Login struct {
 	Remote netip.Addr
 	// Protocol is empty for all protocols other than POP3 and IMAP, such as SMTP.
 	Protocol Protocol
-	// TLS is set if the client used TLS. Dovecot also reports false for connections from the same host.
+	// TLS is set if the client used TLS.
 	TLS bool
 	// Success is set if the password was right. PolicyReject is set if a policy refused the login.
 	Success, PolicyReject bool
