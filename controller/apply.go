@@ -61,6 +61,7 @@ type applyOptions struct {
 	saved  string
 	base   uint64
 	full   bool
+	mass   bool
 }
 
 func newApply() *cobra.Command {
@@ -72,6 +73,9 @@ func newApply() *cobra.Command {
 switches have converged, and with 1 if a switch has failed; the controllers keep retrying it. An interrupt ends the command, not the
 change. Documents that a switch would refuse, such as more entries than a table has room for, are not stored.
 
+A change that removes more than a share of a table's entries on a switch, or of all lines, is refused without --mass-change
+(op25b serve --mass-change sets the share). The access file can require that a second person approves it: op25b plan approve.
+
 apply changes exactly what the plan shows: if another revision was stored after the plan was made, nothing is changed. The same
 holds for a saved plan.`,
 		Example: `  op25b apply -f examples/spinnet-2006 --reason 'first policy'
@@ -82,6 +86,7 @@ holds for a saved plan.`,
 	addChange(cmd, &o.change)
 	cmd.Flags().Uint64Var(&o.base, "base", 0, "revision that the change is based on; any other is refused; 0 means the current one")
 	cmd.Flags().BoolVar(&o.full, "full", false, "show every entry and every document line that differs")
+	cmd.Flags().BoolVar(&o.mass, "mass-change", false, "confirm that the change removes a large share of a table's entries or of all lines; see MASS in the plan")
 	addClient(cmd, &o.client)
 	cmd.RunE = o.client.ask(func(ctx context.Context, c *console, args []string) error {
 		if len(args) == 1 {
@@ -104,7 +109,7 @@ func runApply(ctx context.Context, o applyOptions, c *console) error {
 	if err := o.change.check(c, "plan", "apply"); err != nil {
 		return err
 	}
-	q := &op25bv1.ApplyRequest{Reason: o.change.reason, NoWait: o.change.noWait, RequestId: client.NewRequest()}
+	q := &op25bv1.ApplyRequest{Reason: o.change.reason, NoWait: o.change.noWait, RequestId: client.NewRequest(), MassChange: o.mass}
 	var planned *op25bv1.Plan
 	var docs []document
 	var err error
@@ -138,6 +143,9 @@ func runApply(ctx context.Context, o applyOptions, c *console) error {
 	}
 	if err := refused(planned); err != nil {
 		return err
+	}
+	if len(planned.Removals) > 0 && !o.mass {
+		return fmt.Errorf("mass change: the plan removes more than %g %% at once, see MASS; nothing was stored; if this is meant, apply it with --mass-change", planned.MassPercent)
 	}
 	if !planned.Changes {
 		if c.json {

@@ -32,20 +32,27 @@ func newAuditList() *cobra.Command {
 	var o clientOptions
 	var from uint64
 	var limit int
+	var who, verb string
 	cmd := &cobra.Command{
-		Use:     "list",
-		Short:   "list audit records, by default the newest",
-		Example: `  op25b audit list --from 1 --limit 100`,
-		Args:    exactly(0),
+		Use:   "list",
+		Short: "list audit records, by default the newest",
+		Example: `  op25b audit list --from 1 --limit 100
+  op25b audit list --who alice --verb activate`,
+		Args: exactly(0),
 	}
 	cmd.Flags().Uint64Var(&from, "from", 0, "first record to list; 0 lists the newest")
 	cmd.Flags().IntVar(&limit, "limit", listLimit, "maximum number of records to list")
+	cmd.Flags().StringVar(&who, "who", "", "only records whose author contains this text, in upper or lower case")
+	cmd.Flags().StringVar(&verb, "verb", "", "only records whose verb contains this text, in upper or lower case")
 	addClient(cmd, &o)
 	cmd.RunE = o.ask(func(ctx context.Context, c *console, _ []string) error {
 		if err := checkLimit(limit); err != nil {
 			return err
 		}
-		r, err := client.Ask(ctx, c.timeout, c.Audit.ListRecords, &op25bv1.ListRecordsRequest{From: from, Limit: uint32(limit)})
+		if from != 0 && (who != "" || verb != "") {
+			return fmt.Errorf("--from %d: --who and --verb search the newest records; omit --from", from)
+		}
+		r, err := client.Ask(ctx, c.timeout, c.Audit.ListRecords, &op25bv1.ListRecordsRequest{From: from, Limit: uint32(limit), Who: who, Verb: verb})
 		if err != nil {
 			return err
 		}

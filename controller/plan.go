@@ -26,7 +26,7 @@ type planOptions struct {
 func newPlan() *cobra.Command {
 	var o planOptions
 	cmd := &cobra.Command{
-		Use:   "plan [-f DIR]",
+		Use:   "plan",
 		Short: "show what a policy and an inventory would change, and change nothing",
 		Long: `Compare documents with the current revision, and the entries that they compile to with the entries on the switches. Exit with 0 if
 nothing would change, with 2 if something would, and with 1 on an error or if a switch would refuse the change.
@@ -51,6 +51,7 @@ would do.`,
 		return nil
 	}
 	cmd.RunE = o.client.ask(func(ctx context.Context, c *console, _ []string) error { return runPlan(ctx, o, c) })
+	cmd.AddCommand(newPlanShow(), newPlanApprove())
 	return cmd
 }
 
@@ -153,6 +154,10 @@ func explain(err error) client.Failure {
 	var lost *lostAnswer
 	if errors.As(err, &lost) {
 		f.Message, f.Request, f.Outcome = lost.Error(), lost.Request, lost.outcome()
+	}
+	var documents invalidDocuments
+	if errors.As(err, &documents) {
+		f.Faults = documents.faults()
 	}
 	var command flagged
 	if errors.As(err, &command) {

@@ -22,6 +22,7 @@ import (
 	"op25b/internal/controller"
 	"op25b/internal/fleet"
 	"op25b/internal/p4rt"
+	"op25b/internal/plan"
 	"op25b/internal/policy"
 	"op25b/internal/secretfile"
 	"op25b/internal/store"
@@ -58,6 +59,7 @@ type serveOptions struct {
 	ifEmpty   bool
 	quota     byteSize
 	documents byteSize
+	mass      float64
 }
 
 func newServe() *cobra.Command {
@@ -85,6 +87,7 @@ On SIGTERM or an interrupt, serve gives up its switches, which keep their state,
 	f.StringVar(&o.dir, "data-dir", "", "directory with the store of a single controller; by default "+defaultDir())
 	f.Var(&o.quota, "quota", "limit on the size of the store in --data-dir; an eighth of it, at most 256MiB, is reserved for changes of phase, rollbacks and restores")
 	f.Var(&o.documents, "max-documents", "limit on the size of the documents of a request, 1MiB to 64MiB; reading them takes up to 45 times as much memory")
+	f.Float64Var(&o.mass, "mass-change", plan.DefaultMass, "percentage of a table's entries or of all lines, at most 100, beyond which op25b apply needs --mass-change to remove them; 100 means never")
 	f.StringSliceVar(&o.etcd, "etcd", nil, "members of the etcd cluster that several controllers share: HOST:PORT,...")
 	f.StringVar(&o.etcdTLS.CA, "etcd-ca", "", "PEM file with the CA certificates that the cluster's certificates are verified against; without it the connection is plain text")
 	f.StringVar(&o.etcdTLS.Cert, "etcd-cert", "", "PEM file with the client certificate for the cluster")
@@ -129,6 +132,9 @@ On SIGTERM or an interrupt, serve gives up its switches, which keep their state,
 		}
 		if o.quota < store.MinQuota || o.quota > store.MaxQuota {
 			return fmt.Errorf("--quota %v: must be from %dMiB to %dGiB", &o.quota, store.MinQuota>>20, store.MaxQuota>>30)
+		}
+		if !(o.mass > 0 && o.mass <= 100) { // also refuses NaN
+			return fmt.Errorf("--mass-change %v: must be above 0 and at most 100", o.mass)
 		}
 		if o.documents < api.MinFiles || o.documents > api.MaxFiles {
 			return fmt.Errorf("--max-documents %v: must be from 1MiB to 64MiB", &o.documents)
@@ -234,7 +240,7 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	page.Addr = o.web
 	c, err := controller.Open(ctx, controller.Config{
 		Name: o.name, Store: config, Clock: clock.System(), Skew: o.skew, Listening: o.listening, Advertise: o.advertise, Auth: access,
-		MaxDocuments: int64(o.documents), AuditEvery: o.audit, Providers: directory, History: o.history, Recorder: records.Of, First: first, Logger: log,
+		MaxDocuments: int64(o.documents), MassChange: o.mass, AuditEvery: o.audit, Providers: directory, History: o.history, Recorder: records.Of, First: first, Logger: log,
 		Telemetry: telemetry.Config{Interval: o.sample}, GNMI: o.gnmi, Port25: o.port25, Certificates: certificates, Web: page, WebHosts: o.webHosts, Sessions: sessions, Leases: leases,
 	})
 	switch {

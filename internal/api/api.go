@@ -98,6 +98,9 @@ type Deps struct {
 	Clock *clock.Clock
 	// MaxFiles is the limit on the total size of a request's files, in bytes, and must be at least MinFiles; 0 means the constant MaxFiles.
 	MaxFiles int64
+	// MassChange is the percentage of a table's entries, or of all lines, beyond which Apply refuses a removal unless the caller confirms it; 0 means
+	// that no change is a mass change.
+	MassChange float64
 	// Now returns the current time. It defaults to Clock.Trusted, or to time.Now if Clock is nil.
 	Now func() time.Time
 	// Logger receives the log messages. It may be nil.

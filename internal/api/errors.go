@@ -76,6 +76,8 @@ var meanings = []struct {
 	{intent.ErrNoPhase, connect.CodeFailedPrecondition},
 	{intent.ErrActivation, connect.CodeFailedPrecondition},
 	{plan.ErrRefused, connect.CodeFailedPrecondition},
+	{plan.ErrMass, connect.CodeFailedPrecondition},
+	{errApproval, connect.CodeFailedPrecondition},
 	{policy.ErrNoPrevious, connect.CodeFailedPrecondition},
 	{compile.ErrNoNumber, connect.CodeFailedPrecondition},
 	{policy.ErrInvalid, connect.CodeInvalidArgument},

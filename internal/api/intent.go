@@ -65,7 +65,9 @@ func (s intentService) Plan(ctx context.Context, req *connect.Request[op25bv1.Pl
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&op25bv1.PlanResponse{Plan: planMessage(made)}), nil
+	answer := planMessage(made)
+	answer.MassPercent = s.MassChange
+	return connect.NewResponse(&op25bv1.PlanResponse{Plan: answer}), nil
 }
 
 // plan computes a plan. It uses the reported statuses of the switches.
@@ -88,7 +90,7 @@ func (s *server) plan(ctx context.Context, base, proposed *intent.Intent, switch
 		}
 		applied[st.Switch] = a
 	}
-	return s.Deps.Plan.Make(ctx, plan.Request{Base: base, Proposed: proposed, Switches: switches, Entries: int(entries), Applied: applied})
+	return s.Deps.Plan.Make(ctx, plan.Request{Base: base, Proposed: proposed, Switches: switches, Entries: int(entries), Applied: applied, Mass: s.MassChange})
 }
 
 // knownSwitches returns strict.Faults if a switch is not in the inventory.
@@ -159,11 +161,14 @@ func (s intentService) Apply(ctx context.Context, req *connect.Request[op25bv1.A
 		if proposal.Base != base {
 			return nil, &store.StaleError{Base: base, Current: proposal.Base}
 		}
-		if err := s.Deps.Plan.Fits(ctx, proposal.Intent); err != nil {
-			return nil, err
-		}
 		was, err := s.currentOrNone(ctx)
 		if err != nil {
+			return nil, err
+		}
+		if err := s.checkMass(ctx, was, proposal.Intent, m.MassChange); err != nil {
+			return nil, err
+		}
+		if err := s.Deps.Plan.Fits(ctx, proposal.Intent); err != nil {
 			return nil, err
 		}
 		return s.Book.Put(ctx, proposal, by(ctx, m, plan.Detail(was, proposal.Intent, store.MaxDetail)))

@@ -46,6 +46,7 @@ const (
 var verbs = map[string]Verb{
 	op25bv1connect.IntentServicePlanProcedure:    {Least: auth.Viewer, Within: fleetWithin},
 	op25bv1connect.IntentServiceApplyProcedure:   {Least: auth.Operator, Name: "apply"},
+	op25bv1connect.IntentServiceApproveProcedure: {Least: auth.Operator, Name: "approve", Within: readWithin},
 	op25bv1connect.IntentServiceCurrentProcedure: {Least: auth.Viewer, Within: readWithin},
 	op25bv1connect.IntentServiceHistoryProcedure: {Least: auth.Viewer, Within: readWithin},
 	op25bv1connect.IntentServiceShowProcedure:    {Least: auth.Viewer, Within: readWithin},

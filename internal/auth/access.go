@@ -25,10 +25,18 @@ const Kind = "Access"
 //	  - {uri: "spiffe://isp.example/noc/alice", role: admin}
 //	  - {commonName: monitoring.isp.example, role: viewer}
 //	oidc: # see OIDC
+//	massChange: {secondPerson: true}
 type Grants struct {
 	Tokens       []Token       `yaml:"tokens,omitempty"`
 	Certificates []Certificate `yaml:"certificates,omitempty"`
 	OIDC         OIDC          `yaml:"oidc,omitempty"`
+	MassChange   MassChange    `yaml:"massChange,omitempty"`
+}
+
+// MassChange configures who may make changes that remove a large share of entries or lines.
+type MassChange struct {
+	// SecondPerson requires the approval of a person other than the one who applies the change.
+	SecondPerson bool `yaml:"secondPerson,omitempty"`
 }
 
 // A Token is the entry of a bearer token (RFC 6750) in an access file.

@@ -53,7 +53,9 @@ type Config struct {
 	GNMI GNMI
 	// MaxDocuments is the limit on the total size of the documents in one request, in bytes.
 	MaxDocuments int64
-	AuditEvery   time.Duration
+	// MassChange is the percentage beyond which the API refuses a removal that the caller does not confirm; see api.Deps.
+	MassChange float64
+	AuditEvery time.Duration
 	// Certificates exports the end dates of the certificates of the controller and its switches. The caller may have added the store's
 	// certificates. If Certificates is nil, the controller creates it.
 	Certificates *expiry.Certificates
@@ -238,8 +240,8 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 		return err
 	}
 	handler := api.New(api.Deps{
-		MaxFiles: c.cfg.MaxDocuments,
-		Name:     c.cfg.Name, Clock: c.clock, Store: c.store, Book: c.book, Switches: api.FleetSwitches(c.store, c.cfg.Name), Plan: planner,
+		MaxFiles: c.cfg.MaxDocuments, MassChange: c.cfg.MassChange,
+		Name: c.cfg.Name, Clock: c.clock, Store: c.store, Book: c.book, Switches: api.FleetSwitches(c.store, c.cfg.Name), Plan: planner,
 		Auth: c.cfg.Auth, Logger: c.log, Metrics: c.metrics, MoreMetrics: []exposition.Writer{counters.WriteMetrics}, Stopping: ctx,
 		Counters: counters, History: c.history, Lines: port25, Sessions: c.sessions.api(), Leases: c.leases.ledger, Certificates: c.cfg.Certificates,
 		Providers: c.cfg.Providers,

@@ -83,6 +83,8 @@ type Request struct {
 	// Entries is the maximum number of entries that each difference lists. The default is DefaultEntries. If more exemptions or lines than
 	// this change on a switch, and more than meaning.DefaultSingle, the plan sums them up.
 	Entries int
+	// Mass is the percentage for Removals. If it is 0, the plan has no removals.
+	Mass float64
 }
 
 // Make returns the plan for a request. If a switch cannot be read, its part of the plan states the reason. Make returns ErrRequest if the
@@ -115,6 +117,9 @@ func (p *Planner) Make(ctx context.Context, r Request) (*Plan, error) {
 	var err error
 	if made.Switches, err = p.switches(ctx, r, now); err != nil {
 		return nil, err
+	}
+	if r.Mass > 0 {
+		made.Removals = Removals(r.Base, r.Proposed, now, r.Mass)
 	}
 	total(made)
 	return made, nil

@@ -29,6 +29,8 @@ type Plan struct {
 	Totals   Totals
 	// Changes reports whether the plan changes a document, or entries of a switch that affect packets.
 	Changes bool
+	// Removals lists the removals that make the plan a mass change; see Request.Mass.
+	Removals []Removal
 	// Notes are sentences that warn the operator before the change.
 	Notes []string
 }

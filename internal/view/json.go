@@ -41,6 +41,10 @@ func (d *documents) Plan(p *op25bv1.Plan, _ bool) error { return d.write(p) }
 // Drift writes the whole message and ignores full. The message states whether the controller has truncated it.
 func (d *documents) Drift(r *op25bv1.DriftResponse, _ bool) error { return d.write(r) }
 
+// Documents writes the whole message, also if the documents were saved.
+func (d *documents) Documents(r *op25bv1.ShowResponse, _ string) error { return d.write(r) }
+
+func (d *documents) Approved(q *op25bv1.ApproveRequest) error          { return d.write(q) }
 func (d *documents) Progress(p *op25bv1.Progress) error                { return d.write(p) }
 func (d *documents) Switches(r *op25bv1.ListSwitchesResponse) error    { return d.write(r) }
 func (d *documents) Changes(r *op25bv1.WatchSwitchesResponse) error    { return d.write(r) }

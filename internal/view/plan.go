@@ -51,6 +51,7 @@ func (t *table) Plan(p *op25bv1.Plan, full bool) error {
 	if len(p.Notes) > 0 {
 		b.WriteByte('\n')
 	}
+	t.removals(&b, p, full)
 	t.totals(&b, p)
 	_, err := io.WriteString(t.w, b.String())
 	return err

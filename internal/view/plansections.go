@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -170,4 +171,23 @@ func (g *section) steps() string {
 		return fmt.Sprintf(" on %s; --full lists them", prose.Count(len(g.names), "switch"))
 	}
 	return " in " + prose.Count(len(g.plan.Steps), "step")
+}
+
+// removals lists the removals that make a plan a mass change.
+func (t *table) removals(b *strings.Builder, p *op25bv1.Plan, full bool) {
+	for i, r := range p.Removals {
+		if i == manyNames && !full {
+			b.WriteString(t.colour(red, fmt.Sprintf("MASS   ... and %s more\n", prose.Number(len(p.Removals)-i))))
+			break
+		}
+		what := fmt.Sprintf("entries of table %s on %s", r.Table, r.Switch)
+		if r.Table == "" {
+			what = "lines of all switches"
+		}
+		text := fmt.Sprintf("removes %s of %s %s, more than %g %% at once", prose.Number(r.Removed), prose.Number(r.Of), what, p.MassPercent)
+		b.WriteString(t.colour(red, wrapped("MASS   ", plain(text), 0)))
+	}
+	if len(p.Removals) > 0 {
+		b.WriteByte('\n')
+	}
 }

@@ -39,6 +39,10 @@ type View interface {
 	// History shows revisions. limit is the maximum number of revisions that was requested.
 	History(r *op25bv1.HistoryResponse, limit int) error
 	Diff(r *op25bv1.DiffResponse) error
+	// Documents shows the documents of a revision, or where they were saved if dir is not empty.
+	Documents(r *op25bv1.ShowResponse, dir string) error
+	// Approved shows which mass change was approved.
+	Approved(q *op25bv1.ApproveRequest) error
 	Records(r *op25bv1.ListRecordsResponse) error
 	// Verified shows whether the audit chain is intact. archives is the number of archives that were verified with the chain.
 	Verified(r *op25bv1.VerifyResponse, archives int) error

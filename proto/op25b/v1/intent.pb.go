@@ -72,7 +72,7 @@ func (x DateEvent_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DateEvent_Kind.Descriptor instead.
 func (DateEvent_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{11, 0}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{13, 0}
 }
 
 type OutcomeResponse_Outcome int32
@@ -127,7 +127,7 @@ func (x OutcomeResponse_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OutcomeResponse_Outcome.Descriptor instead.
 func (OutcomeResponse_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{21, 0}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{23, 0}
 }
 
 // A revision of the intent. Each stored change creates a revision.
@@ -387,7 +387,10 @@ type ApplyRequest struct {
 	// The caller's id for this request: 16 to 128 random, visible ASCII characters, or empty. If a request with the same id and base has already
 	// been stored, the change is not made again, and the caller gets the answer of the first request. IntentService.Outcome returns the outcome
 	// of the request.
-	RequestId     string `protobuf:"bytes,60,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,60,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Whether the caller confirms a mass change; see Plan.removals. If the access file has massChange.secondPerson, another person must have approved the
+	// same documents with Approve.
+	MassChange    bool `protobuf:"varint,61,opt,name=mass_change,json=massChange,proto3" json:"mass_change,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -464,6 +467,113 @@ func (x *ApplyRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *ApplyRequest) GetMassChange() bool {
+	if x != nil {
+		return x.MassChange
+	}
+	return false
+}
+
+type ApproveRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The SHA-256 of the documents and of the revision on which they are based, as 64 hexadecimal digits: intent.Digest defines it, and docs/api.md
+	// describes it.
+	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	// The revision on which the documents are based. It must be the current revision.
+	Base uint64 `protobuf:"varint,2,opt,name=base,proto3" json:"base,omitempty"`
+	// The reason for the audit record, with 1 to 4,096 bytes.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApproveRequest) Reset() {
+	*x = ApproveRequest{}
+	mi := &file_op25b_v1_intent_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApproveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApproveRequest) ProtoMessage() {}
+
+func (x *ApproveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_intent_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApproveRequest.ProtoReflect.Descriptor instead.
+func (*ApproveRequest) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ApproveRequest) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *ApproveRequest) GetBase() uint64 {
+	if x != nil {
+		return x.Base
+	}
+	return 0
+}
+
+func (x *ApproveRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ApproveResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApproveResponse) Reset() {
+	*x = ApproveResponse{}
+	mi := &file_op25b_v1_intent_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApproveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApproveResponse) ProtoMessage() {}
+
+func (x *ApproveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_intent_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApproveResponse.ProtoReflect.Descriptor instead.
+func (*ApproveResponse) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{5}
+}
+
 // The progress of a change. The first message contains stored, the last message contains done, and all messages in between contain switch.
 type Progress struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -480,7 +590,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[4]
+	mi := &file_op25b_v1_intent_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -492,7 +602,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[4]
+	mi := &file_op25b_v1_intent_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -505,7 +615,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{4}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Progress) GetTime() *timestamppb.Timestamp {
@@ -591,7 +701,7 @@ type Done struct {
 
 func (x *Done) Reset() {
 	*x = Done{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[5]
+	mi := &file_op25b_v1_intent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -603,7 +713,7 @@ func (x *Done) String() string {
 func (*Done) ProtoMessage() {}
 
 func (x *Done) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[5]
+	mi := &file_op25b_v1_intent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -616,7 +726,7 @@ func (x *Done) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Done.ProtoReflect.Descriptor instead.
 func (*Done) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{5}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Done) GetRevision() uint64 {
@@ -655,7 +765,7 @@ type CurrentRequest struct {
 
 func (x *CurrentRequest) Reset() {
 	*x = CurrentRequest{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[6]
+	mi := &file_op25b_v1_intent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -667,7 +777,7 @@ func (x *CurrentRequest) String() string {
 func (*CurrentRequest) ProtoMessage() {}
 
 func (x *CurrentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[6]
+	mi := &file_op25b_v1_intent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -680,7 +790,7 @@ func (x *CurrentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CurrentRequest.ProtoReflect.Descriptor instead.
 func (*CurrentRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{6}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{8}
 }
 
 type CurrentResponse struct {
@@ -692,7 +802,7 @@ type CurrentResponse struct {
 
 func (x *CurrentResponse) Reset() {
 	*x = CurrentResponse{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[7]
+	mi := &file_op25b_v1_intent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -704,7 +814,7 @@ func (x *CurrentResponse) String() string {
 func (*CurrentResponse) ProtoMessage() {}
 
 func (x *CurrentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[7]
+	mi := &file_op25b_v1_intent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -717,7 +827,7 @@ func (x *CurrentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CurrentResponse.ProtoReflect.Descriptor instead.
 func (*CurrentResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{7}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CurrentResponse) GetRevision() *Revision {
@@ -739,7 +849,7 @@ type HistoryRequest struct {
 
 func (x *HistoryRequest) Reset() {
 	*x = HistoryRequest{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[8]
+	mi := &file_op25b_v1_intent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -751,7 +861,7 @@ func (x *HistoryRequest) String() string {
 func (*HistoryRequest) ProtoMessage() {}
 
 func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[8]
+	mi := &file_op25b_v1_intent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -764,7 +874,7 @@ func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryRequest.ProtoReflect.Descriptor instead.
 func (*HistoryRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{8}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *HistoryRequest) GetBefore() uint64 {
@@ -794,7 +904,7 @@ type HistoryResponse struct {
 
 func (x *HistoryResponse) Reset() {
 	*x = HistoryResponse{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[9]
+	mi := &file_op25b_v1_intent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -806,7 +916,7 @@ func (x *HistoryResponse) String() string {
 func (*HistoryResponse) ProtoMessage() {}
 
 func (x *HistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[9]
+	mi := &file_op25b_v1_intent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -819,7 +929,7 @@ func (x *HistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryResponse.ProtoReflect.Descriptor instead.
 func (*HistoryResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{9}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *HistoryResponse) GetRevisions() []*Revision {
@@ -857,7 +967,7 @@ type HistoryEntry struct {
 
 func (x *HistoryEntry) Reset() {
 	*x = HistoryEntry{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[10]
+	mi := &file_op25b_v1_intent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -869,7 +979,7 @@ func (x *HistoryEntry) String() string {
 func (*HistoryEntry) ProtoMessage() {}
 
 func (x *HistoryEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[10]
+	mi := &file_op25b_v1_intent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -882,7 +992,7 @@ func (x *HistoryEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryEntry.ProtoReflect.Descriptor instead.
 func (*HistoryEntry) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{10}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *HistoryEntry) GetEntry() isHistoryEntry_Entry {
@@ -951,7 +1061,7 @@ type DateEvent struct {
 
 func (x *DateEvent) Reset() {
 	*x = DateEvent{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[11]
+	mi := &file_op25b_v1_intent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -963,7 +1073,7 @@ func (x *DateEvent) String() string {
 func (*DateEvent) ProtoMessage() {}
 
 func (x *DateEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[11]
+	mi := &file_op25b_v1_intent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -976,7 +1086,7 @@ func (x *DateEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DateEvent.ProtoReflect.Descriptor instead.
 func (*DateEvent) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{11}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DateEvent) GetKind() DateEvent_Kind {
@@ -1061,7 +1171,7 @@ type DateTurn struct {
 
 func (x *DateTurn) Reset() {
 	*x = DateTurn{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[12]
+	mi := &file_op25b_v1_intent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1073,7 +1183,7 @@ func (x *DateTurn) String() string {
 func (*DateTurn) ProtoMessage() {}
 
 func (x *DateTurn) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[12]
+	mi := &file_op25b_v1_intent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1086,7 +1196,7 @@ func (x *DateTurn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DateTurn.ProtoReflect.Descriptor instead.
 func (*DateTurn) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{12}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DateTurn) GetFrom() string {
@@ -1144,7 +1254,7 @@ type EndedExemption struct {
 
 func (x *EndedExemption) Reset() {
 	*x = EndedExemption{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[13]
+	mi := &file_op25b_v1_intent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1156,7 +1266,7 @@ func (x *EndedExemption) String() string {
 func (*EndedExemption) ProtoMessage() {}
 
 func (x *EndedExemption) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[13]
+	mi := &file_op25b_v1_intent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1169,7 +1279,7 @@ func (x *EndedExemption) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndedExemption.ProtoReflect.Descriptor instead.
 func (*EndedExemption) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{13}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *EndedExemption) GetLine() string {
@@ -1212,7 +1322,7 @@ type ShowRequest struct {
 
 func (x *ShowRequest) Reset() {
 	*x = ShowRequest{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[14]
+	mi := &file_op25b_v1_intent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1224,7 +1334,7 @@ func (x *ShowRequest) String() string {
 func (*ShowRequest) ProtoMessage() {}
 
 func (x *ShowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[14]
+	mi := &file_op25b_v1_intent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1237,7 +1347,7 @@ func (x *ShowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowRequest.ProtoReflect.Descriptor instead.
 func (*ShowRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{14}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ShowRequest) GetRevision() uint64 {
@@ -1267,7 +1377,7 @@ type ShowResponse struct {
 
 func (x *ShowResponse) Reset() {
 	*x = ShowResponse{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[15]
+	mi := &file_op25b_v1_intent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1279,7 +1389,7 @@ func (x *ShowResponse) String() string {
 func (*ShowResponse) ProtoMessage() {}
 
 func (x *ShowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[15]
+	mi := &file_op25b_v1_intent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1292,7 +1402,7 @@ func (x *ShowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowResponse.ProtoReflect.Descriptor instead.
 func (*ShowResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{15}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ShowResponse) GetRevision() *Revision {
@@ -1341,7 +1451,7 @@ type Activation struct {
 
 func (x *Activation) Reset() {
 	*x = Activation{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[16]
+	mi := &file_op25b_v1_intent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1353,7 +1463,7 @@ func (x *Activation) String() string {
 func (*Activation) ProtoMessage() {}
 
 func (x *Activation) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[16]
+	mi := &file_op25b_v1_intent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1366,7 +1476,7 @@ func (x *Activation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Activation.ProtoReflect.Descriptor instead.
 func (*Activation) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{16}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Activation) GetPhase() string {
@@ -1443,7 +1553,7 @@ type DiffRequest struct {
 
 func (x *DiffRequest) Reset() {
 	*x = DiffRequest{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[17]
+	mi := &file_op25b_v1_intent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1455,7 +1565,7 @@ func (x *DiffRequest) String() string {
 func (*DiffRequest) ProtoMessage() {}
 
 func (x *DiffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[17]
+	mi := &file_op25b_v1_intent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1468,7 +1578,7 @@ func (x *DiffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
 func (*DiffRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{17}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DiffRequest) GetFrom() uint64 {
@@ -1494,7 +1604,7 @@ type DiffResponse struct {
 
 func (x *DiffResponse) Reset() {
 	*x = DiffResponse{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[18]
+	mi := &file_op25b_v1_intent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1506,7 +1616,7 @@ func (x *DiffResponse) String() string {
 func (*DiffResponse) ProtoMessage() {}
 
 func (x *DiffResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[18]
+	mi := &file_op25b_v1_intent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1519,7 +1629,7 @@ func (x *DiffResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
 func (*DiffResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{18}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DiffResponse) GetDocuments() []*DocumentDiff {
@@ -1547,7 +1657,7 @@ type RestoreRequest struct {
 
 func (x *RestoreRequest) Reset() {
 	*x = RestoreRequest{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[19]
+	mi := &file_op25b_v1_intent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1559,7 +1669,7 @@ func (x *RestoreRequest) String() string {
 func (*RestoreRequest) ProtoMessage() {}
 
 func (x *RestoreRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[19]
+	mi := &file_op25b_v1_intent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1572,7 +1682,7 @@ func (x *RestoreRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreRequest.ProtoReflect.Descriptor instead.
 func (*RestoreRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{19}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RestoreRequest) GetRevision() uint64 {
@@ -1621,7 +1731,7 @@ type OutcomeRequest struct {
 
 func (x *OutcomeRequest) Reset() {
 	*x = OutcomeRequest{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[20]
+	mi := &file_op25b_v1_intent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1633,7 +1743,7 @@ func (x *OutcomeRequest) String() string {
 func (*OutcomeRequest) ProtoMessage() {}
 
 func (x *OutcomeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[20]
+	mi := &file_op25b_v1_intent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1646,7 +1756,7 @@ func (x *OutcomeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutcomeRequest.ProtoReflect.Descriptor instead.
 func (*OutcomeRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{20}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *OutcomeRequest) GetRequestId() string {
@@ -1674,7 +1784,7 @@ type OutcomeResponse struct {
 
 func (x *OutcomeResponse) Reset() {
 	*x = OutcomeResponse{}
-	mi := &file_op25b_v1_intent_proto_msgTypes[21]
+	mi := &file_op25b_v1_intent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1686,7 +1796,7 @@ func (x *OutcomeResponse) String() string {
 func (*OutcomeResponse) ProtoMessage() {}
 
 func (x *OutcomeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_intent_proto_msgTypes[21]
+	mi := &file_op25b_v1_intent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1699,7 +1809,7 @@ func (x *OutcomeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutcomeResponse.ProtoReflect.Descriptor instead.
 func (*OutcomeResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{21}
+	return file_op25b_v1_intent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *OutcomeResponse) GetOutcome() OutcomeResponse_Outcome {
@@ -1740,7 +1850,7 @@ const file_op25b_v1_intent_proto_rawDesc = "" +
 	"maxEntries\x12\x18\n" +
 	"\arestore\x18F \x01(\x04R\arestore\"2\n" +
 	"\fPlanResponse\x12\"\n" +
-	"\x04plan\x18\x01 \x01(\v2\x0e.op25b.v1.PlanR\x04plan\"\xbc\x01\n" +
+	"\x04plan\x18\x01 \x01(\v2\x0e.op25b.v1.PlanR\x04plan\"\xdd\x01\n" +
 	"\fApplyRequest\x12$\n" +
 	"\x05files\x18\x01 \x03(\v2\x0e.op25b.v1.FileR\x05files\x12\x12\n" +
 	"\x04base\x18\x02 \x01(\x04R\x04base\x12\"\n" +
@@ -1748,7 +1858,14 @@ const file_op25b_v1_intent_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x17\n" +
 	"\ano_wait\x18\x05 \x01(\bR\x06noWait\x12\x1d\n" +
 	"\n" +
-	"request_id\x18< \x01(\tR\trequestId\"\xc9\x01\n" +
+	"request_id\x18< \x01(\tR\trequestId\x12\x1f\n" +
+	"\vmass_change\x18= \x01(\bR\n" +
+	"massChange\"T\n" +
+	"\x0eApproveRequest\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x12\n" +
+	"\x04base\x18\x02 \x01(\x04R\x04base\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x11\n" +
+	"\x0fApproveResponse\"\xc9\x01\n" +
 	"\bProgress\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12,\n" +
 	"\x06stored\x18\x02 \x01(\v2\x12.op25b.v1.RevisionH\x00R\x06stored\x120\n" +
@@ -1851,10 +1968,11 @@ const file_op25b_v1_intent_proto_rawDesc = "" +
 	"\x06STORED\x10\x01\x12\x0e\n" +
 	"\n" +
 	"NOT_STORED\x10\x02\x12\v\n" +
-	"\aUNKNOWN\x10\x032\xe6\x03\n" +
+	"\aUNKNOWN\x10\x032\xa6\x04\n" +
 	"\rIntentService\x125\n" +
 	"\x04Plan\x12\x15.op25b.v1.PlanRequest\x1a\x16.op25b.v1.PlanResponse\x125\n" +
 	"\x05Apply\x12\x16.op25b.v1.ApplyRequest\x1a\x12.op25b.v1.Progress0\x01\x12>\n" +
+	"\aApprove\x12\x18.op25b.v1.ApproveRequest\x1a\x19.op25b.v1.ApproveResponse\x12>\n" +
 	"\aCurrent\x12\x18.op25b.v1.CurrentRequest\x1a\x19.op25b.v1.CurrentResponse\x12>\n" +
 	"\aHistory\x12\x18.op25b.v1.HistoryRequest\x1a\x19.op25b.v1.HistoryResponse\x125\n" +
 	"\x04Show\x12\x15.op25b.v1.ShowRequest\x1a\x16.op25b.v1.ShowResponse\x125\n" +
@@ -1875,7 +1993,7 @@ func file_op25b_v1_intent_proto_rawDescGZIP() []byte {
 }
 
 var file_op25b_v1_intent_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_op25b_v1_intent_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_op25b_v1_intent_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_op25b_v1_intent_proto_goTypes = []any{
 	(DateEvent_Kind)(0),           // 0: op25b.v1.DateEvent.Kind
 	(OutcomeResponse_Outcome)(0),  // 1: op25b.v1.OutcomeResponse.Outcome
@@ -1883,76 +2001,80 @@ var file_op25b_v1_intent_proto_goTypes = []any{
 	(*PlanRequest)(nil),           // 3: op25b.v1.PlanRequest
 	(*PlanResponse)(nil),          // 4: op25b.v1.PlanResponse
 	(*ApplyRequest)(nil),          // 5: op25b.v1.ApplyRequest
-	(*Progress)(nil),              // 6: op25b.v1.Progress
-	(*Done)(nil),                  // 7: op25b.v1.Done
-	(*CurrentRequest)(nil),        // 8: op25b.v1.CurrentRequest
-	(*CurrentResponse)(nil),       // 9: op25b.v1.CurrentResponse
-	(*HistoryRequest)(nil),        // 10: op25b.v1.HistoryRequest
-	(*HistoryResponse)(nil),       // 11: op25b.v1.HistoryResponse
-	(*HistoryEntry)(nil),          // 12: op25b.v1.HistoryEntry
-	(*DateEvent)(nil),             // 13: op25b.v1.DateEvent
-	(*DateTurn)(nil),              // 14: op25b.v1.DateTurn
-	(*EndedExemption)(nil),        // 15: op25b.v1.EndedExemption
-	(*ShowRequest)(nil),           // 16: op25b.v1.ShowRequest
-	(*ShowResponse)(nil),          // 17: op25b.v1.ShowResponse
-	(*Activation)(nil),            // 18: op25b.v1.Activation
-	(*DiffRequest)(nil),           // 19: op25b.v1.DiffRequest
-	(*DiffResponse)(nil),          // 20: op25b.v1.DiffResponse
-	(*RestoreRequest)(nil),        // 21: op25b.v1.RestoreRequest
-	(*OutcomeRequest)(nil),        // 22: op25b.v1.OutcomeRequest
-	(*OutcomeResponse)(nil),       // 23: op25b.v1.OutcomeResponse
-	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
-	(*File)(nil),                  // 25: op25b.v1.File
-	(*Plan)(nil),                  // 26: op25b.v1.Plan
-	(*SwitchStatus)(nil),          // 27: op25b.v1.SwitchStatus
-	(*DocumentDiff)(nil),          // 28: op25b.v1.DocumentDiff
+	(*ApproveRequest)(nil),        // 6: op25b.v1.ApproveRequest
+	(*ApproveResponse)(nil),       // 7: op25b.v1.ApproveResponse
+	(*Progress)(nil),              // 8: op25b.v1.Progress
+	(*Done)(nil),                  // 9: op25b.v1.Done
+	(*CurrentRequest)(nil),        // 10: op25b.v1.CurrentRequest
+	(*CurrentResponse)(nil),       // 11: op25b.v1.CurrentResponse
+	(*HistoryRequest)(nil),        // 12: op25b.v1.HistoryRequest
+	(*HistoryResponse)(nil),       // 13: op25b.v1.HistoryResponse
+	(*HistoryEntry)(nil),          // 14: op25b.v1.HistoryEntry
+	(*DateEvent)(nil),             // 15: op25b.v1.DateEvent
+	(*DateTurn)(nil),              // 16: op25b.v1.DateTurn
+	(*EndedExemption)(nil),        // 17: op25b.v1.EndedExemption
+	(*ShowRequest)(nil),           // 18: op25b.v1.ShowRequest
+	(*ShowResponse)(nil),          // 19: op25b.v1.ShowResponse
+	(*Activation)(nil),            // 20: op25b.v1.Activation
+	(*DiffRequest)(nil),           // 21: op25b.v1.DiffRequest
+	(*DiffResponse)(nil),          // 22: op25b.v1.DiffResponse
+	(*RestoreRequest)(nil),        // 23: op25b.v1.RestoreRequest
+	(*OutcomeRequest)(nil),        // 24: op25b.v1.OutcomeRequest
+	(*OutcomeResponse)(nil),       // 25: op25b.v1.OutcomeResponse
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
+	(*File)(nil),                  // 27: op25b.v1.File
+	(*Plan)(nil),                  // 28: op25b.v1.Plan
+	(*SwitchStatus)(nil),          // 29: op25b.v1.SwitchStatus
+	(*DocumentDiff)(nil),          // 30: op25b.v1.DocumentDiff
 }
 var file_op25b_v1_intent_proto_depIdxs = []int32{
-	24, // 0: op25b.v1.Revision.time:type_name -> google.protobuf.Timestamp
-	25, // 1: op25b.v1.PlanRequest.files:type_name -> op25b.v1.File
-	26, // 2: op25b.v1.PlanResponse.plan:type_name -> op25b.v1.Plan
-	25, // 3: op25b.v1.ApplyRequest.files:type_name -> op25b.v1.File
-	26, // 4: op25b.v1.ApplyRequest.plan:type_name -> op25b.v1.Plan
-	24, // 5: op25b.v1.Progress.time:type_name -> google.protobuf.Timestamp
+	26, // 0: op25b.v1.Revision.time:type_name -> google.protobuf.Timestamp
+	27, // 1: op25b.v1.PlanRequest.files:type_name -> op25b.v1.File
+	28, // 2: op25b.v1.PlanResponse.plan:type_name -> op25b.v1.Plan
+	27, // 3: op25b.v1.ApplyRequest.files:type_name -> op25b.v1.File
+	28, // 4: op25b.v1.ApplyRequest.plan:type_name -> op25b.v1.Plan
+	26, // 5: op25b.v1.Progress.time:type_name -> google.protobuf.Timestamp
 	2,  // 6: op25b.v1.Progress.stored:type_name -> op25b.v1.Revision
-	27, // 7: op25b.v1.Progress.switch:type_name -> op25b.v1.SwitchStatus
-	7,  // 8: op25b.v1.Progress.done:type_name -> op25b.v1.Done
-	27, // 9: op25b.v1.Done.failed:type_name -> op25b.v1.SwitchStatus
+	29, // 7: op25b.v1.Progress.switch:type_name -> op25b.v1.SwitchStatus
+	9,  // 8: op25b.v1.Progress.done:type_name -> op25b.v1.Done
+	29, // 9: op25b.v1.Done.failed:type_name -> op25b.v1.SwitchStatus
 	2,  // 10: op25b.v1.CurrentResponse.revision:type_name -> op25b.v1.Revision
 	2,  // 11: op25b.v1.HistoryResponse.revisions:type_name -> op25b.v1.Revision
-	12, // 12: op25b.v1.HistoryResponse.entries:type_name -> op25b.v1.HistoryEntry
+	14, // 12: op25b.v1.HistoryResponse.entries:type_name -> op25b.v1.HistoryEntry
 	2,  // 13: op25b.v1.HistoryEntry.revision:type_name -> op25b.v1.Revision
-	13, // 14: op25b.v1.HistoryEntry.date:type_name -> op25b.v1.DateEvent
+	15, // 14: op25b.v1.HistoryEntry.date:type_name -> op25b.v1.DateEvent
 	0,  // 15: op25b.v1.DateEvent.kind:type_name -> op25b.v1.DateEvent.Kind
-	24, // 16: op25b.v1.DateEvent.time:type_name -> google.protobuf.Timestamp
-	24, // 17: op25b.v1.DateEvent.recorded:type_name -> google.protobuf.Timestamp
-	14, // 18: op25b.v1.DateEvent.turns:type_name -> op25b.v1.DateTurn
-	15, // 19: op25b.v1.DateEvent.exemptions:type_name -> op25b.v1.EndedExemption
+	26, // 16: op25b.v1.DateEvent.time:type_name -> google.protobuf.Timestamp
+	26, // 17: op25b.v1.DateEvent.recorded:type_name -> google.protobuf.Timestamp
+	16, // 18: op25b.v1.DateEvent.turns:type_name -> op25b.v1.DateTurn
+	17, // 19: op25b.v1.DateEvent.exemptions:type_name -> op25b.v1.EndedExemption
 	2,  // 20: op25b.v1.ShowResponse.revision:type_name -> op25b.v1.Revision
-	25, // 21: op25b.v1.ShowResponse.files:type_name -> op25b.v1.File
-	18, // 22: op25b.v1.ShowResponse.activations:type_name -> op25b.v1.Activation
-	24, // 23: op25b.v1.Activation.time:type_name -> google.protobuf.Timestamp
-	28, // 24: op25b.v1.DiffResponse.documents:type_name -> op25b.v1.DocumentDiff
+	27, // 21: op25b.v1.ShowResponse.files:type_name -> op25b.v1.File
+	20, // 22: op25b.v1.ShowResponse.activations:type_name -> op25b.v1.Activation
+	26, // 23: op25b.v1.Activation.time:type_name -> google.protobuf.Timestamp
+	30, // 24: op25b.v1.DiffResponse.documents:type_name -> op25b.v1.DocumentDiff
 	1,  // 25: op25b.v1.OutcomeResponse.outcome:type_name -> op25b.v1.OutcomeResponse.Outcome
 	2,  // 26: op25b.v1.OutcomeResponse.revision:type_name -> op25b.v1.Revision
 	3,  // 27: op25b.v1.IntentService.Plan:input_type -> op25b.v1.PlanRequest
 	5,  // 28: op25b.v1.IntentService.Apply:input_type -> op25b.v1.ApplyRequest
-	8,  // 29: op25b.v1.IntentService.Current:input_type -> op25b.v1.CurrentRequest
-	10, // 30: op25b.v1.IntentService.History:input_type -> op25b.v1.HistoryRequest
-	16, // 31: op25b.v1.IntentService.Show:input_type -> op25b.v1.ShowRequest
-	19, // 32: op25b.v1.IntentService.Diff:input_type -> op25b.v1.DiffRequest
-	21, // 33: op25b.v1.IntentService.Restore:input_type -> op25b.v1.RestoreRequest
-	22, // 34: op25b.v1.IntentService.Outcome:input_type -> op25b.v1.OutcomeRequest
-	4,  // 35: op25b.v1.IntentService.Plan:output_type -> op25b.v1.PlanResponse
-	6,  // 36: op25b.v1.IntentService.Apply:output_type -> op25b.v1.Progress
-	9,  // 37: op25b.v1.IntentService.Current:output_type -> op25b.v1.CurrentResponse
-	11, // 38: op25b.v1.IntentService.History:output_type -> op25b.v1.HistoryResponse
-	17, // 39: op25b.v1.IntentService.Show:output_type -> op25b.v1.ShowResponse
-	20, // 40: op25b.v1.IntentService.Diff:output_type -> op25b.v1.DiffResponse
-	6,  // 41: op25b.v1.IntentService.Restore:output_type -> op25b.v1.Progress
-	23, // 42: op25b.v1.IntentService.Outcome:output_type -> op25b.v1.OutcomeResponse
-	35, // [35:43] is the sub-list for method output_type
-	27, // [27:35] is the sub-list for method input_type
+	6,  // 29: op25b.v1.IntentService.Approve:input_type -> op25b.v1.ApproveRequest
+	10, // 30: op25b.v1.IntentService.Current:input_type -> op25b.v1.CurrentRequest
+	12, // 31: op25b.v1.IntentService.History:input_type -> op25b.v1.HistoryRequest
+	18, // 32: op25b.v1.IntentService.Show:input_type -> op25b.v1.ShowRequest
+	21, // 33: op25b.v1.IntentService.Diff:input_type -> op25b.v1.DiffRequest
+	23, // 34: op25b.v1.IntentService.Restore:input_type -> op25b.v1.RestoreRequest
+	24, // 35: op25b.v1.IntentService.Outcome:input_type -> op25b.v1.OutcomeRequest
+	4,  // 36: op25b.v1.IntentService.Plan:output_type -> op25b.v1.PlanResponse
+	8,  // 37: op25b.v1.IntentService.Apply:output_type -> op25b.v1.Progress
+	7,  // 38: op25b.v1.IntentService.Approve:output_type -> op25b.v1.ApproveResponse
+	11, // 39: op25b.v1.IntentService.Current:output_type -> op25b.v1.CurrentResponse
+	13, // 40: op25b.v1.IntentService.History:output_type -> op25b.v1.HistoryResponse
+	19, // 41: op25b.v1.IntentService.Show:output_type -> op25b.v1.ShowResponse
+	22, // 42: op25b.v1.IntentService.Diff:output_type -> op25b.v1.DiffResponse
+	8,  // 43: op25b.v1.IntentService.Restore:output_type -> op25b.v1.Progress
+	25, // 44: op25b.v1.IntentService.Outcome:output_type -> op25b.v1.OutcomeResponse
+	36, // [36:45] is the sub-list for method output_type
+	27, // [27:36] is the sub-list for method input_type
 	27, // [27:27] is the sub-list for extension type_name
 	27, // [27:27] is the sub-list for extension extendee
 	0,  // [0:27] is the sub-list for field type_name
@@ -1965,12 +2087,12 @@ func file_op25b_v1_intent_proto_init() {
 	}
 	file_op25b_v1_fleet_proto_init()
 	file_op25b_v1_plan_proto_init()
-	file_op25b_v1_intent_proto_msgTypes[4].OneofWrappers = []any{
+	file_op25b_v1_intent_proto_msgTypes[6].OneofWrappers = []any{
 		(*Progress_Stored)(nil),
 		(*Progress_Switch)(nil),
 		(*Progress_Done)(nil),
 	}
-	file_op25b_v1_intent_proto_msgTypes[10].OneofWrappers = []any{
+	file_op25b_v1_intent_proto_msgTypes[12].OneofWrappers = []any{
 		(*HistoryEntry_Revision)(nil),
 		(*HistoryEntry_Date)(nil),
 	}
@@ -1980,7 +2102,7 @@ func file_op25b_v1_intent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_intent_proto_rawDesc), len(file_op25b_v1_intent_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   22,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	IntentService_Plan_FullMethodName    = "/op25b.v1.IntentService/Plan"
 	IntentService_Apply_FullMethodName   = "/op25b.v1.IntentService/Apply"
+	IntentService_Approve_FullMethodName = "/op25b.v1.IntentService/Approve"
 	IntentService_Current_FullMethodName = "/op25b.v1.IntentService/Current"
 	IntentService_History_FullMethodName = "/op25b.v1.IntentService/History"
 	IntentService_Show_FullMethodName    = "/op25b.v1.IntentService/Show"
@@ -35,7 +36,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Plans, applies and shows the intent. Apply and Outcome require the role operator, and the other calls require viewer. Restore describes its
+// Plans, applies and shows the intent. Apply, Approve and Outcome require the role operator, and the other calls require viewer. Restore describes its
 // own requirements.
 type IntentServiceClient interface {
 	// Returns the changes that documents would make, without making them. If a switch cannot be read, its part of the plan contains the reason.
@@ -46,6 +47,9 @@ type IntentServiceClient interface {
 	// switch has no room for the entries. In the latter case, the message contains the first such switch, the table, its size and the required
 	// number of entries.
 	Apply(ctx context.Context, in *ApplyRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Progress], error)
+	// Approves a mass change that another person will apply. The approval is valid for exactly the documents with this digest, while base is the current
+	// revision, and not for the caller's own change. Requires the role operator. Returns ABORTED with Stale if base is not the current revision.
+	Approve(ctx context.Context, in *ApproveRequest, opts ...grpc.CallOption) (*ApproveResponse, error)
 	// Returns the current revision, or FAILED_PRECONDITION if there is none yet.
 	Current(ctx context.Context, in *CurrentRequest, opts ...grpc.CallOption) (*CurrentResponse, error)
 	// Lists revisions in descending order.
@@ -99,6 +103,16 @@ func (c *intentServiceClient) Apply(ctx context.Context, in *ApplyRequest, opts 
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type IntentService_ApplyClient = grpc.ServerStreamingClient[Progress]
+
+func (c *intentServiceClient) Approve(ctx context.Context, in *ApproveRequest, opts ...grpc.CallOption) (*ApproveResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ApproveResponse)
+	err := c.cc.Invoke(ctx, IntentService_Approve_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
 
 func (c *intentServiceClient) Current(ctx context.Context, in *CurrentRequest, opts ...grpc.CallOption) (*CurrentResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -173,7 +187,7 @@ func (c *intentServiceClient) Outcome(ctx context.Context, in *OutcomeRequest, o
 // All implementations must embed UnimplementedIntentServiceServer
 // for forward compatibility.
 //
-// Plans, applies and shows the intent. Apply and Outcome require the role operator, and the other calls require viewer. Restore describes its
+// Plans, applies and shows the intent. Apply, Approve and Outcome require the role operator, and the other calls require viewer. Restore describes its
 // own requirements.
 type IntentServiceServer interface {
 	// Returns the changes that documents would make, without making them. If a switch cannot be read, its part of the plan contains the reason.
@@ -184,6 +198,9 @@ type IntentServiceServer interface {
 	// switch has no room for the entries. In the latter case, the message contains the first such switch, the table, its size and the required
 	// number of entries.
 	Apply(*ApplyRequest, grpc.ServerStreamingServer[Progress]) error
+	// Approves a mass change that another person will apply. The approval is valid for exactly the documents with this digest, while base is the current
+	// revision, and not for the caller's own change. Requires the role operator. Returns ABORTED with Stale if base is not the current revision.
+	Approve(context.Context, *ApproveRequest) (*ApproveResponse, error)
 	// Returns the current revision, or FAILED_PRECONDITION if there is none yet.
 	Current(context.Context, *CurrentRequest) (*CurrentResponse, error)
 	// Lists revisions in descending order.
@@ -214,6 +231,9 @@ func (UnimplementedIntentServiceServer) Plan(context.Context, *PlanRequest) (*Pl
 }
 func (UnimplementedIntentServiceServer) Apply(*ApplyRequest, grpc.ServerStreamingServer[Progress]) error {
 	return status.Error(codes.Unimplemented, "method Apply not implemented")
+}
+func (UnimplementedIntentServiceServer) Approve(context.Context, *ApproveRequest) (*ApproveResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Approve not implemented")
 }
 func (UnimplementedIntentServiceServer) Current(context.Context, *CurrentRequest) (*CurrentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Current not implemented")
@@ -282,6 +302,24 @@ func _IntentService_Apply_Handler(srv interface{}, stream grpc.ServerStream) err
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type IntentService_ApplyServer = grpc.ServerStreamingServer[Progress]
+
+func _IntentService_Approve_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ApproveRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(IntentServiceServer).Approve(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: IntentService_Approve_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(IntentServiceServer).Approve(ctx, req.(*ApproveRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
 
 func _IntentService_Current_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CurrentRequest)
@@ -394,6 +432,10 @@ var IntentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Plan",
 			Handler:    _IntentService_Plan_Handler,
+		},
+		{
+			MethodName: "Approve",
+			Handler:    _IntentService_Approve_Handler,
 		},
 		{
 			MethodName: "Current",

@@ -180,7 +180,12 @@ type Plan struct {
 	// Warnings to read before the plan is applied, as full sentences. For example, the review of an exemption is due.
 	Notes []string `protobuf:"bytes,9,rep,name=notes,proto3" json:"notes,omitempty"`
 	// The policy's utcOffset, such as "+09:00" or "Z". The policy's dates begin and end in this offset, and times are shown in it.
-	UtcOffset     string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
+	UtcOffset string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
+	// The removals that make the change a mass change, which Apply refuses unless ApplyRequest.mass_change is set. The removal of lines comes first, and
+	// larger shares come before smaller ones.
+	Removals []*Removal `protobuf:"bytes,81,rep,name=removals,proto3" json:"removals,omitempty"`
+	// The percentage beyond which a removal is listed (op25b serve --mass-change); 0 means that none is.
+	MassPercent   float64 `protobuf:"fixed64,82,opt,name=mass_percent,json=massPercent,proto3" json:"mass_percent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -285,6 +290,91 @@ func (x *Plan) GetUtcOffset() string {
 	return ""
 }
 
+func (x *Plan) GetRemovals() []*Removal {
+	if x != nil {
+		return x.Removals
+	}
+	return nil
+}
+
+func (x *Plan) GetMassPercent() float64 {
+	if x != nil {
+		return x.MassPercent
+	}
+	return 0
+}
+
+// A large share of the entries of a table, or of the lines of all switches, that a change removes.
+type Removal struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The switch and the table; empty if this is about the lines of all switches.
+	Switch string `protobuf:"bytes,1,opt,name=switch,proto3" json:"switch,omitempty"`
+	Table  string `protobuf:"bytes,2,opt,name=table,proto3" json:"table,omitempty"`
+	// The number of entries or lines that the change removes, and the number that there are before.
+	Removed       uint64 `protobuf:"varint,3,opt,name=removed,proto3" json:"removed,omitempty"`
+	Of            uint64 `protobuf:"varint,4,opt,name=of,proto3" json:"of,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Removal) Reset() {
+	*x = Removal{}
+	mi := &file_op25b_v1_plan_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Removal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Removal) ProtoMessage() {}
+
+func (x *Removal) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_plan_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Removal.ProtoReflect.Descriptor instead.
+func (*Removal) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Removal) GetSwitch() string {
+	if x != nil {
+		return x.Switch
+	}
+	return ""
+}
+
+func (x *Removal) GetTable() string {
+	if x != nil {
+		return x.Table
+	}
+	return ""
+}
+
+func (x *Removal) GetRemoved() uint64 {
+	if x != nil {
+		return x.Removed
+	}
+	return 0
+}
+
+func (x *Removal) GetOf() uint64 {
+	if x != nil {
+		return x.Of
+	}
+	return 0
+}
+
 // Totals over the switches of a plan.
 type Totals struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -319,7 +409,7 @@ type Totals struct {
 
 func (x *Totals) Reset() {
 	*x = Totals{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[3]
+	mi := &file_op25b_v1_plan_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -331,7 +421,7 @@ func (x *Totals) String() string {
 func (*Totals) ProtoMessage() {}
 
 func (x *Totals) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[3]
+	mi := &file_op25b_v1_plan_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -344,7 +434,7 @@ func (x *Totals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Totals.ProtoReflect.Descriptor instead.
 func (*Totals) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{3}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Totals) GetSwitches() uint32 {
@@ -488,7 +578,7 @@ type SwitchPlan struct {
 
 func (x *SwitchPlan) Reset() {
 	*x = SwitchPlan{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[4]
+	mi := &file_op25b_v1_plan_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -500,7 +590,7 @@ func (x *SwitchPlan) String() string {
 func (*SwitchPlan) ProtoMessage() {}
 
 func (x *SwitchPlan) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[4]
+	mi := &file_op25b_v1_plan_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -513,7 +603,7 @@ func (x *SwitchPlan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchPlan.ProtoReflect.Descriptor instead.
 func (*SwitchPlan) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{4}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SwitchPlan) GetSwitch() string {
@@ -639,7 +729,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[5]
+	mi := &file_op25b_v1_plan_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -651,7 +741,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[5]
+	mi := &file_op25b_v1_plan_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -664,7 +754,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{5}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Difference) GetAdded() uint64 {
@@ -726,7 +816,7 @@ type EntryChange struct {
 
 func (x *EntryChange) Reset() {
 	*x = EntryChange{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[6]
+	mi := &file_op25b_v1_plan_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -738,7 +828,7 @@ func (x *EntryChange) String() string {
 func (*EntryChange) ProtoMessage() {}
 
 func (x *EntryChange) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[6]
+	mi := &file_op25b_v1_plan_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -751,7 +841,7 @@ func (x *EntryChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntryChange.ProtoReflect.Descriptor instead.
 func (*EntryChange) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{6}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *EntryChange) GetKind() string {
@@ -793,7 +883,7 @@ type PlanStep struct {
 
 func (x *PlanStep) Reset() {
 	*x = PlanStep{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[7]
+	mi := &file_op25b_v1_plan_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -805,7 +895,7 @@ func (x *PlanStep) String() string {
 func (*PlanStep) ProtoMessage() {}
 
 func (x *PlanStep) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[7]
+	mi := &file_op25b_v1_plan_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -818,7 +908,7 @@ func (x *PlanStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanStep.ProtoReflect.Descriptor instead.
 func (*PlanStep) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{7}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PlanStep) GetWhy() string {
@@ -849,7 +939,7 @@ type TableFill struct {
 
 func (x *TableFill) Reset() {
 	*x = TableFill{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[8]
+	mi := &file_op25b_v1_plan_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -861,7 +951,7 @@ func (x *TableFill) String() string {
 func (*TableFill) ProtoMessage() {}
 
 func (x *TableFill) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[8]
+	mi := &file_op25b_v1_plan_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -874,7 +964,7 @@ func (x *TableFill) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableFill.ProtoReflect.Descriptor instead.
 func (*TableFill) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{8}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TableFill) GetTable() string {
@@ -919,7 +1009,7 @@ type Sentence struct {
 
 func (x *Sentence) Reset() {
 	*x = Sentence{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[9]
+	mi := &file_op25b_v1_plan_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -931,7 +1021,7 @@ func (x *Sentence) String() string {
 func (*Sentence) ProtoMessage() {}
 
 func (x *Sentence) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[9]
+	mi := &file_op25b_v1_plan_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -944,7 +1034,7 @@ func (x *Sentence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sentence.ProtoReflect.Descriptor instead.
 func (*Sentence) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{9}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Sentence) GetKind() string {
@@ -1002,7 +1092,7 @@ const file_op25b_v1_plan_proto_rawDesc = "" +
 	"\x05added\x18\x02 \x01(\bR\x05added\x12\x18\n" +
 	"\aremoved\x18\x03 \x01(\bR\aremoved\x12\x18\n" +
 	"\aunified\x18\x04 \x01(\tR\aunified\x12\x1c\n" +
-	"\ttruncated\x18\x05 \x01(\bR\ttruncated\"\xe9\x02\n" +
+	"\ttruncated\x18\x05 \x01(\bR\ttruncated\"\xbb\x03\n" +
 	"\x04Plan\x12\x12\n" +
 	"\x04base\x18\x01 \x01(\x04R\x04base\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
@@ -1014,7 +1104,14 @@ const file_op25b_v1_plan_proto_rawDesc = "" +
 	"\achanges\x18\b \x01(\bR\achanges\x12\x14\n" +
 	"\x05notes\x18\t \x03(\tR\x05notes\x12\x1d\n" +
 	"\n" +
-	"utc_offset\x18P \x01(\tR\tutcOffset\"\xc8\x03\n" +
+	"utc_offset\x18P \x01(\tR\tutcOffset\x12-\n" +
+	"\bremovals\x18Q \x03(\v2\x11.op25b.v1.RemovalR\bremovals\x12!\n" +
+	"\fmass_percent\x18R \x01(\x01R\vmassPercent\"a\n" +
+	"\aRemoval\x12\x16\n" +
+	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x14\n" +
+	"\x05table\x18\x02 \x01(\tR\x05table\x12\x18\n" +
+	"\aremoved\x18\x03 \x01(\x04R\aremoved\x12\x0e\n" +
+	"\x02of\x18\x04 \x01(\x04R\x02of\"\xc8\x03\n" +
 	"\x06Totals\x12\x1a\n" +
 	"\bswitches\x18\x01 \x01(\rR\bswitches\x12)\n" +
 	"\x10switches_changed\x18\x02 \x01(\rR\x0fswitchesChanged\x12)\n" +
@@ -1090,37 +1187,39 @@ func file_op25b_v1_plan_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_plan_proto_rawDescData
 }
 
-var file_op25b_v1_plan_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_op25b_v1_plan_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_op25b_v1_plan_proto_goTypes = []any{
 	(*File)(nil),                  // 0: op25b.v1.File
 	(*DocumentDiff)(nil),          // 1: op25b.v1.DocumentDiff
 	(*Plan)(nil),                  // 2: op25b.v1.Plan
-	(*Totals)(nil),                // 3: op25b.v1.Totals
-	(*SwitchPlan)(nil),            // 4: op25b.v1.SwitchPlan
-	(*Difference)(nil),            // 5: op25b.v1.Difference
-	(*EntryChange)(nil),           // 6: op25b.v1.EntryChange
-	(*PlanStep)(nil),              // 7: op25b.v1.PlanStep
-	(*TableFill)(nil),             // 8: op25b.v1.TableFill
-	(*Sentence)(nil),              // 9: op25b.v1.Sentence
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+	(*Removal)(nil),               // 3: op25b.v1.Removal
+	(*Totals)(nil),                // 4: op25b.v1.Totals
+	(*SwitchPlan)(nil),            // 5: op25b.v1.SwitchPlan
+	(*Difference)(nil),            // 6: op25b.v1.Difference
+	(*EntryChange)(nil),           // 7: op25b.v1.EntryChange
+	(*PlanStep)(nil),              // 8: op25b.v1.PlanStep
+	(*TableFill)(nil),             // 9: op25b.v1.TableFill
+	(*Sentence)(nil),              // 10: op25b.v1.Sentence
+	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
 }
 var file_op25b_v1_plan_proto_depIdxs = []int32{
-	10, // 0: op25b.v1.Plan.time:type_name -> google.protobuf.Timestamp
+	11, // 0: op25b.v1.Plan.time:type_name -> google.protobuf.Timestamp
 	0,  // 1: op25b.v1.Plan.files:type_name -> op25b.v1.File
 	1,  // 2: op25b.v1.Plan.documents:type_name -> op25b.v1.DocumentDiff
-	4,  // 3: op25b.v1.Plan.switches:type_name -> op25b.v1.SwitchPlan
-	3,  // 4: op25b.v1.Plan.totals:type_name -> op25b.v1.Totals
-	5,  // 5: op25b.v1.SwitchPlan.drift:type_name -> op25b.v1.Difference
-	5,  // 6: op25b.v1.SwitchPlan.change:type_name -> op25b.v1.Difference
-	7,  // 7: op25b.v1.SwitchPlan.steps:type_name -> op25b.v1.PlanStep
-	8,  // 8: op25b.v1.SwitchPlan.tables:type_name -> op25b.v1.TableFill
-	9,  // 9: op25b.v1.SwitchPlan.meaning:type_name -> op25b.v1.Sentence
-	6,  // 10: op25b.v1.Difference.entries:type_name -> op25b.v1.EntryChange
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	5,  // 3: op25b.v1.Plan.switches:type_name -> op25b.v1.SwitchPlan
+	4,  // 4: op25b.v1.Plan.totals:type_name -> op25b.v1.Totals
+	3,  // 5: op25b.v1.Plan.removals:type_name -> op25b.v1.Removal
+	6,  // 6: op25b.v1.SwitchPlan.drift:type_name -> op25b.v1.Difference
+	6,  // 7: op25b.v1.SwitchPlan.change:type_name -> op25b.v1.Difference
+	8,  // 8: op25b.v1.SwitchPlan.steps:type_name -> op25b.v1.PlanStep
+	9,  // 9: op25b.v1.SwitchPlan.tables:type_name -> op25b.v1.TableFill
+	10, // 10: op25b.v1.SwitchPlan.meaning:type_name -> op25b.v1.Sentence
+	7,  // 11: op25b.v1.Difference.entries:type_name -> op25b.v1.EntryChange
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_plan_proto_init() }
@@ -1134,7 +1233,7 @@ func file_op25b_v1_plan_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_plan_proto_rawDesc), len(file_op25b_v1_plan_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -39,6 +39,8 @@ const (
 	IntentServicePlanProcedure = "/op25b.v1.IntentService/Plan"
 	// IntentServiceApplyProcedure is the fully-qualified name of the IntentService's Apply RPC.
 	IntentServiceApplyProcedure = "/op25b.v1.IntentService/Apply"
+	// IntentServiceApproveProcedure is the fully-qualified name of the IntentService's Approve RPC.
+	IntentServiceApproveProcedure = "/op25b.v1.IntentService/Approve"
 	// IntentServiceCurrentProcedure is the fully-qualified name of the IntentService's Current RPC.
 	IntentServiceCurrentProcedure = "/op25b.v1.IntentService/Current"
 	// IntentServiceHistoryProcedure is the fully-qualified name of the IntentService's History RPC.
@@ -63,6 +65,9 @@ type IntentServiceClient interface {
 	// switch has no room for the entries. In the latter case, the message contains the first such switch, the table, its size and the required
 	// number of entries.
 	Apply(context.Context, *connect.Request[v1.ApplyRequest]) (*connect.ServerStreamForClient[v1.Progress], error)
+	// Approves a mass change that another person will apply. The approval is valid for exactly the documents with this digest, while base is the current
+	// revision, and not for the caller's own change. Requires the role operator. Returns ABORTED with Stale if base is not the current revision.
+	Approve(context.Context, *connect.Request[v1.ApproveRequest]) (*connect.Response[v1.ApproveResponse], error)
 	// Returns the current revision, or FAILED_PRECONDITION if there is none yet.
 	Current(context.Context, *connect.Request[v1.CurrentRequest]) (*connect.Response[v1.CurrentResponse], error)
 	// Lists revisions in descending order.
@@ -101,6 +106,12 @@ func NewIntentServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			httpClient,
 			baseURL+IntentServiceApplyProcedure,
 			connect.WithSchema(intentServiceMethods.ByName("Apply")),
+			connect.WithClientOptions(opts...),
+		),
+		approve: connect.NewClient[v1.ApproveRequest, v1.ApproveResponse](
+			httpClient,
+			baseURL+IntentServiceApproveProcedure,
+			connect.WithSchema(intentServiceMethods.ByName("Approve")),
 			connect.WithClientOptions(opts...),
 		),
 		current: connect.NewClient[v1.CurrentRequest, v1.CurrentResponse](
@@ -146,6 +157,7 @@ func NewIntentServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 type intentServiceClient struct {
 	plan    *connect.Client[v1.PlanRequest, v1.PlanResponse]
 	apply   *connect.Client[v1.ApplyRequest, v1.Progress]
+	approve *connect.Client[v1.ApproveRequest, v1.ApproveResponse]
 	current *connect.Client[v1.CurrentRequest, v1.CurrentResponse]
 	history *connect.Client[v1.HistoryRequest, v1.HistoryResponse]
 	show    *connect.Client[v1.ShowRequest, v1.ShowResponse]
@@ -162,6 +174,11 @@ func (c *intentServiceClient) Plan(ctx context.Context, req *connect.Request[v1.
 // Apply calls op25b.v1.IntentService.Apply.
 func (c *intentServiceClient) Apply(ctx context.Context, req *connect.Request[v1.ApplyRequest]) (*connect.ServerStreamForClient[v1.Progress], error) {
 	return c.apply.CallServerStream(ctx, req)
+}
+
+// Approve calls op25b.v1.IntentService.Approve.
+func (c *intentServiceClient) Approve(ctx context.Context, req *connect.Request[v1.ApproveRequest]) (*connect.Response[v1.ApproveResponse], error) {
+	return c.approve.CallUnary(ctx, req)
 }
 
 // Current calls op25b.v1.IntentService.Current.
@@ -204,6 +221,9 @@ type IntentServiceHandler interface {
 	// switch has no room for the entries. In the latter case, the message contains the first such switch, the table, its size and the required
 	// number of entries.
 	Apply(context.Context, *connect.Request[v1.ApplyRequest], *connect.ServerStream[v1.Progress]) error
+	// Approves a mass change that another person will apply. The approval is valid for exactly the documents with this digest, while base is the current
+	// revision, and not for the caller's own change. Requires the role operator. Returns ABORTED with Stale if base is not the current revision.
+	Approve(context.Context, *connect.Request[v1.ApproveRequest]) (*connect.Response[v1.ApproveResponse], error)
 	// Returns the current revision, or FAILED_PRECONDITION if there is none yet.
 	Current(context.Context, *connect.Request[v1.CurrentRequest]) (*connect.Response[v1.CurrentResponse], error)
 	// Lists revisions in descending order.
@@ -238,6 +258,12 @@ func NewIntentServiceHandler(svc IntentServiceHandler, opts ...connect.HandlerOp
 		IntentServiceApplyProcedure,
 		svc.Apply,
 		connect.WithSchema(intentServiceMethods.ByName("Apply")),
+		connect.WithHandlerOptions(opts...),
+	)
+	intentServiceApproveHandler := connect.NewUnaryHandler(
+		IntentServiceApproveProcedure,
+		svc.Approve,
+		connect.WithSchema(intentServiceMethods.ByName("Approve")),
 		connect.WithHandlerOptions(opts...),
 	)
 	intentServiceCurrentHandler := connect.NewUnaryHandler(
@@ -282,6 +308,8 @@ func NewIntentServiceHandler(svc IntentServiceHandler, opts ...connect.HandlerOp
 			intentServicePlanHandler.ServeHTTP(w, r)
 		case IntentServiceApplyProcedure:
 			intentServiceApplyHandler.ServeHTTP(w, r)
+		case IntentServiceApproveProcedure:
+			intentServiceApproveHandler.ServeHTTP(w, r)
 		case IntentServiceCurrentProcedure:
 			intentServiceCurrentHandler.ServeHTTP(w, r)
 		case IntentServiceHistoryProcedure:
@@ -309,6 +337,10 @@ func (UnimplementedIntentServiceHandler) Plan(context.Context, *connect.Request[
 
 func (UnimplementedIntentServiceHandler) Apply(context.Context, *connect.Request[v1.ApplyRequest], *connect.ServerStream[v1.Progress]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.IntentService.Apply is not implemented"))
+}
+
+func (UnimplementedIntentServiceHandler) Approve(context.Context, *connect.Request[v1.ApproveRequest]) (*connect.Response[v1.ApproveResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.IntentService.Approve is not implemented"))
 }
 
 func (UnimplementedIntentServiceHandler) Current(context.Context, *connect.Request[v1.CurrentRequest]) (*connect.Response[v1.CurrentResponse], error) {
