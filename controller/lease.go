@@ -14,7 +14,8 @@ func newLease() *cobra.Command {
 		Use:   "lease",
 		Short: "list the lines that reach own servers for a time, grant a lease, or revoke one",
 		Long: `List the leases of lines, grant one, or revoke one. A lease lets a line reach own servers for a time, because somebody at the line has
-logged in to a mailbox. The policy says what it opens. Mail servers report the logins (op25b serve --leases).`,
+logged in to a mailbox. The policy says what it opens. Mail servers report the logins (op25b serve --leases). An address outside all lines,
+such as that of a customer on another provider's line, can have a lease, too.`,
 		Example: `  op25b lease list
   op25b lease grant adsl-home pop-before-smtp
   op25b lease revoke adsl-home`,
@@ -28,7 +29,8 @@ func newLeaseList() *cobra.Command {
 	q := &op25bv1.ListLeasesRequest{}
 	cmd := &cobra.Command{
 		Use: "list", Short: "list the leases that have not ended",
-		Long: `List the leases that have not ended, ordered by line. This requires the role operator.`,
+		Long: `List the leases that have not ended, ordered by line, and then those of addresses outside all lines. The addresses are not shown. This
+requires the role operator.`,
 		Example: `  op25b lease list
   op25b lease list --switch edge-1 --limit 1000`,
 		Args: exactly(0),
@@ -49,16 +51,23 @@ func newLeaseList() *cobra.Command {
 
 func newLeaseGrant() *cobra.Command {
 	var o clientOptions
+	q := &op25bv1.GrantLeaseRequest{}
 	cmd := &cobra.Command{
 		Use: "grant LINE LEASE", Short: "grant a lease of the policy to a line, or renew it",
 		Long: `Grant a lease of the policy to a line as a login does, or renew it. The lease is in the store when the command ends, and the switch has it
-a moment later. The audit chain records who grants it. This requires the role lease or operator.`,
-		Example: `  op25b lease grant adsl-home pop-before-smtp`,
-		Args:    exactly(2),
+a moment later. With --address, the lease is for an address outside all lines instead, and LINE is left out: it opens own servers on the
+switches that have addressLeases. The audit chain records who grants it, without the address. This requires the role lease or operator.`,
+		Example: `  op25b lease grant adsl-home pop-before-smtp
+  op25b lease grant --address 203.0.113.200 pop-before-smtp`,
+		Args: lineUnlessAddress(&q.Address, 2),
 	}
+	addLeaseAddress(cmd, &q.Address)
 	addClient(cmd, &o)
 	cmd.RunE = o.ask(func(ctx context.Context, c *console, args []string) error {
-		r, err := client.Ask(ctx, c.timeout, c.Lease.Grant, &op25bv1.GrantLeaseRequest{Line: args[0], Lease: args[1]})
+		if q.Lease = args[len(args)-1]; q.Address == "" {
+			q.Line = args[0]
+		}
+		r, err := client.Ask(ctx, c.timeout, c.Lease.Grant, q)
 		if err != nil {
 			return err
 		}
@@ -69,20 +78,40 @@ a moment later. The audit chain records who grants it. This requires the role le
 
 func newLeaseRevoke() *cobra.Command {
 	var o clientOptions
+	q := &op25bv1.RevokeLeaseRequest{}
 	cmd := &cobra.Command{
 		Use: "revoke LINE", Short: "end the lease of a line",
-		Long: `End the lease of a line. The next login of a customer at the line grants a lease again. The audit chain records who revokes it. This
-requires the role lease or operator.`,
-		Example: `  op25b lease revoke adsl-home`,
-		Args:    exactly(1),
+		Long: `End the lease of a line, or with --address that of an address outside all lines. The next login of a customer there grants a lease again.
+The audit chain records who revokes it, without the address. This requires the role lease or operator.`,
+		Example: `  op25b lease revoke adsl-home
+  op25b lease revoke --address 203.0.113.200`,
+		Args: lineUnlessAddress(&q.Address, 1),
 	}
+	addLeaseAddress(cmd, &q.Address)
 	addClient(cmd, &o)
 	cmd.RunE = o.ask(func(ctx context.Context, c *console, args []string) error {
-		r, err := client.Ask(ctx, c.timeout, c.Lease.Revoke, &op25bv1.RevokeLeaseRequest{Line: args[0]})
+		if q.Address == "" {
+			q.Line = args[0]
+		}
+		r, err := client.Ask(ctx, c.timeout, c.Lease.Revoke, q)
 		if err != nil {
 			return err
 		}
-		return c.view.LeaseRevoked(args[0], r)
+		return c.view.LeaseRevoked(q.Line, r)
 	})
 	return cmd
+}
+
+func addLeaseAddress(cmd *cobra.Command, to *string) {
+	cmd.Flags().StringVar(to, "address", "", "an address outside all lines, instead of the line")
+}
+
+// lineUnlessAddress requires n arguments, of which the first is a line. The line is left out if an address is given.
+func lineUnlessAddress(address *string, n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if *address != "" {
+			return exactly(n - 1)(cmd, args)
+		}
+		return exactly(n)(cmd, args)
+	}
 }

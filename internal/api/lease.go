@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -22,6 +23,9 @@ type Leases interface {
 	Grant(ctx context.Context, line, name string) (ledger.Held, lease.Outcome, error)
 	// Revoke ends the lease of a line. It returns false if the line had none.
 	Revoke(ctx context.Context, line string) (ledger.Held, bool, error)
+	// GrantAddress and RevokeAddress are Grant and Revoke for an address outside all lines.
+	GrantAddress(ctx context.Context, a netip.Addr, name string) (ledger.Held, lease.Outcome, error)
+	RevokeAddress(ctx context.Context, a netip.Addr) (ledger.Held, bool, error)
 	// List returns leases, and the number of all that keep selects.
 	List(most int, keep func(ledger.Held) bool) (some []ledger.Held, total int, err error)
 }
@@ -42,30 +46,47 @@ var leaseOutcomes = map[lease.Outcome]op25bv1.LeaseOutcome{
 const anyLease = ""
 
 // begin verifies that a call can be served, and records it before it changes anything. A program makes too many calls for a
-// record of each: one record an hour says that it grants and revokes leases.
-func (s leaseService) begin(ctx context.Context, verb, line, detail string) error {
-	switch {
-	case s.Leases == nil:
-		return errNoLeases()
-	case line == "":
-		return fault("line", "no line is given", "must be the name of a line in the inventory")
+// record of each: one record an hour says that it grants and revokes leases. No record has an address (I8).
+func (s leaseService) begin(ctx context.Context, verb, line, address, detail string) (h lease.Holder, err error) {
+	if s.Leases == nil {
+		return h, errNoLeases()
+	}
+	if h, err = holderOf(line, address); err != nil {
+		return h, err
 	}
 	id := caller(ctx)
 	program := id.Role == auth.Lease
 	if program && !s.reports.due(id.Who, anyLease) {
-		return nil
+		return h, nil
 	}
-	r := store.AuditRecord{Who: id.Who, Role: string(id.Role), Verb: verb, Object: "line " + line, Detail: detail}
+	r := store.AuditRecord{Who: id.Who, Role: string(id.Role), Verb: verb, Object: h.String(), Detail: detail}
 	if program {
 		r.Verb, r.Object, r.Detail = "lease", "lines", "grants and revokes leases"
 	}
 	if _, err := s.Store.Audit().Append(ctx, r); err != nil {
-		return fmt.Errorf("the call could not be recorded in the audit chain, so nothing is changed: %w", err)
+		return h, fmt.Errorf("the call could not be recorded in the audit chain, so nothing is changed: %w", err)
 	}
 	if program {
 		s.reports.recorded(id.Who, anyLease)
 	}
-	return nil
+	return h, nil
+}
+
+// holderOf returns the holder that a request names: a line or an address.
+func holderOf(line, address string) (lease.Holder, error) {
+	switch {
+	case line == "" && address == "":
+		return lease.Holder{}, fault("line", "no line is given", "must be the name of a line in the inventory, unless an address is given")
+	case line != "" && address != "":
+		return lease.Holder{}, fault("address", "both a line and an address are given", "must be one of the two")
+	case line != "":
+		return lease.Holder{Line: line}, nil
+	}
+	a, err := netip.ParseAddr(address)
+	if err != nil || a.Zone() != "" {
+		return lease.Holder{}, fault("address", "the address is invalid", "must be an IPv4 or IPv6 address, such as 192.0.2.11")
+	}
+	return lease.Holder{Address: a.Unmap()}, nil
 }
 
 // errNoLeases is the error of a controller without leases.
@@ -73,27 +94,41 @@ func errNoLeases() error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("this controller has no leases"))
 }
 
-// Grant grants or renews a lease of a line.
+// Grant grants or renews a lease of a line or an address.
 func (s leaseService) Grant(ctx context.Context, req *connect.Request[op25bv1.GrantLeaseRequest]) (*connect.Response[op25bv1.GrantLeaseResponse], error) {
 	if req.Msg.Lease == "" {
 		return nil, fault("lease", "no lease is given", "must be the name of a lease in the policy")
 	}
-	if err := s.begin(ctx, "grant lease", req.Msg.Line, req.Msg.Lease); err != nil {
+	h, err := s.begin(ctx, "grant lease", req.Msg.Line, req.Msg.Address, req.Msg.Lease)
+	if err != nil {
 		return nil, err
 	}
-	l, outcome, err := s.Leases.Grant(ctx, req.Msg.Line, req.Msg.Lease)
+	var l ledger.Held
+	var outcome lease.Outcome
+	if h.Line != "" {
+		l, outcome, err = s.Leases.Grant(ctx, h.Line, req.Msg.Lease)
+	} else {
+		l, outcome, err = s.Leases.GrantAddress(ctx, h.Address, req.Msg.Lease)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return connect.NewResponse(&op25bv1.GrantLeaseResponse{Lease: lineLease(l), Outcome: leaseOutcomes[outcome]}), nil
 }
 
-// Revoke ends the lease of a line.
+// Revoke ends the lease of a line or an address.
 func (s leaseService) Revoke(ctx context.Context, req *connect.Request[op25bv1.RevokeLeaseRequest]) (*connect.Response[op25bv1.RevokeLeaseResponse], error) {
-	if err := s.begin(ctx, "revoke lease", req.Msg.Line, ""); err != nil {
+	h, err := s.begin(ctx, "revoke lease", req.Msg.Line, req.Msg.Address, "")
+	if err != nil {
 		return nil, err
 	}
-	l, had, err := s.Leases.Revoke(ctx, req.Msg.Line)
+	var l ledger.Held
+	var had bool
+	if h.Line != "" {
+		l, had, err = s.Leases.Revoke(ctx, h.Line)
+	} else {
+		l, had, err = s.Leases.RevokeAddress(ctx, h.Address)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +168,7 @@ func (s leaseService) List(ctx context.Context, req *connect.Request[op25bv1.Lis
 	return connect.NewResponse(answer), nil
 }
 
+// lineLease returns the message for a lease. It does not contain the address of a holder (I8).
 func lineLease(h ledger.Held) *op25bv1.LineLease {
 	return &op25bv1.LineLease{Line: h.Holder.Line, Switch: h.Switch, Lease: h.Name, Granted: timestamppb.New(h.Granted), End: timestamppb.New(h.End)}
 }

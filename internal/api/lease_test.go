@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"op25b/internal/auth"
 	"op25b/internal/lease"
 	"op25b/internal/lease/ledger"
+	"op25b/internal/policy"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -41,6 +43,31 @@ func (s *someLeases) Grant(_ context.Context, line, name string) (ledger.Held, l
 func (s *someLeases) Revoke(_ context.Context, line string) (ledger.Held, bool, error) {
 	s.revoked = append(s.revoked, line)
 	return leaseOf(line), line == "line-0", nil
+}
+
+// GrantAddress grants a lease to 203.0.113.200, and to no other address.
+func (s *someLeases) GrantAddress(_ context.Context, a netip.Addr, name string) (ledger.Held, lease.Outcome, error) {
+	s.granted = append(s.granted, a.String()+" "+name)
+	switch a.String() {
+	case "203.0.113.200":
+		h := leaseOf("")
+		h.Holder.Address, h.Switch = a, ""
+		return h, lease.Granted, nil
+	case "192.0.2.13":
+		return ledger.Held{}, "", fmt.Errorf("%w: grant the lease to the line", ledger.ErrOfLine)
+	case "198.51.100.17":
+		return ledger.Held{}, "", fmt.Errorf("%w: it is ours", policy.ErrNotCustomer)
+	case "203.0.113.1":
+		return ledger.Held{}, "", fmt.Errorf("%w: it needs none", ledger.ErrExemptAddress)
+	case "203.0.113.2":
+		return ledger.Held{}, "", ledger.ErrNoKey
+	}
+	return ledger.Held{}, "", policy.ErrNoAddressLease
+}
+
+func (s *someLeases) RevokeAddress(_ context.Context, a netip.Addr) (ledger.Held, bool, error) {
+	s.revoked = append(s.revoked, a.String())
+	return leaseOf(""), a.String() == "203.0.113.200", nil
 }
 
 func (s *someLeases) List(most int, keep func(ledger.Held) bool) (some []ledger.Held, total int, err error) {
@@ -119,7 +146,7 @@ func TestLeaseCalls(t *testing.T) {
 		code        codes.Code
 		message     string
 	}{
-		{"", "pop", codes.InvalidArgument, "line: no line is given; must be the name of a line in the inventory"},
+		{"", "pop", codes.InvalidArgument, "line: no line is given; must be the name of a line in the inventory, unless an address is given"},
 		{"line-0", "", codes.InvalidArgument, "lease: no lease is given; must be the name of a lease in the policy"},
 		{"nowhere", "pop", codes.NotFound, `no such line: the inventory has no line "nowhere"`},
 		{"exempt", "pop", codes.FailedPrecondition, "the line is exempt: it needs none"},
@@ -128,6 +155,36 @@ func TestLeaseCalls(t *testing.T) {
 		_, err := c.Grant(within(t), &op25bv1.GrantLeaseRequest{Line: test.line, Lease: test.lease})
 		if status.Code(err) != test.code || status.Convert(err).Message() != test.message {
 			t.Errorf("%s %s: %v; want %s", test.line, test.lease, err, test.message)
+		}
+	}
+	for _, test := range []struct {
+		line, address string
+		code          codes.Code
+		message       string
+	}{
+		{"line-0", "203.0.113.200", codes.InvalidArgument, "address: both a line and an address are given; must be one of the two"},
+		{"", "203.0.113.0/24", codes.InvalidArgument, "address: the address is invalid; must be an IPv4 or IPv6 address, such as 192.0.2.11"},
+		{"", "fe80::1%eth0", codes.InvalidArgument, "address: the address is invalid; must be an IPv4 or IPv6 address, such as 192.0.2.11"},
+		{"", "192.0.2.13", codes.FailedPrecondition, "a line has the address: grant the lease to the line"},
+		{"", "198.51.100.17", codes.FailedPrecondition, "the address is of no customer: it is ours"},
+		{"", "203.0.113.1", codes.FailedPrecondition, "the address is exempt: it needs none"},
+		{"", "203.0.113.2", codes.FailedPrecondition, "this controller stores no addresses: start it with --session-key"},
+		{"", "203.0.113.3", codes.FailedPrecondition, "no lease is for addresses outside all lines"},
+	} {
+		_, err := c.Grant(within(t), &op25bv1.GrantLeaseRequest{Line: test.line, Address: test.address, Lease: "pop"})
+		if status.Code(err) != test.code || status.Convert(err).Message() != test.message {
+			t.Errorf("%s %s: %v; want %s", test.line, test.address, err, test.message)
+		}
+	}
+	if r, err := c.Grant(within(t), &op25bv1.GrantLeaseRequest{Address: "::ffff:203.0.113.200", Lease: "pop"}); err != nil || strings.Contains(r.String(), "203") || r.Lease.Lease != "pop" {
+		t.Errorf("%v, %v", r, err)
+	}
+	if r, err := c.Revoke(within(t), &op25bv1.RevokeLeaseRequest{Address: "203.0.113.200"}); err != nil || !r.Revoked || r.Lease.Line != "" {
+		t.Errorf("%v, %v", r, err)
+	}
+	for _, r := range w.lookups(2) {
+		if strings.Contains(r, "203.0.113.200") {
+			t.Errorf("the audit chain has %s", r)
 		}
 	}
 	if r, err := c.Revoke(within(t), &op25bv1.RevokeLeaseRequest{Line: "line-1"}); err != nil || r.Revoked || r.Lease != nil {

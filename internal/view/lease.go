@@ -8,7 +8,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Leases shows the leases of lines.
+// Leases shows the leases of lines and addresses, without the addresses.
 func (t *table) Leases(r *op25bv1.ListLeasesResponse) error {
 	z := t.zone(r.UtcOffset)
 	as := fmt.Sprintf("as of %s on %s.", z.moment(r.Time), plain(r.Controller))
@@ -18,7 +18,11 @@ func (t *table) Leases(r *op25bv1.ListLeasesResponse) error {
 	}
 	g := grid{head: []string{"LINE", "SWITCH", "LEASE", "SINCE", "UNTIL"}, shrink: []int{0, 1, 2}}
 	for _, l := range r.Leases {
-		g.add(l.Line, l.Switch, l.Lease, z.moment(l.Granted), z.moment(l.End))
+		line := l.Line
+		if line == "" {
+			line = "(an address)"
+		}
+		g.add(line, l.Switch, l.Lease, z.moment(l.Granted), z.moment(l.End))
 	}
 	text := fmt.Sprintf("%s, %s", prose.Count(r.Total, "lease"), as)
 	if more := int(r.Total) - len(r.Leases); more > 0 {
@@ -28,25 +32,36 @@ func (t *table) Leases(r *op25bv1.ListLeasesResponse) error {
 	return err
 }
 
-// LeaseGranted shows the lease of a line after a grant.
+// holder returns the name of the line of a lease, as at the beginning of a sentence and within one. Without a line, the lease is of an address.
+func holder(line string) (begins, within string) {
+	if line == "" {
+		return "The address", "the address"
+	}
+	return "Line " + plain(line), "line " + plain(line)
+}
+
+// LeaseGranted shows the lease of a line or an address after a grant.
 func (t *table) LeaseGranted(r *op25bv1.GrantLeaseResponse) error {
 	l := r.GetLease()
-	form := "Line %[1]s keeps the lease %[2]s until %[3]s."
+	begins, within := holder(l.GetLine())
+	name, end := plain(l.GetLease()), t.zone("").moment(l.GetEnd())
+	text := fmt.Sprintf("%s keeps the lease %s until %s.", begins, name, end)
 	switch r.Outcome {
 	case op25bv1.LeaseOutcome_LEASE_OUTCOME_GRANTED:
-		form = "Line %[1]s has the lease %[2]s until %[3]s."
+		text = fmt.Sprintf("%s has the lease %s until %s.", begins, name, end)
 	case op25bv1.LeaseOutcome_LEASE_OUTCOME_RENEWED:
-		form = "The lease %[2]s of line %[1]s is renewed until %[3]s."
+		text = fmt.Sprintf("The lease %s of %s is renewed until %s.", name, within, end)
 	}
-	_, err := io.WriteString(t.w, wrapped("", fmt.Sprintf(form, plain(l.GetLine()), plain(l.GetLease()), t.zone("").moment(l.GetEnd())), 4))
+	_, err := io.WriteString(t.w, wrapped("", text, 4))
 	return err
 }
 
-// LeaseRevoked shows whether a line had a lease.
+// LeaseRevoked shows whether a line had a lease; an empty line means an address.
 func (t *table) LeaseRevoked(line string, r *op25bv1.RevokeLeaseResponse) error {
-	text := fmt.Sprintf("Line %s had no lease.", plain(line))
+	begins, _ := holder(line)
+	text := begins + " had no lease."
 	if r.Revoked {
-		text = fmt.Sprintf("Line %s lost the lease %s, due to end at %s.", plain(line), plain(r.GetLease().GetLease()), t.zone("").moment(r.GetLease().GetEnd()))
+		text = fmt.Sprintf("%s lost the lease %s, due to end at %s.", begins, plain(r.GetLease().GetLease()), t.zone("").moment(r.GetLease().GetEnd()))
 	}
 	_, err := io.WriteString(t.w, wrapped("", text, 4))
 	return err

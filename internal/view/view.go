@@ -62,9 +62,9 @@ type View interface {
 	ReportedFile(f ReportedFile) error
 	// Found shows which line has an address.
 	Found(r *op25bv1.FindAddressResponse) error
-	// Leases shows the leases of lines.
+	// Leases shows the leases of lines and of addresses outside all lines.
 	Leases(r *op25bv1.ListLeasesResponse) error
-	// LeaseGranted shows the lease of a line after a grant, and LeaseRevoked whether a line had one.
+	// LeaseGranted shows the lease of a line or an address after a grant, and LeaseRevoked whether it had one. An empty line means an address.
 	LeaseGranted(r *op25bv1.GrantLeaseResponse) error
 	LeaseRevoked(line string, r *op25bv1.RevokeLeaseResponse) error
 	// Backup shows the contents of a backup. done describes what was done with the backup, such as "saved in FILE".
