@@ -253,7 +253,13 @@ func bmv2Interfaces(all []*accessLine) (args []string) {
 // startEmbeddedOn starts an embedded switch with a clock on the interfaces of all accesses. The switch ends with the test.
 func startEmbeddedOn(t *testing.T, all []*accessLine, clock func() time.Time) softswitch.Addrs {
 	t.Helper()
-	device, err := softswitch.New(softswitch.Options{DeviceID: 1, Clock: clock})
+	return startEmbeddedAs(t, 1, all, clock)
+}
+
+// startEmbeddedAs is startEmbeddedOn for a switch with the given device id.
+func startEmbeddedAs(t *testing.T, id uint64, all []*accessLine, clock func() time.Time) softswitch.Addrs {
+	t.Helper()
+	device, err := softswitch.New(softswitch.Options{DeviceID: id, Clock: clock})
 	if err != nil {
 		t.Fatal(err)
 	}

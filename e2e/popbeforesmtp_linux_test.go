@@ -37,7 +37,7 @@ func TestPOPBeforeSMTP(t *testing.T) {
 	t.Run("embedded", func(t *testing.T) {
 		wants(t, "embedded", "")
 		clock := &movedClock{}
-		p := newPOPPlant(t, 10*time.Minute, func(all []*accessLine) softswitch.Addrs { return startEmbeddedOn(t, all, clock.now) })
+		p := newPOPPlant(t, 10*time.Minute, clock.now, func(all []*accessLine) softswitch.Addrs { return startEmbeddedOn(t, all, clock.now) })
 		p.play(clock.move)
 	})
 	t.Run("bmv2", func(t *testing.T) {
@@ -47,7 +47,7 @@ func TestPOPBeforeSMTP(t *testing.T) {
 		}
 		wants(t, "bmv2", reason)
 		leaseFor := 3 * time.Minute // long enough for everything before its end
-		p := newPOPPlant(t, leaseFor, func(all []*accessLine) softswitch.Addrs {
+		p := newPOPPlant(t, leaseFor, time.Now, func(all []*accessLine) softswitch.Addrs {
 			addrs := softswitch.Addrs{P4Runtime: startBMv2(t, path, 1, bmv2Interfaces(all), nil), GNMI: freeAddr(t)}
 			b, err := policy.Load(popDocuments(t, all, addrs, leaseFor))
 			if err != nil {
@@ -103,6 +103,7 @@ func (p *popPlant) play(wait func(time.Duration)) {
 	p.forgedSession()
 	p.proxy()
 	p.dovecotGoesOn()
+	p.customerAbroad()
 	p.endsAlone(wait)
 }
 
@@ -115,8 +116,11 @@ func (p *popPlant) endsAlone(wait func(time.Duration)) {
 	if err := p.login(adsl, false, mailPassword); err != nil {
 		p.t.Fatal(err)
 	}
+	if err := p.login(abroad, true, mailPassword); err != nil {
+		p.t.Fatal(err)
+	}
 	after := time.Now()
-	eventually(p.t, "port 587 opens after a login", func() bool { return p.connects(adsl, false) == nil })
+	eventually(p.t, "port 587 opens after a login", func() bool { return p.connects(adsl, false) == nil && p.connects(abroad, true) == nil })
 	if err := p.control.cmd.Process.Kill(); err != nil {
 		p.t.Fatal(err)
 	}
@@ -124,12 +128,16 @@ func (p *popPlant) endsAlone(wait func(time.Duration)) {
 	// The end is in whole seconds of the switch's clock, and rounding and latency only shorten a lease: by 2 s and the time of a login here.
 	const shorter = 5 * time.Second
 	wait(p.leaseFor - shorter - time.Since(before))
-	if err := p.connects(adsl, false); err != nil {
-		p.t.Errorf("port 587 is closed %v before the end of the lease, without a controller: %v", shorter, err)
+	for customer, v6 := range map[int]bool{adsl: false, abroad: true} {
+		if err := p.connects(customer, v6); err != nil {
+			p.t.Errorf("port 587 is closed to customer %d %v before the end of the lease, without a controller: %v", customer, shorter, err)
+		}
 	}
 	wait(shorter + time.Since(after))
-	if err := p.connects(adsl, false); !errors.Is(err, errRejected) {
-		p.t.Errorf("port 587 after the end of the lease, without a controller: %v, want %v", err, errRejected)
+	for customer, v6 := range map[int]bool{adsl: false, abroad: true} {
+		if err := p.connects(customer, v6); !errors.Is(err, errRejected) {
+			p.t.Errorf("port 587 from customer %d after the end of the lease, without a controller: %v, want %v", customer, err, errRejected)
+		}
 	}
 	p.open("after the end of all leases", business)
 }
@@ -191,7 +199,7 @@ func (p *popPlant) forgedSession() {
 	if err := p.login(mobile, false, mailPassword); err != nil {
 		p.t.Fatal(err)
 	}
-	p.counted("dovecot", "no-line", 1)
+	p.counted("dovecot", "no-customer", 1) // its address is of no line, and is one of the shared address space
 	p.has("after a login behind a forged session", "adsl-home")
 	p.open("after a login behind a forged session", adsl, business)
 	if err := p.account("mobile-sim", addr, radiusSecret); err != nil {
@@ -211,7 +219,7 @@ func (p *popPlant) proxy() {
 	if err := p.loginFrom(p.lines[premium].server.namespace, relay4, mailPassword); err != nil {
 		p.t.Fatal(err)
 	}
-	p.counted("dovecot", "no-customer", 1)
+	p.counted("dovecot", "no-customer", 2)
 	p.has("after a login from a proxy", "adsl-home", "mobile-sim")
 	p.open("after a login from a proxy", adsl, mobile, business)
 }
@@ -252,4 +260,44 @@ func (p *popPlant) dovecotGoesOn() {
 	p.counted("dovecot", "granted", 3)
 	p.has("after op25b is back", "adsl-home", "mobile-sim", "premium-home")
 	p.opens("after op25b is back", adsl, mobile, premium, business)
+}
+
+// customerAbroad logs in from another provider's line, behind the switch in front of the mail servers. Over IPv6, the login opens port 587 for the
+// address. The customer's IPv4 address is one of the shared address space, which gets no lease.
+func (p *popPlant) customerAbroad() {
+	p.t.Helper()
+	closed := func(what string, families ...bool) {
+		p.t.Helper()
+		for _, v6 := range families {
+			if err := p.connects(abroad, v6); !errors.Is(err, errRejected) {
+				p.t.Errorf("%s: port 587 from abroad (IPv6: %t): %v, want %v", what, v6, err, errRejected)
+			}
+		}
+	}
+	others := []string{"adsl-home", "mobile-sim", "premium-home"}
+	closed("before a login", false, true)
+	if err := p.login(abroad, false, mailPassword); err != nil {
+		p.t.Fatal(err)
+	}
+	p.counted("dovecot", "no-customer", 3)
+	p.has("after a login from a shared address", others...)
+	closed("after a login from a shared address", false, true)
+
+	began := time.Now()
+	if err := p.login(abroad, true, mailPassword); err != nil {
+		p.t.Fatal(err)
+	}
+	eventually(p.t, "port 587 opens after a login from abroad", func() bool { return p.connects(abroad, true) == nil })
+	took := time.Since(began)
+	if took > openWithin {
+		p.t.Errorf("port 587 was open %v after the login from abroad began, want at most %v", took, openWithin)
+	}
+	fmt.Printf("POP before SMTP: port 587 was open %v after a login on another provider's line began\n", took.Round(time.Millisecond))
+	p.has("after a login from abroad", append(others, "")...) // the list does not name the address
+	closed("after a login over IPv6", false)
+	p.open("after a login from abroad", adsl, mobile, premium, business)
+
+	p.control.run(p.t, "lease", "revoke", "--address", p.lines[abroad].subscriber.inner6().String())
+	eventually(p.t, "port 587 closes after a revocation", func() bool { return errors.Is(p.connects(abroad, true), errRejected) })
+	p.has("after a revocation", others...)
 }

@@ -30,13 +30,16 @@ var popCustomers = []mailCustomer{
 
 const adsl, isdn, mobile, premium, business = 0, 1, 2, 3, 4
 
-// A popPlant is Postfix, Dovecot, a switch, its lines and a controller with everything that reports logins.
+// abroad is a customer on another provider's line. A switch in front of the mail servers is between them, and no line is theirs.
+const abroad = 5
+
+// A popPlant is Postfix, Dovecot, a switch with lines, a switch in front of the mail servers, and a controller with everything that reports logins.
 type popPlant struct {
 	t        *testing.T
 	leaseFor time.Duration
 	servers  *ownServers
 	gate     *reportGate
-	lines    []*accessLine
+	lines    []*accessLine // by customer; the last is abroad
 	control  *realController
 	issuer   *tlstest.Authority // of the controller's certificate
 	https    *http.Client       // trusts the controller's certificate
@@ -48,8 +51,9 @@ const (
 	webhookKey   = "the key of weakforced's webhook"
 )
 
-// newPOPPlant starts everything, in the phase in which 587 of the own servers opens by a lease. leaseFor is how long one login opens it.
-func newPOPPlant(t *testing.T, leaseFor time.Duration, start func(all []*accessLine) softswitch.Addrs) *popPlant {
+// newPOPPlant starts everything, in the phase in which 587 of the own servers opens by a lease. leaseFor is how long one login opens it. clock is the
+// clock of the embedded switch in front of the mail servers.
+func newPOPPlant(t *testing.T, leaseFor time.Duration, clock func() time.Time, start func(all []*accessLine) softswitch.Addrs) *popPlant {
 	t.Helper()
 	p, trusted := &popPlant{t: t, leaseFor: leaseFor, issuer: tlstest.New(t)}, x509.NewCertPool()
 	files := p.issuer.Dir(t, "127.0.0.1")
@@ -62,7 +66,7 @@ func newPOPPlant(t *testing.T, leaseFor time.Duration, start func(all []*accessL
 	p.token = token
 	p.servers = openOwnServers(t, dovecotReports(t, token, p.readableCA()))
 	p.gate = openReportGate(t, p.servers)
-	for i, c := range popCustomers {
+	for i, c := range append(slices.Clone(popCustomers), mailCustomer{"abroad", "", "plain"}) {
 		at := slices.IndexFunc(accessForms(), func(f accessForm) bool { return f.name == c.form })
 		a := &accessLine{accessForm: accessForms()[at], number: i + 1, routed: true, dynamic: i == mobile}
 		if err := errors.Join(a.connect(t), p.servers.behind(a)); err != nil {
@@ -70,7 +74,8 @@ func newPOPPlant(t *testing.T, leaseFor time.Duration, start func(all []*accessL
 		}
 		p.lines = append(p.lines, a)
 	}
-	documents := popDocuments(t, p.lines, start(p.lines), leaseFor)
+	documents := popDocuments(t, p.lines[:abroad], start(p.lines[:abroad]), leaseFor)
+	documents[1].Data = append(documents[1].Data, inFrontOfServers(p.lines[abroad], startEmbeddedAs(t, 2, p.lines[abroad:], clock))...)
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"clients.yaml": fmt.Sprintf("apiVersion: op25b/v1\nkind: LeaseClients\nclients: [{name: pop-1, sha256: %s, secretFile: webhook}]\n", entry.SHA256),
@@ -108,6 +113,20 @@ func popDocuments(t *testing.T, all []*accessLine, addrs softswitch.Addrs, lease
 		return fmt.Sprintf("name: %s, group: %s, %s", c.name, c.group, more)
 	})
 	return []strict.File{file, {Name: "inventory.yaml", Data: []byte(inventory)}}
+}
+
+// inFrontOfServers returns the switch between other providers and the mail servers, as an item of an inventory's switches.
+func inFrontOfServers(a *accessLine, addrs softswitch.Addrs) string {
+	return fmt.Sprintf(`  - name: servers
+    deviceID: 2
+    p4runtime: %s
+    gnmi: %s
+    rejectFrom: [198.51.100.2, "2001:db8:ff::2"]
+    addressLeases: true
+    ports:
+      - {port: %d, name: internet, role: access}
+      - {port: %d, name: mail, role: network, macs: [%q]}
+`, addrs.P4Runtime, addrs.GNMI, a.accessPort(), a.networkPort(), a.server.mac())
 }
 
 // readableCA writes the CA certificate to a file that Dovecot's unprivileged processes can read.

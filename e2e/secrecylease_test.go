@@ -26,9 +26,9 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// TestI8SecrecyOfLeases verifies that logins stay secret. A mail server reports logins to a controller, and one of them grants a lease, which reaches
-// the switch. While the lease holds and after it was revoked, no file, log, metric, audit record or answer may contain the address of a client, the
-// name of a user, or the hash of a password.
+// TestI8SecrecyOfLeases verifies that logins stay secret. A mail server reports logins to a controller. One of them grants a lease to a line, and one to
+// an address outside all lines, and both reach the switch. While the leases hold and after they were revoked, no file, log, metric, audit record or
+// answer may contain the address of a client, the name of a user, or the hash of a password.
 func TestI8SecrecyOfLeases(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -46,8 +46,8 @@ func TestI8SecrecyOfLeases(t *testing.T) {
 	docs := examples.SpinNet2006()
 	for i := range docs {
 		docs[i] = strict.File{Name: docs[i].Name, Data: []byte(strings.NewReplacer(
-			"127.0.0.1:9559", device.P4Runtime, "    ports:\n", "    identify: circuit-id\n    ports:\n",
-			"exemptions:\n", "leases: [{name: pop, opens: [mail], for: 10m, cap: 30m}]\nexemptions:\n",
+			"127.0.0.1:9559", device.P4Runtime, "    ports:\n", "    identify: circuit-id\n    addressLeases: true\n    ports:\n",
+			"exemptions:\n", "leases: [{name: pop, opens: [mail], for: 10m, cap: 30m, addresses: true, except: [203.0.113.208/31]}]\nexemptions:\n",
 			`    prefixes: [203.0.113.0/26, "2001:db8:ca::/48"]`+"\n", `    prefixes: [203.0.113.0/26, "2001:db8:ca::/48"]`+"\n  - {name: mail, own: true, prefixes: [198.51.100.64/28]}\n",
 		).Replace(string(docs[i].Data)))}
 	}
@@ -68,7 +68,7 @@ func TestI8SecrecyOfLeases(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secrets := []netip.Addr{netip.MustParseAddr("203.0.113.177"), netip.MustParseAddr("203.0.113.178")}
+	secrets := []netip.Addr{netip.MustParseAddr("203.0.113.177"), netip.MustParseAddr("203.0.113.178"), netip.MustParseAddr("203.0.113.209")}
 	const user, hash = "alice.of.the.lease", "0ab0beef"
 	// login reports a login, and returns the controller's message.
 	login := func(from, protocol string) string {
@@ -101,21 +101,33 @@ func TestI8SecrecyOfLeases(t *testing.T) {
 		return err == nil && r.Outcomes[0] == op25bv1.SessionOutcome_SESSION_OUTCOME_OPENED
 	})
 	eventually(t, "the login grants a lease", func() bool { return strings.Contains(login(secrets[0].String(), `"pop3"`), `"granted"`) })
-	for protocol, want := range map[string]string{`"pop3"`: "no line has the address", `"smtp"`: "protocol", `7`: "wrong type"} {
-		answer := login(secrets[1].String(), protocol)
-		if !strings.Contains(answer, want) {
-			t.Errorf("%s: %s", protocol, answer)
+	for _, x := range []struct{ from, protocol, want string }{
+		{secrets[1].String(), `"pop3"`, `"granted"`}, {secrets[1].String(), `"smtp"`, "protocol"}, {secrets[1].String(), `7`, "wrong type"},
+		{secrets[1].String(), `"imap"`, `"unchanged"`}, {secrets[2].String(), `"pop3"`, "the address is of no customer: it is in except of lease"},
+	} {
+		answer := login(x.from, x.protocol)
+		if !strings.Contains(answer, x.want) {
+			t.Errorf("%s: %s", x.protocol, answer)
 		}
 		leaks = append(leaks, leak{place: "the answer to a report", content: []byte(answer)})
 	}
-	eventually(t, "the lease is in force", func() bool {
-		return bytes.Contains(scraped(t, c.Addr().String()), []byte(`op25b_fleet_leases{state="in-force"} 1`))
+	eventually(t, "the leases are in force", func() bool {
+		return bytes.Contains(scraped(t, c.Addr().String()), []byte(`op25b_fleet_leases{state="in-force"} 2`))
 	})
+	again, err := client.Ask(ctx, 0, asked.Lease.Grant, &op25bv1.GrantLeaseRequest{Address: secrets[1].String(), Lease: "pop"})
+	note("the answer of Grant", again, err)
+	for _, a := range secrets { // the first is of a line, and the last is excepted
+		if _, err := client.Ask(ctx, 0, asked.Lease.Grant, &op25bv1.GrantLeaseRequest{Address: a.String(), Lease: "pop"}); (err == nil) != (a == secrets[1]) {
+			t.Errorf("a grant to an address: %v", err)
+		} else if err != nil {
+			leaks = append(leaks, leak{place: "the error of Grant", content: []byte(err.Error())})
+		}
+	}
 	leaks = append(leaks, leak{place: "/metrics", content: scraped(t, c.Addr().String())})
 	leaks = append(leaks, files(t, dir)...)
 	list, err := client.Ask(ctx, 0, asked.Lease.List, &op25bv1.ListLeasesRequest{})
 	note("the answer of List", list, err)
-	if len(list.GetLeases()) != 1 || list.Leases[0].Line != "adsl-home" {
+	if len(list.GetLeases()) != 2 || list.Leases[0].Line != "adsl-home" || list.Leases[1].Line != "" {
 		t.Errorf("%v", list)
 	}
 	drift, err := client.Ask(ctx, 0, asked.Fleet.Drift, &op25bv1.DriftRequest{})
@@ -124,7 +136,12 @@ func TestI8SecrecyOfLeases(t *testing.T) {
 	note("the answer of ListSwitches", statuses, err)
 	revoked, err := client.Ask(ctx, 0, asked.Lease.Revoke, &op25bv1.RevokeLeaseRequest{Line: "adsl-home"})
 	note("the answer of Revoke", revoked, err)
-	eventually(t, "the lease is not in force", func() bool {
+	revoked, err = client.Ask(ctx, 0, asked.Lease.Revoke, &op25bv1.RevokeLeaseRequest{Address: secrets[1].String()})
+	note("the answer of Revoke of an address", revoked, err)
+	if !revoked.GetRevoked() {
+		t.Error("the address had no lease")
+	}
+	eventually(t, "the leases are not in force", func() bool {
 		return bytes.Contains(scraped(t, c.Addr().String()), []byte(`op25b_fleet_leases{state="in-force"} 0`))
 	})
 	records, err := client.Ask(ctx, 0, asked.Audit.ListRecords, &op25bv1.ListRecordsRequest{})
@@ -140,9 +157,10 @@ func TestI8SecrecyOfLeases(t *testing.T) {
 	}
 	leaks = append(leaks, leak{place: "the log", content: log.bytes()})
 	leaks = append(leaks, files(t, dir)...)
-	stored := false
+	ofLine, ofAddress := false, false
 	for _, l := range leaks {
-		stored = stored || bytes.Contains(l.content, []byte("rec/lease/adsl-home"))
+		ofLine = ofLine || bytes.Contains(l.content, []byte("rec/lease/adsl-home"))
+		ofAddress = ofAddress || bytes.Contains(l.content, []byte("rec/lease/@"))
 		for _, a := range secrets {
 			for _, form := range forms(a, !l.store) {
 				if i := bytes.Index(l.content, form); i >= 0 {
@@ -156,7 +174,7 @@ func TestI8SecrecyOfLeases(t *testing.T) {
 			}
 		}
 	}
-	if !stored || len(log.bytes()) == 0 {
+	if !ofLine || !ofAddress || len(log.bytes()) == 0 {
 		t.Error("the store has no lease, or there is no log: the search does not see what is written")
 	}
 }
