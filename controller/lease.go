@@ -110,7 +110,7 @@ func addLeaseAddress(cmd *cobra.Command, to *string) {
 func lineUnlessAddress(address *string, n int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if *address != "" {
-			return exactly(n - 1)(cmd, args)
+			return exactly(n-1)(cmd, args)
 		}
 		return exactly(n)(cmd, args)
 	}

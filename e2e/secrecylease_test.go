@@ -102,8 +102,11 @@ func TestI8SecrecyOfLeases(t *testing.T) {
 	})
 	eventually(t, "the login grants a lease", func() bool { return strings.Contains(login(secrets[0].String(), `"pop3"`), `"granted"`) })
 	for _, x := range []struct{ from, protocol, want string }{
-		{secrets[1].String(), `"pop3"`, `"granted"`}, {secrets[1].String(), `"smtp"`, "protocol"}, {secrets[1].String(), `7`, "wrong type"},
-		{secrets[1].String(), `"imap"`, `"unchanged"`}, {secrets[2].String(), `"pop3"`, "the address is of no customer: it is in except of lease"},
+		{secrets[1].String(), `"pop3"`, `"granted"`},
+		{secrets[1].String(), `"smtp"`, "protocol"},
+		{secrets[1].String(), `7`, "wrong type"},
+		{secrets[1].String(), `"imap"`, `"unchanged"`},
+		{secrets[2].String(), `"pop3"`, "the address is of no customer: it is in except of lease"},
 	} {
 		answer := login(x.from, x.protocol)
 		if !strings.Contains(answer, x.want) {

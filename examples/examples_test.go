@@ -172,8 +172,8 @@ func TestSpinNet2022(t *testing.T) {
 }
 
 // TestSpinNet2022Servers verifies that the inventory with a switch in front of the mail servers fits the policy, and what that switch does with the
-// mail of a customer on another provider's line: 587 would open by a lease, which no controller grants yet, and only there. Mail between other
-// providers and our servers passes.
+// mail of a customer on another provider's line: 587 opens by a lease, and only there. Mail between other providers and our servers passes. An
+// address of our own servers cannot have a lease.
 func TestSpinNet2022Servers(t *testing.T) {
 	data, err := os.ReadFile("spinnet-2022-servers/inventory.yaml")
 	if err != nil {
@@ -183,24 +183,25 @@ func TestSpinNet2022Servers(t *testing.T) {
 	ph, _ := b.Policy.Phase("submission-opens")
 	checker := check.New(check.Source{Bundle: b}, check.Options{Now: func() time.Time { return b.Policy.Begins(ph) }})
 	for _, c := range []struct {
-		sw     string
-		port   uint16
-		want   check.Outcome
-		leased bool
+		from, sw string
+		port     uint16
+		want     check.Outcome
+		leased   bool
 	}{
-		{"servers-1", 587, check.Rejected, true},
-		{"servers-1", 465, check.Delivered, false},
-		{"servers-1", 110, check.Delivered, false},
-		{"servers-1", 25, check.Delivered, false},
-		{"edge-1", 587, check.Rejected, false}, // it has no leases of addresses
+		{"203.0.113.200", "servers-1", 587, check.Rejected, true},
+		{"203.0.113.200", "servers-1", 465, check.Delivered, false},
+		{"203.0.113.200", "servers-1", 110, check.Delivered, false},
+		{"203.0.113.200", "servers-1", 25, check.Delivered, false},
+		{"203.0.113.200", "edge-1", 587, check.Rejected, false},    // it has no leases of addresses
+		{"198.51.100.26", "servers-1", 587, check.Rejected, false}, // a proxy among our own servers
 	} {
-		a, err := checker.Ask(t.Context(), check.Question{From: netip.MustParseAddr("203.0.113.200"), Switch: c.sw, To: "198.51.100.25", Port: c.port})
+		a, err := checker.Ask(t.Context(), check.Question{From: netip.MustParseAddr(c.from), Switch: c.sw, To: "198.51.100.25", Port: c.port})
 		if err != nil {
 			t.Fatal(err)
 		}
 		leased := slices.ContainsFunc(a.Notes, func(n string) bool { return strings.HasPrefix(n, `with lease "pop-before-smtp" the connection passes`) })
 		if a.Outcome != c.want || leased != c.leased {
-			t.Errorf("%s, port %d: %q, leased %v; want %q, %v", c.sw, c.port, a.Outcome, leased, c.want, c.leased)
+			t.Errorf("%s on %s, port %d: %q, leased %v; want %q, %v", c.from, c.sw, c.port, a.Outcome, leased, c.want, c.leased)
 		}
 	}
 }
