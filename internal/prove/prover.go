@@ -53,8 +53,25 @@ func (p *Prover) Prove(ctx context.Context, changes ...*Change) (*Result, error)
 	defer func() { p.turn <- struct{}{} }()
 	all := &Result{}
 	counted := make(map[digest]bool)
+	shared := make(map[string]*proved)
 	for _, ch := range changes {
-		r, key, known, err := p.one(ctx, ch)
+		s := scopeOf(ch)
+		if key, known := p.whole(ch, s); known {
+			all.Switches++
+			if !counted[key] {
+				counted[key] = true
+				all.Contents++
+				all.Known++
+				all.add(p.known[key])
+			}
+			continue
+		}
+		of := fmt.Sprintf("%s %q %t", ch.PolicyDigest, ch.New.InForce, ch.Old == nil)
+		if shared[of] == nil {
+			shared[of] = &proved{groups: make(map[string]bool)}
+		}
+		shared[of].narrow(s, ch)
+		r, key, known, err := p.one(ctx, ch, s)
 		if err != nil {
 			return nil, fmt.Errorf("%w: switch %q: %w", ErrUnproved, ch.Switch, err)
 		}
@@ -73,9 +90,55 @@ func (p *Prover) Prove(ctx context.Context, changes ...*Change) (*Result, error)
 	return all, nil
 }
 
+// whole returns the key of the proof of a whole switch, and reports whether it has been proved.
+func (p *Prover) whole(ch *Change, s *scope) (key digest, known bool) {
+	sw, ok := ch.Bundle.Inventory.Switch(ch.Switch)
+	if !ok || !s.whole || len(p.known) == 0 {
+		return key, false
+	}
+	x := &run{Change: ch, sw: sw, scope: s}
+	x.prepare()
+	key, err := x.digest()
+	if err != nil {
+		return key, false // the proof returns the error
+	}
+	_, known = p.known[key]
+	return key, known
+}
+
+// proved is what earlier switches of one call have proved of the policy that they share.
+type proved struct {
+	policy bool            // the prefixes of servers, and the prefixes that are exempt on every switch
+	groups map[string]bool // the line groups for which the rules were tried
+}
+
+// narrow removes from the scope of a switch what was proved on an earlier switch, and adds what the switch proves.
+func (p *proved) narrow(s *scope, ch *Change) {
+	if !s.whole && !s.rules {
+		return
+	}
+	sw, ok := ch.Bundle.Inventory.Switch(ch.Switch)
+	if !ok {
+		return
+	}
+	news := false
+	for i := range sw.Lines {
+		if g := sw.Lines[i].Group; !p.groups[g] {
+			p.groups[g], news = true, true
+		}
+	}
+	if s.whole && p.policy {
+		s.whole, s.ports, s.rules = false, true, true
+		for i := range sw.Lines {
+			s.lines[sw.Lines[i].Name] = true
+		}
+	}
+	s.rules = s.rules && (news || !p.policy)
+	p.policy = p.policy || s.whole
+}
+
 // one proves a change, unless the same content has been proved. The result is nil if the change changes nothing.
-func (p *Prover) one(ctx context.Context, ch *Change) (r *Result, key digest, known bool, err error) {
-	s := scopeOf(ch)
+func (p *Prover) one(ctx context.Context, ch *Change, s *scope) (r *Result, key digest, known bool, err error) {
 	if s.empty() {
 		return nil, key, false, nil
 	}

@@ -37,7 +37,7 @@ const (
 	// MaxPackets is the number of packets of a proof of one content. 80,000 exemptions on 8,000 lines need about 400,000.
 	MaxPackets = 600_000
 	// maxPart is the number of packets up to which only the slice of a switch is loaded that they can meet. They are kept in memory.
-	maxPart = 60_000
+	maxPart = 100_000
 	// maxSamples is the number of packets that are tried between the steps of a change.
 	maxSamples = 4_096
 	// maxCuts is the number of states within a step that are tried. The updates of a step may be sent in any order.
