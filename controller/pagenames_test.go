@@ -210,7 +210,8 @@ func (n *names) command(line string, add func(string)) {
 			switch {
 			case sub >= 0:
 				c = c.Commands()[sub]
-			case c.HasSubCommands() && (i == 0 || c != n.root) && word != "" && !strings.HasPrefix(word, "./"):
+			// A command with subcommands that is no group, such as plan, also works without a subcommand.
+			case c.HasSubCommands() && c.DisableFlagsInUseLine && (i == 0 || c != n.root) && word != "" && !strings.HasPrefix(word, "./"):
 				add(c.CommandPath() + " has no command " + word)
 				return
 			}
