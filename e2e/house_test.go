@@ -134,7 +134,7 @@ var mayImport = map[string][]string{
 	},
 	// The model imports nothing of what it judges: neither the pipeline's view, nor the compiler, nor a switch.
 	"internal/reference":          {"internal/policy"},
-	"internal/reference/generate": {"internal/pipeline", "internal/policy", "internal/reference"},
+	"internal/reference/generate": {"internal/pipeline", "internal/policy", "internal/reference", "internal/strict"},
 	"internal/clock":              {"internal/store"},
 	"internal/grpcserve":          {},
 	"internal/intent":             {"internal/clock", "internal/compile", "internal/policy", "internal/store", "internal/strict"},
@@ -143,14 +143,14 @@ var mayImport = map[string][]string{
 	"internal/clientfile":         {"internal/readfile", "internal/secretfile", "internal/strict"},
 	"internal/writefile":          {},
 	"internal/api": {
-		"internal/abuse", "internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/lang", "internal/lease", "internal/plan", "internal/policy", "internal/publication", "internal/store", "internal/strict", "internal/subscriber", "internal/tally", "internal/telemetry", "internal/tlsfiles", "internal/view",
+		"internal/abuse", "internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/lang", "internal/lease", "internal/plan", "internal/policy", "internal/publication", "internal/rollout", "internal/store", "internal/strict", "internal/subscriber", "internal/tally", "internal/telemetry", "internal/tlsfiles", "internal/view",
 		"proto/op25b",
 	},
 	"internal/publication": {"internal/check", "internal/compile", "internal/pipeline", "internal/policy", "internal/strict", "proto/op25b"},
 	"internal/check/desk":  {"internal/check", "internal/policy"},
 	"internal/client":      {"internal/tlsfiles", "proto/op25b"},
 	"internal/controller": {
-		"internal/abuse", "internal/api", "internal/check", "internal/clock", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/lease", "internal/northbound", "internal/openconfig", "internal/openid", "internal/p4rt", "internal/pipeline", "internal/plan", "internal/policy", "internal/store", "internal/strict", "internal/subscriber", "internal/tally",
+		"internal/abuse", "internal/api", "internal/check", "internal/clock", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/lease", "internal/northbound", "internal/openconfig", "internal/openid", "internal/p4rt", "internal/pipeline", "internal/plan", "internal/policy", "internal/rollout", "internal/store", "internal/strict", "internal/subscriber", "internal/tally",
 		"internal/telemetry", "internal/tlsfiles", "p4src", "internal/web",
 	},
 	"internal/view":       {"proto/op25b"},
@@ -195,7 +195,12 @@ var mayImport = map[string][]string{
 	},
 	"internal/telemetry/history": {}, // switches and rules are names to it
 
+	"internal/rollout":          {"internal/rollout/evidence"},
 	"internal/rollout/evidence": {},
+	"internal/rollout/rings":    {"internal/policy", "internal/rollout", "internal/strict"},
+	"internal/rollout/drive": {
+		"internal/abuse", "internal/fleet", "internal/intent", "internal/pipeline", "internal/policy", "internal/rollout", "internal/store", "internal/tally", "internal/telemetry",
+	},
 
 	"internal/subscriber":            {"internal/policy"},
 	"internal/subscriber/accounting": {"internal/clientfile", "internal/policy", "internal/strict", "internal/subscriber"},

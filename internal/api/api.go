@@ -85,6 +85,8 @@ type Deps struct {
 	Sessions Sessions
 	// Leases answers LeaseService. If Leases is nil, LeaseService returns CodeUnimplemented.
 	Leases Leases
+	// Rollouts answers RolloutService. If Rollouts is nil, RolloutService returns CodeUnimplemented.
+	Rollouts Rollouts
 	// Lines answers the questions of AbuseService. If Lines is nil, AbuseService returns CodeUnimplemented.
 	Lines Lines
 	// History has what the switches counted before. If History is nil, calls that ask for it return CodeFailedPrecondition.
@@ -172,6 +174,7 @@ func New(d Deps) http.Handler {
 	mux.Handle(op25bv1connect.NewPortalServiceHandler(portalService{s}, options...))
 	mux.Handle(op25bv1connect.NewSubscriberServiceHandler(subscriberService{s}, slices.Concat(options, reportOptions())...))
 	mux.Handle(op25bv1connect.NewLeaseServiceHandler(leaseService{s}, options...))
+	mux.Handle(op25bv1connect.NewRolloutServiceHandler(rolloutService{s}, options...))
 	mux.Handle(op25bv1connect.NewStoreServiceHandler(newStoreService(s), options...))
 	reflector := grpcreflect.NewStaticReflector(Services()...)
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, options...))
@@ -194,6 +197,6 @@ func Services() []string {
 		op25bv1connect.IntentServiceName, op25bv1connect.FleetServiceName, op25bv1connect.PhaseServiceName,
 		op25bv1connect.CheckServiceName, op25bv1connect.AuditServiceName, op25bv1connect.StoreServiceName,
 		op25bv1connect.TelemetryServiceName, op25bv1connect.AbuseServiceName, op25bv1connect.PortalServiceName,
-		op25bv1connect.SubscriberServiceName, op25bv1connect.LeaseServiceName,
+		op25bv1connect.SubscriberServiceName, op25bv1connect.LeaseServiceName, op25bv1connect.RolloutServiceName,
 	}
 }

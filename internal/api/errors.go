@@ -24,6 +24,9 @@ import (
 	"op25b/internal/plan"
 	"op25b/internal/policy"
 	"op25b/internal/publication"
+	"op25b/internal/rollout"
+	"op25b/internal/rollout/drive"
+	"op25b/internal/rollout/rings"
 	"op25b/internal/store"
 	"op25b/internal/strict"
 	"op25b/internal/subscriber/register"
@@ -113,6 +116,10 @@ var meanings = []struct {
 	{lease.ErrOther, connect.CodeFailedPrecondition},
 	{lease.ErrFull, connect.CodeResourceExhausted},
 	{lease.ErrRate, connect.CodeResourceExhausted},
+	{drive.ErrRunning, connect.CodeFailedPrecondition},
+	{drive.ErrNone, connect.CodeNotFound},
+	{rollout.ErrState, connect.CodeFailedPrecondition},
+	{rings.ErrInvalid, connect.CodeInvalidArgument},
 	{register.ErrNotReady, connect.CodeUnavailable},
 	{register.ErrFull, connect.CodeResourceExhausted},
 	{abuse.ErrUnknownID, connect.CodeNotFound},

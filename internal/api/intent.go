@@ -154,6 +154,9 @@ func (s intentService) Apply(ctx context.Context, req *connect.Request[op25bv1.A
 		return fault("files", "the request has no files", "give the documents of policy and inventory, or a saved plan")
 	}
 	in, err := s.once(ctx, m.RequestId, base, func() (*intent.Intent, error) {
+		if err := s.noRollout(ctx); err != nil {
+			return nil, err
+		}
 		proposal, err := s.propose(ctx, files)
 		if err != nil {
 			return nil, err
@@ -274,6 +277,9 @@ func (s intentService) Restore(ctx context.Context, req *connect.Request[op25bv1
 		return fault("revision", "no revision", "give the number of an earlier revision; IntentService.History lists them")
 	}
 	in, err := s.once(ctx, m.RequestId, m.Base, func() (*intent.Intent, error) {
+		if err := s.noRollout(ctx); err != nil {
+			return nil, err
+		}
 		was, err := s.current(ctx)
 		if err != nil {
 			return nil, err

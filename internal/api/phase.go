@@ -225,6 +225,9 @@ func (s phaseService) Activate(ctx context.Context, req *connect.Request[op25bv1
 		if err := s.isCurrent(ctx, m.Base); err != nil {
 			return nil, err
 		}
+		if err := s.noRollout(ctx); err != nil {
+			return nil, err
+		}
 		a := policy.Activation{Phase: m.Phase, Groups: m.Groups, Switches: m.Switches, UntilNextDate: m.UntilNextDate}
 		return s.Book.ActivateUntil(ctx, m.Base, a, by(ctx, m, ""))
 	})
@@ -242,6 +245,9 @@ func (s phaseService) Rollback(ctx context.Context, req *connect.Request[op25bv1
 	}
 	in, err := s.once(ctx, m.RequestId, m.Base, func() (*intent.Intent, error) {
 		if err := s.isCurrent(ctx, m.Base); err != nil {
+			return nil, err
+		}
+		if err := s.noRollout(ctx); err != nil {
 			return nil, err
 		}
 		if err := s.notSince(ctx, m.Shown); err != nil {

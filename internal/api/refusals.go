@@ -7,12 +7,12 @@ import (
 
 // Limits on audit records that callers can cause without changing anything. They prevent a caller from filling the store.
 const (
-	// refusalsAtOnce is the number of one caller's refusals that may be recorded in a burst. After the burst, one refusal a minute is
-	// recorded.
-	refusalsAtOnce = 16
+	// refusalsAtOnce is the number of one caller's refusals that may be recorded in a burst: more than there are calls that change something. After
+	// the burst, one refusal a minute is recorded.
+	refusalsAtOnce = 20
 	// allRefusalsAtOnce is the number of all callers' refusals that may be recorded in a burst. After the burst, allRefusalsAMinute
 	// refusals a minute are recorded, which is 5 million records a year, or 5 GB at their maximum length.
-	allRefusalsAtOnce  = 300
+	allRefusalsAtOnce  = 400
 	allRefusalsAMinute = 10
 	// lookupsAtOnce is the number of look-ups of lines that one caller may make in a burst. After the burst, the caller may make
 	// lookupsAMinute look-ups a minute. A record takes less than 1 kB, so that one caller can store 80 MB a day.

@@ -26,6 +26,7 @@ import (
 	"op25b/internal/openid"
 	"op25b/internal/p4rt"
 	"op25b/internal/plan"
+	"op25b/internal/rollout/drive"
 	"op25b/internal/store"
 	"op25b/internal/strict"
 	"op25b/internal/tally"
@@ -239,14 +240,15 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	if err != nil {
 		return err
 	}
+	rollouts := &drive.Driver{Store: c.store, Book: c.book, Counters: counters, Forecasts: port25, Name: c.cfg.Name, Now: c.clock.Trusted, Logger: c.log}
 	handler := api.New(api.Deps{
 		MaxFiles: c.cfg.MaxDocuments, MassChange: c.cfg.MassChange,
 		Name: c.cfg.Name, Clock: c.clock, Store: c.store, Book: c.book, Switches: api.FleetSwitches(c.store, c.cfg.Name), Plan: planner,
 		Auth: c.cfg.Auth, Logger: c.log, Metrics: c.metrics, MoreMetrics: []exposition.Writer{counters.WriteMetrics}, Stopping: ctx,
 		Counters: counters, History: c.history, Lines: port25, Sessions: c.sessions.api(), Leases: c.leases.ledger, Certificates: c.cfg.Certificates,
-		Providers: c.cfg.Providers,
-		OwnLine:   desk.New(desk.Options{Directory: c.cfg.Providers, Resolver: desk.NewBounded(net.DefaultResolver), Now: c.clock.Dates}),
-		Check:     desk.New(desk.Options{Directory: c.cfg.Providers, Resolver: net.DefaultResolver, Now: c.clock.Dates}),
+		Providers: c.cfg.Providers, Rollouts: rollouts,
+		OwnLine: desk.New(desk.Options{Directory: c.cfg.Providers, Resolver: desk.NewBounded(net.DefaultResolver), Now: c.clock.Dates}),
+		Check:   desk.New(desk.Options{Directory: c.cfg.Providers, Resolver: net.DefaultResolver, Now: c.clock.Dates}),
 	})
 	advertise := c.cfg.Advertise
 	if advertise == "" {
@@ -313,6 +315,7 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	work.Go(func() error { return fleet.Run(owning, switches) })
 	work.Go(func() error { counters.Run(owning); return nil })
 	work.Go(func() error { port25.Run(ctx); return nil })
+	work.Go(func() error { rollouts.Run(ctx); return nil })
 	if later {
 		work.Go(func() error { return c.applyIfEmpty(ctx) })
 	}

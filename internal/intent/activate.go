@@ -29,6 +29,16 @@ func (b *Book) Rollback(ctx context.Context, base uint64, scope policy.Scope, by
 	})
 }
 
+// Place stores the activation a of a rollout: either one that puts a phase in force, or one that undoes such an activation for the same scope. It
+// returns a *store.StaleError if base is not the current revision.
+func (b *Book) Place(ctx context.Context, base uint64, a policy.Activation, by By) (*Intent, error) {
+	verb := "activate"
+	if a.Undoes != 0 {
+		verb = "rollback"
+	}
+	return b.activate(ctx, base, verb, by, func(*Intent, time.Time) (policy.Activation, error) { return a, nil })
+}
+
 func (b *Book) activate(ctx context.Context, base uint64, verb string, by By, made func(*Intent, time.Time) (policy.Activation, error)) (*Intent, error) {
 	current, err := b.Current(ctx)
 	if err != nil {

@@ -29,9 +29,11 @@ type Activation struct {
 	At time.Time `json:"at"`
 	// UntilNextDate ends the activation at the first date of any phase after At. Otherwise it ends at the first date after At of a phase
 	// that follows Phase in the policy.
-	UntilNextDate bool   `json:"untilNextDate,omitempty"`
-	Author        string `json:"author,omitempty"`
-	Reason        string `json:"reason,omitempty"`
+	UntilNextDate bool `json:"untilNextDate,omitempty"`
+	// Rollout is the ID of the rollout that made the activation, or empty.
+	Rollout string `json:"rollout,omitempty"`
+	Author  string `json:"author,omitempty"`
+	Reason  string `json:"reason,omitempty"`
 }
 
 // A Scope is a set of lines, selected by line group and switch. An empty list selects all line groups or all switches.

@@ -30,7 +30,6 @@ type GateName string
 
 // The gates that take a change back. Each of them means that the change, or the switch, does something that no policy asks for.
 const (
-	Probes     GateName = "probes"     // a probe had another verdict than the twin
 	Submission GateName = "submission" // packets to port 587 or 465 outside were stopped
 	Relays     GateName = "relays"     // permits to the own relays fell to almost none
 	Counting   GateName = "counting"   // the counters stand still while the link carries packets
@@ -38,7 +37,7 @@ const (
 	Tables     GateName = "tables"     // a table is almost full
 	Affected   GateName = "affected"   // more lines are newly affected than the forecast says
 	Tickets    GateName = "tickets"    // more support tickets than the bound
-	Rejects    GateName = "rejects"    // the canary rejects more than its control
+	Rejects    GateName = "rejects"    // more lines are newly stopped than in the control
 )
 
 // The sources of findings that are no gates.
@@ -49,7 +48,7 @@ const (
 
 // gateNames returns the gates that must have data before a ring may go on.
 func gateNames() []GateName {
-	return []GateName{Probes, Submission, Relays, Counting, Switches, Tables, Affected, Tickets, Rejects}
+	return []GateName{Submission, Relays, Counting, Switches, Tables, Affected, Tickets, Rejects}
 }
 
 // A Finding is what a gate says of a ring.
@@ -96,9 +95,6 @@ type Measure struct {
 	At, From time.Time
 	// Unwell says why the switch is not in its desired state, such as drift or a lost session, or is empty.
 	Unwell string
-	// ProbedAt is the time of the last round of probes that began after the change, or zero. ProbeFailure says which probe failed, or is empty.
-	ProbedAt     time.Time
-	ProbeFailure string
 	// SubmissionStopped counts the packets to port 587 and 465 outside that were dropped or rejected.
 	SubmissionStopped uint64
 	// RelayPermits counts the packets that were permitted to the own relays, and RelayPermitsBefore those in the time Before before the change.
@@ -111,11 +107,12 @@ type Measure struct {
 	Full         float64
 	// Affected is the number of lines of which mail was stopped since the change and not before, and Forecast is how many the forecast expects.
 	// ForecastKnown is false if there is no forecast for the switch.
+	// Recounted is the time since which Affected is counted if that is later than From, and zero otherwise.
 	Affected, Forecast uint64
 	ForecastKnown      bool
-	// Rejected counts the connections (SYN) that were dropped or rejected, and Lines is the number of lines of the switch.
-	Rejected uint64
-	Lines    int
+	Recounted          time.Time
+	// Lines is the number of lines of the switch.
+	Lines int
 }
 
 // A Reading is what the gates of a ring are evaluated from.
@@ -132,7 +129,7 @@ type Reading struct {
 func (g Gates) Evaluate(stage Stage, in Reading) []Finding {
 	e := evaluation{g, stage, in}
 	return []Finding{
-		e.each(Probes, e.probes), e.each(Submission, e.submission), e.each(Relays, e.relays), e.each(Counting, e.counting),
+		e.each(Submission, e.submission), e.each(Relays, e.relays), e.each(Counting, e.counting),
 		e.each(Switches, e.switches), e.each(Tables, e.tables), e.affected(), e.tickets(), e.rejects(),
 	}
 }
@@ -184,16 +181,6 @@ func (e evaluation) stale(m Measure) string {
 		return fmt.Sprintf("the last sample is %v old", age.Round(time.Second))
 	}
 	return ""
-}
-
-func (e evaluation) probes(m Measure) (Verdict, string) {
-	switch {
-	case m.ProbeFailure != "":
-		return GoBack, "a probe failed: " + m.ProbeFailure
-	case m.ProbedAt.IsZero():
-		return NoData, "no probe was sent since the change"
-	}
-	return Pass, ""
 }
 
 func (e evaluation) submission(m Measure) (Verdict, string) {
@@ -263,7 +250,10 @@ func (e evaluation) affected() Finding {
 			return e.finding(Affected, NoData, why, name)
 		}
 		if !m.ForecastKnown {
-			return e.finding(Affected, NoData, "there is no forecast", name)
+			return e.finding(Affected, Hold, "there is no forecast", name) // none will come after the change, so an operator decides
+		}
+		if !m.Recounted.IsZero() {
+			return e.finding(Affected, Hold, fmt.Sprintf("the lines are counted only since %s, when the switch got another controller", m.Recounted.Format(time.RFC3339)), name)
 		}
 		affected += m.Affected
 		forecast += m.Forecast
@@ -284,7 +274,8 @@ func (e evaluation) tickets() Finding {
 	return e.finding(Tickets, Pass, "")
 }
 
-// rejects compares the rejected connections of the ring with those of its control, by the lines of both. A last ring has no control.
+// rejects compares the newly affected lines of the ring with those of its control, by the lines of both. Lines are compared and not packets, because
+// one infected host sends thousands of packets. A last ring has no control.
 func (e evaluation) rejects() Finding {
 	ring, lines, stale := e.sum(e.Ring)
 	control, others, staleControl := e.sum(e.Control)
@@ -301,20 +292,20 @@ func (e evaluation) rejects() Finding {
 	case err != nil:
 		return e.finding(Rejects, NoData, err.Error())
 	case worse:
-		return e.finding(Rejects, Hold, fmt.Sprintf("%d connections of %d lines were stopped, and %d of %d lines in the control ring", ring, lines, control, others))
+		return e.finding(Rejects, Hold, fmt.Sprintf("mail of %d of %d lines was newly stopped, and of %d of %d lines in the control ring", ring, lines, control, others))
 	}
 	return e.finding(Rejects, Pass, "")
 }
 
-func (e evaluation) sum(all []Measure) (rejected uint64, lines int, stale []string) {
+func (e evaluation) sum(all []Measure) (affected uint64, lines int, stale []string) {
 	for _, m := range all {
-		rejected += m.Rejected
+		affected += m.Affected
 		lines += m.Lines
 		if e.stale(m) != "" {
 			stale = append(stale, m.Switch)
 		}
 	}
-	return rejected, lines, stale
+	return affected, lines, stale
 }
 
 // String returns the finding in one line.

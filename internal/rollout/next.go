@@ -23,11 +23,14 @@ const (
 type Observation struct {
 	Time   time.Time
 	Places map[string]Place // by switch; a switch that is absent is Unconfirmed
+	// Unmeasured are the switches of which no current counts are known.
+	Unmeasured []string
 	// Findings are the gates of the rings that have the change. A gate that passes has a Finding too: a gate without one has no data.
 	Findings []Finding
 }
 
-// MaxAdvance is how long a ring may take until all of its switches have confirmed the change, or that it was taken back. Afterwards the rollout is held.
+// MaxAdvance is how long a ring may take until all of its switches have confirmed the change, or that it was taken back, and how long the measurement
+// before the change may wait for a switch. Afterwards the rollout is held.
 const MaxAdvance = 5 * time.Minute
 
 // Next returns the Record that follows r after an observation. It returns r itself if nothing changes. The rules, in order:
@@ -60,12 +63,14 @@ func Next(r Record, o Observation) Record {
 // step is Next for a rollout that is not held.
 func (r Record) step(o Observation) Record {
 	switch r.State {
+	case Measuring:
+		return r.measured(o)
 	case Rehearsing:
 		return r.confirmed(o, With, r.Stage().Switches, TakingBack)
 	case TakingBack:
 		return r.confirmed(o, Without, r.Stage().Switches, Advancing)
 	case Advancing:
-		return r.confirmed(o, With, r.Stage().Switches, Soaking)
+		return r.advance(o)
 	case GoingBack:
 		if missing := o.missing(Without, r.Switches()); len(missing) == 0 {
 			return r.enter(WentBack, o.Time, r.Findings)
@@ -76,6 +81,24 @@ func (r Record) step(o Observation) Record {
 	return r
 }
 
+// measured begins with the first ring as soon as the traffic of every switch was measured for the whole time.
+func (r Record) measured(o Observation) Record {
+	switch elapsed := o.Time.Sub(r.Since); {
+	case len(o.Unmeasured) == 0 && elapsed >= r.Baseline:
+		return r.enter(Rehearsing, o.Time, nil)
+	case len(o.Unmeasured) > 0 && elapsed >= MaxAdvance:
+		return r.hold(r.unmeasured(o), o.Time)
+	}
+	return r
+}
+
+func (r Record) unmeasured(o Observation) []Finding {
+	if len(o.Unmeasured) == 0 {
+		return nil
+	}
+	return []Finding{{Gate: Counting, Verdict: NoData, Switches: o.Unmeasured, Text: "there are no current counts"}}
+}
+
 // confirmed moves to the next state if all switches were seen at a place, and holds the rollout if that takes too long.
 func (r Record) confirmed(o Observation, place Place, switches []string, next State) Record {
 	missing := o.missing(place, switches)
@@ -84,6 +107,21 @@ func (r Record) confirmed(o Observation, place Place, switches []string, next St
 		return r.enter(next, o.Time, nil)
 	case o.Time.Sub(r.Since) >= MaxAdvance:
 		return r.hold([]Finding{{Gate: Confirmation, Verdict: NoData, Ring: r.Stage().Name, Switches: missing, Text: fmt.Sprintf("not confirmed for %v", MaxAdvance)}}, o.Time)
+	}
+	return r
+}
+
+// advance begins the soak time when all switches of the ring at hand were seen with the change, and every gate has data.
+func (r Record) advance(o Observation) Record {
+	if len(o.missing(With, r.Stage().Switches)) > 0 {
+		return r.confirmed(o, With, r.Stage().Switches, Soaking)
+	}
+	missing := slices.DeleteFunc(r.stops(o), func(f Finding) bool { return f.Verdict != NoData })
+	switch {
+	case len(missing) == 0:
+		return r.enter(Soaking, o.Time, nil)
+	case o.Time.Sub(r.Since) >= MaxAdvance:
+		return r.hold(missing, o.Time)
 	}
 	return r
 }
@@ -114,10 +152,14 @@ func (r Record) held(o Observation) Record {
 	before.State, before.Resumes, before.Findings = r.Resumes, "", nil
 	var stops []Finding
 	switch before.State {
+	case Measuring:
+		stops = before.unmeasured(o)
 	case Soaking:
 		stops = before.stops(o)
 	case TakingBack:
 		stops = unconfirmed(o, Without, before)
+	case Advancing:
+		stops = slices.DeleteFunc(before.stops(o), func(f Finding) bool { return f.Verdict != NoData })
 	default:
 		stops = unconfirmed(o, With, before)
 	}
@@ -202,7 +244,7 @@ var ErrState = errors.New("the rollout is in another state")
 func (r Record) Pause(by, note string, now time.Time) (Record, error) {
 	switch {
 	case r.State.Ended() || r.State == GoingBack || r.State == Paused:
-		return r, r.refuse("paused", Rehearsing, TakingBack, Advancing, Soaking, Held)
+		return r, r.refuse("paused", Measuring, Rehearsing, TakingBack, Advancing, Soaking, Held)
 	case r.State == Held: // the findings return at the next observation
 		r.State = r.Resumes
 	}
@@ -232,7 +274,7 @@ func (r Record) Resume(by, note string, now time.Time) (Record, error) {
 // Abort takes the change back from all rings.
 func (r Record) Abort(by, note string, now time.Time) (Record, error) {
 	if r.State.Ended() || r.State == GoingBack {
-		return r, r.refuse("aborted", Rehearsing, TakingBack, Advancing, Soaking, Held, Paused)
+		return r, r.refuse("aborted", Measuring, Rehearsing, TakingBack, Advancing, Soaking, Held, Paused)
 	}
 	r = r.goBack([]Finding{{Gate: Operator, Verdict: GoBack, Ring: r.Stage().Name, Text: note}}, now)
 	r.By, r.Note = by, note

@@ -37,7 +37,7 @@ type world struct {
 }
 
 func newWorld(n int) *world {
-	return &world{Start("1", Change{Phase: "everyone"}, stages(n), "noc", "test", epoch), epoch, map[string]bool{}}
+	return &world{Start(Record{ID: "1", Change: Change{Phase: "everyone"}, Stages: stages(n), Author: "noc", Reason: "test", Baseline: time.Minute}, epoch), epoch, map[string]bool{}}
 }
 
 // settle brings every switch to what the record wants.
@@ -100,7 +100,7 @@ func TestGoodRollout(t *testing.T) {
 			t.Errorf("ring %d was left after %v of %v", before.Ring, w.now.Sub(before.Since), before.Stage().Soak)
 		}
 	}
-	want := "rehearsing, taking-back 0, advancing 0, soaking 0, advancing 1, soaking 1, advancing 2, soaking 2, done 2"
+	want := "measuring, rehearsing 0, taking-back 0, advancing 0, soaking 0, advancing 1, soaking 1, advancing 2, soaking 2, done 2"
 	if got := strings.Join(states, ", "); got != want {
 		t.Errorf("the states were\n%s, want\n%s", got, want)
 	}
@@ -208,11 +208,36 @@ func TestUnconfirmed(t *testing.T) {
 	}
 }
 
+// TestAdvanceWaitsForData verifies that the soak time begins only when every gate has data, and that a gate that never has any holds the rollout.
+func TestAdvanceWaitsForData(t *testing.T) {
+	w := newWorld(2)
+	w.until(t, Advancing)
+	since := w.record.Since
+	blind := func(o *Observation) { o.Findings = o.Findings[1:] }
+	w.step(MaxAdvance-time.Second-w.now.Sub(since), blind)
+	if w.record.State != Advancing {
+		t.Fatalf("without data of a gate, the rollout is %s, want advancing", w.record.State)
+	}
+	w.step(time.Second, blind)
+	if want := "submission of ring ring-0: no-data: there are no data"; w.record.State != Held || w.record.Findings[0].String() != want {
+		t.Fatalf("the rollout is %s: %v, want held: %s", w.record.State, w.record.Findings, want)
+	}
+	w.step(time.Second, blind)
+	if w.record.State != Held {
+		t.Fatalf("the rollout is %s, want held", w.record.State)
+	}
+	w.step(time.Second, nil)
+	w.step(time.Second, nil)
+	if w.record.State != Soaking {
+		t.Fatalf("with data, the rollout is %s, want soaking", w.record.State)
+	}
+}
+
 // TestCommands verifies in which states each command is accepted, and the message elsewhere.
 func TestCommands(t *testing.T) {
 	states := map[State]Record{}
 	w := newWorld(2)
-	for _, s := range []State{Rehearsing, TakingBack, Advancing, Soaking, Done} {
+	for _, s := range []State{Measuring, Rehearsing, TakingBack, Advancing, Soaking, Done} {
 		w.until(t, s)
 		states[s] = w.record
 	}
@@ -221,9 +246,9 @@ func TestCommands(t *testing.T) {
 	states[GoingBack] = states[Soaking].goBack(nil, epoch)
 	states[WentBack] = states[GoingBack].enter(WentBack, epoch, nil)
 	accepted := map[string][]State{
-		"Pause":  {Rehearsing, TakingBack, Advancing, Soaking, Held},
+		"Pause":  {Measuring, Rehearsing, TakingBack, Advancing, Soaking, Held},
 		"Resume": {Held, Paused},
-		"Abort":  {Rehearsing, TakingBack, Advancing, Soaking, Held, Paused},
+		"Abort":  {Measuring, Rehearsing, TakingBack, Advancing, Soaking, Held, Paused},
 	}
 	for _, s := range States() {
 		for verb, call := range map[string]func(Record, string, string, time.Time) (Record, error){"Pause": Record.Pause, "Resume": Record.Resume, "Abort": Record.Abort} {
@@ -241,9 +266,16 @@ func TestCommands(t *testing.T) {
 	if next := Next(paused, w.observe()); next.State != Paused {
 		t.Errorf("a paused rollout became %s", next.State)
 	}
-	back := Next(paused, Observation{Time: epoch, Findings: []Finding{{Gate: Probes, Verdict: GoBack, Ring: "ring-0"}}})
+	held := Next(states[Measuring], Observation{Time: epoch.Add(MaxAdvance), Unmeasured: []string{"s1a"}})
+	if want := "counting (s1a): no-data: there are no current counts"; held.State != Held || held.Findings[0].String() != want {
+		t.Errorf("a rollout without measurements is %s: %v, want held: %s", held.State, held.Findings, want)
+	}
+	if next := Next(held, Observation{Time: epoch.Add(MaxAdvance + time.Second)}); next.State != Measuring {
+		t.Errorf("a rollout with measurements again is %s, want measuring", next.State)
+	}
+	back := Next(paused, Observation{Time: epoch, Findings: []Finding{{Gate: Submission, Verdict: GoBack, Ring: "ring-0"}}})
 	if back.State != GoingBack {
-		t.Errorf("a paused rollout with a failed probe is %s", back.State)
+		t.Errorf("a paused rollout whose gate says go back is %s", back.State)
 	}
 }
 

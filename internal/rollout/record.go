@@ -10,6 +10,7 @@ type State string
 
 // The states. Every rollout ends as Done or as WentBack.
 const (
+	Measuring  State = "measuring"   // no ring has the change, and the traffic before it is measured
 	Rehearsing State = "rehearsing"  // the first ring is being given the change, in order to take it back
 	TakingBack State = "taking-back" // the change is being taken back from the first ring, in order to give it again
 	Advancing  State = "advancing"   // the ring at hand is being given the change
@@ -23,7 +24,7 @@ const (
 
 // States returns all states, in the order of a rollout that goes well and then of one that does not.
 func States() []State {
-	return []State{Rehearsing, TakingBack, Advancing, Soaking, Done, Held, Paused, GoingBack, WentBack}
+	return []State{Measuring, Rehearsing, TakingBack, Advancing, Soaking, Done, Held, Paused, GoingBack, WentBack}
 }
 
 // Ended reports whether the state never changes again.
@@ -54,6 +55,8 @@ type Record struct {
 	// Author and Reason are the operator who started the rollout and the reason.
 	Author string `json:"author"`
 	Reason string `json:"reason"`
+	// Baseline is how long the traffic is measured before the first ring is given the change.
+	Baseline time.Duration `json:"baseline"`
 
 	State State `json:"state"`
 	// Ring is the index of the ring at hand. The rings before it have the change.
@@ -71,10 +74,11 @@ type Record struct {
 	Note string `json:"note,omitempty"`
 }
 
-// Start returns the first Record of a rollout.
-func Start(id string, change Change, stages []Stage, author, reason string, now time.Time) Record {
-	return Record{ID: id, Change: change, Stages: stages, Author: author, Reason: reason, State: Rehearsing, Since: now.UTC()}
-}
+// DefaultBaseline is long enough for some samples of every switch.
+const DefaultBaseline = 2 * time.Minute
+
+// Start returns r as the first Record of a rollout. The caller has set the fields up to Baseline.
+func Start(r Record, now time.Time) Record { return r.enter(Measuring, now, nil) }
 
 // Stage returns the ring at hand.
 func (r Record) Stage() Stage { return r.Stages[r.Ring] }
@@ -95,7 +99,7 @@ func (r Record) Rings() int {
 	case Done:
 		return len(r.Stages)
 	}
-	return 0 // TakingBack, GoingBack, WentBack
+	return 0 // Measuring, TakingBack, GoingBack, WentBack
 }
 
 // Wanted returns the switches that are to have the change now, sorted.

@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	op25bv1 "op25b/proto/op25b/v1"
 )
@@ -69,6 +70,12 @@ func (d *documents) Forgotten(r *op25bv1.ForgetLinesResponse) error    { return 
 
 // The answers about leases are written as they are.
 func (d *documents) Leases(r *op25bv1.ListLeasesResponse) error { return d.write(r) }
+
+func (d *documents) Rollout(r *op25bv1.Rollout, _ *timestamppb.Timestamp, _ string) error {
+	return d.write(r)
+}
+
+func (d *documents) Rollouts(r *op25bv1.ListRolloutsResponse) error { return d.write(r) }
 
 func (d *documents) LeaseGranted(r *op25bv1.GrantLeaseResponse) error { return d.write(r) }
 

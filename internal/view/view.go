@@ -8,6 +8,8 @@ import (
 	"io"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -64,6 +66,10 @@ type View interface {
 	Found(r *op25bv1.FindAddressResponse) error
 	// Leases shows the leases of lines and of addresses outside all lines.
 	Leases(r *op25bv1.ListLeasesResponse) error
+	// Rollout shows a rollout at a time. utcOffset is that of the policy, or empty.
+	Rollout(r *op25bv1.Rollout, at *timestamppb.Timestamp, utcOffset string) error
+	// Rollouts shows the rollouts, one a line.
+	Rollouts(r *op25bv1.ListRolloutsResponse) error
 	// LeaseGranted shows the lease of a line or an address after a grant, and LeaseRevoked whether it had one. An empty line means an address.
 	LeaseGranted(r *op25bv1.GrantLeaseResponse) error
 	LeaseRevoked(line string, r *op25bv1.RevokeLeaseResponse) error

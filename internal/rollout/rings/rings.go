@@ -171,7 +171,7 @@ func (r *reader) members(index int, of ring, path string) (members []string) {
 			}
 		}
 	}
-	if len(members) == 0 {
+	if none := len(of.Switches)+len(of.Sites)+len(of.Models)+len(of.Labels) == 0; len(members) == 0 && (none || of.Rest) {
 		r.fault(path, fmt.Sprintf("ring %q has no switch", of.Name), "give switches, sites, models or labels, or rest: true in the last ring")
 	}
 	slices.Sort(members)

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"connectrpc.com/connect"
+	"github.com/spf13/cobra"
+
+	"op25b/internal/client"
+	"op25b/internal/readfile"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+func newRollout() *cobra.Command {
+	cmd := group(&cobra.Command{
+		Use:   "rollout",
+		Short: "put a phase in force ring by ring, and go back by itself on bad signs",
+		Long: `Put a phase in force ring by ring. A ring is a set of switches. A ring gets the phase only after the ring before it has had the phase for
+its soak time, with every gate passing. The first ring gets the phase, loses it, and gets it again, so that the way back is known.
+
+Some gates take the phase back from all rings without asking: packets to port 587 or 465 of other providers are stopped; mail to the own
+relays stops; the counters stand still; a switch has drift or is unreachable; a table is above 95 % full. Others hold the rollout until
+an operator resumes it: more lines are stopped than forecast, or newly stopped although none was forecast. Missing data hold it until
+they arrive. While a rollout runs, other changes of documents and phases are refused.`,
+		Example: `  op25b rollout start --phase all-destinations --rings rings.yaml --reason OP25B-41
+  op25b rollout status --watch
+  op25b rollout abort --reason 'tickets from Osaka'`,
+	})
+	cmd.AddCommand(newRolloutStart(), newRolloutStatus(), newRolloutHistory(),
+		newSteer("pause", "stop the rollout where it is", "Stop the rollout where it is. Gates can still take the phase back.", op25bv1.RolloutCommand_ROLLOUT_COMMAND_PAUSE),
+		newSteer("resume", "continue a rollout that is paused or held",
+			"Continue a rollout that is paused, or that a gate holds. The gates that hold it are accepted for the ring at hand, whose soak time begins\nanew. Missing data cannot be accepted.", op25bv1.RolloutCommand_ROLLOUT_COMMAND_RESUME),
+		newSteer("abort", "take the phase back from all rings", "Take the phase back from all rings. The phases are in force again that were before the rollout.", op25bv1.RolloutCommand_ROLLOUT_COMMAND_ABORT))
+	return cmd
+}
+
+// maxRingsFile is the limit on the size of a rings file, in bytes. The controller has the same limit.
+const maxRingsFile = 128 << 10
+
+func newRolloutStart() *cobra.Command {
+	var o clientOptions
+	var file string
+	q := &op25bv1.StartRolloutRequest{}
+	cmd := &cobra.Command{
+		Use: "start --phase PHASE --rings FILE --reason TEXT", Short: "start a rollout",
+		Long: `Start a rollout of a phase. FILE is a document of kind Rings, which divides all switches of the inventory into rings. Each ring behind
+the first must have every kind of lines (switch model, line group, form of access) that a later ring has.`,
+		Example: `  op25b rollout start --phase all-destinations --groups adsl --rings rings.yaml --reason OP25B-41`,
+		Args:    exactly(0),
+	}
+	cmd.Flags().StringVar(&q.Phase, "phase", "", "phase to put in force")
+	cmd.Flags().StringSliceVar(&q.Groups, "groups", nil, "only lines of these line groups, separated by commas")
+	cmd.Flags().StringVar(&file, "rings", "", "file with the rings")
+	cmd.Flags().StringVar(&q.Reason, "reason", "", "reason, kept with the rollout and in the audit records")
+	addClient(cmd, &o)
+	cmd.RunE = o.ask(func(ctx context.Context, c *console, _ []string) error {
+		switch {
+		case q.Phase == "":
+			return errors.New("--phase is missing: give a phase of the policy (op25b phase list)")
+		case file == "":
+			return errors.New("--rings is missing: give a file with a document of kind Rings")
+		}
+		if err := needReason(q.Reason); err != nil {
+			return err
+		}
+		data, err := readfile.Bounded(file, maxRingsFile)
+		if err != nil {
+			return err
+		}
+		q.RingsFile, q.Rings = file, data
+		r, err := client.Ask(ctx, c.timeout, c.Rollout.Start, q)
+		if err != nil {
+			return err
+		}
+		return c.view.Rollout(r.Rollout, r.Rollout.Since, "")
+	})
+	return cmd
+}
+
+func newRolloutStatus() *cobra.Command {
+	var o clientOptions
+	var watch bool
+	cmd := &cobra.Command{
+		Use: "status", Short: "show the rollout that runs, or that ended last",
+		Long: `Show the rollout that runs, or the one that ended last: its rings, and why it does not go on. With --watch, show it again after each
+change, until interrupted.`,
+		Example: `  op25b rollout status --watch`,
+		Args:    exactly(0),
+	}
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show the rollout after each change, until interrupted")
+	addClient(cmd, &o)
+	cmd.RunE = o.ask(func(ctx context.Context, c *console, _ []string) error {
+		if !watch {
+			r, err := client.Ask(ctx, c.timeout, c.Rollout.Show, &op25bv1.ShowRolloutRequest{})
+			if err != nil {
+				return err
+			}
+			return c.view.Rollout(r.Rollout, r.Time, r.UtcOffset)
+		}
+		stream, err := c.Rollout.Watch(ctx, connect.NewRequest(&op25bv1.WatchRolloutRequest{}))
+		if err != nil {
+			return err
+		}
+		defer stream.Close()
+		for stream.Receive() {
+			if err := c.view.Rollout(stream.Msg().Rollout, stream.Msg().Time, stream.Msg().UtcOffset); err != nil {
+				return err
+			}
+		}
+		return stream.Err()
+	})
+	return cmd
+}
+
+func newRolloutHistory() *cobra.Command {
+	var o clientOptions
+	cmd := &cobra.Command{
+		Use: "history", Short: "list the rollouts, the newest first",
+		Example: `  op25b rollout history`,
+		Args:    exactly(0),
+	}
+	addClient(cmd, &o)
+	cmd.RunE = o.ask(func(ctx context.Context, c *console, _ []string) error {
+		r, err := client.Ask(ctx, c.timeout, c.Rollout.List, &op25bv1.ListRolloutsRequest{})
+		if err != nil {
+			return err
+		}
+		return c.view.Rollouts(r)
+	})
+	return cmd
+}
+
+func newSteer(use, short, long string, command op25bv1.RolloutCommand) *cobra.Command {
+	var o clientOptions
+	q := &op25bv1.SteerRolloutRequest{Command: command}
+	cmd := &cobra.Command{
+		Use: use + " --reason TEXT", Short: short, Long: long,
+		Example: `  op25b rollout ` + use + ` --reason OP25B-42`,
+		Args:    exactly(0),
+	}
+	cmd.Flags().StringVar(&q.Reason, "reason", "", "reason, kept with the rollout and in the audit record")
+	addClient(cmd, &o)
+	cmd.RunE = o.ask(func(ctx context.Context, c *console, _ []string) error {
+		if err := needReason(q.Reason); err != nil {
+			return err
+		}
+		r, err := client.Ask(ctx, c.timeout, c.Rollout.Steer, q)
+		if err != nil {
+			return err
+		}
+		return c.view.Rollout(r.Rollout, r.Rollout.Since, "")
+	})
+	return cmd
+}

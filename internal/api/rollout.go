@@ -1,0 +1,242 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"op25b/internal/policy"
+	"op25b/internal/rollout"
+	"op25b/internal/rollout/drive"
+	"op25b/internal/rollout/rings"
+	"op25b/internal/strict"
+	op25bv1 "op25b/proto/op25b/v1"
+	"op25b/proto/op25b/v1/op25bv1connect"
+)
+
+// Rollouts starts, shows and steers rollouts. *drive.Driver is one.
+type Rollouts interface {
+	Start(ctx context.Context, r rollout.Record, by drive.By) (*drive.Stored, error)
+	Current(ctx context.Context) (*drive.Stored, error)
+	Watch(ctx context.Context) <-chan *drive.Stored
+	Past(ctx context.Context) ([]drive.Stored, error)
+	Change(ctx context.Context, by drive.By, change func(rollout.Record) (rollout.Record, error)) (*drive.Stored, error)
+}
+
+var _ Rollouts = (*drive.Driver)(nil)
+
+type rolloutService struct{ *server }
+
+var _ op25bv1connect.RolloutServiceHandler = rolloutService{}
+
+// maxRings is the limit on the size of a rings file, in bytes. A file that names 1,000 switches one by one has less than half of it.
+const maxRings = 128 << 10
+
+// maxRingSwitches is the limit on the number of switches of a rollout. The record of a rollout has counts of each.
+const maxRingSwitches = 1000
+
+func errNoRollouts() error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("this controller has no rollouts"))
+}
+
+// Start starts a rollout.
+func (s rolloutService) Start(ctx context.Context, req *connect.Request[op25bv1.StartRolloutRequest]) (*connect.Response[op25bv1.StartRolloutResponse], error) {
+	m := req.Msg
+	if err := checkReason(m.Reason); err != nil {
+		return nil, err
+	}
+	if s.Rollouts == nil {
+		return nil, errNoRollouts()
+	}
+	if n := len(m.Rings); n > maxRings {
+		return nil, fault("rings", fmt.Sprintf("the rings have %d bytes", n), fmt.Sprintf("must be at most %d", maxRings))
+	}
+	in, err := s.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := in.Broken(); err != nil {
+		return nil, err
+	}
+	if err := in.Bundle.CheckActivation(policy.Activation{Phase: m.Phase, Groups: m.Groups, At: s.Now()}); err != nil {
+		return nil, err
+	}
+	if n := len(in.Bundle.Inventory.Switches); n > maxRingSwitches {
+		return nil, fault("rings", fmt.Sprintf("the inventory has %d switches", n), fmt.Sprintf("a rollout can have at most %d", maxRingSwitches))
+	}
+	file := m.RingsFile
+	if file == "" {
+		file = "rings"
+	}
+	stages, err := rings.Read(strict.File{Name: file, Data: m.Rings}, in.Bundle)
+	if err != nil {
+		return nil, err
+	}
+	for i := range stages {
+		stages[i].Gates.Stale = max(stages[i].Gates.Stale, s.staleAfter())
+	}
+	id := caller(ctx)
+	r := rollout.Record{Change: rollout.Change{Phase: m.Phase, Groups: m.Groups}, Stages: stages, Baseline: rollout.DefaultBaseline}
+	started, err := s.Rollouts.Start(ctx, r, drive.By{Who: id.Who, Role: string(id.Role), Reason: m.Reason})
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&op25bv1.StartRolloutResponse{Rollout: rolloutMessage(started)}), nil
+}
+
+// staleAfter returns the age at which a sample of this controller's collector is stale.
+func (s *server) staleAfter() time.Duration {
+	if s.Counters == nil {
+		return 0
+	}
+	return 3 * s.Counters.Interval()
+}
+
+// Show returns the rollout that runs or that ended last.
+func (s rolloutService) Show(ctx context.Context, _ *connect.Request[op25bv1.ShowRolloutRequest]) (*connect.Response[op25bv1.ShowRolloutResponse], error) {
+	if s.Rollouts == nil {
+		return nil, errNoRollouts()
+	}
+	current, err := s.Rollouts.Current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&op25bv1.ShowRolloutResponse{Rollout: rolloutMessage(current), Time: timestamppb.New(s.Now()), UtcOffset: s.offset(ctx)}), nil
+}
+
+// offset returns the UTC offset of the policy, or an empty string if there is no policy.
+func (s *server) offset(ctx context.Context) string {
+	in, err := s.current(ctx)
+	if err != nil {
+		return ""
+	}
+	return offsetOf(in)
+}
+
+// Watch sends the rollout after each change.
+func (s rolloutService) Watch(ctx context.Context, _ *connect.Request[op25bv1.WatchRolloutRequest], out *connect.ServerStream[op25bv1.WatchRolloutResponse]) error {
+	if s.Rollouts == nil {
+		return errNoRollouts()
+	}
+	ctx, cancel := s.stream(ctx)
+	records := s.Rollouts.Watch(ctx)
+	defer func() {
+		cancel(context.Canceled)
+		for range records { // it ends with the context
+		}
+	}()
+	for r := range records {
+		m := &op25bv1.WatchRolloutResponse{Rollout: rolloutMessage(r), Time: timestamppb.New(s.Now()), UtcOffset: s.offset(ctx)}
+		if err := out.Send(m); err != nil {
+			return err
+		}
+	}
+	return s.ended(ctx, errors.New("watch again"))
+}
+
+// List lists the rollouts, the newest first.
+func (s rolloutService) List(ctx context.Context, _ *connect.Request[op25bv1.ListRolloutsRequest]) (*connect.Response[op25bv1.ListRolloutsResponse], error) {
+	if s.Rollouts == nil {
+		return nil, errNoRollouts()
+	}
+	answer := &op25bv1.ListRolloutsResponse{UtcOffset: s.offset(ctx)}
+	current, err := s.Rollouts.Current(ctx)
+	switch {
+	case errors.Is(err, drive.ErrNone):
+		return connect.NewResponse(answer), nil
+	case err != nil:
+		return nil, err
+	}
+	past, err := s.Rollouts.Past(ctx)
+	if err != nil {
+		return nil, err
+	}
+	answer.Rollouts = append(answer.Rollouts, rolloutMessage(current))
+	for i := range past[:min(len(past), MaxList-1)] {
+		answer.Rollouts = append(answer.Rollouts, rolloutMessage(&past[i]))
+	}
+	return connect.NewResponse(answer), nil
+}
+
+// Steer pauses, resumes or aborts the rollout that runs.
+func (s rolloutService) Steer(ctx context.Context, req *connect.Request[op25bv1.SteerRolloutRequest]) (*connect.Response[op25bv1.SteerRolloutResponse], error) {
+	if err := checkReason(req.Msg.Reason); err != nil {
+		return nil, err
+	}
+	if s.Rollouts == nil {
+		return nil, errNoRollouts()
+	}
+	commands := map[op25bv1.RolloutCommand]func(rollout.Record, string, string, time.Time) (rollout.Record, error){
+		op25bv1.RolloutCommand_ROLLOUT_COMMAND_PAUSE:  rollout.Record.Pause,
+		op25bv1.RolloutCommand_ROLLOUT_COMMAND_RESUME: rollout.Record.Resume,
+		op25bv1.RolloutCommand_ROLLOUT_COMMAND_ABORT:  rollout.Record.Abort,
+	}
+	command, known := commands[req.Msg.Command]
+	if !known {
+		return nil, fault("command", fmt.Sprintf("%v is no command", req.Msg.Command), "must be pause, resume or abort")
+	}
+	id := caller(ctx)
+	changed, err := s.Rollouts.Change(ctx, drive.By{Who: id.Who, Role: string(id.Role), Reason: req.Msg.Reason}, func(r rollout.Record) (rollout.Record, error) {
+		return command(r, id.Who, req.Msg.Reason, s.Now())
+	})
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&op25bv1.SteerRolloutResponse{Rollout: rolloutMessage(changed)}), nil
+}
+
+// noRollout returns an error while a rollout runs. Its activations and those of others would undo each other.
+func (s *server) noRollout(ctx context.Context) error {
+	if s.Rollouts == nil {
+		return nil
+	}
+	r, err := s.Rollouts.Current(ctx)
+	switch {
+	case errors.Is(err, drive.ErrNone):
+		return nil
+	case err != nil:
+		return err
+	case r.State.Ended():
+		return nil
+	}
+	return fmt.Errorf("%w: rollout %s of phase %s is %s: abort it, or wait until it has ended", drive.ErrRunning, r.ID, r.Change.Phase, r.State)
+}
+
+var rolloutStates = map[rollout.State]op25bv1.RolloutState{
+	rollout.Measuring:  op25bv1.RolloutState_ROLLOUT_STATE_MEASURING,
+	rollout.Rehearsing: op25bv1.RolloutState_ROLLOUT_STATE_REHEARSING,
+	rollout.TakingBack: op25bv1.RolloutState_ROLLOUT_STATE_TAKING_BACK,
+	rollout.Advancing:  op25bv1.RolloutState_ROLLOUT_STATE_ADVANCING,
+	rollout.Soaking:    op25bv1.RolloutState_ROLLOUT_STATE_SOAKING,
+	rollout.Held:       op25bv1.RolloutState_ROLLOUT_STATE_HELD,
+	rollout.Paused:     op25bv1.RolloutState_ROLLOUT_STATE_PAUSED,
+	rollout.GoingBack:  op25bv1.RolloutState_ROLLOUT_STATE_GOING_BACK,
+	rollout.WentBack:   op25bv1.RolloutState_ROLLOUT_STATE_WENT_BACK,
+	rollout.Done:       op25bv1.RolloutState_ROLLOUT_STATE_DONE,
+}
+
+var findingVerdicts = map[rollout.Verdict]op25bv1.FindingVerdict{
+	rollout.NoData: op25bv1.FindingVerdict_FINDING_VERDICT_NO_DATA,
+	rollout.Pass:   op25bv1.FindingVerdict_FINDING_VERDICT_PASS,
+	rollout.Hold:   op25bv1.FindingVerdict_FINDING_VERDICT_HOLD,
+	rollout.GoBack: op25bv1.FindingVerdict_FINDING_VERDICT_GO_BACK,
+}
+
+func rolloutMessage(s *drive.Stored) *op25bv1.Rollout {
+	m := &op25bv1.Rollout{
+		Id: s.ID, Phase: s.Record.Change.Phase, Groups: s.Record.Change.Groups, State: rolloutStates[s.State], Ring: uint32(s.Ring), Since: timestamppb.New(s.Since),
+		Author: s.Author, Reason: s.Reason, SteeredBy: s.By, Note: s.Note, Wanted: uint32(s.Rings()),
+	}
+	for _, stage := range s.Stages {
+		m.Rings = append(m.Rings, &op25bv1.Ring{Name: stage.Name, Switches: stage.Switches, Soak: durationpb.New(stage.Soak)})
+	}
+	for _, f := range s.Findings {
+		m.Findings = append(m.Findings, &op25bv1.Finding{Gate: string(f.Gate), Verdict: findingVerdicts[f.Verdict], Ring: f.Ring, Switches: f.Switches, Text: f.Text})
+	}
+	return m
+}

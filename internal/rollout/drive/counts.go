@@ -1,0 +1,235 @@
+package drive
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"op25b/internal/abuse"
+	"op25b/internal/intent"
+	"op25b/internal/pipeline"
+	"op25b/internal/policy"
+	"op25b/internal/rollout"
+	"op25b/internal/store"
+	"op25b/internal/tally"
+	"op25b/internal/telemetry"
+)
+
+// countsKind is the kind of the records with the counts of switches. The name of a record is the name of its switch.
+const countsKind = "rollout-counts"
+
+// countsFor is how long counts stay in the store after their owner stops writing them, in seconds.
+const countsFor = 600
+
+// Counts are what the owner of a switch has counted. They only grow while the owner stays the same. They have no line's name and no address.
+type Counts struct {
+	Owner string    `json:"owner"`
+	At    time.Time `json:"at"` // the time of the sample, by the owner's clock
+	// Submission, Relays, Link and Counted are packets: see rollout.Measure.
+	Submission uint64 `json:"submission"`
+	Relays     uint64 `json:"relays"`
+	Link       uint64 `json:"link"`
+	Counted    uint64 `json:"counted"`
+	// Lines is the number of lines of the switch.
+	Lines int `json:"lines"`
+	// Affected is the number of lines of which mail was stopped since Since and not in the time before it that this owner knows.
+	Affected uint64    `json:"affected"`
+	Since    time.Time `json:"since"`
+	// Forecast is how many lines the phase would newly stop and have sent such mail recently, as known before the first switch had the phase.
+	Forecast      uint64 `json:"forecast"`
+	ForecastKnown bool   `json:"forecastKnown,omitempty"`
+	// Renewed means that the counts were noted after the switch had got another controller, and not when it was told.
+	Renewed bool `json:"renewed,omitempty"`
+}
+
+// Counter has the counters of the switches of this controller. *tally.Tally is one.
+type Counter interface {
+	Read(only ...string) []tally.Switch
+	Lines(name string) []telemetry.LineCount
+	News() tally.News
+}
+
+// Forecaster forecasts the newly stopped lines. *abuse.Ledger is one.
+type Forecaster interface {
+	Forecast(in *intent.Intent, phase string, scope policy.Scope, now time.Time) (*abuse.Forecast, error)
+}
+
+var (
+	_ Counter    = (*tally.Tally)(nil)
+	_ Forecaster = (*abuse.Ledger)(nil)
+)
+
+// A publisher publishes the counts of the switches of one controller.
+type publisher struct {
+	*Driver
+	known map[string]*knownLines // by switch, of the rollout with the ID
+	id    string
+}
+
+// knownLines is what a controller knows of the lines of a switch in a rollout. It stays in memory.
+type knownLines struct {
+	had   bool              // whether the switch was to have the change
+	since time.Time         // the time at which that last changed, or at which this controller began
+	base  map[uint32]uint64 // the stopped packets of each line at since
+	old   map[uint32]bool   // the lines of which mail was stopped before since
+	// forecast is made while the switch does not have the change.
+	forecast      uint64
+	forecastKnown bool
+}
+
+// publish writes the counts of this controller's switches whenever there are new samples, while a rollout runs.
+func (d *Driver) publish(ctx context.Context) {
+	p := &publisher{Driver: d}
+	records := d.Watch(ctx)
+	var current *Stored
+	for {
+		news := d.Counters.News()
+		if current != nil && !current.State.Ended() {
+			p.write(ctx, current)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case s, ok := <-records:
+			if !ok {
+				return
+			}
+			current = s
+		case <-news.Changed:
+			if !store.Pause(ctx, publishPause) { // samples of many switches arrive together
+				return
+			}
+		}
+	}
+}
+
+// publishPause is the shortest time between two writes of a controller's counts.
+const publishPause = time.Second
+
+func (p *publisher) write(ctx context.Context, s *Stored) {
+	if p.id != s.ID {
+		p.id, p.known = s.ID, make(map[string]*knownLines)
+	}
+	in, err := p.Book.Current(ctx)
+	if err != nil {
+		return // the next sample tries again
+	}
+	names, wanted := s.Switches(), s.Wanted()
+	records := store.JSON[Counts](p.Store, countsKind)
+	for _, sw := range p.Counters.Read(names...) {
+		if sw.Status.State != telemetry.Synced {
+			continue
+		}
+		c := count(in, sw)
+		c.Owner, c.At = p.Name, sw.Status.Updated
+		p.lines(&c, in, s, sw.Status.Switch, slices.Contains(wanted, sw.Status.Switch))
+		if err := records.PutFor(ctx, sw.Status.Switch, c, countsFor); err != nil {
+			p.Logger.Warn("counts for the rollout were not stored", zap.String("switch", sw.Status.Switch), zap.Error(err))
+			return
+		}
+	}
+}
+
+// count adds up the counters of a switch.
+func count(in *intent.Intent, sw tally.Switch) (c Counts) {
+	actions := make(map[string]policy.Action, len(sw.Actions))
+	for _, a := range sw.Actions {
+		actions[a.Rule] = a.Action
+	}
+	kinds := kindsOf(in.Bundle.Policy)
+	for _, t := range sw.Totals {
+		c.Counted += t.Packets
+		k, a := kinds[t.Rule], actions[t.Rule]
+		if k.submission && (a == policy.Drop || a == policy.Reject) {
+			c.Submission += t.Packets
+		}
+		if k.ours && a == policy.Permit {
+			c.Relays += t.Packets
+		}
+	}
+	if in, there := in.Bundle.Inventory.Switch(sw.Status.Switch); there {
+		c.Lines = len(in.Lines)
+		for _, port := range in.Ports {
+			if i := sw.Reading.Interface(port.Name); i != nil && port.Role == pipeline.Access {
+				c.Link += i.Counters[telemetry.InPkts]
+			}
+		}
+	}
+	return c
+}
+
+// A kind says which traffic a rule is for.
+type kind struct {
+	submission bool // to port 587 or 465 of other providers
+	ours       bool // to the ISP's own servers
+}
+
+// relayRule is the rule by which the relays are open in every phase.
+const relayRule = "relay"
+
+func kindsOf(p *policy.Policy) map[string]kind {
+	ours, ports := make(map[string]bool), make(map[string]bool)
+	for _, r := range p.Remotes {
+		ours[r.Name] = r.Ours()
+	}
+	for _, s := range p.Services {
+		for _, port := range s.Ports {
+			ports[s.Name] = ports[s.Name] || port == policy.PortSubmission || port == policy.PortSubmissions
+		}
+	}
+	kinds := map[string]kind{relayRule: {ours: true}}
+	for _, ph := range p.Phases {
+		for _, r := range ph.Rules {
+			k := kinds[r.Name]
+			k.ours = k.ours || ours[r.Remote]
+			k.submission = k.submission || ports[r.Service] && !ours[r.Remote]
+			kinds[r.Name] = k
+		}
+	}
+	return kinds
+}
+
+// lines adds the lines of which mail was newly stopped, and the forecast.
+func (p *publisher) lines(c *Counts, in *intent.Intent, s *Stored, name string, has bool) {
+	known := p.known[name]
+	stopped := make(map[uint32]uint64)
+	for _, l := range p.Counters.Lines(name) {
+		stopped[l.Line] = l.Outcomes[telemetry.Stopped].Packets
+	}
+	now := p.Now()
+	if known == nil || known.had != has {
+		next := &knownLines{had: has, since: now, base: stopped, old: make(map[uint32]bool)}
+		if known != nil {
+			next.forecast, next.forecastKnown = known.forecast, known.forecastKnown
+			for line, n := range stopped {
+				if n > known.base[line] || known.old[line] {
+					next.old[line] = true
+				}
+			}
+		}
+		if !has {
+			next.forecast, next.forecastKnown = p.forecast(in, s.Change, name, now)
+		}
+		known, p.known[name] = next, next
+	}
+	for line, n := range stopped {
+		if n > known.base[line] && !known.old[line] {
+			c.Affected++
+		}
+	}
+	c.Since, c.Forecast, c.ForecastKnown = known.since, known.forecast, known.forecastKnown
+}
+
+// forecast returns how many lines of a switch the change newly stops and have sent such mail recently.
+func (p *publisher) forecast(in *intent.Intent, c rollout.Change, name string, now time.Time) (n uint64, known bool) {
+	f, err := p.Forecasts.Forecast(in, c.Phase, policy.Scope{Groups: c.Groups, Switches: []string{name}}, now)
+	if err != nil || len(f.Missing) > 0 {
+		return 0, false
+	}
+	for _, row := range f.Rows {
+		n += uint64(row.Used)
+	}
+	return n, true
+}
