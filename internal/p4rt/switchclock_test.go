@@ -192,3 +192,93 @@ func TestSameEnd(t *testing.T) {
 		}
 	}
 }
+
+// TestNotBeforeOnlyLengthens verifies that an entry is not over before its end, apart from the latency of the way back, and that it is over two
+// seconds after its end at the latest, for all ends that a switch can have.
+func TestNotBeforeOnlyLengthens(t *testing.T) {
+	var unread SwitchClock
+	if _, ok := unread.NotBefore(epoch, epoch); ok {
+		t.Error("an end on a clock that was never read")
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		age := time.Duration(rapid.Int64Range(0, int64(3*clockTurn)).Draw(t, "age"))
+		sw := simulated{began: epoch.Add(-age)}
+		latency := func(name string) time.Duration {
+			return time.Duration(rapid.Int64Range(0, int64(time.Second)).Draw(t, name))
+		}
+		r := sw.read(epoch, latency("there"), latency("back"))
+		var c SwitchClock
+		c.Observe(r)
+		now := r.Received.Add(time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "since the reading")))
+		end := now.Add(time.Duration(rapid.Int64Range(-int64(time.Hour), int64(MaxEnd)).Draw(t, "away")))
+		until, ok := c.NotBefore(end, now)
+		if !ok || until == 0 || until > pipeline.MaxClockSecond {
+			t.Fatalf("until %d, %t", until, ok)
+		}
+		if early := end.Add(r.Sent.Sub(r.Received) - 1); sw.over(until, early) {
+			t.Fatalf("%v early the entry is over: until %d, the clock shows %d", end.Sub(early), until, sw.second(early))
+		}
+		if late := end.Add(2 * clockSecond); !sw.over(until, late) {
+			t.Fatalf("two seconds late the entry is not over: until %d, the clock shows %d", until, sw.second(late))
+		}
+	})
+}
+
+// TestNotBeforeIsNeverNoEnd verifies that an end in clock second 0, which would mean no end, becomes the second after it.
+func TestNotBeforeIsNeverNoEnd(t *testing.T) {
+	sw := simulated{began: epoch.Add(-clockTurn + 10*clockSecond)} // the clock starts again in ten seconds
+	var c SwitchClock
+	c.Observe(sw.read(epoch, 0, 0))
+	for seconds, want := range map[time.Duration]pipeline.ClockSecond{8: 1<<28 - 1, 9: 1, 10: 1, 11: 2} {
+		if until, _ := c.NotBefore(epoch.Add(seconds*clockSecond), epoch); until != want {
+			t.Errorf("an end in %d seconds: until %d, want %d", seconds, until, want)
+		}
+	}
+}
+
+func TestSameFarEnd(t *testing.T) {
+	const last = pipeline.MaxClockSecond
+	for _, c := range []struct {
+		a, b pipeline.ClockSecond
+		away time.Duration
+		want bool
+	}{
+		{0, 0, MaxEnd, true},
+		{0, 1, MaxEnd, false},
+		{last, 0, MaxEnd, false},
+		{100, 102, -time.Hour, true},
+		{100, 103, 0, false},
+		{100, 103, 29_999 * clockSecond, false},
+		{100, 103, 30_000 * clockSecond, true},
+		{103, 100, 30_000 * clockSecond, true},
+		{last, 4, 50_000 * clockSecond, true},
+		{last, 5, 50_000 * clockSecond, false},
+	} {
+		if got := SameFarEnd(c.a, c.b, c.away); got != c.want {
+			t.Errorf("%d and %d, %v away: %t, want %t", c.a, c.b, c.away, got, c.want)
+		}
+	}
+}
+
+// TestAFarEndIsSeldomWrittenAgain verifies that the end of an exemption of a year is written a few times only, although the switch's clock is fast,
+// and that in the last hours it is as exact as any other.
+func TestAFarEndIsSeldomWrittenAgain(t *testing.T) {
+	sw := simulated{began: epoch.Add(-time.Hour), ppm: 20}
+	end := epoch.AddDate(1, 0, 0)
+	var c SwitchClock
+	var written pipeline.ClockSecond
+	writes := 0
+	for now := epoch; now.Before(end); now = now.Add(5 * time.Minute) {
+		c.Observe(sw.read(now, 0, 0))
+		if until, _ := c.NotBefore(end, now); !SameFarEnd(written, until, end.Sub(now)) {
+			written, writes = until, writes+1
+		}
+	}
+	if writes < 2 || writes > 8 {
+		t.Errorf("%d writes in a year", writes)
+	}
+	if early, late := end.Add(-3*clockSecond), end.Add(4*clockSecond); sw.over(written, early) || !sw.over(written, late) {
+		t.Errorf("the end is second %d, and the clock shows %d at the end", written, sw.second(end))
+	}
+	t.Logf("%d writes", writes)
+}

@@ -114,6 +114,12 @@ func (e Entry) Until() ClockSecond {
 	return ClockSecond(e.Value.uint(setSubscriberClassUntilParam))
 }
 
+// WithUntil returns a copy of an entry of subscriber_v4 or subscriber_v6 whose class does not apply from the given clock second on.
+func (e Entry) WithUntil(until ClockSecond) Entry {
+	e.Value.put(setSubscriberClassUntilParam, uint64(until))
+	return e
+}
+
 // CheckedGroup returns the line group to which a source check applies. It may be called only if IsSourceCheck returns true.
 func (e Entry) CheckedGroup() LineGroup { return LineGroup(e.Key.uint(sourceCheckLineGroupKey)) }
 
