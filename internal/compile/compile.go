@@ -52,6 +52,8 @@ type Compiled struct {
 
 	shared *pipeline.Shared
 	own    map[netip.Prefix]pipeline.Subscriber // entries that are not in shared
+
+	ends, ownEnds map[netip.Prefix]time.Time // the ends of the entries in shared, and those of this switch, which take precedence
 }
 
 // Sharing returns a state with the same entries as State. The entries that all switches of the Compiler share are in the field Shared, so

@@ -28,7 +28,7 @@ type Compiler struct {
 	serviceEntries map[pipeline.ServiceKey]pipeline.ServiceValue
 	remoteEntries  map[netip.Prefix]pipeline.Class
 	sourceChecks   map[pipeline.LineGroup]pipeline.SourceCheck
-	exemptLines    map[string]int // the index in Policy.Exemptions, by the name of the exempt line
+	exemptLines    map[string]int // the index in Policy.Exemptions of the exemption of a line that ends last, by the name of the line
 	ends           []time.Time    // the times at which exemptions expire, in order
 
 	mu       sync.Mutex            // guards the fields below
@@ -100,8 +100,8 @@ func newCompiler(b *policy.Bundle, n *Numbers) (*Compiler, error) {
 	c.exemptLines = make(map[string]int)
 	for i := range p.Exemptions {
 		e := &p.Exemptions[i]
-		if e.Line != "" {
-			c.exemptLines[e.Line] = i
+		if at, again := c.exemptLines[e.Line]; e.Line != "" && (!again || p.Ends(e).After(p.Ends(&p.Exemptions[at]))) {
+			c.exemptLines[e.Line] = i // of several exemptions of a line, the last to end counts
 		}
 		c.ends = append(c.ends, p.Ends(e))
 	}

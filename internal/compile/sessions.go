@@ -46,6 +46,7 @@ type sessionLine struct {
 	leased   bool           // the line can have leases
 	// Whether the line's session has entries because the line is exempt, or because its sources are checked.
 	exempt, checked bool
+	end             time.Time // when the exemption of an exempt line ends
 }
 
 // SessionLines returns the SessionLines of a switch at time now. It returns ErrUnknownSwitch for an unknown name, and ErrNumbers if a line has
@@ -90,7 +91,9 @@ func (c *Compiler) sessionLines(sw *policy.Switch, index lineNumbers, now time.T
 		if _, x.sessions = line.SessionIdentity(sw, group); !x.sessions && !x.leased {
 			continue
 		}
-		x.exempt = exempt && x.sessions
+		if x.exempt = exempt && x.sessions; x.exempt {
+			x.end = p.Ends(&p.Exemptions[at])
+		}
 		if group != nil && x.sessions {
 			_, x.checked, _ = group.SourceCheck.Code()
 		}
@@ -127,6 +130,9 @@ func (s *SessionLines) Uses(line string) bool {
 	x := s.lines[line]
 	return x.exempt || x.checked
 }
+
+// ExemptEnd returns when the exemption of a line ends whose session has entries because of it. It returns zero for other lines.
+func (s *SessionLines) ExemptEnd(line string) time.Time { return s.lines[line].end }
 
 // Used reports whether any line's session has entries.
 func (s *SessionLines) Used() bool { return s.exempts+s.checked > 0 }
