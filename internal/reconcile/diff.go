@@ -18,6 +18,11 @@ type Difference struct {
 // Compare compares entries by their keys. want must be in the order of pipeline.Key.Compare. If keep is not nil, it reports
 // whether an undesired entry stays. Default actions are neither added nor removed, because every switch has them.
 func Compare(have, want []pipeline.Entry, keep func(pipeline.Entry) bool) Difference {
+	return compare(have, want, keep, nil)
+}
+
+// compare is like Compare, with the option Options.End.
+func compare(have, want []pipeline.Entry, keep func(pipeline.Entry) bool, end func(want, have pipeline.Entry) pipeline.Entry) Difference {
 	var d Difference
 	at := make([]int32, len(want)) // the index in have plus 1, for each desired entry
 	for i, e := range have {
@@ -36,9 +41,16 @@ func Compare(have, want []pipeline.Entry, keep func(pipeline.Entry) bool) Differ
 		d.Added = make([]pipeline.Entry, 0, more)
 	}
 	for i, e := range want {
+		var old pipeline.Entry
+		if at[i] != 0 {
+			old = have[at[i]-1]
+		}
+		if end != nil {
+			e = end(e, old)
+		}
 		switch {
 		case at[i] != 0:
-			if old := have[at[i]-1]; old.Value != e.Value {
+			if old.Value != e.Value {
 				d.Changed = append(d.Changed, Change{old, e})
 			}
 		case e.IsDefault():

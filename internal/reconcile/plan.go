@@ -58,6 +58,9 @@ type Options struct {
 	// Layer, if not nil, returns further desired entries, given all entries of the switch. An entry of the state replaces an entry of the
 	// layer with the same key.
 	Layer func(have []pipeline.Entry) []pipeline.Entry
+	// End, if not nil, returns a desired entry with its end in the clock of the switch, given the entry that the switch has under the same key, or
+	// the zero Entry. It changes nothing else, and returns an entry without an end as it is. It is not called for rules.
+	End func(want, have pipeline.Entry) pipeline.Entry
 	// Name returns the text for an entry in errors; nil means its String method.
 	Name func(pipeline.Entry) string
 	// Planned, if not nil, is called by Apply before the first write of each plan that has steps.
@@ -148,7 +151,7 @@ func (t *target) with(have []pipeline.Entry, layer func([]pipeline.Entry) []pipe
 }
 
 func (m *maker) make(have []pipeline.Entry, opts Options) (*Plan, error) {
-	m.compare(opts.Keep)
+	m.compare(opts.Keep, opts.End)
 	if err := m.decide(); err != nil {
 		return nil, err
 	}
@@ -205,8 +208,8 @@ type maker struct {
 }
 
 // compare finds the entries other than rules that must be added, changed or removed.
-func (m *maker) compare(keep func(pipeline.Entry) bool) {
-	d := Compare(m.now.fixed, m.fixed, keep)
+func (m *maker) compare(keep func(pipeline.Entry) bool, end func(want, have pipeline.Entry) pipeline.Entry) {
+	d := compare(m.now.fixed, m.fixed, keep, end)
 	for i := range d.Changed {
 		if c := &d.Changed[i]; c.Old.IsZero() { // the switch has the default action but did not report it
 			c.Old = c.New
