@@ -44,18 +44,25 @@ func (p *Program) Cookie() uint64 { return p.cookie }
 
 // Converge brings the switch of a primary session to the state want, and returns a Memory of the switch's rule sets.
 func (p *Program) Converge(ctx context.Context, s *p4rt.Session, want *pipeline.State, opts reconcile.Options) (Result, *reconcile.Memory, error) {
-	pushed, err := p.ensure(ctx, s)
+	pushed, err := p.Ensure(ctx, s)
 	if err != nil {
-		return Result{}, nil, fmt.Errorf("pipeline: %w", err)
+		return Result{}, nil, err
 	}
+	result, memory, err := p.Apply(ctx, s, want, opts)
+	result.Pushed = pushed
+	return result, memory, err
+}
+
+// Apply is the part of Converge after Ensure.
+func (p *Program) Apply(ctx context.Context, s *p4rt.Session, want *pipeline.State, opts reconcile.Options) (Result, *reconcile.Memory, error) {
 	plan, memory, err := reconcile.Apply(ctx, s, want, p.contract, opts)
-	return Result{Pushed: pushed, Plan: plan}, memory, err
+	return Result{Plan: plan}, memory, err
 }
 
 // Plan returns the plan that Converge would carry out on a switch with the entries have. It does not depend on sessions: the entries that the
-// switch has by them stay.
+// switch has by them stay. Nor does it depend on the clock of the switch: the ends of exemptions stay.
 func (p *Program) Plan(have []pipeline.Entry, want *pipeline.State, foreign *Foreign, lines *compile.SessionLines) (*reconcile.Plan, error) {
-	return reconcile.Make(have, want, p.contract, reconcile.Options{Keep: foreign.Filter(), Layer: lines.Held, Name: lines.Text})
+	return reconcile.Make(have, want, p.contract, reconcile.Options{Keep: foreign.Filter(), Layer: lines.Held, End: KeepEnds, Name: lines.Text})
 }
 
 // Room returns reconcile.ErrNoRoom if a table is too small for the number of entries of a state. Room does not create the
@@ -65,9 +72,14 @@ func (p *Program) Room(want *pipeline.State) error { return reconcile.Room(want,
 // Fits returns reconcile.ErrNoRoom or pipeline.ErrInvalid if not even an empty switch could hold a state.
 func (p *Program) Fits(want *pipeline.State) error { return reconcile.Fits(want, p.contract) }
 
-// ensure pushes the program unless the switch already runs it. Unlike p4rt's EnsurePipeline, ensure does not hash the program
+// Ensure pushes the program unless the switch already runs it. Unlike p4rt's EnsurePipeline, Ensure does not hash the program
 // on each call.
-func (p *Program) ensure(ctx context.Context, s *p4rt.Session) (pushed bool, err error) {
+func (p *Program) Ensure(ctx context.Context, s *p4rt.Session) (pushed bool, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("pipeline: %w", err)
+		}
+	}()
 	if have, ok, err := s.PipelineCookie(ctx); err != nil || ok && have == p.cookie && have != 0 {
 		return false, err
 	}
