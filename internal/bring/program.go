@@ -13,7 +13,7 @@ import (
 	"op25b/p4src"
 )
 
-// A Result describes what Converge did.
+// A Result describes how a switch was brought to a state.
 type Result struct {
 	Pushed bool            // whether the program was pushed, because the switch ran no program or another one
 	Plan   *reconcile.Plan // the plan that was carried out; it has no steps if the switch already had the desired state
@@ -42,24 +42,13 @@ func NewProgram(info *configv1.P4Info, device []byte) (*Program, error) {
 // Cookie returns the cookie by which P4Runtime identifies the program.
 func (p *Program) Cookie() uint64 { return p.cookie }
 
-// Converge brings the switch of a primary session to the state want, and returns a Memory of the switch's rule sets.
-func (p *Program) Converge(ctx context.Context, s *p4rt.Session, want *pipeline.State, opts reconcile.Options) (Result, *reconcile.Memory, error) {
-	pushed, err := p.Ensure(ctx, s)
-	if err != nil {
-		return Result{}, nil, err
-	}
-	result, memory, err := p.Apply(ctx, s, want, opts)
-	result.Pushed = pushed
-	return result, memory, err
-}
-
-// Apply is the part of Converge after Ensure.
+// Apply brings the switch of a primary session, which must run the program, to the state want. It returns a Memory of the switch's rule sets.
 func (p *Program) Apply(ctx context.Context, s *p4rt.Session, want *pipeline.State, opts reconcile.Options) (Result, *reconcile.Memory, error) {
 	plan, memory, err := reconcile.Apply(ctx, s, want, p.contract, opts)
 	return Result{Plan: plan}, memory, err
 }
 
-// Plan returns the plan that Converge would carry out on a switch with the entries have. It does not depend on sessions: the entries that the
+// Plan returns the plan that Apply would carry out on a switch with the entries have. It does not depend on sessions: the entries that the
 // switch has by them stay. Nor does it depend on the clock of the switch: the ends of exemptions stay.
 func (p *Program) Plan(have []pipeline.Entry, want *pipeline.State, foreign *Foreign, lines *compile.SessionLines) (*reconcile.Plan, error) {
 	return reconcile.Make(have, want, p.contract, reconcile.Options{Keep: foreign.Filter(), Layer: lines.Held, End: KeepEnds, Name: lines.Text})

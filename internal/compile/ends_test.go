@@ -145,7 +145,9 @@ func longest(entries map[netip.Prefix]pipeline.Subscriber, addr netip.Addr) (lon
 // TestEndOfExemptions verifies the ends of entries where exemptions contain each other, on a policy that is easy to read.
 func TestEndOfExemptions(t *testing.T) {
 	b := sessionBundle(t)
-	until := func(day int) time.Time { return policy.Date{Year: 2006, Month: 11, Day: day + 1}.Start(b.Policy.UTCOffset) }
+	until := func(day int) time.Time {
+		return policy.Date{Year: 2006, Month: 11, Day: day + 1}.Start(b.Policy.UTCOffset)
+	}
 	template := b.Policy.Exemptions[0]
 	b.Policy.Exemptions = nil
 	add := func(line, prefix string, day int) {

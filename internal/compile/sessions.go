@@ -134,6 +134,17 @@ func (s *SessionLines) Uses(line string) bool {
 // ExemptEnd returns when the exemption of a line ends whose session has entries because of it. It returns zero for other lines.
 func (s *SessionLines) ExemptEnd(line string) time.Time { return s.lines[line].end }
 
+// Exempt returns the names of the lines for which ExemptEnd returns an end.
+func (s *SessionLines) Exempt() []string {
+	var all []string
+	for name, x := range s.lines {
+		if x.exempt {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
 // Used reports whether any line's session has entries.
 func (s *SessionLines) Used() bool { return s.exempts+s.checked > 0 }
 

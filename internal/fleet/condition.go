@@ -53,6 +53,7 @@ var transitions = [events]transition{
 	}},
 	eventConverged: {"converged", connected, StateConverged, []Reason{
 		ReasonIntent, ReasonPhase, ReasonDate, ReasonDrift, ReasonRestored, ReasonAsWanted, ReasonWritten, ReasonStoreReplaced, ReasonDateHeld,
+		ReasonNoClock,
 	}},
 	eventFail: {"fail", connected, StateFailed, []Reason{
 		ReasonNoRoom, ReasonPipelineRefused, ReasonCompile, ReasonConfig, ReasonNoHigherElection, ReasonNotConverged, ReasonWriteRefused, ReasonReadFailed,

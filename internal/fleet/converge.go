@@ -41,12 +41,12 @@ func (w *worker) converge(ctx context.Context, s *p4rt.Session, full bool) (next
 		return 0, fmt.Errorf("%w: %w", errCompile, err)
 	}
 	w.trying = &want
-	if !full && w.current != nil && w.current.sameButRules(want) {
+	if !full && w.current != nil && w.current.sameButRules(want) && !w.endsDue() {
 		if w.current.same(want) {
 			if w.current.Number != want.Number {
 				w.reached(want, ReasonAsWanted, func(*Status) {})
 			}
-			w.reportDateHeld(v)
+			w.reportHeld(v)
 			return 0, nil
 		}
 		if done, err := w.flip(ctx, s, want); done || err != nil {
@@ -63,17 +63,20 @@ func (w *worker) converge(ctx context.Context, s *p4rt.Session, full bool) (next
 	return w.c.AuditEvery - w.c.AuditEvery/4 + rand.N(w.c.AuditEvery/2+1), nil
 }
 
-// reportDateHeld reports that a date has come but is held, and later that no date is held any more.
-func (w *worker) reportDateHeld(v *view) {
-	held := w.c.heldDate(v)
+// reportHeld reports that a date has come but is held, or that exemptions end only with a controller, and later that this is no longer so.
+func (w *worker) reportHeld(v *view) {
+	reason, held := ReasonDateHeld, w.c.heldDate(v)
+	if held == "" && w.ends.noClock != "" {
+		reason, held = ReasonNoClock, w.ends.noClock
+	}
 	w.mu.Lock()
 	st := w.status
 	w.mu.Unlock()
 	switch {
 	case st.State != StateConverged:
-	case held != "" && (st.Reason != ReasonDateHeld || st.Detail != held):
-		w.report(func(st *Status) error { return st.become(eventConverged, ReasonDateHeld, held) })
-	case held == "" && st.Reason == ReasonDateHeld:
+	case held != "" && (st.Reason != reason || st.Detail != held):
+		w.report(func(st *Status) error { return st.become(eventConverged, reason, held) })
+	case held == "" && (st.Reason == ReasonDateHeld || st.Reason == ReasonNoClock):
 		w.report(func(st *Status) error { return st.become(eventConverged, ReasonAsWanted, "") })
 	}
 }
@@ -102,10 +105,16 @@ func (w *worker) reached(want desired, reason Reason, change func(*Status), fiel
 		if reason == ReasonAsWanted && st.State == StateConverged && st.Revision == want.Number && st.InForce == want.Phases.String() {
 			reason = st.Reason // the switch was already in the desired state
 		}
+		detail := w.c.why(reason)
+		if reason == ReasonNoClock {
+			if detail = w.ends.noClock; detail == "" {
+				reason = ReasonAsWanted
+			}
+		}
 		st.Revision, st.Wanted, st.InForce, st.Failure = want.Number, want.Number, want.Phases.String(), nil
 		st.RevisionID, st.Attempted = want.ID, nil
 		change(st)
-		return st.become(eventConverged, reason, w.c.why(reason))
+		return st.become(eventConverged, reason, detail)
 	}, fields...)
 }
 
@@ -164,10 +173,11 @@ func (w *worker) reconcile(ctx context.Context, s *p4rt.Session, want desired) e
 	if expected {
 		layer.before = w.layer
 	}
-	result, memory, err := w.c.program.Converge(ctx, s, compiled.Sharing(), reconcile.Options{
+	explained := w.endsOnly(compiled)
+	result, memory, err := w.bring(ctx, s, compiled, expected, reconcile.Options{
 		Keep: others.Keep, Layer: layer.held, Name: layer.lines.Text,
 		Planned: func(plan *reconcile.Plan) {
-			if audit && len(driftOf(bring.Result{Plan: plan}, layer, began)) > 0 {
+			if audit && len(driftOf(bring.Result{Plan: plan}, layer, explained, began)) > 0 {
 				w.reportConverging(want, ReasonDrift)
 			}
 		},
@@ -178,7 +188,6 @@ func (w *worker) reconcile(ctx context.Context, s *p4rt.Session, want desired) e
 			})
 		},
 	})
-	w.pushed = w.pushed || result.Pushed
 	if result.Plan != nil {
 		w.c.Metrics.wrote(result.Plan)
 	}
@@ -189,7 +198,7 @@ func (w *worker) reconcile(ctx context.Context, s *p4rt.Session, want desired) e
 	now := w.c.Now().UTC()
 	var drift []string
 	if expected {
-		drift = driftOf(result, layer, now)
+		drift = driftOf(result, layer, explained, now)
 		w.c.Metrics.drifted(len(drift))
 	}
 	plan := result.Plan
@@ -216,6 +225,7 @@ func (w *worker) reconcile(ctx context.Context, s *p4rt.Session, want desired) e
 		st.Drift = slices.Clip(st.Drift[:min(len(st.Drift), MaxDrift)])
 		st.Entries, st.Tables = fill(plan)
 	}, fields...)
+	w.reportHeld(want.view)
 	return nil
 }
 
@@ -241,8 +251,9 @@ func fill(plan *reconcile.Plan) (entries int, tables []TableFill) {
 }
 
 // driftOf lists the changes that other clients made after the switch was left in the wanted state. Staged rule sets are not drift,
-// because a change of phase leaves them to the next audit. Entries of sessions are listed without their addresses.
-func driftOf(r bring.Result, l *layering, now time.Time) []string {
+// because a change of phase leaves them to the next audit. Nor are changes for which explained returns true. Entries of sessions are listed without
+// their addresses.
+func driftOf(r bring.Result, l *layering, explained func(reconcile.Change) bool, now time.Time) []string {
 	at := now.Format(time.RFC3339) + " "
 	if r.Pushed {
 		return []string{at + "another pipeline, or none"}
@@ -257,7 +268,9 @@ func driftOf(r bring.Result, l *layering, now time.Time) []string {
 		note("missing", e)
 	}
 	for _, c := range r.Plan.Changed {
-		note("changed", c.Old)
+		if !explained(c) {
+			note("changed", c.Old)
+		}
 	}
 	for _, e := range r.Plan.Removed {
 		note("foreign", e)

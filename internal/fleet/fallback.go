@@ -69,7 +69,7 @@ func (w *worker) fallBack(ctx context.Context, s *p4rt.Session, want desired) (e
 	}
 	others := w.origins.foreign(ctx, w, held)
 	layer := &layering{lines: compiled.Sessions}
-	result, _, err := w.c.program.Converge(ctx, s, compiled.Sharing(), reconcile.Options{Keep: others.Keep, Layer: layer.held, Name: layer.lines.Text})
+	result, _, err := w.bring(ctx, s, compiled, false, reconcile.Options{Keep: others.Keep, Layer: layer.held, Name: layer.lines.Text})
 	if result.Plan != nil {
 		w.c.Metrics.wrote(result.Plan)
 	}

@@ -26,6 +26,7 @@ type layer struct {
 	sessions  lineCount                   // the lines with a session that has entries
 	leases    lineCount                   // the lines with a lease
 	full      [2]int                      // the number of addresses of IPv4 and IPv6 that have entries
+	endsBy    endsBy                      // the facts by which the ends of exemptions were last computed
 }
 
 // A lineCount counts the lines for which something is in force, or waits.
@@ -204,7 +205,7 @@ func (l *layer) changes(from wanted) (all [stages][]lineChange) {
 			continue
 		}
 		want, leased, timed := l.leased(from, line, prefixes)
-		want, changed := append(want, l.lines.Entries(line, prefixes)...), false
+		want, changed := append(want, l.exempt(from, line, l.lines.Entries(line, prefixes))...), false
 		if !room.take(l, line, want) {
 			l.refused[line] = fmt.Sprintf("no room: the switch has the leases of %d addresses of this family", policy.MaxAddressLeases)
 			l.leases.set(line, leased, false)
@@ -300,6 +301,25 @@ func (l *layer) leased(from wanted, line string, prefixes []netip.Prefix) (want 
 		}
 	}
 	return want, leased, false
+}
+
+// exempt returns entries with the end of the line's exemption in those that exempt an address.
+func (l *layer) exempt(from wanted, line string, entries []pipeline.Entry) []pipeline.Entry {
+	end := l.lines.ExemptEnd(line)
+	if end.IsZero() {
+		return entries
+	}
+	for i, e := range entries {
+		if class, is := e.IsSubscriber(); !is || class != compile.SubscriberExempt {
+			continue
+		}
+		var has pipeline.ClockSecond
+		if at := slices.IndexFunc(l.held[line], func(h pipeline.Entry) bool { return h.Key == e.Key }); at >= 0 {
+			has = l.held[line][at].Until()
+		}
+		entries[i] = e.WithUntil(from.exemptUntil(end, has))
+	}
+	return entries
 }
 
 // sameEntry reports whether two entries with the same key need not be exchanged. The ends of leases may differ by what two readings of the switch's

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"op25b/e2e/longform"
+	"op25b/internal/clock"
 	"op25b/internal/intent"
 	"op25b/internal/lease"
 	"op25b/internal/lease/ledger"
@@ -27,6 +28,9 @@ import (
 
 // leaseChildEnv is the environment variable with the leaseChild of a process that runs a controller until it is killed.
 const leaseChildEnv = "OP25B_TEST_LEASE_CONTROLLER"
+
+// leaseStart is the time from which the controllers of a leaseChild count the elapsed time.
+var leaseStart = time.Date(2006, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // A leaseChild configures a controller in a process of its own.
 type leaseChild struct {
@@ -49,6 +53,12 @@ func (c leaseChild) run() error {
 		}
 		return time.Now().Add(time.Duration(ahead))
 	}
+	// All controllers are of one machine that was not booted meanwhile. Otherwise one that was away for more than an hour would hold dates.
+	source := clock.Source{Wall: now, Elapsed: func() time.Duration { return now().Sub(leaseStart) }, Boot: "one"}
+	hosts, err := clock.New(clock.Config{Source: source})
+	if err != nil {
+		return err
+	}
 	book := intent.NewBook(s, now)
 	reg, err := register.New(register.Config{Store: s, Book: book, Key: register.Key{1}, Now: now})
 	if err != nil {
@@ -60,7 +70,7 @@ func (c leaseChild) run() error {
 	go func() { _ = s.Run(ctx) }()
 	fmt.Println("begun")
 	return Run(ctx, Config{
-		Name: "noc-child", Store: s, Book: book, Now: now, Sessions: reg, Leases: l, clockEvery: 10 * time.Millisecond, AuditEvery: time.Second, Settle: 100 * time.Millisecond,
+		Name: "noc-child", Store: s, Book: book, Clock: hosts, Sessions: reg, Leases: l, clockEvery: 10 * time.Millisecond, AuditEvery: time.Second, Settle: 100 * time.Millisecond,
 	})
 }
 

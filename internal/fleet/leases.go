@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"op25b/internal/bring"
 	"op25b/internal/compile"
 	"op25b/internal/lease"
 	"op25b/internal/pipeline"
@@ -31,7 +32,8 @@ type wanted struct {
 	sessions Sessions // nil if the sessions are not known
 	leases   Leases   // nil if the leases are not known
 	// until returns the second of the switch's clock at which a time comes; ok is false if the clock is not known.
-	until func(end time.Time) (pipeline.ClockSecond, bool)
+	until  func(end time.Time) (pipeline.ClockSecond, bool)
+	ending bring.Ending // computes the ends of exemptions
 }
 
 // addresses returns the prefixes that a line has by its session. A line that cannot have a session has none.
@@ -72,7 +74,8 @@ func (w wanted) addressesLeased() (keys []string) {
 
 // wants returns what the layer should be now.
 func (w *worker) wants() wanted {
-	from := wanted{sessions: w.c.Sessions, until: w.until}
+	ending, _ := w.ending()
+	from := wanted{sessions: w.c.Sessions, until: w.until, ending: ending}
 	if w.knowsLeases() {
 		from.leases = w.c.Leases
 	}
@@ -100,7 +103,10 @@ func (w *worker) observe(r *clockReader, taken clockTaken) {
 		w.c.Leases.Clock(w.name, taken.err)
 	}
 	w.clockErr = taken.err
-	if taken.err == nil && r.observe(taken) && w.layer != nil {
-		w.layer.mark(nil, true)
+	if taken.err == nil && r.observe(taken) {
+		w.ends.stale = true
+		if w.layer != nil {
+			w.layer.mark(nil, true)
+		}
 	}
 }

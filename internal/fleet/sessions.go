@@ -67,6 +67,10 @@ func (w *worker) writeSessions(ctx context.Context, s *p4rt.Session) (more bool,
 	}
 	w.layer.mark(news(w.takeSessions))
 	w.layer.mark(news(w.takeLeases))
+	if _, by := w.ending(); by != w.layer.endsBy {
+		w.layer.mark(w.layer.lines.Exempt(), false)
+		w.layer.endsBy = by
+	}
 	if w.layer.clean() {
 		return false, nil
 	}

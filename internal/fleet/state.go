@@ -53,6 +53,7 @@ const (
 	ReasonWritten       = Reason(op25bv1.SwitchReason_SWITCH_REASON_WRITTEN)
 	ReasonStoreReplaced = Reason(op25bv1.SwitchReason_SWITCH_REASON_STORE_REPLACED)
 	ReasonDateHeld      = Reason(op25bv1.SwitchReason_SWITCH_REASON_DATE_HELD)
+	ReasonNoClock       = Reason(op25bv1.SwitchReason_SWITCH_REASON_NO_CLOCK)
 
 	ReasonNoRoom           = Reason(op25bv1.SwitchReason_SWITCH_REASON_NO_ROOM)
 	ReasonPipelineRefused  = Reason(op25bv1.SwitchReason_SWITCH_REASON_PIPELINE_REFUSED)

@@ -48,7 +48,9 @@ type worker struct {
 
 	sessionsWritten time.Time // time at which the last write of sessions ended
 
-	clock p4rt.SwitchClock // the switch's clock; unknown until it has been read in this session
+	clock  p4rt.SwitchClock // the switch's clock; unknown until it has been read in the current session
+	reader *clockReader     // reads it
+	ends   ends
 }
 
 func newWorker(s *assignment, own *store.Ownership) *worker {
@@ -208,8 +210,8 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 	defer func() { w.c.Metrics.layerChanged(w.reported, layerStatus{}) }()
 	flows := w.startFlows(reading, s)
 	defer flows.wait()
-	clock := w.startClock(reading, s, w.c.clockEvery)
-	defer clock.wait()
+	w.reader, w.ends = w.startClock(reading, s, w.c.clockEvery), ends{}
+	defer w.reader.wait()
 	defer stop()
 	due := time.NewTimer(w.c.AuditEvery)
 	defer due.Stop()
@@ -233,9 +235,6 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 	full := true
 	for {
 		next, err := w.converge(ctx, s, full)
-		if w.pushed || w.current != nil { // the switch has the program
-			clock.programmed(w.pushed)
-		}
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -289,8 +288,9 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 				full, again = true, false
 			case <-w.wake:
 				again = w.failedAlready()
-			case taken := <-clock.readings:
-				w.observe(clock, taken)
+			case taken := <-w.reader.readings:
+				w.observe(w.reader, taken)
+				again = w.failed != nil || !w.endsDue()
 			case <-news:
 			case <-sessionsReady:
 				sessionsReady = nil

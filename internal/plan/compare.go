@@ -17,7 +17,8 @@ type effective struct {
 	running pipeline.Entry // the entry that sets the epoch and the drain
 }
 
-// effectiveOf selects and sorts the effective entries among those read from a switch.
+// effectiveOf selects and sorts the effective entries among those read from a switch. The entries of exemptions and leases are without their ends,
+// which are in the clock of the switch: the documents say when an exemption ends.
 func effectiveOf(entries []pipeline.Entry) effective {
 	x := effective{fixed: make([]pipeline.Entry, 0, len(entries)), running: pipeline.EpochEntry(0, false)}
 	for _, e := range entries {
@@ -31,6 +32,9 @@ func effectiveOf(entries []pipeline.Entry) effective {
 		}
 		switch epoch, isRule := e.Epoch(); {
 		case !isRule:
+			if _, is := e.IsSubscriber(); is {
+				e = e.WithUntil(0)
+			}
 			x.fixed = append(x.fixed, e)
 		case epoch == x.epoch:
 			x.rules = append(x.rules, e)

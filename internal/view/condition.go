@@ -42,6 +42,7 @@ var reasonTexts = map[op25bv1.SwitchReason]string{
 	op25bv1.SwitchReason_SWITCH_REASON_WRITTEN:        "the differences were written",
 	op25bv1.SwitchReason_SWITCH_REASON_STORE_REPLACED: "the store was replaced",
 	op25bv1.SwitchReason_SWITCH_REASON_DATE_HELD:      "a date has come and is held, because the controller's clock is in doubt",
+	op25bv1.SwitchReason_SWITCH_REASON_NO_CLOCK:       "exemptions end only with a controller, because the switch's clock cannot be read",
 
 	op25bv1.SwitchReason_SWITCH_REASON_NO_ROOM:            "a table is full",
 	op25bv1.SwitchReason_SWITCH_REASON_PIPELINE_REFUSED:   "the pipeline was refused",

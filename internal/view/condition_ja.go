@@ -45,6 +45,7 @@ var reasonTextsJa = map[op25bv1.SwitchReason]string{
 	op25bv1.SwitchReason_SWITCH_REASON_WRITTEN:        "差分が書き込まれました",
 	op25bv1.SwitchReason_SWITCH_REASON_STORE_REPLACED: "ストアが置き換えられました",
 	op25bv1.SwitchReason_SWITCH_REASON_DATE_HELD:      "コントローラーの時計が疑わしいため、予定の日時の変更を保留しています",
+	op25bv1.SwitchReason_SWITCH_REASON_NO_CLOCK:       "スイッチの時計を読み出せないため、適用除外はコントローラーがないと終了しません",
 
 	op25bv1.SwitchReason_SWITCH_REASON_NO_ROOM:            "テーブルが満杯です",
 	op25bv1.SwitchReason_SWITCH_REASON_PIPELINE_REFUSED:   "パイプラインが拒否されました",

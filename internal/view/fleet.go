@@ -88,12 +88,12 @@ func revisions(s *op25bv1.SwitchStatus) string {
 	return fmt.Sprintf("%d -> %d", s.Revision, s.Wanted)
 }
 
-// why renders the reason for a switch's state. It returns an empty string for a converged switch.
+// why renders the reason for a switch's state. It returns an empty string for a converged switch that lacks nothing.
 func why(s *op25bv1.SwitchStatus) string {
 	switch {
-	case s.Converged:
+	case s.Converged && s.Reason != op25bv1.SwitchReason_SWITCH_REASON_NO_CLOCK:
 		return ""
-	case s.State == op25bv1.SwitchState_SWITCH_STATE_CONVERGED:
+	case s.State == op25bv1.SwitchState_SWITCH_STATE_CONVERGED && !s.Converged:
 		return fmt.Sprintf("its controller has not read revision %d yet", s.Wanted)
 	}
 	text := strings.TrimSuffix(reasonText(s.Reason)+": "+s.Detail, ": ")

@@ -17,6 +17,11 @@ func Converge(ctx context.Context, s *p4rt.Session, want *pipeline.State) (bring
 	if err != nil {
 		return bring.Result{}, err
 	}
-	r, _, err := p.Converge(ctx, s, want, reconcile.Options{})
+	pushed, err := p.Ensure(ctx, s)
+	if err != nil {
+		return bring.Result{}, err
+	}
+	r, _, err := p.Apply(ctx, s, want, reconcile.Options{})
+	r.Pushed = pushed
 	return r, err
 }

@@ -122,7 +122,7 @@ const (
 	// The switch has seen a higher election id, but the client with that id has disconnected.
 	SwitchReason_SWITCH_REASON_NO_PRIMARY SwitchReason = 11
 	SwitchReason_SWITCH_REASON_OUTRANKED  SwitchReason = 12
-	// Reasons 20 to 29 describe the difference that was found in the states CONVERGING and CONVERGED. ELECTED means that the owner has become primary
+	// Reasons 20 to 30 describe the difference that was found in the states CONVERGING and CONVERGED. ELECTED means that the owner has become primary
 	// and has not read the switch yet.
 	SwitchReason_SWITCH_REASON_ELECTED SwitchReason = 20
 	// The documents of the wanted revision differ from those of the revision to which the switch was last brought.
@@ -143,6 +143,9 @@ const (
 	SwitchReason_SWITCH_REASON_STORE_REPLACED SwitchReason = 28
 	// A date has come but is not put in force, because the controller's clock is in doubt.
 	SwitchReason_SWITCH_REASON_DATE_HELD SwitchReason = 29
+	// The switch is in the wanted state, except that exemptions have no end of their own in it, because its clock cannot be read. A controller ends
+	// them. The detail contains the reason.
+	SwitchReason_SWITCH_REASON_NO_CLOCK SwitchReason = 30
 	// Reasons 40 to 48 occur in the state FAILED. NO_ROOM means that a table is full. The detail contains the table, its size and the required number
 	// of entries.
 	SwitchReason_SWITCH_REASON_NO_ROOM          SwitchReason = 40
@@ -199,6 +202,7 @@ var (
 		27: "SWITCH_REASON_WRITTEN",
 		28: "SWITCH_REASON_STORE_REPLACED",
 		29: "SWITCH_REASON_DATE_HELD",
+		30: "SWITCH_REASON_NO_CLOCK",
 		40: "SWITCH_REASON_NO_ROOM",
 		41: "SWITCH_REASON_PIPELINE_REFUSED",
 		42: "SWITCH_REASON_COMPILE",
@@ -239,6 +243,7 @@ var (
 		"SWITCH_REASON_WRITTEN":             27,
 		"SWITCH_REASON_STORE_REPLACED":      28,
 		"SWITCH_REASON_DATE_HELD":           29,
+		"SWITCH_REASON_NO_CLOCK":            30,
 		"SWITCH_REASON_NO_ROOM":             40,
 		"SWITCH_REASON_PIPELINE_REFUSED":    41,
 		"SWITCH_REASON_COMPILE":             42,
@@ -2091,7 +2096,7 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\x17SWITCH_STATE_CONVERGING\x10\x05\x12\x1a\n" +
 	"\x16SWITCH_STATE_CONVERGED\x10\x06\x12\x17\n" +
 	"\x13SWITCH_STATE_FAILED\x10\a\x12\x19\n" +
-	"\x15SWITCH_STATE_NO_PHASE\x10\b*\x8b\t\n" +
+	"\x15SWITCH_STATE_NO_PHASE\x10\b*\xa7\t\n" +
 	"\fSwitchReason\x12\x1d\n" +
 	"\x19SWITCH_REASON_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15SWITCH_REASON_DIALING\x10\x01\x12\x1d\n" +
@@ -2116,7 +2121,8 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\x17SWITCH_REASON_AS_WANTED\x10\x1a\x12\x19\n" +
 	"\x15SWITCH_REASON_WRITTEN\x10\x1b\x12 \n" +
 	"\x1cSWITCH_REASON_STORE_REPLACED\x10\x1c\x12\x1b\n" +
-	"\x17SWITCH_REASON_DATE_HELD\x10\x1d\x12\x19\n" +
+	"\x17SWITCH_REASON_DATE_HELD\x10\x1d\x12\x1a\n" +
+	"\x16SWITCH_REASON_NO_CLOCK\x10\x1e\x12\x19\n" +
 	"\x15SWITCH_REASON_NO_ROOM\x10(\x12\"\n" +
 	"\x1eSWITCH_REASON_PIPELINE_REFUSED\x10)\x12\x19\n" +
 	"\x15SWITCH_REASON_COMPILE\x10*\x12\x18\n" +
