@@ -29,7 +29,7 @@ func newPlan() *cobra.Command {
 		Use:   "plan",
 		Short: "show what a policy and an inventory would change, and change nothing",
 		Long: `Compare documents with the current revision, and the entries that they compile to with the entries on the switches. Exit with 0 if
-nothing would change, with 2 if something would, and with 1 on an error or if a switch would refuse the change.
+nothing would change, with 2 if something would, and with 1 on an error or if a switch would refuse the change, or if it is not proved.
 
 Without -f, plan for the current documents: the changes are what the controllers would repair. With --restore, plan what op25b restore
 would do.`,
@@ -85,7 +85,7 @@ func runPlan(ctx context.Context, o planOptions, c *console) error {
 		}
 	}
 	switch {
-	case made.GetTotals().GetSwitchesRefused() > 0:
+	case made.GetTotals().GetSwitchesRefused() > 0, made.GetProof() != nil && !made.GetProof().GetProved():
 		return errReported
 	case made.Changes:
 		return errChanges

@@ -49,6 +49,8 @@ const (
 type Planner interface {
 	Make(ctx context.Context, r plan.Request) (*plan.Plan, error)
 	Fits(ctx context.Context, in *intent.Intent) error
+	// Proved returns plan.ErrRefused unless the change is proved on the twin.
+	Proved(ctx context.Context, base, proposed *intent.Intent) error
 }
 
 var _ Planner = (*plan.Planner)(nil)

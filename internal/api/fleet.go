@@ -307,7 +307,7 @@ func (s fleetService) Drift(ctx context.Context, req *connect.Request[op25bv1.Dr
 	if err != nil {
 		return nil, err
 	}
-	made, err := s.plan(ctx, in, in, req.Msg.Switches, req.Msg.MaxEntries)
+	made, err := s.plan(ctx, in, in, req.Msg.Switches, req.Msg.MaxEntries, false)
 	if err != nil {
 		return nil, err
 	}

@@ -61,7 +61,7 @@ func (s intentService) Plan(ctx context.Context, req *connect.Request[op25bv1.Pl
 	case base == nil:
 		return nil, intent.ErrNone
 	}
-	made, err := s.plan(ctx, base, proposed, m.Switches, m.MaxEntries)
+	made, err := s.plan(ctx, base, proposed, m.Switches, m.MaxEntries, m.Restore == 0) // a restoration must not wait for a proof
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (s intentService) Plan(ctx context.Context, req *connect.Request[op25bv1.Pl
 }
 
 // plan computes a plan. It uses the reported statuses of the switches.
-func (s *server) plan(ctx context.Context, base, proposed *intent.Intent, switches []string, entries uint32) (*plan.Plan, error) {
+func (s *server) plan(ctx context.Context, base, proposed *intent.Intent, switches []string, entries uint32, prove bool) (*plan.Plan, error) {
 	if entries > plan.MaxEntries {
 		return nil, fault("max_entries", fmt.Sprintf("%d is too large", entries), fmt.Sprintf("must be at most %d; 0 means %d", plan.MaxEntries, plan.DefaultEntries))
 	}
@@ -90,7 +90,9 @@ func (s *server) plan(ctx context.Context, base, proposed *intent.Intent, switch
 		}
 		applied[st.Switch] = a
 	}
-	return s.Deps.Plan.Make(ctx, plan.Request{Base: base, Proposed: proposed, Switches: switches, Entries: int(entries), Applied: applied, Mass: s.MassChange})
+	return s.Deps.Plan.Make(ctx, plan.Request{
+		Base: base, Proposed: proposed, Switches: switches, Entries: int(entries), Applied: applied, Mass: s.MassChange, Prove: prove,
+	})
 }
 
 // knownSwitches returns strict.Faults if a switch is not in the inventory.
@@ -172,6 +174,9 @@ func (s intentService) Apply(ctx context.Context, req *connect.Request[op25bv1.A
 			return nil, err
 		}
 		if err := s.Deps.Plan.Fits(ctx, proposal.Intent); err != nil {
+			return nil, err
+		}
+		if err := s.Deps.Plan.Proved(ctx, was, proposal.Intent); err != nil { // I16
 			return nil, err
 		}
 		return s.Book.Put(ctx, proposal, by(ctx, m, plan.Detail(was, proposal.Intent, store.MaxDetail)))

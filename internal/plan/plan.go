@@ -15,6 +15,7 @@ import (
 	"op25b/internal/intent"
 	"op25b/internal/meaning"
 	"op25b/internal/policy"
+	"op25b/internal/prove"
 )
 
 // Defaults and limits.
@@ -41,6 +42,8 @@ type Config struct {
 	Now func() time.Time
 	// Dial connects to a switch. The default is DialSwitch.
 	Dial func(context.Context, *policy.Switch) (Reader, error)
+	// Prover proves changes on the twin. The default is a prove.Prover.
+	Prover Prover
 	// Parallel is the number of switches that are read in parallel. The default is DefaultParallel.
 	Parallel int
 }
@@ -66,6 +69,11 @@ func New(cfg Config) (*Planner, error) {
 	if cfg.Parallel <= 0 {
 		cfg.Parallel = DefaultParallel
 	}
+	if cfg.Prover == nil {
+		if cfg.Prover, err = prove.New(); err != nil {
+			return nil, err
+		}
+	}
 	return &Planner{cfg, program}, nil
 }
 
@@ -85,6 +93,8 @@ type Request struct {
 	Entries int
 	// Mass is the percentage for Removals. If it is 0, the plan has no removals.
 	Mass float64
+	// Prove requests a proof on the twin, unless Proposed is Base. The call that stores the proposal refuses it without one.
+	Prove bool
 }
 
 // Make returns the plan for a request. If a switch cannot be read, its part of the plan states the reason. Make returns ErrRequest if the
@@ -120,6 +130,9 @@ func (p *Planner) Make(ctx context.Context, r Request) (*Plan, error) {
 	}
 	if r.Mass > 0 {
 		made.Removals = Removals(r.Base, r.Proposed, now, r.Mass)
+	}
+	if r.Prove && r.Base != r.Proposed {
+		made.Proof, made.ProofErr = p.Prove(ctx, r.Base, r.Proposed, r.Switches)
 	}
 	total(made)
 	return made, nil

@@ -11,6 +11,7 @@ import (
 	"op25b/internal/meaning"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
+	"op25b/internal/prove"
 	"op25b/internal/reconcile"
 )
 
@@ -27,6 +28,9 @@ type Plan struct {
 	// Switches lists the switches in the order of the proposed inventory, followed by the switches that the proposal removes.
 	Switches []*SwitchPlan
 	Totals   Totals
+	// Proof is the result of the proof on the twin. It is nil if ProofErr says why there is none. Apply refuses a change that is not proved.
+	Proof    *prove.Result
+	ProofErr error
 	// Changes reports whether the plan changes a document, or entries of a switch that affect packets.
 	Changes bool
 	// Removals lists the removals that make the plan a mass change; see Request.Mass.

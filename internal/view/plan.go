@@ -52,6 +52,7 @@ func (t *table) Plan(p *op25bv1.Plan, full bool) error {
 		b.WriteByte('\n')
 	}
 	t.removals(&b, p, full)
+	t.proof(&b, p.Proof, full)
 	t.totals(&b, p)
 	_, err := io.WriteString(t.w, b.String())
 	return err

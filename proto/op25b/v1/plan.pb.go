@@ -185,7 +185,9 @@ type Plan struct {
 	// larger shares come before smaller ones.
 	Removals []*Removal `protobuf:"bytes,81,rep,name=removals,proto3" json:"removals,omitempty"`
 	// The percentage beyond which a removal is listed (op25b serve --mass-change); 0 means that none is.
-	MassPercent   float64 `protobuf:"fixed64,82,opt,name=mass_percent,json=massPercent,proto3" json:"mass_percent,omitempty"`
+	MassPercent float64 `protobuf:"fixed64,82,opt,name=mass_percent,json=massPercent,proto3" json:"mass_percent,omitempty"`
+	// The proof of the change on a twin of the switches. There is none for a restoration, for a drift, and if nothing would be stored.
+	Proof         *Proof `protobuf:"bytes,83,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -304,6 +306,13 @@ func (x *Plan) GetMassPercent() float64 {
 	return 0
 }
 
+func (x *Plan) GetProof() *Proof {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
 // A large share of the entries of a table, or of the lines of all switches, that a change removes.
 type Removal struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -375,6 +384,421 @@ func (x *Removal) GetOf() uint64 {
 	return 0
 }
 
+// The result of trying a change on a twin of the switches, before it is stored. The pipeline, an independent model and the words of the plan judge
+// packets that are made from the entries and the documents. Apply refuses a change that is not proved.
+type Proof struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether all judges agree on all packets. If it is false, error or counterexamples says why.
+	Proved bool `protobuf:"varint,1,opt,name=proved,proto3" json:"proved,omitempty"`
+	// The reason why the proof could not be finished; empty if it was finished.
+	Error string `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	// The number of switches, and of distinct contents among them. Switches with the same content are proved together.
+	Switches uint32 `protobuf:"varint,3,opt,name=switches,proto3" json:"switches,omitempty"`
+	Contents uint32 `protobuf:"varint,4,opt,name=contents,proto3" json:"contents,omitempty"`
+	// The number of contents that had been proved before.
+	Known uint32 `protobuf:"varint,5,opt,name=known,proto3" json:"known,omitempty"`
+	// The number of packets, and of states within the change in which packets were tried.
+	Packets uint64 `protobuf:"varint,6,opt,name=packets,proto3" json:"packets,omitempty"`
+	States  uint64 `protobuf:"varint,7,opt,name=states,proto3" json:"states,omitempty"`
+	// Whether some packets were left out because there were too many.
+	Limited bool `protobuf:"varint,8,opt,name=limited,proto3" json:"limited,omitempty"`
+	// The duration of the proof.
+	Seconds float64 `protobuf:"fixed64,9,opt,name=seconds,proto3" json:"seconds,omitempty"`
+	// The entries that packets have hit, for each table.
+	Tables []*ProofTable `protobuf:"bytes,10,rep,name=tables,proto3" json:"tables,omitempty"`
+	// Entries that no packet has hit, up to 20, and their number.
+	Unhit      []*ProofUnhit `protobuf:"bytes,11,rep,name=unhit,proto3" json:"unhit,omitempty"`
+	UnhitCount uint64        `protobuf:"varint,12,opt,name=unhit_count,json=unhitCount,proto3" json:"unhit_count,omitempty"`
+	// The number of packets on which the judges do not agree, and up to 3 of them.
+	Disagreements   uint64            `protobuf:"varint,13,opt,name=disagreements,proto3" json:"disagreements,omitempty"`
+	Counterexamples []*Counterexample `protobuf:"bytes,14,rep,name=counterexamples,proto3" json:"counterexamples,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Proof) Reset() {
+	*x = Proof{}
+	mi := &file_op25b_v1_plan_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Proof) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Proof) ProtoMessage() {}
+
+func (x *Proof) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_plan_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Proof.ProtoReflect.Descriptor instead.
+func (*Proof) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Proof) GetProved() bool {
+	if x != nil {
+		return x.Proved
+	}
+	return false
+}
+
+func (x *Proof) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *Proof) GetSwitches() uint32 {
+	if x != nil {
+		return x.Switches
+	}
+	return 0
+}
+
+func (x *Proof) GetContents() uint32 {
+	if x != nil {
+		return x.Contents
+	}
+	return 0
+}
+
+func (x *Proof) GetKnown() uint32 {
+	if x != nil {
+		return x.Known
+	}
+	return 0
+}
+
+func (x *Proof) GetPackets() uint64 {
+	if x != nil {
+		return x.Packets
+	}
+	return 0
+}
+
+func (x *Proof) GetStates() uint64 {
+	if x != nil {
+		return x.States
+	}
+	return 0
+}
+
+func (x *Proof) GetLimited() bool {
+	if x != nil {
+		return x.Limited
+	}
+	return false
+}
+
+func (x *Proof) GetSeconds() float64 {
+	if x != nil {
+		return x.Seconds
+	}
+	return 0
+}
+
+func (x *Proof) GetTables() []*ProofTable {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
+func (x *Proof) GetUnhit() []*ProofUnhit {
+	if x != nil {
+		return x.Unhit
+	}
+	return nil
+}
+
+func (x *Proof) GetUnhitCount() uint64 {
+	if x != nil {
+		return x.UnhitCount
+	}
+	return 0
+}
+
+func (x *Proof) GetDisagreements() uint64 {
+	if x != nil {
+		return x.Disagreements
+	}
+	return 0
+}
+
+func (x *Proof) GetCounterexamples() []*Counterexample {
+	if x != nil {
+		return x.Counterexamples
+	}
+	return nil
+}
+
+// The coverage of a table by the packets of a proof.
+type ProofTable struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Table   string                 `protobuf:"bytes,1,opt,name=table,proto3" json:"table,omitempty"`
+	Entries uint64                 `protobuf:"varint,2,opt,name=entries,proto3" json:"entries,omitempty"`
+	Hit     uint64                 `protobuf:"varint,3,opt,name=hit,proto3" json:"hit,omitempty"`
+	// Whether a packet was looked up and hit no entry.
+	Missed        bool `protobuf:"varint,4,opt,name=missed,proto3" json:"missed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProofTable) Reset() {
+	*x = ProofTable{}
+	mi := &file_op25b_v1_plan_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProofTable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProofTable) ProtoMessage() {}
+
+func (x *ProofTable) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_plan_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProofTable.ProtoReflect.Descriptor instead.
+func (*ProofTable) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ProofTable) GetTable() string {
+	if x != nil {
+		return x.Table
+	}
+	return ""
+}
+
+func (x *ProofTable) GetEntries() uint64 {
+	if x != nil {
+		return x.Entries
+	}
+	return 0
+}
+
+func (x *ProofTable) GetHit() uint64 {
+	if x != nil {
+		return x.Hit
+	}
+	return 0
+}
+
+func (x *ProofTable) GetMissed() bool {
+	if x != nil {
+		return x.Missed
+	}
+	return false
+}
+
+// An entry that no packet of a proof has hit.
+type ProofUnhit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Entry string                 `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
+	// The reason.
+	Why           string `protobuf:"bytes,2,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProofUnhit) Reset() {
+	*x = ProofUnhit{}
+	mi := &file_op25b_v1_plan_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProofUnhit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProofUnhit) ProtoMessage() {}
+
+func (x *ProofUnhit) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_plan_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProofUnhit.ProtoReflect.Descriptor instead.
+func (*ProofUnhit) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ProofUnhit) GetEntry() string {
+	if x != nil {
+		return x.Entry
+	}
+	return ""
+}
+
+func (x *ProofUnhit) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+// A packet on which the judges do not agree.
+type Counterexample struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Switch string                 `protobuf:"bytes,1,opt,name=switch,proto3" json:"switch,omitempty"`
+	// The port at which the frame enters the switch, and the frame without FCS.
+	Port  uint32 `protobuf:"varint,2,opt,name=port,proto3" json:"port,omitempty"`
+	Frame []byte `protobuf:"bytes,3,opt,name=frame,proto3" json:"frame,omitempty"`
+	// Who sends what to whom.
+	About string `protobuf:"bytes,4,opt,name=about,proto3" json:"about,omitempty"`
+	// What the documents demand, and what the switch would do and what the plan would say. The latter two are empty if they agree with the documents.
+	Want  string `protobuf:"bytes,5,opt,name=want,proto3" json:"want,omitempty"`
+	Got   string `protobuf:"bytes,6,opt,name=got,proto3" json:"got,omitempty"`
+	Words string `protobuf:"bytes,7,opt,name=words,proto3" json:"words,omitempty"`
+	// The step of the change after which the switch would do so; empty for the end of the change.
+	Step string `protobuf:"bytes,8,opt,name=step,proto3" json:"step,omitempty"`
+	// The smallest set of entries that shows it, and the tables in which no entry matches.
+	Entries []string `protobuf:"bytes,9,rep,name=entries,proto3" json:"entries,omitempty"`
+	Missed  []string `protobuf:"bytes,10,rep,name=missed,proto3" json:"missed,omitempty"`
+	// All of this as text in several lines.
+	Text          string `protobuf:"bytes,11,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Counterexample) Reset() {
+	*x = Counterexample{}
+	mi := &file_op25b_v1_plan_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Counterexample) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Counterexample) ProtoMessage() {}
+
+func (x *Counterexample) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_plan_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Counterexample.ProtoReflect.Descriptor instead.
+func (*Counterexample) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Counterexample) GetSwitch() string {
+	if x != nil {
+		return x.Switch
+	}
+	return ""
+}
+
+func (x *Counterexample) GetPort() uint32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+func (x *Counterexample) GetFrame() []byte {
+	if x != nil {
+		return x.Frame
+	}
+	return nil
+}
+
+func (x *Counterexample) GetAbout() string {
+	if x != nil {
+		return x.About
+	}
+	return ""
+}
+
+func (x *Counterexample) GetWant() string {
+	if x != nil {
+		return x.Want
+	}
+	return ""
+}
+
+func (x *Counterexample) GetGot() string {
+	if x != nil {
+		return x.Got
+	}
+	return ""
+}
+
+func (x *Counterexample) GetWords() string {
+	if x != nil {
+		return x.Words
+	}
+	return ""
+}
+
+func (x *Counterexample) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *Counterexample) GetEntries() []string {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *Counterexample) GetMissed() []string {
+	if x != nil {
+		return x.Missed
+	}
+	return nil
+}
+
+func (x *Counterexample) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 // Totals over the switches of a plan.
 type Totals struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -409,7 +833,7 @@ type Totals struct {
 
 func (x *Totals) Reset() {
 	*x = Totals{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[4]
+	mi := &file_op25b_v1_plan_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -421,7 +845,7 @@ func (x *Totals) String() string {
 func (*Totals) ProtoMessage() {}
 
 func (x *Totals) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[4]
+	mi := &file_op25b_v1_plan_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -434,7 +858,7 @@ func (x *Totals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Totals.ProtoReflect.Descriptor instead.
 func (*Totals) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{4}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Totals) GetSwitches() uint32 {
@@ -578,7 +1002,7 @@ type SwitchPlan struct {
 
 func (x *SwitchPlan) Reset() {
 	*x = SwitchPlan{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[5]
+	mi := &file_op25b_v1_plan_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -590,7 +1014,7 @@ func (x *SwitchPlan) String() string {
 func (*SwitchPlan) ProtoMessage() {}
 
 func (x *SwitchPlan) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[5]
+	mi := &file_op25b_v1_plan_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -603,7 +1027,7 @@ func (x *SwitchPlan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchPlan.ProtoReflect.Descriptor instead.
 func (*SwitchPlan) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{5}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SwitchPlan) GetSwitch() string {
@@ -729,7 +1153,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[6]
+	mi := &file_op25b_v1_plan_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -741,7 +1165,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[6]
+	mi := &file_op25b_v1_plan_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -754,7 +1178,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{6}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Difference) GetAdded() uint64 {
@@ -816,7 +1240,7 @@ type EntryChange struct {
 
 func (x *EntryChange) Reset() {
 	*x = EntryChange{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[7]
+	mi := &file_op25b_v1_plan_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -828,7 +1252,7 @@ func (x *EntryChange) String() string {
 func (*EntryChange) ProtoMessage() {}
 
 func (x *EntryChange) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[7]
+	mi := &file_op25b_v1_plan_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -841,7 +1265,7 @@ func (x *EntryChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntryChange.ProtoReflect.Descriptor instead.
 func (*EntryChange) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{7}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *EntryChange) GetKind() string {
@@ -883,7 +1307,7 @@ type PlanStep struct {
 
 func (x *PlanStep) Reset() {
 	*x = PlanStep{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[8]
+	mi := &file_op25b_v1_plan_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -895,7 +1319,7 @@ func (x *PlanStep) String() string {
 func (*PlanStep) ProtoMessage() {}
 
 func (x *PlanStep) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[8]
+	mi := &file_op25b_v1_plan_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -908,7 +1332,7 @@ func (x *PlanStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanStep.ProtoReflect.Descriptor instead.
 func (*PlanStep) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{8}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PlanStep) GetWhy() string {
@@ -939,7 +1363,7 @@ type TableFill struct {
 
 func (x *TableFill) Reset() {
 	*x = TableFill{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[9]
+	mi := &file_op25b_v1_plan_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -951,7 +1375,7 @@ func (x *TableFill) String() string {
 func (*TableFill) ProtoMessage() {}
 
 func (x *TableFill) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[9]
+	mi := &file_op25b_v1_plan_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -964,7 +1388,7 @@ func (x *TableFill) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableFill.ProtoReflect.Descriptor instead.
 func (*TableFill) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{9}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TableFill) GetTable() string {
@@ -1009,7 +1433,7 @@ type Sentence struct {
 
 func (x *Sentence) Reset() {
 	*x = Sentence{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[10]
+	mi := &file_op25b_v1_plan_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1021,7 +1445,7 @@ func (x *Sentence) String() string {
 func (*Sentence) ProtoMessage() {}
 
 func (x *Sentence) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[10]
+	mi := &file_op25b_v1_plan_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1034,7 +1458,7 @@ func (x *Sentence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sentence.ProtoReflect.Descriptor instead.
 func (*Sentence) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{10}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Sentence) GetKind() string {
@@ -1092,7 +1516,7 @@ const file_op25b_v1_plan_proto_rawDesc = "" +
 	"\x05added\x18\x02 \x01(\bR\x05added\x12\x18\n" +
 	"\aremoved\x18\x03 \x01(\bR\aremoved\x12\x18\n" +
 	"\aunified\x18\x04 \x01(\tR\aunified\x12\x1c\n" +
-	"\ttruncated\x18\x05 \x01(\bR\ttruncated\"\xbb\x03\n" +
+	"\ttruncated\x18\x05 \x01(\bR\ttruncated\"\xe2\x03\n" +
 	"\x04Plan\x12\x12\n" +
 	"\x04base\x18\x01 \x01(\x04R\x04base\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
@@ -1106,12 +1530,53 @@ const file_op25b_v1_plan_proto_rawDesc = "" +
 	"\n" +
 	"utc_offset\x18P \x01(\tR\tutcOffset\x12-\n" +
 	"\bremovals\x18Q \x03(\v2\x11.op25b.v1.RemovalR\bremovals\x12!\n" +
-	"\fmass_percent\x18R \x01(\x01R\vmassPercent\"a\n" +
+	"\fmass_percent\x18R \x01(\x01R\vmassPercent\x12%\n" +
+	"\x05proof\x18S \x01(\v2\x0f.op25b.v1.ProofR\x05proof\"a\n" +
 	"\aRemoval\x12\x16\n" +
 	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x14\n" +
 	"\x05table\x18\x02 \x01(\tR\x05table\x12\x18\n" +
 	"\aremoved\x18\x03 \x01(\x04R\aremoved\x12\x0e\n" +
-	"\x02of\x18\x04 \x01(\x04R\x02of\"\xc8\x03\n" +
+	"\x02of\x18\x04 \x01(\x04R\x02of\"\xce\x03\n" +
+	"\x05Proof\x12\x16\n" +
+	"\x06proved\x18\x01 \x01(\bR\x06proved\x12\x14\n" +
+	"\x05error\x18\x02 \x01(\tR\x05error\x12\x1a\n" +
+	"\bswitches\x18\x03 \x01(\rR\bswitches\x12\x1a\n" +
+	"\bcontents\x18\x04 \x01(\rR\bcontents\x12\x14\n" +
+	"\x05known\x18\x05 \x01(\rR\x05known\x12\x18\n" +
+	"\apackets\x18\x06 \x01(\x04R\apackets\x12\x16\n" +
+	"\x06states\x18\a \x01(\x04R\x06states\x12\x18\n" +
+	"\alimited\x18\b \x01(\bR\alimited\x12\x18\n" +
+	"\aseconds\x18\t \x01(\x01R\aseconds\x12,\n" +
+	"\x06tables\x18\n" +
+	" \x03(\v2\x14.op25b.v1.ProofTableR\x06tables\x12*\n" +
+	"\x05unhit\x18\v \x03(\v2\x14.op25b.v1.ProofUnhitR\x05unhit\x12\x1f\n" +
+	"\vunhit_count\x18\f \x01(\x04R\n" +
+	"unhitCount\x12$\n" +
+	"\rdisagreements\x18\r \x01(\x04R\rdisagreements\x12B\n" +
+	"\x0fcounterexamples\x18\x0e \x03(\v2\x18.op25b.v1.CounterexampleR\x0fcounterexamples\"f\n" +
+	"\n" +
+	"ProofTable\x12\x14\n" +
+	"\x05table\x18\x01 \x01(\tR\x05table\x12\x18\n" +
+	"\aentries\x18\x02 \x01(\x04R\aentries\x12\x10\n" +
+	"\x03hit\x18\x03 \x01(\x04R\x03hit\x12\x16\n" +
+	"\x06missed\x18\x04 \x01(\bR\x06missed\"4\n" +
+	"\n" +
+	"ProofUnhit\x12\x14\n" +
+	"\x05entry\x18\x01 \x01(\tR\x05entry\x12\x10\n" +
+	"\x03why\x18\x02 \x01(\tR\x03why\"\xfe\x01\n" +
+	"\x0eCounterexample\x12\x16\n" +
+	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x12\n" +
+	"\x04port\x18\x02 \x01(\rR\x04port\x12\x14\n" +
+	"\x05frame\x18\x03 \x01(\fR\x05frame\x12\x14\n" +
+	"\x05about\x18\x04 \x01(\tR\x05about\x12\x12\n" +
+	"\x04want\x18\x05 \x01(\tR\x04want\x12\x10\n" +
+	"\x03got\x18\x06 \x01(\tR\x03got\x12\x14\n" +
+	"\x05words\x18\a \x01(\tR\x05words\x12\x12\n" +
+	"\x04step\x18\b \x01(\tR\x04step\x12\x18\n" +
+	"\aentries\x18\t \x03(\tR\aentries\x12\x16\n" +
+	"\x06missed\x18\n" +
+	" \x03(\tR\x06missed\x12\x12\n" +
+	"\x04text\x18\v \x01(\tR\x04text\"\xc8\x03\n" +
 	"\x06Totals\x12\x1a\n" +
 	"\bswitches\x18\x01 \x01(\rR\bswitches\x12)\n" +
 	"\x10switches_changed\x18\x02 \x01(\rR\x0fswitchesChanged\x12)\n" +
@@ -1187,39 +1652,47 @@ func file_op25b_v1_plan_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_plan_proto_rawDescData
 }
 
-var file_op25b_v1_plan_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_op25b_v1_plan_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_op25b_v1_plan_proto_goTypes = []any{
 	(*File)(nil),                  // 0: op25b.v1.File
 	(*DocumentDiff)(nil),          // 1: op25b.v1.DocumentDiff
 	(*Plan)(nil),                  // 2: op25b.v1.Plan
 	(*Removal)(nil),               // 3: op25b.v1.Removal
-	(*Totals)(nil),                // 4: op25b.v1.Totals
-	(*SwitchPlan)(nil),            // 5: op25b.v1.SwitchPlan
-	(*Difference)(nil),            // 6: op25b.v1.Difference
-	(*EntryChange)(nil),           // 7: op25b.v1.EntryChange
-	(*PlanStep)(nil),              // 8: op25b.v1.PlanStep
-	(*TableFill)(nil),             // 9: op25b.v1.TableFill
-	(*Sentence)(nil),              // 10: op25b.v1.Sentence
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*Proof)(nil),                 // 4: op25b.v1.Proof
+	(*ProofTable)(nil),            // 5: op25b.v1.ProofTable
+	(*ProofUnhit)(nil),            // 6: op25b.v1.ProofUnhit
+	(*Counterexample)(nil),        // 7: op25b.v1.Counterexample
+	(*Totals)(nil),                // 8: op25b.v1.Totals
+	(*SwitchPlan)(nil),            // 9: op25b.v1.SwitchPlan
+	(*Difference)(nil),            // 10: op25b.v1.Difference
+	(*EntryChange)(nil),           // 11: op25b.v1.EntryChange
+	(*PlanStep)(nil),              // 12: op25b.v1.PlanStep
+	(*TableFill)(nil),             // 13: op25b.v1.TableFill
+	(*Sentence)(nil),              // 14: op25b.v1.Sentence
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
 }
 var file_op25b_v1_plan_proto_depIdxs = []int32{
-	11, // 0: op25b.v1.Plan.time:type_name -> google.protobuf.Timestamp
+	15, // 0: op25b.v1.Plan.time:type_name -> google.protobuf.Timestamp
 	0,  // 1: op25b.v1.Plan.files:type_name -> op25b.v1.File
 	1,  // 2: op25b.v1.Plan.documents:type_name -> op25b.v1.DocumentDiff
-	5,  // 3: op25b.v1.Plan.switches:type_name -> op25b.v1.SwitchPlan
-	4,  // 4: op25b.v1.Plan.totals:type_name -> op25b.v1.Totals
+	9,  // 3: op25b.v1.Plan.switches:type_name -> op25b.v1.SwitchPlan
+	8,  // 4: op25b.v1.Plan.totals:type_name -> op25b.v1.Totals
 	3,  // 5: op25b.v1.Plan.removals:type_name -> op25b.v1.Removal
-	6,  // 6: op25b.v1.SwitchPlan.drift:type_name -> op25b.v1.Difference
-	6,  // 7: op25b.v1.SwitchPlan.change:type_name -> op25b.v1.Difference
-	8,  // 8: op25b.v1.SwitchPlan.steps:type_name -> op25b.v1.PlanStep
-	9,  // 9: op25b.v1.SwitchPlan.tables:type_name -> op25b.v1.TableFill
-	10, // 10: op25b.v1.SwitchPlan.meaning:type_name -> op25b.v1.Sentence
-	7,  // 11: op25b.v1.Difference.entries:type_name -> op25b.v1.EntryChange
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	4,  // 6: op25b.v1.Plan.proof:type_name -> op25b.v1.Proof
+	5,  // 7: op25b.v1.Proof.tables:type_name -> op25b.v1.ProofTable
+	6,  // 8: op25b.v1.Proof.unhit:type_name -> op25b.v1.ProofUnhit
+	7,  // 9: op25b.v1.Proof.counterexamples:type_name -> op25b.v1.Counterexample
+	10, // 10: op25b.v1.SwitchPlan.drift:type_name -> op25b.v1.Difference
+	10, // 11: op25b.v1.SwitchPlan.change:type_name -> op25b.v1.Difference
+	12, // 12: op25b.v1.SwitchPlan.steps:type_name -> op25b.v1.PlanStep
+	13, // 13: op25b.v1.SwitchPlan.tables:type_name -> op25b.v1.TableFill
+	14, // 14: op25b.v1.SwitchPlan.meaning:type_name -> op25b.v1.Sentence
+	11, // 15: op25b.v1.Difference.entries:type_name -> op25b.v1.EntryChange
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_plan_proto_init() }
@@ -1233,7 +1706,7 @@ func file_op25b_v1_plan_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_plan_proto_rawDesc), len(file_op25b_v1_plan_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,38 @@
+package api
+
+import (
+	"op25b/internal/plan"
+	op25bv1 "op25b/proto/op25b/v1"
+)
+
+// proofMessage converts the proof of a plan to a message.
+func proofMessage(p *plan.Plan) *op25bv1.Proof {
+	if p.Proof == nil {
+		if p.ProofErr == nil {
+			return nil
+		}
+		return &op25bv1.Proof{Error: p.ProofErr.Error()}
+	}
+	r := p.Proof
+	m := &op25bv1.Proof{
+		Proved: r.Err() == nil, Switches: uint32(r.Switches), Contents: uint32(r.Contents), Known: uint32(r.Known), Packets: uint64(r.Packets),
+		States: uint64(r.States), Limited: r.Limited, Seconds: r.Took.Seconds(), UnhitCount: uint64(r.UnhitCount), Disagreements: uint64(r.Disagreements),
+	}
+	for _, t := range r.Tables {
+		m.Tables = append(m.Tables, &op25bv1.ProofTable{Table: t.Name, Entries: uint64(t.Entries), Hit: uint64(t.Hit), Missed: t.Missed})
+	}
+	for _, u := range r.Unhit {
+		m.Unhit = append(m.Unhit, &op25bv1.ProofUnhit{Entry: u.Entry, Why: u.Why})
+	}
+	for _, c := range r.Counterexamples {
+		x := &op25bv1.Counterexample{
+			Switch: c.Switch, Port: uint32(c.Packet.Port), Frame: c.Packet.Frame, About: c.Packet.About, Want: c.Packet.Want.String(), Got: c.Got,
+			Words: c.Words, Step: c.Step, Missed: c.Missed, Text: c.String(),
+		}
+		for _, e := range c.Entries {
+			x.Entries = append(x.Entries, e.String())
+		}
+		m.Counterexamples = append(m.Counterexamples, x)
+	}
+	return m
+}

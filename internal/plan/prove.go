@@ -1,0 +1,133 @@
+package plan
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"op25b/internal/compile"
+	"op25b/internal/intent"
+	"op25b/internal/policy"
+	"op25b/internal/prove"
+)
+
+// ProofTime is the longest time of a proof, including the wait for other proofs. One switch with 80,000 exempt prefixes takes
+// a few seconds.
+const ProofTime = 3 * time.Minute
+
+// A Prover tries changes of switches on a twin. *prove.Prover implements it.
+type Prover interface {
+	Prove(ctx context.Context, changes ...*prove.Change) (*prove.Result, error)
+}
+
+var _ Prover = (*prove.Prover)(nil)
+
+// errProofTime is the reason for which a proof ends after ProofTime.
+var errProofTime = fmt.Errorf("it was not finished within %v; try again when the controller has less to do, or change fewer switches at once", ProofTime)
+
+// Prove proves on the twin what a change of intent would do to switches: see package prove. An empty list of names means all switches. A base of nil,
+// or one without the switch, means an empty switch. The phases that have not begun are proved too, each as a change from the phases in force,
+// because they begin without another call.
+//
+// Prove returns prove.ErrUnproved if the proof cannot be finished. The result of a change that is disproved has counterexamples.
+func (p *Planner) Prove(ctx context.Context, base, proposed *intent.Intent, names []string) (*prove.Result, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, ProofTime, errProofTime)
+	defer cancel()
+	now := p.cfg.Now()
+	policies := policyDigest(base, proposed)
+	var changes []*prove.Change
+	for i := range proposed.Bundle.Inventory.Switches {
+		name := proposed.Bundle.Inventory.Switches[i].Name
+		if len(names) > 0 && !slices.Contains(names, name) {
+			continue
+		}
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("%w: %w", prove.ErrUnproved, context.Cause(ctx))
+		}
+		will, err := p.willBe(proposed, name, now)
+		if err != nil {
+			continue // the plan shows the error, and Fits refuses it
+		}
+		ch := &prove.Change{Switch: name, New: will, Bundle: proposed.Bundle, Now: now, PolicyDigest: policies}
+		if base != nil {
+			if was, err := base.Compile(name, now); err == nil {
+				ch.Old, ch.OldBundle = was, base.Bundle
+			}
+		}
+		changes = append(changes, ch)
+		if ch.Old == nil || !samePhases(base, proposed) {
+			changes = append(changes, p.later(proposed, will, now, policies)...)
+		}
+	}
+	return p.cfg.Prover.Prove(ctx, changes...)
+}
+
+// Proved returns prove.ErrDisproved or prove.ErrUnproved, with ErrRefused, unless Prove proves the change.
+func (p *Planner) Proved(ctx context.Context, base, proposed *intent.Intent) error {
+	r, err := p.Prove(ctx, base, proposed, nil)
+	if err == nil {
+		err = r.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return nil
+}
+
+// willBe compiles the proposed state of a switch. If no phase has begun, it is the state of the first phase.
+func (p *Planner) willBe(in *intent.Intent, name string, now time.Time) (*compile.Compiled, error) {
+	c, err := in.Compile(name, now)
+	if errors.Is(err, intent.ErrNoPhase) {
+		return in.CompileAs(name, policy.Everywhere(in.Bundle.Policy.Phases[0].Name), now)
+	}
+	return c, err
+}
+
+// later returns the changes from the phases in force to the phases that have not begun.
+func (p *Planner) later(in *intent.Intent, will *compile.Compiled, now time.Time, policies string) (all []*prove.Change) {
+	pol := in.Bundle.Policy
+	for i := range pol.Phases {
+		ph := &pol.Phases[i]
+		if ph.Name == will.InForce.Default || !pol.Begins(ph).After(now) {
+			continue
+		}
+		if next, err := in.CompileAs(will.Switch, policy.Everywhere(ph.Name), now); err == nil {
+			all = append(all, &prove.Change{
+				Switch: will.Switch, Old: will, OldBundle: in.Bundle, New: next, Bundle: in.Bundle, Now: now, PolicyDigest: policies,
+			})
+		}
+	}
+	return all
+}
+
+// samePhases reports whether two intents have the same rules, so that their later phases need no other proof.
+func samePhases(base, proposed *intent.Intent) bool {
+	if base == nil || base.Broken() != nil {
+		return false
+	}
+	a, b := base.Bundle.Policy, proposed.Bundle.Policy
+	return a == b || equal(a.Phases, b.Phases) && equal(a.Services, b.Services) && equal(a.Remotes, b.Remotes) && equal(a.LineGroups, b.LineGroups) &&
+		equal(a.Leases, b.Leases) && equal(a.NAT64, b.NAT64)
+}
+
+// equal compares parts of documents as text, which they were read from.
+func equal[T any](a, b []T) bool { return fmt.Sprintf("%#v", a) == fmt.Sprintf("%#v", b) }
+
+// policyDigest identifies the documents of two intents.
+func policyDigest(intents ...*intent.Intent) string {
+	h := sha256.New()
+	for _, in := range intents {
+		if in == nil {
+			fmt.Fprintln(h, "none")
+			continue
+		}
+		for _, f := range in.Files {
+			fmt.Fprintf(h, "%q %d\n", f.Name, len(f.Data))
+			_, _ = h.Write(f.Data) // a hash returns no error
+		}
+	}
+	return fmt.Sprintf("%x", h.Sum(nil))
+}
