@@ -30,6 +30,10 @@ func TestMain(m *testing.M) {
 		stormProcess(endpoint)
 		return
 	}
+	if config := os.Getenv(sessionControllerEnv); config != "" {
+		sessionControllerProcess(config)
+		return
+	}
 	if runLeaseChild() {
 		return
 	}
