@@ -21,7 +21,7 @@ func BenchmarkMeaning(b *testing.B) {
 		}
 		b.ReportAllocs()
 		for b.Loop() {
-			if len(Of(old, old)) > 0 {
+			if len(of(old, old)) > 0 {
 				b.Fatal("nothing changed")
 			}
 		}
@@ -40,7 +40,7 @@ func BenchmarkMeaning(b *testing.B) {
 		}
 		b.ReportAllocs()
 		for b.Loop() {
-			if len(Of(old, next)) == 0 {
+			if len(of(old, next)) == 0 {
 				b.Fatal("a prefix is gone")
 			}
 		}

@@ -62,7 +62,7 @@ func TestMeaningLeases(t *testing.T) {
 		}},
 		"no change": {state(policy.Reject, both, leased), state(policy.Reject, both, leased), nil},
 	} {
-		if diff := cmp.Diff(x.want, said(Of(x.old, x.now))); diff != "" {
+		if diff := cmp.Diff(x.want, said(of(x.old, x.now))); diff != "" {
 			t.Errorf("%s, -want +got:\n%s", name, diff)
 		}
 	}

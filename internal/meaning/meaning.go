@@ -60,11 +60,8 @@ const maxNamed = 5
 // OfVerdict states the change. If the outcome changes in another way for lines with a lease, a sentence states that too. Changes of numbers, and
 // changes of priorities that have no effect, are not reported.
 //
-// If more than DefaultSingle exemptions change, or as many lines are moved or renamed, Of sums them up.
-func Of(old, new *compile.Compiled) []Sentence { return OfEach(old, new, DefaultSingle) }
-
-// OfEach is like Of, but has a sentence for each exemption and line if at most single of them change.
-func OfEach(old, new *compile.Compiled, single int) []Sentence {
+// If more than single exemptions change, or as many lines are moved or renamed, Of sums them up.
+func Of(old, new *compile.Compiled, single int) []Sentence {
 	w := &words{old: newJudge(old), new: newJudge(new), was: old, is: new, single: single}
 	if old == nil {
 		w.was = &compile.Compiled{}

@@ -412,7 +412,7 @@ func TestMeaning(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(x.want, said(Of(old, now))); diff != "" {
+			if diff := cmp.Diff(x.want, said(of(old, now))); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
@@ -446,7 +446,10 @@ func TestMeaningOfFirst(t *testing.T) {
 		"neutral switch: rejects of IPv6 come from nowhere -> 2001:db8:ff::1",
 		"neutral switch: 7 stations added",
 	}
-	if diff := cmp.Diff(want, said(Of(nil, c))); diff != "" {
+	if diff := cmp.Diff(want, said(of(nil, c))); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
+
+// of returns the consequences of a change, with as many single exemptions and lines as a plan shows.
+func of(old, new *compile.Compiled) []Sentence { return Of(old, new, DefaultSingle) }

@@ -43,7 +43,7 @@ func TestNAT64Classes(t *testing.T) {
 		}
 	}
 	var text []string
-	for _, m := range Of(without, now) {
+	for _, m := range of(without, now) {
 		text = append(text, string(m.Severity)+" "+m.Text)
 	}
 	if all := strings.Join(text, "\n"); !strings.Contains(all, "opens relay own-relay: +1 prefix") {

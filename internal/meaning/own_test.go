@@ -71,7 +71,7 @@ func TestMeaningOwnServers(t *testing.T) {
 			}
 			return c
 		}
-		if diff := cmp.Diff(x.want, said(Of(state(before, x.from), state(after, x.to)))); diff != "" {
+		if diff := cmp.Diff(x.want, said(of(state(before, x.from), state(after, x.to)))); diff != "" {
 			t.Errorf("%s -> %s, -want +got:\n%s", x.from, x.to, diff)
 		}
 	}

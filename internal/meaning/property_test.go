@@ -112,7 +112,7 @@ func TestMeaningIsTrue(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, s := range Of(now, again) {
+		for _, s := range of(now, again) {
 			if s.Kind != OfLine { // lines may have been renamed
 				t.Fatalf("other numbers are reported as %v", s)
 			}

@@ -111,7 +111,7 @@ func TestSums(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := OfEach(was, is, c.single)
+			got := Of(was, is, c.single)
 			if diff := cmp.Diff(c.want, said(got)); diff != "" {
 				t.Fatal(diff)
 			}

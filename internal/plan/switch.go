@@ -42,7 +42,7 @@ func (p *Planner) plan(ctx context.Context, r Request, t target, now time.Time) 
 	}
 	p.change(s, have.entries, was.compiled, will, foreign, r.Entries)
 	if s.Err == nil {
-		s.Meaning = meaning.OfEach(was.compiled, will, max(r.Entries, meaning.DefaultSingle))
+		s.Meaning = meaning.Of(was.compiled, will, max(r.Entries, meaning.DefaultSingle))
 	}
 	return s
 }

@@ -22,11 +22,6 @@ const (
 	Done       State = "done"        // every ring has the change
 )
 
-// States returns all states, in the order of a rollout that goes well and then of one that does not.
-func States() []State {
-	return []State{Measuring, Rehearsing, TakingBack, Advancing, Soaking, Done, Held, Paused, GoingBack, WentBack}
-}
-
 // Ended reports whether the state never changes again.
 func (s State) Ended() bool { return s == WentBack || s == Done }
 
