@@ -66,7 +66,7 @@ func TestI11ReplacedStoreForCommands(t *testing.T) {
 			}
 			apply := func(prefix string) string {
 				t.Helper()
-				return run(false, "apply", "-f", docs(prefix), "--reason", prefix, "--yes")
+				return run(false, "apply", "-f", docs(prefix), "--reason", prefix, "--mass-change", "--yes")
 			}
 			apply("203.0.113.0/26")
 			saved := e.Save()
