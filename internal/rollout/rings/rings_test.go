@@ -89,8 +89,10 @@ func TestFaults(t *testing.T) {
 		{first + "  - {name: b, soak: 1m}\n" + rest, `ring "b" has no switch; give switches, sites, models or labels, or rest: true in the last ring`},
 		{first + "  - {name: b, switches: [s1], soak: 1m, gates: {affected: 99}}\n" + rest, `rings[1].gates.affected is 99; it must be a whole number from 100 to 10000`},
 		{first + "  - {name: b, switches: [s1], soak: 1m, gates: {tickets: 0}}\n" + rest, `it must be a whole number from 1 to 1000000`},
-		{"  - {name: a, switches: [s1], soak: 1m}\n  - {name: b, switches: [s2], soak: 1m}\n" + rest,
-			`rings.yaml:5:5: ring "b" has no lines of group adsl on model soft with two tags, PPPoE, and a later ring has; move a switch with such lines to this ring: a fault of the change could show there only, and first on many switches`},
+		{
+			"  - {name: a, switches: [s1], soak: 1m}\n  - {name: b, switches: [s2], soak: 1m}\n" + rest,
+			`rings.yaml:5:5: ring "b" has no lines of group adsl on model soft with two tags, PPPoE, and a later ring has; move a switch with such lines to this ring: a fault of the change could show there only, and first on many switches`,
+		},
 	} {
 		_, err := read(tc.rings)
 		var faults strict.Faults
