@@ -125,24 +125,23 @@ type maker struct {
 
 	lines   []*lineAt
 	byName  map[string]*lineAt
-	groups  []string             // of the lines, and "" for unnamed lines, in order
-	reps    map[string]*lineAt   // a line of each group without an exemption
-	exempts map[string]*lineAt   // a line of each group with an exemption
-	leased  []leasedLine         // lines to which the twin gives leases
-	forms   []*lineAt            // a line of each access form of each group
-	checked map[string]bool      // whether the sources of a group are checked
-	network []pipeline.Port      // the ports that lead to the network
-	far     pipeline.MAC         // a station of the network
-	classes []class              // and the class of no server
-	ports   []uint16             // of all services, and one that is no mail
-	limits  []policy.PhaseRule   // the rules in force with a limit
-	bulk    int                  // counts subscribers; see subscriber
-	sparing bool                 // whether some packets are made for a part of the subscribers only
-	servers [2]netip.Addr        // servers in no class
-	yield   func(*shot) bool     // receives the packets
-	stopped bool                 // whether yield has returned false
-	s       shot                 // the packet that yield sees
-	own     map[netip.Prefix]int // the number of lines with an exempt prefix
+	groups  []string           // of the lines, and "" for unnamed lines, in order
+	reps    map[string]*lineAt // a line of each group without an exemption
+	exempts map[string]*lineAt // a line of each group with an exemption
+	leased  []leasedLine       // lines to which the twin gives leases
+	forms   []*lineAt          // a line of each access form of each group
+	checked map[string]bool    // whether the sources of a group are checked
+	network []pipeline.Port    // the ports that lead to the network
+	far     pipeline.MAC       // a station of the network
+	classes []class            // and the class of no server
+	ports   []uint16           // of all services, and one that is no mail
+	limits  []policy.PhaseRule // the rules in force with a limit
+	bulk    int                // counts subscribers; see subscriber
+	sparing bool               // whether some packets are made for a part of the subscribers only
+	servers [2]netip.Addr      // servers in no class
+	yield   func(*shot) bool   // receives the packets
+	stopped bool               // whether yield has returned false
+	s       shot               // the packet that yield sees
 }
 
 // A leasedLine is a line with an address that has a lease on the twin.
