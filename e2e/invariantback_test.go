@@ -68,7 +68,7 @@ func made[Q any](ctx context.Context, call client.Stream[Q, op25bv1.Progress], q
 }
 
 func (o *operator) apply(base uint64, files []strict.File) (uint64, error) {
-	q := &op25bv1.ApplyRequest{Base: base, Reason: "way back", NoWait: true}
+	q := &op25bv1.ApplyRequest{Base: base, Reason: "way back", NoWait: true, MassChange: true}
 	for _, f := range files {
 		q.Files = append(q.Files, &op25bv1.File{Name: f.Name, Data: f.Data})
 	}

@@ -53,7 +53,7 @@ func (p *Planner) Prove(ctx context.Context, base, proposed *intent.Intent, name
 		}
 		ch := &prove.Change{Switch: name, New: will, Bundle: proposed.Bundle, Now: now, PolicyDigest: policies}
 		if base != nil {
-			if was, err := base.Compile(name, now); err == nil {
+			if was, err := base.Compile(name, now); err == nil && p.program.Room(was.Sharing()) == nil { // no switch has documents that do not fit
 				ch.Old, ch.OldBundle = was, base.Bundle
 			}
 		}
