@@ -1,0 +1,116 @@
+package drive
+
+import (
+	"time"
+
+	"op25b/internal/fleet"
+	"op25b/internal/intent"
+	"op25b/internal/rollout"
+)
+
+// observe returns what is seen of the switches and the gates.
+func (s *Stored) observe(in *intent.Intent, statuses []fleet.Status, counts map[string]Counts, now time.Time) rollout.Observation {
+	o := rollout.Observation{Time: now, Places: make(map[string]rollout.Place)}
+	of := make(map[string]fleet.Status, len(statuses))
+	for _, st := range statuses {
+		of[st.Switch] = st
+	}
+	for i, stage := range s.Stages {
+		for _, name := range stage.Switches {
+			if st := of[name]; !confirms(in, st) {
+				continue
+			}
+			o.Places[name] = rollout.Without
+			if i < s.Rings() {
+				o.Places[name] = rollout.With
+			}
+		}
+	}
+	for _, name := range s.Switches() {
+		if c, there := counts[name]; !there || now.Sub(c.At) > s.Stages[0].Gates.Stale || s.State == rollout.Measuring && s.Begun[name].At.IsZero() {
+			o.Unmeasured = append(o.Unmeasured, name)
+		}
+	}
+	for i, stage := range s.Stages[:s.Rings()] {
+		reading := rollout.Reading{Time: now}
+		for _, name := range stage.Switches {
+			reading.Ring = append(reading.Ring, s.of(name, of[name], counts[name]))
+		}
+		if s.stopsNobody() { // otherwise the ring is expected to be worse than a ring without the phase
+			for _, other := range s.Stages[i+1:] {
+				for _, name := range other.Switches {
+					if s.Rings() <= i+1 {
+						reading.Control = append(reading.Control, s.of(name, of[name], counts[name]))
+					}
+				}
+			}
+		}
+		o.Findings = append(o.Findings, stage.Gates.Evaluate(stage, reading)...)
+	}
+	return o
+}
+
+// stopsNobody reports whether the forecast expects no newly stopped line on any switch.
+func (s *Stored) stopsNobody() bool {
+	for _, name := range s.Switches() {
+		if c := s.Begun[name]; !c.ForecastKnown || c.Forecast > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// of returns the measure of a switch.
+func (s *Stored) of(name string, st fleet.Status, c Counts) rollout.Measure {
+	told, begun := s.Told[name], s.Begun[name]
+	m := rollout.Measure{Switch: name, Unwell: unwell(st, told.At), Lines: c.Lines, Forecast: begun.Forecast, ForecastKnown: begun.ForecastKnown}
+	for _, t := range st.Tables {
+		if share := float64(t.Entries) / float64(max(t.Size, 1)); share >= m.Full {
+			m.FullestTable, m.Full = t.Table, share
+		}
+	}
+	if told.At.IsZero() { // a control
+		told = begun
+	}
+	if c.Owner != told.Owner || c.Counted < told.Counted { // counted from another start
+		return m
+	}
+	m.At, m.From = c.At, told.At
+	m.SubmissionStopped, m.RelayPermits = c.Submission-min(c.Submission, told.Submission), c.Relays-min(c.Relays, told.Relays)
+	m.Link, m.Counted, m.Affected = c.Link-min(c.Link, told.Link), c.Counted-told.Counted, c.Affected
+	if begun.Owner == told.Owner && told.At.After(begun.At) {
+		m.Before, m.RelayPermitsBefore = told.At.Sub(begun.At), told.Relays-min(told.Relays, begun.Relays)
+	}
+	if told.Renewed || c.Since.After(told.At.Add(recountedAfter)) {
+		m.Recounted = c.Since
+	}
+	return m
+}
+
+// recountedAfter is the time within which the owner of a switch notices that the switch is given the change.
+const recountedAfter = 30 * time.Second
+
+// confirms reports whether a status confirms the phases of an intent.
+func confirms(in *intent.Intent, st fleet.Status) bool {
+	if st.Wanted != in.Number {
+		return false
+	}
+	return st.State == fleet.StateConverged && st.Revision == in.Number || st.Reason == fleet.ReasonPhaseOnly
+}
+
+// unwell returns why a switch is not in its desired state, or "". A switch that is being written is well.
+func unwell(st fleet.Status, since time.Time) string {
+	switch {
+	case st.Switch == "":
+		return "no controller has reported the switch"
+	case st.State.Failed() || st.State == fleet.StateUnknown:
+		text := st.State.String() + ": " + st.Reason.String()
+		if st.Detail != "" {
+			text += ": " + st.Detail
+		}
+		return text
+	case st.State == fleet.StateConverging && st.Reason == fleet.ReasonDrift:
+		return "drift: another program has changed the switch"
+	}
+	return ""
+}

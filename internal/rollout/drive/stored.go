@@ -1,0 +1,88 @@
+package drive
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"op25b/internal/rollout"
+	"op25b/internal/store"
+)
+
+// Stored is a rollout as it is stored.
+type Stored struct {
+	rollout.Record
+	// Begun has the counts of each switch when the first measurement began, and Told those when the switch was last given the change.
+	Begun map[string]Counts `json:"begun,omitempty"`
+	Told  map[string]Counts `json:"told,omitempty"`
+	// Version is the version of the record in the store.
+	Version int64 `json:"-"`
+}
+
+// audit returns the audit record of a change of a rollout.
+func (s *Stored) audit(who, role string) store.AuditRecord {
+	detail := fmt.Sprintf("ring %d of %d", s.Ring+1, len(s.Stages))
+	for _, f := range s.Findings {
+		if text := detail + "\n" + f.String(); len(text) <= store.MaxDetail {
+			detail = text
+		}
+	}
+	return store.AuditRecord{Who: who, Role: role, Verb: "rollout " + string(s.State), Object: fmt.Sprintf("rollout %s, phase %s, ring %s", s.ID, s.Change.Phase, s.Stage().Name), Reason: s.Reason, Detail: detail}
+}
+
+// measure notes the first counts of each switch.
+func (s *Stored) measure(counts map[string]Counts) {
+	if s.State != rollout.Measuring {
+		return
+	}
+	begun := make(map[string]Counts, len(s.Begun))
+	for _, name := range s.Switches() {
+		if c, there := s.Begun[name]; there {
+			begun[name] = c
+		} else if c, there := counts[name]; there && c.At.After(s.Since) {
+			begun[name] = c
+		}
+	}
+	s.Begun = begun
+}
+
+// renew notes the counts of a switch anew if they are not the continuation of those that are noted, because the switch has got another controller or
+// its controller was started again. It reports whether there is such a switch.
+func (s *Stored) renew(counts map[string]Counts) (renewed bool) {
+	wanted := s.Wanted()
+	begun, told := maps.Clone(s.Begun), maps.Clone(s.Told)
+	for _, name := range s.Switches() {
+		noted := begun // that of a switch without the change, to which others are compared
+		if slices.Contains(wanted, name) {
+			noted = told
+		}
+		c, there := counts[name]
+		t, known := noted[name]
+		if !there || !known || c.Owner == t.Owner && c.Counted >= t.Counted {
+			continue
+		}
+		c.Renewed, renewed = true, true
+		c.Forecast, c.ForecastKnown = t.Forecast, t.ForecastKnown
+		noted[name] = c
+	}
+	if renewed {
+		s.Begun, s.Told = begun, told
+	}
+	return renewed
+}
+
+// tell notes the counts of the switches that are now given the change.
+func (s *Stored) tell(counts map[string]Counts) {
+	told := maps.Clone(s.Told)
+	if told == nil {
+		told = make(map[string]Counts)
+	}
+	for _, name := range s.Stage().Switches {
+		if c, there := counts[name]; there {
+			told[name] = c
+		} else {
+			delete(told, name)
+		}
+	}
+	s.Told = told
+}
