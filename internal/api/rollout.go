@@ -190,7 +190,8 @@ func (s rolloutService) Steer(ctx context.Context, req *connect.Request[op25bv1.
 	return connect.NewResponse(&op25bv1.SteerRolloutResponse{Rollout: rolloutMessage(changed)}), nil
 }
 
-// noRollout returns an error while a rollout runs. Its activations and those of others would undo each other.
+// noRollout returns an error while a rollout runs. Its activations and those of others would undo each other. A rollout that has given the phase back
+// and only waits until its switches confirm it has no activations left: a switch that is out of order must not block the fleet.
 func (s *server) noRollout(ctx context.Context) error {
 	if s.Rollouts == nil {
 		return nil
@@ -203,6 +204,12 @@ func (s *server) noRollout(ctx context.Context) error {
 		return err
 	case r.State.Ended():
 		return nil
+	}
+	if r.State == rollout.GoingBack {
+		in, err := s.current(ctx)
+		if err != nil || !r.Placed(in.Activations) {
+			return err
+		}
 	}
 	return fmt.Errorf("%w: rollout %s of phase %s is %s: abort it, or wait until it has ended", drive.ErrRunning, r.ID, r.Change.Phase, r.State)
 }

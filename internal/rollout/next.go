@@ -286,5 +286,5 @@ func (r Record) refuse(verb string, states ...State) error {
 	for i, s := range states {
 		names[i] = string(s)
 	}
-	return fmt.Errorf("%w: rollout %s is %s, and can be %s only while it is %s", ErrState, r.ID, r.State, verb, strings.Join(names, ", "))
+	return fmt.Errorf("%w: rollout %s is %s, and can be %s only while it is %s", ErrState, r.ID, r.State, verb, strings.Join(names, " or "))
 }

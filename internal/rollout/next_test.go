@@ -259,7 +259,7 @@ func TestCommands(t *testing.T) {
 		}
 	}
 	_, err := states[Done].Resume("noc", "why", epoch)
-	if want := "the rollout is in another state: rollout 1 is done, and can be resumed only while it is held, paused"; err == nil || err.Error() != want {
+	if want := "the rollout is in another state: rollout 1 is done, and can be resumed only while it is held or paused"; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 	paused := states[Paused]

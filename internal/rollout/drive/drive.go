@@ -145,6 +145,14 @@ func (d *Driver) drive(ctx context.Context, own *store.Ownership) {
 
 // step does what the record says, observes, and stores the next record. It returns nil if nothing has changed.
 func (d *Driver) step(ctx context.Context, own *store.Ownership, s *Stored) (*Stored, error) {
+	// An operator may have stored a newer state, or another controller may have taken the rollout over while this one was held up.
+	newest, err := d.Current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if newest.Version != s.Version || !own.Held() {
+		return nil, nil // the watch reports the newer record
+	}
 	in, err := d.place(ctx, s)
 	if err != nil {
 		return nil, err

@@ -248,6 +248,59 @@ func TestGoesBack(t *testing.T) {
 	if s, err := d.Current(t.Context()); err != nil || s.State != rollout.GoingBack {
 		t.Errorf("the dead switch has confirmed nothing, and the rollout is %v, %v", s.State, err)
 	}
+	in, err := w.book.Current(t.Context())
+	if err != nil || s.Placed(in.Activations) {
+		t.Fatalf("the rollout still has activations: %v, %v", in.Activations, err)
+	}
+	p, err := w.book.Propose(t.Context(), without(in.Files, "edge-west"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.book.Put(t.Context(), p, intent.By{Who: "noc", Reason: "the dead switch leaves"}); err != nil {
+		t.Fatal(err)
+	}
+	w.until(d, func(s *Stored) bool { return s.State == rollout.WentBack }, nil)
+}
+
+// TestStaleDriver verifies that a driver whose record is not the newest one changes nothing.
+func TestStaleDriver(t *testing.T) {
+	w := newWorld(t)
+	d := &Driver{Store: w.store, Book: w.book, Counters: w.counters, Forecasts: noForecast{}, Name: "noc-1", Now: time.Now, Logger: zaptest.NewLogger(t)}
+	w.start(d)
+	stale, err := d.Current(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale.State = rollout.Advancing // as it would be later
+	if _, err := d.Change(t.Context(), By{Who: "noc", Reason: "stop"}, func(r rollout.Record) (rollout.Record, error) {
+		return r.Abort("noc", "stop", time.Now())
+	}); err != nil {
+		t.Fatal(err)
+	}
+	own, err := w.store.TryOwn(t.Context(), rolloutKind, currentName, "noc-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := w.book.Current(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next, err := d.step(t.Context(), own, stale); next != nil || err != nil {
+		t.Errorf("a stale driver stored %v, %v", next, err)
+	}
+	if after, err := w.book.Current(t.Context()); err != nil || after.Number != before.Number {
+		t.Errorf("a stale driver made revision %d of %d, %v", after.Number, before.Number, err)
+	}
+}
+
+// without returns the documents without a switch of the inventory.
+func without(files []strict.File, name string) []strict.File {
+	all := slices.Clone(files)
+	for i, f := range all {
+		parts := bytes.Split(f.Data, []byte("\n  - name: "))
+		all[i].Data = bytes.Join(slices.DeleteFunc(parts, func(p []byte) bool { return bytes.HasPrefix(p, []byte(name+"\n")) }), []byte("\n  - name: "))
+	}
+	return all
 }
 
 // TestTakenOver verifies that another controller carries the rollout on after the first one has ended in each state, and that no state is left out. The

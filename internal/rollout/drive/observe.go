@@ -17,6 +17,10 @@ func (s *Stored) observe(in *intent.Intent, statuses []fleet.Status, counts map[
 	}
 	for i, stage := range s.Stages {
 		for _, name := range stage.Switches {
+			if _, there := in.Bundle.Inventory.Switch(name); !there { // it left the inventory, so nobody brings it anything
+				o.Places[name] = rollout.Without
+				continue
+			}
 			if st := of[name]; !confirms(in, st) {
 				continue
 			}

@@ -33,6 +33,14 @@ func (d *Driver) place(ctx context.Context, s *Stored) (*intent.Intent, error) {
 	return in, nil
 }
 
+// Placed reports whether the activations put the rollout's phase in force on any of its rings.
+func (s *Stored) Placed(all []policy.Activation) bool {
+	return slices.ContainsFunc(s.Stages, func(stage rollout.Stage) bool {
+		_, has := placed(all, s.ID, stage)
+		return has
+	})
+}
+
 // placed returns whether a ring has the phase by an activation of the rollout, and the ID of that activation.
 func placed(all []policy.Activation, id string, stage rollout.Stage) (forward uint64, has bool) {
 	for _, a := range all {
