@@ -33,6 +33,12 @@ func (d *Driver) Current(ctx context.Context) (*Stored, error) {
 // By is the operator who gives a command.
 type By struct{ Who, Role, Reason string }
 
+// MaxPast is the number of ended rollouts that are kept. The audit chain has all of them.
+const MaxPast = 100
+
+// pastName returns the name of the record of an ended rollout. The names are in the order of the rollouts.
+func pastName(number int) string { return fmt.Sprintf("past-%06d", number) }
+
 // Start stores a new rollout. It returns ErrRunning if one is running.
 func (d *Driver) Start(ctx context.Context, r rollout.Record, by By) (*Stored, error) {
 	last, err := d.Current(ctx)
@@ -50,7 +56,11 @@ func (d *Driver) Start(ctx context.Context, r rollout.Record, by By) (*Stored, e
 		}
 		earlier := *last
 		earlier.Begun, earlier.Told = nil, nil
-		if _, err := store.JSON[Stored](d.Store, rolloutKind).PutIf(ctx, "past-"+fmt.Sprintf("%06d", number-1), store.AnyVersion, earlier); err != nil {
+		records := store.JSON[Stored](d.Store, rolloutKind)
+		if _, err := records.PutIf(ctx, pastName(number-1), store.AnyVersion, earlier); err != nil {
+			return nil, err
+		}
+		if err := records.Delete(ctx, pastName(number-1-MaxPast), store.AnyVersion); err != nil {
 			return nil, err
 		}
 	}

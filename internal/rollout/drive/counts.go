@@ -66,6 +66,7 @@ type publisher struct {
 	*Driver
 	known map[string]*knownLines // by switch, of the rollout with the ID
 	id    string
+	told  map[string]time.Time // the time of the sample that was last written, by switch
 }
 
 // knownLines is what a controller knows of the lines of a switch in a rollout. It stays in memory.
@@ -110,7 +111,7 @@ const publishPause = time.Second
 
 func (p *publisher) write(ctx context.Context, s *Stored) {
 	if p.id != s.ID {
-		p.id, p.known = s.ID, make(map[string]*knownLines)
+		p.id, p.known, p.told = s.ID, make(map[string]*knownLines), make(map[string]time.Time)
 	}
 	in, err := p.Book.Current(ctx)
 	if err != nil {
@@ -119,8 +120,8 @@ func (p *publisher) write(ctx context.Context, s *Stored) {
 	names, wanted := s.Switches(), s.Wanted()
 	records := store.JSON[Counts](p.Store, countsKind)
 	for _, sw := range p.Counters.Read(names...) {
-		if sw.Status.State != telemetry.Synced {
-			continue
+		if sw.Status.State != telemetry.Synced || sw.Status.Updated.Equal(p.told[sw.Status.Switch]) {
+			continue // there is nothing new, and each write costs the store
 		}
 		c := count(in, sw)
 		c.Owner, c.At = p.Name, sw.Status.Updated
@@ -129,6 +130,7 @@ func (p *publisher) write(ctx context.Context, s *Stored) {
 			p.Logger.Warn("counts for the rollout were not stored", zap.String("switch", sw.Status.Switch), zap.Error(err))
 			return
 		}
+		p.told[sw.Status.Switch] = c.At
 	}
 }
 

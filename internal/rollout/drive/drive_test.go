@@ -344,6 +344,24 @@ func TestTakenOver(t *testing.T) {
 	}
 }
 
+// TestPastIsBounded verifies that only the newest rollouts are kept.
+func TestPastIsBounded(t *testing.T) {
+	w := newWorld(t)
+	d := &Driver{Store: w.store, Book: w.book, Name: "noc-1", Now: time.Now, Logger: zaptest.NewLogger(t)}
+	for range MaxPast + 3 {
+		w.start(d)
+		if _, err := d.Change(t.Context(), By{Who: "noc"}, func(r rollout.Record) (rollout.Record, error) {
+			r.State = rollout.Done
+			return r, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if past, err := d.Past(t.Context()); err != nil || len(past) != MaxPast || past[0].ID != fmt.Sprint(MaxPast+2) || past[MaxPast-1].ID != "3" {
+		t.Errorf("%d rollouts are kept, %v; want %d", len(past), err, MaxPast)
+	}
+}
+
 // TestStartTwice verifies that a second rollout is refused while one runs.
 func TestStartTwice(t *testing.T) {
 	w := newWorld(t)
