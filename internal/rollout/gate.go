@@ -36,7 +36,6 @@ const (
 	Switches   GateName = "switches"   // a switch of the ring has drift or is unreachable
 	Tables     GateName = "tables"     // a table is almost full
 	Affected   GateName = "affected"   // more lines are newly affected than the forecast says
-	Tickets    GateName = "tickets"    // more support tickets than the bound
 	Rejects    GateName = "rejects"    // more lines are newly stopped than in the control
 )
 
@@ -48,7 +47,7 @@ const (
 
 // gateNames returns the gates that must have data before a ring may go on.
 func gateNames() []GateName {
-	return []GateName{Submission, Relays, Counting, Switches, Tables, Affected, Tickets, Rejects}
+	return []GateName{Submission, Relays, Counting, Switches, Tables, Affected, Rejects}
 }
 
 // A Finding is what a gate says of a ring.
@@ -64,8 +63,6 @@ type Finding struct {
 type Gates struct {
 	// Affected bounds the newly affected lines, as a multiple of the forecast.
 	Affected float64 `json:"affected"`
-	// Tickets is the largest number of support tickets that are reported while the ring soaks.
-	Tickets int `json:"tickets"`
 	// Alpha is the probability with which the comparison with the control ring may be wrong once in a rollout.
 	Alpha float64 `json:"alpha"`
 	// Full is the share of a table's size above which the change goes back.
@@ -76,7 +73,7 @@ type Gates struct {
 
 // DefaultGates are the bounds of a ring that sets none. A sample is stale after three of the collector's intervals.
 func DefaultGates() Gates {
-	return Gates{Affected: 1.2, Tickets: 5, Alpha: 0.001, Full: 0.95, Stale: 30 * time.Second}
+	return Gates{Affected: 1.2, Alpha: 0.001, Full: 0.95, Stale: 30 * time.Second}
 }
 
 // minPermits is the number of permits to the relays before the change below which their absence after it means nothing.
@@ -120,9 +117,6 @@ type Reading struct {
 	Time time.Time
 	// Ring has the measures of the switches of the ring, and Control those of switches without the change, or with it for longer.
 	Ring, Control []Measure
-	// Tickets is the number of support tickets reported since the ring got the change. TicketsKnown is false if no source reports tickets.
-	Tickets      int
-	TicketsKnown bool
 }
 
 // Evaluate returns the findings of every gate for a ring.
@@ -130,7 +124,7 @@ func (g Gates) Evaluate(stage Stage, in Reading) []Finding {
 	e := evaluation{g, stage, in}
 	return []Finding{
 		e.each(Submission, e.submission), e.each(Relays, e.relays), e.each(Counting, e.counting),
-		e.each(Switches, e.switches), e.each(Tables, e.tables), e.affected(), e.tickets(), e.rejects(),
+		e.each(Switches, e.switches), e.each(Tables, e.tables), e.affected(), e.rejects(),
 	}
 }
 
@@ -262,16 +256,6 @@ func (e evaluation) affected() Finding {
 		return e.finding(Affected, Hold, fmt.Sprintf("%d lines are newly affected, and the forecast says %d", affected, forecast))
 	}
 	return e.finding(Affected, Pass, "")
-}
-
-func (e evaluation) tickets() Finding {
-	switch {
-	case !e.TicketsKnown:
-		return e.finding(Tickets, Pass, "no source of tickets is set up")
-	case e.Reading.Tickets > e.Gates.Tickets:
-		return e.finding(Tickets, Hold, fmt.Sprintf("%d support tickets since the change, and at most %d are accepted", e.Reading.Tickets, e.Gates.Tickets))
-	}
-	return e.finding(Tickets, Pass, "")
 }
 
 // rejects compares the newly affected lines of the ring with those of its control, by the lines of both. Lines are compared and not packets, because

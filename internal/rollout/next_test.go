@@ -242,7 +242,7 @@ func TestCommands(t *testing.T) {
 		states[s] = w.record
 	}
 	states[Paused], _ = states[Soaking].Pause("noc", "lunch", epoch)
-	states[Held] = states[Soaking].hold([]Finding{{Gate: Tickets, Verdict: Hold}}, epoch)
+	states[Held] = states[Soaking].hold([]Finding{{Gate: Affected, Verdict: Hold}}, epoch)
 	states[GoingBack] = states[Soaking].goBack(nil, epoch)
 	states[WentBack] = states[GoingBack].enter(WentBack, epoch, nil)
 	accepted := map[string][]State{

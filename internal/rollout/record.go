@@ -33,13 +33,10 @@ type Stage struct {
 	Gates    Gates         `json:"gates"`
 }
 
-// A Change is what a rollout brings to the switches: either a phase or documents.
+// A Change is what a rollout brings to the switches: a phase is put in force, for the line groups in Groups, or for all if Groups is empty.
 type Change struct {
-	// Phase is the phase that is put in force, for the line groups in Groups, or for all if Groups is empty.
-	Phase  string   `json:"phase,omitempty"`
+	Phase  string   `json:"phase"`
 	Groups []string `json:"groups,omitempty"`
-	// Documents is the revision that has the new documents, if Phase is empty.
-	Documents uint64 `json:"documents,omitempty"`
 }
 
 // A Record is the state of a rollout. A Record and the values that it refers to are immutable.

@@ -46,23 +46,16 @@ type ring struct {
 	Gates gates           `yaml:"gates,omitempty"`
 }
 
-// The bounds of soft gates. A bound that is absent has its default.
+// The bounds of gates. A bound that is absent has its default.
 type gates struct {
 	// Affected is the number of newly affected lines in percent of the forecast.
 	Affected percent `yaml:"affected,omitempty"`
-	// Tickets is the largest number of support tickets.
-	Tickets count `yaml:"tickets,omitempty"`
 }
 
 type percent uint64
 
 // Range implements strict.Number.
 func (percent) Range() (lo, hi uint64) { return 100, 10_000 }
-
-type count uint64
-
-// Range implements strict.Number.
-func (count) Range() (lo, hi uint64) { return 1, 1_000_000 }
 
 // Read reads a document, and returns the stages of a rollout over the switches of an inventory. Every switch is in exactly one ring, and every ring has
 // a switch.
@@ -132,9 +125,6 @@ func (g gates) bounds() rollout.Gates {
 	bounds := rollout.DefaultGates()
 	if g.Affected > 0 {
 		bounds.Affected = float64(g.Affected) / 100
-	}
-	if g.Tickets > 0 {
-		bounds.Tickets = int(g.Tickets)
 	}
 	return bounds
 }

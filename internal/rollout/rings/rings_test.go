@@ -41,7 +41,7 @@ func read(rings string) ([]rollout.Stage, error) {
 // TestRead verifies that rings select switches by name, site, model, label and as the rest.
 func TestRead(t *testing.T) {
 	got, err := read(`
-  - {name: first, switches: [s1], soak: 30m, gates: {affected: 150, tickets: 2}}
+  - {name: first, switches: [s1], soak: 30m, gates: {affected: 150}}
   - {name: pilots, labels: [pilot], switches: [s6, s2], soak: 2h}
   - {name: tokyo, switches: [s3], soak: 1m}
   - {name: others, rest: true, soak: 12h}
@@ -51,7 +51,7 @@ func TestRead(t *testing.T) {
 	}
 	bounds := rollout.DefaultGates()
 	first := bounds
-	first.Affected, first.Tickets = 1.5, 2
+	first.Affected = 1.5
 	want := []rollout.Stage{
 		{Name: "first", Switches: []string{"s1"}, Soak: 30 * time.Minute, Gates: first},
 		{Name: "pilots", Switches: []string{"s2", "s6"}, Soak: 2 * time.Hour, Gates: bounds},
@@ -88,7 +88,6 @@ func TestFaults(t *testing.T) {
 		{first + "  - {name: b, labels: [pilots], soak: 1m}\n" + rest, `no switch has the label "pilots"; did you mean "pilot"?`},
 		{first + "  - {name: b, soak: 1m}\n" + rest, `ring "b" has no switch; give switches, sites, models or labels, or rest: true in the last ring`},
 		{first + "  - {name: b, switches: [s1], soak: 1m, gates: {affected: 99}}\n" + rest, `rings[1].gates.affected is 99; it must be a whole number from 100 to 10000`},
-		{first + "  - {name: b, switches: [s1], soak: 1m, gates: {tickets: 0}}\n" + rest, `it must be a whole number from 1 to 1000000`},
 		{
 			"  - {name: a, switches: [s1], soak: 1m}\n  - {name: b, switches: [s2], soak: 1m}\n" + rest,
 			`rings.yaml:5:5: ring "b" has no lines of group adsl on model soft with two tags, PPPoE, and a later ring has; move a switch with such lines to this ring: a fault of the change could show there only, and first on many switches`,
