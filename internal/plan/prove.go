@@ -2,9 +2,9 @@ package plan
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -109,25 +109,14 @@ func samePhases(base, proposed *intent.Intent) bool {
 		return false
 	}
 	a, b := base.Bundle.Policy, proposed.Bundle.Policy
-	return a == b || equal(a.Phases, b.Phases) && equal(a.Services, b.Services) && equal(a.Remotes, b.Remotes) && equal(a.LineGroups, b.LineGroups) &&
-		equal(a.Leases, b.Leases) && equal(a.NAT64, b.NAT64)
+	return a == b || reflect.DeepEqual(a.Phases, b.Phases) && reflect.DeepEqual(a.Services, b.Services) && reflect.DeepEqual(a.Remotes, b.Remotes) && reflect.DeepEqual(a.LineGroups, b.LineGroups) &&
+		reflect.DeepEqual(a.Leases, b.Leases) && reflect.DeepEqual(a.NAT64, b.NAT64)
 }
 
-// equal compares parts of documents as text, which they were read from.
-func equal[T any](a, b []T) bool { return fmt.Sprintf("%#v", a) == fmt.Sprintf("%#v", b) }
-
-// policyDigest identifies the documents of two intents.
-func policyDigest(intents ...*intent.Intent) string {
-	h := sha256.New()
-	for _, in := range intents {
-		if in == nil {
-			fmt.Fprintln(h, "none")
-			continue
-		}
-		for _, f := range in.Files {
-			fmt.Fprintf(h, "%q %d\n", f.Name, len(f.Data))
-			_, _ = h.Write(f.Data) // a hash returns no error
-		}
+// policyDigest identifies the documents of two intents. base may be nil.
+func policyDigest(base, proposed *intent.Intent) string {
+	if base == nil {
+		base = &intent.Intent{}
 	}
-	return fmt.Sprintf("%x", h.Sum(nil))
+	return intent.Digest(base.Files, 0) + intent.Digest(proposed.Files, 0)
 }
