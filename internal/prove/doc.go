@@ -6,8 +6,7 @@
 // the difference. The states between the steps of the change are tried too (I1, I2).
 //
 // The packets need no solver, because each table is exact, longest prefix or short ternary: an entry is hit by its own values, and a prefix ends
-// at its first and last address. A Packet with the verdict that the documents demand is a plain value, so others can run it elsewhere, for
-// example on a real switch.
+// at its first and last address.
 //
 // Prove contacts no switch and stores nothing. It does not try the entries of sessions and leases, which are no part of a compiled state.
 package prove
