@@ -168,9 +168,6 @@ type kind struct {
 	ours       bool // to the ISP's own servers
 }
 
-// relayRule is the rule by which the relays are open in every phase.
-const relayRule = "relay"
-
 func kindsOf(p *policy.Policy) map[string]kind {
 	ours, ports := make(map[string]bool), make(map[string]bool)
 	for _, r := range p.Remotes {
@@ -181,7 +178,7 @@ func kindsOf(p *policy.Policy) map[string]kind {
 			ports[s.Name] = ports[s.Name] || port == policy.PortSubmission || port == policy.PortSubmissions
 		}
 	}
-	kinds := map[string]kind{relayRule: {ours: true}}
+	kinds := map[string]kind{policy.RuleRelay: {ours: true}}
 	for _, ph := range p.Phases {
 		for _, r := range ph.Rules {
 			k := kinds[r.Name]
