@@ -73,7 +73,7 @@ the first must have every kind of lines (switch model, line group, form of acces
 		if err != nil {
 			return err
 		}
-		return c.view.Rollout(r.Rollout, r.Rollout.Since, "")
+		return c.view.Rollout(r.Rollout, r.Time, r.UtcOffset)
 	})
 	return cmd
 }
@@ -149,7 +149,7 @@ func newSteer(use, short, long string, command op25bv1.RolloutCommand) *cobra.Co
 		if err != nil {
 			return err
 		}
-		return c.view.Rollout(r.Rollout, r.Rollout.Since, "")
+		return c.view.Rollout(r.Rollout, r.Time, r.UtcOffset)
 	})
 	return cmd
 }

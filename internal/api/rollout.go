@@ -86,7 +86,7 @@ func (s rolloutService) Start(ctx context.Context, req *connect.Request[op25bv1.
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&op25bv1.StartRolloutResponse{Rollout: rolloutMessage(started)}), nil
+	return connect.NewResponse(&op25bv1.StartRolloutResponse{Rollout: rolloutMessage(started), Time: timestamppb.New(s.Now()), UtcOffset: offsetOf(in)}), nil
 }
 
 // staleAfter returns the age at which a sample of this controller's collector is stale.
@@ -187,7 +187,7 @@ func (s rolloutService) Steer(ctx context.Context, req *connect.Request[op25bv1.
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&op25bv1.SteerRolloutResponse{Rollout: rolloutMessage(changed)}), nil
+	return connect.NewResponse(&op25bv1.SteerRolloutResponse{Rollout: rolloutMessage(changed), Time: timestamppb.New(s.Now()), UtcOffset: s.offset(ctx)}), nil
 }
 
 // noRollout returns an error while a rollout runs. Its activations and those of others would undo each other. A rollout that has given the phase back

@@ -584,6 +584,8 @@ func (x *StartRolloutRequest) GetReason() string {
 type StartRolloutResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Rollout       *Rollout               `protobuf:"bytes,1,opt,name=rollout,proto3" json:"rollout,omitempty"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	UtcOffset     string                 `protobuf:"bytes,3,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -623,6 +625,20 @@ func (x *StartRolloutResponse) GetRollout() *Rollout {
 		return x.Rollout
 	}
 	return nil
+}
+
+func (x *StartRolloutResponse) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *StartRolloutResponse) GetUtcOffset() string {
+	if x != nil {
+		return x.UtcOffset
+	}
+	return ""
 }
 
 type ShowRolloutRequest struct {
@@ -960,6 +976,8 @@ func (x *SteerRolloutRequest) GetReason() string {
 type SteerRolloutResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Rollout       *Rollout               `protobuf:"bytes,1,opt,name=rollout,proto3" json:"rollout,omitempty"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	UtcOffset     string                 `protobuf:"bytes,3,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1001,6 +1019,20 @@ func (x *SteerRolloutResponse) GetRollout() *Rollout {
 	return nil
 }
 
+func (x *SteerRolloutResponse) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *SteerRolloutResponse) GetUtcOffset() string {
+	if x != nil {
+		return x.UtcOffset
+	}
+	return ""
+}
+
 var File_op25b_v1_rollout_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_rollout_proto_rawDesc = "" +
@@ -1038,9 +1070,12 @@ const file_op25b_v1_rollout_proto_rawDesc = "" +
 	"\n" +
 	"rings_file\x18\x03 \x01(\tR\tringsFile\x12\x14\n" +
 	"\x05rings\x18\x04 \x01(\fR\x05rings\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason\"C\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"\x92\x01\n" +
 	"\x14StartRolloutResponse\x12+\n" +
-	"\arollout\x18\x01 \x01(\v2\x11.op25b.v1.RolloutR\arollout\"\x14\n" +
+	"\arollout\x18\x01 \x01(\v2\x11.op25b.v1.RolloutR\arollout\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1d\n" +
+	"\n" +
+	"utc_offset\x18\x03 \x01(\tR\tutcOffset\"\x14\n" +
 	"\x12ShowRolloutRequest\"\x91\x01\n" +
 	"\x13ShowRolloutResponse\x12+\n" +
 	"\arollout\x18\x01 \x01(\v2\x11.op25b.v1.RolloutR\arollout\x12.\n" +
@@ -1060,9 +1095,12 @@ const file_op25b_v1_rollout_proto_rawDesc = "" +
 	"utc_offset\x18\x02 \x01(\tR\tutcOffset\"a\n" +
 	"\x13SteerRolloutRequest\x122\n" +
 	"\acommand\x18\x01 \x01(\x0e2\x18.op25b.v1.RolloutCommandR\acommand\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"C\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x92\x01\n" +
 	"\x14SteerRolloutResponse\x12+\n" +
-	"\arollout\x18\x01 \x01(\v2\x11.op25b.v1.RolloutR\arollout*\xc4\x02\n" +
+	"\arollout\x18\x01 \x01(\v2\x11.op25b.v1.RolloutR\arollout\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1d\n" +
+	"\n" +
+	"utc_offset\x18\x03 \x01(\tR\tutcOffset*\xc4\x02\n" +
 	"\fRolloutState\x12\x1d\n" +
 	"\x19ROLLOUT_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17ROLLOUT_STATE_MEASURING\x10\x01\x12\x1c\n" +
@@ -1136,28 +1174,30 @@ var file_op25b_v1_rollout_proto_depIdxs = []int32{
 	17, // 4: op25b.v1.Ring.soak:type_name -> google.protobuf.Duration
 	1,  // 5: op25b.v1.Finding.verdict:type_name -> op25b.v1.FindingVerdict
 	3,  // 6: op25b.v1.StartRolloutResponse.rollout:type_name -> op25b.v1.Rollout
-	3,  // 7: op25b.v1.ShowRolloutResponse.rollout:type_name -> op25b.v1.Rollout
-	16, // 8: op25b.v1.ShowRolloutResponse.time:type_name -> google.protobuf.Timestamp
-	3,  // 9: op25b.v1.WatchRolloutResponse.rollout:type_name -> op25b.v1.Rollout
-	16, // 10: op25b.v1.WatchRolloutResponse.time:type_name -> google.protobuf.Timestamp
-	3,  // 11: op25b.v1.ListRolloutsResponse.rollouts:type_name -> op25b.v1.Rollout
-	2,  // 12: op25b.v1.SteerRolloutRequest.command:type_name -> op25b.v1.RolloutCommand
-	3,  // 13: op25b.v1.SteerRolloutResponse.rollout:type_name -> op25b.v1.Rollout
-	6,  // 14: op25b.v1.RolloutService.Start:input_type -> op25b.v1.StartRolloutRequest
-	8,  // 15: op25b.v1.RolloutService.Show:input_type -> op25b.v1.ShowRolloutRequest
-	10, // 16: op25b.v1.RolloutService.Watch:input_type -> op25b.v1.WatchRolloutRequest
-	12, // 17: op25b.v1.RolloutService.List:input_type -> op25b.v1.ListRolloutsRequest
-	14, // 18: op25b.v1.RolloutService.Steer:input_type -> op25b.v1.SteerRolloutRequest
-	7,  // 19: op25b.v1.RolloutService.Start:output_type -> op25b.v1.StartRolloutResponse
-	9,  // 20: op25b.v1.RolloutService.Show:output_type -> op25b.v1.ShowRolloutResponse
-	11, // 21: op25b.v1.RolloutService.Watch:output_type -> op25b.v1.WatchRolloutResponse
-	13, // 22: op25b.v1.RolloutService.List:output_type -> op25b.v1.ListRolloutsResponse
-	15, // 23: op25b.v1.RolloutService.Steer:output_type -> op25b.v1.SteerRolloutResponse
-	19, // [19:24] is the sub-list for method output_type
-	14, // [14:19] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	16, // 7: op25b.v1.StartRolloutResponse.time:type_name -> google.protobuf.Timestamp
+	3,  // 8: op25b.v1.ShowRolloutResponse.rollout:type_name -> op25b.v1.Rollout
+	16, // 9: op25b.v1.ShowRolloutResponse.time:type_name -> google.protobuf.Timestamp
+	3,  // 10: op25b.v1.WatchRolloutResponse.rollout:type_name -> op25b.v1.Rollout
+	16, // 11: op25b.v1.WatchRolloutResponse.time:type_name -> google.protobuf.Timestamp
+	3,  // 12: op25b.v1.ListRolloutsResponse.rollouts:type_name -> op25b.v1.Rollout
+	2,  // 13: op25b.v1.SteerRolloutRequest.command:type_name -> op25b.v1.RolloutCommand
+	3,  // 14: op25b.v1.SteerRolloutResponse.rollout:type_name -> op25b.v1.Rollout
+	16, // 15: op25b.v1.SteerRolloutResponse.time:type_name -> google.protobuf.Timestamp
+	6,  // 16: op25b.v1.RolloutService.Start:input_type -> op25b.v1.StartRolloutRequest
+	8,  // 17: op25b.v1.RolloutService.Show:input_type -> op25b.v1.ShowRolloutRequest
+	10, // 18: op25b.v1.RolloutService.Watch:input_type -> op25b.v1.WatchRolloutRequest
+	12, // 19: op25b.v1.RolloutService.List:input_type -> op25b.v1.ListRolloutsRequest
+	14, // 20: op25b.v1.RolloutService.Steer:input_type -> op25b.v1.SteerRolloutRequest
+	7,  // 21: op25b.v1.RolloutService.Start:output_type -> op25b.v1.StartRolloutResponse
+	9,  // 22: op25b.v1.RolloutService.Show:output_type -> op25b.v1.ShowRolloutResponse
+	11, // 23: op25b.v1.RolloutService.Watch:output_type -> op25b.v1.WatchRolloutResponse
+	13, // 24: op25b.v1.RolloutService.List:output_type -> op25b.v1.ListRolloutsResponse
+	15, // 25: op25b.v1.RolloutService.Steer:output_type -> op25b.v1.SteerRolloutResponse
+	21, // [21:26] is the sub-list for method output_type
+	16, // [16:21] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_rollout_proto_init() }
