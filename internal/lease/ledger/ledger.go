@@ -84,6 +84,7 @@ type Ledger struct {
 	seal      *sealer       // nil if addresses cannot be stored
 	seed      maphash.Seed
 	writing   [shards]sync.Mutex // held while the lease of a line of the shard is changed
+	documents *intent.Intent     // the intent whose rules were last taken; nil before the first. Only the goroutine of Run accesses it
 
 	mu       sync.RWMutex // guards the fields below
 	rules    *rules
@@ -237,7 +238,7 @@ func (l *Ledger) Run(ctx context.Context) {
 				return
 			}
 			if u.Err == nil {
-				l.setRules(newRules(u.Intent.Bundle))
+				l.setDocuments(u.Intent)
 				have[1] = true
 			}
 		case <-sweep.C:
@@ -253,6 +254,15 @@ func (l *Ledger) Run(ctx context.Context) {
 			close(l.ready)
 		}
 	}
+}
+
+// setDocuments takes the rules of an intent. An intent that only changes phases has the same rules, and the followers learn nothing of it: see
+// register.Register. Only the goroutine of Run calls it.
+func (l *Ledger) setDocuments(in *intent.Intent) {
+	if l.documents == nil || !l.documents.SameDocuments(in) {
+		l.setRules(newRules(in.Bundle))
+	}
+	l.documents = in
 }
 
 func (l *Ledger) setRules(r *rules) {

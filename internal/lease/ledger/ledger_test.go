@@ -16,6 +16,7 @@ import (
 	"op25b/internal/intent"
 	"op25b/internal/lease"
 	"op25b/internal/lease/login"
+	"op25b/internal/policy"
 	"op25b/internal/store"
 	"op25b/internal/subscriber"
 )
@@ -326,3 +327,30 @@ func TestUnreadable(t *testing.T) {
 
 // must2 is must for functions that return two values and an error.
 func must2[T, U any](v T, _ U, err error) func(testing.TB) T { return must(v, err) }
+
+// TestDocumentsOnce verifies that followers learn of other documents, and not of a change of phase, which changes no lease.
+func TestDocumentsOnce(t *testing.T) {
+	s := open(t, t.TempDir(), 0)
+	book := intent.NewBook(s, time.Now)
+	l := New(Config{Store: s}) // its watches do not run: the test passes the intents
+	take, stop := l.Follow("edge-1", make(chan struct{}, 1))
+	defer stop()
+	take() // all
+	first := must(book.Current(within(t)))(t)
+	phase := must(book.Activate(within(t), first.Number, "stop", policy.Scope{}, intent.By{Who: "alice", Role: "operator", Reason: "test"}))(t)
+	apply(t, s, documents(1))
+	more := must(book.Current(within(t)))(t)
+	for _, x := range []struct {
+		name string
+		in   *intent.Intent
+		all  bool
+	}{{"the first documents", first, true}, {"a phase", phase, false}, {"the same again", phase, false}, {"another line", more, true}, {"back", phase, true}} {
+		l.setDocuments(x.in)
+		if lines, all := take(); all != x.all || len(lines) > 0 {
+			t.Errorf("%s: %v, all %v; want all %v", x.name, lines, all, x.all)
+		}
+		if _, is := l.rules.line("line-0"); is != (x.in == more) {
+			t.Errorf("%s: line-0 is known: %v", x.name, is)
+		}
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"op25b/internal/intent"
+	"op25b/internal/policy"
 	"op25b/internal/store"
 	"op25b/internal/subscriber"
 )
@@ -124,5 +126,32 @@ func TestFollow(t *testing.T) {
 	blind := start(t, Config{Store: s, Key: Key{9}, Now: c.now})
 	if _, has, known := blind.Addresses("line-3"); has || known {
 		t.Errorf("%v, %v with another key", has, known)
+	}
+}
+
+// TestDocumentsOnce verifies that followers learn of other documents, and not of a change of phase, which changes no line.
+func TestDocumentsOnce(t *testing.T) {
+	s := open(t, t.TempDir(), 1)
+	book := intent.NewBook(s, time.Now)
+	r := must(New(Config{Store: s, Key: testKey()}))(t) // its watches do not run: the test passes the intents
+	take, stop := r.Follow("edge-1", make(chan struct{}, 1))
+	defer stop()
+	take() // all
+	by := intent.By{Who: "alice", Role: "operator", Reason: "test"}
+	first := must(book.Current(within(t)))(t)
+	phase := must(book.Activate(within(t), first.Number, "stop", policy.Scope{}, by))(t)
+	more := must(book.Put(within(t), must(book.Propose(within(t), documents(2)))(t), by))(t)
+	for _, x := range []struct {
+		name string
+		in   *intent.Intent
+		all  bool
+	}{{"the first documents", first, true}, {"a phase", phase, false}, {"the same again", phase, false}, {"another line", more, true}, {"back", phase, true}} {
+		r.setDocuments(x.in)
+		if lines, all := take(); all != x.all || len(lines) > 0 {
+			t.Errorf("%s: %v, all %v; want all %v", x.name, lines, all, x.all)
+		}
+		if _, is := r.lines.Line("line-1"); is != (x.in == more) {
+			t.Errorf("%s: line-1 is known: %v", x.name, is)
+		}
 	}
 }

@@ -64,6 +64,7 @@ type Register struct {
 	seed      maphash.Seed
 	since     time.Time          // when this controller began to listen
 	writing   [shards]sync.Mutex // held while the record of a line of the shard is changed
+	documents *intent.Intent     // the intent whose lines were last taken; nil before the first. Only the goroutine of Run accesses it
 
 	mu         sync.RWMutex // guards the fields below
 	lines      *subscriber.Lines
@@ -147,7 +148,7 @@ func (r *Register) Run(ctx context.Context) {
 				return
 			}
 			if u.Err == nil {
-				r.setLines(subscriber.NewLines(u.Intent.Bundle))
+				r.setDocuments(u.Intent)
 				have[2] = true
 			}
 		case <-sweep.C:
@@ -171,6 +172,15 @@ func (r *Register) isReady() bool {
 	default:
 		return false
 	}
+}
+
+// setDocuments takes the lines of an intent. An intent that only changes phases has the same lines, and the followers learn nothing of it: thousands
+// of lines that are compared in vain would delay the change of phase. Only the goroutine of Run calls it.
+func (r *Register) setDocuments(in *intent.Intent) {
+	if r.documents == nil || !r.documents.SameDocuments(in) {
+		r.setLines(subscriber.NewLines(in.Bundle))
+	}
+	r.documents = in
 }
 
 func (r *Register) setLines(l *subscriber.Lines) {
