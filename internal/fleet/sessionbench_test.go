@@ -247,34 +247,36 @@ func BenchmarkSessions(b *testing.B) {
 					paced(max(b.N, 4*benchRate), benchRate, w.report)
 				}
 			}()
-			bare, stored, flipped := w.phases(30)
+			for what, took := range w.phases(30) {
+				b.ReportMetric(float64(took[0].Microseconds())/1000, load+"-"+what+"-min-ms")
+				b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, load+"-"+what+"-median-ms")
+			}
 			<-ended
-			b.ReportMetric(float64(bare.Microseconds())/1000, load+"-bare-ms")
-			b.ReportMetric(float64(stored.Microseconds())/1000, load+"-stored-ms")
-			b.ReportMetric(float64(flipped.Microseconds())/1000, load+"-flip-ms")
 		}
 	})
 }
 
-// phases returns medians for changes of phase: the time of a bare write to the store, the time until an activation is stored, and the time from then
-// until the switch has answered the write that puts the phase in force.
-func (w *sessionBench) phases(n int) (bare, stored, flipped time.Duration) {
+// phases measures n changes of phase, an even number, so that the last one puts the first phase in force again. The times of each part are in order: of a bare write to the store, until an activation is stored, from then
+// until the switch has answered the write that puts the phase in force, and of the whole change.
+func (w *sessionBench) phases(n int) map[string][]time.Duration {
 	w.b.Helper()
-	var all [3][]time.Duration
+	all := make(map[string][]time.Duration)
 	records := store.JSON[[]byte](w.store, "bench")
 	in := must(w.book.Current(context.Background()))(w.b)
 	for i := range n {
 		began := time.Now()
 		must(records.PutIf(context.Background(), "phase", store.AnyVersion, make([]byte, 350)))(w.b)
-		all[0] = append(all[0], time.Since(began))
+		all["bare"] = append(all["bare"], time.Since(began))
 		began = time.Now()
 		in = must(w.book.Activate(context.Background(), in.Number, []string{"watch", "stop"}[i%2], policy.Scope{}, by))(w.b)
 		is := time.Now()
-		all[1] = append(all[1], is.Sub(began))
-		all[2] = append(all[2], (<-w.flips).Sub(is))
+		flipped := <-w.flips
+		all["stored"] = append(all["stored"], is.Sub(began))
+		all["flip"] = append(all["flip"], flipped.Sub(is))
+		all["change"] = append(all["change"], flipped.Sub(began))
 	}
-	for i := range all {
-		slices.Sort(all[i])
+	for _, took := range all {
+		slices.Sort(took)
 	}
-	return all[0][n/2], all[1][n/2], all[2][n/2]
+	return all
 }

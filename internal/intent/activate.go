@@ -40,6 +40,7 @@ func (b *Book) Place(ctx context.Context, base uint64, a policy.Activation, by B
 }
 
 func (b *Book) activate(ctx context.Context, base uint64, verb string, by By, made func(*Intent, time.Time) (policy.Activation, error)) (*Intent, error) {
+	defer b.store.Precede()() // because the current revision is read first
 	current, err := b.Current(ctx)
 	if err != nil {
 		return nil, err

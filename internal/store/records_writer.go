@@ -92,8 +92,9 @@ func (w *RecordWriter[T]) leave(p *pendingPut[T]) {
 	}
 }
 
-// transact writes the records that are pending, up to the size of a transaction, and passes the turn on.
+// transact writes the records that are pending, up to the size of a transaction, and passes the turn on. Changes of the intent go before it.
 func (w *RecordWriter[T]) transact(ctx context.Context) {
+	w.records.s.precedence.wait(ctx)
 	w.mu.Lock()
 	n := min(len(w.pending), MaxPuts)
 	some := slices.Clone(w.pending[:n])

@@ -119,6 +119,7 @@ type draft struct {
 // make stores the revision after base. It calls drafted to build the draft from the manifest of base. reserved has the meaning of
 // Change.Reserved.
 func (rs *Revisions) make(ctx context.Context, base uint64, reserved bool, records []AuditRecord, drafted func(manifest) (draft, error)) (Revision, error) {
+	defer rs.s.Precede()()
 	records = slices.Clone(records) // copy the records, because commitRecorded modifies them
 	for {
 		g := rs.s.Generation()

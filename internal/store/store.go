@@ -34,12 +34,13 @@ type Store struct {
 	life context.Context // cancelled when the store is closed
 	end  context.CancelFunc
 
-	granting  chan struct{} // limits the grants of leases to one at a time: a goroutine puts a token in while it grants a lease
-	sweeping  chan struct{} // limits sweeps to one at a time: a goroutine puts a token in while it sweeps
-	recent    recentPieces
-	keeper    keeper
-	etcdState etcdState
-	sentinel  sentinel
+	granting   chan struct{} // limits the grants of leases to one at a time: a goroutine puts a token in while it grants a lease
+	sweeping   chan struct{} // limits sweeps to one at a time: a goroutine puts a token in while it sweeps
+	recent     recentPieces
+	precedence precedence
+	keeper     keeper
+	etcdState  etcdState
+	sentinel   sentinel
 
 	mu     sync.Mutex // guards all following fields
 	closed bool
