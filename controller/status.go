@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -31,10 +32,11 @@ func newStatus() *cobra.Command {
 		Long: `List the switches with their state, revision, phases in force and owning controller. FOR is the time since the state began, SEEN the time
 since the switch last answered its controller, LEASES the number of lines with a lease as of then. REVISION 6 -> 7 means that the switch
 is at 6 and is being brought to 7; the reason is on the line below. A switch is unknown if no live controller confirms its last reported
-state.
+state. A switch that is HELD for maintenance keeps its revision and phase, and nothing is written to it (op25b switch-hold).
 
 Exit with 1 if a switch has failed, cannot be reached or is unknown, and with 0 otherwise, also while switches are being brought to a
-revision. With --exit-zero and with --watch, exit with 0 in any case.`,
+revision or are held. With --exit-zero and with --watch, exit with 0 in any case. With --wait, exit with 1 if a switch is held, as
+soon as all others have converged.`,
 		Example: `  op25b status
   op25b status --wait --timeout 30s
   op25b status --watch edge-1`,
@@ -91,8 +93,10 @@ func awaitConverged(ctx context.Context, o statusOptions, c *console) error {
 	q := &op25bv1.WatchSwitchesRequest{Switches: o.switches}
 	err := client.Watch(ctx, 0, c.Fleet.WatchSwitches, q, func(r *op25bv1.WatchSwitchesResponse) error {
 		all, converged := seen.take(r)
-		if !converged {
+		if held := heldBack(all, r.Revision); !converged && held == nil {
 			return nil
+		} else if held != nil {
+			return cmp.Or(c.view.Switches(&op25bv1.ListSwitchesResponse{Revision: r.Revision, Switches: all, Notices: r.Notices}), held)
 		}
 		return cmp.Or(c.view.Switches(&op25bv1.ListSwitchesResponse{Revision: r.Revision, Switches: all, Notices: r.Notices}), enough)
 	})
@@ -122,6 +126,23 @@ func (x *seenSwitches) take(r *op25bv1.WatchSwitchesResponse) (all []*op25bv1.Sw
 	x.all = slices.DeleteFunc(x.all, func(s *op25bv1.SwitchStatus) bool { return slices.Contains(r.Gone, s.Switch) })
 	behind := func(s *op25bv1.SwitchStatus) bool { return !s.Converged || s.Revision < r.Revision }
 	return x.all, len(x.all) > 0 && !slices.ContainsFunc(x.all, behind)
+}
+
+// heldBack returns an error if only held switches have not converged to a revision, and nil otherwise.
+func heldBack(all []*op25bv1.SwitchStatus, revision uint64) error {
+	var held []string
+	for _, s := range all {
+		switch {
+		case s.State == op25bv1.SwitchState_SWITCH_STATE_HELD:
+			held = append(held, s.Switch)
+		case !s.Converged || s.Revision < revision:
+			return nil
+		}
+	}
+	if len(held) == 0 {
+		return nil
+	}
+	return fmt.Errorf("revision %d is not in force on %s: HELD for maintenance until op25b switch-release", revision, strings.Join(held, ", "))
 }
 
 var errNotConverged = errors.New("the switches have not converged")

@@ -101,6 +101,7 @@ func statusMessage(st fleet.Status) *op25bv1.SwitchStatus {
 			State: op25bv1.SwitchState(c.State), Reason: op25bv1.SwitchReason(c.Reason), Detail: c.Detail, Since: stamp(c.Since),
 		}
 	}
+	m.Hold = holdMessageOf(st.Hold)
 	if f := st.Failure; f != nil {
 		m.Failure = &op25bv1.SwitchFailure{
 			Reason: op25bv1.SwitchReason(f.Reason), Detail: f.Detail, Since: stamp(f.Since), Wanted: f.Wanted, Attempts: uint32(f.Attempts),

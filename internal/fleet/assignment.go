@@ -40,6 +40,7 @@ type assignment struct {
 	epoch   uint64           // epoch of the last ownership that took over the stored status; 0 if there was none
 	device  device           // device to which the session is connected
 	redial  func()           // ends the session, so that the next session uses the new address; nil without a session
+	idle    func()           // makes the worker heed a hold while no session is primary; nil without a worker
 	removed bool             // whether the switch was removed from the inventory
 
 	// failed is the state that the last attempts failed to reach, failedFor is the reason, and failures is the number of failures in a
@@ -150,7 +151,7 @@ func (s *assignment) runOwned(ctx context.Context, own *store.Ownership) {
 		}
 	}()
 	s.mu.Lock()
-	s.own, w.before = own, s.epoch
+	s.own, w.before, s.idle = own, s.epoch, w.idleHeed
 	s.mu.Unlock()
 	working, end := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup
@@ -164,6 +165,9 @@ func (s *assignment) runOwned(ctx context.Context, own *store.Ownership) {
 	w.run(working)
 	end(nil)
 	watch.Wait()
+	s.mu.Lock()
+	s.idle = nil
+	s.mu.Unlock()
 	s.c.Certificates.Remove(expiry.P4Runtime, s.name)
 	if !own.Held() {
 		s.mu.Lock()

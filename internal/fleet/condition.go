@@ -3,6 +3,7 @@ package fleet
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"op25b/internal/p4rt"
@@ -19,6 +20,7 @@ const (
 	eventConverged               // the switch was found in the desired state
 	eventFail                    // the switch answers but could not be brought to the desired state, or no session can be configured
 	eventNoPhase                 // no phase has begun for the switch
+	eventHold                    // an operator holds the switch
 	events
 )
 
@@ -34,7 +36,7 @@ var (
 	// none is the state of a switch that was never reported.
 	none = State(0)
 	// connected lists the states in which a session can become primary. There is no event for a session that becomes primary.
-	connected = []State{StateConnecting, StateDisconnected, StateBackup, StateConverging, StateConverged, StateFailed, StateNoPhase}
+	connected = []State{StateConnecting, StateDisconnected, StateBackup, StateConverging, StateConverged, StateFailed, StateNoPhase, StateHeld}
 	anyState  = append([]State{none}, connected...)
 )
 
@@ -50,16 +52,18 @@ var transitions = [events]transition{
 	eventBackup: {"backup", connected, StateBackup, []Reason{ReasonOtherPrimary, ReasonDemoted, ReasonNoPrimary, ReasonOutranked}},
 	eventConverge: {"converge", connected, StateConverging, []Reason{
 		ReasonElected, ReasonIntent, ReasonPhase, ReasonDate, ReasonDrift, ReasonRestored, ReasonWritten, ReasonStoreReplaced,
+		ReasonHoldReleased,
 	}},
 	eventConverged: {"converged", connected, StateConverged, []Reason{
 		ReasonIntent, ReasonPhase, ReasonDate, ReasonDrift, ReasonRestored, ReasonAsWanted, ReasonWritten, ReasonStoreReplaced, ReasonDateHeld,
-		ReasonNoClock,
+		ReasonNoClock, ReasonHoldReleased,
 	}},
 	eventFail: {"fail", connected, StateFailed, []Reason{
 		ReasonNoRoom, ReasonPipelineRefused, ReasonCompile, ReasonConfig, ReasonNoHigherElection, ReasonNotConverged, ReasonWriteRefused, ReasonReadFailed,
 		ReasonPhaseOnly,
 	}},
 	eventNoPhase: {"no phase", connected, StateNoPhase, []Reason{ReasonNoPhase}},
+	eventHold:    {"hold", anyState, StateHeld, []Reason{ReasonMaintenance}},
 }
 
 // sessionReasons maps the reasons of p4rt to reasons of this package.
@@ -70,7 +74,8 @@ var sessionReasons = map[p4rt.StateReason]Reason{
 	p4rt.ReasonStreamLost: ReasonStreamLost, p4rt.ReasonClosed: ReasonSessionClosed, p4rt.ReasonFailed: ReasonSessionFailed,
 }
 
-// become applies an event. An error indicates a bug in this program. The event is applied even if become returns an error.
+// become applies an event. An error indicates a bug in this program. The event is applied even if become returns an error. A switch that is held stays
+// held whatever the event is; the detail then says what happened to its session.
 func (st *Status) become(e event, reason Reason, detail string) error {
 	x := transitions[e]
 	var err error
@@ -80,6 +85,10 @@ func (st *Status) become(e event, reason Reason, detail string) error {
 	case !slices.Contains(x.reasons, reason):
 		err = fmt.Errorf("event %q with reason %v", x.name, reason)
 	}
+	if st.Hold != nil && e != eventHold {
+		detail = strings.TrimSuffix(x.to.String()+": "+reason.String()+": "+detail, ": ")
+		x, reason = transitions[eventHold], ReasonMaintenance
+	}
 	st.State, st.Reason, st.Detail, st.Progress = x.to, reason, detail, nil
 	return err
 }
@@ -88,6 +97,9 @@ func (st *Status) become(e event, reason Reason, detail string) error {
 // between. same means that the wanted state is unchanged although the wanted revision may differ.
 func (st *Status) fail(reason Reason, detail string, same bool, now time.Time) error {
 	err := st.become(eventFail, reason, detail)
+	if st.Hold != nil { // nothing was tried
+		return err
+	}
 	f := ConvergeFailure{Reason: reason, Detail: detail, Wanted: st.Wanted, Since: now.UTC(), Attempts: 1}
 	if old := st.Failure; old != nil && old.Reason == reason && (same || old.Wanted == st.Wanted) {
 		f.Since, f.Attempts = old.Since, old.Attempts+1
@@ -101,6 +113,8 @@ func (st *Status) fail(reason Reason, detail string, same bool, now time.Time) e
 func (st *Status) since(before Status, now time.Time) time.Time {
 	same := st.State == before.State && !before.Since.IsZero()
 	switch st.State {
+	case StateHeld:
+		return st.Hold.Since.UTC()
 	case StateFailed:
 		if st.Failure != nil {
 			return st.Failure.Since

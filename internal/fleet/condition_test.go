@@ -15,18 +15,19 @@ import (
 // state, or 0 if the event cannot occur in the state.
 func TestTransitions(t *testing.T) {
 	const (
-		no, dial, gone, back, look, is, bad, off = State(0), StateConnecting, StateDisconnected, StateBackup, StateConverging, StateConverged, StateFailed, StateNoPhase
+		no, dial, gone, back, look, is, bad, off, held = State(0), StateConnecting, StateDisconnected, StateBackup, StateConverging, StateConverged, StateFailed, StateNoPhase, StateHeld
 	)
 	want := map[State][events]State{
-		// columns: dial, disconnect, backup, converge, converged, fail, no phase
-		no:   {dial, no, no, no, no, no, no},
-		dial: {dial, gone, back, look, is, bad, off},
-		gone: {dial, gone, back, look, is, bad, off},
-		back: {dial, gone, back, look, is, bad, off},
-		look: {dial, gone, back, look, is, bad, off},
-		is:   {dial, gone, back, look, is, bad, off},
-		bad:  {dial, gone, back, look, is, bad, off},
-		off:  {dial, gone, back, look, is, bad, off},
+		// columns: dial, disconnect, backup, converge, converged, fail, no phase, hold
+		no:   {dial, no, no, no, no, no, no, held},
+		dial: {dial, gone, back, look, is, bad, off, held},
+		gone: {dial, gone, back, look, is, bad, off, held},
+		back: {dial, gone, back, look, is, bad, off, held},
+		look: {dial, gone, back, look, is, bad, off, held},
+		is:   {dial, gone, back, look, is, bad, off, held},
+		bad:  {dial, gone, back, look, is, bad, off, held},
+		off:  {dial, gone, back, look, is, bad, off, held},
+		held: {dial, gone, back, look, is, bad, off, held},
 		// Only readers use StateUnknown, so no event of an owner starts from it.
 		StateUnknown: {},
 	}

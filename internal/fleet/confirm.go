@@ -35,7 +35,7 @@ func (c *controller) seenAll(now time.Time) time.Time {
 	earliest := now
 	for s := range c.working {
 		s.mu.Lock()
-		if s.own != nil && s.status.State.session() && s.seen.Before(earliest) {
+		if s.own != nil && s.status.connected() && s.seen.Before(earliest) {
 			earliest = s.seen
 		}
 		s.mu.Unlock()

@@ -76,6 +76,7 @@ type controller struct {
 	reporter   *reporter
 	converging chan struct{} // contains a token for each switch that is being reconciled
 	view       atomic.Pointer[view]
+	holds      holdBook
 
 	workingMu sync.Mutex // guards working; locked before the mu of any assignment
 	working   map[*assignment]struct{}
@@ -85,6 +86,7 @@ type controller struct {
 
 	// Only the goroutine of run accesses the following fields.
 	members     []string
+	holdsRead   bool                 // whether the holds have been read; no switch is worked on before
 	since       map[string]time.Time // time at which each member was first seen, by the monotonic clock; zero for members that were present at the start
 	assignments map[string]*assignment
 	ended       chan *assignment
@@ -129,9 +131,12 @@ func (c *controller) run(ctx context.Context) (err error) {
 	c.background.Go(func() { keeper.Run(reporting) })
 	c.background.Go(func() { c.calendar(reporting) })
 	members, intents := c.Store.WatchMembers(watching), c.Book.Watch(watching, 0)
-	err = c.loop(ctx, members, intents)
+	holds := store.JSON[storedHold](c.Store, holdKind).Watch(watching)
+	err = c.loop(ctx, members, intents, holds)
 	stopWatching()
-	for range intents { // wait until the watch has ended
+	for range intents { // wait until the watches have ended
+	}
+	for range holds {
 	}
 	for _, s := range c.assignments {
 		s.stop(false)
@@ -202,7 +207,7 @@ func (c *controller) compareClock(ctx context.Context) (*clock.Keeper, error) {
 	}
 }
 
-func (c *controller) loop(ctx context.Context, members <-chan []store.Member, intents <-chan intent.Update) error {
+func (c *controller) loop(ctx context.Context, members <-chan []store.Member, intents <-chan intent.Update, holds <-chan []store.Event[storedHold]) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -225,6 +230,11 @@ func (c *controller) loop(ctx context.Context, members <-chan []store.Member, in
 				continue
 			}
 			c.setIntent(u.Intent)
+		case some, ok := <-holds:
+			if !ok {
+				return fmt.Errorf("fleet: %w", store.ErrClosed)
+			}
+			c.setHolds(some)
 		case s := <-c.ended:
 			c.forget(s)
 		case <-c.settled:
@@ -289,7 +299,7 @@ func (c *controller) wake() {
 // assign computes the assignment, and starts and ends the work on switches accordingly.
 func (c *controller) assign() {
 	v := c.view.Load()
-	if v == nil || c.members == nil {
+	if v == nil || c.members == nil || !c.holdsRead {
 		return
 	}
 	switches := make([]string, 0, len(v.docs.devices))

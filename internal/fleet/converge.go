@@ -27,6 +27,9 @@ func (w *worker) converge(ctx context.Context, s *p4rt.Session, full bool) (next
 	if _, ok := v.device(w.name); !ok { // the switch was removed from the inventory, and the controller is about to end this worker
 		return 0, nil
 	}
+	if w.held(v.Number) {
+		return 0, nil
+	}
 	want, err := v.desired(w.name, w.c.Clock.Dates())
 	switch {
 	case errors.Is(err, intent.ErrNoPhase):
@@ -88,6 +91,10 @@ func (w *worker) reportConverging(want desired, cause Reason) {
 		switch st.State {
 		case StateConnecting, StateDisconnected, StateBackup:
 			cause = ReasonElected
+		case StateConverging:
+			if st.Reason == ReasonHoldReleased {
+				cause = st.Reason
+			}
 		case StateFailed:
 			if w.failed != nil && w.failed.same(want) {
 				return nil
@@ -153,6 +160,9 @@ func (w *worker) reconcile(ctx context.Context, s *p4rt.Session, want desired) e
 		defer func() { <-w.c.converging }()
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+	if w.onHold() { // since this switch waited for its turn; the worker was woken, and reports it
+		return nil
 	}
 	began := time.Now()
 	expected, cause := w.origins.expected(want), w.origins.cause(w.name, want)

@@ -175,7 +175,7 @@ func (w *evidence) status(st Status) Status {
 		st.Owner, st.Epoch = h.Holder, h.Epoch
 	case !confirms:
 		st = st.unknown(ReasonNotConfirmed)
-	case st.State.session() && seen.Seen.After(st.Seen):
+	case st.connected() && seen.Seen.After(st.Seen):
 		st.Seen = seen.Seen
 	}
 	return st

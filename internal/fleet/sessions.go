@@ -62,7 +62,7 @@ func isClosed(c <-chan struct{}) bool {
 // writeSessions brings the layer of the switch to the sessions. Only lines whose session changed cost anything. It returns early, with more set,
 // if the worker has something else to do. An error means that the switch must be read again.
 func (w *worker) writeSessions(ctx context.Context, s *p4rt.Session) (more bool, err error) {
-	if w.layer == nil || w.c.Sessions != nil && !w.knowsSessions() || w.c.Sessions == nil && w.c.Leases == nil {
+	if w.layer == nil || w.onHold() || w.c.Sessions != nil && !w.knowsSessions() || w.c.Sessions == nil && w.c.Leases == nil {
 		return false, nil
 	}
 	w.layer.mark(news(w.takeSessions))
@@ -202,6 +202,9 @@ func news(take func() (lines []string, all bool)) (lines []string, all bool) {
 // reportSessions reports the number of sessions in force, but not more often than sessionReport. It returns the time until the next report is due; 0
 // means that there is nothing left to report.
 func (w *worker) reportSessions(now time.Time) time.Duration {
+	if w.onHold() { // the last numbers stay
+		return 0
+	}
 	st := layerStatus{w.sessionStatus(), w.leaseStatus()}
 	if st.same(w.reported) {
 		return 0

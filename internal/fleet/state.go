@@ -23,6 +23,7 @@ const (
 	StateConverged    = State(op25bv1.SwitchState_SWITCH_STATE_CONVERGED)
 	StateFailed       = State(op25bv1.SwitchState_SWITCH_STATE_FAILED)
 	StateNoPhase      = State(op25bv1.SwitchState_SWITCH_STATE_NO_PHASE)
+	StateHeld         = State(op25bv1.SwitchState_SWITCH_STATE_HELD)
 )
 
 // A Reason is the reason why a switch is in its State.
@@ -54,6 +55,7 @@ const (
 	ReasonStoreReplaced = Reason(op25bv1.SwitchReason_SWITCH_REASON_STORE_REPLACED)
 	ReasonDateHeld      = Reason(op25bv1.SwitchReason_SWITCH_REASON_DATE_HELD)
 	ReasonNoClock       = Reason(op25bv1.SwitchReason_SWITCH_REASON_NO_CLOCK)
+	ReasonHoldReleased  = Reason(op25bv1.SwitchReason_SWITCH_REASON_HOLD_RELEASED)
 
 	ReasonNoRoom           = Reason(op25bv1.SwitchReason_SWITCH_REASON_NO_ROOM)
 	ReasonPipelineRefused  = Reason(op25bv1.SwitchReason_SWITCH_REASON_PIPELINE_REFUSED)
@@ -66,6 +68,8 @@ const (
 	ReasonPhaseOnly        = Reason(op25bv1.SwitchReason_SWITCH_REASON_PHASE_ONLY)
 
 	ReasonNoPhase = Reason(op25bv1.SwitchReason_SWITCH_REASON_NO_PHASE)
+
+	ReasonMaintenance = Reason(op25bv1.SwitchReason_SWITCH_REASON_MAINTENANCE)
 
 	ReasonNeverReported = Reason(op25bv1.SwitchReason_SWITCH_REASON_NEVER_REPORTED)
 	ReasonOwnerGone     = Reason(op25bv1.SwitchReason_SWITCH_REASON_OWNER_GONE)

@@ -25,6 +25,8 @@ type Status struct {
 	// Failure is the latest failure, until the switch is brought to the desired state. It is kept while the switch is disconnected and when
 	// the owner changes.
 	Failure *ConvergeFailure `json:"failure,omitempty"`
+	// Hold is the hold by which the owner has stopped writing to the switch; otherwise nil.
+	Hold *Hold `json:"hold,omitempty"`
 	// Changes lists the last changes of State, Reason, Revision and Owner, newest first: see StateChange. It outlives ownerships.
 	Changes []StateChange `json:"changes,omitempty"`
 	// Last is the last reported condition of a switch that is in StateUnknown. It is never stored.
@@ -77,6 +79,11 @@ type ConvergeFailure struct {
 	Since    time.Time `json:"since"` // time at which the first attempt failed for this reason
 	Wanted   uint64    `json:"wanted"`
 	Attempts int       `json:"attempts"`
+}
+
+// connected reports whether the owner has a session with the switch.
+func (st *Status) connected() bool {
+	return st.State.session() || st.State == StateHeld && st.Detail == ""
 }
 
 // counted returns the state for metrics. It is unknown for a switch that the controller does not own.

@@ -43,6 +43,8 @@ type worker struct {
 	reported     layerStatus                       // the status of sessions and leases that was last reported in this session, at reportedAt
 	reportedAt   time.Time
 
+	last sessionEvent // guarded by updating; of the current ownership
+
 	clockErr  error // why the clock could not be read the last time; nil if it was
 	clockTold bool  // whether that was reported in this session
 
@@ -82,6 +84,7 @@ func (w *worker) run(ctx context.Context) {
 // valid. It must not be lost because of a slow store, because it contains the revision to which the switch can fall back.
 func (w *worker) begin(ctx context.Context) {
 	w.readRank(ctx)
+	w.readHold(ctx)
 	r, err := w.c.reporter.records.Get(ctx, w.name)
 	for errors.Is(err, store.ErrNoQuorum) && store.Pause(ctx, retryMin) {
 		r, err = w.c.reporter.records.Get(ctx, w.name)
@@ -102,6 +105,7 @@ func (w *worker) begin(ctx context.Context) {
 		st.Store = w.c.identity.ID
 		w.origins.prior, w.origins.replaced = *st, w.c.gen.Number() > 1
 		st.Ownership, st.OwnershipDetail, st.Owner, st.Epoch = Owned, "", w.c.Name, w.own.Epoch()
+		st.Hold, w.last = w.c.holds.hold(w.name), sessionEvent{event: eventDial, reason: ReasonDialing}
 		return st.become(eventDial, ReasonDialing, "")
 	})
 }
@@ -181,6 +185,7 @@ func (w *worker) onSession(s p4rt.SessionStatus) {
 	case p4rt.Backup:
 		e = eventBackup
 	}
+	w.last = sessionEvent{e, sessionReasons[s.Reason], detail}
 	w.updateLocked(func(st *Status) error { return st.become(e, sessionReasons[s.Reason], detail) })
 }
 
@@ -310,6 +315,9 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 func (w *worker) failedAlready() bool {
 	v := w.c.view.Load()
 	if _, ok := v.device(w.name); !ok || w.failed == nil {
+		return false
+	}
+	if st, same := w.heldStatus(); !same || st.Hold != nil {
 		return false
 	}
 	want, err := v.desired(w.name, w.c.Now())

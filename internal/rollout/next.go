@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,6 +24,8 @@ const (
 type Observation struct {
 	Time   time.Time
 	Places map[string]Place // by switch; a switch that is absent is Unconfirmed
+	// Held says of each switch that an operator holds, by whom and why. Such a switch confirms nothing until it is released.
+	Held map[string]string
 	// Unmeasured are the switches of which no current counts are known.
 	Unmeasured []string
 	// Findings are the gates of the rings that have the change. A gate that passes has a Finding too: a gate without one has no data.
@@ -105,6 +108,8 @@ func (r Record) confirmed(o Observation, place Place, switches []string, next St
 	switch {
 	case len(missing) == 0:
 		return r.enter(next, o.Time, nil)
+	case len(o.held(missing)) > 0: // waiting does not help
+		return r.hold(unconfirmed(o, place, r), o.Time)
 	case o.Time.Sub(r.Since) >= MaxAdvance:
 		return r.hold([]Finding{{Gate: Confirmation, Verdict: NoData, Ring: r.Stage().Name, Switches: missing, Text: fmt.Sprintf("not confirmed for %v", MaxAdvance)}}, o.Time)
 	}
@@ -176,9 +181,19 @@ func (r Record) held(o Observation) Record {
 
 func unconfirmed(o Observation, place Place, r Record) []Finding {
 	if missing := o.missing(place, r.Stage().Switches); len(missing) > 0 {
-		return []Finding{{Gate: Confirmation, Verdict: NoData, Ring: r.Stage().Name, Switches: missing, Text: "not confirmed"}}
+		return []Finding{{Gate: Confirmation, Verdict: NoData, Ring: r.Stage().Name, Switches: missing, Text: cmp.Or(strings.Join(o.held(missing), ", "), "not confirmed")}}
 	}
 	return nil
+}
+
+// held returns why switches are held, in order.
+func (o Observation) held(switches []string) (all []string) {
+	for _, name := range switches {
+		if why, is := o.Held[name]; is {
+			all = append(all, name+" is "+why)
+		}
+	}
+	return all
 }
 
 // stops returns why the ring at hand may not go on: gates that hold it and are not accepted, gates without data, and switches that are no longer

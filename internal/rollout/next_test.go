@@ -362,3 +362,33 @@ func TestRandomRollouts(t *testing.T) {
 func allStates() []State {
 	return []State{Measuring, Rehearsing, TakingBack, Advancing, Soaking, Done, Held, Paused, GoingBack, WentBack}
 }
+
+// TestHeldSwitch verifies that a switch which is held for maintenance holds the rollout at once, with the reason, takes nothing back, and that the
+// rollout goes on by itself when the switch is released.
+func TestHeldSwitch(t *testing.T) {
+	for _, in := range []State{Rehearsing, Advancing, Soaking} {
+		w := newWorld(2)
+		w.until(t, in)
+		name := w.record.Stage().Switches[0]
+		maintained := func(o *Observation) {
+			delete(o.Places, name)
+			o.Held = map[string]string{name: "held for maintenance by ann: new line card"}
+		}
+		w.step(time.Second, maintained)
+		if w.record.State != Held || w.record.Resumes != in || len(w.record.Findings) != 1 {
+			t.Fatalf("%s: the rollout is %s, resumes %s: %v", in, w.record.State, w.record.Resumes, w.record.Findings)
+		}
+		want := "confirmation of ring ring-0 (s0a): no-data: s0a is held for maintenance by ann: new line card"
+		if got := w.record.Findings[0].String(); got != want {
+			t.Errorf("%s: %s, want %s", in, got, want)
+		}
+		w.step(time.Hour, maintained)
+		if w.record.State != Held {
+			t.Errorf("%s: after an hour, the rollout is %s", in, w.record.State)
+		}
+		w.step(time.Second, nil)
+		if w.record.State != in {
+			t.Errorf("%s: after the release, the rollout is %s", in, w.record.State)
+		}
+	}
+}

@@ -13,6 +13,7 @@ var stateNames = map[op25bv1.SwitchState]string{
 	op25bv1.SwitchState_SWITCH_STATE_CONVERGED:    "converged",
 	op25bv1.SwitchState_SWITCH_STATE_FAILED:       "failed",
 	op25bv1.SwitchState_SWITCH_STATE_NO_PHASE:     "no phase",
+	op25bv1.SwitchState_SWITCH_STATE_HELD:         "HELD",
 }
 
 // reasonTexts maps the reasons of states to the texts that tables show.
@@ -43,6 +44,7 @@ var reasonTexts = map[op25bv1.SwitchReason]string{
 	op25bv1.SwitchReason_SWITCH_REASON_STORE_REPLACED: "the store was replaced",
 	op25bv1.SwitchReason_SWITCH_REASON_DATE_HELD:      "a date has come and is held, because the controller's clock is in doubt",
 	op25bv1.SwitchReason_SWITCH_REASON_NO_CLOCK:       "exemptions end only with a controller, because the switch's clock cannot be read",
+	op25bv1.SwitchReason_SWITCH_REASON_HOLD_RELEASED:  "it was held for maintenance and has been released",
 
 	op25bv1.SwitchReason_SWITCH_REASON_NO_ROOM:            "a table is full",
 	op25bv1.SwitchReason_SWITCH_REASON_PIPELINE_REFUSED:   "the pipeline was refused",
@@ -55,6 +57,8 @@ var reasonTexts = map[op25bv1.SwitchReason]string{
 	op25bv1.SwitchReason_SWITCH_REASON_PHASE_ONLY:         "the phase is in force, and the documents do not fit",
 
 	op25bv1.SwitchReason_SWITCH_REASON_NO_PHASE: "no phase has begun",
+
+	op25bv1.SwitchReason_SWITCH_REASON_MAINTENANCE: "held for maintenance",
 
 	op25bv1.SwitchReason_SWITCH_REASON_NEVER_REPORTED: "no controller has reported its state",
 	op25bv1.SwitchReason_SWITCH_REASON_OWNER_GONE:     "its controller is gone and no other owns it yet; the switch keeps its entries",

@@ -17,6 +17,7 @@ var stateNamesJa = map[op25bv1.SwitchState]string{
 	op25bv1.SwitchState_SWITCH_STATE_CONVERGED:    "反映済み",
 	op25bv1.SwitchState_SWITCH_STATE_FAILED:       "失敗",
 	op25bv1.SwitchState_SWITCH_STATE_NO_PHASE:     "フェーズなし",
+	op25bv1.SwitchState_SWITCH_STATE_HELD:         "保留",
 }
 
 var reasonTextsJa = map[op25bv1.SwitchReason]string{
@@ -46,6 +47,7 @@ var reasonTextsJa = map[op25bv1.SwitchReason]string{
 	op25bv1.SwitchReason_SWITCH_REASON_STORE_REPLACED: "ストアが置き換えられました",
 	op25bv1.SwitchReason_SWITCH_REASON_DATE_HELD:      "コントローラーの時計が疑わしいため、予定の日時の変更を保留しています",
 	op25bv1.SwitchReason_SWITCH_REASON_NO_CLOCK:       "スイッチの時計を読み出せないため、適用除外はコントローラーがないと終了しません",
+	op25bv1.SwitchReason_SWITCH_REASON_HOLD_RELEASED:  "保守のための保留が解除されました",
 
 	op25bv1.SwitchReason_SWITCH_REASON_NO_ROOM:            "テーブルが満杯です",
 	op25bv1.SwitchReason_SWITCH_REASON_PIPELINE_REFUSED:   "パイプラインが拒否されました",
@@ -58,6 +60,8 @@ var reasonTextsJa = map[op25bv1.SwitchReason]string{
 	op25bv1.SwitchReason_SWITCH_REASON_PHASE_ONLY:         "フェーズは有効ですが、文書の内容がスイッチに入りません",
 
 	op25bv1.SwitchReason_SWITCH_REASON_NO_PHASE: "まだどのフェーズも始まっていません",
+
+	op25bv1.SwitchReason_SWITCH_REASON_MAINTENANCE: "保守のため保留されています",
 
 	op25bv1.SwitchReason_SWITCH_REASON_NEVER_REPORTED: "どのコントローラーも状態を報告していません",
 	op25bv1.SwitchReason_SWITCH_REASON_OWNER_GONE:     "担当のコントローラーがなくなり、次の担当はまだいません。スイッチの内容は残っています",
@@ -101,6 +105,9 @@ func Because(lang string, s *op25bv1.SwitchStatus) Said {
 		return Said{Text: fmt.Sprintf("コントローラーはリビジョン%dをまだ読み出していません", s.Wanted)}
 	case !ok:
 		text = s.GetReason().String()
+	}
+	if h := s.Hold; h != nil {
+		return Said{text, heldBy(s)}
 	}
 	return Said{text, s.Detail}
 }

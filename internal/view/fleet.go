@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"op25b/internal/view/prose"
 	op25bv1 "op25b/proto/op25b/v1"
@@ -97,11 +98,25 @@ func why(s *op25bv1.SwitchStatus) string {
 		return fmt.Sprintf("its controller has not read revision %d yet", s.Wanted)
 	}
 	text := strings.TrimSuffix(reasonText(s.Reason)+": "+s.Detail, ": ")
+	if s.State == op25bv1.SwitchState_SWITCH_STATE_HELD {
+		text = "held " + heldBy(s)
+	} else if s.Hold != nil {
+		text += "; held " + heldBy(s)
+	}
 	if c := s.Last; c != nil && c.State != op25bv1.SwitchState_SWITCH_STATE_UNSPECIFIED {
 		text += "; it was reported as " + stateText(c.State)
 	}
 	if f := s.Failure; f != nil && s.State != op25bv1.SwitchState_SWITCH_STATE_FAILED {
 		text += "; before, " + strings.TrimSuffix(reasonText(f.Reason)+": "+f.Detail, ": ")
+	}
+	return text
+}
+
+// heldBy renders who holds a switch, since when and why, and what is wrong with its session.
+func heldBy(s *op25bv1.SwitchStatus) string {
+	text := fmt.Sprintf("by %s since %s: %s", s.GetHold().GetWho(), s.GetHold().GetSince().AsTime().Format(time.RFC3339), s.GetHold().GetReason())
+	if s.State == op25bv1.SwitchState_SWITCH_STATE_HELD && s.Detail != "" {
+		text += "; " + s.Detail
 	}
 	return text
 }

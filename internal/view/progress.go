@@ -76,6 +76,9 @@ func (t *table) done(d *op25bv1.Done, took string) string {
 	if len(d.Failed) > 0 {
 		text += fmt.Sprintf(", %d failed", len(d.Failed))
 	}
+	if len(d.Held) > 0 {
+		text += fmt.Sprintf(", %d HELD", len(d.Held))
+	}
 	text += " after " + took + "."
 	if d.SupersededBy != 0 {
 		text += fmt.Sprintf(" Revision %d has replaced it.", d.SupersededBy)
@@ -84,6 +87,9 @@ func (t *table) done(d *op25bv1.Done, took string) string {
 	b.WriteString(text + "\n")
 	for _, s := range d.Failed {
 		b.WriteString(t.colour(red, wrapped("    "+plain(s.Switch)+": ", plain(why(s)), 6)))
+	}
+	for _, s := range d.Held {
+		b.WriteString(t.colour(yellow, wrapped("    "+plain(s.Switch)+": ", plain(fmt.Sprintf("revision %d is not on it, but revision %d; %s", d.Revision, s.Revision, why(s))), 6)))
 	}
 	if len(d.Failed) > 0 {
 		b.WriteString("The controllers keep trying: op25b status --watch.\n")

@@ -18,17 +18,19 @@ func severity(s *op25bv1.SwitchStatus) int {
 		return 1
 	case s.State == op25bv1.SwitchState_SWITCH_STATE_DISCONNECTED, s.State == op25bv1.SwitchState_SWITCH_STATE_BACKUP:
 		return 2
-	case !s.Converged:
+	case s.State == op25bv1.SwitchState_SWITCH_STATE_HELD:
 		return 3
+	case !s.Converged:
+		return 4
 	}
-	return 4
+	return 5
 }
 
-var severityClass = [...]string{"bad", "unknown", "bad", "busy", "good"}
+var severityClass = [...]string{"bad", "unknown", "bad", "unknown", "busy", "good"}
 
 // severityMark has the letters of the grid by severity, so that colour is never the only sign (WCAG 2.2,
 // 1.4.1).
-var severityMark = [...]string{"!", "?", "×", "…", "✓"}
+var severityMark = [...]string{"!", "?", "×", "‖", "…", "✓"}
 
 // A cell is one switch in the grid of the overview.
 type cell struct {

@@ -22,6 +22,7 @@ var overviewTexts = page.Texts{
 	"todo backup":          {"Find the other controller that writes to the switch, and stop it. Until then, nothing is written from here.", "スイッチに書き込んでいるほかのコントローラーを探して止めてください。それまで、ここからは何も書き込まれません。"},
 	"todo unknown":         {"Check that the controllers run. One that reaches the switch takes it over within seconds; if none does, start one.", "コントローラーが動いていることを確認してください。スイッチにつながるものがあれば数秒で引き継ぎます。なければ起動してください。"},
 	"todo no phase":        {"Wait for the date of the first phase, or activate a phase on the page Programme.", "最初のフェーズの開始を待つか、「計画」のページでフェーズを有効化してください。"},
+	"todo held":            {"Nothing is written to the switch until the work on it has ended. Then release it: op25b switch-release NAME.", "作業が終わるまで、スイッチには何も書き込まれません。終わったら保留を解除してください：op25b switch-release NAME"},
 	"todo changing":        {"Wait: the controller is at work. If this lasts for more than a few minutes, look at its log.", "コントローラーが作業中です。お待ちください。数分を過ぎても続く場合は、コントローラーのログを確認してください。"},
 	"and more":             {"and %d more: filter the switches below", "ほか%d台：下のスイッチ一覧で絞り込んでください"},
 	"switches":             {"Switches", "スイッチ"},

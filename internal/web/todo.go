@@ -20,6 +20,8 @@ func (b base) todo(s *op25bv1.SwitchStatus) string {
 		return b.T("todo backup")
 	case op25bv1.SwitchState_SWITCH_STATE_NO_PHASE:
 		return b.T("todo no phase")
+	case op25bv1.SwitchState_SWITCH_STATE_HELD:
+		return b.T("todo held")
 	case op25bv1.SwitchState_SWITCH_STATE_CONNECTING, op25bv1.SwitchState_SWITCH_STATE_CONVERGING, op25bv1.SwitchState_SWITCH_STATE_CONVERGED:
 		return b.T("todo changing")
 	}

@@ -26,6 +26,7 @@ func TestTodo(t *testing.T) {
 		op25bv1.SwitchState_SWITCH_STATE_CONVERGING:   {"Wait: the controller", "お待ちください"},
 		op25bv1.SwitchState_SWITCH_STATE_CONVERGED:    {"Wait: the controller", "お待ちください"},
 		op25bv1.SwitchState_SWITCH_STATE_NO_PHASE:     {"Wait for the date", "最初のフェーズの開始を待つ"},
+		op25bv1.SwitchState_SWITCH_STATE_HELD:         {"Nothing is written to the switch until the work", "作業が終わるまで"},
 	} {
 		for _, s := range f.list.Switches[1:] {
 			s.State, s.Converged = state, false

@@ -10,7 +10,7 @@ import (
 
 // observe returns what is seen of the switches and the gates.
 func (s *Stored) observe(in *intent.Intent, statuses []fleet.Status, counts map[string]Counts, now time.Time) rollout.Observation {
-	o := rollout.Observation{Time: now, Places: make(map[string]rollout.Place)}
+	o := rollout.Observation{Time: now, Places: make(map[string]rollout.Place), Held: make(map[string]string)}
 	of := make(map[string]fleet.Status, len(statuses))
 	for _, st := range statuses {
 		of[st.Switch] = st
@@ -22,6 +22,9 @@ func (s *Stored) observe(in *intent.Intent, statuses []fleet.Status, counts map[
 				continue
 			}
 			if st := of[name]; !confirms(in, st) {
+				if st.State == fleet.StateHeld {
+					o.Held[name] = "held for maintenance by " + st.Hold.Who + ": " + st.Hold.Reason
+				}
 				continue
 			}
 			o.Places[name] = rollout.Without

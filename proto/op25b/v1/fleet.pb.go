@@ -46,6 +46,9 @@ const (
 	SwitchState_SWITCH_STATE_FAILED SwitchState = 7
 	// No phase has begun for the switch. Nothing is read or written until a phase begins.
 	SwitchState_SWITCH_STATE_NO_PHASE SwitchState = 8
+	// An operator holds the switch for maintenance: see SwitchStatus.hold. Nothing is written to it, whatever happens to its session, and it is not
+	// failed. Revision and in_force are as the switch was last read.
+	SwitchState_SWITCH_STATE_HELD SwitchState = 9
 )
 
 // Enum value maps for SwitchState.
@@ -60,6 +63,7 @@ var (
 		6: "SWITCH_STATE_CONVERGED",
 		7: "SWITCH_STATE_FAILED",
 		8: "SWITCH_STATE_NO_PHASE",
+		9: "SWITCH_STATE_HELD",
 	}
 	SwitchState_value = map[string]int32{
 		"SWITCH_STATE_UNSPECIFIED":  0,
@@ -71,6 +75,7 @@ var (
 		"SWITCH_STATE_CONVERGED":    6,
 		"SWITCH_STATE_FAILED":       7,
 		"SWITCH_STATE_NO_PHASE":     8,
+		"SWITCH_STATE_HELD":         9,
 	}
 )
 
@@ -122,7 +127,7 @@ const (
 	// The switch has seen a higher election id, but the client with that id has disconnected.
 	SwitchReason_SWITCH_REASON_NO_PRIMARY SwitchReason = 11
 	SwitchReason_SWITCH_REASON_OUTRANKED  SwitchReason = 12
-	// Reasons 20 to 30 describe the difference that was found in the states CONVERGING and CONVERGED. ELECTED means that the owner has become primary
+	// Reasons 20 to 31 describe the difference that was found in the states CONVERGING and CONVERGED. ELECTED means that the owner has become primary
 	// and has not read the switch yet.
 	SwitchReason_SWITCH_REASON_ELECTED SwitchReason = 20
 	// The documents of the wanted revision differ from those of the revision to which the switch was last brought.
@@ -146,6 +151,8 @@ const (
 	// The switch is in the wanted state, except that exemptions have no end of their own in it, because its clock cannot be read. A controller ends
 	// them. The detail contains the reason.
 	SwitchReason_SWITCH_REASON_NO_CLOCK SwitchReason = 30
+	// The switch was held for maintenance and has been released, so it is read again.
+	SwitchReason_SWITCH_REASON_HOLD_RELEASED SwitchReason = 31
 	// Reasons 40 to 48 occur in the state FAILED. NO_ROOM means that a table is full. The detail contains the table, its size and the required number
 	// of entries.
 	SwitchReason_SWITCH_REASON_NO_ROOM          SwitchReason = 40
@@ -164,6 +171,8 @@ const (
 	SwitchReason_SWITCH_REASON_PHASE_ONLY SwitchReason = 48
 	// No phase has begun for the switch, which is in the state NO_PHASE. The detail contains the date of the first phase.
 	SwitchReason_SWITCH_REASON_NO_PHASE SwitchReason = 60
+	// An operator holds the switch, which is in the state HELD. The detail says what is wrong with its session; it is empty if nothing is.
+	SwitchReason_SWITCH_REASON_MAINTENANCE SwitchReason = 65
 	// Reasons 70 to 74 occur in the state UNKNOWN. NEVER_REPORTED means that no controller has reported the state of the switch.
 	SwitchReason_SWITCH_REASON_NEVER_REPORTED SwitchReason = 70
 	// The owner died, and no other controller has become the owner yet.
@@ -203,6 +212,7 @@ var (
 		28: "SWITCH_REASON_STORE_REPLACED",
 		29: "SWITCH_REASON_DATE_HELD",
 		30: "SWITCH_REASON_NO_CLOCK",
+		31: "SWITCH_REASON_HOLD_RELEASED",
 		40: "SWITCH_REASON_NO_ROOM",
 		41: "SWITCH_REASON_PIPELINE_REFUSED",
 		42: "SWITCH_REASON_COMPILE",
@@ -213,6 +223,7 @@ var (
 		47: "SWITCH_REASON_READ_FAILED",
 		48: "SWITCH_REASON_PHASE_ONLY",
 		60: "SWITCH_REASON_NO_PHASE",
+		65: "SWITCH_REASON_MAINTENANCE",
 		70: "SWITCH_REASON_NEVER_REPORTED",
 		71: "SWITCH_REASON_OWNER_GONE",
 		72: "SWITCH_REASON_RELEASED",
@@ -244,6 +255,7 @@ var (
 		"SWITCH_REASON_STORE_REPLACED":      28,
 		"SWITCH_REASON_DATE_HELD":           29,
 		"SWITCH_REASON_NO_CLOCK":            30,
+		"SWITCH_REASON_HOLD_RELEASED":       31,
 		"SWITCH_REASON_NO_ROOM":             40,
 		"SWITCH_REASON_PIPELINE_REFUSED":    41,
 		"SWITCH_REASON_COMPILE":             42,
@@ -254,6 +266,7 @@ var (
 		"SWITCH_REASON_READ_FAILED":         47,
 		"SWITCH_REASON_PHASE_ONLY":          48,
 		"SWITCH_REASON_NO_PHASE":            60,
+		"SWITCH_REASON_MAINTENANCE":         65,
 		"SWITCH_REASON_NEVER_REPORTED":      70,
 		"SWITCH_REASON_OWNER_GONE":          71,
 		"SWITCH_REASON_RELEASED":            72,
@@ -480,8 +493,10 @@ type SwitchStatus struct {
 	// The number of these lines for which the switch is confirmed to have that phase, at the current revision. Lines whose phase is only wanted are not
 	// included.
 	LinesConfirmed uint32 `protobuf:"varint,91,opt,name=lines_confirmed,json=linesConfirmed,proto3" json:"lines_confirmed,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The hold by which the owner has stopped writing to the switch. Absent unless the state is HELD, or was when the switch became UNKNOWN.
+	Hold          *SwitchHold `protobuf:"bytes,100,opt,name=hold,proto3" json:"hold,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SwitchStatus) Reset() {
@@ -731,6 +746,75 @@ func (x *SwitchStatus) GetLinesConfirmed() uint32 {
 	return 0
 }
 
+func (x *SwitchStatus) GetHold() *SwitchHold {
+	if x != nil {
+		return x.Hold
+	}
+	return nil
+}
+
+// A hold of a switch for maintenance.
+type SwitchHold struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caller who holds the switch, and the reason.
+	Who           string                 `protobuf:"bytes,1,opt,name=who,proto3" json:"who,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Since         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SwitchHold) Reset() {
+	*x = SwitchHold{}
+	mi := &file_op25b_v1_fleet_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SwitchHold) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SwitchHold) ProtoMessage() {}
+
+func (x *SwitchHold) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_fleet_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SwitchHold.ProtoReflect.Descriptor instead.
+func (*SwitchHold) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SwitchHold) GetWho() string {
+	if x != nil {
+		return x.Who
+	}
+	return ""
+}
+
+func (x *SwitchHold) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *SwitchHold) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
 // The leases of a switch's lines, when the switch last answered its owner: see SwitchStatus.seen.
 type SwitchLeases struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -745,7 +829,7 @@ type SwitchLeases struct {
 
 func (x *SwitchLeases) Reset() {
 	*x = SwitchLeases{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[1]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -757,7 +841,7 @@ func (x *SwitchLeases) String() string {
 func (*SwitchLeases) ProtoMessage() {}
 
 func (x *SwitchLeases) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[1]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -770,7 +854,7 @@ func (x *SwitchLeases) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchLeases.ProtoReflect.Descriptor instead.
 func (*SwitchLeases) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{1}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *SwitchLeases) GetInForce() uint32 {
@@ -807,7 +891,7 @@ type SwitchCondition struct {
 
 func (x *SwitchCondition) Reset() {
 	*x = SwitchCondition{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[2]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -819,7 +903,7 @@ func (x *SwitchCondition) String() string {
 func (*SwitchCondition) ProtoMessage() {}
 
 func (x *SwitchCondition) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[2]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -832,7 +916,7 @@ func (x *SwitchCondition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchCondition.ProtoReflect.Descriptor instead.
 func (*SwitchCondition) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{2}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *SwitchCondition) GetState() SwitchState {
@@ -880,7 +964,7 @@ type SwitchFailure struct {
 
 func (x *SwitchFailure) Reset() {
 	*x = SwitchFailure{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[3]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -892,7 +976,7 @@ func (x *SwitchFailure) String() string {
 func (*SwitchFailure) ProtoMessage() {}
 
 func (x *SwitchFailure) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[3]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -905,7 +989,7 @@ func (x *SwitchFailure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchFailure.ProtoReflect.Descriptor instead.
 func (*SwitchFailure) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{3}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SwitchFailure) GetReason() SwitchReason {
@@ -957,7 +1041,7 @@ type SwitchProgress struct {
 
 func (x *SwitchProgress) Reset() {
 	*x = SwitchProgress{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[4]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -969,7 +1053,7 @@ func (x *SwitchProgress) String() string {
 func (*SwitchProgress) ProtoMessage() {}
 
 func (x *SwitchProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[4]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -982,7 +1066,7 @@ func (x *SwitchProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchProgress.ProtoReflect.Descriptor instead.
 func (*SwitchProgress) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{4}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SwitchProgress) GetStep() string {
@@ -1016,7 +1100,7 @@ type ListSwitchesRequest struct {
 
 func (x *ListSwitchesRequest) Reset() {
 	*x = ListSwitchesRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[5]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1028,7 +1112,7 @@ func (x *ListSwitchesRequest) String() string {
 func (*ListSwitchesRequest) ProtoMessage() {}
 
 func (x *ListSwitchesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[5]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1041,7 +1125,7 @@ func (x *ListSwitchesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSwitchesRequest.ProtoReflect.Descriptor instead.
 func (*ListSwitchesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{5}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListSwitchesRequest) GetSwitches() []string {
@@ -1066,7 +1150,7 @@ type ListSwitchesResponse struct {
 
 func (x *ListSwitchesResponse) Reset() {
 	*x = ListSwitchesResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[6]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1078,7 +1162,7 @@ func (x *ListSwitchesResponse) String() string {
 func (*ListSwitchesResponse) ProtoMessage() {}
 
 func (x *ListSwitchesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[6]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1091,7 +1175,7 @@ func (x *ListSwitchesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSwitchesResponse.ProtoReflect.Descriptor instead.
 func (*ListSwitchesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{6}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListSwitchesResponse) GetRevision() uint64 {
@@ -1142,7 +1226,7 @@ type ControllerClock struct {
 
 func (x *ControllerClock) Reset() {
 	*x = ControllerClock{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[7]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1154,7 +1238,7 @@ func (x *ControllerClock) String() string {
 func (*ControllerClock) ProtoMessage() {}
 
 func (x *ControllerClock) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[7]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1167,7 +1251,7 @@ func (x *ControllerClock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ControllerClock.ProtoReflect.Descriptor instead.
 func (*ControllerClock) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{7}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ControllerClock) GetController() string {
@@ -1227,7 +1311,7 @@ type ListClocksRequest struct {
 
 func (x *ListClocksRequest) Reset() {
 	*x = ListClocksRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[8]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1239,7 +1323,7 @@ func (x *ListClocksRequest) String() string {
 func (*ListClocksRequest) ProtoMessage() {}
 
 func (x *ListClocksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[8]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1252,7 +1336,7 @@ func (x *ListClocksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListClocksRequest.ProtoReflect.Descriptor instead.
 func (*ListClocksRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{8}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{9}
 }
 
 type ListClocksResponse struct {
@@ -1267,7 +1351,7 @@ type ListClocksResponse struct {
 
 func (x *ListClocksResponse) Reset() {
 	*x = ListClocksResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[9]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1279,7 +1363,7 @@ func (x *ListClocksResponse) String() string {
 func (*ListClocksResponse) ProtoMessage() {}
 
 func (x *ListClocksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[9]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1292,7 +1376,7 @@ func (x *ListClocksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListClocksResponse.ProtoReflect.Descriptor instead.
 func (*ListClocksResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{9}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListClocksResponse) GetClocks() []*ControllerClock {
@@ -1321,7 +1405,7 @@ type ConfirmClockRequest struct {
 
 func (x *ConfirmClockRequest) Reset() {
 	*x = ConfirmClockRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[10]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1333,7 +1417,7 @@ func (x *ConfirmClockRequest) String() string {
 func (*ConfirmClockRequest) ProtoMessage() {}
 
 func (x *ConfirmClockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[10]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1346,7 +1430,7 @@ func (x *ConfirmClockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmClockRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmClockRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{10}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ConfirmClockRequest) GetController() string {
@@ -1371,7 +1455,7 @@ type ConfirmClockResponse struct {
 
 func (x *ConfirmClockResponse) Reset() {
 	*x = ConfirmClockResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[11]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1383,7 +1467,7 @@ func (x *ConfirmClockResponse) String() string {
 func (*ConfirmClockResponse) ProtoMessage() {}
 
 func (x *ConfirmClockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[11]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1396,7 +1480,7 @@ func (x *ConfirmClockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmClockResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmClockResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{11}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{12}
 }
 
 type ListStateChangesRequest struct {
@@ -1409,7 +1493,7 @@ type ListStateChangesRequest struct {
 
 func (x *ListStateChangesRequest) Reset() {
 	*x = ListStateChangesRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[12]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1421,7 +1505,7 @@ func (x *ListStateChangesRequest) String() string {
 func (*ListStateChangesRequest) ProtoMessage() {}
 
 func (x *ListStateChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[12]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1434,7 +1518,7 @@ func (x *ListStateChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStateChangesRequest.ProtoReflect.Descriptor instead.
 func (*ListStateChangesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{12}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListStateChangesRequest) GetSwitch() string {
@@ -1455,7 +1539,7 @@ type ListStateChangesResponse struct {
 
 func (x *ListStateChangesResponse) Reset() {
 	*x = ListStateChangesResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[13]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1467,7 +1551,7 @@ func (x *ListStateChangesResponse) String() string {
 func (*ListStateChangesResponse) ProtoMessage() {}
 
 func (x *ListStateChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[13]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1480,7 +1564,7 @@ func (x *ListStateChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStateChangesResponse.ProtoReflect.Descriptor instead.
 func (*ListStateChangesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{13}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListStateChangesResponse) GetChanges() []*StateChange {
@@ -1506,7 +1590,7 @@ type StateChange struct {
 
 func (x *StateChange) Reset() {
 	*x = StateChange{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[14]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1518,7 +1602,7 @@ func (x *StateChange) String() string {
 func (*StateChange) ProtoMessage() {}
 
 func (x *StateChange) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[14]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1531,7 +1615,7 @@ func (x *StateChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateChange.ProtoReflect.Descriptor instead.
 func (*StateChange) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{14}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *StateChange) GetTime() *timestamppb.Timestamp {
@@ -1579,7 +1663,7 @@ type ListCertificatesRequest struct {
 
 func (x *ListCertificatesRequest) Reset() {
 	*x = ListCertificatesRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[15]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1591,7 +1675,7 @@ func (x *ListCertificatesRequest) String() string {
 func (*ListCertificatesRequest) ProtoMessage() {}
 
 func (x *ListCertificatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[15]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1604,7 +1688,7 @@ func (x *ListCertificatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCertificatesRequest.ProtoReflect.Descriptor instead.
 func (*ListCertificatesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{15}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListCertificatesRequest) GetSwitch() string {
@@ -1627,7 +1711,7 @@ type ListCertificatesResponse struct {
 
 func (x *ListCertificatesResponse) Reset() {
 	*x = ListCertificatesResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[16]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1639,7 +1723,7 @@ func (x *ListCertificatesResponse) String() string {
 func (*ListCertificatesResponse) ProtoMessage() {}
 
 func (x *ListCertificatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[16]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1652,7 +1736,7 @@ func (x *ListCertificatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCertificatesResponse.ProtoReflect.Descriptor instead.
 func (*ListCertificatesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{16}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListCertificatesResponse) GetController() string {
@@ -1689,7 +1773,7 @@ type CertificateEnd struct {
 
 func (x *CertificateEnd) Reset() {
 	*x = CertificateEnd{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[17]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1701,7 +1785,7 @@ func (x *CertificateEnd) String() string {
 func (*CertificateEnd) ProtoMessage() {}
 
 func (x *CertificateEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[17]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1714,7 +1798,7 @@ func (x *CertificateEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificateEnd.ProtoReflect.Descriptor instead.
 func (*CertificateEnd) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{17}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CertificateEnd) GetUse() string {
@@ -1741,7 +1825,7 @@ type WatchSwitchesRequest struct {
 
 func (x *WatchSwitchesRequest) Reset() {
 	*x = WatchSwitchesRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[18]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1753,7 +1837,7 @@ func (x *WatchSwitchesRequest) String() string {
 func (*WatchSwitchesRequest) ProtoMessage() {}
 
 func (x *WatchSwitchesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[18]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1766,7 +1850,7 @@ func (x *WatchSwitchesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSwitchesRequest.ProtoReflect.Descriptor instead.
 func (*WatchSwitchesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{18}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *WatchSwitchesRequest) GetSwitches() []string {
@@ -1792,7 +1876,7 @@ type WatchSwitchesResponse struct {
 
 func (x *WatchSwitchesResponse) Reset() {
 	*x = WatchSwitchesResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[19]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1804,7 +1888,7 @@ func (x *WatchSwitchesResponse) String() string {
 func (*WatchSwitchesResponse) ProtoMessage() {}
 
 func (x *WatchSwitchesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[19]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1817,7 +1901,7 @@ func (x *WatchSwitchesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSwitchesResponse.ProtoReflect.Descriptor instead.
 func (*WatchSwitchesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{19}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *WatchSwitchesResponse) GetRevision() uint64 {
@@ -1860,7 +1944,7 @@ type DriftRequest struct {
 
 func (x *DriftRequest) Reset() {
 	*x = DriftRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[20]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1872,7 +1956,7 @@ func (x *DriftRequest) String() string {
 func (*DriftRequest) ProtoMessage() {}
 
 func (x *DriftRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[20]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1885,7 +1969,7 @@ func (x *DriftRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DriftRequest.ProtoReflect.Descriptor instead.
 func (*DriftRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{20}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DriftRequest) GetSwitches() []string {
@@ -1917,7 +2001,7 @@ type DriftResponse struct {
 
 func (x *DriftResponse) Reset() {
 	*x = DriftResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[21]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1929,7 +2013,7 @@ func (x *DriftResponse) String() string {
 func (*DriftResponse) ProtoMessage() {}
 
 func (x *DriftResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[21]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1942,7 +2026,7 @@ func (x *DriftResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DriftResponse.ProtoReflect.Descriptor instead.
 func (*DriftResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{21}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DriftResponse) GetPlan() *Plan {
@@ -1966,11 +2050,206 @@ func (x *DriftResponse) GetNotices() []string {
 	return nil
 }
 
+type HoldSwitchRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Switch string                 `protobuf:"bytes,1,opt,name=switch,proto3" json:"switch,omitempty"`
+	// The reason, which the status and the audit record contain, with 1 to 4,096 bytes.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldSwitchRequest) Reset() {
+	*x = HoldSwitchRequest{}
+	mi := &file_op25b_v1_fleet_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldSwitchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldSwitchRequest) ProtoMessage() {}
+
+func (x *HoldSwitchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_fleet_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldSwitchRequest.ProtoReflect.Descriptor instead.
+func (*HoldSwitchRequest) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *HoldSwitchRequest) GetSwitch() string {
+	if x != nil {
+		return x.Switch
+	}
+	return ""
+}
+
+func (x *HoldSwitchRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type HoldSwitchResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Hold          *SwitchHold            `protobuf:"bytes,1,opt,name=hold,proto3" json:"hold,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldSwitchResponse) Reset() {
+	*x = HoldSwitchResponse{}
+	mi := &file_op25b_v1_fleet_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldSwitchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldSwitchResponse) ProtoMessage() {}
+
+func (x *HoldSwitchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_fleet_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldSwitchResponse.ProtoReflect.Descriptor instead.
+func (*HoldSwitchResponse) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *HoldSwitchResponse) GetHold() *SwitchHold {
+	if x != nil {
+		return x.Hold
+	}
+	return nil
+}
+
+type ReleaseSwitchRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Switch string                 `protobuf:"bytes,1,opt,name=switch,proto3" json:"switch,omitempty"`
+	// The reason for the audit record, with at most 4,096 bytes. It may be empty: the hold has one.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseSwitchRequest) Reset() {
+	*x = ReleaseSwitchRequest{}
+	mi := &file_op25b_v1_fleet_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseSwitchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseSwitchRequest) ProtoMessage() {}
+
+func (x *ReleaseSwitchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_fleet_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseSwitchRequest.ProtoReflect.Descriptor instead.
+func (*ReleaseSwitchRequest) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ReleaseSwitchRequest) GetSwitch() string {
+	if x != nil {
+		return x.Switch
+	}
+	return ""
+}
+
+func (x *ReleaseSwitchRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ReleaseSwitchResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The hold that has ended.
+	Hold          *SwitchHold `protobuf:"bytes,1,opt,name=hold,proto3" json:"hold,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseSwitchResponse) Reset() {
+	*x = ReleaseSwitchResponse{}
+	mi := &file_op25b_v1_fleet_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseSwitchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseSwitchResponse) ProtoMessage() {}
+
+func (x *ReleaseSwitchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_fleet_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseSwitchResponse.ProtoReflect.Descriptor instead.
+func (*ReleaseSwitchResponse) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ReleaseSwitchResponse) GetHold() *SwitchHold {
+	if x != nil {
+		return x.Hold
+	}
+	return nil
+}
+
 var File_op25b_v1_fleet_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\n" +
-	"\x14op25b/v1/fleet.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\xea\b\n" +
+	"\x14op25b/v1/fleet.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\x94\t\n" +
 	"\fSwitchStatus\x12\x16\n" +
 	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12+\n" +
@@ -2004,7 +2283,13 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\x04seen\x18# \x01(\v2\x1a.google.protobuf.TimestampR\x04seen\x12.\n" +
 	"\x06leases\x18\\ \x01(\v2\x16.op25b.v1.SwitchLeasesR\x06leases\x12\x14\n" +
 	"\x05lines\x18Z \x01(\rR\x05lines\x12'\n" +
-	"\x0flines_confirmed\x18[ \x01(\rR\x0elinesConfirmedJ\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x0e\x10\x0f\"[\n" +
+	"\x0flines_confirmed\x18[ \x01(\rR\x0elinesConfirmed\x12(\n" +
+	"\x04hold\x18d \x01(\v2\x14.op25b.v1.SwitchHoldR\x04holdJ\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x0e\x10\x0f\"h\n" +
+	"\n" +
+	"SwitchHold\x12\x10\n" +
+	"\x03who\x18\x01 \x01(\tR\x03who\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"[\n" +
 	"\fSwitchLeases\x12\x19\n" +
 	"\bin_force\x18\x01 \x01(\rR\ainForce\x12\x18\n" +
 	"\awaiting\x18\x02 \x01(\rR\awaiting\x12\x16\n" +
@@ -2086,7 +2371,17 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\rDriftResponse\x12\"\n" +
 	"\x04plan\x18\x01 \x01(\v2\x0e.op25b.v1.PlanR\x04plan\x12\x18\n" +
 	"\adrifted\x18\x02 \x01(\bR\adrifted\x12\x18\n" +
-	"\anotices\x18( \x03(\tR\anotices*\x87\x02\n" +
+	"\anotices\x18( \x03(\tR\anotices\"C\n" +
+	"\x11HoldSwitchRequest\x12\x16\n" +
+	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\">\n" +
+	"\x12HoldSwitchResponse\x12(\n" +
+	"\x04hold\x18\x01 \x01(\v2\x14.op25b.v1.SwitchHoldR\x04hold\"F\n" +
+	"\x14ReleaseSwitchRequest\x12\x16\n" +
+	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"A\n" +
+	"\x15ReleaseSwitchResponse\x12(\n" +
+	"\x04hold\x18\x01 \x01(\v2\x14.op25b.v1.SwitchHoldR\x04hold*\x9e\x02\n" +
 	"\vSwitchState\x12\x1c\n" +
 	"\x18SWITCH_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14SWITCH_STATE_UNKNOWN\x10\x01\x12\x1b\n" +
@@ -2096,7 +2391,8 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\x17SWITCH_STATE_CONVERGING\x10\x05\x12\x1a\n" +
 	"\x16SWITCH_STATE_CONVERGED\x10\x06\x12\x17\n" +
 	"\x13SWITCH_STATE_FAILED\x10\a\x12\x19\n" +
-	"\x15SWITCH_STATE_NO_PHASE\x10\b*\xa7\t\n" +
+	"\x15SWITCH_STATE_NO_PHASE\x10\b\x12\x15\n" +
+	"\x11SWITCH_STATE_HELD\x10\t*\xe7\t\n" +
 	"\fSwitchReason\x12\x1d\n" +
 	"\x19SWITCH_REASON_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15SWITCH_REASON_DIALING\x10\x01\x12\x1d\n" +
@@ -2122,7 +2418,8 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\x15SWITCH_REASON_WRITTEN\x10\x1b\x12 \n" +
 	"\x1cSWITCH_REASON_STORE_REPLACED\x10\x1c\x12\x1b\n" +
 	"\x17SWITCH_REASON_DATE_HELD\x10\x1d\x12\x1a\n" +
-	"\x16SWITCH_REASON_NO_CLOCK\x10\x1e\x12\x19\n" +
+	"\x16SWITCH_REASON_NO_CLOCK\x10\x1e\x12\x1f\n" +
+	"\x1bSWITCH_REASON_HOLD_RELEASED\x10\x1f\x12\x19\n" +
 	"\x15SWITCH_REASON_NO_ROOM\x10(\x12\"\n" +
 	"\x1eSWITCH_REASON_PIPELINE_REFUSED\x10)\x12\x19\n" +
 	"\x15SWITCH_REASON_COMPILE\x10*\x12\x18\n" +
@@ -2132,7 +2429,8 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\x1bSWITCH_REASON_WRITE_REFUSED\x10.\x12\x1d\n" +
 	"\x19SWITCH_REASON_READ_FAILED\x10/\x12\x1c\n" +
 	"\x18SWITCH_REASON_PHASE_ONLY\x100\x12\x1a\n" +
-	"\x16SWITCH_REASON_NO_PHASE\x10<\x12 \n" +
+	"\x16SWITCH_REASON_NO_PHASE\x10<\x12\x1d\n" +
+	"\x19SWITCH_REASON_MAINTENANCE\x10A\x12 \n" +
 	"\x1cSWITCH_REASON_NEVER_REPORTED\x10F\x12\x1c\n" +
 	"\x18SWITCH_REASON_OWNER_GONE\x10G\x12\x1a\n" +
 	"\x16SWITCH_REASON_RELEASED\x10H\x12\x1c\n" +
@@ -2150,7 +2448,7 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\x13CLOCK_HOLD_STARTING\x10\x02\x12\x13\n" +
 	"\x0fCLOCK_HOLD_SKEW\x10\x03\x12\x13\n" +
 	"\x0fCLOCK_HOLD_JUMP\x10\x04\x12\x16\n" +
-	"\x12CLOCK_HOLD_RESTART\x10\x052\xb9\x04\n" +
+	"\x12CLOCK_HOLD_RESTART\x10\x052\xd4\x05\n" +
 	"\fFleetService\x12M\n" +
 	"\fListSwitches\x12\x1d.op25b.v1.ListSwitchesRequest\x1a\x1e.op25b.v1.ListSwitchesResponse\x12R\n" +
 	"\rWatchSwitches\x12\x1e.op25b.v1.WatchSwitchesRequest\x1a\x1f.op25b.v1.WatchSwitchesResponse0\x01\x12Y\n" +
@@ -2159,7 +2457,10 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\n" +
 	"ListClocks\x12\x1b.op25b.v1.ListClocksRequest\x1a\x1c.op25b.v1.ListClocksResponse\x12M\n" +
 	"\fConfirmClock\x12\x1d.op25b.v1.ConfirmClockRequest\x1a\x1e.op25b.v1.ConfirmClockResponse\x128\n" +
-	"\x05Drift\x12\x16.op25b.v1.DriftRequest\x1a\x17.op25b.v1.DriftResponseB\x1eZ\x1cop25b/proto/op25b/v1;op25bv1b\x06proto3"
+	"\x05Drift\x12\x16.op25b.v1.DriftRequest\x1a\x17.op25b.v1.DriftResponse\x12G\n" +
+	"\n" +
+	"HoldSwitch\x12\x1b.op25b.v1.HoldSwitchRequest\x1a\x1c.op25b.v1.HoldSwitchResponse\x12P\n" +
+	"\rReleaseSwitch\x12\x1e.op25b.v1.ReleaseSwitchRequest\x1a\x1f.op25b.v1.ReleaseSwitchResponseB\x1eZ\x1cop25b/proto/op25b/v1;op25bv1b\x06proto3"
 
 var (
 	file_op25b_v1_fleet_proto_rawDescOnce sync.Once
@@ -2174,92 +2475,105 @@ func file_op25b_v1_fleet_proto_rawDescGZIP() []byte {
 }
 
 var file_op25b_v1_fleet_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_op25b_v1_fleet_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_op25b_v1_fleet_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_op25b_v1_fleet_proto_goTypes = []any{
 	(SwitchState)(0),                 // 0: op25b.v1.SwitchState
 	(SwitchReason)(0),                // 1: op25b.v1.SwitchReason
 	(SwitchOwnership)(0),             // 2: op25b.v1.SwitchOwnership
 	(ClockHold)(0),                   // 3: op25b.v1.ClockHold
 	(*SwitchStatus)(nil),             // 4: op25b.v1.SwitchStatus
-	(*SwitchLeases)(nil),             // 5: op25b.v1.SwitchLeases
-	(*SwitchCondition)(nil),          // 6: op25b.v1.SwitchCondition
-	(*SwitchFailure)(nil),            // 7: op25b.v1.SwitchFailure
-	(*SwitchProgress)(nil),           // 8: op25b.v1.SwitchProgress
-	(*ListSwitchesRequest)(nil),      // 9: op25b.v1.ListSwitchesRequest
-	(*ListSwitchesResponse)(nil),     // 10: op25b.v1.ListSwitchesResponse
-	(*ControllerClock)(nil),          // 11: op25b.v1.ControllerClock
-	(*ListClocksRequest)(nil),        // 12: op25b.v1.ListClocksRequest
-	(*ListClocksResponse)(nil),       // 13: op25b.v1.ListClocksResponse
-	(*ConfirmClockRequest)(nil),      // 14: op25b.v1.ConfirmClockRequest
-	(*ConfirmClockResponse)(nil),     // 15: op25b.v1.ConfirmClockResponse
-	(*ListStateChangesRequest)(nil),  // 16: op25b.v1.ListStateChangesRequest
-	(*ListStateChangesResponse)(nil), // 17: op25b.v1.ListStateChangesResponse
-	(*StateChange)(nil),              // 18: op25b.v1.StateChange
-	(*ListCertificatesRequest)(nil),  // 19: op25b.v1.ListCertificatesRequest
-	(*ListCertificatesResponse)(nil), // 20: op25b.v1.ListCertificatesResponse
-	(*CertificateEnd)(nil),           // 21: op25b.v1.CertificateEnd
-	(*WatchSwitchesRequest)(nil),     // 22: op25b.v1.WatchSwitchesRequest
-	(*WatchSwitchesResponse)(nil),    // 23: op25b.v1.WatchSwitchesResponse
-	(*DriftRequest)(nil),             // 24: op25b.v1.DriftRequest
-	(*DriftResponse)(nil),            // 25: op25b.v1.DriftResponse
-	(*timestamppb.Timestamp)(nil),    // 26: google.protobuf.Timestamp
-	(*TableFill)(nil),                // 27: op25b.v1.TableFill
-	(*durationpb.Duration)(nil),      // 28: google.protobuf.Duration
-	(*Plan)(nil),                     // 29: op25b.v1.Plan
+	(*SwitchHold)(nil),               // 5: op25b.v1.SwitchHold
+	(*SwitchLeases)(nil),             // 6: op25b.v1.SwitchLeases
+	(*SwitchCondition)(nil),          // 7: op25b.v1.SwitchCondition
+	(*SwitchFailure)(nil),            // 8: op25b.v1.SwitchFailure
+	(*SwitchProgress)(nil),           // 9: op25b.v1.SwitchProgress
+	(*ListSwitchesRequest)(nil),      // 10: op25b.v1.ListSwitchesRequest
+	(*ListSwitchesResponse)(nil),     // 11: op25b.v1.ListSwitchesResponse
+	(*ControllerClock)(nil),          // 12: op25b.v1.ControllerClock
+	(*ListClocksRequest)(nil),        // 13: op25b.v1.ListClocksRequest
+	(*ListClocksResponse)(nil),       // 14: op25b.v1.ListClocksResponse
+	(*ConfirmClockRequest)(nil),      // 15: op25b.v1.ConfirmClockRequest
+	(*ConfirmClockResponse)(nil),     // 16: op25b.v1.ConfirmClockResponse
+	(*ListStateChangesRequest)(nil),  // 17: op25b.v1.ListStateChangesRequest
+	(*ListStateChangesResponse)(nil), // 18: op25b.v1.ListStateChangesResponse
+	(*StateChange)(nil),              // 19: op25b.v1.StateChange
+	(*ListCertificatesRequest)(nil),  // 20: op25b.v1.ListCertificatesRequest
+	(*ListCertificatesResponse)(nil), // 21: op25b.v1.ListCertificatesResponse
+	(*CertificateEnd)(nil),           // 22: op25b.v1.CertificateEnd
+	(*WatchSwitchesRequest)(nil),     // 23: op25b.v1.WatchSwitchesRequest
+	(*WatchSwitchesResponse)(nil),    // 24: op25b.v1.WatchSwitchesResponse
+	(*DriftRequest)(nil),             // 25: op25b.v1.DriftRequest
+	(*DriftResponse)(nil),            // 26: op25b.v1.DriftResponse
+	(*HoldSwitchRequest)(nil),        // 27: op25b.v1.HoldSwitchRequest
+	(*HoldSwitchResponse)(nil),       // 28: op25b.v1.HoldSwitchResponse
+	(*ReleaseSwitchRequest)(nil),     // 29: op25b.v1.ReleaseSwitchRequest
+	(*ReleaseSwitchResponse)(nil),    // 30: op25b.v1.ReleaseSwitchResponse
+	(*timestamppb.Timestamp)(nil),    // 31: google.protobuf.Timestamp
+	(*TableFill)(nil),                // 32: op25b.v1.TableFill
+	(*durationpb.Duration)(nil),      // 33: google.protobuf.Duration
+	(*Plan)(nil),                     // 34: op25b.v1.Plan
 }
 var file_op25b_v1_fleet_proto_depIdxs = []int32{
 	0,  // 0: op25b.v1.SwitchStatus.state:type_name -> op25b.v1.SwitchState
 	1,  // 1: op25b.v1.SwitchStatus.reason:type_name -> op25b.v1.SwitchReason
-	26, // 2: op25b.v1.SwitchStatus.since:type_name -> google.protobuf.Timestamp
+	31, // 2: op25b.v1.SwitchStatus.since:type_name -> google.protobuf.Timestamp
 	2,  // 3: op25b.v1.SwitchStatus.ownership:type_name -> op25b.v1.SwitchOwnership
-	27, // 4: op25b.v1.SwitchStatus.tables:type_name -> op25b.v1.TableFill
-	8,  // 5: op25b.v1.SwitchStatus.progress:type_name -> op25b.v1.SwitchProgress
-	26, // 6: op25b.v1.SwitchStatus.pushed:type_name -> google.protobuf.Timestamp
-	26, // 7: op25b.v1.SwitchStatus.audited:type_name -> google.protobuf.Timestamp
-	7,  // 8: op25b.v1.SwitchStatus.failure:type_name -> op25b.v1.SwitchFailure
-	6,  // 9: op25b.v1.SwitchStatus.last:type_name -> op25b.v1.SwitchCondition
-	26, // 10: op25b.v1.SwitchStatus.seen:type_name -> google.protobuf.Timestamp
-	5,  // 11: op25b.v1.SwitchStatus.leases:type_name -> op25b.v1.SwitchLeases
-	0,  // 12: op25b.v1.SwitchCondition.state:type_name -> op25b.v1.SwitchState
-	1,  // 13: op25b.v1.SwitchCondition.reason:type_name -> op25b.v1.SwitchReason
-	26, // 14: op25b.v1.SwitchCondition.since:type_name -> google.protobuf.Timestamp
-	1,  // 15: op25b.v1.SwitchFailure.reason:type_name -> op25b.v1.SwitchReason
-	26, // 16: op25b.v1.SwitchFailure.since:type_name -> google.protobuf.Timestamp
-	4,  // 17: op25b.v1.ListSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
-	11, // 18: op25b.v1.ListSwitchesResponse.clocks:type_name -> op25b.v1.ControllerClock
-	28, // 19: op25b.v1.ControllerClock.ahead:type_name -> google.protobuf.Duration
-	3,  // 20: op25b.v1.ControllerClock.hold:type_name -> op25b.v1.ClockHold
-	26, // 21: op25b.v1.ControllerClock.since:type_name -> google.protobuf.Timestamp
-	26, // 22: op25b.v1.ControllerClock.time:type_name -> google.protobuf.Timestamp
-	11, // 23: op25b.v1.ListClocksResponse.clocks:type_name -> op25b.v1.ControllerClock
-	28, // 24: op25b.v1.ListClocksResponse.bound:type_name -> google.protobuf.Duration
-	18, // 25: op25b.v1.ListStateChangesResponse.changes:type_name -> op25b.v1.StateChange
-	26, // 26: op25b.v1.StateChange.time:type_name -> google.protobuf.Timestamp
-	0,  // 27: op25b.v1.StateChange.state:type_name -> op25b.v1.SwitchState
-	1,  // 28: op25b.v1.StateChange.reason:type_name -> op25b.v1.SwitchReason
-	21, // 29: op25b.v1.ListCertificatesResponse.certificates:type_name -> op25b.v1.CertificateEnd
-	26, // 30: op25b.v1.CertificateEnd.not_after:type_name -> google.protobuf.Timestamp
-	4,  // 31: op25b.v1.WatchSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
-	29, // 32: op25b.v1.DriftResponse.plan:type_name -> op25b.v1.Plan
-	9,  // 33: op25b.v1.FleetService.ListSwitches:input_type -> op25b.v1.ListSwitchesRequest
-	22, // 34: op25b.v1.FleetService.WatchSwitches:input_type -> op25b.v1.WatchSwitchesRequest
-	16, // 35: op25b.v1.FleetService.ListStateChanges:input_type -> op25b.v1.ListStateChangesRequest
-	19, // 36: op25b.v1.FleetService.ListCertificates:input_type -> op25b.v1.ListCertificatesRequest
-	12, // 37: op25b.v1.FleetService.ListClocks:input_type -> op25b.v1.ListClocksRequest
-	14, // 38: op25b.v1.FleetService.ConfirmClock:input_type -> op25b.v1.ConfirmClockRequest
-	24, // 39: op25b.v1.FleetService.Drift:input_type -> op25b.v1.DriftRequest
-	10, // 40: op25b.v1.FleetService.ListSwitches:output_type -> op25b.v1.ListSwitchesResponse
-	23, // 41: op25b.v1.FleetService.WatchSwitches:output_type -> op25b.v1.WatchSwitchesResponse
-	17, // 42: op25b.v1.FleetService.ListStateChanges:output_type -> op25b.v1.ListStateChangesResponse
-	20, // 43: op25b.v1.FleetService.ListCertificates:output_type -> op25b.v1.ListCertificatesResponse
-	13, // 44: op25b.v1.FleetService.ListClocks:output_type -> op25b.v1.ListClocksResponse
-	15, // 45: op25b.v1.FleetService.ConfirmClock:output_type -> op25b.v1.ConfirmClockResponse
-	25, // 46: op25b.v1.FleetService.Drift:output_type -> op25b.v1.DriftResponse
-	40, // [40:47] is the sub-list for method output_type
-	33, // [33:40] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	32, // 4: op25b.v1.SwitchStatus.tables:type_name -> op25b.v1.TableFill
+	9,  // 5: op25b.v1.SwitchStatus.progress:type_name -> op25b.v1.SwitchProgress
+	31, // 6: op25b.v1.SwitchStatus.pushed:type_name -> google.protobuf.Timestamp
+	31, // 7: op25b.v1.SwitchStatus.audited:type_name -> google.protobuf.Timestamp
+	8,  // 8: op25b.v1.SwitchStatus.failure:type_name -> op25b.v1.SwitchFailure
+	7,  // 9: op25b.v1.SwitchStatus.last:type_name -> op25b.v1.SwitchCondition
+	31, // 10: op25b.v1.SwitchStatus.seen:type_name -> google.protobuf.Timestamp
+	6,  // 11: op25b.v1.SwitchStatus.leases:type_name -> op25b.v1.SwitchLeases
+	5,  // 12: op25b.v1.SwitchStatus.hold:type_name -> op25b.v1.SwitchHold
+	31, // 13: op25b.v1.SwitchHold.since:type_name -> google.protobuf.Timestamp
+	0,  // 14: op25b.v1.SwitchCondition.state:type_name -> op25b.v1.SwitchState
+	1,  // 15: op25b.v1.SwitchCondition.reason:type_name -> op25b.v1.SwitchReason
+	31, // 16: op25b.v1.SwitchCondition.since:type_name -> google.protobuf.Timestamp
+	1,  // 17: op25b.v1.SwitchFailure.reason:type_name -> op25b.v1.SwitchReason
+	31, // 18: op25b.v1.SwitchFailure.since:type_name -> google.protobuf.Timestamp
+	4,  // 19: op25b.v1.ListSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
+	12, // 20: op25b.v1.ListSwitchesResponse.clocks:type_name -> op25b.v1.ControllerClock
+	33, // 21: op25b.v1.ControllerClock.ahead:type_name -> google.protobuf.Duration
+	3,  // 22: op25b.v1.ControllerClock.hold:type_name -> op25b.v1.ClockHold
+	31, // 23: op25b.v1.ControllerClock.since:type_name -> google.protobuf.Timestamp
+	31, // 24: op25b.v1.ControllerClock.time:type_name -> google.protobuf.Timestamp
+	12, // 25: op25b.v1.ListClocksResponse.clocks:type_name -> op25b.v1.ControllerClock
+	33, // 26: op25b.v1.ListClocksResponse.bound:type_name -> google.protobuf.Duration
+	19, // 27: op25b.v1.ListStateChangesResponse.changes:type_name -> op25b.v1.StateChange
+	31, // 28: op25b.v1.StateChange.time:type_name -> google.protobuf.Timestamp
+	0,  // 29: op25b.v1.StateChange.state:type_name -> op25b.v1.SwitchState
+	1,  // 30: op25b.v1.StateChange.reason:type_name -> op25b.v1.SwitchReason
+	22, // 31: op25b.v1.ListCertificatesResponse.certificates:type_name -> op25b.v1.CertificateEnd
+	31, // 32: op25b.v1.CertificateEnd.not_after:type_name -> google.protobuf.Timestamp
+	4,  // 33: op25b.v1.WatchSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
+	34, // 34: op25b.v1.DriftResponse.plan:type_name -> op25b.v1.Plan
+	5,  // 35: op25b.v1.HoldSwitchResponse.hold:type_name -> op25b.v1.SwitchHold
+	5,  // 36: op25b.v1.ReleaseSwitchResponse.hold:type_name -> op25b.v1.SwitchHold
+	10, // 37: op25b.v1.FleetService.ListSwitches:input_type -> op25b.v1.ListSwitchesRequest
+	23, // 38: op25b.v1.FleetService.WatchSwitches:input_type -> op25b.v1.WatchSwitchesRequest
+	17, // 39: op25b.v1.FleetService.ListStateChanges:input_type -> op25b.v1.ListStateChangesRequest
+	20, // 40: op25b.v1.FleetService.ListCertificates:input_type -> op25b.v1.ListCertificatesRequest
+	13, // 41: op25b.v1.FleetService.ListClocks:input_type -> op25b.v1.ListClocksRequest
+	15, // 42: op25b.v1.FleetService.ConfirmClock:input_type -> op25b.v1.ConfirmClockRequest
+	25, // 43: op25b.v1.FleetService.Drift:input_type -> op25b.v1.DriftRequest
+	27, // 44: op25b.v1.FleetService.HoldSwitch:input_type -> op25b.v1.HoldSwitchRequest
+	29, // 45: op25b.v1.FleetService.ReleaseSwitch:input_type -> op25b.v1.ReleaseSwitchRequest
+	11, // 46: op25b.v1.FleetService.ListSwitches:output_type -> op25b.v1.ListSwitchesResponse
+	24, // 47: op25b.v1.FleetService.WatchSwitches:output_type -> op25b.v1.WatchSwitchesResponse
+	18, // 48: op25b.v1.FleetService.ListStateChanges:output_type -> op25b.v1.ListStateChangesResponse
+	21, // 49: op25b.v1.FleetService.ListCertificates:output_type -> op25b.v1.ListCertificatesResponse
+	14, // 50: op25b.v1.FleetService.ListClocks:output_type -> op25b.v1.ListClocksResponse
+	16, // 51: op25b.v1.FleetService.ConfirmClock:output_type -> op25b.v1.ConfirmClockResponse
+	26, // 52: op25b.v1.FleetService.Drift:output_type -> op25b.v1.DriftResponse
+	28, // 53: op25b.v1.FleetService.HoldSwitch:output_type -> op25b.v1.HoldSwitchResponse
+	30, // 54: op25b.v1.FleetService.ReleaseSwitch:output_type -> op25b.v1.ReleaseSwitchResponse
+	46, // [46:55] is the sub-list for method output_type
+	37, // [37:46] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_fleet_proto_init() }
@@ -2274,7 +2588,7 @@ func file_op25b_v1_fleet_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_fleet_proto_rawDesc), len(file_op25b_v1_fleet_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   22,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

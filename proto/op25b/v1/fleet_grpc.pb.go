@@ -28,6 +28,8 @@ const (
 	FleetService_ListClocks_FullMethodName       = "/op25b.v1.FleetService/ListClocks"
 	FleetService_ConfirmClock_FullMethodName     = "/op25b.v1.FleetService/ConfirmClock"
 	FleetService_Drift_FullMethodName            = "/op25b.v1.FleetService/Drift"
+	FleetService_HoldSwitch_FullMethodName       = "/op25b.v1.FleetService/HoldSwitch"
+	FleetService_ReleaseSwitch_FullMethodName    = "/op25b.v1.FleetService/ReleaseSwitch"
 )
 
 // FleetServiceClient is the client API for FleetService service.
@@ -51,6 +53,13 @@ type FleetServiceClient interface {
 	ConfirmClock(ctx context.Context, in *ConfirmClockRequest, opts ...grpc.CallOption) (*ConfirmClockResponse, error)
 	// Reads switches, and compares their entries with those that were last written and with the current intent. Writes nothing.
 	Drift(ctx context.Context, in *DriftRequest, opts ...grpc.CallOption) (*DriftResponse, error)
+	// Holds a switch for maintenance: its controller writes nothing to it until it is released. Returns before the controller has stopped writing: the
+	// state HELD confirms that. Requires the role operator. Returns NOT_FOUND for an unknown switch, and FAILED_PRECONDITION if the switch is held for
+	// another reason. A repetition of the same request changes nothing.
+	HoldSwitch(ctx context.Context, in *HoldSwitchRequest, opts ...grpc.CallOption) (*HoldSwitchResponse, error)
+	// Releases a held switch. Its controller reads it and brings it to the wanted revision. Requires the role operator. Returns FAILED_PRECONDITION if
+	// the switch is not held.
+	ReleaseSwitch(ctx context.Context, in *ReleaseSwitchRequest, opts ...grpc.CallOption) (*ReleaseSwitchResponse, error)
 }
 
 type fleetServiceClient struct {
@@ -140,6 +149,26 @@ func (c *fleetServiceClient) Drift(ctx context.Context, in *DriftRequest, opts .
 	return out, nil
 }
 
+func (c *fleetServiceClient) HoldSwitch(ctx context.Context, in *HoldSwitchRequest, opts ...grpc.CallOption) (*HoldSwitchResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HoldSwitchResponse)
+	err := c.cc.Invoke(ctx, FleetService_HoldSwitch_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *fleetServiceClient) ReleaseSwitch(ctx context.Context, in *ReleaseSwitchRequest, opts ...grpc.CallOption) (*ReleaseSwitchResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReleaseSwitchResponse)
+	err := c.cc.Invoke(ctx, FleetService_ReleaseSwitch_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // FleetServiceServer is the server API for FleetService service.
 // All implementations must embed UnimplementedFleetServiceServer
 // for forward compatibility.
@@ -161,6 +190,13 @@ type FleetServiceServer interface {
 	ConfirmClock(context.Context, *ConfirmClockRequest) (*ConfirmClockResponse, error)
 	// Reads switches, and compares their entries with those that were last written and with the current intent. Writes nothing.
 	Drift(context.Context, *DriftRequest) (*DriftResponse, error)
+	// Holds a switch for maintenance: its controller writes nothing to it until it is released. Returns before the controller has stopped writing: the
+	// state HELD confirms that. Requires the role operator. Returns NOT_FOUND for an unknown switch, and FAILED_PRECONDITION if the switch is held for
+	// another reason. A repetition of the same request changes nothing.
+	HoldSwitch(context.Context, *HoldSwitchRequest) (*HoldSwitchResponse, error)
+	// Releases a held switch. Its controller reads it and brings it to the wanted revision. Requires the role operator. Returns FAILED_PRECONDITION if
+	// the switch is not held.
+	ReleaseSwitch(context.Context, *ReleaseSwitchRequest) (*ReleaseSwitchResponse, error)
 	mustEmbedUnimplementedFleetServiceServer()
 }
 
@@ -191,6 +227,12 @@ func (UnimplementedFleetServiceServer) ConfirmClock(context.Context, *ConfirmClo
 }
 func (UnimplementedFleetServiceServer) Drift(context.Context, *DriftRequest) (*DriftResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Drift not implemented")
+}
+func (UnimplementedFleetServiceServer) HoldSwitch(context.Context, *HoldSwitchRequest) (*HoldSwitchResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method HoldSwitch not implemented")
+}
+func (UnimplementedFleetServiceServer) ReleaseSwitch(context.Context, *ReleaseSwitchRequest) (*ReleaseSwitchResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReleaseSwitch not implemented")
 }
 func (UnimplementedFleetServiceServer) mustEmbedUnimplementedFleetServiceServer() {}
 func (UnimplementedFleetServiceServer) testEmbeddedByValue()                      {}
@@ -332,6 +374,42 @@ func _FleetService_Drift_Handler(srv interface{}, ctx context.Context, dec func(
 	return interceptor(ctx, in, info, handler)
 }
 
+func _FleetService_HoldSwitch_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HoldSwitchRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FleetServiceServer).HoldSwitch(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: FleetService_HoldSwitch_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FleetServiceServer).HoldSwitch(ctx, req.(*HoldSwitchRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _FleetService_ReleaseSwitch_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReleaseSwitchRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FleetServiceServer).ReleaseSwitch(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: FleetService_ReleaseSwitch_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FleetServiceServer).ReleaseSwitch(ctx, req.(*ReleaseSwitchRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // FleetService_ServiceDesc is the grpc.ServiceDesc for FleetService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -362,6 +440,14 @@ var FleetService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Drift",
 			Handler:    _FleetService_Drift_Handler,
+		},
+		{
+			MethodName: "HoldSwitch",
+			Handler:    _FleetService_HoldSwitch_Handler,
+		},
+		{
+			MethodName: "ReleaseSwitch",
+			Handler:    _FleetService_ReleaseSwitch_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

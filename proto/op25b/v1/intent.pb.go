@@ -694,7 +694,9 @@ type Done struct {
 	// The switches that have failed. Their statuses contain the reasons. The controllers keep retrying.
 	Failed []*SwitchStatus `protobuf:"bytes,3,rep,name=failed,proto3" json:"failed,omitempty"`
 	// A later revision that was stored in the meantime; 0 if there is none.
-	SupersededBy  uint64 `protobuf:"varint,4,opt,name=superseded_by,json=supersededBy,proto3" json:"superseded_by,omitempty"`
+	SupersededBy uint64 `protobuf:"varint,4,opt,name=superseded_by,json=supersededBy,proto3" json:"superseded_by,omitempty"`
+	// The switches that are held for maintenance. They get the revision when they are released.
+	Held          []*SwitchStatus `protobuf:"bytes,100,rep,name=held,proto3" json:"held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -755,6 +757,13 @@ func (x *Done) GetSupersededBy() uint64 {
 		return x.SupersededBy
 	}
 	return 0
+}
+
+func (x *Done) GetHeld() []*SwitchStatus {
+	if x != nil {
+		return x.Held
+	}
+	return nil
 }
 
 type CurrentRequest struct {
@@ -1871,12 +1880,13 @@ const file_op25b_v1_intent_proto_rawDesc = "" +
 	"\x06stored\x18\x02 \x01(\v2\x12.op25b.v1.RevisionH\x00R\x06stored\x120\n" +
 	"\x06switch\x18\x03 \x01(\v2\x16.op25b.v1.SwitchStatusH\x00R\x06switch\x12$\n" +
 	"\x04done\x18\x04 \x01(\v2\x0e.op25b.v1.DoneH\x00R\x04doneB\a\n" +
-	"\x05event\"\x95\x01\n" +
+	"\x05event\"\xc1\x01\n" +
 	"\x04Done\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x1c\n" +
 	"\tconverged\x18\x02 \x01(\rR\tconverged\x12.\n" +
 	"\x06failed\x18\x03 \x03(\v2\x16.op25b.v1.SwitchStatusR\x06failed\x12#\n" +
-	"\rsuperseded_by\x18\x04 \x01(\x04R\fsupersededBy\"\x10\n" +
+	"\rsuperseded_by\x18\x04 \x01(\x04R\fsupersededBy\x12*\n" +
+	"\x04held\x18d \x03(\v2\x16.op25b.v1.SwitchStatusR\x04held\"\x10\n" +
 	"\x0eCurrentRequest\"A\n" +
 	"\x0fCurrentResponse\x12.\n" +
 	"\brevision\x18\x01 \x01(\v2\x12.op25b.v1.RevisionR\brevision\">\n" +
@@ -2038,46 +2048,47 @@ var file_op25b_v1_intent_proto_depIdxs = []int32{
 	29, // 7: op25b.v1.Progress.switch:type_name -> op25b.v1.SwitchStatus
 	9,  // 8: op25b.v1.Progress.done:type_name -> op25b.v1.Done
 	29, // 9: op25b.v1.Done.failed:type_name -> op25b.v1.SwitchStatus
-	2,  // 10: op25b.v1.CurrentResponse.revision:type_name -> op25b.v1.Revision
-	2,  // 11: op25b.v1.HistoryResponse.revisions:type_name -> op25b.v1.Revision
-	14, // 12: op25b.v1.HistoryResponse.entries:type_name -> op25b.v1.HistoryEntry
-	2,  // 13: op25b.v1.HistoryEntry.revision:type_name -> op25b.v1.Revision
-	15, // 14: op25b.v1.HistoryEntry.date:type_name -> op25b.v1.DateEvent
-	0,  // 15: op25b.v1.DateEvent.kind:type_name -> op25b.v1.DateEvent.Kind
-	26, // 16: op25b.v1.DateEvent.time:type_name -> google.protobuf.Timestamp
-	26, // 17: op25b.v1.DateEvent.recorded:type_name -> google.protobuf.Timestamp
-	16, // 18: op25b.v1.DateEvent.turns:type_name -> op25b.v1.DateTurn
-	17, // 19: op25b.v1.DateEvent.exemptions:type_name -> op25b.v1.EndedExemption
-	2,  // 20: op25b.v1.ShowResponse.revision:type_name -> op25b.v1.Revision
-	27, // 21: op25b.v1.ShowResponse.files:type_name -> op25b.v1.File
-	20, // 22: op25b.v1.ShowResponse.activations:type_name -> op25b.v1.Activation
-	26, // 23: op25b.v1.Activation.time:type_name -> google.protobuf.Timestamp
-	30, // 24: op25b.v1.DiffResponse.documents:type_name -> op25b.v1.DocumentDiff
-	1,  // 25: op25b.v1.OutcomeResponse.outcome:type_name -> op25b.v1.OutcomeResponse.Outcome
-	2,  // 26: op25b.v1.OutcomeResponse.revision:type_name -> op25b.v1.Revision
-	3,  // 27: op25b.v1.IntentService.Plan:input_type -> op25b.v1.PlanRequest
-	5,  // 28: op25b.v1.IntentService.Apply:input_type -> op25b.v1.ApplyRequest
-	6,  // 29: op25b.v1.IntentService.Approve:input_type -> op25b.v1.ApproveRequest
-	10, // 30: op25b.v1.IntentService.Current:input_type -> op25b.v1.CurrentRequest
-	12, // 31: op25b.v1.IntentService.History:input_type -> op25b.v1.HistoryRequest
-	18, // 32: op25b.v1.IntentService.Show:input_type -> op25b.v1.ShowRequest
-	21, // 33: op25b.v1.IntentService.Diff:input_type -> op25b.v1.DiffRequest
-	23, // 34: op25b.v1.IntentService.Restore:input_type -> op25b.v1.RestoreRequest
-	24, // 35: op25b.v1.IntentService.Outcome:input_type -> op25b.v1.OutcomeRequest
-	4,  // 36: op25b.v1.IntentService.Plan:output_type -> op25b.v1.PlanResponse
-	8,  // 37: op25b.v1.IntentService.Apply:output_type -> op25b.v1.Progress
-	7,  // 38: op25b.v1.IntentService.Approve:output_type -> op25b.v1.ApproveResponse
-	11, // 39: op25b.v1.IntentService.Current:output_type -> op25b.v1.CurrentResponse
-	13, // 40: op25b.v1.IntentService.History:output_type -> op25b.v1.HistoryResponse
-	19, // 41: op25b.v1.IntentService.Show:output_type -> op25b.v1.ShowResponse
-	22, // 42: op25b.v1.IntentService.Diff:output_type -> op25b.v1.DiffResponse
-	8,  // 43: op25b.v1.IntentService.Restore:output_type -> op25b.v1.Progress
-	25, // 44: op25b.v1.IntentService.Outcome:output_type -> op25b.v1.OutcomeResponse
-	36, // [36:45] is the sub-list for method output_type
-	27, // [27:36] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	29, // 10: op25b.v1.Done.held:type_name -> op25b.v1.SwitchStatus
+	2,  // 11: op25b.v1.CurrentResponse.revision:type_name -> op25b.v1.Revision
+	2,  // 12: op25b.v1.HistoryResponse.revisions:type_name -> op25b.v1.Revision
+	14, // 13: op25b.v1.HistoryResponse.entries:type_name -> op25b.v1.HistoryEntry
+	2,  // 14: op25b.v1.HistoryEntry.revision:type_name -> op25b.v1.Revision
+	15, // 15: op25b.v1.HistoryEntry.date:type_name -> op25b.v1.DateEvent
+	0,  // 16: op25b.v1.DateEvent.kind:type_name -> op25b.v1.DateEvent.Kind
+	26, // 17: op25b.v1.DateEvent.time:type_name -> google.protobuf.Timestamp
+	26, // 18: op25b.v1.DateEvent.recorded:type_name -> google.protobuf.Timestamp
+	16, // 19: op25b.v1.DateEvent.turns:type_name -> op25b.v1.DateTurn
+	17, // 20: op25b.v1.DateEvent.exemptions:type_name -> op25b.v1.EndedExemption
+	2,  // 21: op25b.v1.ShowResponse.revision:type_name -> op25b.v1.Revision
+	27, // 22: op25b.v1.ShowResponse.files:type_name -> op25b.v1.File
+	20, // 23: op25b.v1.ShowResponse.activations:type_name -> op25b.v1.Activation
+	26, // 24: op25b.v1.Activation.time:type_name -> google.protobuf.Timestamp
+	30, // 25: op25b.v1.DiffResponse.documents:type_name -> op25b.v1.DocumentDiff
+	1,  // 26: op25b.v1.OutcomeResponse.outcome:type_name -> op25b.v1.OutcomeResponse.Outcome
+	2,  // 27: op25b.v1.OutcomeResponse.revision:type_name -> op25b.v1.Revision
+	3,  // 28: op25b.v1.IntentService.Plan:input_type -> op25b.v1.PlanRequest
+	5,  // 29: op25b.v1.IntentService.Apply:input_type -> op25b.v1.ApplyRequest
+	6,  // 30: op25b.v1.IntentService.Approve:input_type -> op25b.v1.ApproveRequest
+	10, // 31: op25b.v1.IntentService.Current:input_type -> op25b.v1.CurrentRequest
+	12, // 32: op25b.v1.IntentService.History:input_type -> op25b.v1.HistoryRequest
+	18, // 33: op25b.v1.IntentService.Show:input_type -> op25b.v1.ShowRequest
+	21, // 34: op25b.v1.IntentService.Diff:input_type -> op25b.v1.DiffRequest
+	23, // 35: op25b.v1.IntentService.Restore:input_type -> op25b.v1.RestoreRequest
+	24, // 36: op25b.v1.IntentService.Outcome:input_type -> op25b.v1.OutcomeRequest
+	4,  // 37: op25b.v1.IntentService.Plan:output_type -> op25b.v1.PlanResponse
+	8,  // 38: op25b.v1.IntentService.Apply:output_type -> op25b.v1.Progress
+	7,  // 39: op25b.v1.IntentService.Approve:output_type -> op25b.v1.ApproveResponse
+	11, // 40: op25b.v1.IntentService.Current:output_type -> op25b.v1.CurrentResponse
+	13, // 41: op25b.v1.IntentService.History:output_type -> op25b.v1.HistoryResponse
+	19, // 42: op25b.v1.IntentService.Show:output_type -> op25b.v1.ShowResponse
+	22, // 43: op25b.v1.IntentService.Diff:output_type -> op25b.v1.DiffResponse
+	8,  // 44: op25b.v1.IntentService.Restore:output_type -> op25b.v1.Progress
+	25, // 45: op25b.v1.IntentService.Outcome:output_type -> op25b.v1.OutcomeResponse
+	37, // [37:46] is the sub-list for method output_type
+	28, // [28:37] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_intent_proto_init() }

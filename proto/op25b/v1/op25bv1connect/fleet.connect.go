@@ -54,6 +54,11 @@ const (
 	FleetServiceConfirmClockProcedure = "/op25b.v1.FleetService/ConfirmClock"
 	// FleetServiceDriftProcedure is the fully-qualified name of the FleetService's Drift RPC.
 	FleetServiceDriftProcedure = "/op25b.v1.FleetService/Drift"
+	// FleetServiceHoldSwitchProcedure is the fully-qualified name of the FleetService's HoldSwitch RPC.
+	FleetServiceHoldSwitchProcedure = "/op25b.v1.FleetService/HoldSwitch"
+	// FleetServiceReleaseSwitchProcedure is the fully-qualified name of the FleetService's
+	// ReleaseSwitch RPC.
+	FleetServiceReleaseSwitchProcedure = "/op25b.v1.FleetService/ReleaseSwitch"
 )
 
 // FleetServiceClient is a client for the op25b.v1.FleetService service.
@@ -73,6 +78,13 @@ type FleetServiceClient interface {
 	ConfirmClock(context.Context, *connect.Request[v1.ConfirmClockRequest]) (*connect.Response[v1.ConfirmClockResponse], error)
 	// Reads switches, and compares their entries with those that were last written and with the current intent. Writes nothing.
 	Drift(context.Context, *connect.Request[v1.DriftRequest]) (*connect.Response[v1.DriftResponse], error)
+	// Holds a switch for maintenance: its controller writes nothing to it until it is released. Returns before the controller has stopped writing: the
+	// state HELD confirms that. Requires the role operator. Returns NOT_FOUND for an unknown switch, and FAILED_PRECONDITION if the switch is held for
+	// another reason. A repetition of the same request changes nothing.
+	HoldSwitch(context.Context, *connect.Request[v1.HoldSwitchRequest]) (*connect.Response[v1.HoldSwitchResponse], error)
+	// Releases a held switch. Its controller reads it and brings it to the wanted revision. Requires the role operator. Returns FAILED_PRECONDITION if
+	// the switch is not held.
+	ReleaseSwitch(context.Context, *connect.Request[v1.ReleaseSwitchRequest]) (*connect.Response[v1.ReleaseSwitchResponse], error)
 }
 
 // NewFleetServiceClient constructs a client for the op25b.v1.FleetService service. By default, it
@@ -128,6 +140,18 @@ func NewFleetServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(fleetServiceMethods.ByName("Drift")),
 			connect.WithClientOptions(opts...),
 		),
+		holdSwitch: connect.NewClient[v1.HoldSwitchRequest, v1.HoldSwitchResponse](
+			httpClient,
+			baseURL+FleetServiceHoldSwitchProcedure,
+			connect.WithSchema(fleetServiceMethods.ByName("HoldSwitch")),
+			connect.WithClientOptions(opts...),
+		),
+		releaseSwitch: connect.NewClient[v1.ReleaseSwitchRequest, v1.ReleaseSwitchResponse](
+			httpClient,
+			baseURL+FleetServiceReleaseSwitchProcedure,
+			connect.WithSchema(fleetServiceMethods.ByName("ReleaseSwitch")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -140,6 +164,8 @@ type fleetServiceClient struct {
 	listClocks       *connect.Client[v1.ListClocksRequest, v1.ListClocksResponse]
 	confirmClock     *connect.Client[v1.ConfirmClockRequest, v1.ConfirmClockResponse]
 	drift            *connect.Client[v1.DriftRequest, v1.DriftResponse]
+	holdSwitch       *connect.Client[v1.HoldSwitchRequest, v1.HoldSwitchResponse]
+	releaseSwitch    *connect.Client[v1.ReleaseSwitchRequest, v1.ReleaseSwitchResponse]
 }
 
 // ListSwitches calls op25b.v1.FleetService.ListSwitches.
@@ -177,6 +203,16 @@ func (c *fleetServiceClient) Drift(ctx context.Context, req *connect.Request[v1.
 	return c.drift.CallUnary(ctx, req)
 }
 
+// HoldSwitch calls op25b.v1.FleetService.HoldSwitch.
+func (c *fleetServiceClient) HoldSwitch(ctx context.Context, req *connect.Request[v1.HoldSwitchRequest]) (*connect.Response[v1.HoldSwitchResponse], error) {
+	return c.holdSwitch.CallUnary(ctx, req)
+}
+
+// ReleaseSwitch calls op25b.v1.FleetService.ReleaseSwitch.
+func (c *fleetServiceClient) ReleaseSwitch(ctx context.Context, req *connect.Request[v1.ReleaseSwitchRequest]) (*connect.Response[v1.ReleaseSwitchResponse], error) {
+	return c.releaseSwitch.CallUnary(ctx, req)
+}
+
 // FleetServiceHandler is an implementation of the op25b.v1.FleetService service.
 type FleetServiceHandler interface {
 	// Lists the switches of the current inventory in its order, followed by all other switches that still have a status.
@@ -194,6 +230,13 @@ type FleetServiceHandler interface {
 	ConfirmClock(context.Context, *connect.Request[v1.ConfirmClockRequest]) (*connect.Response[v1.ConfirmClockResponse], error)
 	// Reads switches, and compares their entries with those that were last written and with the current intent. Writes nothing.
 	Drift(context.Context, *connect.Request[v1.DriftRequest]) (*connect.Response[v1.DriftResponse], error)
+	// Holds a switch for maintenance: its controller writes nothing to it until it is released. Returns before the controller has stopped writing: the
+	// state HELD confirms that. Requires the role operator. Returns NOT_FOUND for an unknown switch, and FAILED_PRECONDITION if the switch is held for
+	// another reason. A repetition of the same request changes nothing.
+	HoldSwitch(context.Context, *connect.Request[v1.HoldSwitchRequest]) (*connect.Response[v1.HoldSwitchResponse], error)
+	// Releases a held switch. Its controller reads it and brings it to the wanted revision. Requires the role operator. Returns FAILED_PRECONDITION if
+	// the switch is not held.
+	ReleaseSwitch(context.Context, *connect.Request[v1.ReleaseSwitchRequest]) (*connect.Response[v1.ReleaseSwitchResponse], error)
 }
 
 // NewFleetServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -245,6 +288,18 @@ func NewFleetServiceHandler(svc FleetServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(fleetServiceMethods.ByName("Drift")),
 		connect.WithHandlerOptions(opts...),
 	)
+	fleetServiceHoldSwitchHandler := connect.NewUnaryHandler(
+		FleetServiceHoldSwitchProcedure,
+		svc.HoldSwitch,
+		connect.WithSchema(fleetServiceMethods.ByName("HoldSwitch")),
+		connect.WithHandlerOptions(opts...),
+	)
+	fleetServiceReleaseSwitchHandler := connect.NewUnaryHandler(
+		FleetServiceReleaseSwitchProcedure,
+		svc.ReleaseSwitch,
+		connect.WithSchema(fleetServiceMethods.ByName("ReleaseSwitch")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/op25b.v1.FleetService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case FleetServiceListSwitchesProcedure:
@@ -261,6 +316,10 @@ func NewFleetServiceHandler(svc FleetServiceHandler, opts ...connect.HandlerOpti
 			fleetServiceConfirmClockHandler.ServeHTTP(w, r)
 		case FleetServiceDriftProcedure:
 			fleetServiceDriftHandler.ServeHTTP(w, r)
+		case FleetServiceHoldSwitchProcedure:
+			fleetServiceHoldSwitchHandler.ServeHTTP(w, r)
+		case FleetServiceReleaseSwitchProcedure:
+			fleetServiceReleaseSwitchHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -296,4 +355,12 @@ func (UnimplementedFleetServiceHandler) ConfirmClock(context.Context, *connect.R
 
 func (UnimplementedFleetServiceHandler) Drift(context.Context, *connect.Request[v1.DriftRequest]) (*connect.Response[v1.DriftResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.FleetService.Drift is not implemented"))
+}
+
+func (UnimplementedFleetServiceHandler) HoldSwitch(context.Context, *connect.Request[v1.HoldSwitchRequest]) (*connect.Response[v1.HoldSwitchResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.FleetService.HoldSwitch is not implemented"))
+}
+
+func (UnimplementedFleetServiceHandler) ReleaseSwitch(context.Context, *connect.Request[v1.ReleaseSwitchRequest]) (*connect.Response[v1.ReleaseSwitchResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.FleetService.ReleaseSwitch is not implemented"))
 }
