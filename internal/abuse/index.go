@@ -19,6 +19,7 @@ type knownLine struct {
 // An index has the lines and remote classes of one revision of the intent. It exists in memory only.
 type index struct {
 	in      *intent.Intent
+	next    *index // of the next documents, while a rollout brings them to some switches; nil otherwise
 	zone    *time.Location
 	watched map[string]bool // the line groups that opted in
 	remotes *remotes
@@ -39,6 +40,17 @@ func newIndex(in *intent.Intent) *index {
 			x.own[pipeline.Class(in.Numbers.Remotes[r.Name].Number)] = true
 		}
 	}
+	if next := in.Next(); next != nil {
+		x.next = newIndex(next)
+	}
+	return x
+}
+
+// on returns the index of the documents that a switch is to have.
+func (x *index) on(switchName string) *index {
+	if x.next != nil && slices.Contains(x.in.Split().Switches, switchName) {
+		return x.next
+	}
 	return x
 }
 
@@ -47,10 +59,10 @@ func (x *index) of(k *key, switchName string) map[pipeline.LineIndex]knownLine {
 	if lines, made := x.lines[switchName]; made {
 		return lines
 	}
-	lines := make(map[pipeline.LineIndex]knownLine)
+	lines, docs := make(map[pipeline.LineIndex]knownLine), x.on(switchName)
 	x.each(switchName, func(l *policy.Line) {
-		number := x.in.Numbers.Lines[switchName][l.Name].Number
-		lines[pipeline.LineIndex(number)] = knownLine{k.line(switchName, l.Name), x.watched[l.Group]}
+		number := docs.in.Numbers.Lines[switchName][l.Name].Number
+		lines[pipeline.LineIndex(number)] = knownLine{k.line(switchName, l.Name), docs.watched[l.Group]}
 	})
 	x.lines[switchName] = lines
 	return lines
@@ -58,7 +70,7 @@ func (x *index) of(k *key, switchName string) map[pipeline.LineIndex]knownLine {
 
 // each calls do with every line of a switch.
 func (x *index) each(switchName string, do func(*policy.Line)) {
-	sw, there := x.in.Bundle.Inventory.Switch(switchName)
+	sw, there := x.in.Switch(switchName)
 	if !there {
 		return
 	}

@@ -222,9 +222,10 @@ func (l *Ledger) recordLocked(at time.Time, switchName string, f pipeline.MailFl
 		l.cfg.Metrics.dropped(dropUnnamed, 1)
 		return
 	}
-	class := l.index.remotes.class(f.Remote)
+	docs := l.index.on(switchName)
+	class := docs.remotes.class(f.Remote)
 	// An answer opens no connection. A mail program that fetches mail from own servers without encryption is no sign of an infection.
-	attempt := known.watched && !f.SYNACK && !l.index.own[class]
+	attempt := known.watched && !f.SYNACK && !docs.own[class]
 	if f.Service == 0 && !attempt {
 		return
 	}

@@ -121,7 +121,7 @@ func (l *Ledger) classifyLocked() {
 func (l *Ledger) unwatchLocked() {
 	for switchName := range l.began {
 		l.index.each(switchName, func(line *policy.Line) {
-			if l.index.watched[line.Group] {
+			if l.index.on(switchName).watched[line.Group] {
 				return
 			}
 			if r := l.lines[l.key.line(switchName, line.Name)]; r != nil && len(r.days) > 0 {

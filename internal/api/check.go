@@ -38,7 +38,24 @@ func (s checkService) asked(ctx context.Context, from *op25bv1.CheckFrom) (*inte
 	if err != nil {
 		return nil, err
 	}
-	return in, in.Broken()
+	return s.documentsFor(in, from), in.Broken()
+}
+
+// documentsFor returns the intent with the documents of the switch that a question is about.
+func (s checkService) documentsFor(in *intent.Intent, from *op25bv1.CheckFrom) *intent.Intent {
+	if in.Split() == nil {
+		return in
+	}
+	for _, of := range in.Contents() {
+		q, err := question(from, of.Bundle.Policy)
+		if err != nil {
+			continue
+		}
+		if _, sw, err := s.Deps.Check.Subject(sourceOf(of), q); err == nil && in.For(sw) == of {
+			return of
+		}
+	}
+	return in
 }
 
 // Check returns the verdict on a connection.

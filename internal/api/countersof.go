@@ -101,11 +101,7 @@ func inventoryOf(in *intent.Intent) []*policy.Switch {
 	if in == nil || in.Bundle == nil {
 		return nil
 	}
-	all := make([]*policy.Switch, len(in.Bundle.Inventory.Switches))
-	for i := range all {
-		all[i] = &in.Bundle.Inventory.Switches[i]
-	}
-	return all
+	return in.Switches()
 }
 
 // setOf returns the set of the names, or nil if there are no names.
@@ -131,8 +127,10 @@ func (f *foundCounters) unknown(q *op25bv1.ListCountersRequest) error {
 	}
 	rules, interfaces, elsewhere := make(map[string]bool), make(map[string]bool), false
 	if f.in != nil && f.in.Numbers != nil {
-		for name := range f.in.Numbers.RuleIDs() {
-			rules[name] = true
+		for _, of := range f.in.Contents() {
+			for name := range of.Numbers.RuleIDs() {
+				rules[name] = true
+			}
 		}
 	}
 	for _, sw := range f.switches {

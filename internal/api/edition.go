@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -151,7 +152,7 @@ func (p *publisher) edition(f *followed, last *edition) *edition {
 		return e
 	}
 	if answers {
-		e.seen = seenOf(f.in, f.statuses)
+		e.seen = seenAsPublished(f.in, f.statuses)
 	}
 	e.publication = e.docs.Publish(p.dates(), e.seen)
 	return e
@@ -171,8 +172,24 @@ func (p *publisher) now(ctx context.Context) (*edition, error) {
 	}
 	e := *p.documents(in)
 	e.at = p.Now()
-	e.seen, err = p.seenIn(ctx, in)
-	return &e, err
+	statuses, err := p.Switches.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e.seen = seenAsPublished(in, statuses)
+	return &e, nil
+}
+
+// seenAsPublished is seenOf without the switches that have next documents. The published documents are those in force, so nothing in them is
+// confirmed on these switches.
+func seenAsPublished(in *intent.Intent, statuses []*op25bv1.SwitchStatus) map[string]string {
+	seen := seenOf(in, statuses)
+	if split := in.Split(); split != nil {
+		for _, name := range split.Switches {
+			delete(seen, name)
+		}
+	}
+	return seen
 }
 
 // documents returns an edition with the intent, its published documents and its lines.
@@ -184,7 +201,7 @@ func (p *publisher) documents(in *intent.Intent) *edition {
 		if old := p.made; old != nil && old.in.SameDocuments(in) {
 			e.lines = old.lines
 		} else {
-			e.lines = policy.NewLineIndex(in.Bundle.Inventory)
+			e.lines = policy.NewLineIndex(in.Merged().Inventory)
 		}
 		e.docs, e.docsErr = publication.Make(publication.Source{
 			Bundle: in.Bundle, Activations: in.Activations, Numbers: in.Numbers, Revision: in.Number, Stored: in.Time, Directory: p.Providers,
@@ -196,12 +213,13 @@ func (p *publisher) documents(in *intent.Intent) *edition {
 
 // sourceFor returns the documents from which a question about a line is answered, and the question without the server. A line without
 // exemption is answered from the published documents. They give the same verdicts as the real ones, and have only a few areas, so that their
-// pipelines stay loaded; the real ones would need a pipeline for each switch.
+// pipelines stay loaded; the real ones would need a pipeline for each switch. Lines of a switch that has next documents are answered from these.
 func (e *edition) sourceFor(own ownLine, addr netip.Addr) (desk.Source, check.Question) {
-	if e.docs != nil && !e.docs.Touched(own.line.Name, addr) {
+	published := e.in.Split() == nil || !slices.Contains(e.in.Split().Switches, own.sw.Name)
+	if published && e.docs != nil && !e.docs.Touched(own.line.Name, addr) {
 		if _, line, ok := e.docs.Line(own.line.Name); ok {
 			return desk.Source{Source: e.docs.Check(), Revision: e.in.Number}, check.Question{Line: line}
 		}
 	}
-	return sourceOf(e.in), check.Question{Line: own.line.Name, From: addr}
+	return sourceOf(e.in.For(own.sw.Name)), check.Question{Line: own.line.Name, From: addr}
 }

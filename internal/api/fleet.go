@@ -29,8 +29,7 @@ func onInventory(in *intent.Intent, statuses []*op25bv1.SwitchStatus) []*op25bv1
 	}
 	all := make([]*op25bv1.SwitchStatus, 0, len(statuses))
 	if in != nil {
-		for i := range in.Bundle.Inventory.Switches {
-			sw := &in.Bundle.Inventory.Switches[i]
+		for _, sw := range inventoryOf(in) {
 			st := &op25bv1.SwitchStatus{
 				Switch: sw.Name, Wanted: in.Number, Ownership: op25bv1.SwitchOwnership_SWITCH_OWNERSHIP_NONE,
 				State: op25bv1.SwitchState_SWITCH_STATE_UNKNOWN, Reason: op25bv1.SwitchReason_SWITCH_REASON_NEVER_REPORTED,

@@ -147,8 +147,8 @@ func (f *follower) news(statuses []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatu
 // done returns the final result, or nil while a switch may still converge. A held switch gets the revision only when it is released.
 func (f *follower) done() *op25bv1.Done {
 	done := &op25bv1.Done{Revision: f.in.Number, SupersededBy: f.later}
-	for i := range f.in.Bundle.Inventory.Switches {
-		switch st := f.told[f.in.Bundle.Inventory.Switches[i].Name]; {
+	for _, sw := range f.in.Switches() {
+		switch st := f.told[sw.Name]; {
 		case f.reached(st):
 			done.Converged++
 		case st != nil && st.State == op25bv1.SwitchState_SWITCH_STATE_HELD:

@@ -13,9 +13,9 @@ import (
 // them. The lines are counted once for each version of the documents, and the wanted phases are computed once for each revision and date, so
 // that a changed status costs no more than the comparison of two texts.
 type lineCounts struct {
-	mu     sync.Mutex // guards the fields below
-	bundle *policy.Bundle
-	groups map[string]map[string]uint32 // the lines by switch and line group, for bundle
+	mu     sync.Mutex                   // guards the fields below
+	docs   *intent.Intent               // an intent with the documents of groups
+	groups map[string]map[string]uint32 // the lines by switch and line group
 
 	in          *intent.Intent
 	from, until time.Time // the period for which wanted is valid; a zero until means that it does not end
@@ -47,8 +47,8 @@ func (c *lineCounts) add(in *intent.Intent, all []*op25bv1.SwitchStatus, now tim
 }
 
 func (c *lineCounts) prepareLocked(in *intent.Intent, now time.Time) {
-	if c.bundle != in.Bundle {
-		c.bundle, c.groups = in.Bundle, make(map[string]map[string]uint32)
+	if c.docs == nil || !c.docs.SameDocuments(in) {
+		c.docs, c.groups = in, make(map[string]map[string]uint32)
 		for _, sw := range inventoryOf(in) {
 			of := make(map[string]uint32)
 			for i := range sw.Lines {

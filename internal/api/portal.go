@@ -129,7 +129,7 @@ func visitorOf(m *op25bv1.AskOwnLineRequest) (netip.Addr, error) {
 // ownLine returns the answer about a line without a question.
 func (s portalService) ownLine(e *edition, own ownLine, addr netip.Addr) *op25bv1.AskOwnLineResponse {
 	now := s.dates()
-	p := e.in.Bundle.Policy
+	p := e.in.For(own.sw.Name).Bundle.Policy
 	a := &op25bv1.AskOwnLineResponse{
 		Known: true, LineGroup: &op25bv1.Named{Name: own.line.Group}, Revision: e.in.Number, Time: timestamppb.New(s.Now()),
 	}
@@ -161,7 +161,7 @@ func (s portalService) loginLease(e *edition, own ownLine) func(*check.Result) (
 		if s.Leases == nil {
 			return policy.Lease{}, false
 		}
-		return r.ByLogin(e.in.Bundle.Policy, own.line.Group)
+		return r.ByLogin(e.in.For(own.sw.Name).Bundle.Policy, own.line.Group)
 	}
 }
 

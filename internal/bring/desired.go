@@ -19,6 +19,7 @@ type Desired struct {
 
 // At returns the desired state of a switch at the given time. It returns intent.ErrNoPhase if no phase has begun.
 func At(in *intent.Intent, name string, at time.Time) (Desired, error) {
+	in = in.For(name)
 	phases, err := in.InForce(name, at)
 	return Desired{in, name, phases, at}, err
 }

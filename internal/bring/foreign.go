@@ -53,10 +53,10 @@ func past(in *intent.Intent, name string, at time.Time) (Desired, error) {
 	}
 	d, err := At(in, name, at)
 	if err != nil {
-		if len(in.Bundle.Policy.Phases) == 0 {
+		if len(d.Bundle.Policy.Phases) == 0 {
 			return Desired{}, err
 		}
-		d.Phases = policy.Everywhere(in.Bundle.Policy.Phases[0].Name) // any phase will do, because only the rules depend on the phase
+		d.Phases = policy.Everywhere(d.Bundle.Policy.Phases[0].Name) // any phase will do, because only the rules depend on the phase
 	}
 	return d, nil
 }

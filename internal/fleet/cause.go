@@ -28,7 +28,7 @@ func (o *origins) cause(name string, want desired) Reason {
 // causeOfPhase returns the reason why the wanted documents or phases differ from those of an earlier view. The reason is a date if the
 // earlier view has the wanted phases at the time want.At.
 func causeOfPhase(before *view, name string, want desired) Reason {
-	if !before.SameDocuments(want.Intent) {
+	if !before.For(name).SameDocuments(want.Intent) {
 		return ofRevision(want, ReasonIntent)
 	}
 	if then, err := before.desired(name, want.At); err == nil && then.Phases.String() == want.Phases.String() {

@@ -303,8 +303,8 @@ func (c *controller) assign() {
 		return
 	}
 	switches := make([]string, 0, len(v.docs.devices))
-	for i := range v.Bundle.Inventory.Switches {
-		switches = append(switches, v.Bundle.Inventory.Switches[i].Name)
+	for _, sw := range v.Switches() {
+		switches = append(switches, sw.Name)
 	}
 	assigned := Assign(c.members, switches)
 	for name, member := range assigned {

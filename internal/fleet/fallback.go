@@ -51,12 +51,12 @@ func (w *worker) base(ctx context.Context) (*view, error) {
 func (w *worker) fallBack(ctx context.Context, s *p4rt.Session, want desired) (err error) {
 	v, err := w.base(ctx)
 	switch {
-	case errors.Is(err, intent.ErrBroken), err == nil && v.SameDocuments(want.Intent):
+	case errors.Is(err, intent.ErrBroken), err == nil && v.For(w.name).SameDocuments(want.Intent):
 		return w.flipAlone(ctx, s, want)
 	case err != nil:
 		return err
 	}
-	held := desired{bring.Desired{Intent: v.Intent, Switch: w.name, Phases: want.Phases, At: want.At}, v}
+	held := desired{bring.Desired{Intent: v.For(w.name), Switch: w.name, Phases: want.Phases, At: want.At}, v}
 	compiled, err := held.Compile()
 	if err != nil {
 		return fmt.Errorf("%w: revision %d: %w", errCompile, v.Number, err)

@@ -22,9 +22,15 @@ type view struct {
 // for all switches.
 type documents struct {
 	mu      sync.Mutex // guards all following fields
-	prints  map[string]reconcile.Fingerprint
+	prints  map[printKey]reconcile.Fingerprint
 	devices map[string]*policy.Switch
 	refused map[string]refusal // the last refusal of each switch
+}
+
+// A printKey identifies a rule set: the phases in force, by the documents in force or by the next documents of a rollout.
+type printKey struct {
+	next   bool
+	phases string
 }
 
 // A refusal is a state to which a switch cannot be brought, with the reason.
@@ -38,9 +44,8 @@ func nextView(before *view, in *intent.Intent) *view {
 	if before != nil && before.SameDocuments(in) {
 		return &view{in, before.docs}
 	}
-	d := &documents{prints: make(map[string]reconcile.Fingerprint), devices: make(map[string]*policy.Switch), refused: make(map[string]refusal)}
-	for i := range in.Bundle.Inventory.Switches {
-		sw := &in.Bundle.Inventory.Switches[i]
+	d := &documents{prints: make(map[printKey]reconcile.Fingerprint), devices: make(map[string]*policy.Switch), refused: make(map[string]refusal)}
+	for _, sw := range in.Switches() {
 		d.devices[sw.Name] = sw
 	}
 	return &view{in, d}
@@ -114,7 +119,7 @@ func (d desired) ruling() (ruling, error) {
 	if err != nil {
 		return ruling{}, err
 	}
-	key, docs := d.Phases.String(), d.view.docs
+	key, docs := printKey{d.view.Next() != nil && d.Intent.SameDocuments(d.view.Next()), d.Phases.String()}, d.view.docs
 	docs.mu.Lock()
 	defer docs.mu.Unlock()
 	print, known := docs.prints[key]

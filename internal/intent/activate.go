@@ -60,8 +60,7 @@ func (b *Book) activate(ctx context.Context, base uint64, verb string, by By, ma
 	if current.Number != base {
 		return nil, &store.StaleError{Base: base, Current: current.Number}
 	}
-	next := *current
-	next.Activations = append(slices.Clone(current.Activations), a)
+	next := current.Activated(a)
 	all, err := json.Marshal(next.Activations)
 	if err != nil {
 		return nil, err
@@ -71,7 +70,17 @@ func (b *Book) activate(ctx context.Context, base uint64, verb string, by By, ma
 		return nil, err
 	}
 	c := store.Change{Base: base, Documents: map[string][]byte{activationsPath: all}, KeepOthers: true, Reserved: true}
-	return b.change(ctx, &next, c, by, store.AuditRecord{Verb: verb, Object: object(current.Activations, a), Detail: string(detail)})
+	return b.change(ctx, next, c, by, store.AuditRecord{Verb: verb, Object: object(current.Activations, a), Detail: string(detail)})
+}
+
+// Activated returns the intent with one more activation, which is not stored.
+func (in *Intent) Activated(a policy.Activation) *Intent {
+	next := *in
+	next.Activations = append(slices.Clone(in.Activations), a)
+	if n := in.next; n != nil {
+		next.setNext(n.Split, n.with)
+	}
+	return &next
 }
 
 // object returns the field Object of an activation's audit record.

@@ -84,7 +84,7 @@ func (c *cache) put(g *store.Generation, in *Intent) {
 
 func (c *cache) bytesLocked() (n int64) {
 	for i, in := range c.older {
-		if !in.SameDocuments(c.newest) && !slices.ContainsFunc(c.older[:i], in.SameDocuments) {
+		if !in.sameContents(c.newest) && !slices.ContainsFunc(c.older[:i], in.sameContents) {
 			n += in.Bytes
 		}
 	}

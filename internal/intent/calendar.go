@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"op25b/internal/policy"
 	"op25b/internal/store"
 )
 
@@ -75,9 +76,21 @@ type Ended struct {
 // Dated returns the changes caused by dates after the time after and up to the time until, in order. It assumes that this intent was in
 // force during the whole period.
 func (in *Intent) Dated(after, until time.Time) []Dated {
-	p := in.Bundle.Policy
-	comes := func(at time.Time) bool { return at.After(after) && !at.After(until) }
 	var all []Dated
+	for i, of := range in.Contents() {
+		for _, d := range in.dated(of.Bundle.Policy, after, until) {
+			if i == 0 || !slices.ContainsFunc(all, func(x Dated) bool { return x.name() == d.name() }) { // both contents may have the date
+				all = append(all, d)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b Dated) int { return cmp.Or(a.At.Compare(b.At), strings.Compare(a.name(), b.name())) })
+	return all
+}
+
+// dated returns the changes caused by the dates of one policy, in any order.
+func (in *Intent) dated(p *policy.Policy, after, until time.Time) (all []Dated) {
+	comes := func(at time.Time) bool { return at.After(after) && !at.After(until) }
 	for i := range p.Phases {
 		if at := p.Begins(&p.Phases[i]); comes(at) {
 			all = append(all, Dated{Kind: PhaseBegan, At: at.UTC(), Revision: in.Number, Phase: p.Phases[i].Name, Turned: in.turned(at)})
@@ -105,18 +118,17 @@ func (in *Intent) Dated(after, until time.Time) []Dated {
 	for _, d := range ends {
 		all = append(all, *d)
 	}
-	slices.SortFunc(all, func(a, b Dated) int { return cmp.Or(a.At.Compare(b.At), strings.Compare(a.name(), b.name())) })
 	return all
 }
 
 // turned returns the lines whose phase changes at the given time.
 func (in *Intent) turned(at time.Time) []Turned {
 	var all []Turned
-	groups := in.Bundle.Policy.LineGroups
-	for i := range in.Bundle.Inventory.Switches {
-		name := in.Bundle.Inventory.Switches[i].Name
-		before, _ := in.Bundle.Policy.InForceAt(in.Activations, name, at.Add(-1))
-		after, ok := in.Bundle.Policy.InForceAt(in.Activations, name, at)
+	for _, sw := range in.Switches() {
+		name, of := sw.Name, in.For(sw.Name)
+		groups := of.Bundle.Policy.LineGroups
+		before, _ := of.Bundle.Policy.InForceAt(of.Activations, name, at.Add(-1))
+		after, ok := of.Bundle.Policy.InForceAt(of.Activations, name, at)
 		if !ok {
 			continue
 		}

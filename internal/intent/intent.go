@@ -51,6 +51,7 @@ type Intent struct {
 	compiler *compile.Compiler // nil if the documents are broken
 	encoded  []byte            // Numbers in stored form; nil if they are not stored yet
 	broken   *broken           // nil if the documents can be used
+	next     *next             // nil unless a rollout brings next documents to the switches
 }
 
 // read returns the Intent of a snapshot. If an Intent in like has the same documents, read shares its parsed documents.
@@ -60,25 +61,43 @@ func (b *Book) read(ctx context.Context, s store.Snapshot, like []*Intent) (*Int
 		return nil, err
 	}
 	numbered(in.Activations)
-	for _, l := range like {
-		if l.encoded != nil && bytes.Equal(in.encoded, l.encoded) && sameFiles(in.Files, l.Files) {
-			in.Files, in.Bundle, in.Numbers, in.compiler, in.encoded, in.broken = l.Files, l.Bundle, l.Numbers, l.compiler, l.encoded, l.broken
-			return in, in.Broken()
+	if !in.share(like) {
+		if err := in.decode(s, numbersPath, in.Numbers); err != nil {
+			return nil, err
+		}
+		if err := in.load(ctx, b); err != nil {
+			return nil, fmt.Errorf("revision %d: %w", s.Number, err)
 		}
 	}
-	if err := in.decode(s, numbersPath, in.Numbers); err != nil {
-		return nil, err
+	if err := in.Broken(); err != nil {
+		return in, err
 	}
-	if err := in.load(ctx, b); err != nil {
-		return nil, fmt.Errorf("revision %d: %w", s.Number, err)
+	if err := b.split(ctx, in, s, like); err != nil {
+		return nil, err
 	}
 	return in, nil
 }
 
+// share makes in use the parsed documents of an intent in like, or of its next documents, if they are the same. It reports whether there is one.
+func (in *Intent) share(like []*Intent) bool {
+	for _, l := range like {
+		for _, l := range l.Contents() {
+			if l.encoded != nil && bytes.Equal(in.encoded, l.encoded) && sameFiles(in.Files, l.Files) {
+				in.Files, in.Bundle, in.Numbers, in.compiler, in.encoded, in.broken = l.Files, l.Bundle, l.Numbers, l.compiler, l.encoded, l.broken
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // filesOf returns the operators' files, ordered by name.
-func filesOf(s store.Snapshot) (files []strict.File) {
+func filesOf(s store.Snapshot) []strict.File { return filesIn(s, filesFolder) }
+
+// filesIn returns the files in a folder of the store, ordered by name.
+func filesIn(s store.Snapshot, folder string) (files []strict.File) {
 	for _, path := range slices.Sorted(maps.Keys(s.Documents)) {
-		if name, isFile := strings.CutPrefix(path, filesFolder); isFile {
+		if name, isFile := strings.CutPrefix(path, folder); isFile {
 			files = append(files, strict.File{Name: name, Data: s.Documents[path]})
 		}
 	}
@@ -112,9 +131,18 @@ func sameFiles(a, b []strict.File) bool {
 }
 
 // SameDocuments reports whether two intents share their parsed documents and numbers, so that they differ at most in activations. The
-// result may be false for equal documents that were parsed separately.
+// result may be false for equal documents that were parsed separately. If an intent has next documents, these and the switches that have them are
+// compared too.
 func (in *Intent) SameDocuments(other *Intent) bool {
-	return in.compiler == other.compiler && in.broken == other.broken
+	return in.sameContents(other) && (in.next == nil || slices.Equal(in.next.Switches, other.next.Switches))
+}
+
+// sameContents is like SameDocuments, and ignores which switches have the next documents.
+func (in *Intent) sameContents(other *Intent) bool {
+	if in.compiler != other.compiler || in.broken != other.broken || (in.next == nil) != (other.next == nil) {
+		return false
+	}
+	return in.next == nil || in.next.with.compiler == other.next.with.compiler
 }
 
 // SameAs reports whether two intents have the same files and activations.
@@ -152,6 +180,7 @@ func (in *Intent) documents() (map[string][]byte, error) {
 // InForce returns the phases in force on a switch at time now. If no phase has begun, it returns ErrNoPhase; the message states when the
 // first phase begins.
 func (in *Intent) InForce(switchName string, now time.Time) (policy.InForce, error) {
+	in = in.For(switchName)
 	phases, ok := in.Bundle.Policy.InForceAt(in.Activations, switchName, now)
 	if !ok {
 		first := "policy " + in.Bundle.Policy.Name + " has no phase with a future date"
@@ -166,6 +195,7 @@ func (in *Intent) InForce(switchName string, now time.Time) (policy.InForce, err
 // Compile returns the desired state of a switch at time now. It returns ErrBroken if the documents cannot be used, ErrNoPhase if no phase
 // has begun on the switch, and the errors of compile.Compiler.Compile.
 func (in *Intent) Compile(switchName string, now time.Time) (*compile.Compiled, error) {
+	in = in.For(switchName)
 	if err := in.Broken(); err != nil {
 		return nil, err
 	}
@@ -181,6 +211,7 @@ func (in *Intent) Compile(switchName string, now time.Time) (*compile.Compiled, 
 
 // CompileAs is like Compile, but uses the given phases instead of those in force.
 func (in *Intent) CompileAs(switchName string, phases policy.InForce, now time.Time) (*compile.Compiled, error) {
+	in = in.For(switchName)
 	if err := in.Broken(); err != nil {
 		return nil, err
 	}
@@ -190,6 +221,7 @@ func (in *Intent) CompileAs(switchName string, phases policy.InForce, now time.T
 // SessionLines returns the lines of a switch whose entries depend on sessions. It returns ErrBroken if the documents cannot be used, and the
 // errors of compile.Compiler.SessionLines.
 func (in *Intent) SessionLines(switchName string, now time.Time) (*compile.SessionLines, error) {
+	in = in.For(switchName)
 	if err := in.Broken(); err != nil {
 		return nil, err
 	}
@@ -201,6 +233,7 @@ func (in *Intent) SessionLines(switchName string, now time.Time) (*compile.Sessi
 // If the documents are broken, the rules only serve to recognise a rule set that a switch already has. Such rules must not be written to a
 // switch.
 func (in *Intent) Rules(switchName string, phases policy.InForce) (compile.Rules, error) {
+	in = in.For(switchName)
 	if in.broken != nil {
 		return in.broken.rules(switchName, phases)
 	}
@@ -210,6 +243,7 @@ func (in *Intent) Rules(switchName string, phases policy.InForce) (compile.Rules
 // Meanings returns the rules that a switch has with the given phases in force, ordered by id. It returns ErrBroken if the documents cannot be used,
 // and the errors of compile.Compiler.Meanings.
 func (in *Intent) Meanings(switchName string, phases policy.InForce) ([]compile.Rule, error) {
+	in = in.For(switchName)
 	if err := in.Broken(); err != nil {
 		return nil, err
 	}
@@ -222,11 +256,10 @@ func (in *Intent) Meanings(switchName string, phases policy.InForce) ([]compile.
 
 // SameExemptions reports whether the same exemptions are in force at both times.
 func (in *Intent) SameExemptions(a, b time.Time) bool {
-	return in.broken != nil || in.compiler.SameExemptions(a, b)
-}
-
-// NextEvent returns the first time after now at which a date may change the desired state of a switch. It returns false if there is no such
-// date.
-func (in *Intent) NextEvent(now time.Time) (time.Time, bool) {
-	return in.Bundle.Policy.NextEvent(now)
+	for _, of := range in.Contents() {
+		if of.broken == nil && !of.compiler.SameExemptions(a, b) {
+			return false
+		}
+	}
+	return true
 }

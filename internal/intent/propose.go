@@ -88,7 +88,7 @@ func (b *Book) put(ctx context.Context, p *Proposal, by By, restores uint64, rec
 		return nil, err
 	}
 	stored := *p.Intent
-	stored.encoded = docs[numbersPath]
+	stored.encoded, stored.next = docs[numbersPath], nil
 	return b.change(ctx, &stored, store.Change{Base: p.Base, Documents: docs, Reserved: restores != 0, Restores: restores}, by, record)
 }
 
@@ -102,6 +102,9 @@ func (b *Book) change(ctx context.Context, to *Intent, c store.Change, by By, re
 		return nil, err
 	}
 	to.Revision = r
+	if n := to.next; n != nil {
+		to.setNext(n.Split, n.with)
+	}
 	b.cache.put(g, to)
 	return to, nil
 }
@@ -141,7 +144,7 @@ func (b *Book) ProposeRestore(ctx context.Context, revision uint64) (*Proposal, 
 		return nil, err
 	}
 	next := *old
-	next.Numbers = numbers
+	next.Numbers, next.next = numbers, nil
 	if next.compiler, err = compile.NewCompiler(next.Bundle, numbers); err != nil {
 		return nil, err
 	}

@@ -39,8 +39,8 @@ func (t targets) Names(context.Context) []string {
 		return nil
 	}
 	var names []string
-	for i := range t.s.intent.Bundle.Inventory.Switches {
-		names = append(names, t.s.intent.Bundle.Inventory.Switches[i].Name)
+	for _, sw := range t.s.intent.Switches() {
+		names = append(names, sw.Name)
 	}
 	return slices.Clip(names)
 }
@@ -59,7 +59,7 @@ func (s *Service) where(name string) (home, error) {
 	if s.intent == nil {
 		return home{}, fmt.Errorf("%w: this controller has not read an inventory yet: try again, or apply one", ErrNoOwner)
 	}
-	if _, there := s.intent.Bundle.Inventory.Switch(name); !there {
+	if _, there := s.intent.Switch(name); !there {
 		return home{}, openconfig.ErrNoTarget
 	}
 	if s.switches[name] != nil {

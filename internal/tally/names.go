@@ -3,6 +3,7 @@ package tally
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"op25b/internal/intent"
 	"op25b/internal/policy"
@@ -22,13 +23,16 @@ func newNames(in *intent.Intent) *names {
 	n := &names{
 		intent: in, switches: make(map[string]*policy.Switch), rules: make(map[uint32]string), numbers: make(map[string]uint32),
 	}
-	for i := range in.Bundle.Inventory.Switches {
-		sw := &in.Bundle.Inventory.Switches[i]
+	for _, sw := range in.Switches() {
 		n.switches[sw.Name] = sw
 		n.order = append(n.order, sw.Name)
 	}
-	for name, id := range in.Numbers.RuleIDs() {
-		n.rules[uint32(id)], n.numbers[name] = name, uint32(id)
+	contents := in.Contents()
+	slices.Reverse(contents) // a number means the same in the next documents, unless they needed one that is no longer used
+	for _, of := range contents {
+		for name, id := range of.Numbers.RuleIDs() {
+			n.rules[uint32(id)], n.numbers[name] = name, uint32(id)
+		}
 	}
 	return n
 }

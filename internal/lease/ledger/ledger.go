@@ -260,7 +260,7 @@ func (l *Ledger) Run(ctx context.Context) {
 // register.Register. Only the goroutine of Run calls it.
 func (l *Ledger) setDocuments(in *intent.Intent) {
 	if l.documents == nil || !l.documents.SameDocuments(in) {
-		l.setRules(newRules(in.Bundle))
+		l.setRules(newRules(in.Merged()))
 	}
 	l.documents = in
 }

@@ -178,7 +178,7 @@ func (r *Register) isReady() bool {
 // of lines that are compared in vain would delay the change of phase. Only the goroutine of Run calls it.
 func (r *Register) setDocuments(in *intent.Intent) {
 	if r.documents == nil || !r.documents.SameDocuments(in) {
-		r.setLines(subscriber.NewLines(in.Bundle))
+		r.setLines(subscriber.NewLines(in.Merged()))
 	}
 	r.documents = in
 }
