@@ -2,6 +2,7 @@ package abuse
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -64,31 +65,51 @@ func (l *Ledger) Forecast(in *intent.Intent, phase string, scope policy.Scope, n
 	if err := in.Bundle.CheckActivation(a); err != nil {
 		return nil, err
 	}
+	f, err := l.forecast(in, in.Activated(a), scope.Switches, now)
+	if f != nil {
+		f.Phase = phase
+	}
+	return f, err
+}
+
+// ForecastDocuments returns the lines that other documents would newly stop on the given switches now; no switches means all. It returns
+// intent.ErrBroken if documents are broken.
+//
+// The recorded use of a line names the classes of its servers and not their addresses. A server that the next documents put into another class is
+// expected to be treated as before.
+func (l *Ledger) ForecastDocuments(in, next *intent.Intent, switches []string, now time.Time) (*Forecast, error) {
+	if err := in.Broken(); err != nil {
+		return nil, err
+	}
+	return l.forecast(in, next, switches, now)
+}
+
+// forecast returns the lines that in passes and next stops.
+func (l *Ledger) forecast(in, next *intent.Intent, switches []string, now time.Time) (*Forecast, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.drainLocked()
-	f := &Forecast{Phase: phase, Incomplete: l.leftOut}
-	after := append(slices.Clone(in.Activations), a)
-	for i := range in.Bundle.Inventory.Switches {
-		sw := &in.Bundle.Inventory.Switches[i]
-		if len(scope.Switches) > 0 && !slices.Contains(scope.Switches, sw.Name) {
+	f := &Forecast{Incomplete: l.leftOut}
+	for _, sw := range in.Switches() {
+		if len(switches) > 0 && !slices.Contains(switches, sw.Name) {
 			continue
 		}
+		was, is := in.For(sw.Name), next.For(sw.Name)
 		began, owned := l.began[sw.Name]
-		was, begun := in.Bundle.Policy.InForceAt(in.Activations, sw.Name, now)
-		if !owned || !begun {
+		before, begun := was.Bundle.Policy.InForceAt(was.Activations, sw.Name, now)
+		then, begins := is.Bundle.Policy.InForceAt(is.Activations, sw.Name, now)
+		if !owned || !begun || !begins {
 			f.Missing = append(f.Missing, sw.Name)
 			continue
 		}
-		is, _ := in.Bundle.Policy.InForceAt(after, sw.Name, now)
 		if began.After(f.Since) {
 			f.Since = began
 		}
-		turn, err := newTurn(in, sw.Name, was, is, now)
+		turn, err := newTurn(was, is, sw.Name, before, then, now)
 		if err != nil {
 			return nil, err
 		}
-		l.switchLocked(f, in, sw, turn, began, now)
+		l.switchLocked(f, was, sw, turn, began, now)
 	}
 	return f, nil
 }
@@ -178,20 +199,26 @@ func (s stopped) closes() bool {
 	return false
 }
 
-// A turn is a change of the phases in force on a switch.
+// A turn is a change of the phases in force on a switch, or of its documents.
 type turn struct {
-	in      *intent.Intent
-	was, is []ruling
-	kinds   []kind                    // the kinds of traffic to port 25, and those that the phase's rules stop
-	smtp    map[pipeline.Service]bool // the services that fail closed
-	exempt  map[string]bool
-	all     []netip.Prefix // the prefixes that are exempt on every switch
+	was, is side
+	kinds   []kind // the kinds of traffic to port 25, and those that the phase's rules stop
 	made    map[turnKey]stopped
 }
 
+// A side is one of the two states of a turn.
+type side struct {
+	in      *intent.Intent
+	entries []ruling
+	smtp    map[pipeline.Service]bool // the services that fail closed
+	lines   map[string]*policy.Line   // the lines of the switch by name; nil if they are those of the other side
+	exempt  map[string]bool
+	all     []netip.Prefix // the prefixes that are exempt on every switch
+}
+
 type turnKey struct {
-	group  string
-	exempt bool
+	was, is       string // the groups
+	exempt, still bool
 }
 
 // A ruling is an entry of the table verdict.
@@ -200,33 +227,35 @@ type ruling struct {
 	pipeline.Verdict
 }
 
-func newTurn(in *intent.Intent, switchName string, was, is policy.InForce, now time.Time) (*turn, error) {
-	t := &turn{in: in, exempt: make(map[string]bool), made: make(map[turnKey]stopped), smtp: make(map[pipeline.Service]bool)}
+// newTurn returns the turn of a switch from the phases before of one intent to the phases after of another one. Both may be the same.
+func newTurn(was, is *intent.Intent, switchName string, before, after policy.InForce, now time.Time) (*turn, error) {
+	t := &turn{made: make(map[turnKey]stopped)}
 	var err error
-	if t.was, err = rulings(in, switchName, was); err != nil {
+	if t.was, err = newSide(was, switchName, before, now); err != nil {
 		return nil, err
 	}
-	if t.is, err = rulings(in, switchName, is); err != nil {
+	if t.is, err = newSide(is, switchName, after, now); err != nil {
 		return nil, err
 	}
-	p := in.Bundle.Policy
-	for i := range p.Exemptions {
-		e := &p.Exemptions[i]
-		switch {
-		case p.Ended(e, now):
-		case e.Line != "":
-			t.exempt[e.Line] = true
-		default:
-			t.all = append(t.all, e.Prefix)
+	if !was.SameDocuments(is) {
+		t.is.lines = make(map[string]*policy.Line)
+		if sw, there := is.Bundle.Inventory.Switch(switchName); there {
+			for i := range sw.Lines {
+				t.is.lines[sw.Lines[i].Name] = &sw.Lines[i]
+			}
 		}
 	}
 	remotes := []pipeline.Class{0} // class 0 contains the servers that are in no class
-	for i := range p.Remotes {
-		remotes = append(remotes, pipeline.Class(in.Numbers.Remotes[p.Remotes[i].Name].Number))
+	services := make(map[pipeline.Service]bool)
+	for _, s := range []side{t.was, t.is} {
+		for _, r := range s.in.Bundle.Policy.Remotes {
+			if class := pipeline.Class(s.in.Numbers.Remotes[r.Name].Number); !slices.Contains(remotes, class) {
+				remotes = append(remotes, class)
+			}
+		}
+		maps.Copy(services, s.smtp)
 	}
-	for _, s := range p.ServicesWith(policy.TCPPort.IsSMTP) {
-		number := pipeline.Service(in.Numbers.Services[s.Name].Number)
-		t.smtp[number] = true
+	for number := range services {
 		for _, remote := range remotes {
 			for _, leg := range []pipeline.Leg{pipeline.UpDst, pipeline.DownSrc, pipeline.DownDst, pipeline.UpSrc} {
 				t.kinds = append(t.kinds, kind{number, remote, leg})
@@ -237,12 +266,35 @@ func newTurn(in *intent.Intent, switchName string, was, is policy.InForce, now t
 	return t, nil
 }
 
+func newSide(in *intent.Intent, switchName string, phases policy.InForce, now time.Time) (side, error) {
+	s := side{in: in, exempt: make(map[string]bool), smtp: make(map[pipeline.Service]bool)}
+	var err error
+	if s.entries, err = rulings(in, switchName, phases); err != nil {
+		return side{}, err
+	}
+	p := in.Bundle.Policy
+	for i := range p.Exemptions {
+		e := &p.Exemptions[i]
+		switch {
+		case p.Ended(e, now):
+		case e.Line != "":
+			s.exempt[e.Line] = true
+		default:
+			s.all = append(s.all, e.Prefix)
+		}
+	}
+	for _, service := range p.ServicesWith(policy.TCPPort.IsSMTP) {
+		s.smtp[pipeline.Service(in.Numbers.Services[service.Name].Number)] = true
+	}
+	return s, nil
+}
+
 // addStopped adds the kinds of other services that an entry of the phase stops, such as plain POP to own servers. No other kind can be stopped,
 // because only port 25 fails closed. Frames without ports have no kind.
 func (t *turn) addStopped(remotes []pipeline.Class) {
-	for _, e := range t.is {
+	for _, e := range t.is.entries {
 		service := e.Service.Value
-		if !e.Service.Set || service > pipeline.LastService || t.smtp[service] || e.Action != pipeline.Drop && e.Action != pipeline.Reject {
+		if !e.Service.Set || service > pipeline.LastService || t.is.smtp[service] || e.Action != pipeline.Drop && e.Action != pipeline.Reject {
 			continue
 		}
 		for _, remote := range remotes {
@@ -271,39 +323,53 @@ func rulings(in *intent.Intent, switchName string, phases policy.InForce) ([]rul
 // stops returns the kinds of a line's traffic that pass now and are stopped after the turn. What passes now only for a line with a lease, and still
 // does after the turn, is not stopped.
 func (t *turn) stops(l *policy.Line) stopped {
-	key := turnKey{l.Group, t.isExempt(l)}
+	then := l
+	if t.is.lines != nil {
+		if then = t.is.lines[l.Name]; then == nil { // the line has no name any more
+			then = &policy.Line{}
+		}
+	}
+	key := turnKey{l.Group, then.Group, t.was.isExempt(l), t.is.isExempt(then)}
 	if made, there := t.made[key]; there {
 		return made
 	}
-	of := subscriber{group: pipeline.LineGroup(t.in.Numbers.LineGroups[l.Group].Number)}
-	var leased []subscriber // an exempt line has no lease
-	if key.exempt {
-		of.class = compile.SubscriberExempt
-	} else {
-		for _, lease := range t.in.Bundle.Policy.Leases {
-			if lease.ForGroup(l.Group) {
-				leased = append(leased, subscriber{of.group, pipeline.Class(t.in.Numbers.Leases[lease.Name].Number)})
-			}
-		}
-	}
+	was, leasedWas := t.was.subscribers(l, key.exempt)
+	is, leasedIs := t.is.subscribers(then, key.still)
 	stops := make(stopped)
 	for _, k := range t.kinds {
-		withLease := func(entries []ruling) bool {
-			return slices.ContainsFunc(leased, func(s subscriber) bool { return !t.stopped(entries, s, k) })
-		}
-		without, then := !t.stopped(t.was, of, k), withLease(t.is)
-		if (without || !then && withLease(t.was)) && t.stopped(t.is, of, k) {
-			stops[k] = !then
+		without, leased := !t.was.stopped(was, k), t.is.passesOne(leasedIs, k)
+		if (without || !leased && t.was.passesOne(leasedWas, k)) && t.is.stopped(is, k) {
+			stops[k] = !leased
 		}
 	}
 	t.made[key] = stops
 	return stops
 }
 
+// subscribers returns what the entries know about a line, and what they know about it while it has each of the leases that it can have.
+func (s *side) subscribers(l *policy.Line, exempt bool) (of subscriber, leased []subscriber) {
+	of = subscriber{group: pipeline.LineGroup(s.in.Numbers.LineGroups[l.Group].Number)}
+	if exempt { // an exempt line has no lease
+		of.class = compile.SubscriberExempt
+		return of, nil
+	}
+	for _, lease := range s.in.Bundle.Policy.Leases {
+		if lease.ForGroup(l.Group) {
+			leased = append(leased, subscriber{of.group, pipeline.Class(s.in.Numbers.Leases[lease.Name].Number)})
+		}
+	}
+	return of, leased
+}
+
+// passesOne reports whether a kind of traffic passes for one of the subscribers.
+func (s *side) passesOne(all []subscriber, k kind) bool {
+	return slices.ContainsFunc(all, func(of subscriber) bool { return !s.stopped(of, k) })
+}
+
 // isExempt reports whether an exemption covers the line, or all of its addresses.
-func (t *turn) isExempt(l *policy.Line) bool {
-	return t.exempt[l.Name] || len(l.Prefixes) > 0 && !slices.ContainsFunc(l.Prefixes, func(own netip.Prefix) bool {
-		return !slices.ContainsFunc(t.all, func(x netip.Prefix) bool { return x.Bits() <= own.Bits() && x.Contains(own.Addr()) })
+func (s *side) isExempt(l *policy.Line) bool {
+	return s.exempt[l.Name] || len(l.Prefixes) > 0 && !slices.ContainsFunc(l.Prefixes, func(own netip.Prefix) bool {
+		return !slices.ContainsFunc(s.all, func(x netip.Prefix) bool { return x.Bits() <= own.Bits() && x.Contains(own.Addr()) })
 	})
 }
 
@@ -315,14 +381,14 @@ type subscriber struct {
 
 // stopped reports whether the entries stop a kind of traffic. Traffic is stopped if the first matching entry drops or rejects it. Mail to port
 // 25 is also stopped if no entry matches, because the pipeline fails closed on the legs of the usual block.
-func (t *turn) stopped(entries []ruling, of subscriber, k kind) bool {
-	for i := range entries {
-		e := &entries[i]
+func (s *side) stopped(of subscriber, k kind) bool {
+	for i := range s.entries {
+		e := &s.entries[i]
 		if fits(e.Group, of.group) && fits(e.Leg, k.leg) && fits(e.Service, k.service) && fits(e.RemoteClass, k.remote) && fits(e.SubscriberClass, of.class) {
 			return e.Action == pipeline.Drop || e.Action == pipeline.Reject
 		}
 	}
-	return t.smtp[k.service] && (k.leg == pipeline.UpDst || k.leg == pipeline.DownSrc)
+	return s.smtp[k.service] && (k.leg == pipeline.UpDst || k.leg == pipeline.DownSrc)
 }
 
 func fits[T ~uint8](m pipeline.Match[T], v T) bool { return !m.Set || m.Value == v }
