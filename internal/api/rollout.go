@@ -202,16 +202,14 @@ func (s *server) noRollout(ctx context.Context) error {
 		return nil
 	case err != nil:
 		return err
-	case r.State.Ended():
-		return nil
 	}
-	if r.State == rollout.GoingBack {
+	if r.State == rollout.GoingBack || r.State.Ended() {
 		in, err := s.current(ctx)
-		if err != nil || !r.Placed(in.Activations) {
+		if err != nil || r.State == rollout.WentBack || !r.Unfinished(in) {
 			return err
 		}
 	}
-	return fmt.Errorf("%w: rollout %s of phase %s is %s: abort it, or wait until it has ended", drive.ErrRunning, r.ID, r.Change.Phase, r.State)
+	return fmt.Errorf("%w: rollout %s of %v is %s: abort it, or wait until it has ended", drive.ErrRunning, r.ID, r.Change, r.State)
 }
 
 var rolloutStates = map[rollout.State]op25bv1.RolloutState{

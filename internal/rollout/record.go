@@ -33,10 +33,22 @@ type Stage struct {
 	Gates    Gates         `json:"gates"`
 }
 
-// A Change is what a rollout brings to the switches: a phase is put in force, for the line groups in Groups, or for all if Groups is empty.
+// A Change is what a rollout brings to the switches: a phase is put in force, for the line groups in Groups, or for all if Groups is empty. If
+// Documents is set, the rollout brings new documents instead.
 type Change struct {
-	Phase  string   `json:"phase"`
+	Phase  string   `json:"phase,omitempty"`
 	Groups []string `json:"groups,omitempty"`
+	// Documents is the revision on which the documents were proposed; see intent.Split. Policy is the name of their policy.
+	Documents uint64 `json:"documents,omitempty"`
+	Policy    string `json:"policy,omitempty"`
+}
+
+// String returns what the change brings, such as "phase drain".
+func (c Change) String() string {
+	if c.Documents != 0 {
+		return "the documents of policy " + c.Policy
+	}
+	return "phase " + c.Phase
 }
 
 // A Record is the state of a rollout. A Record and the values that it refers to are immutable.

@@ -11,7 +11,6 @@ import (
 	"op25b/internal/intent"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
-	"op25b/internal/rollout"
 	"op25b/internal/store"
 	"op25b/internal/tally"
 	"op25b/internal/telemetry"
@@ -37,7 +36,7 @@ type Counts struct {
 	// Affected is the number of lines of which mail was stopped since Since and not in the time before it that this owner knows.
 	Affected uint64    `json:"affected"`
 	Since    time.Time `json:"since"`
-	// Forecast is how many lines the phase would newly stop and have sent such mail recently, as known before the first switch had the phase.
+	// Forecast is how many lines the change would newly stop and have sent such mail recently, as known before the first switch had the change.
 	Forecast      uint64 `json:"forecast"`
 	ForecastKnown bool   `json:"forecastKnown,omitempty"`
 	// Renewed means that the counts were noted after the switch had got another controller, and not when it was told.
@@ -54,6 +53,7 @@ type Counter interface {
 // Forecaster forecasts the newly stopped lines. *abuse.Ledger is one.
 type Forecaster interface {
 	Forecast(in *intent.Intent, phase string, scope policy.Scope, now time.Time) (*abuse.Forecast, error)
+	ForecastDocuments(in, next *intent.Intent, switches []string, now time.Time) (*abuse.Forecast, error)
 }
 
 var (
@@ -140,6 +140,7 @@ func count(in *intent.Intent, sw tally.Switch) (c Counts) {
 	for _, a := range sw.Actions {
 		actions[a.Rule] = a.Action
 	}
+	in = in.For(sw.Status.Switch)
 	kinds := kindsOf(in.Bundle.Policy)
 	for _, t := range sw.Totals {
 		c.Counted += t.Packets
@@ -209,7 +210,7 @@ func (p *publisher) lines(c *Counts, in *intent.Intent, s *Stored, name string, 
 			}
 		}
 		if !has {
-			next.forecast, next.forecastKnown = p.forecast(in, s.Change, name, now)
+			next.forecast, next.forecastKnown = p.forecast(in, s, name, now)
 		}
 		known, p.known[name] = next, next
 	}
@@ -222,8 +223,17 @@ func (p *publisher) lines(c *Counts, in *intent.Intent, s *Stored, name string, 
 }
 
 // forecast returns how many lines of a switch the change newly stops and have sent such mail recently.
-func (p *publisher) forecast(in *intent.Intent, c rollout.Change, name string, now time.Time) (n uint64, known bool) {
-	f, err := p.Forecasts.Forecast(in, c.Phase, policy.Scope{Groups: c.Groups, Switches: []string{name}}, now)
+func (p *publisher) forecast(in *intent.Intent, s *Stored, name string, now time.Time) (n uint64, known bool) {
+	var f *abuse.Forecast
+	var err error
+	switch c := s.Change; {
+	case c.Documents == 0:
+		f, err = p.Forecasts.Forecast(in, c.Phase, policy.Scope{Groups: c.Groups, Switches: []string{name}}, now)
+	case s.staged(in):
+		f, err = p.Forecasts.ForecastDocuments(in, in.Next(), []string{name}, now)
+	default:
+		return 0, false
+	}
 	if err != nil || len(f.Missing) > 0 {
 		return 0, false
 	}

@@ -138,6 +138,11 @@ func (d *Driver) drive(ctx context.Context, own *store.Ownership) {
 			}
 			current = next
 		}
+		if current != nil {
+			if err := d.finish(ctx, current); err != nil && ctx.Err() == nil {
+				d.Logger.Warn("the documents of a rollout that is done are not adopted yet", zap.String("rollout", current.ID), zap.Error(err))
+			}
+		}
 		soon = false
 		timer.Reset(observeEvery)
 	}

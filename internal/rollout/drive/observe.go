@@ -17,7 +17,7 @@ func (s *Stored) observe(in *intent.Intent, statuses []fleet.Status, counts map[
 	}
 	for i, stage := range s.Stages {
 		for _, name := range stage.Switches {
-			if _, there := in.Bundle.Inventory.Switch(name); !there { // it left the inventory, so nobody brings it anything
+			if _, there := in.Switch(name); !there { // it left the inventory, or is not in it yet, so nobody brings it anything
 				o.Places[name] = rollout.Without
 				continue
 			}
@@ -34,6 +34,9 @@ func (s *Stored) observe(in *intent.Intent, statuses []fleet.Status, counts map[
 		}
 	}
 	for _, name := range s.Switches() {
+		if added(in, name) {
+			continue // it has nothing to measure yet
+		}
 		if c, there := counts[name]; !there || now.Sub(c.At) > s.Stages[0].Gates.Stale || s.State == rollout.Measuring && s.Begun[name].At.IsZero() {
 			o.Unmeasured = append(o.Unmeasured, name)
 		}
@@ -41,13 +44,13 @@ func (s *Stored) observe(in *intent.Intent, statuses []fleet.Status, counts map[
 	for i, stage := range s.Stages[:s.Rings()] {
 		reading := rollout.Reading{Time: now}
 		for _, name := range stage.Switches {
-			reading.Ring = append(reading.Ring, s.of(name, of[name], counts[name]))
+			reading.Ring = append(reading.Ring, s.of(in, name, of[name], counts[name]))
 		}
 		if s.stopsNobody() { // otherwise the ring is expected to be worse than a ring without the phase
 			for _, other := range s.Stages[i+1:] {
 				for _, name := range other.Switches {
 					if s.Rings() <= i+1 {
-						reading.Control = append(reading.Control, s.of(name, of[name], counts[name]))
+						reading.Control = append(reading.Control, s.of(in, name, of[name], counts[name]))
 					}
 				}
 			}
@@ -67,8 +70,14 @@ func (s *Stored) stopsNobody() bool {
 	return true
 }
 
+// added reports whether only the next documents of an intent have a switch.
+func added(in *intent.Intent, name string) bool {
+	_, old := in.Bundle.Inventory.Switch(name)
+	return in.Next() != nil && !old
+}
+
 // of returns the measure of a switch.
-func (s *Stored) of(name string, st fleet.Status, c Counts) rollout.Measure {
+func (s *Stored) of(in *intent.Intent, name string, st fleet.Status, c Counts) rollout.Measure {
 	told, begun := s.Told[name], s.Begun[name]
 	m := rollout.Measure{Switch: name, Unwell: unwell(st, told.At), Lines: c.Lines, Forecast: begun.Forecast, ForecastKnown: begun.ForecastKnown}
 	for _, t := range st.Tables {
@@ -90,6 +99,9 @@ func (s *Stored) of(name string, st fleet.Status, c Counts) rollout.Measure {
 	}
 	if told.Renewed || c.Since.After(told.At.Add(recountedAfter)) {
 		m.Recounted = c.Since
+	}
+	if added(in, name) { // nothing was stopped or forecast before
+		m.Affected, m.Forecast, m.ForecastKnown, m.Recounted = 0, 0, true, time.Time{}
 	}
 	return m
 }

@@ -27,7 +27,7 @@ func (s *Stored) audit(who, role string) store.AuditRecord {
 			detail = text
 		}
 	}
-	return store.AuditRecord{Who: who, Role: role, Verb: "rollout " + string(s.State), Object: fmt.Sprintf("rollout %s, phase %s, ring %s", s.ID, s.Change.Phase, s.Stage().Name), Reason: s.Reason, Detail: detail}
+	return store.AuditRecord{Who: who, Role: role, Verb: "rollout " + string(s.State), Object: fmt.Sprintf("rollout %s, %v, ring %s", s.ID, s.Change, s.Stage().Name), Reason: s.Reason, Detail: detail}
 }
 
 // measure notes the first counts of each switch.
@@ -51,6 +51,9 @@ func (s *Stored) measure(counts map[string]Counts) {
 func (s *Stored) renew(counts map[string]Counts) (renewed bool) {
 	wanted := s.Wanted()
 	begun, told := maps.Clone(s.Begun), maps.Clone(s.Told)
+	if told == nil {
+		told = make(map[string]Counts)
+	}
 	for _, name := range s.Switches() {
 		noted := begun // that of a switch without the change, to which others are compared
 		if slices.Contains(wanted, name) {
@@ -58,6 +61,10 @@ func (s *Stored) renew(counts map[string]Counts) (renewed bool) {
 		}
 		c, there := counts[name]
 		t, known := noted[name]
+		if there && !known && slices.Contains(wanted, name) { // a new switch, which had no counts when it was told
+			noted[name], renewed = c, true
+			continue
+		}
 		if !there || !known || c.Owner == t.Owner && c.Counted >= t.Counted {
 			continue
 		}
