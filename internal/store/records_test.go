@@ -219,6 +219,11 @@ func TestRecordsWatchGathers(t *testing.T) {
 	if box.merge(update{whole: true, kvs: raw(t, s, r.path, clientv3.WithPrefix()).Kvs}) {
 		t.Errorf("told again of %+v", box.value())
 	}
+	// A record was put and deleted before the watch reported it.
+	gone := []Event[int]{{Record: Record[int]{Name: "c"}, Deleted: true}}
+	if !box.merge(update{gone: map[string]struct{}{r.path + "c": {}}}) || !slices.Equal(box.value(), gone) {
+		t.Errorf("told of %+v, want %+v", box.value(), gone)
+	}
 }
 
 // If one response has several changes of a key, the last change counts.

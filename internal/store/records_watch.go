@@ -16,7 +16,8 @@ type Event[T any] struct {
 
 // Watch sends all records, and then every change. The first slice contains all records and is sent even if it is empty. A record that
 // changes twice before the next receive is sent once, in its newest state. The newest state is sent even if changes were compacted or the
-// connection was lost. The channel is closed when ctx ends or the store is closed.
+// connection was lost. A record that was written and deleted meanwhile may be sent as deleted, because its writer may know it already. The
+// channel is closed when ctx ends or the store is closed.
 func (r *Records[T]) Watch(ctx context.Context) <-chan []Event[T] {
 	box := &eventBox[T]{r: r, known: make(map[string]int64), at: make(map[string]int)}
 	return deliver(r.s, r.s.follow(ctx, r.path), mailbox[[]Event[T]](box))
@@ -52,11 +53,9 @@ func (b *eventBox[T]) merge(u update) bool {
 			b.add(key, b.event(kv))
 		}
 	}
-	for key := range u.gone {
-		if _, ok := b.known[key]; ok {
-			delete(b.known, key)
-			b.add(key, Event[T]{Record: Record[T]{Name: strings.TrimPrefix(key, b.r.path)}, Deleted: true})
-		}
+	for key := range u.gone { // also of records that are not known: etcd reports a record that was put and deleted at once only as deleted
+		delete(b.known, key)
+		b.add(key, Event[T]{Record: Record[T]{Name: strings.TrimPrefix(key, b.r.path)}, Deleted: true})
 	}
 	return first || len(b.pending) > 0
 }

@@ -285,6 +285,9 @@ func (l *Ledger) take(some []store.Event[stored]) {
 		if !e.Deleted && e.Version == ahead {
 			continue // the lease that this ledger wrote, which the followers know
 		}
+		if _, known := l.versions[e.Name]; e.Deleted && !known && l.sealed[e.Name].version == 0 {
+			continue // a lease of another controller that has ended before this ledger knew it
+		}
 		holder, err := l.holderLocked(e)
 		switch {
 		case e.Deleted:

@@ -354,3 +354,29 @@ func TestDocumentsOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestDeletedAtOnce verifies that a lease that was deleted before the watch of the store reported it is not held any longer. The deletion of a lease
+// that was never known reports nobody.
+func TestDeletedAtOnce(t *testing.T) {
+	w := newWorld(t, 0)
+	l := New(Config{Store: w.store, Now: w.clock.now}) // its watches do not run: the test reports the events
+	l.setRules(must(w.ledger.current())(t))
+	close(l.ready)
+	take, stop := l.Follow("edge-1", make(chan struct{}, 1))
+	defer stop()
+	take() // all
+	deleted := func(name string) []store.Event[stored] {
+		return []store.Event[stored]{{Record: store.Record[stored]{Name: name}, Deleted: true}}
+	}
+	l.wrote("shop", 5, lease.Lease{Holder: lease.Holder{Line: "shop"}, Name: "pop", Granted: noon(), End: noon().Add(time.Minute)})
+	take()
+	for name, want := range map[string][]string{"shop": {"shop"}, "office": nil, sealedMark + "unknown": nil} {
+		l.take(deleted(name))
+		if got, all := take(); all || !slices.Equal(got, want) {
+			t.Errorf("%s: %v, all %v; want %v", name, got, all, want)
+		}
+	}
+	if held, has, known := l.Lease("shop"); has || !known {
+		t.Errorf("%+v, %v, %v", held, has, known)
+	}
+}
