@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -39,6 +40,9 @@ type twin struct {
 	wantRules          map[int]count // the expected values, by index of portRule
 	wantLines          map[int]count // the expected values, by index of lineMail
 	frames, passed     int
+	probes             int
+	compiled           *compile.Compiled
+	ports              map[uint16]pipeline.PortRole
 	// answersNone is the number of SYN-ACKs that the model calls unsolicited. uncounted is the number of those that the switch did not count,
 	// because another connection has the same index in its register.
 	answersNone, uncounted int
@@ -57,6 +61,10 @@ func newTwin(t testing.TB, src generate.Source, p *policy.Policy, inv *policy.In
 	tw := &twin{
 		model: reference.New(p, inv, generate.SwitchName, phase, generate.Now()), phase: phase, clock: &now, began: now,
 		wantRules: map[int]count{}, wantLines: map[int]count{},
+	}
+	tw.compiled, tw.ports = c, map[uint16]pipeline.PortRole{}
+	for _, p := range inv.Switches[0].Ports {
+		tw.ports[uint16(p.Number)] = p.Role
 	}
 	soon := []pipeline.ClockSecond{0, 1, 2, 3, 5, 8, 13, 21, 34, farPast, farFuture}
 	exemptUntil(c, tw.model, generate.Endings(src, p, inv, generate.SwitchName, soon))
@@ -113,8 +121,16 @@ func (tw *twin) send(after time.Duration, port uint16, frame []byte) error {
 		return nil // no link carries an empty frame, and no switch accepts one
 	}
 	*tw.clock = tw.clock.Add(after)
+	if port != uint16(pipeline.CPUPort) {
+		if err := tw.probe(port, frame); err != nil {
+			return err
+		}
+	}
 	decision := tw.model.Decide(tw.clock.Sub(tw.began), port, frame)
 
+	if decision.Probed != nil {
+		return tw.packetOut(frame, decision, frame[7:])
+	}
 	unsolicited, stopped := decision.LineIndex<<2|int(pipeline.Unsolicited), decision.LineIndex<<2|int(pipeline.Stopped)
 	before, _ := tw.lineMail.Read(unsolicited)
 	stoppedBefore, _ := tw.lineMail.Read(stopped)
@@ -208,8 +224,23 @@ func addrOf(b []byte, family byte) netip.Addr {
 	return a
 }
 
-// counters compares every cell of both counters with the model's sums.
+// counters compares every cell of both counters with the model's sums, and the number of probes that the switch has counted.
 func (tw *twin) counters() error {
+	probes, ok := tw.engine.Counter("SwitchIngress.to_controller.probes")
+	if !ok {
+		return errors.New("no counter probes")
+	}
+	counted := 0
+	for i := range 4 << 8 {
+		v, err := probes.Read(i)
+		if err != nil {
+			return err
+		}
+		counted += int(v.Packets)
+	}
+	if counted != tw.probes {
+		return fmt.Errorf("the switch has counted %d probes, and %d were sent", counted, tw.probes)
+	}
 	for name, c := range map[string]struct {
 		counter *engine.Counter
 		want    map[int]count

@@ -52,7 +52,7 @@ func TestSwitchClock(t *testing.T) {
 // TestPacketOutsOfOtherKinds verifies that the switch returns no packet-out of an unknown kind, and still returns the next one for the clock.
 func TestPacketOutsOfOtherKinds(t *testing.T) {
 	onEveryTarget(t, filtering(1, 1, 1), func(t *testing.T, d *device) {
-		for _, kind := range []byte{0, 2, 255} {
+		for _, kind := range []byte{0, 3, 255} {
 			for _, payload := range [][]byte{{1}, segment(t, netip.MustParseAddr("10.0.0.0"), netip.MustParseAddr("203.0.113.1"), 25), bytes.Repeat([]byte{1}, 1500)} {
 				if err := d.session.PacketOut(t.Context(), &p4v1.PacketOut{Payload: payload, Metadata: []*p4v1.PacketMetadata{{MetadataId: 1, Value: []byte{kind}}}}); err != nil {
 					t.Fatal(err)

@@ -217,10 +217,12 @@ type embeddedVectors struct {
 	phase   string
 	extra   []vectors.Subscriber
 	cells   []cell
-	engine  *engine.Engine
-	worker  *engine.Worker
-	rules   *engine.Counter
-	lines   *engine.Counter
+	// compiled gives the numbers in answers to probes their names.
+	compiled *compile.Compiled
+	engine   *engine.Engine
+	worker   *engine.Worker
+	rules    *engine.Counter
+	lines    *engine.Counter
 
 	mu    sync.Mutex // guards the fields below
 	now   time.Time
@@ -271,7 +273,7 @@ func (v *embeddedVectors) Load(phase string, extra []vectors.Subscriber) error {
 	if _, err := bringtest.Converge(context.Background(), v.session, &c.State); err != nil {
 		return err
 	}
-	v.phase, v.extra, v.cells = phase, extra, v.setting.cells(c)
+	v.phase, v.extra, v.compiled, v.cells = phase, extra, c, v.setting.cells(c)
 	var found bool
 	if v.rules, found = v.engine.Counter(v.setting.acl.CounterName); !found {
 		return fmt.Errorf("the engine has no counter %s", v.setting.acl.CounterName)
@@ -294,6 +296,11 @@ func (v *embeddedVectors) SetSecond(second uint32) error {
 		v.now = at
 	}
 	return nil
+}
+
+func (v *embeddedVectors) Probe(port uint32, frame []byte) (vectors.Probed, error) {
+	_, got, _, err := throughEngine(v.worker, probe(uint16(port), 0, frame))
+	return v.setting.named(v.compiled, port, got), err
 }
 
 func (v *embeddedVectors) Process(port uint32, frame []byte) (out []vectors.Output, err error) {
@@ -323,6 +330,7 @@ type bmv2Vectors struct {
 	path     string
 	setting  *vectorSetting
 	cells    []cell
+	compiled *compile.Compiled
 	entities []*p4v1.Entity // the entities that read cells
 	running  scope
 	device   *device
@@ -347,11 +355,19 @@ func (v *bmv2Vectors) Load(phase string, extra []vectors.Subscriber) error {
 	}
 	v.running.end()
 	v.device = attachBMv2(&v.running, v.path, &c.State)
-	v.cells, v.entities = v.setting.cells(c), nil
+	v.compiled, v.cells, v.entities = c, v.setting.cells(c), nil
 	for _, c := range v.cells {
 		v.entities = append(v.entities, &p4v1.Entity{Entity: &p4v1.Entity_CounterEntry{CounterEntry: &p4v1.CounterEntry{CounterId: c.counter, Index: &p4v1.Index{Index: c.index}}}})
 	}
 	return nil
+}
+
+func (v *bmv2Vectors) Probe(port uint32, frame []byte) (vectors.Probed, error) {
+	got, err := v.device.session.ProbeFrames(v.t.Context(), []p4rt.FrameProbe{{Port: pipeline.Port(port), Frame: frame}})
+	if err != nil {
+		return vectors.Probed{}, err
+	}
+	return v.setting.named(v.compiled, port, got[0]), nil
 }
 
 func (v *bmv2Vectors) Process(port uint32, frame []byte) (out []vectors.Output, err error) {

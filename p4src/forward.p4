@@ -86,7 +86,7 @@ control Forward(in headers_t hdr, in op25b_packet_t packet, out route_t route, i
         if (!route.flooded) {
             std.egress_spec = route.port;
             // A frame never leaves by the port that it came in by, and never goes from one access line to another.
-            if (route.port == std.ingress_port || (packet.role == ROLE_ACCESS && route.role == ROLE_ACCESS)) { mark_to_drop(std); }
+            if (route.port == packet.ingress_port || (packet.role == ROLE_ACCESS && route.role == ROLE_ACCESS)) { mark_to_drop(std); }
         } else if (packet.role == ROLE_ACCESS) {
             std.mcast_grp = GROUP_NETWORK_PORTS;
         } else {

@@ -11,6 +11,7 @@ const port_t PORT_CPU = 510;
 // What a packet-out asks for. The numbers are never reused.
 typedef bit<8> packet_kind_t;
 const packet_kind_t PACKET_CLOCK = 1;   // to come back with the switch's time, by which a controller learns the clock
+const packet_kind_t PACKET_PROBE = 2;   // to come back with what would happen to a frame
 
 // In front of a packet-out's payload, on a frame from the CPU port. Only there is it looked for, so no other frame can be taken for it.
 @controller_header("packet_out")
@@ -23,6 +24,28 @@ header packet_out_t {
 header packet_in_t {
     packet_kind_t kind;
     timestamp_t   timestamp;    // of the packet-out's arrival, in us
+}
+
+// In front of the frame, in a probe's payload.
+header probe_t {
+    bit<16> port;               // where the frame would enter
+    bit<32> tag;                // comes back unchanged
+}
+
+// The bytes of a probe in front of its frame.
+#define PROBE_BYTES 7
+
+// In front of the frame, in the payload of the answer to a probe.
+header probe_answer_t {
+    bit<32> tag;
+    bit<8>  verdict;
+    bit<8>  rule;
+    bit<8>  leg;
+    bit<8>  service;
+    bit<8>  line_group;
+    bit<16> line;
+    bit<16> egress_port;        // 511 is none: the frame would be dropped, or replicated
+    bit<16> group;              // of the replication engine; 0 is none
 }
 
 header ethernet_t {
@@ -129,6 +152,8 @@ header icmp_error_t {
 struct headers_t {
     packet_out_t   packet_out;
     packet_in_t    packet_in;
+    probe_t        probe;
+    probe_answer_t probe_answer;
 
     ethernet_t     ethernet;
     vlan_t         outer_tag;

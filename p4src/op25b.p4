@@ -10,10 +10,11 @@
 //                                                                 └─> port_rule, line_mail, mail_flow               │
 //            out <─ FrameDeparser <─ AnswerChecksums <─ egress: prune the source; Answer <── forward, drop, answer <┘
 //
-// A packet-out of a controller takes none of this way: it goes back to the controller, as a packet-in with the switch's time.
+// A packet-out of a controller goes back to the controller, as a packet-in with the switch's time. If it is a probe, it takes the way of a frame
+// up to the end of ingress first, and the packet-in has the decision.
 //
 // One file per concern: define (types), size (table sizes), id (P4Runtime ids), packet (the filter's input and output), headers, parser,
-// op25b_filter (the decision), forward, reject (the answer), checksum.
+// op25b_filter (the decision), forward, reject (the answer), probe, checksum.
 #include <core.p4>
 #include <v1model.p4>
 
@@ -24,6 +25,7 @@
 #include "op25b_filter.p4"
 #include "forward.p4"
 #include "reject.p4"
+#include "probe.p4"
 #include "checksum.p4"
 
 // Classify fills the filter's input from the parsed headers.
@@ -31,6 +33,10 @@ control Classify(in headers_t hdr, inout metadata_t meta, in standard_metadata_t
     apply {
         meta.packet.timestamp = std.ingress_global_timestamp;
         meta.packet.ingress_port = std.ingress_port;
+        if (hdr.probe.isValid()) {
+            meta.packet.probe = true;
+            meta.packet.ingress_port = hdr.probe.port[8:0];
+        }
         // A tag with VLAN id 0 carries only a priority (IEEE 802.1Q section 6.9), so a line cannot change its identity by adding one.
         if (hdr.outer_tag.isValid()) { meta.packet.outer_vid = hdr.outer_tag.vid; }
         if (hdr.inner_tag.isValid()) { meta.packet.inner_vid = hdr.inner_tag.vid; }
@@ -89,6 +95,7 @@ control SwitchIngress(inout headers_t hdr, inout metadata_t meta, inout standard
     Forward() forward;
     Answerable() answerable;
     Op25b() filter;
+    ToController() to_controller;
     route_t route;
 
     @id(SET_ROLE_ACTION_ID)
@@ -98,56 +105,55 @@ control SwitchIngress(inout headers_t hdr, inout metadata_t meta, inout standard
     @id(PORT_ROLE_TABLE_ID)
     @entry_restriction("port < 510")
     table port_role {
-        key = { std.ingress_port : exact @id(1) @name("port"); }
+        key = { meta.packet.ingress_port : exact @id(1) @name("port"); }
         actions = { set_role; @defaultonly NoAction; }
         const default_action = NoAction;
         size = PORT_ROLE_SIZE;
     }
 
     apply {
-        // A packet-out is for the switch itself: it is not forwarded, and neither the filter nor a counter sees it.
+        // A packet-out of another kind than a probe is for the switch itself: neither the bridge, the filter nor a counter sees it.
         if (std.ingress_port == PORT_CPU) {
             if (hdr.packet_out.isValid() && hdr.packet_out.kind == PACKET_CLOCK) {
-                hdr.packet_in.setValid();
-                hdr.packet_in.kind = PACKET_CLOCK;
-                hdr.packet_in.timestamp = std.ingress_global_timestamp;
-                hdr.packet_out.setInvalid();
-                std.egress_spec = PORT_CPU;
-            } else {
-                mark_to_drop(std);
+                to_controller.apply(hdr, meta, std);
+                exit;
             }
-            exit;
+            if (!hdr.probe.isValid() || hdr.probe.port >= (bit<16>)PORT_CPU) {
+                mark_to_drop(std);
+                exit;
+            }
         }
+        classify.apply(hdr, meta, std);
         // Frames to these addresses are for the next station only: spanning tree, PAUSE, LACP, 802.1X, LLDP. A bridge never forwards them, so
         // the filter has nothing to decide.
         if (hdr.ethernet.isValid() && hdr.ethernet.dst_addr[47:4] == RESERVED_GROUP_ADDRESSES) {
             mark_to_drop(std);
-            exit;
-        }
-        classify.apply(hdr, meta, std);
-        port_role.apply();
-        forward.apply(hdr, meta.packet, route, std);
+        } else {
+            port_role.apply();
+            forward.apply(hdr, meta.packet, route, std);
 
-        bool from_line = meta.packet.role == ROLE_ACCESS;
-        if (from_line || route.role == ROLE_ACCESS) {
-            meta.packet.line_port = route.port;
-            if (from_line) {
-                meta.packet.line_port = std.ingress_port;
-                if (meta.packet.syn && !meta.packet.ack && std.checksum_error == 0) { answerable.apply(hdr, meta); }
-            }
-            filter.apply(meta.packet, meta.decision);
+            bool from_line = meta.packet.role == ROLE_ACCESS;
+            if (from_line || route.role == ROLE_ACCESS) {
+                meta.packet.line_port = route.port;
+                if (from_line) {
+                    meta.packet.line_port = meta.packet.ingress_port;
+                    if (meta.packet.syn && !meta.packet.ack && std.checksum_error == 0) { answerable.apply(hdr, meta); }
+                }
+                filter.apply(meta.packet, meta.decision);
 
-            if (meta.decision.verdict == VERDICT_REJECT) {
-                std.mcast_grp = 0;
-                std.egress_spec = std.ingress_port;
-            } else if (meta.decision.verdict == VERDICT_DROP) {
-                if (!from_line && route.flooded) {
-                    std.mcast_grp = GROUP_NETWORK_PORTS;    // the lines do not get it; the network side still may
-                } else {
-                    mark_to_drop(std);
+                if (meta.decision.verdict == VERDICT_REJECT) {
+                    std.mcast_grp = 0;
+                    std.egress_spec = meta.packet.ingress_port;
+                } else if (meta.decision.verdict == VERDICT_DROP) {
+                    if (!from_line && route.flooded) {
+                        std.mcast_grp = GROUP_NETWORK_PORTS;    // the lines do not get it; the network side still may
+                    } else {
+                        mark_to_drop(std);
+                    }
                 }
             }
         }
+        if (meta.packet.probe) { to_controller.apply(hdr, meta, std); }
     }
 }
 
@@ -166,7 +172,7 @@ control SwitchEgress(inout headers_t hdr, inout metadata_t meta, inout standard_
     }
 }
 
-@pkginfo(name="op25b.p4", version="1.1.0")
+@pkginfo(name="op25b.p4", version="1.2.0")
 V1Switch(
     FrameParser(), VerifyAnswerable(), SwitchIngress(), SwitchEgress(), AnswerChecksums(), FrameDeparser()
 ) main;

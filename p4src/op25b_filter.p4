@@ -43,7 +43,7 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
     counter(LINE_MAIL_SIZE, CounterType.packets_and_bytes) line_mail;
 
     // Packets and bytes of each verdict entry, over all ports. A gNMI agent adds them up by rule set, leg and rule: the annotation names two
-    // keys of the table and the parameter of its actions.
+    // keys of the table and the parameter of its actions. v1model counts each look-up of an entry, so probes are counted here too.
     @id(VERDICT_COUNTER_ID)
     @op25b_legs("epoch=epoch,leg=leg,rule=rule")
     direct_counter(CounterType.packets_and_bytes) verdict_counter;
@@ -446,10 +446,11 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
             } else if (packet.shape == SHAPE_TCP) {
                 bool opens = packet.syn || !packet.has_flags;
                 if (decision.verdict == VERDICT_LIMIT) {
-                    decision.verdict = VERDICT_PERMIT;
-                    if (opens) {
+                    if (!opens) {
+                        decision.verdict = VERDICT_PERMIT;
+                    } else if (!packet.probe) {     // a probe takes no token, so its verdict stays limit
                         connection_limit.apply();
-                        if (colour != 0) { decision.verdict = VERDICT_DROP; }
+                        decision.verdict = colour == 0 ? VERDICT_PERMIT : VERDICT_DROP;
                     }
                 } else if (syn_only == 1 && !opens && (decision.verdict == VERDICT_DROP || decision.verdict == VERDICT_REJECT)) {
                     decision.verdict = VERDICT_MONITOR;
@@ -465,13 +466,13 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
         // Only a new connection is answered, and only a few of them: a bot must not make the switch send.
         if (decision.verdict == VERDICT_REJECT) {
             if (from_line && decision.leg == LEG_UP_DST && packet.syn && !packet.ack && packet.answerable) {
-                count_answer();
+                if (packet.probe) { answered = true; } else { count_answer(); }
             }
             if (!answered) { decision.verdict = VERDICT_DROP; }
         }
 
         // Remember SYNs to port 25, and count SYN-ACKs from port 25 without one.
-        if (packet.shape == SHAPE_TCP && packet.syn && remote_port == PORT_SMTP && from_line != packet.ack) {
+        if (!packet.probe && packet.shape == SHAPE_TCP && packet.syn && remote_port == PORT_SMTP && from_line != packet.ack) {
             bit<32> place;
             hash(place, HashAlgorithm.crc32, (bit<32>)0, { subscriber_bits, remote_bits, subscriber_port }, (bit<32>)SYN_SEEN_SIZE);
             if (!from_line) {
@@ -488,7 +489,7 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
 
         // Report attempts that a rule watches or stops. What the policy permits is not reported: nobody needs to know of it.
         bool mail = decision.service != SERVICE_NONE || remote_port == PORT_SMTP;
-        if (mail && packet.shape == SHAPE_TCP && packet.syn && decision.verdict != VERDICT_NONE && decision.verdict != VERDICT_PERMIT) {
+        if (mail && !packet.probe && packet.shape == SHAPE_TCP && packet.syn && decision.verdict != VERDICT_NONE && decision.verdict != VERDICT_PERMIT) {
             bit<32> place;
             bit<32> last;
             bit<32> window = (bit<32>)(packet.timestamp >> FLOW_WINDOW_LOW_BIT) + 1;
@@ -505,7 +506,7 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
             }
         }
 
-        if (decision.rule != RULE_NONE) {
+        if (decision.rule != RULE_NONE && !packet.probe) {
             port_rule.count((bit<32>)(packet.ingress_port ++ decision.rule));
             outcome_t outcome = OUTCOME_STOPPED;
             if (decision.verdict == VERDICT_PERMIT) {

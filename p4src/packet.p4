@@ -35,9 +35,11 @@ struct op25b_packet_t {
     bool        syn;
     bool        ack;
     bool        answerable;     // the caller can answer the frame with an ICMP error
+    bool        probe;          // not a frame: the filter decides as for one, and counts, limits, remembers and reports nothing
 }
 
 // The filter's decision. none, permit and monitor: forward the frame. drop: drop it. reject: drop it and answer it.
+// limit, of a probe only: a rate decides.
 struct op25b_decision_t {
     line_group_t line_group;
     line_index_t line_index;

@@ -98,21 +98,31 @@ error {
 
 parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, inout standard_metadata_t std) {
     state start {
+        meta.parse.room = std.packet_length;
         transition select(std.ingress_port) {
             PORT_CPU: controller;
             default: ethernet;
         }
     }
 
-    // The payload is the controller's, and is not read.
+    // A probe has a frame, which is read like any other. The payload of other kinds is the controller's, and is not read.
     state controller {
         packet.extract(hdr.packet_out);
-        transition accept;
+        transition select(hdr.packet_out.kind) {
+            PACKET_PROBE: probe;
+            default: accept;
+        }
+    }
+
+    state probe {
+        packet.extract(hdr.probe);
+        meta.parse.room = meta.parse.room - PROBE_BYTES;
+        transition ethernet;
     }
 
     state ethernet {
         packet.extract(hdr.ethernet);
-        meta.parse.room = std.packet_length - 14;
+        meta.parse.room = meta.parse.room - 14;
         transition select(hdr.ethernet.ether_type) {
             TAG_TYPES(outer_tag)
             0x8864: pppoe;
@@ -447,6 +457,7 @@ parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, i
 control FrameDeparser(packet_out packet, in headers_t hdr) {
     apply {
         packet.emit(hdr.packet_in);
+        packet.emit(hdr.probe_answer);
         packet.emit(hdr.ethernet);
         packet.emit(hdr.outer_tag);
         packet.emit(hdr.inner_tag);

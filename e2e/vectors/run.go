@@ -14,6 +14,8 @@ type Target interface {
 	// Load installs the rules of a phase and additional entries for subscribers, and resets the switch's state. All token buckets are then
 	// full, and no rejects have been used in the present clock second. If there are additional entries, the switch's clock starts again at 0.
 	Load(phase string, extra []Subscriber) error
+	// Probe asks the switch what it would do with a frame from an input port.
+	Probe(port uint32, frame []byte) (Probed, error)
 	// Process sends a frame to an input port, waits for all output frames, and returns them.
 	Process(port uint32, frame []byte) ([]Output, error)
 	// Counters returns the values of all counters. A counter that is missing from the maps is 0.
@@ -31,6 +33,16 @@ type Clocked interface {
 type Output struct {
 	Port  uint32
 	Frame []byte
+}
+
+// A Probed is a switch's answer to a probe.
+type Probed struct {
+	Ports []uint32 // the output ports of the frame, or the input port for a rejected frame
+	Rule  string   // the rule that would count the frame; "" if none
+	Leg   Leg
+	Line  string // the line whose counters would count the frame, if a rule would
+	// Undecided is true if a token bucket, or the number of answers in the second, decides what happens.
+	Undecided bool
 }
 
 // Counters contains the values of a switch's counters.
@@ -207,6 +219,10 @@ func play(t Target, v *Vector) error {
 				return err
 			}
 		}
+		probed, err := probe(t, s)
+		if err != nil {
+			return err
+		}
 		out, err := t.Process(s.In, s.Frame)
 		if err != nil {
 			return err
@@ -215,7 +231,7 @@ func play(t Target, v *Vector) error {
 		if err != nil {
 			return err
 		}
-		differences := append(compareOutputs(s, out), compareCounters(s, before, after)...)
+		differences := slices.Concat(probed, compareOutputs(s, out), compareCounters(s, before, after))
 		before = after
 		if len(differences) == 0 {
 			continue
@@ -228,6 +244,35 @@ func play(t Target, v *Vector) error {
 			s.In, s.Layers, Dump(s.Frame), s.Want, strings.Join(differences, "\n      "))
 	}
 	return nil
+}
+
+// decidedFirst lists the rules that can decide before the leg is looked up. In vectors, their leg is the direction only.
+var decidedFirst = []string{"tiny-fragment", "spoofed"}
+
+// controllers is the port of packets from controllers, which are no frames.
+const controllers = 510
+
+// probe sends a probe for a step's frame, and returns the differences between the answer and what is expected of the frame. Whatever the probe
+// changes on the switch is a difference when the frame itself is sent.
+func probe(t Target, s Step) (differences []string, err error) {
+	if s.In == controllers {
+		return nil, nil
+	}
+	got, err := t.Probe(s.In, s.Frame)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Equal(got.Ports, s.Want.Ports) && !got.Undecided {
+		differences = append(differences, "a probe says that it would come out of ports ["+portList(got.Ports)+"]")
+	}
+	leg := s.Want.Leg
+	if slices.Contains(decidedFirst, s.Want.Rule) {
+		leg = ""
+	}
+	if got.Rule != s.Want.Rule || s.Want.Rule != "" && (got.Line != s.Want.Line || got.Leg != leg) {
+		differences = append(differences, fmt.Sprintf("a probe says rule=%s leg=%s line=%s", got.Rule, got.Leg, got.Line))
+	}
+	return differences, nil
 }
 
 // compareOutputs returns the differences between the expected and the actual output frames.

@@ -13,7 +13,9 @@ type fake struct {
 	loads []string // the phases that were loaded
 	want  map[string]Want
 	spoil func(out *[]Output, c *Counters)
-	c     Counters
+	// misjudge can change the answer to each probe.
+	misjudge func(*Probed)
+	c        Counters
 }
 
 func newFake(all []Vector) *fake {
@@ -31,6 +33,15 @@ func (f *fake) Name() string { return "fake" }
 func (f *fake) Load(phase string, _ []Subscriber) error {
 	f.loads = append(f.loads, phase)
 	return nil
+}
+
+func (f *fake) Probe(_ uint32, frame []byte) (Probed, error) {
+	w := f.want[string(frame)]
+	got := Probed{Ports: w.Ports, Rule: w.Rule, Leg: w.Leg, Line: w.Line}
+	if f.misjudge != nil {
+		f.misjudge(&got)
+	}
+	return got, nil
 }
 
 func (f *fake) Process(port uint32, frame []byte) (out []Output, err error) {
@@ -105,6 +116,28 @@ func TestRunSeesWhatIsNotAsWritten(t *testing.T) {
 		}
 		if !errors.Is(err, ErrVector) || passed != 0 || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "f.txt:7:3: vector a: a title") {
 			t.Errorf("%s: %d passed, %v\nwant %s", test.what, passed, err, test.want)
+		}
+	}
+}
+
+// TestRunSeesWrongAnswersToProbes verifies that Run compares the answers to probes, except where the outcome depends on frames before.
+func TestRunSeesWrongAnswersToProbes(t *testing.T) {
+	for _, test := range []struct {
+		misjudge func(*Probed)
+		want     string // a part of the expected message; "" if no difference is expected
+	}{
+		{func(*Probed) {}, ""},
+		{func(p *Probed) { p.Ports = []uint32{12} }, "a probe says that it would come out of ports [12]"},
+		{func(p *Probed) { p.Ports, p.Undecided = []uint32{12}, true }, ""},
+		{func(p *Probed) { p.Rule = "s" }, "a probe says rule=s leg=up_dst line=l"},
+		{func(p *Probed) { p.Leg = UpSrc }, "a probe says rule=r leg=up_src line=l"},
+		{func(p *Probed) { p.Line = "m" }, "a probe says rule=r leg=up_dst line=m"},
+	} {
+		all := readText(t, oneDrop)
+		f := newFake(all)
+		f.misjudge = test.misjudge
+		if _, err := Run(f, all, nothingLimited); (err != nil) != (test.want != "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%v, want %q", err, test.want)
 		}
 	}
 }

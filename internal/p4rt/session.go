@@ -23,13 +23,14 @@ const closeTimeout = time.Second
 type Session struct {
 	*Reader
 
-	stream  p4v1.P4Runtime_StreamChannelClient
-	sending chan struct{} // contains one token; its holder may send on the stream
-	kill    context.CancelCauseFunc
-	gone    chan struct{} // closed when the goroutine that receives has returned
-	inbox   inbox
-	clocks  clocks
-	record  recording
+	stream      p4v1.P4Runtime_StreamChannelClient
+	sending     chan struct{} // contains one token; its holder may send on the stream
+	kill        context.CancelCauseFunc
+	gone        chan struct{} // closed when the goroutine that receives has returned
+	inbox       inbox
+	clocks      clocks
+	frameProbes frameProbes
+	record      recording
 
 	// primacy is cancelled with the cause when the session loses the primary role or ends.
 	primacy    context.Context

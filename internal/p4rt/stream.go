@@ -68,14 +68,14 @@ func (s *Session) receive() {
 		case *p4v1.StreamMessageResponse_Digest:
 			kind, dropped = "digest", s.inbox.digests.offer(update.Digest)
 		case *p4v1.StreamMessageResponse_Packet:
-			if s.clocks.answered(update.Packet) {
+			if s.clocks.answered(update.Packet) || s.frameProbes.answered(update.Packet) {
 				continue
 			}
 			kind, dropped = "packet in", s.inbox.packets.offer(update.Packet)
 		case *p4v1.StreamMessageResponse_IdleTimeoutNotification:
 			kind, dropped = "idle timeout", s.inbox.timeouts.offer(update.IdleTimeoutNotification)
 		case *p4v1.StreamMessageResponse_Error:
-			if s.clocks.refused(update.Error) {
+			if s.clocks.refused(update.Error) || s.frameProbes.refused(update.Error) {
 				continue
 			}
 			kind, dropped = "stream error", s.inbox.errors.offer(update.Error)

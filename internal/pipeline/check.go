@@ -13,7 +13,7 @@ import (
 const (
 	Program      = "op25b.p4"
 	VersionMajor = 1
-	VersionMinor = 1
+	VersionMinor = 2
 )
 
 // Check verifies that a P4Info has the name, version, tables, keys, match kinds, widths, actions, parameters, counters, meter, digest

@@ -105,6 +105,16 @@ func (e Entry) IsSubscriber() (class Class, ok bool) {
 	return Class(n), ok && d == BySubscriber
 }
 
+// Subscriber returns the prefix of an entry of subscriber_v4 or subscriber_v6, and what the entry says of it. ok is false for other entries.
+func (e Entry) Subscriber() (prefix netip.Prefix, s Subscriber, ok bool) {
+	class, ok := e.IsSubscriber()
+	if !ok {
+		return netip.Prefix{}, Subscriber{}, false
+	}
+	prefix, _ = e.Prefix()
+	return prefix, Subscriber{Class: class, Line: LineIndex(e.Value.uint(setSubscriberClassLineIndexParam)), Until: e.Until()}, true
+}
+
 // Until returns the clock second from which on the class of a subscriber's address does not apply. It returns 0 if there is no such second, and for
 // other entries.
 func (e Entry) Until() ClockSecond {

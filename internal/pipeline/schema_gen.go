@@ -303,6 +303,8 @@ const (
 	portRuleCells   = 131072
 	lineMailCounter = 0x12000002
 	lineMailCells   = 65536
+	probesCounter   = 0x12000003
+	probesCells     = 1024
 )
 
 // meteredTable is the table whose entries have the meter connection_meter.

@@ -1,7 +1,6 @@
 package reference
 
 import (
-	"encoding/binary"
 	"net/netip"
 	"slices"
 	"time"
@@ -23,8 +22,13 @@ type path struct {
 // call to call.
 func (m *Model) Decide(at time.Duration, port uint16, frame []byte) Decision {
 	if port == cpuPort {
-		return packetOut(at, frame)
+		return m.packetOut(at, frame)
 	}
+	return m.decide(at, port, frame, false)
+}
+
+// decide returns how the switch handles a frame, or what a probe for the frame answers.
+func (m *Model) decide(at time.Duration, port uint16, frame []byte, probe bool) Decision {
 	p := parse(frame)
 	way := m.forward(port, p)
 	d := Decision{Shape: p.shape, Why: p.why, Way: way.way, Asked: way.asked, Passes: true, Outcome: NoOutcome}
@@ -35,26 +39,14 @@ func (m *Model) Decide(at time.Duration, port uint16, frame []byte) Decision {
 	}
 	up := !m.network[port]
 	d.LineIndex = m.findLine(way, p)
-	d.Line = m.lines[d.LineIndex].name
+	d.Line, d.Group = m.lines[d.LineIndex].name, m.lines[d.LineIndex].group
 	m.judge(&d, p, up, second(at))
-	m.apply(&d, p, up, way, port, second(at))
-	m.follow(&d, p, up, second(at))
-	return d
-}
-
-// cpuPort is the port at which packets from a controller enter and leave.
-const cpuPort = 510
-
-// packetOut returns how the switch handles a packet from a controller (section 3). A packet of kind 1 goes back with the switch's time in us in
-// front of its payload. Other packets go nowhere.
-func packetOut(at time.Duration, packet []byte) Decision {
-	d := Decision{Shape: Other, Way: NoAnswer, Outcome: NoOutcome}
-	if len(packet) == 0 || packet[0] != 1 {
+	if probe {
+		m.foresee(&d, p, up, way, port)
 		return d
 	}
-	stamp := binary.BigEndian.AppendUint64(nil, uint64(at.Microseconds()))[2:]
-	d.Way, d.Passes = Clock, true
-	d.Out = []Output{{cpuPort, slices.Concat(packet[:1], stamp, packet[1:])}}
+	m.apply(&d, p, up, way, port, second(at))
+	m.follow(&d, p, up, second(at))
 	return d
 }
 
@@ -374,7 +366,7 @@ func (m *Model) apply(d *Decision, p *packet, up bool, way path, port uint16, no
 	case Reject:
 		stop()
 		from, ok := m.answerable(p)
-		if up && d.Leg == UpDst && p.flags && p.syn && !p.ack && ok && m.rejects.take(now, d.LineIndex) {
+		if ok && opens(d, p, up) && m.rejects.take(now, d.LineIndex) {
 			d.Rejected, d.Out = true, []Output{{port, answer(p, from)}}
 		}
 	case Limit:

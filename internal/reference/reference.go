@@ -32,6 +32,7 @@ type Decision struct {
 	Remote    string // the remote class, which is looked up for mail only; empty for none
 	Service   string // a service of the policy, LaterFragmentService, UndeterminedService, or empty
 	Line      string // empty for the unnamed line
+	Group     string // the line's group; empty for the unnamed line
 	LineIndex int    // the line's position in the inventory, counted from 1; 0 for the unnamed line
 	Rule      uint8  // 0 if no rule decided
 	RuleName  string
@@ -49,6 +50,10 @@ type Decision struct {
 	Out []Output
 
 	Flow *Flow // the mail flow to report; nil if there is none
+
+	// Probed is the decision about the frame of a probe, whose Way is Probe. It has neither an Outcome nor a Flow, because nothing is counted or
+	// reported. A Verdict of Limit means that a token bucket would decide.
+	Probed *Decision
 
 	// Timed states whether a token bucket decides. If so, the Decision is the outcome with a token, and Else is the outcome without one.
 	Timed bool
@@ -171,12 +176,13 @@ const (
 	Back         Way = "nowhere: it is on the port that it came from"
 	Reserved     Way = "nowhere: reserved group address"
 	Clock        Way = "back to the controller, with the time"
+	Probe        Way = "back to the controller, with the decision about a frame"
 	NoAnswer     Way = "nowhere: a packet-out of an unknown kind"
 )
 
 // Ways returns all ways.
 func Ways() []Way {
-	return []Way{Up, UpFlood, SplitHorizon, Down, DownVLAN, DownFlood, Across, Back, Reserved, Clock, NoAnswer}
+	return []Way{Up, UpFlood, SplitHorizon, Down, DownVLAN, DownFlood, Across, Back, Reserved, Clock, Probe, NoAnswer}
 }
 
 // String returns the decision as one line, in the order in which the switch decides. Decisions are equal if their lines are equal.
@@ -199,6 +205,9 @@ func (d Decision) String() string {
 	}
 	if d.Flow != nil {
 		fmt.Fprintf(&b, "; flow %+v", *d.Flow)
+	}
+	if d.Probed != nil {
+		fmt.Fprintf(&b, "; probed: %v", d.Probed)
 	}
 	if d.Timed {
 		fmt.Fprintf(&b, "; without a token: %v", d.Else)

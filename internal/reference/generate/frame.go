@@ -31,8 +31,13 @@ func (w *World) Frame(src Source) (port uint16, frame []byte) {
 	switch kind {
 	case 28:
 		if chance(src, 2) { // a packet-out, with a frame as its payload
+			of := port
 			port = uint16(pipeline.CPUPort)
-			frame = append([]byte{pick(src, []byte{1, 1, 0, 2, 255})}, frame[:src.IntN(len(frame)+1)]...)
+			header := []byte{pick(src, []byte{1, 1, 0, 2, 255})}
+			if chance(src, 2) { // a probe
+				header = append([]byte{2, byte(src.IntN(2)), byte(of)}, fill(src, 4)...)
+			}
+			frame = append(header, frame[:src.IntN(len(frame)+1)]...)
 		}
 	case 29:
 		frame = frame[:src.IntN(len(frame)+1)]

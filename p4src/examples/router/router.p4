@@ -203,8 +203,9 @@ control RouterIngress(inout headers_t hdr, inout metadata_t meta, inout standard
                 meta.packet.syn = hdr.tcp.syn == 1;
                 meta.packet.ack = hdr.tcp.ack == 1;
             }
-            // This router builds no answers, so a reject is a drop.
+            // This router builds no answers, so a reject is a drop, and it takes no probes.
             meta.packet.answerable = false;
+            meta.packet.probe = false;
             filter.apply(meta.packet, meta.decision);
         }
         // No packet goes from one line to another: the filter has decided only for the sender's line.
