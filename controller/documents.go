@@ -137,7 +137,7 @@ func validate(ctx context.Context, paths []string) (v validation, err error) {
 	if err != nil {
 		return v, err
 	}
-	bundle, err := policy.LoadContext(ctx, local(docs))
+	bundle, err := policy.LoadContext(ctx, local(docs), nil)
 	if err != nil {
 		return v, invalidDocuments{err}
 	}

@@ -116,7 +116,7 @@ func serveWithSwitch(t *testing.T) (*process, *client.Client) {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), command, "apply", "--server", s.addr, "-f", filepath.Join(dir, "policy.yaml"), "-f", filepath.Join(dir, "inventory.yaml"), "--reason", "test", "--yes")
+	cmd := exec.CommandContext(t.Context(), command, "apply", "--server", s.addr, "-f", filepath.Join(dir, "policy.yaml"), "-f", filepath.Join(dir, "inventory.yaml"), "-f", filepath.Join(dir, "exemptions.yaml"), "--reason", "test", "--yes")
 	cmd.Env = env
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("apply: %v\n%s", err, out)

@@ -39,7 +39,7 @@ func newCountsPlant(t *testing.T, bmv2 string) *countsPlant {
 	t.Helper()
 	p := &countsPlant{t: t, bmv2: bmv2, p4runtime: freeAddr(t), gnmi: freeAddr(t), frames: freeAddr(t), api: freeAddr(t)}
 	dir := t.TempDir()
-	for _, name := range []string{"policy.yaml", "inventory.yaml"} {
+	for _, name := range []string{"policy.yaml", "inventory.yaml", "exemptions.yaml"} {
 		text, err := os.ReadFile(filepath.Join("../examples/spinnet-2006", name))
 		if err != nil {
 			t.Fatal(err)

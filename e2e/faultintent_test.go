@@ -36,13 +36,15 @@ func (p *plant) documents() []strict.File {
 		p.t.Fatal("the example has other phases")
 	}
 	text = text[:before] + text[after:]
-	text = strings.NewReplacer("expires: 2007-03-31", "expires: 2099-03-31", "review: 2006-12-31", "review: 2098-12-31").Replace(text)
 	business := "exemptions:\n"
 	for _, e := range p.switches[1:] {
 		business += fmt.Sprintf("  - {line: business-fixed-%d, owner: noc, reason: fixed address, expires: 2099-03-31}\n", e.id)
 	}
-	text = strings.Replace(text, "exemptions:\n", business, 1)
-	return []strict.File{{Name: files[0].Name, Data: []byte(inventory)}, {Name: files[1].Name, Data: []byte(text)}}
+	exempt := strings.NewReplacer("expires: 2007-03-31", "expires: 2099-03-31", "review: 2006-12-31", "review: 2098-12-31").Replace(string(files[2].Data))
+	exempt = strings.Replace(exempt, "exemptions:\n", business, 1)
+	return []strict.File{
+		{Name: files[0].Name, Data: []byte(inventory)}, {Name: files[1].Name, Data: []byte(text)}, {Name: files[2].Name, Data: []byte(exempt)},
+	}
 }
 
 // edited returns copies of the documents in which the first occurrence of old is replaced by now.

@@ -59,7 +59,7 @@ func newGNMIPlant(t *testing.T) *gnmiPlant {
 			t.Error(err)
 		}
 	}}
-	for _, name := range []string{"policy.yaml", "inventory.yaml"} {
+	for _, name := range []string{"policy.yaml", "inventory.yaml", "exemptions.yaml"} {
 		text, err := os.ReadFile(filepath.Join("../examples/spinnet-2006", name))
 		if err != nil {
 			t.Fatal(err)

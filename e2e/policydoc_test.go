@@ -34,7 +34,7 @@ func TestPolicyPage(t *testing.T) {
 		}
 	}
 	text := regexp.MustCompile("(?s)```.*?```").ReplaceAllString(string(page), "")
-	for _, key := range keysOf(reflect.TypeFor[policy.Policy](), reflect.TypeFor[policy.Inventory]()) {
+	for _, key := range keysOf(reflect.TypeFor[policy.Policy](), reflect.TypeFor[policy.Inventory](), reflect.TypeFor[policy.Exemption]()) {
 		if !strings.Contains(text, "`"+key+"`") {
 			t.Errorf("docs/policy.md says nothing of the key %q", key)
 		}
@@ -56,7 +56,7 @@ func keysOf(types ...reflect.Type) []string {
 		}
 		seen[x] = true
 		for f := range x.Fields() {
-			if tag, ok := f.Tag.Lookup("yaml"); ok {
+			if tag, ok := f.Tag.Lookup("yaml"); ok && tag != "-" {
 				key, _, _ := strings.Cut(tag, ",")
 				keys = append(keys, key)
 				types = append(types, f.Type)

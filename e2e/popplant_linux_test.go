@@ -112,7 +112,7 @@ func popDocuments(t *testing.T, all []*accessLine, addrs softswitch.Addrs, lease
 		}
 		return fmt.Sprintf("name: %s, group: %s, %s", c.name, c.group, more)
 	})
-	return []strict.File{file, {Name: "inventory.yaml", Data: []byte(inventory)}}
+	return []strict.File{file, realMailExemptions(t), {Name: "inventory.yaml", Data: []byte(inventory)}}
 }
 
 // inFrontOfServers returns the switch between other providers and the mail servers, as an item of an inventory's switches.

@@ -109,24 +109,34 @@ func TestRealMail(t *testing.T) {
 	})
 }
 
-// realMailPolicy returns the policy of 2022. The exemption, which ends in 2023, lasts longer, because the controller's clock is today's.
+// realMailPolicy returns the policy of 2022.
 func realMailPolicy(t *testing.T) strict.File {
 	t.Helper()
 	text, err := os.ReadFile("../examples/spinnet-2022/policy.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	const ends = "expires: 2023-03-31"
-	if n := strings.Count(string(text), ends); n != 1 {
-		t.Fatalf("the policy has %q %d times, want once", ends, n)
-	}
-	return strict.File{Name: "policy.yaml", Data: []byte(strings.Replace(string(text), ends, "expires: 2099-03-31", 1))}
+	return strict.File{Name: "policy.yaml", Data: text}
 }
 
-// realMailDocuments returns the policy of 2022 and an inventory of the customers' lines.
+// realMailExemptions returns the exemptions of 2022. The exemption, which ends in 2023, lasts longer, because the controller's clock is today's.
+func realMailExemptions(t *testing.T) strict.File {
+	t.Helper()
+	text, err := os.ReadFile("../examples/spinnet-2022/exemptions.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const ends = "expires: 2023-03-31"
+	if n := strings.Count(string(text), ends); n != 1 {
+		t.Fatalf("the exemptions have %q %d times, want once", ends, n)
+	}
+	return strict.File{Name: "exemptions.yaml", Data: []byte(strings.Replace(string(text), ends, "expires: 2099-03-31", 1))}
+}
+
+// realMailDocuments returns the policy and the exemptions of 2022 and an inventory of the customers' lines.
 func realMailDocuments(t *testing.T, all []*accessLine, addrs softswitch.Addrs) []strict.File {
 	t.Helper()
-	return []strict.File{realMailPolicy(t), {Name: "inventory.yaml", Data: []byte(realMailInventory(addrs, "", all, func(a *accessLine) string {
+	return []strict.File{realMailPolicy(t), realMailExemptions(t), {Name: "inventory.yaml", Data: []byte(realMailInventory(addrs, "", all, func(a *accessLine) string {
 		c := mailCustomers[a.number-1]
 		return fmt.Sprintf("name: %s, group: %s, addressing: static", c.name, c.group)
 	}))}}

@@ -47,7 +47,7 @@ func TestI8SecrecyOfLeases(t *testing.T) {
 	for i := range docs {
 		docs[i] = strict.File{Name: docs[i].Name, Data: []byte(strings.NewReplacer(
 			"127.0.0.1:9559", device.P4Runtime, "    ports:\n", "    identify: circuit-id\n    addressLeases: true\n    ports:\n",
-			"exemptions:\n", "leases: [{name: pop, opens: [mail], for: 10m, cap: 30m, addresses: true, except: [203.0.113.208/31]}]\nexemptions:\n",
+			"phases:\n", "leases: [{name: pop, opens: [mail], for: 10m, cap: 30m, addresses: true, except: [203.0.113.208/31]}]\nphases:\n",
 			`    prefixes: [203.0.113.0/26, "2001:db8:ca::/48"]`+"\n", `    prefixes: [203.0.113.0/26, "2001:db8:ca::/48"]`+"\n  - {name: mail, own: true, prefixes: [198.51.100.64/28]}\n",
 		).Replace(string(docs[i].Data)))}
 	}

@@ -83,7 +83,7 @@ type vectorSetting struct {
 func loadSetting(t *testing.T) *vectorSetting {
 	t.Helper()
 	var files []strict.File
-	for _, name := range []string{"policy.yaml", "inventory.yaml"} {
+	for _, name := range []string{"policy.yaml", "inventory.yaml", "exemptions.yaml"} {
 		data, err := os.ReadFile(filepath.Join(vectorsFolder, name))
 		if err != nil {
 			t.Fatal(err)

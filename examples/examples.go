@@ -25,7 +25,7 @@ func LibmoMobile() []strict.File { return example("libmo-mobile") }
 
 func example(folder string) []strict.File {
 	var all []strict.File
-	for _, name := range []string{folder + "/inventory.yaml", folder + "/policy.yaml"} {
+	for _, name := range []string{folder + "/inventory.yaml", folder + "/policy.yaml", folder + "/exemptions.yaml"} {
 		data, err := files.ReadFile(name)
 		if err != nil {
 			panic(err) // the file is embedded, so reading it cannot fail

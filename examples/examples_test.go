@@ -213,7 +213,7 @@ func TestComposeInventories(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := load(t, []strict.File{SpinNet2006()[1], {Name: name, Data: data}})
+		b := load(t, []strict.File{SpinNet2006()[1], SpinNet2006()[2], {Name: name, Data: data}})
 		if _, err := compile.NewCompiler(b, nil); err != nil {
 			t.Error(err)
 		}

@@ -16,6 +16,7 @@ import (
 	"op25b/internal/policy"
 	"op25b/internal/store"
 	"op25b/internal/strict"
+	"op25b/internal/view/prose"
 	op25bv1 "op25b/proto/op25b/v1"
 	"op25b/proto/op25b/v1/op25bv1connect"
 )
@@ -35,6 +36,7 @@ func (s intentService) Plan(ctx context.Context, req *connect.Request[op25bv1.Pl
 		return nil, &store.StaleError{Base: m.Base, Current: number(base)}
 	}
 	proposed := base
+	var kept []string
 	switch {
 	case m.Restore != 0 && len(m.Files) > 0:
 		return nil, fault("restore", "the request has a revision to restore and files", "give only one of them")
@@ -57,7 +59,7 @@ func (s intentService) Plan(ctx context.Context, req *connect.Request[op25bv1.Pl
 		if proposal.Base != number(base) { // another revision was stored between the two reads
 			return nil, &store.StaleError{Base: number(base), Current: proposal.Base}
 		}
-		proposed = proposal.Intent
+		proposed, kept = proposal.Intent, keptNote(proposal)
 	case base == nil:
 		return nil, intent.ErrNone
 	}
@@ -65,9 +67,19 @@ func (s intentService) Plan(ctx context.Context, req *connect.Request[op25bv1.Pl
 	if err != nil {
 		return nil, err
 	}
+	made.Notes = append(kept, made.Notes...)
 	answer := planMessage(made)
 	answer.MassPercent = s.MassChange
 	return connect.NewResponse(&op25bv1.PlanResponse{Plan: answer}), nil
+}
+
+// keptNote returns the note that a proposal does not touch the exemptions, if there are any.
+func keptNote(p *intent.Proposal) []string {
+	n := len(p.Bundle.Policy.Exemptions)
+	if !p.Kept || n == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("no file has a document of kind %s, so the intent keeps its %s", policy.KindExemptions, prose.Count(n, "exemption"))}
 }
 
 // plan computes a plan. It uses the reported statuses of the switches.
@@ -170,7 +182,7 @@ func (s intentService) Apply(ctx context.Context, req *connect.Request[op25bv1.A
 		if err != nil {
 			return nil, err
 		}
-		if err := s.checkMass(ctx, was, proposal.Intent, m.MassChange); err != nil {
+		if err := s.checkMass(ctx, was, proposal, m.MassChange); err != nil {
 			return nil, err
 		}
 		if err := s.Deps.Plan.Fits(ctx, proposal.Intent); err != nil {
@@ -238,9 +250,9 @@ func (s intentService) Show(ctx context.Context, req *connect.Request[op25bv1.Sh
 		return nil, err
 	}
 	answer := &op25bv1.ShowResponse{Revision: revisionOf(in)}
-	files := in.Files
-	if req.Msg.OmitFiles {
-		files = nil
+	var files []strict.File
+	if !req.Msg.OmitFiles {
+		files = in.Documents()
 	}
 	for _, f := range files {
 		answer.Files = append(answer.Files, &op25bv1.File{Name: f.Name, Data: f.Data})

@@ -117,7 +117,8 @@ func TestIntent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if shown.Revision.Number != 3 || len(shown.Files) != 2 || !slices.EqualFunc(shown.Files, files, func(a, b *op25bv1.File) bool { return proto.Equal(a, b) }) {
+	if shown.Revision.Number != 3 || len(shown.Files) != 3 || !slices.EqualFunc(shown.Files[:2], files[:2], func(a, b *op25bv1.File) bool { return proto.Equal(a, b) }) ||
+		shown.Files[2].Name != "exemptions.yaml" || !strings.Contains(string(shown.Files[2].Data), "{line: business-fixed, owner: noc@isp.example") {
 		t.Errorf("%v", shown.Revision)
 	}
 	history, err := c.History(ctx, &op25bv1.HistoryRequest{Limit: 2})

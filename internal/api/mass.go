@@ -48,8 +48,8 @@ func (s *server) removals(base, proposed *intent.Intent) []plan.Removal {
 }
 
 // checkMass returns an error if a change is a mass change that the caller has not confirmed, or that a second person has to approve first.
-func (s *server) checkMass(ctx context.Context, base, proposed *intent.Intent, confirmed bool) error {
-	removals := s.removals(base, proposed)
+func (s *server) checkMass(ctx context.Context, base *intent.Intent, proposed *intent.Proposal, confirmed bool) error {
+	removals := s.removals(base, proposed.Intent)
 	if err := plan.CheckMass(removals, s.MassChange, confirmed); err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (s *server) checkMass(ctx context.Context, base, proposed *intent.Intent, c
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	digest, who := intent.Digest(proposed.Files, base.Number), caller(ctx).Who
+	digest, who := intent.Digest(proposed.Given, base.Number), caller(ctx).Who
 	for _, a := range list.Value {
 		if a.Digest == digest && a.By != who {
 			return nil

@@ -220,7 +220,8 @@ const wantPlanText = `plan on revision 1, policy libmo-mobile, made 2026-05-01 0
 
 documents
   ~ examples/libmo-mobile/inventory.yaml: 1 line added, 1 removed
-  ~ examples/libmo-mobile/policy.yaml: 3 lines added, 3 removed
+  ~ examples/libmo-mobile/policy.yaml: 2 lines added, 2 removed
+  ~ exemptions.yaml: 1 line added, 1 removed
 
 switch edge-east at 192.0.2.1:9559, brought to revision 1
   STOPS  every line: TCP/25 to 198.51.100.24/29, no longer in own-relay permit -> reject

@@ -41,9 +41,13 @@ func largeFleet(t testing.TB, lines, exempt int) []strict.File {
 			files[i].Data = []byte(inventory.String())
 			continue
 		}
-		head, rest, _ := strings.Cut(text, "exemptions:\n")
-		_, tail, _ := strings.Cut(rest, "\n\n")
-		files[i].Data = []byte(head + strings.TrimSuffix("exemptions:\n"+exemptions.String(), "exemptions:\n") + "\n" + tail)
+		if strings.Contains(text, "kind: Exemptions") {
+			list := exemptions.String()
+			if list == "" {
+				list = "  []\n"
+			}
+			files[i].Data = []byte("apiVersion: op25b/v1\nkind: Exemptions\nexemptions:\n" + list)
+		}
 	}
 	return files
 }

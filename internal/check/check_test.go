@@ -31,11 +31,15 @@ func bundle(t testing.TB, files []strict.File) *policy.Bundle {
 
 func everyAccess(t testing.TB) *policy.Bundle {
 	t.Helper()
-	data, err := os.ReadFile("testdata/access.yaml")
-	if err != nil {
-		t.Fatal(err)
+	var files []strict.File
+	for _, name := range []string{"access.yaml", "exemptions.yaml"} {
+		data, err := os.ReadFile("testdata/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, strict.File{Name: name, Data: data})
 	}
-	return bundle(t, []strict.File{{Name: "access.yaml", Data: data}})
+	return bundle(t, files)
 }
 
 func day(text string) time.Time {

@@ -206,10 +206,6 @@ remotes:
   - {name: carrier, prefixes: [203.0.113.0/24]}
   - {name: relay-a, relay: true, prefixes: [198.51.100.0/28]}
   - {name: relay-b, relay: true, within: [carrier], prefixes: [203.0.113.16/28]}
-exemptions:
-  - {line: a, owner: noc, reason: server, expires: 2030-01-01}
-  - {line: fixed, owner: noc, reason: server, expires: 2030-01-01}
-  - {prefix: 192.0.2.128/25, owner: noc, reason: lab, expires: 2030-01-01}
 phases:
   - name: only
     effective: 2006-05-18
@@ -217,9 +213,18 @@ phases:
       - {name: both, groups: [bflets, adsl], service: smtp, action: drop}
 `
 
+// twoSwitchesExempt are the exemptions beside twoSwitches.
+const twoSwitchesExempt = `apiVersion: op25b/v1
+kind: Exemptions
+exemptions:
+  - {line: a, owner: noc, reason: server, expires: 2030-01-01}
+  - {line: fixed, owner: noc, reason: server, expires: 2030-01-01}
+  - {prefix: 192.0.2.128/25, owner: noc, reason: lab, expires: 2030-01-01}
+`
+
 // TestCompileTagged compiles documents with VLANs, two switches, two relay classes, a rule for several groups, and an exempt prefix.
 func TestCompileTagged(t *testing.T) {
-	b, err := policy.Load([]strict.File{{Name: "tagged.yaml", Data: []byte(twoSwitches)}})
+	b, err := policy.Load([]strict.File{{Name: "tagged.yaml", Data: []byte(twoSwitches)}, {Name: "exempt.yaml", Data: []byte(twoSwitchesExempt)}})
 	if err != nil {
 		t.Fatal(err)
 	}

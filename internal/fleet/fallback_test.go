@@ -134,8 +134,13 @@ func TestI13PhaseWhereTheDocumentsAreBroken(t *testing.T) {
 
 	// An earlier release accepted the following documents and brought the switch to them.
 	r.end()
-	good := documentsOf(t, x)[1]
-	old := broken(4, map[string][]byte{name: bytes.ReplaceAll(good.Data, []byte("expires: 2007-03-31"), []byte("expires: 2006-03-31"))}) // the exemption ends before its review
+	texts := map[string][]byte{name: documentsOf(t, x)[1].Data}
+	for path, text := range must(s.Revisions().At(within(t), 4))(t).Documents {
+		if strings.HasPrefix(path, "exemptions/") {
+			texts[path] = bytes.ReplaceAll(text, []byte("2007-03-31"), []byte("2006-03-31")) // the exemption ends before its review
+		}
+	}
+	old := broken(4, texts)
 	records := store.JSON[Status](s, statusKind)
 	had := must(records.Get(within(t), x.name))(t)
 	had.Value.Revision, had.Value.RevisionID, had.Value.Wanted, had.Value.Failure, had.Value.InForce = 5, old.ID, 5, nil, "before"

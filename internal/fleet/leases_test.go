@@ -27,7 +27,7 @@ func leaseDocuments(t testing.TB, x *testSwitch) []strict.File {
 	files := sessionDocuments(t, x)
 	for _, change := range [][2]string{
 		{`    prefixes: [203.0.113.0/26, "2001:db8:ca::/48"]` + "\n", `    prefixes: [203.0.113.0/26, "2001:db8:ca::/48"]` + "\n  - {name: mail, own: true, prefixes: [198.51.100.64/28]}\n"},
-		{"exemptions:\n", "leases: [{name: pop, opens: [mail], for: 10m, cap: 30m, addresses: true, except: [198.18.7.0/24]}]\nexemptions:\n"},
+		{"phases:\n", "leases: [{name: pop, opens: [mail], for: 10m, cap: 30m, addresses: true, except: [198.18.7.0/24]}]\nphases:\n"},
 		{"    identify: circuit-id\n", "    identify: circuit-id\n    addressLeases: true\n"},
 		{"      - {port: 4, name: access-4, role: access}\n", "      - {port: 4, name: access-4, role: access}\n      - {port: 5, name: internet, role: access}\n"},
 		{

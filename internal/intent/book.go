@@ -32,15 +32,18 @@ func NewBook(s *store.Store, now func() time.Time) *Book {
 	return &Book{store: s, now: now, dates: now, reading: semaphore.NewWeighted(strict.MaxNodes)}
 }
 
-// load parses documents. It first waits until the nodes that are being parsed leave room for theirs.
-func (b *Book) load(ctx context.Context, files []strict.File) (*policy.Bundle, error) {
-	return b.loadBy(ctx, files, policy.LoadContext)
+// load parses documents; see policy.LoadContext. It first waits until the nodes that are being parsed leave room for theirs.
+func (b *Book) load(ctx context.Context, files []strict.File, kept []policy.Exemption) (*policy.Bundle, error) {
+	return b.loadBy(ctx, files, kept, policy.LoadContext)
 }
 
 // manyNodes is the number of nodes above which a garbage collection after parsing is worth its cost.
 const manyNodes = 250_000
 
-func (b *Book) loadBy(ctx context.Context, files []strict.File, load func(context.Context, []strict.File) (*policy.Bundle, error)) (*policy.Bundle, error) {
+// A loader is policy.LoadContext or policy.Salvage.
+type loader func(context.Context, []strict.File, []policy.Exemption) (*policy.Bundle, error)
+
+func (b *Book) loadBy(ctx context.Context, files []strict.File, kept []policy.Exemption, load loader) (*policy.Bundle, error) {
 	nodes := int64(min(strict.Nodes(files), strict.MaxNodes))
 	if err := b.reading.Acquire(ctx, nodes); err != nil {
 		return nil, context.Cause(ctx)
@@ -51,7 +54,7 @@ func (b *Book) loadBy(ctx context.Context, files []strict.File, load func(contex
 		// next collection.
 		defer runtime.GC()
 	}
-	return load(ctx, files)
+	return load(ctx, files, kept)
 }
 
 // NewBookOf returns the Book of a store with a controller's clock.
@@ -157,9 +160,10 @@ func (b *Book) History(ctx context.Context, before uint64, limit int) ([]store.R
 	return b.store.Revisions().History(ctx, before, limit)
 }
 
-// Diff compares the documents of two revisions.
+// Diff compares the documents of two revisions. The exemptions are one document, with the path exemptions.
 func (b *Book) Diff(ctx context.Context, from, to uint64) ([]store.DocumentDiff, error) {
-	return b.store.Revisions().Diff(ctx, from, to)
+	diffs, err := b.store.Revisions().Diff(ctx, from, to)
+	return joined(diffs), err
 }
 
 // An Update is an intent or an error that Watch sends.

@@ -42,12 +42,16 @@ func isOfContent(err error) bool {
 
 // salvage returns a broken Intent for a snapshot that cannot be used. cause is the error that reading the snapshot returned.
 func (b *Book) salvage(ctx context.Context, g *store.Generation, s store.Snapshot, cause error) (*Intent, error) {
-	in := &Intent{Revision: s.Revision, Files: filesOf(s), Numbers: &compile.Numbers{}, encoded: s.Documents[numbersPath]}
+	in := &Intent{Revision: s.Revision, Files: filesOf(s), Numbers: &compile.Numbers{}, encoded: s.Documents[numbersPath], exempt: exemptionsIn(s.Documents, "")}
 	in.broken = &broken{err: fmt.Errorf("%w: %w", ErrBroken, cause)}
 	numbersOK := json.Unmarshal(s.Documents[numbersPath], in.Numbers) == nil
 	activationsOK := in.decode(s, activationsPath, &in.Activations) == nil
 	numbered(in.Activations)
-	bundle, formErr := b.loadBy(ctx, in.Files, policy.Salvage)
+	kept, formErr := decodeExemptions(in.exempt)
+	var bundle *policy.Bundle
+	if formErr == nil {
+		bundle, formErr = b.loadBy(ctx, in.Files, kept, policy.Salvage)
+	}
 	if formErr == nil && numbersOK && activationsOK {
 		in.Bundle = bundle
 		in.broken.rules = salvagedRules(bundle, in.Numbers)
@@ -97,7 +101,7 @@ func (b *Book) earlier(ctx context.Context, g *store.Generation, s store.Snapsho
 		if err != nil {
 			return nil, err
 		}
-		if !mayBeGood && sameFiles(files, filesOf(old)) && bytes.Equal(s.Documents[numbersPath], old.Documents[numbersPath]) {
+		if !mayBeGood && sameFiles(files, filesOf(old)) && sameExemptions(exemptionsIn(s.Documents, ""), exemptionsIn(old.Documents, "")) && bytes.Equal(s.Documents[numbersPath], old.Documents[numbersPath]) {
 			continue
 		}
 		in, err := b.read(ctx, old, b.cache.all(g))

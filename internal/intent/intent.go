@@ -1,4 +1,4 @@
-// Package intent manages the operators' decisions: the documents (policy and inventory), the numeric ids of the names in them, and the
+// Package intent manages the operators' decisions: the documents (policy, inventory and exemptions), the numeric ids of the names in them, and the
 // phases that operators have activated. All three are stored together in one revision and are restored together.
 //
 // The package validates changes and stores them with their audit records. It does not connect to switches; package fleet does.
@@ -43,20 +43,21 @@ const (
 // An Intent is one revision of the operators' decisions. An Intent and all values to which it points are immutable.
 type Intent struct {
 	store.Revision
-	Files       []strict.File // the operators' files as written, ordered by name
+	Files       []strict.File // the operators' files as written, ordered by name, without the exemptions
 	Bundle      *policy.Bundle
 	Numbers     *compile.Numbers
 	Activations []policy.Activation // in the order in which the store accepted them
 
 	compiler *compile.Compiler // nil if the documents are broken
 	encoded  []byte            // Numbers in stored form; nil if they are not stored yet
+	exempt   map[string][]byte // the stored parts of the exemptions; nil if they are not stored yet
 	broken   *broken           // nil if the documents can be used
 	next     *next             // nil unless a rollout brings next documents to the switches
 }
 
 // read returns the Intent of a snapshot. If an Intent in like has the same documents, read shares its parsed documents.
 func (b *Book) read(ctx context.Context, s store.Snapshot, like []*Intent) (*Intent, error) {
-	in := &Intent{Revision: s.Revision, Files: filesOf(s), Numbers: &compile.Numbers{}, encoded: s.Documents[numbersPath]}
+	in := &Intent{Revision: s.Revision, Files: filesOf(s), Numbers: &compile.Numbers{}, encoded: s.Documents[numbersPath], exempt: exemptionsIn(s.Documents, "")}
 	if err := in.decode(s, activationsPath, &in.Activations); err != nil {
 		return nil, err
 	}
@@ -82,8 +83,8 @@ func (b *Book) read(ctx context.Context, s store.Snapshot, like []*Intent) (*Int
 func (in *Intent) share(like []*Intent) bool {
 	for _, l := range like {
 		for _, l := range l.Contents() {
-			if l.encoded != nil && bytes.Equal(in.encoded, l.encoded) && sameFiles(in.Files, l.Files) {
-				in.Files, in.Bundle, in.Numbers, in.compiler, in.encoded, in.broken = l.Files, l.Bundle, l.Numbers, l.compiler, l.encoded, l.broken
+			if l.encoded != nil && bytes.Equal(in.encoded, l.encoded) && sameFiles(in.Files, l.Files) && sameExemptions(in.exempt, l.exempt) {
+				in.Files, in.Bundle, in.Numbers, in.compiler, in.encoded, in.exempt, in.broken = l.Files, l.Bundle, l.Numbers, l.compiler, l.encoded, l.exempt, l.broken
 				return true
 			}
 		}
@@ -145,16 +146,20 @@ func (in *Intent) sameContents(other *Intent) bool {
 	return in.next == nil || in.next.with.compiler == other.next.with.compiler
 }
 
-// SameAs reports whether two intents have the same files and activations.
+// SameAs reports whether two intents have the same documents and activations.
 func (in *Intent) SameAs(other *Intent) bool {
-	return sameFiles(in.Files, other.Files) && slices.EqualFunc(in.Activations, other.Activations, func(a, b policy.Activation) bool {
+	return sameFiles(in.Documents(), other.Documents()) && slices.EqualFunc(in.Activations, other.Activations, func(a, b policy.Activation) bool {
 		return a.ID == b.ID && a.At.Equal(b.At)
 	})
 }
 
 // load parses the files and creates the compiler.
 func (in *Intent) load(ctx context.Context, b *Book) (err error) {
-	if in.Bundle, err = b.load(ctx, in.Files); err != nil {
+	kept, err := decodeExemptions(in.exempt)
+	if err != nil {
+		return err
+	}
+	if in.Bundle, err = b.load(ctx, in.Files, kept); err != nil {
 		return err
 	}
 	in.compiler, err = compile.NewCompiler(in.Bundle, in.Numbers)
@@ -163,11 +168,13 @@ func (in *Intent) load(ctx context.Context, b *Book) (err error) {
 
 // documents returns the documents that represent the intent in the store, by path.
 func (in *Intent) documents() (map[string][]byte, error) {
-	docs := make(map[string][]byte, len(in.Files)+2)
+	docs, err := encodeExemptions(in.Bundle.Policy.Exemptions)
+	if err != nil {
+		return nil, err
+	}
 	for _, f := range in.Files {
 		docs[filesFolder+f.Name] = f.Data
 	}
-	var err error
 	if docs[numbersPath], err = json.Marshal(in.Numbers); err != nil {
 		return nil, err
 	}

@@ -18,23 +18,32 @@ import (
 type Proposal struct {
 	Base uint64
 	*Intent
+	Given []strict.File // the files that were proposed, ordered by name; nil if the proposal restores a revision
+	// Kept is set if none of the files has the exemptions, so that the current ones stay.
+	Kept bool
 }
 
-// Propose validates documents that would replace the current ones. Names keep their current numbers, and activations are kept. Propose
-// returns strict.Faults if the documents are invalid, compile.ErrNoNumber if there is no number for a name, and ErrActivation if an
-// activation in force names something that the documents do not define.
+// Propose validates documents that would replace the current ones. If none of them is of kind Exemptions, the current exemptions are kept. Names
+// keep their current numbers, and activations are kept. Propose returns strict.Faults if the documents are invalid, compile.ErrNoNumber if there is no
+// number for a name, and ErrActivation if an activation in force names something that the documents do not define.
 func (b *Book) Propose(ctx context.Context, files []strict.File) (*Proposal, error) {
 	current, err := b.Current(ctx)
 	switch {
 	case errors.Is(err, ErrNone):
-		current = &Intent{}
+		current = &Intent{Bundle: &policy.Bundle{Policy: &policy.Policy{}}}
 	case err != nil:
 		return nil, err
 	}
-	next := &Intent{Files: slices.SortedFunc(slices.Values(files), func(a, b strict.File) int { return strings.Compare(a.Name, b.Name) })}
-	if next.Bundle, err = b.load(ctx, files); err != nil {
+	kept, broken := current.Exemptions()
+	next := &Intent{}
+	if next.Bundle, err = b.load(ctx, files, kept); err != nil {
 		return nil, err
 	}
+	if broken != nil && next.Bundle.ExemptionsFile == "" {
+		return nil, fmt.Errorf("the stored exemptions cannot be kept: %w; give a document of kind %s", broken, policy.KindExemptions)
+	}
+	given := slices.SortedFunc(slices.Values(files), func(a, b strict.File) int { return strings.Compare(a.Name, b.Name) })
+	next.Files = slices.DeleteFunc(slices.Clone(given), func(f strict.File) bool { return f.Name == next.Bundle.ExemptionsFile })
 	if next.Numbers, err = compile.Number(current.Numbers, next.Bundle); err != nil {
 		return nil, err
 	}
@@ -44,7 +53,7 @@ func (b *Book) Propose(ctx context.Context, files []strict.File) (*Proposal, err
 	if next.compiler, err = compile.NewCompiler(next.Bundle, next.Numbers); err != nil {
 		return nil, err
 	}
-	return &Proposal{current.Number, next}, nil
+	return &Proposal{Base: current.Number, Intent: next, Given: given, Kept: next.Bundle.ExemptionsFile == ""}, nil
 }
 
 // stillValid returns the current activations whose phases, groups and switches the next documents still define. It returns ErrActivation if
@@ -88,7 +97,7 @@ func (b *Book) put(ctx context.Context, p *Proposal, by By, restores uint64, rec
 		return nil, err
 	}
 	stored := *p.Intent
-	stored.encoded, stored.next = docs[numbersPath], nil
+	stored.encoded, stored.exempt, stored.next = docs[numbersPath], exemptionsIn(docs, ""), nil
 	return b.change(ctx, &stored, store.Change{Base: p.Base, Documents: docs, Reserved: restores != 0, Restores: restores}, by, record)
 }
 
@@ -148,7 +157,7 @@ func (b *Book) ProposeRestore(ctx context.Context, revision uint64) (*Proposal, 
 	if next.compiler, err = compile.NewCompiler(next.Bundle, numbers); err != nil {
 		return nil, err
 	}
-	return &Proposal{current.Number, &next}, nil
+	return &Proposal{Base: current.Number, Intent: &next}, nil
 }
 
 // Restore stores the documents and activations of an earlier revision as the next revision. It returns a *store.StaleError if base is not
@@ -159,5 +168,5 @@ func (b *Book) Restore(ctx context.Context, revision, base uint64, by By) (*Inte
 		return nil, err
 	}
 	record := store.AuditRecord{Verb: "restore", Object: fmt.Sprintf("revision %d", revision), Detail: by.Detail}
-	return b.put(ctx, &Proposal{base, p.Intent}, by, revision, record)
+	return b.put(ctx, &Proposal{Base: base, Intent: p.Intent}, by, revision, record)
 }

@@ -136,6 +136,7 @@ func (b *Book) split(ctx context.Context, in *Intent, s store.Snapshot, like []*
 	}
 	with := &Intent{
 		Revision: in.Revision, Files: filesIn(s, nextFolder+filesFolder), Numbers: &compile.Numbers{}, encoded: s.Documents[nextFolder+numbersPath],
+		exempt: exemptionsIn(s.Documents, nextFolder),
 	}
 	if !with.share(like) {
 		if err := in.decode(s, nextFolder+numbersPath, with.Numbers); err != nil {
@@ -186,7 +187,7 @@ func (b *Book) Stage(ctx context.Context, p *Proposal, by By) (*Intent, error) {
 		return nil, err
 	}
 	staged, with := *current, *p.Intent
-	with.encoded = docs[numbersPath]
+	with.encoded, with.exempt = docs[numbersPath], exemptionsIn(docs, "")
 	staged.setNext(to, &with)
 	record := store.AuditRecord{Verb: "stage", Object: fmt.Sprintf("policy %s for a rollout", p.Bundle.Policy.Name), Detail: by.Detail}
 	return b.change(ctx, &staged, store.Change{Base: p.Base, Documents: all}, by, record)
@@ -225,7 +226,7 @@ func (b *Book) Adopt(ctx context.Context, base, staged uint64, by By) (*Intent, 
 	if err != nil {
 		return nil, err
 	}
-	p := &Proposal{base, current.next.with}
+	p := &Proposal{Base: base, Intent: current.next.with}
 	return b.put(ctx, p, by, 0, store.AuditRecord{Verb: "apply", Object: fmt.Sprintf("policy %s on all switches", p.Bundle.Policy.Name)})
 }
 

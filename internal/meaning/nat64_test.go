@@ -18,7 +18,7 @@ import (
 // change of nat64 is reported.
 func TestNAT64Classes(t *testing.T) {
 	base := policytest.ReadFile(t, "../policy/testdata/policy.yaml")
-	with := strict.File{Name: base.Name, Data: bytes.Replace(base.Data, []byte("exemptions:"), []byte("nat64: [well-known]\nexemptions:"), 1)}
+	with := strict.File{Name: base.Name, Data: bytes.Replace(base.Data, []byte("phases:"), []byte("nat64: [well-known]\nphases:"), 1)}
 	compiled := func(f strict.File) *compile.Compiled {
 		b, err := policy.Load([]strict.File{f, policytest.ReadFile(t, "../policy/testdata/inventory.yaml")})
 		if err != nil {

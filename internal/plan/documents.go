@@ -52,11 +52,11 @@ func documentDiffs(base, proposed *intent.Intent) []DocumentDiff {
 	}
 	var old, now []file
 	if base != nil {
-		for _, f := range base.Files {
+		for _, f := range base.Documents() {
 			old = append(old, file{f.Name, f.Data})
 		}
 	}
-	for _, f := range proposed.Files {
+	for _, f := range proposed.Documents() {
 		now = append(now, file{f.Name, f.Data})
 	}
 	return diffs(old, now)

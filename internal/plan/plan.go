@@ -218,9 +218,9 @@ func notes(in *intent.Intent, now time.Time) []string {
 		}
 	}
 	if ended == 1 {
-		all = append(all, "1 exemption has expired and exempts nobody; it can be removed from the policy")
+		all = append(all, "1 exemption has expired and exempts nobody; it can be removed")
 	} else if ended > 1 {
-		all = append(all, fmt.Sprintf("%d exemptions have expired and exempt nobody; they can be removed from the policy", ended))
+		all = append(all, fmt.Sprintf("%d exemptions have expired and exempt nobody; they can be removed", ended))
 	}
 	return all
 }

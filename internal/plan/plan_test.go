@@ -49,7 +49,7 @@ func TestPlan(t *testing.T) {
 	first := w.make(nil, w.propose(files))
 	s := onlySwitch(t, first)
 	if first.Base != 0 || s.Standing != Empty || s.AppliedRevision != 0 || s.Drift != nil || s.PhaseBefore.String() != "" || s.PhaseAfter.String() != "before" ||
-		s.Change.Added == 0 || s.Change.Removed != 0 || s.Updates == 0 || !first.Changes || len(first.Documents) != 2 || !first.Documents[0].Added {
+		s.Change.Added == 0 || s.Change.Removed != 0 || s.Updates == 0 || !first.Changes || len(first.Documents) != 3 || !first.Documents[0].Added {
 		t.Errorf("an empty switch: %v", first)
 	}
 

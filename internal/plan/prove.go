@@ -116,7 +116,7 @@ func samePhases(base, proposed *intent.Intent) bool {
 // policyDigest identifies the documents of two intents. base may be nil.
 func policyDigest(base, proposed *intent.Intent) string {
 	if base == nil {
-		base = &intent.Intent{}
+		return intent.Digest(proposed.Documents(), 0)
 	}
-	return intent.Digest(base.Files, 0) + intent.Digest(proposed.Files, 0)
+	return intent.Digest(base.Documents(), 0) + intent.Digest(proposed.Documents(), 0)
 }

@@ -90,7 +90,7 @@ func TestLoadHeedsContext(t *testing.T) {
 			if calls++; calls == 1+after*after {
 				cancel(gone)
 			}
-		}}, files)
+		}}, files, nil)
 		if !errors.Is(err, gone) {
 			t.Errorf("after %d looks: %v", after*after, err)
 		}

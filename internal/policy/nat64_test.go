@@ -36,7 +36,7 @@ func TestEmbed(t *testing.T) {
 // no statement.
 func TestNAT64Said(t *testing.T) {
 	base, inv := file(t, "testdata/policy.yaml"), file(t, "testdata/inventory.yaml")
-	none := strict.File{Name: base.Name, Data: bytes.Replace(base.Data, []byte("exemptions:"), []byte("nat64: []\nexemptions:"), 1)}
+	none := strict.File{Name: base.Name, Data: bytes.Replace(base.Data, []byte("phases:"), []byte("nat64: []\nphases:"), 1)}
 	v4 := strict.File{Name: inv.Name, Data: bytes.Replace(inv.Data, []byte(`, "2001:db8:1::13/128"`), nil, 1)}
 	for name, files := range map[string][]strict.File{"an empty list": {none, inv}, "no IPv6 line": {base, v4}} {
 		b, err := Load(files)

@@ -11,8 +11,9 @@ import (
 
 // The kinds of document.
 const (
-	KindPolicy    = "Policy"
-	KindInventory = "Inventory"
+	KindPolicy     = "Policy"
+	KindInventory  = "Inventory"
+	KindExemptions = "Exemptions"
 )
 
 // AnyRemote in a rule matches every server.
@@ -31,13 +32,16 @@ type Policy struct {
 	Remotes    []Remote    `yaml:"remotes"`
 	// NAT64 lists the prefixes through which IPv6-only lines reach IPv4 servers. Each IPv4 prefix of a remote class also matches its
 	// embedding in each NAT64 prefix. Nil means unspecified, and an empty list means that NAT64 is not used. See Bundle.NAT64Unsaid.
-	NAT64      []NAT64     `yaml:"nat64,omitempty"`
-	Exemptions []Exemption `yaml:"exemptions,omitempty"`
+	NAT64 []NAT64 `yaml:"nat64,omitempty"`
+	// Exemptions are in a document of their own, of kind Exemptions. Load orders them by CompareExemptions.
+	Exemptions []Exemption `yaml:"-"`
 	// Leases lists what a login can open, at most MaxLeases.
 	Leases []Lease `yaml:"leases,omitempty"`
 	Phases []Phase `yaml:"phases"`
 
-	src strict.Document
+	src        strict.Document
+	exemptSrc  strict.Document
+	exemptKept bool // whether the exemptions are not in the files that were loaded
 }
 
 // A Service is a TCP service, identified by its server ports.
@@ -66,23 +70,6 @@ type Remote struct {
 
 // Ours reports whether the servers of the class belong to the ISP.
 func (r Remote) Ours() bool { return r.Relay || r.Own }
-
-// An Exemption lets the addresses of one line, or of one prefix, send to port 25 of any server until a date.
-type Exemption struct {
-	// Line names a line of the inventory. The line's prefixes are exempt on the line's switch. Exactly one of Line and Prefix must be set.
-	Line string `yaml:"line,omitempty"`
-	// Prefix is exempt on every switch.
-	Prefix netip.Prefix `yaml:"prefix,omitempty"`
-	// Owner, Reason and Expires are required. The decoder accepts a document without them, so that Validate can explain why each is
-	// required.
-	Owner  string `yaml:"owner,omitempty"`
-	Reason string `yaml:"reason,omitempty"`
-	Ticket string `yaml:"ticket,omitempty"`
-	// Expires is the last day on which the exemption is in force.
-	Expires Date `yaml:"expires,omitempty"`
-	// Review is the day from which ReviewsDue reports the exemption. It must not be after Expires.
-	Review Date `yaml:"review,omitempty"`
-}
 
 // A Phase is a set of rules that is in force from the phase's date until the date of the next phase.
 type Phase struct {

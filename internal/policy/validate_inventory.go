@@ -300,39 +300,3 @@ func (v *validator) lineGroupsKnown(switches ...Switch) {
 		}
 	}
 }
-
-// exemptLines checks that the lines that exemptions name exist and can have an exemption.
-func (v *validator) exemptLines() {
-	lines, switches := make(map[string]*Line), make(map[string]*Switch)
-	var known []string
-	for i := range v.inv.Switches {
-		for j := range v.inv.Switches[i].Lines {
-			line := &v.inv.Switches[i].Lines[j]
-			lines[line.Name], switches[line.Name] = line, &v.inv.Switches[i]
-			known = append(known, line.Name)
-		}
-	}
-	if len(v.inv.Switches) == 0 {
-		return // another check reports the unknown line
-	}
-	for i, e := range v.p.Exemptions {
-		if e.Line == "" || e.Prefix.IsValid() {
-			continue
-		}
-		path := at("exemptions", i, "line")
-		line, ok := lines[e.Line]
-		if !ok {
-			v.inPolicy(path, fmt.Sprintf("exemption of unknown line %q", e.Line), strict.Nearest(e.Line, known, "lines of the inventory"))
-			continue
-		}
-		sw := switches[e.Line]
-		switch line.Exemptible(sw, v.p.LineGroup(line.Group)) {
-		case ExemptionDynamic:
-			v.inPolicy(path, fmt.Sprintf("exemption of line %q, whose addresses are dynamic", e.Line),
-				fmt.Sprintf("an exemption is by address, and would be lost with it: give switch %q identify, so that the exemption follows the line's sessions, "+
-					"or give the line an address of its own and say so in the inventory, with addressing: static at the line", sw.Name))
-		case ExemptionNoAddress:
-			v.inPolicy(path, fmt.Sprintf("exemption of line %q, which has no prefixes", e.Line), "an exemption is by address: give the line its prefixes in the inventory")
-		}
-	}
-}

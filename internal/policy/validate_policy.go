@@ -2,7 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"strings"
 )
 
 // policy performs the checks that concern only the policy.
@@ -94,47 +93,6 @@ func (v *validator) services() {
 	} {
 		if _, ok := first[need.port]; !ok && len(p.Services) > 0 {
 			v.inPolicy("services", fmt.Sprintf("no service has port %d", need.port), need.why+fmt.Sprintf(": add a service with ports: [%d]", need.port))
-		}
-	}
-}
-
-// exemptions checks that each exemption has one subject, an owner, a reason and an expiry date. Lines may be treated unequally only for a
-// recorded reason.
-func (v *validator) exemptions() {
-	p := v.p
-	first := make(map[string]string)
-	for i := range p.Exemptions {
-		e := &p.Exemptions[i]
-		path := at("exemptions", i, "")
-		who := "exemption of line " + fmt.Sprintf("%q", e.Line)
-		of := e.Line
-		switch {
-		case e.Line != "" && e.Prefix.IsValid():
-			v.inPolicy(path, fmt.Sprintf("the exemption names both line %q and prefix %v", e.Line, e.Prefix), "keep one: a line's prefixes come from the inventory")
-			continue
-		case e.Line == "" && !e.Prefix.IsValid():
-			v.inPolicy(path, "the exemption names neither a line nor a prefix", "give line: and the name of a line of the inventory, or prefix:")
-			continue
-		case e.Line == "":
-			who = fmt.Sprintf("exemption of prefix %v", e.Prefix)
-			of = e.Prefix.String()
-			v.prefix(p.src, path+".prefix", e.Prefix, "every line would be exempt")
-		}
-		if earlier, again := first[of]; again {
-			v.inPolicy(path, "a second "+who, "the first is at "+p.src.Place(earlier)+": move its expiry instead")
-		} else {
-			first[of] = path
-		}
-		if strings.TrimSpace(e.Owner) == "" {
-			v.inPolicy(path, "the "+who+" has no owner", "name who answers for it: owner: ...")
-		}
-		if strings.TrimSpace(e.Reason) == "" {
-			v.inPolicy(path, "the "+who+" has no reason", "equal lines are treated equally unless a reason is on record: reason: ...")
-		}
-		if e.Expires.IsZero() {
-			v.inPolicy(path, "the "+who+" has no expiry", "an exemption that is never looked at again stays open for the next holder of the line: expires: and the last day it holds")
-		} else if e.Expires.Before(e.Review) {
-			v.inPolicy(path+".review", fmt.Sprintf("the %s is to be reviewed on %v, after it expires on %v", who, e.Review, e.Expires), "give a day on which it still holds")
 		}
 	}
 }

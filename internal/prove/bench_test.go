@@ -14,13 +14,14 @@ import (
 // line is exempt too.
 func large(t testing.TB, lines int, last bool) *policy.Bundle {
 	t.Helper()
-	var inv, p strings.Builder
+	var inv, p, exempt strings.Builder
 	inv.WriteString("apiVersion: op25b/v1\nkind: Inventory\nswitches:\n  - name: edge\n    deviceID: 1\n    p4runtime: h:1\n    gnmi: h:2\n    ports:\n" +
 		"      - {port: 500, name: core, role: network, macs: [\"02:ff:00:00:00:01\"]}\n      - {port: 1, name: a1, role: access}\n" +
 		"      - {port: 2, name: a2, role: access}\n      - {port: 3, name: a3, role: access}\n    lines:\n")
 	p.WriteString("apiVersion: op25b/v1\nkind: Policy\nname: large\nlineGroups: [{name: adsl}]\n" +
 		"services: [{name: smtp, ports: [25]}, {name: submission, ports: [587, 465]}]\n" +
-		"remotes:\n  - {name: relay, relay: true, prefixes: [198.51.100.0/28]}\n  - {name: carrier, prefixes: [203.0.113.0/26]}\nexemptions:\n")
+		"remotes:\n  - {name: relay, relay: true, prefixes: [198.51.100.0/28]}\n  - {name: carrier, prefixes: [203.0.113.0/26]}\n")
+	exempt.WriteString("apiVersion: op25b/v1\nkind: Exemptions\nexemptions:\n")
 	for i := range lines {
 		fmt.Fprintf(&inv, "      - {name: line-%d, port: a%d, vlan: %d, group: adsl, macs: [\"02:00:00:00:%02x:%02x\"], prefixes: [", i, 1+i/4000, 1+i%4000, i>>8, i&255)
 		for n := range 10 {
@@ -28,11 +29,13 @@ func large(t testing.TB, lines int, last bool) *policy.Bundle {
 		}
 		inv.WriteString("]}\n")
 		if last || i < lines-1 {
-			fmt.Fprintf(&p, "  - {line: line-%d, owner: noc, reason: server, expires: 2007-03-31}\n", i)
+			fmt.Fprintf(&exempt, "  - {line: line-%d, owner: noc, reason: server, expires: 2007-03-31}\n", i)
 		}
 	}
 	p.WriteString("phases:\n  - {name: all, effective: 2006-10-01, rules: [{name: smtp-carrier, service: smtp, remote: carrier, action: monitor}, {name: smtp-all, service: smtp, action: drop}]}\n")
-	b, err := policy.Load([]strict.File{{Name: "inventory.yaml", Data: []byte(inv.String())}, {Name: "policy.yaml", Data: []byte(p.String())}})
+	b, err := policy.Load([]strict.File{
+		{Name: "exemptions.yaml", Data: []byte(exempt.String())}, {Name: "inventory.yaml", Data: []byte(inv.String())}, {Name: "policy.yaml", Data: []byte(p.String())},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

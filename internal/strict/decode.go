@@ -18,7 +18,8 @@ type Decoder struct {
 	known     map[reflect.Type]keySet // by struct type; cached because a document has few types and many mappings
 	forms     map[reflect.Type]*form
 
-	visited int // the number of nodes visited
+	visited int               // the number of nodes visited
+	moved   map[string]string // see Moved
 }
 
 // NewDecoder returns a Decoder for a document. Decoding stops early if ctx ends.
@@ -32,6 +33,9 @@ func NewDecoder(ctx context.Context, doc Document) *Decoder {
 func (d *Decoder) Decode(into any) {
 	d.collector.attempt(func() { d.mapping(d.doc.root, reflect.ValueOf(into).Elem(), "", "apiVersion", "kind") })
 }
+
+// Moved makes Decode refuse a key of the document that earlier releases accepted. to says where the value is now.
+func (d *Decoder) Moved(key, to string) { d.moved = map[string]string{key: to} }
 
 // Fault adds a fault at the position of the document. path is the key that the fault is about, or empty for the whole document.
 func (d *Decoder) Fault(kind error, path, what, way string) {
@@ -100,6 +104,8 @@ func (d *Decoder) mapping(n *yaml.Node, v reflect.Value, path string, also ...st
 		seen[key] = at
 		if field, ok := of.fields[key]; ok {
 			d.value(pair[1], v.Field(field.index), Join(path, key))
+		} else if to, moved := d.moved[key]; moved && path == "" {
+			d.fault(ErrDecode, at, key, fmt.Sprintf("the key %q is no longer here", key), to)
 		} else if !slices.Contains(also, key) {
 			d.fault(ErrDecode, at, Join(path, key), fmt.Sprintf("unknown key %q", key), Nearest(key, known, "known keys"))
 		}
@@ -157,7 +163,7 @@ func keys(t reflect.Type) keySet {
 	k := keySet{fields: make(map[string]field, t.NumField())}
 	for i := range t.NumField() {
 		tag, ok := t.Field(i).Tag.Lookup("yaml")
-		if !ok {
+		if !ok || tag == "-" {
 			continue
 		}
 		key, options, _ := strings.Cut(tag, ",")

@@ -26,6 +26,9 @@ type Document struct {
 	root *yaml.Node // nil after Forget
 }
 
+// Unplaced returns a Document without positions, for values that were not read from a document. Messages use the name in place of a file's.
+func Unplaced(name string) Document { return Document{file: name} }
+
 // Pos returns the position at which the document begins.
 func (d Document) Pos() Pos { return nodePos(d.file, d.root) }
 

@@ -3,6 +3,10 @@ package strict
 import (
 	"bytes"
 	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -31,4 +35,19 @@ func Encode(kind string, from any) ([]byte, error) {
 
 func dump(doc *yaml.Node, more ...yaml.Option) ([]byte, error) {
 	return yaml.Dump(doc, append(more, yaml.WithIndent(2), yaml.WithLineWidth(-1), yaml.WithFlowSimpleCollections())...)
+}
+
+// Text returns a text as a scalar for a document, in double quotes if necessary. Decode reads it as the same text.
+func Text(text string) string {
+	if text == "" || plainShape(text) != textShape || !utf8.ValidString(text) {
+		return strconv.Quote(text)
+	}
+	for i, r := range text {
+		word := unicode.IsLetter(r) || unicode.IsDigit(r)
+		within := i > 0 && (strings.ContainsRune("-_./@+", r) || r == ' ' && i < len(text)-1)
+		if !word && !within {
+			return strconv.Quote(text)
+		}
+	}
+	return text
 }

@@ -3,7 +3,6 @@ package strict
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -17,7 +16,7 @@ func (d *Decoder) Header(kinds ...string) (kind string, ok bool) {
 
 func (d *Decoder) header(n *yaml.Node, kinds []string) (kind string, ok bool) {
 	if shapeOf(n) != mappingShape {
-		d.fault(ErrDecode, d.pos(n), "", "the document is "+nodeName(n), "it must be a mapping that begins with apiVersion: "+APIVersion+" and kind: "+strings.Join(kinds, " or "))
+		d.fault(ErrDecode, d.pos(n), "", "the document is "+nodeName(n), "it must be a mapping that begins with apiVersion: "+APIVersion+" and kind: "+OneOf(kinds))
 		return "", false
 	}
 	kind, ok = d.headerKey(n, "kind", kinds)
@@ -29,11 +28,11 @@ func (d *Decoder) header(n *yaml.Node, kinds []string) (kind string, ok bool) {
 func (d *Decoder) headerKey(m *yaml.Node, key string, valid []string) (string, bool) {
 	n := child(m, key)
 	if n == nil {
-		d.fault(ErrDecode, d.pos(m), key, fmt.Sprintf("the document has no %q", key), "it must be "+strings.Join(valid, " or "))
+		d.fault(ErrDecode, d.pos(m), key, fmt.Sprintf("the document has no %q", key), "it must be "+OneOf(valid))
 		return "", false
 	}
 	if shapeOf(n) != textShape {
-		d.fault(ErrDecode, d.pos(n), key, fmt.Sprintf("%s is %s", key, nodeName(n)), "it must be "+strings.Join(valid, " or "))
+		d.fault(ErrDecode, d.pos(n), key, fmt.Sprintf("%s is %s", key, nodeName(n)), "it must be "+OneOf(valid))
 		return "", false
 	}
 	if !slices.Contains(valid, n.Value) {

@@ -55,7 +55,6 @@ name: p
 lineGroups: [{name: dial, addressing: dynamic}, {name: fixed, addressing: static}, {name: business, addressing: static}, {name: plain, addressing: static}]
 services: [{name: smtp, ports: [25]}, {name: submission, ports: [587]}, {name: submissions, ports: [465]}]
 remotes: [{name: mail, own: true, prefixes: [198.51.100.16/28]}]
-exemptions: [{line: exempt, owner: noc, reason: own server, expires: 2027-01-01}]
 leases:
   - {name: pop, opens: [mail], for: 10m, cap: 30m, groups: [dial, fixed]}
   - {name: pop-tls, opens: [mail], for: 10m, cap: 30m, groups: [fixed, business], tls: required}
@@ -87,19 +86,23 @@ switches:
 	for i := range n {
 		fmt.Fprintf(&b, "      - {name: line-%d, port: olt, vlan: %d, innerVLAN: %d, group: dial}\n", i, 1+i/4000, 1+i%4000)
 	}
-	return []strict.File{{Name: "all.yaml", Data: []byte(b.String())}}
+	exempt := "apiVersion: op25b/v1\nkind: Exemptions\nexemptions: [{line: exempt, owner: noc, reason: own server, expires: 2027-01-01}]\n"
+	return []strict.File{{Name: "all.yaml", Data: []byte(b.String())}, {Name: "exemptions.yaml", Data: []byte(exempt)}}
 }
 
 // addressDocuments returns documents of n dynamic lines, in which the lease pop is for addresses, too, with two switches in front of the mail servers.
 func addressDocuments(n int) []strict.File {
 	files := documents(n)
-	files[0].Data = []byte(strings.NewReplacer(
+	replacer := strings.NewReplacer(
 		"groups: [dial, fixed]}", "groups: [dial, fixed], addresses: true, except: [203.0.113.240/28]}",
 		"exemptions: [", "exemptions: [{prefix: 203.0.113.0/25, owner: noc, reason: laboratory, expires: 2027-01-01}, {prefix: 203.0.113.0/28, owner: noc, reason: ended, expires: 2026-01-01}, ",
 		"switches:\n", `switches:
   - {name: servers-1, deviceID: 2, p4runtime: "127.0.0.1:9560", gnmi: "127.0.0.1:9340", addressLeases: true, ports: [{port: 1, name: out, role: access}, {port: 2, name: core, role: network}]}
   - {name: servers-2, deviceID: 3, p4runtime: "127.0.0.1:9561", gnmi: "127.0.0.1:9341", addressLeases: true, ports: [{port: 1, name: out, role: access}, {port: 2, name: core, role: network}]}
-`).Replace(string(files[0].Data)))
+`)
+	for i := range files {
+		files[i].Data = []byte(replacer.Replace(string(files[i].Data)))
+	}
 	return files
 }
 

@@ -53,7 +53,7 @@ func LoadFiles(t testing.TB, paths ...string) *policy.Bundle {
 func Example(t testing.TB) *policy.Bundle {
 	t.Helper()
 	const dir = "../../examples/spinnet-2006/"
-	return LoadFiles(t, dir+"policy.yaml", dir+"inventory.yaml")
+	return LoadFiles(t, dir+"policy.yaml", dir+"inventory.yaml", dir+"exemptions.yaml")
 }
 
 // Moment parses a time in RFC 3339 form.
@@ -88,7 +88,7 @@ func Fleet(t testing.TB) *policy.Bundle {
 // remote class with 8,192 prefixes.
 func Full() []strict.File {
 	const n = 8192
-	var inv, p strings.Builder
+	var inv, p, exempt strings.Builder
 	inv.WriteString("apiVersion: op25b/v1\nkind: Inventory\nswitches:\n  - name: edge\n    deviceID: 1\n    p4runtime: h:1\n    gnmi: h:2\n    ports:\n" +
 		"      - {port: 500, name: core, role: network}\n      - {port: 1, name: a1, role: access}\n      - {port: 2, name: a2, role: access}\n      - {port: 3, name: a3, role: access}\n    lines:\n")
 	p.WriteString("apiVersion: op25b/v1\nkind: Policy\nname: full\nlineGroups: [{name: adsl}]\nservices: [{name: smtp, ports: [25]}, {name: submission, ports: [587, 465]}]\n" +
@@ -96,14 +96,16 @@ func Full() []strict.File {
 	for i := range n {
 		fmt.Fprintf(&p, "      - 2001:db8:%x::/48\n", i)
 	}
-	p.WriteString("exemptions:\n")
+	exempt.WriteString("apiVersion: op25b/v1\nkind: Exemptions\nexemptions:\n")
 	for i := range n {
 		fmt.Fprintf(&inv, "      - {name: line-%d, port: a%d, vlan: %d, group: adsl, macs: [\"02:00:00:00:%02x:%02x\"], prefixes: [10.0.%d.%d/32, \"2001:db8:ffff:%x::/64\"]}\n",
 			i, 1+i/4000, i%4000, i>>8, i&255, i>>8, i&255, i)
-		fmt.Fprintf(&p, "  - {line: line-%d, owner: noc, reason: server, expires: 2007-03-31}\n", i)
+		fmt.Fprintf(&exempt, "  - {line: line-%d, owner: noc, reason: server, expires: 2007-03-31}\n", i)
 	}
 	p.WriteString("phases:\n  - {name: all, effective: 2006-10-01, rules: [{name: smtp-all, service: smtp, action: drop}]}\n")
-	return []strict.File{{Name: "inventory.yaml", Data: []byte(inv.String())}, {Name: "policy.yaml", Data: []byte(p.String())}}
+	return []strict.File{
+		{Name: "exemptions.yaml", Data: []byte(exempt.String())}, {Name: "inventory.yaml", Data: []byte(inv.String())}, {Name: "policy.yaml", Data: []byte(p.String())},
+	}
 }
 
 // DrawBundle returns a random valid policy and an inventory of one switch that has a line in each group. Some of the lines are exempt.

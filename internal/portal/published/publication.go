@@ -73,7 +73,7 @@ func Read(ctx context.Context, m *op25bv1.Publication, old *Publication) (*Publi
 		files[i] = strict.File{Name: f.Name, Data: f.Data}
 	}
 	p.Source = &check.Source{}
-	if p.Source.Bundle, err = policy.LoadContext(ctx, files); err != nil {
+	if p.Source.Bundle, err = policy.LoadContext(ctx, files, nil); err != nil {
 		return fail(err)
 	}
 	for _, a := range m.Activations {
