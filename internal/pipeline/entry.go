@@ -110,6 +110,9 @@ func (e Entry) IsSourceCheck() (is, drops bool) {
 	return true, e.Value.action == dropSourceAction
 }
 
+// Carries reports whether the entry names a port to which frames go. A switch without such an entry forwards nothing.
+func (e Entry) Carries() bool { return e.use() == carrying }
+
 // IsLimit reports whether the entry limits the rate of a line's new connections.
 func (e Entry) IsLimit() bool { return e.use() == limiting }
 

@@ -4,7 +4,8 @@ package pipeline
 type use uint8
 
 const (
-	forwarding  use = iota + 1 // entries that forward frames or have a setting
+	settings    use = iota + 1 // entries with settings of ports and of rejects
+	carrying                   // entries that name the ports to which frames go
 	numbering                  // entries that assign packets a number in a dimension
 	limiting                   // entries that limit the rate of a line's new connections
 	ruling                     // rules, each under an epoch
@@ -33,7 +34,7 @@ const none = -1
 // meanings lists every table once, in the order in which entries may be written. Tables on which correct verdicts depend precede tables
 // that let packets pass. Multicast groups come last.
 var meanings = []meaning{
-	{table: portRoleTable, use: forwarding},
+	{table: portRoleTable, use: settings},
 	{table: connectionLimitTable, use: limiting},
 	{lineTable, numbering, numbers{ByGroup, setLineLineGroupParam, setLineLineIndexParam, none}},
 	{sessionTable, numbering, numbers{ByGroup, setLineLineGroupParam, setLineLineIndexParam, none}},
@@ -43,15 +44,15 @@ var meanings = []meaning{
 	{subscriberV4Table, numbering, numbers{BySubscriber, setSubscriberClassClassIDParam, setSubscriberClassLineIndexParam, subscriberV4PrefixKey}},
 	{subscriberV6Table, numbering, numbers{BySubscriber, setSubscriberClassClassIDParam, setSubscriberClassLineIndexParam, subscriberV6PrefixKey}},
 	{table: verdictTable, use: ruling},
-	{table: rejectSourceTable, use: forwarding},
+	{table: rejectSourceTable, use: settings},
 	{table: runningEpochTable, use: epochs},
-	{table: bridgeTable, use: forwarding},
-	{table: linePortTable, use: forwarding},
+	{table: bridgeTable, use: carrying},
+	{table: linePortTable, use: carrying},
 	// A line's addresses are written before the check that uses them, and removed after it.
 	{table: sourceV4Table, use: sources},
 	{table: sourceV6Table, use: sources},
 	{table: sourceCheckTable, use: sourceCheck},
-	{table: multicastGroups, use: forwarding},
+	{table: multicastGroups, use: carrying},
 }
 
 // ranks maps each table to its index in meanings.

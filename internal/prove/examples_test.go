@@ -11,7 +11,7 @@ import (
 )
 
 // TestExamplesAreProved verifies that the documents of every example are proved on each switch: each phase from an empty switch, and from the phase
-// before. In examples/spinnet-2022, services other than 25 are closed too, and an empty switch that is loaded does not fail closed for them.
+// before. In examples/spinnet-2022, services other than 25 are closed too, also while an empty switch is loaded.
 func TestExamplesAreProved(t *testing.T) {
 	for name, files := range map[string][]strict.File{"spinnet-2006": examples.SpinNet2006(), "spinnet-2022": examples.SpinNet2022(), "libmo-mobile": examples.LibmoMobile()} {
 		b, err := policy.Load(files)

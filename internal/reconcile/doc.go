@@ -22,4 +22,7 @@
 // No flip is needed if the rules stay the same and only one dimension changes. Each packet then has its old number first and its new
 // number afterwards. Nor is a flip needed for classes that the rules only permit, such as exemptions and relays. Such classes are added
 // first and removed last.
+//
+// A switch that forwards nothing yet, such as one that has just received the program, begins to forward after everything else. The pipeline itself
+// fails closed for port 25 only, so that a service that a phase closes would otherwise pass before the rules are there.
 package reconcile

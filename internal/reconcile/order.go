@@ -46,12 +46,16 @@ func isLine(e pipeline.Entry) bool {
 func (m *maker) order() {
 	var at [byAlias]batch // the batches of the moments early, middle and late
 	var inChecks, outChecks batch
+	var carry []pipeline.Entry // what makes a switch forward that forwards nothing yet
+	dark := !slices.ContainsFunc(m.now.fixed, pipeline.Entry.Carries)
 	for _, e := range m.added {
 		_, _, numbered := e.Number()
 		isCheck, _ := e.IsSourceCheck()
 		switch {
 		case isCheck:
 			inChecks.insert = append(inChecks.insert, e)
+		case dark && e.Carries():
+			carry = append(carry, e)
 		case !numbered && !e.IsSource():
 			at[early].insert = append(at[early].insert, e)
 		}
@@ -143,6 +147,7 @@ func (m *maker) order() {
 		gone = slices.Concat(newAliases, oldAliases, inForce)
 	}
 	m.step("remove what was there for the change alone", pipeline.Delete, gone)
+	m.step("begin to forward frames", pipeline.Insert, carry)
 
 	byRank := func(a, b pipeline.Entry) int { return cmp.Compare(a.Rank(), b.Rank()) }
 	m.plan.Running, m.plan.Added, m.plan.Changed, m.plan.Removed = m.epoch, m.added, m.changed, slices.Concat(m.removed, stale)
