@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -67,6 +69,7 @@ type scopeOptions struct {
 	switches []string
 	base     uint64
 	until    string // only activate sets until
+	dryRun   bool
 }
 
 // untilNextDate is the only valid value of --until.
@@ -75,6 +78,7 @@ const untilNextDate = "next-date"
 func addScope(cmd *cobra.Command, o *scopeOptions) {
 	cmd.Flags().StringSliceVar(&o.groups, "groups", nil, "only lines of these line groups, separated by commas")
 	cmd.Flags().StringSliceVar(&o.switches, "switches", nil, "only these switches, separated by commas")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "show the change and its plan, and change nothing; exit with 2 if there is something to change")
 	addChange(cmd, &o.change)
 	cmd.Flags().Uint64Var(&o.base, "base", 0, "revision that the change is based on; any other is refused; 0 means the current one")
 	addClient(cmd, &o.client)
@@ -90,8 +94,9 @@ of a phase that is later in the policy. The date of an earlier phase ends it onl
 change at once.
 
 activate first shows the phases that it replaces, per switch and line group, and the next date that will replace it. Then it asks
-for confirmation.`,
+for confirmation. With --dry-run, it shows that and the plan, and changes nothing.`,
 		Example: `  op25b phase activate mobile-carriers --groups adsl --reason 'first ring, OP25B-21'
+  op25b phase activate all-destinations --dry-run
   op25b phase activate all-destinations --until next-date --reason 'one night, OP25B-23'
   op25b phase activate all-destinations --reason 'OP25B-24' --yes`,
 		Args: exactly(1),
@@ -99,11 +104,14 @@ for confirmation.`,
 	addScope(cmd, &o)
 	cmd.Flags().StringVar(&o.until, "until", "", "next-date: end the activation at the next date in the policy, even of an earlier phase")
 	cmd.RunE = o.client.ask(func(ctx context.Context, c *console, args []string) error {
-		if err := o.change.check(c, "phase list", "activate"); err != nil {
+		if err := o.check(c, "activate", "activate"); err != nil {
 			return err
 		}
 		if o.until != "" && o.until != untilNextDate {
 			return fmt.Errorf("--until %q: must be %s or omitted", o.until, untilNextDate)
+		}
+		if o.dryRun {
+			return o.tryOut(ctx, c, args[0])
 		}
 		on, err := o.confirm(ctx, c, args[0], "Activate it?")
 		if err != nil {
@@ -133,8 +141,11 @@ rollback first shows the activation that it undoes and the phases that change, p
 	}
 	addScope(cmd, &o)
 	cmd.RunE = o.client.ask(func(ctx context.Context, c *console, _ []string) error {
-		if err := o.change.check(c, "phase list", "roll back"); err != nil {
+		if err := o.check(c, "rollback", "roll back"); err != nil {
 			return err
+		}
+		if o.dryRun {
+			return o.tryOut(ctx, c, "")
 		}
 		on, err := o.confirm(ctx, c, "", "Go back?")
 		if err != nil {
@@ -155,14 +166,56 @@ func (o *scopeOptions) confirm(ctx context.Context, c *console, phase, question 
 		base, err := c.current(ctx, o.base)
 		return &op25bv1.PreviewResponse{Revision: base}, err
 	}
-	shown, err := client.Ask(ctx, c.timeout, c.Phase.Preview, &op25bv1.PreviewRequest{Phase: phase, Groups: o.groups, Switches: o.switches, Base: o.base, UntilNextDate: o.until == untilNextDate})
+	shown, err := o.preview(ctx, c, phase)
+	if err != nil {
+		return nil, err
+	}
+	return shown, c.confirm(ctx, question)
+}
+
+// check returns an error unless the command may make the change. A dry run needs no reason and no confirmation.
+func (o *scopeOptions) check(c *console, command, do string) error {
+	if o.dryRun {
+		return nil
+	}
+	return o.change.check(c, "phase "+command+" --dry-run", do)
+}
+
+// tryOut shows a change of phase with its plan. It returns errChanges if there is something to change, and errReported if a switch would refuse it.
+func (o *scopeOptions) tryOut(ctx context.Context, c *console, phase string) error {
+	shown, err := o.preview(ctx, c, phase)
+	if err != nil {
+		return err
+	}
+	if shown.Plan == nil {
+		return errors.New("this controller cannot plan a change of phase; it is older than this command")
+	}
+	if !c.json { // with -o json, the preview has it
+		if err := c.view.Plan(shown.Plan, false); err != nil {
+			return err
+		}
+	}
+	switch {
+	case shown.Plan.GetTotals().GetSwitchesRefused() > 0:
+		return errReported
+	case slices.ContainsFunc(shown.Changes, func(c *op25bv1.PhaseChange) bool { return c.From != c.To }):
+		return errChanges
+	}
+	return nil
+}
+
+// preview asks for the effect of a change of phase and shows it, with a forecast of the lines that an activation affects.
+func (o *scopeOptions) preview(ctx context.Context, c *console, phase string) (*op25bv1.PreviewResponse, error) {
+	shown, err := client.Ask(ctx, c.timeout, c.Phase.Preview, &op25bv1.PreviewRequest{
+		Phase: phase, Groups: o.groups, Switches: o.switches, Base: o.base, UntilNextDate: o.until == untilNextDate, Plan: o.dryRun,
+	})
 	if err != nil {
 		return nil, err
 	}
 	if err := c.view.Preview(shown); err != nil {
 		return nil, err
 	}
-	if phase != "" {
+	if phase != "" && !c.json {
 		// The activation does not depend on the forecast, so an older controller or a failure is ignored.
 		f, err := client.Ask(ctx, c.timeout, c.Abuse.Forecast, &op25bv1.ForecastRequest{Phase: phase, Groups: o.groups, Switches: o.switches})
 		if err == nil {
@@ -171,7 +224,7 @@ func (o *scopeOptions) confirm(ctx context.Context, c *console, phase, question 
 			}
 		}
 	}
-	return shown, c.confirm(ctx, question)
+	return shown, nil
 }
 
 // current returns base, or the current revision if base is 0.

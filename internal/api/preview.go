@@ -43,6 +43,7 @@ func (s phaseService) Preview(ctx context.Context, req *connect.Request[op25bv1.
 		NextTurn: after.nextTurn(a.Scope(), now), Broken: brokenOf(in), UtcOffset: offsetOf(in),
 	}
 	for i, c := range answer.Changes {
+		c.Lines = linesIn(in, c)
 		switch {
 		case i == 0:
 			answer.Phase = c.To
@@ -53,7 +54,29 @@ func (s phaseService) Preview(ctx context.Context, req *connect.Request[op25bv1.
 	if i := slices.IndexFunc(in.Activations, func(x policy.Activation) bool { return a.Undoes != 0 && x.ID == a.Undoes }); i >= 0 {
 		answer.Undoes = activationOf(in.Activations[i])
 	}
+	if m.Plan {
+		proposed := *in
+		proposed.Activations = after.acts
+		made, err := s.plan(ctx, in, &proposed, m.Switches, 0, false) // a change of phase needs no proof
+		if err != nil {
+			return nil, err
+		}
+		answer.Plan = planMessage(made)
+	}
 	return connect.NewResponse(answer), nil
+}
+
+// linesIn returns the number of lines that a change of phase includes.
+func linesIn(in *intent.Intent, c *op25bv1.PhaseChange) (n uint32) {
+	for _, name := range c.Switches {
+		sw, _ := in.Bundle.Inventory.Switch(name)
+		for i := range sw.Lines {
+			if group := sw.Lines[i].Group; slices.Contains(c.Groups, group) || c.ByDefault && group == "" {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // notSince returns an error if the date of a phase has come since the caller's preview of a rollback.

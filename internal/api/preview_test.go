@@ -27,11 +27,23 @@ func TestPreview(t *testing.T) {
 		t.Errorf("without intent: %v", err)
 	}
 	w.now = time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
-	w.put(edited(t, examples.LibmoMobile())) // the switches are edge-east, edge-west and edge-south, and the line groups are sim and sim-fixed; phase watch has been in force since April
+	in := w.put(edited(t, examples.LibmoMobile())) // the switches are edge-east, edge-west and edge-south, and the line groups are sim and sim-fixed; phase watch has been in force since April
 	want := func(q *op25bv1.PreviewRequest, want *op25bv1.PreviewResponse) {
 		t.Helper()
 		got, err := c.Preview(ctx, q)
 		want.Time, want.Switches, want.UtcOffset = timestamppb.New(w.now), 3, "+09:00"
+		for i, c := range want.Changes {
+			lines := uint32(0)
+			for _, name := range c.Switches {
+				sw, _ := in.Bundle.Inventory.Switch(name)
+				for _, l := range sw.Lines { // every line of the example has a group
+					if slices.Contains(c.Groups, l.Group) {
+						lines++
+					}
+				}
+			}
+			want.Changes[i].Lines = lines
+		}
 		if err != nil || !proto.Equal(got, want) {
 			t.Errorf("%v: got %v, %v, want %v", q, got, err, want)
 		}

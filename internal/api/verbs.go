@@ -67,7 +67,7 @@ var verbs = map[string]Verb{
 	op25bv1connect.PhaseServiceListPhasesProcedure: {Least: auth.Viewer, Within: readWithin},
 	op25bv1connect.PhaseServiceShowPhaseProcedure:  {Least: auth.Viewer, Within: readWithin},
 	op25bv1connect.PhaseServiceListDatesProcedure:  {Least: auth.Viewer, Within: readWithin},
-	op25bv1connect.PhaseServicePreviewProcedure:    {Least: auth.Viewer, Within: readWithin},
+	op25bv1connect.PhaseServicePreviewProcedure:    {Least: auth.Viewer, Within: fleetWithin},
 	op25bv1connect.PhaseServiceActivateProcedure:   {Least: auth.Operator, Name: "activate"},
 	op25bv1connect.PhaseServiceRollbackProcedure:   {Least: auth.Operator, Name: "rollback"},
 

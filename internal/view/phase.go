@@ -162,10 +162,11 @@ func (t *table) Preview(r *op25bv1.PreviewResponse) error {
 	if u := r.Undoes; u != nil {
 		b.WriteString(wrapped("", plain(fmt.Sprintf("This undoes the activation of phase %s by %s, revision %d of %s: %s", u.Phase, u.Author, u.Revision, z.moment(u.Time), u.Reason)), 4))
 	}
-	changed := map[string]bool{}
+	changed, lines := map[string]bool{}, uint32(0)
 	for _, c := range r.Changes {
 		b.WriteString(phaseChange("", c))
 		if c.From != c.To {
+			lines += c.Lines
 			for _, sw := range c.Switches {
 				changed[sw] = true
 			}
@@ -174,7 +175,11 @@ func (t *table) Preview(r *op25bv1.PreviewResponse) error {
 	if len(changed) == 0 {
 		b.WriteString("Nothing changes now: this should be in force there already.\n")
 	} else {
-		fmt.Fprintf(&b, "This changes %d of %s.\n", len(changed), prose.Count(r.Switches, "switch"))
+		fmt.Fprintf(&b, "This changes %d of %s", len(changed), prose.Count(r.Switches, "switch"))
+		if lines > 0 { // an older controller does not count them
+			b.WriteString(", " + prose.Count(lines, "line"))
+		}
+		b.WriteString(".\n")
 	}
 	if r.NextTurn == nil {
 		b.WriteString("No date replaces it: it stays until another phase is activated.\n")
@@ -204,6 +209,9 @@ func phaseTurn(z zone, turn *op25bv1.PhaseTurn) string {
 
 func phaseChange(indent string, c *op25bv1.PhaseChange) string {
 	what := fmt.Sprintf("phase %s -> %s", cmp.Or(c.From, "none"), cmp.Or(c.To, "none"))
+	if c.Lines > 0 {
+		what += ", " + prose.Count(c.Lines, "line")
+	}
 	if c.From == c.To {
 		what = fmt.Sprintf("phase %s stays", c.To)
 	}

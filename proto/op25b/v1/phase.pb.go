@@ -1047,6 +1047,8 @@ type PreviewRequest struct {
 	Base uint64 `protobuf:"varint,4,opt,name=base,proto3" json:"base,omitempty"`
 	// See ActivateRequest.until_next_date.
 	UntilNextDate bool `protobuf:"varint,70,opt,name=until_next_date,json=untilNextDate,proto3" json:"until_next_date,omitempty"`
+	// Whether to read the switches and add a plan to the answer.
+	Plan          bool `protobuf:"varint,100,opt,name=plan,proto3" json:"plan,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1116,6 +1118,13 @@ func (x *PreviewRequest) GetUntilNextDate() bool {
 	return false
 }
 
+func (x *PreviewRequest) GetPlan() bool {
+	if x != nil {
+		return x.Plan
+	}
+	return false
+}
+
 type PreviewResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The revision of this preview, which is the base for the change.
@@ -1135,7 +1144,9 @@ type PreviewResponse struct {
 	// See ListPhasesResponse.broken.
 	Broken string `protobuf:"bytes,73,opt,name=broken,proto3" json:"broken,omitempty"`
 	// See Plan.utc_offset.
-	UtcOffset     string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
+	UtcOffset string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
+	// What would be written to the switches in scope, and what it means; absent unless PreviewRequest.plan is set.
+	Plan          *Plan `protobuf:"bytes,100,opt,name=plan,proto3" json:"plan,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1233,6 +1244,13 @@ func (x *PreviewResponse) GetUtcOffset() string {
 	return ""
 }
 
+func (x *PreviewResponse) GetPlan() *Plan {
+	if x != nil {
+		return x.Plan
+	}
+	return nil
+}
+
 // The replacement of one phase by another phase, and the lines for which it happens.
 type PhaseChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1246,7 +1264,9 @@ type PhaseChange struct {
 	EveryLine bool     `protobuf:"varint,4,opt,name=every_line,json=everyLine,proto3" json:"every_line,omitempty"`
 	Switches  []string `protobuf:"bytes,5,rep,name=switches,proto3" json:"switches,omitempty"`
 	// The phase in force after the change. It may be the same phase.
-	To            string `protobuf:"bytes,70,opt,name=to,proto3" json:"to,omitempty"`
+	To string `protobuf:"bytes,70,opt,name=to,proto3" json:"to,omitempty"`
+	// The number of lines of the inventory that are included. Set by Preview only.
+	Lines         uint32 `protobuf:"varint,100,opt,name=lines,proto3" json:"lines,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1321,6 +1341,13 @@ func (x *PhaseChange) GetTo() string {
 		return x.To
 	}
 	return ""
+}
+
+func (x *PhaseChange) GetLines() uint32 {
+	if x != nil {
+		return x.Lines
+	}
+	return 0
 }
 
 type ActivateRequest struct {
@@ -1533,7 +1560,7 @@ var File_op25b_v1_phase_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\n" +
-	"\x14op25b/v1/phase.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15op25b/v1/intent.proto\"\x13\n" +
+	"\x14op25b/v1/phase.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15op25b/v1/intent.proto\x1a\x13op25b/v1/plan.proto\"\x13\n" +
 	"\x11ListPhasesRequest\"\xba\x02\n" +
 	"\x12ListPhasesResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x16\n" +
@@ -1616,13 +1643,14 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\aexpires\x18\x05 \x01(\tR\aexpires\x12.\n" +
 	"\x04ends\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04ends\x12\x16\n" +
 	"\x06reason\x18\a \x01(\tR\x06reason\x12\x16\n" +
-	"\x06review\x18\b \x01(\tR\x06review\"\x96\x01\n" +
+	"\x06review\x18\b \x01(\tR\x06review\"\xaa\x01\n" +
 	"\x0ePreviewRequest\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1a\n" +
 	"\bswitches\x18\x03 \x03(\tR\bswitches\x12\x12\n" +
 	"\x04base\x18\x04 \x01(\x04R\x04base\x12&\n" +
-	"\x0funtil_next_date\x18F \x01(\bR\runtilNextDate\"\xd7\x02\n" +
+	"\x0funtil_next_date\x18F \x01(\bR\runtilNextDate\x12\x12\n" +
+	"\x04plan\x18d \x01(\bR\x04plan\"\xfb\x02\n" +
 	"\x0fPreviewResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x12/\n" +
@@ -1633,7 +1661,8 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\tnext_turn\x18H \x01(\v2\x13.op25b.v1.PhaseTurnR\bnextTurn\x12\x16\n" +
 	"\x06broken\x18I \x01(\tR\x06broken\x12\x1d\n" +
 	"\n" +
-	"utc_offset\x18P \x01(\tR\tutcOffset\"\xa3\x01\n" +
+	"utc_offset\x18P \x01(\tR\tutcOffset\x12\"\n" +
+	"\x04plan\x18d \x01(\v2\x0e.op25b.v1.PlanR\x04plan\"\xb9\x01\n" +
 	"\vPhaseChange\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1d\n" +
@@ -1642,7 +1671,8 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\n" +
 	"every_line\x18\x04 \x01(\bR\teveryLine\x12\x1a\n" +
 	"\bswitches\x18\x05 \x03(\tR\bswitches\x12\x0e\n" +
-	"\x02to\x18F \x01(\tR\x02to\"\xe7\x01\n" +
+	"\x02to\x18F \x01(\tR\x02to\x12\x14\n" +
+	"\x05lines\x18d \x01(\rR\x05lines\"\xe7\x01\n" +
 	"\x0fActivateRequest\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1a\n" +
@@ -1706,7 +1736,8 @@ var file_op25b_v1_phase_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
 	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
 	(*Activation)(nil),            // 20: op25b.v1.Activation
-	(*Progress)(nil),              // 21: op25b.v1.Progress
+	(*Plan)(nil),                  // 21: op25b.v1.Plan
+	(*Progress)(nil),              // 22: op25b.v1.Progress
 }
 var file_op25b_v1_phase_proto_depIdxs = []int32{
 	18, // 0: op25b.v1.ListPhasesResponse.time:type_name -> google.protobuf.Timestamp
@@ -1731,24 +1762,25 @@ var file_op25b_v1_phase_proto_depIdxs = []int32{
 	20, // 19: op25b.v1.PreviewResponse.undoes:type_name -> op25b.v1.Activation
 	18, // 20: op25b.v1.PreviewResponse.time:type_name -> google.protobuf.Timestamp
 	2,  // 21: op25b.v1.PreviewResponse.next_turn:type_name -> op25b.v1.PhaseTurn
-	18, // 22: op25b.v1.RollbackRequest.shown:type_name -> google.protobuf.Timestamp
-	0,  // 23: op25b.v1.PhaseService.ListPhases:input_type -> op25b.v1.ListPhasesRequest
-	7,  // 24: op25b.v1.PhaseService.ShowPhase:input_type -> op25b.v1.ShowPhaseRequest
-	10, // 25: op25b.v1.PhaseService.ListDates:input_type -> op25b.v1.ListDatesRequest
-	13, // 26: op25b.v1.PhaseService.Preview:input_type -> op25b.v1.PreviewRequest
-	16, // 27: op25b.v1.PhaseService.Activate:input_type -> op25b.v1.ActivateRequest
-	17, // 28: op25b.v1.PhaseService.Rollback:input_type -> op25b.v1.RollbackRequest
-	1,  // 29: op25b.v1.PhaseService.ListPhases:output_type -> op25b.v1.ListPhasesResponse
-	8,  // 30: op25b.v1.PhaseService.ShowPhase:output_type -> op25b.v1.ShowPhaseResponse
-	11, // 31: op25b.v1.PhaseService.ListDates:output_type -> op25b.v1.ListDatesResponse
-	14, // 32: op25b.v1.PhaseService.Preview:output_type -> op25b.v1.PreviewResponse
-	21, // 33: op25b.v1.PhaseService.Activate:output_type -> op25b.v1.Progress
-	21, // 34: op25b.v1.PhaseService.Rollback:output_type -> op25b.v1.Progress
-	29, // [29:35] is the sub-list for method output_type
-	23, // [23:29] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	21, // 22: op25b.v1.PreviewResponse.plan:type_name -> op25b.v1.Plan
+	18, // 23: op25b.v1.RollbackRequest.shown:type_name -> google.protobuf.Timestamp
+	0,  // 24: op25b.v1.PhaseService.ListPhases:input_type -> op25b.v1.ListPhasesRequest
+	7,  // 25: op25b.v1.PhaseService.ShowPhase:input_type -> op25b.v1.ShowPhaseRequest
+	10, // 26: op25b.v1.PhaseService.ListDates:input_type -> op25b.v1.ListDatesRequest
+	13, // 27: op25b.v1.PhaseService.Preview:input_type -> op25b.v1.PreviewRequest
+	16, // 28: op25b.v1.PhaseService.Activate:input_type -> op25b.v1.ActivateRequest
+	17, // 29: op25b.v1.PhaseService.Rollback:input_type -> op25b.v1.RollbackRequest
+	1,  // 30: op25b.v1.PhaseService.ListPhases:output_type -> op25b.v1.ListPhasesResponse
+	8,  // 31: op25b.v1.PhaseService.ShowPhase:output_type -> op25b.v1.ShowPhaseResponse
+	11, // 32: op25b.v1.PhaseService.ListDates:output_type -> op25b.v1.ListDatesResponse
+	14, // 33: op25b.v1.PhaseService.Preview:output_type -> op25b.v1.PreviewResponse
+	22, // 34: op25b.v1.PhaseService.Activate:output_type -> op25b.v1.Progress
+	22, // 35: op25b.v1.PhaseService.Rollback:output_type -> op25b.v1.Progress
+	30, // [30:36] is the sub-list for method output_type
+	24, // [24:30] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_phase_proto_init() }
@@ -1757,6 +1789,7 @@ func file_op25b_v1_phase_proto_init() {
 		return
 	}
 	file_op25b_v1_intent_proto_init()
+	file_op25b_v1_plan_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
