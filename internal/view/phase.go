@@ -13,7 +13,7 @@ import (
 )
 
 // shortPlace is the maximum width, in columns, of the list of switches and line groups in a phase's row. A longer list is shown below the
-// row, so that no switch's name is cut off.
+// row, so that no switch's name is cut off. The same holds for the name of a phase.
 const shortPlace = 30
 
 // Phases lists phases in the order of their dates. A star marks each phase in force.
@@ -28,6 +28,9 @@ func (t *table) Phases(r *op25bv1.ListPhasesResponse) error {
 		where, below := inForce(p), ""
 		if prose.Columns(where) > shortPlace {
 			where, below = "in part", "in force for "+where
+		}
+		if prose.Columns(p.Name) > shortPlace {
+			below = strings.TrimSuffix("phase "+p.Name+"; "+below, "; ")
 		}
 		row := g.add(star, p.Name, p.Effective, fmt.Sprint(p.Rules), where, p.Title)
 		row.below = below
@@ -60,11 +63,12 @@ func notConfirmed(phases ...*op25bv1.Phase) string {
 	if len(open) == 0 {
 		return ""
 	}
-	names := prose.List(slices.Sorted(maps.Keys(open)), manyNames)
+	names := strings.Join(slices.Sorted(maps.Keys(open)), ", ")
 	return wrapped("", "Not confirmed on "+names+": the list shows what is wanted there, op25b status what is in force.", 4)
 }
 
-// inForce lists the line groups and switches for which a phase is in force. Switches with the same line groups are listed together.
+// inForce lists the line groups and switches for which a phase is in force. Switches with the same line groups are listed together. All names are
+// listed, however many there are.
 func inForce(p *op25bv1.Phase) string {
 	if p.Everywhere {
 		return "everywhere"
@@ -82,7 +86,7 @@ func inForce(p *op25bv1.Phase) string {
 		on[scope] = append(on[scope], f.Switch)
 	}
 	for i, scope := range scopes {
-		scopes[i] = scope + " on " + prose.List(on[scope], manyNames)
+		scopes[i] = scope + " on " + strings.Join(on[scope], ", ")
 	}
 	return strings.Join(scopes, "; ")
 }

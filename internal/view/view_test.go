@@ -533,3 +533,31 @@ func TestAge(t *testing.T) {
 		}
 	}
 }
+
+// TestPhasesNameAll verifies that a list of phases names every line group and switch, however many there are and however long their names are, and that
+// no line is longer than the width.
+func TestPhasesNameAll(t *testing.T) {
+	long := strings.Repeat("phase-with-a-long-name-", 2) + "end"
+	p := &op25bv1.Phase{Name: long, Effective: "2006-06-01", Title: "A phase"}
+	var names []string
+	for i := range 40 {
+		name := fmt.Sprintf("edge-with-a-long-name-%02d", i)
+		names = append(names, name)
+		p.InForce = append(p.InForce, &op25bv1.InForce{Switch: name, Groups: []string{"adsl", "isdn"}})
+	}
+	var b bytes.Buffer
+	if err := Table(&b, Options{Now: time.Now, Location: time.UTC}).Phases(&op25bv1.ListPhasesResponse{Revision: 7, Policy: "p", Phases: []*op25bv1.Phase{p}}); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(strings.Fields(b.String()), " ")
+	for _, want := range []string{"phase " + long, "in force for adsl, isdn on " + strings.Join(names, ", "), "Not confirmed on " + strings.Join(names, ", ")} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the list lacks %q:\n%s", want, b.String())
+		}
+	}
+	for line := range strings.Lines(b.String()) {
+		if n := len(strings.TrimRight(line, "\n")); n > Width {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+}
