@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"op25b/internal/client"
 	"op25b/internal/store"
@@ -32,27 +34,38 @@ func newAuditList() *cobra.Command {
 	var o clientOptions
 	var from uint64
 	var limit int
-	var who, verb string
+	var who, verb, since, sw string
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "list audit records, by default the newest",
 		Example: `  op25b audit list --from 1 --limit 100
-  op25b audit list --who alice --verb activate`,
+  op25b audit list --who alice --verb activate
+  op25b audit list --since 24h --switch edge-1`,
 		Args: exactly(0),
 	}
 	cmd.Flags().Uint64Var(&from, "from", 0, "first record to list; 0 lists the newest")
 	cmd.Flags().IntVar(&limit, "limit", listLimit, "maximum number of records to list")
 	cmd.Flags().StringVar(&who, "who", "", "only records whose author contains this text, in upper or lower case")
 	cmd.Flags().StringVar(&verb, "verb", "", "only records whose verb contains this text, in upper or lower case")
+	cmd.Flags().StringVar(&since, "since", "", "only records from this time on, in the policy's utcOffset, as 2006-07-01 or '2006-07-01 12:00', or of the last time, as 24h")
+	cmd.Flags().StringVar(&sw, "switch", "", "only records that name this switch; a change that names none is for all of them")
 	addClient(cmd, &o)
 	cmd.RunE = o.ask(func(ctx context.Context, c *console, _ []string) error {
 		if err := checkLimit(limit); err != nil {
 			return err
 		}
-		if from != 0 && (who != "" || verb != "") {
-			return fmt.Errorf("--from %d: --who and --verb search the newest records; omit --from", from)
+		if from != 0 && who+verb+since+sw != "" {
+			return fmt.Errorf("--from %d: --who, --verb, --since and --switch search the newest records; omit --from", from)
 		}
-		r, err := client.Ask(ctx, c.timeout, c.Audit.ListRecords, &op25bv1.ListRecordsRequest{From: from, Limit: uint32(limit), Who: who, Verb: verb})
+		q := &op25bv1.ListRecordsRequest{From: from, Limit: uint32(limit), Who: who, Verb: verb, Switch: sw}
+		if ago, err := time.ParseDuration(since); err == nil && ago > 0 {
+			q.Since = timestamppb.New(time.Now().Add(-ago))
+		} else if since != "" {
+			if q.Since, q.LocalSince, err = moment("--since", since); err != nil {
+				return err
+			}
+		}
+		r, err := client.Ask(ctx, c.timeout, c.Audit.ListRecords, q)
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -99,7 +100,8 @@ recorded.`,
 func runCheck(ctx context.Context, o checkOptions, a answerer, v view.View) error {
 	from := &op25bv1.CheckFrom{Line: o.line, From: o.from, Switch: o.sw, Phase: o.phase, Revision: o.revision, Ticket: o.ticket}
 	if o.at != "" {
-		if err := setTime(from, o.at); err != nil {
+		var err error
+		if from.At, from.LocalAt, err = moment("--at", o.at); err != nil {
 			return err
 		}
 	}
@@ -206,18 +208,16 @@ func loadProviders(path string) (*mailbox.Directory, error) {
 	return mailbox.Load(file)
 }
 
-// setTime stores the value of --at in a question. A time without a UTC offset is sent as text, because only the controller knows the UTC
-// offset of the policy.
-func setTime(from *op25bv1.CheckFrom, text string) error {
+// moment reads a time from a flag. A time without a UTC offset is returned as text, because only the controller knows the UTC offset of the policy.
+func moment(flag, text string) (at *timestamppb.Timestamp, local string, err error) {
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
-		from.At = timestamppb.New(at)
-		return nil
+		return timestamppb.New(at), "", nil
 	}
+	spaced := strings.Replace(text, "T", " ", 1)
 	for _, form := range []string{time.DateTime, "2006-01-02 15:04", time.DateOnly} {
-		if _, err := time.Parse(form, text); err == nil {
-			from.LocalAt = text
-			return nil
+		if _, err := time.Parse(form, spaced); err == nil {
+			return nil, spaced, nil
 		}
 	}
-	return fmt.Errorf("--at %q: not a moment; give 2006-07-01, '2006-07-01 12:00', or 2006-07-01T12:00:00+09:00", text)
+	return nil, "", fmt.Errorf("%s %q: not a moment; give 2006-07-01, '2006-07-01 12:00', or 2006-07-01T12:00:00+09:00", flag, text)
 }

@@ -6,10 +6,15 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"op25b/internal/intent"
+	"op25b/internal/policy"
 	"op25b/internal/store"
 	op25bv1 "op25b/proto/op25b/v1"
 	"op25b/proto/op25b/v1/op25bv1connect"
@@ -38,11 +43,15 @@ func (s auditService) ListRecords(ctx context.Context, req *connect.Request[op25
 	}
 	in, _ := s.currentOrNone(ctx) // the audit chain can be read even if the intent cannot be read
 	answer := &op25bv1.ListRecordsResponse{Head: headOf(head), Checkpoint: checkpointOf(checkpoint), UtcOffset: offsetOf(in)}
+	search := recordSearch{who: strings.ToLower(req.Msg.Who), verb: strings.ToLower(req.Msg.Verb), sw: req.Msg.Switch, before: req.Msg.Before}
+	if search.since, err = sinceOf(req.Msg, in); err != nil {
+		return nil, err
+	}
 	var records []store.AuditRecord
 	if req.Msg.From > 0 {
 		records, err = s.Store.Audit().Records(ctx, req.Msg.From, limit)
 	} else {
-		records, answer.Before, err = s.newestRecords(ctx, req.Msg, head.Seq, checkpoint.Seq, limit, maxSearched)
+		records, answer.Before, err = s.newestRecords(ctx, search, head.Seq, checkpoint.Seq, limit, maxSearched)
 	}
 	if err != nil {
 		return nil, err
@@ -61,10 +70,10 @@ const (
 )
 
 func checkRecordsRequest(q *op25bv1.ListRecordsRequest) error {
-	if q.From > 0 && (q.Before > 0 || q.Who != "" || q.Verb != "") {
-		return fault("from", "from is given together with before, who or verb", "give from alone, or omit it")
+	if q.From > 0 && (q.Before > 0 || q.Who != "" || q.Verb != "" || q.Switch != "" || q.Since != nil || q.LocalSince != "") {
+		return fault("from", "from is given together with before or a filter", "give from alone, or omit it")
 	}
-	for _, f := range []struct{ field, text string }{{"who", q.Who}, {"verb", q.Verb}} {
+	for _, f := range []struct{ field, text string }{{"who", q.Who}, {"verb", q.Verb}, {"switch", q.Switch}, {"local_since", q.LocalSince}} {
 		if len(f.text) > maxFilter {
 			return fault(f.field, fmt.Sprintf("the text has %d bytes", len(f.text)), fmt.Sprintf("must be at most %d", maxFilter))
 		}
@@ -72,17 +81,77 @@ func checkRecordsRequest(q *op25bv1.ListRecordsRequest) error {
 	return nil
 }
 
+// sinceOf returns the time from which on records are listed; zero means all.
+func sinceOf(q *op25bv1.ListRecordsRequest, in *intent.Intent) (time.Time, error) {
+	switch {
+	case q.Since != nil && q.LocalSince != "":
+		return time.Time{}, fault("since", "since and local_since are both given", "give only one of them")
+	case q.Since != nil:
+		if err := q.Since.CheckValid(); err != nil {
+			return time.Time{}, fault("since", "not a time: "+err.Error(), "give a time, or omit it")
+		}
+		return q.Since.AsTime(), nil
+	case q.LocalSince != "":
+		offset := policy.Offset(0)
+		if in != nil {
+			offset = in.Bundle.Policy.UTCOffset
+		}
+		at, err := localTime(q.LocalSince, offset)
+		if err != nil {
+			return time.Time{}, fault("local_since", fmt.Sprintf("%q is not a time", q.LocalSince), "must be a day or a time, such as 2006-07-01 or 2006-07-01 12:00")
+		}
+		return at, nil
+	}
+	return time.Time{}, nil
+}
+
+// A recordSearch selects audit records. Empty fields select all.
+type recordSearch struct {
+	who, verb string // in lower case
+	sw        string
+	since     time.Time
+	before    uint64
+}
+
+// all reports whether every record is selected.
+func (q recordSearch) all() bool {
+	return q.who == "" && q.verb == "" && q.sw == "" && q.since.IsZero()
+}
+
+func (q recordSearch) selects(r store.AuditRecord) bool {
+	return strings.Contains(strings.ToLower(r.Who), q.who) && strings.Contains(strings.ToLower(r.Verb), q.verb) && !r.Time.Before(q.since) &&
+		(q.sw == "" || mentions(r.Object, q.sw) || mentions(r.Reason, q.sw) || mentions(r.Detail, q.sw))
+}
+
+// mentions reports whether a text has a name that is not a part of a longer name.
+func mentions(text, name string) bool {
+	inName := func(r rune) bool {
+		return r == '-' || r == '_' || r == '.' || unicode.IsLetter(r) || unicode.IsDigit(r)
+	}
+	for rest := text; ; {
+		i := strings.Index(rest, name)
+		if i < 0 {
+			return false
+		}
+		before, _ := utf8.DecodeLastRuneInString(rest[:i])
+		after, _ := utf8.DecodeRuneInString(rest[i+len(name):])
+		if !inName(before) && !inName(after) {
+			return true
+		}
+		rest = rest[i+len(name):]
+	}
+}
+
 // newestRecords returns the newest records that match a request, in ascending order, and the number before which the search continues. head
 // and archived are the numbers of the last record and of the last archived record. The search ends after about most records.
-func (s auditService) newestRecords(ctx context.Context, q *op25bv1.ListRecordsRequest, head, archived uint64, limit int, most uint64) (found []store.AuditRecord, before uint64, err error) {
-	who, verb := strings.ToLower(q.Who), strings.ToLower(q.Verb)
+func (s auditService) newestRecords(ctx context.Context, q recordSearch, head, archived uint64, limit int, most uint64) (found []store.AuditRecord, before uint64, err error) {
 	next := head // the newest record that has not been searched
-	if q.Before > 0 {
-		next = min(next, q.Before-1)
+	if q.before > 0 {
+		next = min(next, q.before-1)
 	}
 	for searched := uint64(0); next > archived && searched < most && len(found) < limit; {
 		n := min(next-archived, searchAtOnce)
-		if who == "" && verb == "" {
+		if q.all() {
 			n = min(n, uint64(limit-len(found)))
 		}
 		some, err := s.Store.Audit().Records(ctx, next-n+1, int(n))
@@ -91,7 +160,7 @@ func (s auditService) newestRecords(ctx context.Context, q *op25bv1.ListRecordsR
 		}
 		rest := next - n
 		for _, r := range slices.Backward(some) {
-			if r.Seq > next || !strings.Contains(strings.ToLower(r.Who), who) || !strings.Contains(strings.ToLower(r.Verb), verb) {
+			if r.Seq > next || !q.selects(r) {
 				continue // a record is newer than next if older records have been archived in the meantime
 			}
 			if found = append(found, r); len(found) == limit {
@@ -100,6 +169,9 @@ func (s auditService) newestRecords(ctx context.Context, q *op25bv1.ListRecordsR
 			}
 		}
 		next, searched = rest, searched+n
+		if !slices.ContainsFunc(some, func(r store.AuditRecord) bool { return !r.Time.Before(q.since) }) {
+			next = archived // all earlier records are older; clocks of controllers differ by less than this many records take
+		}
 	}
 	slices.Reverse(found)
 	if next > archived {

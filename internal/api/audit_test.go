@@ -5,9 +5,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"op25b/internal/store"
 	op25bv1 "op25b/proto/op25b/v1"
@@ -60,7 +62,7 @@ func TestNewestRecords(t *testing.T) {
 		}
 	}
 	// A search ends after a number of records, and continues in the next call.
-	in, q := auditService{&server{Deps: Deps{Store: w.store}}}, &op25bv1.ListRecordsRequest{Who: "nobody"}
+	in, q := auditService{&server{Deps: Deps{Store: w.store}}}, recordSearch{who: "nobody"}
 	if found, before, err := in.newestRecords(ctx, q, all, 0, 50, searchAtOnce); err != nil || len(found) != 0 || before != all-searchAtOnce+1 {
 		t.Errorf("a search of %d records: %v, before %d, %v", searchAtOnce, found, before, err)
 	}
@@ -80,10 +82,53 @@ func TestNewestRecords(t *testing.T) {
 		t.Errorf("before the archived ones: %v, %v", r, err)
 	}
 	for _, bad := range []*op25bv1.ListRecordsRequest{
-		{From: 1, Before: 2}, {From: 1, Who: "a"}, {From: 1, Verb: "a"}, {Who: strings.Repeat("x", 129)}, {Verb: strings.Repeat("x", 129)}, {Limit: 1001},
+		{From: 1, Before: 2}, {From: 1, Who: "a"}, {From: 1, Verb: "a"}, {From: 1, Switch: "a"}, {From: 1, LocalSince: "2006-07-01"}, {LocalSince: "July"}, {LocalSince: "2006-07-01", Since: timestamppb.Now()}, {Since: &timestamppb.Timestamp{Nanos: -1}}, {Who: strings.Repeat("x", 129)}, {Verb: strings.Repeat("x", 129)}, {Limit: 1001},
 	} {
 		if _, err := c.ListRecords(ctx, bad); status.Code(err) != codes.InvalidArgument {
 			t.Errorf("%v: %v", bad, err)
+		}
+	}
+}
+
+// TestRecordsOfASwitch verifies that records are listed since a time, also in the policy's UTC offset, and those that name a switch.
+func TestRecordsOfASwitch(t *testing.T) {
+	w := newWorld(t, nil)
+	w.put(spinnet(t)) // at +09:00
+	began := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	for i, r := range []store.AuditRecord{
+		{Verb: "hold", Object: "switch edge-1"},
+		{Verb: "hold", Object: "switch edge-10"},
+		{Verb: "activate", Object: "phase before", Detail: `{"switches":["edge-9","edge-1"]}`},
+		{Verb: "apply", Object: "revision 2", Reason: "card of not-edge-1"},
+		{Verb: "apply", Object: "revision 3", Reason: "after the card of edge-1, edge-10"},
+	} {
+		r.Who, r.Time = "ann", began.Add(time.Duration(i)*time.Hour)
+		if _, err := w.store.Audit().Append(within(t), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := op25bv1.NewAuditServiceClient(w.dial())
+	for _, x := range []struct {
+		q    *op25bv1.ListRecordsRequest
+		want string
+	}{
+		{&op25bv1.ListRecordsRequest{Switch: "edge-1", Who: "ann"}, "switch edge-1; phase before; revision 3"},
+		{&op25bv1.ListRecordsRequest{Switch: "edge-10"}, "switch edge-10; revision 3"},
+		{&op25bv1.ListRecordsRequest{Switch: "edge"}, ""},
+		{&op25bv1.ListRecordsRequest{Since: timestamppb.New(began.Add(3 * time.Hour))}, "revision 2; revision 3"},
+		{&op25bv1.ListRecordsRequest{LocalSince: "2030-01-01 11:00", Switch: "edge-1"}, "phase before; revision 3"},
+		{&op25bv1.ListRecordsRequest{LocalSince: "2030-01-02"}, ""},
+	} {
+		r, err := c.ListRecords(within(t), x.q)
+		if err != nil {
+			t.Fatal(x.q, err)
+		}
+		var got []string
+		for _, r := range r.Records {
+			got = append(got, r.Object)
+		}
+		if text := strings.Join(got, "; "); text != x.want || r.Before != 0 {
+			t.Errorf("%v: %s, before %d, want %s", x.q, text, r.Before, x.want)
 		}
 	}
 }

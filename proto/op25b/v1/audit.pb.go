@@ -283,8 +283,15 @@ type ListRecordsRequest struct {
 	Before uint64 `protobuf:"varint,90,opt,name=before,proto3" json:"before,omitempty"`
 	// List only records whose author, or whose verb, contains this text in upper or lower case; empty means all. At most 128 bytes. Must be empty if from
 	// is set. At most 10,000 records are searched in a call.
-	Who           string `protobuf:"bytes,91,opt,name=who,proto3" json:"who,omitempty"`
-	Verb          string `protobuf:"bytes,92,opt,name=verb,proto3" json:"verb,omitempty"`
+	Who  string `protobuf:"bytes,91,opt,name=who,proto3" json:"who,omitempty"`
+	Verb string `protobuf:"bytes,92,opt,name=verb,proto3" json:"verb,omitempty"`
+	// List only records from this time on; absent means all. local_since is the same without a UTC offset, in that of the policy, such as 2006-07-01 or
+	// 2006-07-01 12:00. Only one of them may be set, and neither together with from.
+	Since      *timestamppb.Timestamp `protobuf:"bytes,100,opt,name=since,proto3" json:"since,omitempty"`
+	LocalSince string                 `protobuf:"bytes,101,opt,name=local_since,json=localSince,proto3" json:"local_since,omitempty"`
+	// List only records that name this switch, in their object, reason or detail. A change that names no switch is a change for all of them. At most 128
+	// bytes. Must be empty if from is set.
+	Switch        string `protobuf:"bytes,102,opt,name=switch,proto3" json:"switch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -350,6 +357,27 @@ func (x *ListRecordsRequest) GetWho() string {
 func (x *ListRecordsRequest) GetVerb() string {
 	if x != nil {
 		return x.Verb
+	}
+	return ""
+}
+
+func (x *ListRecordsRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ListRecordsRequest) GetLocalSince() string {
+	if x != nil {
+		return x.LocalSince
+	}
+	return ""
+}
+
+func (x *ListRecordsRequest) GetSwitch() string {
+	if x != nil {
+		return x.Switch
 	}
 	return ""
 }
@@ -681,13 +709,17 @@ const file_op25b_v1_audit_proto_rawDesc = "" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x12\n" +
 	"\x04hash\x18\x02 \x01(\tR\x04hash\x12\x18\n" +
 	"\aarchive\x18\x03 \x01(\tR\aarchive\x12.\n" +
-	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"|\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xe7\x01\n" +
 	"\x12ListRecordsRequest\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\x12\x16\n" +
 	"\x06before\x18Z \x01(\x04R\x06before\x12\x10\n" +
 	"\x03who\x18[ \x01(\tR\x03who\x12\x12\n" +
-	"\x04verb\x18\\ \x01(\tR\x04verb\"\xe1\x01\n" +
+	"\x04verb\x18\\ \x01(\tR\x04verb\x120\n" +
+	"\x05since\x18d \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1f\n" +
+	"\vlocal_since\x18e \x01(\tR\n" +
+	"localSince\x12\x16\n" +
+	"\x06switch\x18f \x01(\tR\x06switch\"\xe1\x01\n" +
 	"\x13ListRecordsResponse\x12/\n" +
 	"\arecords\x18\x01 \x03(\v2\x15.op25b.v1.AuditRecordR\arecords\x12'\n" +
 	"\x04head\x18\x02 \x01(\v2\x13.op25b.v1.AuditHeadR\x04head\x129\n" +
@@ -747,25 +779,26 @@ var file_op25b_v1_audit_proto_goTypes = []any{
 var file_op25b_v1_audit_proto_depIdxs = []int32{
 	9,  // 0: op25b.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
 	9,  // 1: op25b.v1.AuditCheckpoint.time:type_name -> google.protobuf.Timestamp
-	0,  // 2: op25b.v1.ListRecordsResponse.records:type_name -> op25b.v1.AuditRecord
-	1,  // 3: op25b.v1.ListRecordsResponse.head:type_name -> op25b.v1.AuditHead
-	2,  // 4: op25b.v1.ListRecordsResponse.checkpoint:type_name -> op25b.v1.AuditCheckpoint
-	1,  // 5: op25b.v1.VerifyRequest.known:type_name -> op25b.v1.AuditHead
-	1,  // 6: op25b.v1.VerifyResponse.head:type_name -> op25b.v1.AuditHead
-	2,  // 7: op25b.v1.VerifyResponse.checkpoint:type_name -> op25b.v1.AuditCheckpoint
-	2,  // 8: op25b.v1.PruneRequest.checkpoint:type_name -> op25b.v1.AuditCheckpoint
-	0,  // 9: op25b.v1.PruneResponse.record:type_name -> op25b.v1.AuditRecord
-	3,  // 10: op25b.v1.AuditService.ListRecords:input_type -> op25b.v1.ListRecordsRequest
-	5,  // 11: op25b.v1.AuditService.Verify:input_type -> op25b.v1.VerifyRequest
-	7,  // 12: op25b.v1.AuditService.Prune:input_type -> op25b.v1.PruneRequest
-	4,  // 13: op25b.v1.AuditService.ListRecords:output_type -> op25b.v1.ListRecordsResponse
-	6,  // 14: op25b.v1.AuditService.Verify:output_type -> op25b.v1.VerifyResponse
-	8,  // 15: op25b.v1.AuditService.Prune:output_type -> op25b.v1.PruneResponse
-	13, // [13:16] is the sub-list for method output_type
-	10, // [10:13] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	9,  // 2: op25b.v1.ListRecordsRequest.since:type_name -> google.protobuf.Timestamp
+	0,  // 3: op25b.v1.ListRecordsResponse.records:type_name -> op25b.v1.AuditRecord
+	1,  // 4: op25b.v1.ListRecordsResponse.head:type_name -> op25b.v1.AuditHead
+	2,  // 5: op25b.v1.ListRecordsResponse.checkpoint:type_name -> op25b.v1.AuditCheckpoint
+	1,  // 6: op25b.v1.VerifyRequest.known:type_name -> op25b.v1.AuditHead
+	1,  // 7: op25b.v1.VerifyResponse.head:type_name -> op25b.v1.AuditHead
+	2,  // 8: op25b.v1.VerifyResponse.checkpoint:type_name -> op25b.v1.AuditCheckpoint
+	2,  // 9: op25b.v1.PruneRequest.checkpoint:type_name -> op25b.v1.AuditCheckpoint
+	0,  // 10: op25b.v1.PruneResponse.record:type_name -> op25b.v1.AuditRecord
+	3,  // 11: op25b.v1.AuditService.ListRecords:input_type -> op25b.v1.ListRecordsRequest
+	5,  // 12: op25b.v1.AuditService.Verify:input_type -> op25b.v1.VerifyRequest
+	7,  // 13: op25b.v1.AuditService.Prune:input_type -> op25b.v1.PruneRequest
+	4,  // 14: op25b.v1.AuditService.ListRecords:output_type -> op25b.v1.ListRecordsResponse
+	6,  // 15: op25b.v1.AuditService.Verify:output_type -> op25b.v1.VerifyResponse
+	8,  // 16: op25b.v1.AuditService.Prune:output_type -> op25b.v1.PruneResponse
+	14, // [14:17] is the sub-list for method output_type
+	11, // [11:14] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_audit_proto_init() }
