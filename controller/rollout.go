@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
@@ -15,23 +16,25 @@ import (
 func newRollout() *cobra.Command {
 	cmd := group(&cobra.Command{
 		Use:   "rollout",
-		Short: "put a phase in force ring by ring, and go back by itself on bad signs",
-		Long: `Put a phase in force ring by ring. A ring is a set of switches. A ring gets the phase only after the ring before it has had the phase for
-its soak time, with every gate passing. The first ring gets the phase, loses it, and gets it again, so that the way back is known.
+		Short: "bring a phase or new documents to the switches ring by ring, and go back by itself on bad signs",
+		Long: `Bring a change, which is a phase or new documents, to the switches ring by ring. A ring is a set of switches. A ring gets the change only
+after the ring before it has had the change for its soak time, with every gate passing. The first ring gets the change, loses it, and
+gets it again, so that the way back is known.
 
-Some gates take the phase back from all rings without asking: packets to port 587 or 465 of other providers are stopped; mail to the own
+Some gates take the change back from all rings without asking: packets to port 587 or 465 of other providers are stopped; mail to the own
 relays stops; the counters stand still; a switch has drift or is unreachable; a table is above 95 % full. Others hold the rollout until
 an operator resumes it: more lines are stopped than forecast, or newly stopped although none was forecast. Missing data hold it until
 they arrive. While a rollout runs, other changes of documents and phases are refused.`,
 		Example: `  op25b rollout start --phase all-destinations --rings rings.yaml --reason OP25B-41
+  op25b rollout start -f next --rings rings.yaml --reason OP25B-44
   op25b rollout status --watch
   op25b rollout abort --reason 'tickets from Osaka'`,
 	})
 	cmd.AddCommand(newRolloutStart(), newRolloutStatus(), newRolloutHistory(),
-		newSteer("pause", "stop the rollout where it is", "Stop the rollout where it is. Gates can still take the phase back.", op25bv1.RolloutCommand_ROLLOUT_COMMAND_PAUSE),
+		newSteer("pause", "stop the rollout where it is", "Stop the rollout where it is. Gates can still take the change back.", op25bv1.RolloutCommand_ROLLOUT_COMMAND_PAUSE),
 		newSteer("resume", "continue a rollout that is paused or held",
 			"Continue a rollout that is paused, or that a gate holds. The gates that hold it are accepted for the ring at hand, whose soak time begins\nanew. Missing data cannot be accepted.", op25bv1.RolloutCommand_ROLLOUT_COMMAND_RESUME),
-		newSteer("abort", "take the phase back from all rings", "Take the phase back from all rings. The phases are in force again that were before the rollout.", op25bv1.RolloutCommand_ROLLOUT_COMMAND_ABORT))
+		newSteer("abort", "take the change back from all rings", "Take the change back from all rings. All switches have the phases and documents again that they had before the rollout.", op25bv1.RolloutCommand_ROLLOUT_COMMAND_ABORT))
 	return cmd
 }
 
@@ -39,43 +42,101 @@ they arrive. While a rollout runs, other changes of documents and phases are ref
 const maxRingsFile = 128 << 10
 
 func newRolloutStart() *cobra.Command {
-	var o clientOptions
-	var file string
+	var o rolloutOptions
 	q := &op25bv1.StartRolloutRequest{}
 	cmd := &cobra.Command{
-		Use: "start --phase PHASE --rings FILE --reason TEXT", Short: "start a rollout",
-		Long: `Start a rollout of a phase. FILE is a document of kind Rings, which divides all switches of the inventory into rings. Each ring behind
-the first must have every kind of lines (switch model, line group, form of access) that a later ring has.`,
-		Example: `  op25b rollout start --phase all-destinations --groups adsl --rings rings.yaml --reason OP25B-41`,
-		Args:    exactly(0),
+		Use: "start {--phase PHASE | -f DIR} --rings FILE --reason TEXT", Short: "start a rollout",
+		Long: `Start a rollout of a phase, or of the documents in DIR. FILE is a document of kind Rings, which divides all switches of the inventory
+into rings. Each ring behind the first must have every kind of lines (switch model, line group, form of access) that a later ring has.
+
+For documents, show the plan and ask for confirmation first, as op25b apply does. The same documents are refused as there, and also those
+that take a switch away, or that move a line to a switch of another ring. The way back is proved on the twin too.`,
+		Example: `  op25b rollout start --phase all-destinations --groups adsl --rings rings.yaml --reason OP25B-41
+  op25b rollout start -f next --rings rings.yaml --reason OP25B-44`,
+		Args: exactly(0),
 	}
+	addFiles(cmd, &o.files)
+	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation of documents")
+	cmd.Flags().BoolVar(&o.full, "full", false, "show every entry and every document line that differs")
+	cmd.Flags().BoolVar(&q.MassChange, "mass-change", false, "confirm that the documents remove a large share of a table's entries or of all lines; see MASS in the plan")
 	cmd.Flags().StringVar(&q.Phase, "phase", "", "phase to put in force")
 	cmd.Flags().StringSliceVar(&q.Groups, "groups", nil, "only lines of these line groups, separated by commas")
-	cmd.Flags().StringVar(&file, "rings", "", "file with the rings")
+	cmd.Flags().StringVar(&o.rings, "rings", "", "file with the rings")
 	cmd.Flags().StringVar(&q.Reason, "reason", "", "reason, kept with the rollout and in the audit records")
-	addClient(cmd, &o)
-	cmd.RunE = o.ask(func(ctx context.Context, c *console, _ []string) error {
-		switch {
-		case q.Phase == "":
-			return errors.New("--phase is missing: give a phase of the policy (op25b phase list)")
-		case file == "":
-			return errors.New("--rings is missing: give a file with a document of kind Rings")
-		}
-		if err := needReason(q.Reason); err != nil {
-			return err
-		}
-		data, err := readfile.Bounded(file, maxRingsFile)
-		if err != nil {
-			return err
-		}
-		q.RingsFile, q.Rings = file, data
-		r, err := client.Ask(ctx, c.timeout, c.Rollout.Start, q)
-		if err != nil {
-			return err
-		}
-		return c.view.Rollout(r.Rollout, r.Time, r.UtcOffset)
-	})
+	addClient(cmd, &o.client)
+	cmd.RunE = o.client.ask(func(ctx context.Context, c *console, _ []string) error { return startRollout(ctx, o, q, c) })
 	return cmd
+}
+
+type rolloutOptions struct {
+	client clientOptions
+	files  []string
+	rings  string
+	yes    bool
+	full   bool
+}
+
+func startRollout(ctx context.Context, o rolloutOptions, q *op25bv1.StartRolloutRequest, c *console) error {
+	switch {
+	case q.Phase == "" && len(o.files) == 0:
+		return errors.New("--phase is missing: give a phase of the policy (op25b phase list), or -f DIR with new documents")
+	case len(o.files) > 0 && (q.Phase != "" || len(q.Groups) > 0):
+		return fmt.Errorf("-f %s, and --phase or --groups: give only one of them", o.files[0])
+	case o.rings == "":
+		return errors.New("--rings is missing: give a file with a document of kind Rings")
+	}
+	if err := needReason(q.Reason); err != nil {
+		return err
+	}
+	data, err := readfile.Bounded(o.rings, maxRingsFile)
+	if err != nil {
+		return err
+	}
+	q.RingsFile, q.Rings = o.rings, data
+	docs, err := readDocuments(o.files)
+	if err != nil {
+		return err
+	}
+	if len(docs) > 0 {
+		if err := confirmDocuments(ctx, o, q, docs, c); err != nil {
+			return err
+		}
+	}
+	r, err := client.Ask(ctx, c.timeout, c.Rollout.Start, q)
+	if err != nil {
+		return here(err, docs)
+	}
+	return c.view.Rollout(r.Rollout, r.Time, r.UtcOffset)
+}
+
+// confirmDocuments shows the plan of the documents, asks for confirmation, and adds the documents to the request.
+func confirmDocuments(ctx context.Context, o rolloutOptions, q *op25bv1.StartRolloutRequest, docs []document, c *console) error {
+	change := changeOptions{reason: q.Reason, yes: o.yes}
+	if err := change.check(c, "plan", "start"); err != nil {
+		return err
+	}
+	planned, err := c.plan(ctx, docs, &op25bv1.PlanRequest{}, o.full)
+	if err != nil {
+		return err
+	}
+	if !c.json {
+		if err := c.view.Plan(planned, o.full); err != nil {
+			return err
+		}
+	}
+	if err := refused(planned); err != nil {
+		return err
+	}
+	if len(planned.Removals) > 0 && !q.MassChange {
+		return fmt.Errorf("mass change: the plan removes more than %g %% at once, see MASS; no rollout was started; if this is meant, start it with --mass-change", planned.MassPercent)
+	}
+	if !o.yes {
+		if err := c.confirm(ctx, "Bring it to the rings, one after the other?"); err != nil {
+			return err
+		}
+	}
+	q.Files, q.Base = messages(docs), planned.Base
+	return nil
 }
 
 func newRolloutStatus() *cobra.Command {

@@ -1,19 +1,24 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	"connectrpc.com/connect"
+	"go.uber.org/zap"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"op25b/internal/intent"
+	"op25b/internal/plan"
 	"op25b/internal/policy"
 	"op25b/internal/rollout"
 	"op25b/internal/rollout/drive"
 	"op25b/internal/rollout/rings"
+	"op25b/internal/store"
 	"op25b/internal/strict"
 	op25bv1 "op25b/proto/op25b/v1"
 	"op25b/proto/op25b/v1/op25bv1connect"
@@ -63,30 +68,101 @@ func (s rolloutService) Start(ctx context.Context, req *connect.Request[op25bv1.
 	if err := in.Broken(); err != nil {
 		return nil, err
 	}
+	var started *drive.Stored
+	if len(m.Files) > 0 {
+		started, err = s.startDocuments(ctx, in, m)
+	} else {
+		started, err = s.startPhase(ctx, in, m)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&op25bv1.StartRolloutResponse{Rollout: rolloutMessage(started), Time: timestamppb.New(s.Now()), UtcOffset: offsetOf(in)}), nil
+}
+
+// startPhase starts a rollout of a phase.
+func (s rolloutService) startPhase(ctx context.Context, in *intent.Intent, m *op25bv1.StartRolloutRequest) (*drive.Stored, error) {
 	if err := in.Bundle.CheckActivation(policy.Activation{Phase: m.Phase, Groups: m.Groups, At: s.Now()}); err != nil {
 		return nil, err
 	}
-	if n := len(in.Bundle.Inventory.Switches); n > maxRingSwitches {
+	stages, err := s.stages(m, in.Bundle)
+	if err != nil {
+		return nil, err
+	}
+	return s.start(ctx, rollout.Change{Phase: m.Phase, Groups: m.Groups}, stages, m.Reason)
+}
+
+// startDocuments starts a rollout of documents. They are checked as by Apply, and the way back is proved too (I16).
+func (s rolloutService) startDocuments(ctx context.Context, in *intent.Intent, m *op25bv1.StartRolloutRequest) (*drive.Stored, error) {
+	if m.Phase != "" || len(m.Groups) > 0 {
+		return nil, fault("files", "the request has files, and a phase or groups", "give only one of them")
+	}
+	if err := s.noRollout(ctx); err != nil {
+		return nil, err
+	}
+	p, err := s.propose(ctx, m.Files)
+	switch {
+	case err != nil:
+		return nil, err
+	case p.Base != m.Base || in.Number != m.Base:
+		return nil, &store.StaleError{Base: m.Base, Current: p.Base}
+	case p.SameAs(in):
+		return nil, fmt.Errorf("%w: revision %d has the same documents", store.ErrUnchanged, in.Number)
+	}
+	stages, err := s.stages(m, p.Bundle)
+	if err != nil {
+		return nil, err
+	}
+	if err := rings.CheckDocuments(stages, in.Bundle, p.Bundle); err != nil {
+		return nil, err
+	}
+	if err := s.checkMass(ctx, in, p, m.MassChange); err != nil {
+		return nil, err
+	}
+	if err := s.Deps.Plan.Fits(ctx, p.Intent); err != nil {
+		return nil, err
+	}
+	for _, way := range [][2]*intent.Intent{{in, p.Intent}, {p.Intent, in}} {
+		if err := s.Deps.Plan.Proved(ctx, way[0], way[1]); err != nil {
+			return nil, err
+		}
+	}
+	id := caller(ctx)
+	by := intent.By{Who: id.Who, Role: string(id.Role), Reason: m.Reason, Detail: plan.Detail(in, p.Intent, store.MaxDetail)}
+	staged, err := s.Book.Stage(ctx, p, by)
+	if err != nil {
+		return nil, err
+	}
+	started, err := s.start(ctx, rollout.Change{Documents: p.Base, Policy: p.Bundle.Policy.Name}, stages, m.Reason)
+	if err != nil { // another rollout began meanwhile
+		by.Detail = ""
+		if _, undone := s.Book.Drop(ctx, staged.Number, p.Base, by); undone != nil {
+			s.Logger.Warn("the documents of a rollout that did not begin are still in the intent; the next change of documents removes them", zap.Error(undone))
+		}
+		return nil, err
+	}
+	return started, nil
+}
+
+// stages reads the rings of a request for an inventory.
+func (s rolloutService) stages(m *op25bv1.StartRolloutRequest, b *policy.Bundle) ([]rollout.Stage, error) {
+	if n := len(b.Inventory.Switches); n > maxRingSwitches {
 		return nil, fault("rings", fmt.Sprintf("the inventory has %d switches", n), fmt.Sprintf("a rollout can have at most %d", maxRingSwitches))
 	}
-	file := m.RingsFile
-	if file == "" {
-		file = "rings"
-	}
-	stages, err := rings.Read(strict.File{Name: file, Data: m.Rings}, in.Bundle)
+	stages, err := rings.Read(strict.File{Name: cmp.Or(m.RingsFile, "rings"), Data: m.Rings}, b)
 	if err != nil {
 		return nil, err
 	}
 	for i := range stages {
 		stages[i].Gates.Stale = max(stages[i].Gates.Stale, s.staleAfter())
 	}
+	return stages, nil
+}
+
+func (s rolloutService) start(ctx context.Context, c rollout.Change, stages []rollout.Stage, reason string) (*drive.Stored, error) {
 	id := caller(ctx)
-	r := rollout.Record{Change: rollout.Change{Phase: m.Phase, Groups: m.Groups}, Stages: stages, Baseline: rollout.DefaultBaseline}
-	started, err := s.Rollouts.Start(ctx, r, drive.By{Who: id.Who, Role: string(id.Role), Reason: m.Reason})
-	if err != nil {
-		return nil, err
-	}
-	return connect.NewResponse(&op25bv1.StartRolloutResponse{Rollout: rolloutMessage(started), Time: timestamppb.New(s.Now()), UtcOffset: offsetOf(in)}), nil
+	r := rollout.Record{Change: c, Stages: stages, Baseline: rollout.DefaultBaseline}
+	return s.Rollouts.Start(ctx, r, drive.By{Who: id.Who, Role: string(id.Role), Reason: reason})
 }
 
 // staleAfter returns the age at which a sample of this controller's collector is stale.
@@ -235,7 +311,7 @@ var findingVerdicts = map[rollout.Verdict]op25bv1.FindingVerdict{
 func rolloutMessage(s *drive.Stored) *op25bv1.Rollout {
 	m := &op25bv1.Rollout{
 		Id: s.ID, Phase: s.Record.Change.Phase, Groups: s.Record.Change.Groups, State: rolloutStates[s.State], Ring: uint32(s.Ring), Since: timestamppb.New(s.Since),
-		Author: s.Author, Reason: s.Reason, SteeredBy: s.By, Note: s.Note, Wanted: uint32(s.Rings()),
+		Author: s.Author, Reason: s.Reason, SteeredBy: s.By, Note: s.Note, Wanted: uint32(s.Rings()), Policy: s.Record.Change.Policy,
 	}
 	for _, stage := range s.Stages {
 		m.Rings = append(m.Rings, &op25bv1.Ring{Name: stage.Name, Switches: stage.Switches, Soak: durationpb.New(stage.Soak)})

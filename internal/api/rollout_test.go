@@ -110,11 +110,44 @@ func TestRollouts(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	// Documents.
+	current, err := intents.Current(within(t), &op25bv1.CurrentRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	documents := func(files []*op25bv1.File, phase string, base uint64) error {
+		_, err := calls.Start(within(t), &op25bv1.StartRolloutRequest{Files: files, Phase: phase, RingsFile: "rings.yaml", Rings: []byte(rings), Base: base, Reason: "OP25B-44"})
+		return err
+	}
+	base := current.Revision.Number
+	same := edited(t, examples.LibmoMobile())
+	refused(documents(same, "drain", base), codes.InvalidArgument, "the request has files, and a phase or groups")
+	refused(documents(same, "", base-1), codes.Aborted, "the current revision is")
+	refused(documents(same, "", base), codes.FailedPrecondition, "has the same documents")
+	refused(documents(edited(t, examples.LibmoMobile(), "- name: edge-south", "- name: edge-north"), "", base), codes.InvalidArgument, `switch "edge-south" is not in the new inventory`)
+	refused(documents(edited(t, examples.LibmoMobile(), "action: monitor", "action: pass"), "", base), codes.InvalidArgument, "pass")
+	next := edited(t, examples.LibmoMobile(), "action: monitor", "action: drop")
+	if err := documents(next, "", base); err != nil {
+		t.Fatal(err)
+	}
+	const documentsRun = "a rollout is running: rollout 2 of the documents of policy libmo-mobile is measuring: abort it, or wait until it has ended"
+	apply, err = intents.Apply(within(t), &op25bv1.ApplyRequest{Files: files, Base: base + 1, Reason: "why"})
+	refused(last(apply, err), codes.FailedPrecondition, documentsRun)
+	refused(documents(next, "", base+1), codes.FailedPrecondition, documentsRun)
+	if in, err := w.book.Current(within(t)); err != nil || in.Split() == nil || in.Split().Base != base || len(in.Split().Switches) != 0 {
+		t.Errorf("the intent has the split %v, %v", in.Split(), err)
+	}
+	if _, err := d.Change(within(t), drive.By{Who: "noc-1"}, func(r rollout.Record) (rollout.Record, error) {
+		r.State, r.Since = rollout.WentBack, time.Unix(2, 0)
+		return r, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
 	if err := start("drain", rings, "OP25B-42"); err != nil {
 		t.Error(err)
 	}
 	all, err := calls.List(within(t), &op25bv1.ListRolloutsRequest{})
-	if err != nil || len(all.Rollouts) != 2 || all.Rollouts[0].Id != "2" || all.Rollouts[1].State != op25bv1.RolloutState_ROLLOUT_STATE_WENT_BACK {
+	if err != nil || len(all.Rollouts) != 3 || all.Rollouts[0].Id != "3" || all.Rollouts[1].Policy != "libmo-mobile" || all.Rollouts[2].State != op25bv1.RolloutState_ROLLOUT_STATE_WENT_BACK {
 		t.Errorf("the rollouts are %v, %v", all, err)
 	}
 }

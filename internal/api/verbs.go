@@ -91,7 +91,7 @@ var verbs = map[string]Verb{
 	op25bv1connect.LeaseServiceRevokeProcedure: {Least: auth.Lease, Name: "revoke lease", Within: readWithin},
 	op25bv1connect.LeaseServiceListProcedure:   {Least: auth.Operator, Within: readWithin},
 
-	op25bv1connect.RolloutServiceStartProcedure: {Least: auth.Operator, Name: "rollout", Within: readWithin},
+	op25bv1connect.RolloutServiceStartProcedure: {Least: auth.Operator, Name: "rollout", Within: fleetWithin},
 	op25bv1connect.RolloutServiceShowProcedure:  {Least: auth.Viewer, Within: readWithin},
 	op25bv1connect.RolloutServiceWatchProcedure: {Least: auth.Viewer},
 	op25bv1connect.RolloutServiceListProcedure:  {Least: auth.Viewer, Within: readWithin},

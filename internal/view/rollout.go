@@ -16,11 +16,14 @@ import (
 func (t *table) Rollout(r *op25bv1.Rollout, at *timestamppb.Timestamp, utcOffset string) error {
 	z := t.zone(utcOffset)
 	var b strings.Builder
-	groups := "all line groups"
-	if len(r.Groups) > 0 {
-		groups = "groups " + list(r.Groups)
+	what := "phase " + plain(r.Phase) + " for all line groups"
+	switch {
+	case r.Policy != "":
+		what = "the documents of policy " + plain(r.Policy)
+	case len(r.Groups) > 0:
+		what = "phase " + plain(r.Phase) + " for groups " + list(r.Groups)
 	}
-	head := fmt.Sprintf("Rollout %s of phase %s for %s is %s since %s.", plain(r.Id), plain(r.Phase), groups, rolloutWord(r.State), z.moment(r.Since))
+	head := fmt.Sprintf("Rollout %s of %s is %s since %s.", plain(r.Id), what, rolloutWord(r.State), z.moment(r.Since))
 	b.WriteString(wrapped("", head, 4))
 	b.WriteString(wrapped("", fmt.Sprintf("Started by %s: %s", plain(r.Author), plain(r.Reason)), 4))
 	if r.SteeredBy != "" {
@@ -69,25 +72,29 @@ func rolloutWord(s op25bv1.RolloutState) string {
 
 // ringState says where a ring is.
 func ringState(r *op25bv1.Rollout, i int, at *timestamppb.Timestamp) string {
+	what := "phase"
+	if r.Policy != "" {
+		what = "documents"
+	}
 	switch hand := int(r.Ring); {
 	case r.State == op25bv1.RolloutState_ROLLOUT_STATE_DONE:
-		return "has the phase"
+		return "has the " + what
 	case r.State == op25bv1.RolloutState_ROLLOUT_STATE_WENT_BACK:
-		return "does not have the phase"
+		return "does not have the " + what
 	case r.State == op25bv1.RolloutState_ROLLOUT_STATE_GOING_BACK && i <= hand:
-		return "is to lose the phase"
+		return "is to lose the " + what
 	case i > hand:
 		return "waits"
 	case i < hand:
-		return "has the phase"
+		return "has the " + what
 	case r.State == op25bv1.RolloutState_ROLLOUT_STATE_SOAKING:
 		return fmt.Sprintf("soaks, %s so far", short(at.AsTime().Sub(r.Since.AsTime())))
 	}
 	return map[op25bv1.RolloutState]string{
 		op25bv1.RolloutState_ROLLOUT_STATE_MEASURING:   "is measured before the change",
-		op25bv1.RolloutState_ROLLOUT_STATE_REHEARSING:  "is given the phase for the rehearsal",
-		op25bv1.RolloutState_ROLLOUT_STATE_TAKING_BACK: "loses the phase for the rehearsal",
-		op25bv1.RolloutState_ROLLOUT_STATE_ADVANCING:   "is given the phase",
+		op25bv1.RolloutState_ROLLOUT_STATE_REHEARSING:  "is given the " + what + " for the rehearsal",
+		op25bv1.RolloutState_ROLLOUT_STATE_TAKING_BACK: "loses the " + what + " for the rehearsal",
+		op25bv1.RolloutState_ROLLOUT_STATE_ADVANCING:   "is given the " + what,
 		op25bv1.RolloutState_ROLLOUT_STATE_HELD:        "is held",
 		op25bv1.RolloutState_ROLLOUT_STATE_PAUSED:      "is paused",
 	}[r.State]
@@ -125,6 +132,14 @@ func nextStep(s op25bv1.RolloutState) string {
 	return ""
 }
 
+// rolloutChange returns what a rollout brings, in a few words.
+func rolloutChange(r *op25bv1.Rollout) string {
+	if r.Policy != "" {
+		return "documents of " + r.Policy
+	}
+	return "phase " + r.Phase
+}
+
 // Rollouts shows the rollouts, one a line.
 func (t *table) Rollouts(r *op25bv1.ListRolloutsResponse) error {
 	if len(r.Rollouts) == 0 {
@@ -132,9 +147,9 @@ func (t *table) Rollouts(r *op25bv1.ListRolloutsResponse) error {
 		return err
 	}
 	z := t.zone(r.UtcOffset)
-	g := grid{head: []string{"ID", "PHASE", "RINGS", "STATE", "SINCE", "BY", "REASON"}, shrink: []int{1, 5, 6}}
+	g := grid{head: []string{"ID", "CHANGE", "RINGS", "STATE", "SINCE", "BY", "REASON"}, shrink: []int{1, 5, 6}}
 	for _, x := range r.Rollouts {
-		g.add(x.Id, x.Phase, prose.Number(len(x.Rings)), rolloutWord(x.State), z.moment(x.Since), x.Author, x.Reason)
+		g.add(x.Id, rolloutChange(x), prose.Number(len(x.Rings)), rolloutWord(x.State), z.moment(x.Since), x.Author, x.Reason)
 	}
 	_, err := io.WriteString(t.w, g.text(t, ""))
 	return err

@@ -29,6 +29,9 @@ var (
 		Id: "2", Phase: "drain", Rings: rolloutRings, State: op25bv1.RolloutState_ROLLOUT_STATE_GOING_BACK, Ring: 1, Since: at("2006-06-15T00:00:00Z"), Author: "noc", Reason: "OP25B-40",
 		Findings: []*op25bv1.Finding{{Gate: "submission", Verdict: op25bv1.FindingVerdict_FINDING_VERDICT_GO_BACK, Ring: "first", Switches: []string{"edge-1"}, Text: "3 packets to port 587 or 465 of other providers were stopped"}},
 	}
-	rollouts   = &op25bv1.ListRolloutsResponse{Rollouts: []*op25bv1.Rollout{soakingRollout, backRollout}, UtcOffset: "+09:00"}
+	documentsRollout = &op25bv1.Rollout{
+		Id: "4", Policy: "spinnet-2006", Rings: rolloutRings, State: op25bv1.RolloutState_ROLLOUT_STATE_REHEARSING, Wanted: 1, Since: at("2006-06-15T00:00:00Z"), Author: "noc", Reason: "OP25B-44",
+	}
+	rollouts   = &op25bv1.ListRolloutsResponse{Rollouts: []*op25bv1.Rollout{documentsRollout, soakingRollout, backRollout}, UtcOffset: "+09:00"}
 	noRollouts = &op25bv1.ListRolloutsResponse{}
 )

@@ -344,6 +344,7 @@ func answers() []shown {
 		{"sessions-none", noSessions, func(v View) error { return v.Sessions(noSessions) }},
 		{"rollout-soaking", soakingRollout, func(v View) error { return v.Rollout(soakingRollout, at("2006-06-15T00:12:30Z"), "+09:00") }},
 		{"rollout-held", heldRollout, func(v View) error { return v.Rollout(heldRollout, at("2006-06-15T00:12:30Z"), "+09:00") }},
+		{"rollout-documents", documentsRollout, func(v View) error { return v.Rollout(documentsRollout, at("2006-06-15T00:12:30Z"), "+09:00") }},
 		{"rollout-back", backRollout, func(v View) error { return v.Rollout(backRollout, at("2006-06-15T00:12:30Z"), "+09:00") }},
 		{"rollouts", rollouts, func(v View) error { return v.Rollouts(rollouts) }},
 		{"rollouts-none", noRollouts, func(v View) error { return v.Rollouts(noRollouts) }},
