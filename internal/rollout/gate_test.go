@@ -11,7 +11,7 @@ func well(name string) Measure {
 	return Measure{
 		Switch: name, At: epoch.Add(time.Hour), From: epoch,
 		RelayPermits: 1000, RelayPermitsBefore: 1000, Before: time.Hour, Link: 1_000_000, Counted: 5000,
-		FullestTable: "verdict", Full: 0.5, Affected: 10, Forecast: 10, ForecastKnown: true, Lines: 1000,
+		Stopped: 500, StoppedBefore: 500, FullestTable: "verdict", Full: 0.5, Affected: 10, Forecast: 10, ForecastKnown: true, Lines: 1000,
 	}
 }
 
@@ -48,6 +48,12 @@ func TestEvaluate(t *testing.T) {
 		{"another controller", func(r *Reading) { r.Ring[1].Recounted = epoch.Add(time.Minute) }, Affected, "affected of ring first (b): hold: the lines are counted only since 2006-06-15T09:01:00Z, when the switch got another controller"},
 		{"fewer stopped", func(r *Reading) { r.Ring[0].Affected = 0 }, Rejects, "pass"},
 		{"control without samples", func(r *Reading) { r.Control[0].At = time.Time{} }, Rejects, "rejects of ring first (c): no-data: there are no new samples of the control ring"},
+		{"stops nothing any more", func(r *Reading) { r.Documents, r.Ring[0].Stopped = true, 49 }, Stopping, "stopping of ring first (a): hold: 49 packets were stopped, and 500 before the change in as long a time"},
+		{"stops a tenth", func(r *Reading) { r.Documents, r.Ring[0].Stopped = true, 50 }, Stopping, "pass"},
+		{"stopped hardly anything before", func(r *Reading) { r.Documents, r.Ring[0].Stopped, r.Ring[0].StoppedBefore = true, 0, 19 }, Stopping, "pass"},
+		{"too early for what is stopped", func(r *Reading) { r.Documents, r.Ring[0].From = true, r.Ring[0].At.Add(-time.Minute) }, Stopping, "stopping of ring first (a): no-data: only 1m0s since the change"},
+		{"what is stopped is not known", func(r *Reading) { r.Documents, r.Ring[0].At = true, time.Time{} }, Stopping, "stopping of ring first (a): no-data: there is no sample"},
+		{"a phase may stop nothing", func(r *Reading) { r.Ring[0].Stopped = 0 }, Stopping, "pass"},
 		{"no control", func(r *Reading) { r.Control, r.Ring[0].Affected = nil, 500 }, Rejects, "pass"},
 	} {
 		in := Reading{Time: epoch.Add(time.Hour + 5*time.Second), Ring: []Measure{well("a"), well("b")}, Control: []Measure{well("c"), well("d")}}

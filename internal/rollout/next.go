@@ -28,6 +28,8 @@ type Observation struct {
 	Held map[string]string
 	// Unmeasured are the switches of which no current counts are known.
 	Unmeasured []string
+	// Foreseen is what is known of the change before a switch has it. What says Hold holds the rollout before the first ring.
+	Foreseen []Finding
 	// Findings are the gates of the rings that have the change. A gate that passes has a Finding too: a gate without one has no data.
 	Findings []Finding
 }
@@ -40,6 +42,7 @@ const MaxAdvance = 5 * time.Minute
 //
 //   - A gate that says GoBack takes the change back from all rings, whatever the state is.
 //   - A paused rollout stays as it is.
+//   - A change that is foreseen to do what an operator may not mean is given to no ring before an operator resumes the rollout.
 //   - A ring is given the change after the ring before it has soaked: all of its switches were seen with the change, and every gate passed at every
 //     observation of the whole soak time.
 //   - A gate that says Hold holds the rollout until an operator resumes it. A gate without data holds it until there are data, and then the soak time
@@ -88,11 +91,24 @@ func (r Record) step(o Observation) Record {
 func (r Record) measured(o Observation) Record {
 	switch elapsed := o.Time.Sub(r.Since); {
 	case len(o.Unmeasured) == 0 && elapsed >= r.Baseline:
+		if foreseen := r.foreseen(o); len(foreseen) > 0 {
+			return r.hold(foreseen, o.Time)
+		}
 		return r.enter(Rehearsing, o.Time, nil)
 	case len(o.Unmeasured) > 0 && elapsed >= MaxAdvance:
 		return r.hold(r.unmeasured(o), o.Time)
 	}
 	return r
+}
+
+// foreseen returns the findings before the change that hold the rollout and are not accepted.
+func (r Record) foreseen(o Observation) (found []Finding) {
+	for _, f := range o.Foreseen {
+		if f.Verdict == Hold && !slices.Contains(r.Accepted, f.Gate) {
+			found = append(found, f)
+		}
+	}
+	return found
 }
 
 func (r Record) unmeasured(o Observation) []Finding {

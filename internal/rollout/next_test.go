@@ -109,6 +109,34 @@ func TestGoodRollout(t *testing.T) {
 	}
 }
 
+// TestForeseen verifies that no ring is given a change about which an operator has to be asked, whatever time passes, and that the operator's answer
+// lasts until the rollout ends.
+func TestForeseen(t *testing.T) {
+	foreseen := func(o *Observation) {
+		o.Foreseen = []Finding{{Gate: Foreseen, Verdict: Hold, Text: "12 lines send mail that the documents newly stop"}}
+	}
+	w := newWorld(2)
+	for range 20 {
+		w.step(time.Minute, foreseen)
+		if len(w.record.Wanted()) > 0 {
+			t.Fatalf("nobody was asked, and the rollout is %s", w.record.State)
+		}
+	}
+	if w.record.State != Held || w.record.Resumes != Measuring || w.record.Findings[0].Gate != Foreseen {
+		t.Fatalf("the rollout is %s: %v", w.record.State, w.record.Findings)
+	}
+	var err error
+	if w.record, err = w.record.Resume("noc", "meant", w.now); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		w.step(10*time.Second, foreseen)
+	}
+	if w.record.State != Done {
+		t.Errorf("after the answer, the rollout is %s: %v", w.record.State, w.record.Findings)
+	}
+}
+
 // TestGatesAgainst verifies what each verdict of each gate does in each state, while the ring at hand has the change.
 func TestGatesAgainst(t *testing.T) {
 	for _, g := range gateNames() {

@@ -31,13 +31,17 @@ type Counts struct {
 	Relays     uint64 `json:"relays"`
 	Link       uint64 `json:"link"`
 	Counted    uint64 `json:"counted"`
+	// Stopped are the packets of all lines that were stopped.
+	Stopped uint64 `json:"stopped,omitempty"`
 	// Lines is the number of lines of the switch.
 	Lines int `json:"lines"`
 	// Affected is the number of lines of which mail was stopped since Since and not in the time before it that this owner knows.
 	Affected uint64    `json:"affected"`
 	Since    time.Time `json:"since"`
 	// Forecast is how many lines the change would newly stop and have sent such mail recently, as known before the first switch had the change.
-	Forecast      uint64 `json:"forecast"`
+	Forecast uint64 `json:"forecast"`
+	// Opened is how many lines documents would let send mail that is stopped now, of those that have tried recently.
+	Opened        uint64 `json:"opened,omitempty"`
 	ForecastKnown bool   `json:"forecastKnown,omitempty"`
 	// Renewed means that the counts were noted after the switch had got another controller, and not when it was told.
 	Renewed bool `json:"renewed,omitempty"`
@@ -76,8 +80,8 @@ type knownLines struct {
 	base  map[uint32]uint64 // the stopped packets of each line at since
 	old   map[uint32]bool   // the lines of which mail was stopped before since
 	// forecast is made while the switch does not have the change.
-	forecast      uint64
-	forecastKnown bool
+	forecast, opened uint64
+	forecastKnown    bool
 }
 
 // publish writes the counts of this controller's switches whenever there are new samples, while a rollout runs.
@@ -197,12 +201,13 @@ func (p *publisher) lines(c *Counts, in *intent.Intent, s *Stored, name string, 
 	stopped := make(map[uint32]uint64)
 	for _, l := range p.Counters.Lines(name) {
 		stopped[l.Line] = l.Outcomes[telemetry.Stopped].Packets
+		c.Stopped += stopped[l.Line]
 	}
 	now := p.Now()
 	if known == nil || known.had != has {
 		next := &knownLines{had: has, since: now, base: stopped, old: make(map[uint32]bool)}
 		if known != nil {
-			next.forecast, next.forecastKnown = known.forecast, known.forecastKnown
+			next.forecast, next.opened, next.forecastKnown = known.forecast, known.opened, known.forecastKnown
 			for line, n := range stopped {
 				if n > known.base[line] || known.old[line] {
 					next.old[line] = true
@@ -210,7 +215,7 @@ func (p *publisher) lines(c *Counts, in *intent.Intent, s *Stored, name string, 
 			}
 		}
 		if !has {
-			next.forecast, next.forecastKnown = p.forecast(in, s, name, now)
+			next.forecast, next.opened, next.forecastKnown = p.forecast(in, s, name, now)
 		}
 		known, p.known[name] = next, next
 	}
@@ -219,21 +224,26 @@ func (p *publisher) lines(c *Counts, in *intent.Intent, s *Stored, name string, 
 			c.Affected++
 		}
 	}
-	c.Since, c.Forecast, c.ForecastKnown = known.since, known.forecast, known.forecastKnown
+	c.Since, c.Forecast, c.Opened, c.ForecastKnown = known.since, known.forecast, known.opened, known.forecastKnown
 }
 
-// forecast returns how many lines of a switch the change newly stops and have sent such mail recently.
-func (p *publisher) forecast(in *intent.Intent, s *Stored, name string, now time.Time) (n uint64, known bool) {
-	var f *abuse.Forecast
-	var err error
-	switch c := s.Change; {
-	case c.Documents == 0:
-		f, err = p.Forecasts.Forecast(in, c.Phase, policy.Scope{Groups: c.Groups, Switches: []string{name}}, now)
-	case s.staged(in):
-		f, err = p.Forecasts.ForecastDocuments(in, in.Next(), []string{name}, now)
-	default:
-		return 0, false
+// forecast returns how many lines of a switch the change newly stops and have sent such mail recently, and how many documents open.
+func (p *publisher) forecast(in *intent.Intent, s *Stored, name string, now time.Time) (stops, opens uint64, known bool) {
+	c, only := s.Change, []string{name}
+	if c.Documents == 0 {
+		stops, known = used(p.Forecasts.Forecast(in, c.Phase, policy.Scope{Groups: c.Groups, Switches: only}, now))
+		return stops, 0, known
 	}
+	if !s.staged(in) {
+		return 0, 0, false
+	}
+	stops, known = used(p.Forecasts.ForecastDocuments(in, in.Next(), only, now))
+	opens, backKnown := used(p.Forecasts.ForecastDocuments(in.Next(), in.For(name), only, now))
+	return stops, opens, known && backKnown
+}
+
+// used returns the number of lines of a forecast that have sent mail recently.
+func used(f *abuse.Forecast, err error) (n uint64, known bool) {
 	if err != nil || len(f.Missing) > 0 {
 		return 0, false
 	}

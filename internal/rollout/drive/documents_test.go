@@ -138,6 +138,29 @@ func TestDocumentsGoBack(t *testing.T) {
 	w.settled("old old old")
 }
 
+// TestForeseen verifies what is said before the first ring of documents that newly stop or open lines, and that nothing is said of a phase.
+func TestForeseen(t *testing.T) {
+	s := &Stored{
+		Record: rollout.Record{Stages: []rollout.Stage{{Name: "first", Switches: []string{"a"}}, {Name: "rest", Switches: []string{"b", "c"}}}},
+		Begun:  map[string]Counts{"a": {Forecast: 2}, "b": {Forecast: 3, Opened: 1}, "c": {}},
+	}
+	if found := s.foreseen(); found != nil {
+		t.Errorf("of a phase, %v is said", found)
+	}
+	s.Change.Documents = 7
+	var texts []string
+	for _, f := range s.foreseen() {
+		texts = append(texts, f.String())
+	}
+	want := []string{
+		"foreseen (a, b): hold: lines that send mail which the documents newly stop: 5",
+		"foreseen (b): hold: lines that try to send mail which is stopped now and passes with the documents: 1",
+	}
+	if !slices.Equal(texts, want) {
+		t.Errorf("%q is said, want %q", texts, want)
+	}
+}
+
 // TestDocumentsAreGone verifies that a rollout brings nothing if the intent has other next documents than those with which it began.
 func TestDocumentsAreGone(t *testing.T) {
 	w := newDocumentsWorld(t)

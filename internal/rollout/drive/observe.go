@@ -1,6 +1,7 @@
 package drive
 
 import (
+	"fmt"
 	"time"
 
 	"op25b/internal/fleet"
@@ -41,8 +42,9 @@ func (s *Stored) observe(in *intent.Intent, statuses []fleet.Status, counts map[
 			o.Unmeasured = append(o.Unmeasured, name)
 		}
 	}
+	o.Foreseen = s.foreseen()
 	for i, stage := range s.Stages[:s.Rings()] {
-		reading := rollout.Reading{Time: now}
+		reading := rollout.Reading{Time: now, Documents: s.Change.Documents != 0}
 		for _, name := range stage.Switches {
 			reading.Ring = append(reading.Ring, s.of(in, name, of[name], counts[name]))
 		}
@@ -58,6 +60,35 @@ func (s *Stored) observe(in *intent.Intent, statuses []fleet.Status, counts map[
 		o.Findings = append(o.Findings, stage.Gates.Evaluate(stage, reading)...)
 	}
 	return o
+}
+
+// foreseen returns a finding for documents that newly stop lines, and for those that open what is stopped. The author of a phase knows that it stops
+// lines. Documents are often not meant to, and a forecast of wrong documents agrees with them, so an operator is asked before any switch has them.
+func (s *Stored) foreseen() (found []rollout.Finding) {
+	if s.Change.Documents == 0 {
+		return nil
+	}
+	for _, x := range []struct {
+		of   func(Counts) uint64
+		text string
+	}{
+		{func(c Counts) uint64 { return c.Forecast }, "lines that send mail which the documents newly stop: %d"},
+		{func(c Counts) uint64 { return c.Opened }, "lines that try to send mail which is stopped now and passes with the documents: %d"},
+	} {
+		var lines uint64
+		f := rollout.Finding{Gate: rollout.Foreseen, Verdict: rollout.Hold}
+		for _, name := range s.Switches() {
+			if n := x.of(s.Begun[name]); n > 0 {
+				lines += n
+				f.Switches = append(f.Switches, name)
+			}
+		}
+		if lines > 0 {
+			f.Text = fmt.Sprintf(x.text, lines)
+			found = append(found, f)
+		}
+	}
+	return found
 }
 
 // stopsNobody reports whether the forecast expects no newly stopped line on any switch.
@@ -94,7 +125,9 @@ func (s *Stored) of(in *intent.Intent, name string, st fleet.Status, c Counts) r
 	m.At, m.From = c.At, told.At
 	m.SubmissionStopped, m.RelayPermits = c.Submission-min(c.Submission, told.Submission), c.Relays-min(c.Relays, told.Relays)
 	m.Link, m.Counted, m.Affected = c.Link-min(c.Link, told.Link), c.Counted-told.Counted, c.Affected
+	m.Stopped = c.Stopped - min(c.Stopped, told.Stopped)
 	if begun.Owner == told.Owner && told.At.After(begun.At) {
+		m.StoppedBefore = told.Stopped - min(told.Stopped, begun.Stopped)
 		m.Before, m.RelayPermitsBefore = told.At.Sub(begun.At), told.Relays-min(told.Relays, begun.Relays)
 	}
 	if told.Renewed || c.Since.After(told.At.Add(recountedAfter)) {

@@ -69,7 +69,7 @@ func (s *Stored) renew(counts map[string]Counts) (renewed bool) {
 			continue
 		}
 		c.Renewed, renewed = true, true
-		c.Forecast, c.ForecastKnown = t.Forecast, t.ForecastKnown
+		c.Forecast, c.Opened, c.ForecastKnown = t.Forecast, t.Opened, t.ForecastKnown
 		noted[name] = c
 	}
 	if renewed {

@@ -438,7 +438,7 @@ func (x *Ring) GetSoak() *durationpb.Duration {
 // What a gate says of a ring.
 type Finding struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name of the gate: submission, relays, counting, switches, tables, affected or rejects; or confirmation or operator.
+	// The name of the gate: submission, relays, counting, switches, tables, affected, rejects, stopping or foreseen; or confirmation or operator.
 	Gate          string         `protobuf:"bytes,1,opt,name=gate,proto3" json:"gate,omitempty"`
 	Verdict       FindingVerdict `protobuf:"varint,2,opt,name=verdict,proto3,enum=op25b.v1.FindingVerdict" json:"verdict,omitempty"`
 	Ring          string         `protobuf:"bytes,3,opt,name=ring,proto3" json:"ring,omitempty"`
