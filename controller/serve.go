@@ -44,6 +44,7 @@ type serveOptions struct {
 	access    string
 	anonymous string
 	audit     time.Duration
+	probe     time.Duration
 	skew      time.Duration
 	sample    time.Duration
 	web       string
@@ -107,6 +108,7 @@ On SIGTERM or an interrupt, serve gives up its switches, which keep their state,
 	f.StringVar(&o.access, "access", "", "YAML file that maps tokens, client certificates and groups of an OpenID Provider to roles; without it every program on this host is admin")
 	f.StringVar(&o.anonymous, "anonymous", "", "without --access, role of callers from other hosts: viewer, operator or admin; by default none")
 	f.DurationVar(&o.audit, "audit-every", fleet.DefaultAuditEvery, "interval at which each switch is read and compared")
+	f.DurationVar(&o.probe, "probe-every", fleet.DefaultProbeEvery, "interval at which each switch is asked what it would do with some packets; 0 means never")
 	f.DurationVar(&o.skew, "max-clock-skew", clock.DefaultBound, "limit on the difference between clocks, from 1s to 1h; beyond it no date is put in force")
 	f.DurationVar(&o.sample, "sample-every", telemetry.DefaultInterval, "interval at which the counters of each switch are read over gNMI, 1s to 5m")
 	f.IntVar(&o.port25.Days, "offenders-days", abuse.DefaultDays, "days for which the activity of a watched line is kept, 7 to 60")
@@ -240,7 +242,7 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	page.Addr = o.web
 	c, err := controller.Open(ctx, controller.Config{
 		Name: o.name, Store: config, Clock: clock.System(), Skew: o.skew, Listening: o.listening, Advertise: o.advertise, Auth: access,
-		MaxDocuments: int64(o.documents), MassChange: o.mass, AuditEvery: o.audit, Providers: directory, History: o.history, Recorder: records.Of, First: first, Logger: log,
+		MaxDocuments: int64(o.documents), MassChange: o.mass, AuditEvery: o.audit, ProbeEvery: o.probe, Providers: directory, History: o.history, Recorder: records.Of, First: first, Logger: log,
 		Telemetry: telemetry.Config{Interval: o.sample}, GNMI: o.gnmi, Port25: o.port25, Certificates: certificates, Web: page, WebHosts: o.webHosts, Sessions: sessions, Leases: leases,
 	})
 	switch {

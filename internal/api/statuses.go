@@ -113,6 +113,9 @@ func statusMessage(st fleet.Status) *op25bv1.SwitchStatus {
 	if n := st.Leases; n != nil {
 		m.Leases = &op25bv1.SwitchLeases{InForce: uint32(n.InForce), Waiting: uint32(n.Waiting), Detail: n.Detail}
 	}
+	if p := st.Probes; p != nil {
+		m.Probes = &op25bv1.SwitchProbes{At: stamp(p.At), Packets: uint32(p.Packets), Deviating: uint32(p.Deviating), Failure: p.Failure}
+	}
 	if p := st.Progress; p != nil {
 		m.Progress = &op25bv1.SwitchProgress{Step: p.Step, Done: uint32(p.Done), Total: uint32(p.Total)}
 	}

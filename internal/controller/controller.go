@@ -57,6 +57,8 @@ type Config struct {
 	// MassChange is the percentage beyond which the API refuses a removal that the caller does not confirm; see api.Deps.
 	MassChange float64
 	AuditEvery time.Duration
+	// ProbeEvery is how often each switch is probed; 0 means never.
+	ProbeEvery time.Duration
 	// Certificates exports the end dates of the certificates of the controller and its switches. The caller may have added the store's
 	// certificates. If Certificates is nil, the controller creates it.
 	Certificates *expiry.Certificates
@@ -259,7 +261,7 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 		addrs.GNMI, addrs.GNMIPlain = c.gnmi.advertise(), c.gnmi.tls == nil
 	}
 	switches := fleet.Config{
-		Name: c.cfg.Name, Addr: addrs, Clock: c.clock, Store: c.store, Book: c.book, Logger: c.log, AuditEvery: c.cfg.AuditEvery,
+		Name: c.cfg.Name, Addr: addrs, Clock: c.clock, Store: c.store, Book: c.book, Logger: c.log, AuditEvery: c.cfg.AuditEvery, ProbeEvery: c.cfg.ProbeEvery,
 		Metrics: fleet.NewMetrics(c.metrics), Recorder: c.cfg.Recorder, Certificates: c.cfg.Certificates, OnFlows: port25.OnFlows,
 	}
 	if c.sessions != nil {

@@ -70,6 +70,7 @@ func failureOf(err error) Reason {
 		{errors.Is(err, reconcile.ErrNoRoom), ReasonNoRoom},
 		{errors.Is(err, p4rt.ErrPipelineRefused), ReasonPipelineRefused},
 		{errors.Is(err, reconcile.ErrNotConverged), ReasonNotConverged},
+		{errors.Is(err, errDeviates), ReasonDeviates},
 		{errors.Is(err, errCompile), ReasonCompile},
 		{errors.Is(err, pipeline.ErrInvalid), ReasonCompile},
 		{errors.As(err, &write), ReasonWriteRefused},

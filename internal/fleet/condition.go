@@ -60,7 +60,7 @@ var transitions = [events]transition{
 	}},
 	eventFail: {"fail", connected, StateFailed, []Reason{
 		ReasonNoRoom, ReasonPipelineRefused, ReasonCompile, ReasonConfig, ReasonNoHigherElection, ReasonNotConverged, ReasonWriteRefused, ReasonReadFailed,
-		ReasonPhaseOnly,
+		ReasonPhaseOnly, ReasonDeviates,
 	}},
 	eventNoPhase: {"no phase", connected, StateNoPhase, []Reason{ReasonNoPhase}},
 	eventHold:    {"hold", anyState, StateHeld, []Reason{ReasonMaintenance}},

@@ -68,6 +68,9 @@ type Config struct {
 	// AuditEvery is how often each converged switch is read; 0 means DefaultAuditEvery. The actual interval differs at random by up to a
 	// quarter.
 	AuditEvery time.Duration
+	// ProbeEvery is how often each converged switch is probed, in addition to once after each change; 0 means never. The actual interval differs at
+	// random by up to a quarter.
+	ProbeEvery time.Duration
 	// Converging is the number of switches that are reconciled at once; 0 means ConvergingPerCPU for each CPU. A change of phase by one
 	// MODIFY does not count.
 	Converging int
@@ -93,6 +96,8 @@ type Config struct {
 
 	clockEvery time.Duration // the time between two readings of a switch's clock; 0 means clockEvery
 
+	secondLook time.Duration // see the constant; 0 means secondLook
+
 	timer func(time.Duration) <-chan time.Time // starts the timer for dates; nil means time.After
 	fault func(error)                          // called if an event is not allowed after the previous status; nil means that the error is logged
 }
@@ -105,6 +110,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("%w: controller %q has no store or no book of intent", ErrConfig, c.Name)
 	case c.AuditEvery < 0:
 		return c, fmt.Errorf("%w: audits every %v: must be > 0, or 0 for %v", ErrConfig, c.AuditEvery, DefaultAuditEvery)
+	case c.ProbeEvery < 0:
+		return c, fmt.Errorf("%w: probes every %v: must be > 0, or 0 for none", ErrConfig, c.ProbeEvery)
 	case c.Settle < 0:
 		return c, fmt.Errorf("%w: settle %v: must be > 0, or 0 for %v", ErrConfig, c.Settle, DefaultSettle)
 	case c.Converging < 0:
@@ -131,6 +138,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.clockEvery == 0 {
 		c.clockEvery = clockEvery
+	}
+	if c.secondLook == 0 {
+		c.secondLook = secondLook
 	}
 	if c.timer == nil {
 		c.timer = time.After

@@ -145,6 +145,7 @@ func (w *worker) flip(ctx context.Context, s *p4rt.Session, want desired) (done 
 			return false, err
 		}
 		w.c.Metrics.flipped()
+		w.writes++
 	}
 	w.alive()
 	running := uint8(w.memory.Running())
@@ -226,6 +227,12 @@ func (w *worker) reconcile(ctx context.Context, s *p4rt.Session, want desired) e
 	w.logForeign(others, layer.lines.Text)
 	w.c.Metrics.converged(time.Since(began))
 	w.memory, w.layer = memory, layer.adopted()
+	if len(plan.Steps) > 0 || result.Pushed {
+		w.writes++
+	}
+	if err := w.lookAgain(ctx, s, want); err != nil {
+		return err
+	}
 	w.reached(want, reason, func(st *Status) {
 		st.Running, st.Audited, st.Foreign = uint8(plan.Running), now, len(plan.Kept)
 		if result.Pushed {

@@ -105,6 +105,8 @@ type testSwitch struct {
 
 	packetOuts chan *p4v1.PacketOut // receives the packet-outs of all sessions, unless it is full
 
+	lie func(*p4v1.ReadResponse) // changes each answer to a read; may be nil
+
 	atAudit func() // called once, when a controller starts to read the switch; may be nil
 }
 
@@ -178,12 +180,30 @@ func (x *testSwitch) watchReads(srv any, stream grpc.ServerStream, info *grpc.St
 	if info.FullMethod == p4v1.P4Runtime_Read_FullMethodName {
 		x.mu.Lock()
 		x.reads++
+		lie := x.lie
 		x.mu.Unlock()
+		if lie != nil {
+			stream = lyingReads{stream, lie}
+		}
 	}
 	if info.FullMethod == p4v1.P4Runtime_StreamChannel_FullMethodName {
 		stream = packetWatch{stream, x}
 	}
 	return handle(srv, stream)
+}
+
+// lyingReads is a stream of answers to a read that are changed on their way.
+type lyingReads struct {
+	grpc.ServerStream
+	lie func(*p4v1.ReadResponse)
+}
+
+// SendMsg implements grpc.ServerStream.
+func (r lyingReads) SendMsg(m any) error {
+	if answer, ok := m.(*p4v1.ReadResponse); ok {
+		r.lie(answer)
+	}
+	return r.ServerStream.SendMsg(m)
 }
 
 // A packetWatch is a stream whose packet-outs are passed to a testSwitch.

@@ -16,6 +16,9 @@ type Metrics struct {
 	refusals   prometheus.Counter
 	audits     prometheus.Counter
 	drift      prometheus.Counter
+	probes     prometheus.Counter
+	deviations prometheus.Counter
+	unprobed   prometheus.Counter
 	ownership  *prometheus.CounterVec
 	newest     prometheus.Gauge
 	flips      prometheus.Counter
@@ -46,6 +49,15 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}),
 		audits: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "op25b_fleet_audits_total", Help: "Full reads of switches that were believed to be converged.",
+		}),
+		probes: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "op25b_fleet_probes_total", Help: "Packets that switches were asked about by probes.",
+		}),
+		deviations: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "op25b_fleet_probe_deviations_total", Help: "Packets that a switch would not treat as the documents demand, as probes showed.",
+		}),
+		unprobed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "op25b_fleet_probe_failures_total", Help: "Rounds of probes that a switch did not answer.",
 		}),
 		drift: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "op25b_fleet_drift_total", Help: "Differences that another hand made and that were repaired.",
@@ -86,7 +98,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	for _, kind := range []string{entriesAdded, entriesRemoved, entriesRefused} {
 		m.lines.WithLabelValues(kind)
 	}
-	r.MustRegister(m.sessions, m.leases, m.lines, m.flows, m.flowDrops, m.unfit, m.switches, m.converging, m.updates, m.refusals, m.audits, m.drift, m.ownership, m.newest, m.flips)
+	r.MustRegister(m.sessions, m.leases, m.lines, m.flows, m.flowDrops, m.unfit, m.switches, m.converging, m.updates, m.refusals, m.audits, m.drift, m.probes, m.deviations, m.unprobed, m.ownership, m.newest, m.flips)
 	return m
 }
 
@@ -128,6 +140,18 @@ func (m *Metrics) audited() {
 	if m != nil {
 		m.audits.Inc()
 	}
+}
+
+// probed counts a round of probes.
+func (m *Metrics) probed(packets, deviating int, err error) {
+	if m == nil {
+		return
+	}
+	if err != nil {
+		m.unprobed.Inc()
+	}
+	m.probes.Add(float64(packets))
+	m.deviations.Add(float64(deviating))
 }
 
 func (m *Metrics) drifted(differences int) {

@@ -66,6 +66,7 @@ const (
 	ReasonWriteRefused     = Reason(op25bv1.SwitchReason_SWITCH_REASON_WRITE_REFUSED)
 	ReasonReadFailed       = Reason(op25bv1.SwitchReason_SWITCH_REASON_READ_FAILED)
 	ReasonPhaseOnly        = Reason(op25bv1.SwitchReason_SWITCH_REASON_PHASE_ONLY)
+	ReasonDeviates         = Reason(op25bv1.SwitchReason_SWITCH_REASON_DEVIATES)
 
 	ReasonNoPhase = Reason(op25bv1.SwitchReason_SWITCH_REASON_NO_PHASE)
 

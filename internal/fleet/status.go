@@ -66,6 +66,9 @@ type Status struct {
 	// Leases says the same of leases. It is nil if no line of the switch can have a lease.
 	Leases *SessionStatus `json:"leases,omitempty"`
 
+	// Probes is the result of the last round of probes; nil if there was none.
+	Probes *ProbeStatus `json:"probes,omitempty"`
+
 	// Seen is the time at which the switch last answered before the status was stored: see confirmation.
 	Seen    time.Time `json:"seen,omitzero"`
 	Pushed  time.Time `json:"pushed,omitzero"`  // time at which the pipeline was last pushed

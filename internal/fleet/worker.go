@@ -50,6 +50,9 @@ type worker struct {
 
 	sessionsWritten time.Time // time at which the last write of sessions ended
 
+	prober *asker // asks the switch about packets
+	writes uint64 // the number of writes in this session
+
 	clock  p4rt.SwitchClock // the switch's clock; unknown until it has been read in the current session
 	reader *clockReader     // reads it
 	ends   ends
@@ -217,9 +220,13 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 	defer flows.wait()
 	w.reader, w.ends = w.startClock(reading, s, w.c.clockEvery), ends{}
 	defer w.reader.wait()
+	w.prober = w.startAsker(reading, s)
+	defer w.prober.wait()
 	defer stop()
 	due := time.NewTimer(w.c.AuditEvery)
 	defer due.Stop()
+	probeDue := time.NewTimer(w.nextProbe())
+	defer probeDue.Stop()
 	reportDue, gathered := time.NewTimer(0), time.NewTimer(0)
 	defer reportDue.Stop()
 	defer gathered.Stop()
@@ -286,6 +293,9 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 			if left := w.reportSessions(time.Now()); left > 0 {
 				reportDue.Reset(left)
 			}
+			if w.probeDue() {
+				w.probe()
+			}
 			select {
 			case <-ctx.Done():
 				return context.Cause(ctx)
@@ -296,6 +306,14 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 			case taken := <-w.reader.readings:
 				w.observe(w.reader, taken)
 				again = w.failed != nil || !w.endsDue()
+			case <-probeDue.C:
+				w.probe()
+			case r := <-w.prober.answers:
+				probeDue.Reset(w.nextProbe())
+				if w.probed(r) {
+					full = true
+					due.Reset(w.c.secondLook)
+				}
 			case <-news:
 			case <-sessionsReady:
 				sessionsReady = nil

@@ -55,6 +55,7 @@ var reasonTexts = map[op25bv1.SwitchReason]string{
 	op25bv1.SwitchReason_SWITCH_REASON_WRITE_REFUSED:      "updates were refused",
 	op25bv1.SwitchReason_SWITCH_REASON_READ_FAILED:        "it cannot be read",
 	op25bv1.SwitchReason_SWITCH_REASON_PHASE_ONLY:         "the phase is in force, and the documents do not fit",
+	op25bv1.SwitchReason_SWITCH_REASON_DEVIATES:           "it would not treat packets as the documents demand",
 
 	op25bv1.SwitchReason_SWITCH_REASON_NO_PHASE: "no phase has begun",
 

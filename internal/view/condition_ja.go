@@ -58,6 +58,7 @@ var reasonTextsJa = map[op25bv1.SwitchReason]string{
 	op25bv1.SwitchReason_SWITCH_REASON_WRITE_REFUSED:      "更新が拒否されました",
 	op25bv1.SwitchReason_SWITCH_REASON_READ_FAILED:        "スイッチを読み出せません",
 	op25bv1.SwitchReason_SWITCH_REASON_PHASE_ONLY:         "フェーズは有効ですが、文書の内容がスイッチに入りません",
+	op25bv1.SwitchReason_SWITCH_REASON_DEVIATES:           "パケットを文書のとおりに扱いません",
 
 	op25bv1.SwitchReason_SWITCH_REASON_NO_PHASE: "まだどのフェーズも始まっていません",
 

@@ -46,6 +46,9 @@ func (t *table) statuses(all []*op25bv1.SwitchStatus) string {
 		if d := s.GetLeases().GetDetail(); d != "" {
 			r.below = strings.TrimPrefix(r.below+"; leases: "+d, "; ")
 		}
+		if f := s.GetProbes().GetFailure(); f != "" && s.Converged {
+			r.below = strings.TrimPrefix(r.below+"; not probed: "+f, "; ")
+		}
 		switch {
 		case s.Failed:
 			r.mark = red

@@ -30,6 +30,7 @@ type switchData struct {
 	Todo                 string // what to do now; empty if the switch needs no attention
 	Since, Seen, Audited string
 	Leases               string // the numbers of leases; empty if no line can have one
+	Probes               string // the last round of probes; empty if there was none
 	Tables               []tableRow
 	Phases               string // the phases that should be in force; empty if there are none
 	Drift                []driftRow
@@ -101,6 +102,9 @@ func (s *Site) switchPage(v *visit) error {
 	}
 	if l := st.Leases; l != nil {
 		d.Leases = v.T("leases on", prose.Number(l.InForce), prose.Number(l.Waiting))
+	}
+	if p := st.Probes; p != nil {
+		d.Probes = v.T("probed", prose.Number(p.Packets), prose.Number(p.Deviating), v.At(p.At.AsTime()))
 	}
 	for _, t := range st.Tables {
 		d.Tables = append(d.Tables, tableRow{t.Table, int64(t.Entries), int64(t.Size), percent(int(t.Entries), int(t.Size))})

@@ -153,7 +153,7 @@ const (
 	SwitchReason_SWITCH_REASON_NO_CLOCK SwitchReason = 30
 	// The switch was held for maintenance and has been released, so it is read again.
 	SwitchReason_SWITCH_REASON_HOLD_RELEASED SwitchReason = 31
-	// Reasons 40 to 48 occur in the state FAILED. NO_ROOM means that a table is full. The detail contains the table, its size and the required number
+	// Reasons 40 to 49 occur in the state FAILED. NO_ROOM means that a table is full. The detail contains the table, its size and the required number
 	// of entries.
 	SwitchReason_SWITCH_REASON_NO_ROOM          SwitchReason = 40
 	SwitchReason_SWITCH_REASON_PIPELINE_REFUSED SwitchReason = 41
@@ -169,6 +169,9 @@ const (
 	SwitchReason_SWITCH_REASON_READ_FAILED   SwitchReason = 47
 	// The wanted phase is in force, but the entries of the documents do not fit into the switch.
 	SwitchReason_SWITCH_REASON_PHASE_ONLY SwitchReason = 48
+	// The switch has the entries of the wanted state, as far as it says, but probes show that it would not treat packets as the documents demand. The
+	// detail contains a packet.
+	SwitchReason_SWITCH_REASON_DEVIATES SwitchReason = 49
 	// No phase has begun for the switch, which is in the state NO_PHASE. The detail contains the date of the first phase.
 	SwitchReason_SWITCH_REASON_NO_PHASE SwitchReason = 60
 	// An operator holds the switch, which is in the state HELD. The detail says what is wrong with its session; it is empty if nothing is.
@@ -222,6 +225,7 @@ var (
 		46: "SWITCH_REASON_WRITE_REFUSED",
 		47: "SWITCH_REASON_READ_FAILED",
 		48: "SWITCH_REASON_PHASE_ONLY",
+		49: "SWITCH_REASON_DEVIATES",
 		60: "SWITCH_REASON_NO_PHASE",
 		65: "SWITCH_REASON_MAINTENANCE",
 		70: "SWITCH_REASON_NEVER_REPORTED",
@@ -265,6 +269,7 @@ var (
 		"SWITCH_REASON_WRITE_REFUSED":       46,
 		"SWITCH_REASON_READ_FAILED":         47,
 		"SWITCH_REASON_PHASE_ONLY":          48,
+		"SWITCH_REASON_DEVIATES":            49,
 		"SWITCH_REASON_NO_PHASE":            60,
 		"SWITCH_REASON_MAINTENANCE":         65,
 		"SWITCH_REASON_NEVER_REPORTED":      70,
@@ -487,6 +492,8 @@ type SwitchStatus struct {
 	// The leases of the switch's lines. Absent if no line can have a lease, or if the owner has not reported them. WatchSwitches does not send a status if
 	// only the numbers of leases change, unless leases begin or cease to wait.
 	Leases *SwitchLeases `protobuf:"bytes,92,opt,name=leases,proto3" json:"leases,omitempty"`
+	// The last round of probes: packets that the owner asked the switch about, which nobody received. Absent if there was none.
+	Probes *SwitchProbes `protobuf:"bytes,94,opt,name=probes,proto3" json:"probes,omitempty"`
 	// The number of the switch's lines in the current inventory for which a phase should be in force now: all of them, or 0 before the first phase
 	// begins. Set by ListSwitches and WatchSwitches only.
 	Lines uint32 `protobuf:"varint,90,opt,name=lines,proto3" json:"lines,omitempty"`
@@ -732,6 +739,13 @@ func (x *SwitchStatus) GetLeases() *SwitchLeases {
 	return nil
 }
 
+func (x *SwitchStatus) GetProbes() *SwitchProbes {
+	if x != nil {
+		return x.Probes
+	}
+	return nil
+}
+
 func (x *SwitchStatus) GetLines() uint32 {
 	if x != nil {
 		return x.Lines
@@ -878,6 +892,78 @@ func (x *SwitchLeases) GetDetail() string {
 	return ""
 }
 
+// A round of probes of a switch.
+type SwitchProbes struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	At    *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// The number of packets that the switch was asked about, and of those that it would not treat as the documents demand. While it is not 0, the switch
+	// is read again, and is FAILED for the reason DEVIATES if packets still deviate then.
+	Packets   uint32 `protobuf:"varint,2,opt,name=packets,proto3" json:"packets,omitempty"`
+	Deviating uint32 `protobuf:"varint,3,opt,name=deviating,proto3" json:"deviating,omitempty"`
+	// Why the switch gave no answer; empty if it gave one. Its state then rests on its entries alone, as they read back.
+	Failure       string `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SwitchProbes) Reset() {
+	*x = SwitchProbes{}
+	mi := &file_op25b_v1_fleet_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SwitchProbes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SwitchProbes) ProtoMessage() {}
+
+func (x *SwitchProbes) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_fleet_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SwitchProbes.ProtoReflect.Descriptor instead.
+func (*SwitchProbes) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *SwitchProbes) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *SwitchProbes) GetPackets() uint32 {
+	if x != nil {
+		return x.Packets
+	}
+	return 0
+}
+
+func (x *SwitchProbes) GetDeviating() uint32 {
+	if x != nil {
+		return x.Deviating
+	}
+	return 0
+}
+
+func (x *SwitchProbes) GetFailure() string {
+	if x != nil {
+		return x.Failure
+	}
+	return ""
+}
+
 // A reported condition of a switch.
 type SwitchCondition struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -891,7 +977,7 @@ type SwitchCondition struct {
 
 func (x *SwitchCondition) Reset() {
 	*x = SwitchCondition{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[3]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -903,7 +989,7 @@ func (x *SwitchCondition) String() string {
 func (*SwitchCondition) ProtoMessage() {}
 
 func (x *SwitchCondition) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[3]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -916,7 +1002,7 @@ func (x *SwitchCondition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchCondition.ProtoReflect.Descriptor instead.
 func (*SwitchCondition) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{3}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SwitchCondition) GetState() SwitchState {
@@ -964,7 +1050,7 @@ type SwitchFailure struct {
 
 func (x *SwitchFailure) Reset() {
 	*x = SwitchFailure{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[4]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -976,7 +1062,7 @@ func (x *SwitchFailure) String() string {
 func (*SwitchFailure) ProtoMessage() {}
 
 func (x *SwitchFailure) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[4]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -989,7 +1075,7 @@ func (x *SwitchFailure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchFailure.ProtoReflect.Descriptor instead.
 func (*SwitchFailure) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{4}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SwitchFailure) GetReason() SwitchReason {
@@ -1041,7 +1127,7 @@ type SwitchProgress struct {
 
 func (x *SwitchProgress) Reset() {
 	*x = SwitchProgress{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[5]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1053,7 +1139,7 @@ func (x *SwitchProgress) String() string {
 func (*SwitchProgress) ProtoMessage() {}
 
 func (x *SwitchProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[5]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1066,7 +1152,7 @@ func (x *SwitchProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchProgress.ProtoReflect.Descriptor instead.
 func (*SwitchProgress) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{5}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SwitchProgress) GetStep() string {
@@ -1100,7 +1186,7 @@ type ListSwitchesRequest struct {
 
 func (x *ListSwitchesRequest) Reset() {
 	*x = ListSwitchesRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[6]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1112,7 +1198,7 @@ func (x *ListSwitchesRequest) String() string {
 func (*ListSwitchesRequest) ProtoMessage() {}
 
 func (x *ListSwitchesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[6]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1125,7 +1211,7 @@ func (x *ListSwitchesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSwitchesRequest.ProtoReflect.Descriptor instead.
 func (*ListSwitchesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{6}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListSwitchesRequest) GetSwitches() []string {
@@ -1150,7 +1236,7 @@ type ListSwitchesResponse struct {
 
 func (x *ListSwitchesResponse) Reset() {
 	*x = ListSwitchesResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[7]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1162,7 +1248,7 @@ func (x *ListSwitchesResponse) String() string {
 func (*ListSwitchesResponse) ProtoMessage() {}
 
 func (x *ListSwitchesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[7]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1175,7 +1261,7 @@ func (x *ListSwitchesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSwitchesResponse.ProtoReflect.Descriptor instead.
 func (*ListSwitchesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{7}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListSwitchesResponse) GetRevision() uint64 {
@@ -1226,7 +1312,7 @@ type ControllerClock struct {
 
 func (x *ControllerClock) Reset() {
 	*x = ControllerClock{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[8]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1238,7 +1324,7 @@ func (x *ControllerClock) String() string {
 func (*ControllerClock) ProtoMessage() {}
 
 func (x *ControllerClock) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[8]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1251,7 +1337,7 @@ func (x *ControllerClock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ControllerClock.ProtoReflect.Descriptor instead.
 func (*ControllerClock) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{8}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ControllerClock) GetController() string {
@@ -1311,7 +1397,7 @@ type ListClocksRequest struct {
 
 func (x *ListClocksRequest) Reset() {
 	*x = ListClocksRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[9]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1323,7 +1409,7 @@ func (x *ListClocksRequest) String() string {
 func (*ListClocksRequest) ProtoMessage() {}
 
 func (x *ListClocksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[9]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1336,7 +1422,7 @@ func (x *ListClocksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListClocksRequest.ProtoReflect.Descriptor instead.
 func (*ListClocksRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{9}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{10}
 }
 
 type ListClocksResponse struct {
@@ -1351,7 +1437,7 @@ type ListClocksResponse struct {
 
 func (x *ListClocksResponse) Reset() {
 	*x = ListClocksResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[10]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1363,7 +1449,7 @@ func (x *ListClocksResponse) String() string {
 func (*ListClocksResponse) ProtoMessage() {}
 
 func (x *ListClocksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[10]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1376,7 +1462,7 @@ func (x *ListClocksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListClocksResponse.ProtoReflect.Descriptor instead.
 func (*ListClocksResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{10}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListClocksResponse) GetClocks() []*ControllerClock {
@@ -1405,7 +1491,7 @@ type ConfirmClockRequest struct {
 
 func (x *ConfirmClockRequest) Reset() {
 	*x = ConfirmClockRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[11]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1417,7 +1503,7 @@ func (x *ConfirmClockRequest) String() string {
 func (*ConfirmClockRequest) ProtoMessage() {}
 
 func (x *ConfirmClockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[11]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1430,7 +1516,7 @@ func (x *ConfirmClockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmClockRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmClockRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{11}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ConfirmClockRequest) GetController() string {
@@ -1455,7 +1541,7 @@ type ConfirmClockResponse struct {
 
 func (x *ConfirmClockResponse) Reset() {
 	*x = ConfirmClockResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[12]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1467,7 +1553,7 @@ func (x *ConfirmClockResponse) String() string {
 func (*ConfirmClockResponse) ProtoMessage() {}
 
 func (x *ConfirmClockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[12]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1480,7 +1566,7 @@ func (x *ConfirmClockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmClockResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmClockResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{12}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{13}
 }
 
 type ListStateChangesRequest struct {
@@ -1493,7 +1579,7 @@ type ListStateChangesRequest struct {
 
 func (x *ListStateChangesRequest) Reset() {
 	*x = ListStateChangesRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[13]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1505,7 +1591,7 @@ func (x *ListStateChangesRequest) String() string {
 func (*ListStateChangesRequest) ProtoMessage() {}
 
 func (x *ListStateChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[13]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1518,7 +1604,7 @@ func (x *ListStateChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStateChangesRequest.ProtoReflect.Descriptor instead.
 func (*ListStateChangesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{13}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListStateChangesRequest) GetSwitch() string {
@@ -1539,7 +1625,7 @@ type ListStateChangesResponse struct {
 
 func (x *ListStateChangesResponse) Reset() {
 	*x = ListStateChangesResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[14]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1551,7 +1637,7 @@ func (x *ListStateChangesResponse) String() string {
 func (*ListStateChangesResponse) ProtoMessage() {}
 
 func (x *ListStateChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[14]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1564,7 +1650,7 @@ func (x *ListStateChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStateChangesResponse.ProtoReflect.Descriptor instead.
 func (*ListStateChangesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{14}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListStateChangesResponse) GetChanges() []*StateChange {
@@ -1590,7 +1676,7 @@ type StateChange struct {
 
 func (x *StateChange) Reset() {
 	*x = StateChange{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[15]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1602,7 +1688,7 @@ func (x *StateChange) String() string {
 func (*StateChange) ProtoMessage() {}
 
 func (x *StateChange) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[15]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1615,7 +1701,7 @@ func (x *StateChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateChange.ProtoReflect.Descriptor instead.
 func (*StateChange) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{15}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *StateChange) GetTime() *timestamppb.Timestamp {
@@ -1663,7 +1749,7 @@ type ListCertificatesRequest struct {
 
 func (x *ListCertificatesRequest) Reset() {
 	*x = ListCertificatesRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[16]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1675,7 +1761,7 @@ func (x *ListCertificatesRequest) String() string {
 func (*ListCertificatesRequest) ProtoMessage() {}
 
 func (x *ListCertificatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[16]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1688,7 +1774,7 @@ func (x *ListCertificatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCertificatesRequest.ProtoReflect.Descriptor instead.
 func (*ListCertificatesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{16}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListCertificatesRequest) GetSwitch() string {
@@ -1711,7 +1797,7 @@ type ListCertificatesResponse struct {
 
 func (x *ListCertificatesResponse) Reset() {
 	*x = ListCertificatesResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[17]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1723,7 +1809,7 @@ func (x *ListCertificatesResponse) String() string {
 func (*ListCertificatesResponse) ProtoMessage() {}
 
 func (x *ListCertificatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[17]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1736,7 +1822,7 @@ func (x *ListCertificatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCertificatesResponse.ProtoReflect.Descriptor instead.
 func (*ListCertificatesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{17}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListCertificatesResponse) GetController() string {
@@ -1773,7 +1859,7 @@ type CertificateEnd struct {
 
 func (x *CertificateEnd) Reset() {
 	*x = CertificateEnd{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[18]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1785,7 +1871,7 @@ func (x *CertificateEnd) String() string {
 func (*CertificateEnd) ProtoMessage() {}
 
 func (x *CertificateEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[18]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1798,7 +1884,7 @@ func (x *CertificateEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificateEnd.ProtoReflect.Descriptor instead.
 func (*CertificateEnd) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{18}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CertificateEnd) GetUse() string {
@@ -1825,7 +1911,7 @@ type WatchSwitchesRequest struct {
 
 func (x *WatchSwitchesRequest) Reset() {
 	*x = WatchSwitchesRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[19]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1837,7 +1923,7 @@ func (x *WatchSwitchesRequest) String() string {
 func (*WatchSwitchesRequest) ProtoMessage() {}
 
 func (x *WatchSwitchesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[19]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1850,7 +1936,7 @@ func (x *WatchSwitchesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSwitchesRequest.ProtoReflect.Descriptor instead.
 func (*WatchSwitchesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{19}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *WatchSwitchesRequest) GetSwitches() []string {
@@ -1876,7 +1962,7 @@ type WatchSwitchesResponse struct {
 
 func (x *WatchSwitchesResponse) Reset() {
 	*x = WatchSwitchesResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[20]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1888,7 +1974,7 @@ func (x *WatchSwitchesResponse) String() string {
 func (*WatchSwitchesResponse) ProtoMessage() {}
 
 func (x *WatchSwitchesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[20]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1901,7 +1987,7 @@ func (x *WatchSwitchesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSwitchesResponse.ProtoReflect.Descriptor instead.
 func (*WatchSwitchesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{20}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *WatchSwitchesResponse) GetRevision() uint64 {
@@ -1944,7 +2030,7 @@ type DriftRequest struct {
 
 func (x *DriftRequest) Reset() {
 	*x = DriftRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[21]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1956,7 +2042,7 @@ func (x *DriftRequest) String() string {
 func (*DriftRequest) ProtoMessage() {}
 
 func (x *DriftRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[21]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1969,7 +2055,7 @@ func (x *DriftRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DriftRequest.ProtoReflect.Descriptor instead.
 func (*DriftRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{21}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DriftRequest) GetSwitches() []string {
@@ -2001,7 +2087,7 @@ type DriftResponse struct {
 
 func (x *DriftResponse) Reset() {
 	*x = DriftResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[22]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2013,7 +2099,7 @@ func (x *DriftResponse) String() string {
 func (*DriftResponse) ProtoMessage() {}
 
 func (x *DriftResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[22]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2026,7 +2112,7 @@ func (x *DriftResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DriftResponse.ProtoReflect.Descriptor instead.
 func (*DriftResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{22}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DriftResponse) GetPlan() *Plan {
@@ -2061,7 +2147,7 @@ type HoldSwitchRequest struct {
 
 func (x *HoldSwitchRequest) Reset() {
 	*x = HoldSwitchRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[23]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2073,7 +2159,7 @@ func (x *HoldSwitchRequest) String() string {
 func (*HoldSwitchRequest) ProtoMessage() {}
 
 func (x *HoldSwitchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[23]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2086,7 +2172,7 @@ func (x *HoldSwitchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldSwitchRequest.ProtoReflect.Descriptor instead.
 func (*HoldSwitchRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{23}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *HoldSwitchRequest) GetSwitch() string {
@@ -2112,7 +2198,7 @@ type HoldSwitchResponse struct {
 
 func (x *HoldSwitchResponse) Reset() {
 	*x = HoldSwitchResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[24]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2124,7 +2210,7 @@ func (x *HoldSwitchResponse) String() string {
 func (*HoldSwitchResponse) ProtoMessage() {}
 
 func (x *HoldSwitchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[24]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2137,7 +2223,7 @@ func (x *HoldSwitchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldSwitchResponse.ProtoReflect.Descriptor instead.
 func (*HoldSwitchResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{24}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *HoldSwitchResponse) GetHold() *SwitchHold {
@@ -2158,7 +2244,7 @@ type ReleaseSwitchRequest struct {
 
 func (x *ReleaseSwitchRequest) Reset() {
 	*x = ReleaseSwitchRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[25]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2170,7 +2256,7 @@ func (x *ReleaseSwitchRequest) String() string {
 func (*ReleaseSwitchRequest) ProtoMessage() {}
 
 func (x *ReleaseSwitchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[25]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2183,7 +2269,7 @@ func (x *ReleaseSwitchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseSwitchRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseSwitchRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{25}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ReleaseSwitchRequest) GetSwitch() string {
@@ -2210,7 +2296,7 @@ type ReleaseSwitchResponse struct {
 
 func (x *ReleaseSwitchResponse) Reset() {
 	*x = ReleaseSwitchResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[26]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2222,7 +2308,7 @@ func (x *ReleaseSwitchResponse) String() string {
 func (*ReleaseSwitchResponse) ProtoMessage() {}
 
 func (x *ReleaseSwitchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[26]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2235,7 +2321,7 @@ func (x *ReleaseSwitchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseSwitchResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseSwitchResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{26}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReleaseSwitchResponse) GetHold() *SwitchHold {
@@ -2249,7 +2335,7 @@ var File_op25b_v1_fleet_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\n" +
-	"\x14op25b/v1/fleet.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\x94\t\n" +
+	"\x14op25b/v1/fleet.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\xc4\t\n" +
 	"\fSwitchStatus\x12\x16\n" +
 	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12+\n" +
@@ -2281,7 +2367,8 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\x05store\x18) \x01(\tR\x05store\x12\x1c\n" +
 	"\tattempted\x18* \x03(\x04R\tattempted\x12.\n" +
 	"\x04seen\x18# \x01(\v2\x1a.google.protobuf.TimestampR\x04seen\x12.\n" +
-	"\x06leases\x18\\ \x01(\v2\x16.op25b.v1.SwitchLeasesR\x06leases\x12\x14\n" +
+	"\x06leases\x18\\ \x01(\v2\x16.op25b.v1.SwitchLeasesR\x06leases\x12.\n" +
+	"\x06probes\x18^ \x01(\v2\x16.op25b.v1.SwitchProbesR\x06probes\x12\x14\n" +
 	"\x05lines\x18Z \x01(\rR\x05lines\x12'\n" +
 	"\x0flines_confirmed\x18[ \x01(\rR\x0elinesConfirmed\x12(\n" +
 	"\x04hold\x18d \x01(\v2\x14.op25b.v1.SwitchHoldR\x04holdJ\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x0e\x10\x0f\"h\n" +
@@ -2293,7 +2380,12 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\fSwitchLeases\x12\x19\n" +
 	"\bin_force\x18\x01 \x01(\rR\ainForce\x12\x18\n" +
 	"\awaiting\x18\x02 \x01(\rR\awaiting\x12\x16\n" +
-	"\x06detail\x18\x03 \x01(\tR\x06detail\"\xb8\x01\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\"\x8c\x01\n" +
+	"\fSwitchProbes\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x18\n" +
+	"\apackets\x18\x02 \x01(\rR\apackets\x12\x1c\n" +
+	"\tdeviating\x18\x03 \x01(\rR\tdeviating\x12\x18\n" +
+	"\afailure\x18\x04 \x01(\tR\afailure\"\xb8\x01\n" +
 	"\x0fSwitchCondition\x12+\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x15.op25b.v1.SwitchStateR\x05state\x12.\n" +
 	"\x06reason\x18\x02 \x01(\x0e2\x16.op25b.v1.SwitchReasonR\x06reason\x12\x16\n" +
@@ -2392,7 +2484,8 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\x16SWITCH_STATE_CONVERGED\x10\x06\x12\x17\n" +
 	"\x13SWITCH_STATE_FAILED\x10\a\x12\x19\n" +
 	"\x15SWITCH_STATE_NO_PHASE\x10\b\x12\x15\n" +
-	"\x11SWITCH_STATE_HELD\x10\t*\xe7\t\n" +
+	"\x11SWITCH_STATE_HELD\x10\t*\x83\n" +
+	"\n" +
 	"\fSwitchReason\x12\x1d\n" +
 	"\x19SWITCH_REASON_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15SWITCH_REASON_DIALING\x10\x01\x12\x1d\n" +
@@ -2429,6 +2522,7 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\x1bSWITCH_REASON_WRITE_REFUSED\x10.\x12\x1d\n" +
 	"\x19SWITCH_REASON_READ_FAILED\x10/\x12\x1c\n" +
 	"\x18SWITCH_REASON_PHASE_ONLY\x100\x12\x1a\n" +
+	"\x16SWITCH_REASON_DEVIATES\x101\x12\x1a\n" +
 	"\x16SWITCH_REASON_NO_PHASE\x10<\x12\x1d\n" +
 	"\x19SWITCH_REASON_MAINTENANCE\x10A\x12 \n" +
 	"\x1cSWITCH_REASON_NEVER_REPORTED\x10F\x12\x1c\n" +
@@ -2475,7 +2569,7 @@ func file_op25b_v1_fleet_proto_rawDescGZIP() []byte {
 }
 
 var file_op25b_v1_fleet_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_op25b_v1_fleet_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_op25b_v1_fleet_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_op25b_v1_fleet_proto_goTypes = []any{
 	(SwitchState)(0),                 // 0: op25b.v1.SwitchState
 	(SwitchReason)(0),                // 1: op25b.v1.SwitchReason
@@ -2484,96 +2578,99 @@ var file_op25b_v1_fleet_proto_goTypes = []any{
 	(*SwitchStatus)(nil),             // 4: op25b.v1.SwitchStatus
 	(*SwitchHold)(nil),               // 5: op25b.v1.SwitchHold
 	(*SwitchLeases)(nil),             // 6: op25b.v1.SwitchLeases
-	(*SwitchCondition)(nil),          // 7: op25b.v1.SwitchCondition
-	(*SwitchFailure)(nil),            // 8: op25b.v1.SwitchFailure
-	(*SwitchProgress)(nil),           // 9: op25b.v1.SwitchProgress
-	(*ListSwitchesRequest)(nil),      // 10: op25b.v1.ListSwitchesRequest
-	(*ListSwitchesResponse)(nil),     // 11: op25b.v1.ListSwitchesResponse
-	(*ControllerClock)(nil),          // 12: op25b.v1.ControllerClock
-	(*ListClocksRequest)(nil),        // 13: op25b.v1.ListClocksRequest
-	(*ListClocksResponse)(nil),       // 14: op25b.v1.ListClocksResponse
-	(*ConfirmClockRequest)(nil),      // 15: op25b.v1.ConfirmClockRequest
-	(*ConfirmClockResponse)(nil),     // 16: op25b.v1.ConfirmClockResponse
-	(*ListStateChangesRequest)(nil),  // 17: op25b.v1.ListStateChangesRequest
-	(*ListStateChangesResponse)(nil), // 18: op25b.v1.ListStateChangesResponse
-	(*StateChange)(nil),              // 19: op25b.v1.StateChange
-	(*ListCertificatesRequest)(nil),  // 20: op25b.v1.ListCertificatesRequest
-	(*ListCertificatesResponse)(nil), // 21: op25b.v1.ListCertificatesResponse
-	(*CertificateEnd)(nil),           // 22: op25b.v1.CertificateEnd
-	(*WatchSwitchesRequest)(nil),     // 23: op25b.v1.WatchSwitchesRequest
-	(*WatchSwitchesResponse)(nil),    // 24: op25b.v1.WatchSwitchesResponse
-	(*DriftRequest)(nil),             // 25: op25b.v1.DriftRequest
-	(*DriftResponse)(nil),            // 26: op25b.v1.DriftResponse
-	(*HoldSwitchRequest)(nil),        // 27: op25b.v1.HoldSwitchRequest
-	(*HoldSwitchResponse)(nil),       // 28: op25b.v1.HoldSwitchResponse
-	(*ReleaseSwitchRequest)(nil),     // 29: op25b.v1.ReleaseSwitchRequest
-	(*ReleaseSwitchResponse)(nil),    // 30: op25b.v1.ReleaseSwitchResponse
-	(*timestamppb.Timestamp)(nil),    // 31: google.protobuf.Timestamp
-	(*TableFill)(nil),                // 32: op25b.v1.TableFill
-	(*durationpb.Duration)(nil),      // 33: google.protobuf.Duration
-	(*Plan)(nil),                     // 34: op25b.v1.Plan
+	(*SwitchProbes)(nil),             // 7: op25b.v1.SwitchProbes
+	(*SwitchCondition)(nil),          // 8: op25b.v1.SwitchCondition
+	(*SwitchFailure)(nil),            // 9: op25b.v1.SwitchFailure
+	(*SwitchProgress)(nil),           // 10: op25b.v1.SwitchProgress
+	(*ListSwitchesRequest)(nil),      // 11: op25b.v1.ListSwitchesRequest
+	(*ListSwitchesResponse)(nil),     // 12: op25b.v1.ListSwitchesResponse
+	(*ControllerClock)(nil),          // 13: op25b.v1.ControllerClock
+	(*ListClocksRequest)(nil),        // 14: op25b.v1.ListClocksRequest
+	(*ListClocksResponse)(nil),       // 15: op25b.v1.ListClocksResponse
+	(*ConfirmClockRequest)(nil),      // 16: op25b.v1.ConfirmClockRequest
+	(*ConfirmClockResponse)(nil),     // 17: op25b.v1.ConfirmClockResponse
+	(*ListStateChangesRequest)(nil),  // 18: op25b.v1.ListStateChangesRequest
+	(*ListStateChangesResponse)(nil), // 19: op25b.v1.ListStateChangesResponse
+	(*StateChange)(nil),              // 20: op25b.v1.StateChange
+	(*ListCertificatesRequest)(nil),  // 21: op25b.v1.ListCertificatesRequest
+	(*ListCertificatesResponse)(nil), // 22: op25b.v1.ListCertificatesResponse
+	(*CertificateEnd)(nil),           // 23: op25b.v1.CertificateEnd
+	(*WatchSwitchesRequest)(nil),     // 24: op25b.v1.WatchSwitchesRequest
+	(*WatchSwitchesResponse)(nil),    // 25: op25b.v1.WatchSwitchesResponse
+	(*DriftRequest)(nil),             // 26: op25b.v1.DriftRequest
+	(*DriftResponse)(nil),            // 27: op25b.v1.DriftResponse
+	(*HoldSwitchRequest)(nil),        // 28: op25b.v1.HoldSwitchRequest
+	(*HoldSwitchResponse)(nil),       // 29: op25b.v1.HoldSwitchResponse
+	(*ReleaseSwitchRequest)(nil),     // 30: op25b.v1.ReleaseSwitchRequest
+	(*ReleaseSwitchResponse)(nil),    // 31: op25b.v1.ReleaseSwitchResponse
+	(*timestamppb.Timestamp)(nil),    // 32: google.protobuf.Timestamp
+	(*TableFill)(nil),                // 33: op25b.v1.TableFill
+	(*durationpb.Duration)(nil),      // 34: google.protobuf.Duration
+	(*Plan)(nil),                     // 35: op25b.v1.Plan
 }
 var file_op25b_v1_fleet_proto_depIdxs = []int32{
 	0,  // 0: op25b.v1.SwitchStatus.state:type_name -> op25b.v1.SwitchState
 	1,  // 1: op25b.v1.SwitchStatus.reason:type_name -> op25b.v1.SwitchReason
-	31, // 2: op25b.v1.SwitchStatus.since:type_name -> google.protobuf.Timestamp
+	32, // 2: op25b.v1.SwitchStatus.since:type_name -> google.protobuf.Timestamp
 	2,  // 3: op25b.v1.SwitchStatus.ownership:type_name -> op25b.v1.SwitchOwnership
-	32, // 4: op25b.v1.SwitchStatus.tables:type_name -> op25b.v1.TableFill
-	9,  // 5: op25b.v1.SwitchStatus.progress:type_name -> op25b.v1.SwitchProgress
-	31, // 6: op25b.v1.SwitchStatus.pushed:type_name -> google.protobuf.Timestamp
-	31, // 7: op25b.v1.SwitchStatus.audited:type_name -> google.protobuf.Timestamp
-	8,  // 8: op25b.v1.SwitchStatus.failure:type_name -> op25b.v1.SwitchFailure
-	7,  // 9: op25b.v1.SwitchStatus.last:type_name -> op25b.v1.SwitchCondition
-	31, // 10: op25b.v1.SwitchStatus.seen:type_name -> google.protobuf.Timestamp
+	33, // 4: op25b.v1.SwitchStatus.tables:type_name -> op25b.v1.TableFill
+	10, // 5: op25b.v1.SwitchStatus.progress:type_name -> op25b.v1.SwitchProgress
+	32, // 6: op25b.v1.SwitchStatus.pushed:type_name -> google.protobuf.Timestamp
+	32, // 7: op25b.v1.SwitchStatus.audited:type_name -> google.protobuf.Timestamp
+	9,  // 8: op25b.v1.SwitchStatus.failure:type_name -> op25b.v1.SwitchFailure
+	8,  // 9: op25b.v1.SwitchStatus.last:type_name -> op25b.v1.SwitchCondition
+	32, // 10: op25b.v1.SwitchStatus.seen:type_name -> google.protobuf.Timestamp
 	6,  // 11: op25b.v1.SwitchStatus.leases:type_name -> op25b.v1.SwitchLeases
-	5,  // 12: op25b.v1.SwitchStatus.hold:type_name -> op25b.v1.SwitchHold
-	31, // 13: op25b.v1.SwitchHold.since:type_name -> google.protobuf.Timestamp
-	0,  // 14: op25b.v1.SwitchCondition.state:type_name -> op25b.v1.SwitchState
-	1,  // 15: op25b.v1.SwitchCondition.reason:type_name -> op25b.v1.SwitchReason
-	31, // 16: op25b.v1.SwitchCondition.since:type_name -> google.protobuf.Timestamp
-	1,  // 17: op25b.v1.SwitchFailure.reason:type_name -> op25b.v1.SwitchReason
-	31, // 18: op25b.v1.SwitchFailure.since:type_name -> google.protobuf.Timestamp
-	4,  // 19: op25b.v1.ListSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
-	12, // 20: op25b.v1.ListSwitchesResponse.clocks:type_name -> op25b.v1.ControllerClock
-	33, // 21: op25b.v1.ControllerClock.ahead:type_name -> google.protobuf.Duration
-	3,  // 22: op25b.v1.ControllerClock.hold:type_name -> op25b.v1.ClockHold
-	31, // 23: op25b.v1.ControllerClock.since:type_name -> google.protobuf.Timestamp
-	31, // 24: op25b.v1.ControllerClock.time:type_name -> google.protobuf.Timestamp
-	12, // 25: op25b.v1.ListClocksResponse.clocks:type_name -> op25b.v1.ControllerClock
-	33, // 26: op25b.v1.ListClocksResponse.bound:type_name -> google.protobuf.Duration
-	19, // 27: op25b.v1.ListStateChangesResponse.changes:type_name -> op25b.v1.StateChange
-	31, // 28: op25b.v1.StateChange.time:type_name -> google.protobuf.Timestamp
-	0,  // 29: op25b.v1.StateChange.state:type_name -> op25b.v1.SwitchState
-	1,  // 30: op25b.v1.StateChange.reason:type_name -> op25b.v1.SwitchReason
-	22, // 31: op25b.v1.ListCertificatesResponse.certificates:type_name -> op25b.v1.CertificateEnd
-	31, // 32: op25b.v1.CertificateEnd.not_after:type_name -> google.protobuf.Timestamp
-	4,  // 33: op25b.v1.WatchSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
-	34, // 34: op25b.v1.DriftResponse.plan:type_name -> op25b.v1.Plan
-	5,  // 35: op25b.v1.HoldSwitchResponse.hold:type_name -> op25b.v1.SwitchHold
-	5,  // 36: op25b.v1.ReleaseSwitchResponse.hold:type_name -> op25b.v1.SwitchHold
-	10, // 37: op25b.v1.FleetService.ListSwitches:input_type -> op25b.v1.ListSwitchesRequest
-	23, // 38: op25b.v1.FleetService.WatchSwitches:input_type -> op25b.v1.WatchSwitchesRequest
-	17, // 39: op25b.v1.FleetService.ListStateChanges:input_type -> op25b.v1.ListStateChangesRequest
-	20, // 40: op25b.v1.FleetService.ListCertificates:input_type -> op25b.v1.ListCertificatesRequest
-	13, // 41: op25b.v1.FleetService.ListClocks:input_type -> op25b.v1.ListClocksRequest
-	15, // 42: op25b.v1.FleetService.ConfirmClock:input_type -> op25b.v1.ConfirmClockRequest
-	25, // 43: op25b.v1.FleetService.Drift:input_type -> op25b.v1.DriftRequest
-	27, // 44: op25b.v1.FleetService.HoldSwitch:input_type -> op25b.v1.HoldSwitchRequest
-	29, // 45: op25b.v1.FleetService.ReleaseSwitch:input_type -> op25b.v1.ReleaseSwitchRequest
-	11, // 46: op25b.v1.FleetService.ListSwitches:output_type -> op25b.v1.ListSwitchesResponse
-	24, // 47: op25b.v1.FleetService.WatchSwitches:output_type -> op25b.v1.WatchSwitchesResponse
-	18, // 48: op25b.v1.FleetService.ListStateChanges:output_type -> op25b.v1.ListStateChangesResponse
-	21, // 49: op25b.v1.FleetService.ListCertificates:output_type -> op25b.v1.ListCertificatesResponse
-	14, // 50: op25b.v1.FleetService.ListClocks:output_type -> op25b.v1.ListClocksResponse
-	16, // 51: op25b.v1.FleetService.ConfirmClock:output_type -> op25b.v1.ConfirmClockResponse
-	26, // 52: op25b.v1.FleetService.Drift:output_type -> op25b.v1.DriftResponse
-	28, // 53: op25b.v1.FleetService.HoldSwitch:output_type -> op25b.v1.HoldSwitchResponse
-	30, // 54: op25b.v1.FleetService.ReleaseSwitch:output_type -> op25b.v1.ReleaseSwitchResponse
-	46, // [46:55] is the sub-list for method output_type
-	37, // [37:46] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	7,  // 12: op25b.v1.SwitchStatus.probes:type_name -> op25b.v1.SwitchProbes
+	5,  // 13: op25b.v1.SwitchStatus.hold:type_name -> op25b.v1.SwitchHold
+	32, // 14: op25b.v1.SwitchHold.since:type_name -> google.protobuf.Timestamp
+	32, // 15: op25b.v1.SwitchProbes.at:type_name -> google.protobuf.Timestamp
+	0,  // 16: op25b.v1.SwitchCondition.state:type_name -> op25b.v1.SwitchState
+	1,  // 17: op25b.v1.SwitchCondition.reason:type_name -> op25b.v1.SwitchReason
+	32, // 18: op25b.v1.SwitchCondition.since:type_name -> google.protobuf.Timestamp
+	1,  // 19: op25b.v1.SwitchFailure.reason:type_name -> op25b.v1.SwitchReason
+	32, // 20: op25b.v1.SwitchFailure.since:type_name -> google.protobuf.Timestamp
+	4,  // 21: op25b.v1.ListSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
+	13, // 22: op25b.v1.ListSwitchesResponse.clocks:type_name -> op25b.v1.ControllerClock
+	34, // 23: op25b.v1.ControllerClock.ahead:type_name -> google.protobuf.Duration
+	3,  // 24: op25b.v1.ControllerClock.hold:type_name -> op25b.v1.ClockHold
+	32, // 25: op25b.v1.ControllerClock.since:type_name -> google.protobuf.Timestamp
+	32, // 26: op25b.v1.ControllerClock.time:type_name -> google.protobuf.Timestamp
+	13, // 27: op25b.v1.ListClocksResponse.clocks:type_name -> op25b.v1.ControllerClock
+	34, // 28: op25b.v1.ListClocksResponse.bound:type_name -> google.protobuf.Duration
+	20, // 29: op25b.v1.ListStateChangesResponse.changes:type_name -> op25b.v1.StateChange
+	32, // 30: op25b.v1.StateChange.time:type_name -> google.protobuf.Timestamp
+	0,  // 31: op25b.v1.StateChange.state:type_name -> op25b.v1.SwitchState
+	1,  // 32: op25b.v1.StateChange.reason:type_name -> op25b.v1.SwitchReason
+	23, // 33: op25b.v1.ListCertificatesResponse.certificates:type_name -> op25b.v1.CertificateEnd
+	32, // 34: op25b.v1.CertificateEnd.not_after:type_name -> google.protobuf.Timestamp
+	4,  // 35: op25b.v1.WatchSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
+	35, // 36: op25b.v1.DriftResponse.plan:type_name -> op25b.v1.Plan
+	5,  // 37: op25b.v1.HoldSwitchResponse.hold:type_name -> op25b.v1.SwitchHold
+	5,  // 38: op25b.v1.ReleaseSwitchResponse.hold:type_name -> op25b.v1.SwitchHold
+	11, // 39: op25b.v1.FleetService.ListSwitches:input_type -> op25b.v1.ListSwitchesRequest
+	24, // 40: op25b.v1.FleetService.WatchSwitches:input_type -> op25b.v1.WatchSwitchesRequest
+	18, // 41: op25b.v1.FleetService.ListStateChanges:input_type -> op25b.v1.ListStateChangesRequest
+	21, // 42: op25b.v1.FleetService.ListCertificates:input_type -> op25b.v1.ListCertificatesRequest
+	14, // 43: op25b.v1.FleetService.ListClocks:input_type -> op25b.v1.ListClocksRequest
+	16, // 44: op25b.v1.FleetService.ConfirmClock:input_type -> op25b.v1.ConfirmClockRequest
+	26, // 45: op25b.v1.FleetService.Drift:input_type -> op25b.v1.DriftRequest
+	28, // 46: op25b.v1.FleetService.HoldSwitch:input_type -> op25b.v1.HoldSwitchRequest
+	30, // 47: op25b.v1.FleetService.ReleaseSwitch:input_type -> op25b.v1.ReleaseSwitchRequest
+	12, // 48: op25b.v1.FleetService.ListSwitches:output_type -> op25b.v1.ListSwitchesResponse
+	25, // 49: op25b.v1.FleetService.WatchSwitches:output_type -> op25b.v1.WatchSwitchesResponse
+	19, // 50: op25b.v1.FleetService.ListStateChanges:output_type -> op25b.v1.ListStateChangesResponse
+	22, // 51: op25b.v1.FleetService.ListCertificates:output_type -> op25b.v1.ListCertificatesResponse
+	15, // 52: op25b.v1.FleetService.ListClocks:output_type -> op25b.v1.ListClocksResponse
+	17, // 53: op25b.v1.FleetService.ConfirmClock:output_type -> op25b.v1.ConfirmClockResponse
+	27, // 54: op25b.v1.FleetService.Drift:output_type -> op25b.v1.DriftResponse
+	29, // 55: op25b.v1.FleetService.HoldSwitch:output_type -> op25b.v1.HoldSwitchResponse
+	31, // 56: op25b.v1.FleetService.ReleaseSwitch:output_type -> op25b.v1.ReleaseSwitchResponse
+	48, // [48:57] is the sub-list for method output_type
+	39, // [39:48] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_fleet_proto_init() }
@@ -2588,7 +2685,7 @@ func file_op25b_v1_fleet_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_fleet_proto_rawDesc), len(file_op25b_v1_fleet_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   27,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
