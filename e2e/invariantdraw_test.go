@@ -246,7 +246,7 @@ func (e *estate) phases() {
 	smtp := p.Services[slices.IndexFunc(p.Services, func(s policy.Service) bool { return s.Ports[0] == 25 })].Name
 	p.Phases = nil
 	for i := range 1 + e.r.IntN(3) {
-		ph := policy.Phase{Name: fmt.Sprintf("phase-%d", i+1), Effective: policy.Date{Year: 2006, Month: time.Month(i + 1), Day: 1}, SynOnly: e.r.IntN(3) == 0}
+		ph := policy.Phase{Name: fmt.Sprintf("phase-%d", i+1), Effective: policy.Moment{Date: policy.Date{Year: 2006, Month: time.Month(i + 1), Day: 1}}, SynOnly: e.r.IntN(3) == 0}
 		narrow := e.r.IntN(6)
 		for range narrow {
 			ph.Rules = append(ph.Rules, e.rule(smtp))

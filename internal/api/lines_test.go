@@ -177,9 +177,9 @@ func TestUntilDate(t *testing.T) {
 func BenchmarkLines(b *testing.B) {
 	now := time.Date(2006, 7, 1, 0, 0, 0, 0, time.UTC)
 	p := &policy.Policy{Phases: []policy.Phase{
-		{Name: "before", Effective: policy.Date{Year: 2006, Month: 5, Day: 18}},
-		{Name: "carriers", Effective: policy.Date{Year: 2006, Month: 6, Day: 1}},
-		{Name: "all", Effective: policy.Date{Year: 2006, Month: 10, Day: 1}},
+		{Name: "before", Effective: policy.Moment{Date: policy.Date{Year: 2006, Month: 5, Day: 18}}},
+		{Name: "carriers", Effective: policy.Moment{Date: policy.Date{Year: 2006, Month: 6, Day: 1}}},
+		{Name: "all", Effective: policy.Moment{Date: policy.Date{Year: 2006, Month: 10, Day: 1}}},
 	}}
 	for i := range 10 {
 		p.LineGroups = append(p.LineGroups, policy.LineGroup{Name: fmt.Sprint("group-", i)})

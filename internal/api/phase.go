@@ -105,6 +105,11 @@ func phasesOf(in *intent.Intent, now time.Time) []*op25bv1.Phase {
 			Name: ph.Name, Title: ph.Title, Effective: ph.Effective.String(), Begins: timestamppb.New(p.Begins(ph)),
 			SynOnly: ph.SynOnly, Rules: uint32(len(ph.Rules)), StaysOpen: staysOpen(p, ph, slices.MaxFunc([]time.Time{now, p.Begins(ph)}, time.Time.Compare)),
 		}
+		for _, d := range ph.EffectiveFor {
+			all[i].EffectiveFor = append(all[i].EffectiveFor, &op25bv1.GroupDate{
+				Groups: d.Groups, Effective: d.Effective.String(), Begins: timestamppb.New(d.Effective.Start(p.UTCOffset)),
+			})
+		}
 		at[ph.Name] = all[i]
 	}
 	switches := in.Bundle.Inventory.Switches

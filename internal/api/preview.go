@@ -91,10 +91,11 @@ func (s *server) notSince(ctx context.Context, shown *timestamppb.Timestamp) err
 	if err != nil {
 		return err
 	}
-	was, _ := in.Bundle.Policy.PhaseAt(shown.AsTime())
-	is, begun := in.Bundle.Policy.PhaseAt(s.dates())
-	if begun && is != was {
-		return connect.NewError(connect.CodeFailedPrecondition, fmt.Errorf("phase %q has begun by its date since the preview: preview the rollback again", is.Name))
+	now := s.dates()
+	for _, b := range slices.Backward(in.Bundle.Policy.Beginnings()) {
+		if !b.At.After(now) && b.At.After(shown.AsTime()) {
+			return connect.NewError(connect.CodeFailedPrecondition, fmt.Errorf("phase %q has begun by its date since the preview: preview the rollback again", b.Phase.Name))
+		}
 	}
 	return nil
 }
@@ -125,15 +126,15 @@ func (t timeline) nextTurn(scope policy.Scope, now time.Time) *op25bv1.PhaseTurn
 
 // turns returns the first changes of phase by date after now for lines in a scope, at most most of them.
 func (t timeline) turns(scope policy.Scope, now time.Time, most int) []*op25bv1.PhaseTurn {
-	p := t.in.Bundle.Policy
 	var all []*op25bv1.PhaseTurn
-	for i, at := range p.Dates() {
+	for _, b := range t.in.Bundle.Policy.Beginnings() {
+		at := b.At
 		if !at.After(now) || len(all) == most {
 			continue
 		}
 		turned := slices.DeleteFunc(changes(t.in, scope, t.at(now), t.at(at)), func(c *op25bv1.PhaseChange) bool { return c.From == c.To })
 		if len(turned) > 0 {
-			all, now = append(all, &op25bv1.PhaseTurn{Time: timestamppb.New(at), Phase: p.Phases[i].Name, Changes: turned}), at
+			all, now = append(all, &op25bv1.PhaseTurn{Time: timestamppb.New(at), Phase: b.Phase.Name, Changes: turned}), at
 		}
 	}
 	return all

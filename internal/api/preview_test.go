@@ -141,3 +141,28 @@ func TestPreview(t *testing.T) {
 		NextTurn: turn("drain", 6, 1, every("watch", "drain", []string{"edge-east"})),
 	})
 }
+
+// TestPreviewDatesOfGroups verifies that a preview names the next date of a line group, and that a rollback is refused if one has come since its preview.
+func TestPreviewDatesOfGroups(t *testing.T) {
+	w := newWorld(t, nil)
+	w.now = time.Date(2006, 6, 2, 0, 0, 0, 0, time.UTC)
+	w.put(edited(t, examples.SpinNet2006(), "effective: 2006-10-01", "effective: 2006-10-01T04:30\n    effectiveFor: [{groups: [adsl], effective: 2006-07-01T02:00}]"))
+	c, ctx := op25bv1.NewPhaseServiceClient(w.dial()), within(t)
+	r, err := c.Preview(ctx, &op25bv1.PreviewRequest{Phase: "before"})
+	if err != nil || r.NextTurn.GetTime().AsTime().Format(time.RFC3339) != "2006-06-30T17:00:00Z" || r.NextTurn.GetPhase() != "all-destinations" ||
+		len(r.NextTurn.GetChanges()) != 1 || !slices.Equal(r.NextTurn.Changes[0].Groups, []string{"adsl"}) {
+		t.Fatalf("%v, %v", r, err)
+	}
+	list, err := c.ListPhases(ctx, &op25bv1.ListPhasesRequest{})
+	if err != nil || list.Phases[2].Effective != "2006-10-01T04:30" || len(list.Phases[2].EffectiveFor) != 1 || list.Phases[2].EffectiveFor[0].Effective != "2006-07-01T02:00" {
+		t.Errorf("%v, %v", list, err)
+	}
+	stream, err := c.Activate(ctx, &op25bv1.ActivateRequest{Phase: "before", Base: 1, Reason: "test", NoWait: true})
+	told(t, stream, err)
+	shown := timestamppb.New(w.now)
+	w.now = w.now.AddDate(0, 1, 0)
+	err = refusal(c.Rollback(ctx, &op25bv1.RollbackRequest{Base: 2, Reason: "test", NoWait: true, Shown: shown}))
+	if status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), `phase "all-destinations" has begun by its date since the preview`) {
+		t.Errorf("%v", err)
+	}
+}

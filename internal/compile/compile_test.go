@@ -299,7 +299,7 @@ func TestCompileRefuses(t *testing.T) {
 	}
 	// A policy that blocks submission is refused even if the caller skips Validate.
 	p := *b.Policy
-	p.Phases = []policy.Phase{{Name: "bad", Effective: policy.Date{Year: 2006, Month: 10, Day: 1}, Rules: []policy.PhaseRule{
+	p.Phases = []policy.Phase{{Name: "bad", Effective: policy.Moment{Date: policy.Date{Year: 2006, Month: 10, Day: 1}}, Rules: []policy.PhaseRule{
 		{Name: "close-587", Service: "submission", Action: policy.Drop}, {Name: "smtp-all", Service: "smtp", Action: policy.Drop},
 	}}}
 	if c, err := Compile(&policy.Bundle{Policy: &p, Inventory: b.Inventory}, nil, "edge-1", policy.Everywhere("bad"), now); !errors.Is(err, policy.ErrInvalid) {

@@ -18,7 +18,7 @@ func TestLastRule(t *testing.T) {
 		b := policytest.Example(t)
 		b.Policy.Phases = nil
 		for i := range n {
-			b.Policy.Phases = append(b.Policy.Phases, policy.Phase{Name: fmt.Sprint(i), Effective: policy.Date{Year: 2006 + i, Month: 1, Day: 1}, Rules: []policy.PhaseRule{{Name: fmt.Sprintf("r%d", i), Service: "smtp", Action: policy.Drop}}})
+			b.Policy.Phases = append(b.Policy.Phases, policy.Phase{Name: fmt.Sprint(i), Effective: policy.Moment{Date: policy.Date{Year: 2006 + i, Month: 1, Day: 1}}, Rules: []policy.PhaseRule{{Name: fmt.Sprintf("r%d", i), Service: "smtp", Action: policy.Drop}}})
 		}
 		c, err := Compile(b, nil, "edge-1", policy.Everywhere(fmt.Sprint(n-1)), time.Time{})
 		switch {
@@ -38,7 +38,7 @@ func TestLargestPhase(t *testing.T) {
 	for len(p.LineGroups) < 124 {
 		p.LineGroups = append(p.LineGroups, policy.LineGroup{Name: fmt.Sprintf("g%d", len(p.LineGroups))})
 	}
-	p.Phases = []policy.Phase{{Name: "wide", Effective: policy.Date{Year: 2006, Month: 10, Day: 1}, Rules: []policy.PhaseRule{
+	p.Phases = []policy.Phase{{Name: "wide", Effective: policy.Moment{Date: policy.Date{Year: 2006, Month: 10, Day: 1}}, Rules: []policy.PhaseRule{
 		{Name: "each", Groups: policy.Names(p.LineGroups), Service: "smtp", Remote: "mobile-carrier", Action: policy.Drop},
 		{Name: "all", Service: "smtp", Action: policy.Drop},
 	}}}

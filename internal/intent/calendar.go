@@ -91,9 +91,9 @@ func (in *Intent) Dated(after, until time.Time) []Dated {
 // dated returns the changes caused by the dates of one policy, in any order.
 func (in *Intent) dated(p *policy.Policy, after, until time.Time) (all []Dated) {
 	comes := func(at time.Time) bool { return at.After(after) && !at.After(until) }
-	for i := range p.Phases {
-		if at := p.Begins(&p.Phases[i]); comes(at) {
-			all = append(all, Dated{Kind: PhaseBegan, At: at.UTC(), Revision: in.Number, Phase: p.Phases[i].Name, Turned: in.turned(at)})
+	for _, b := range p.Beginnings() {
+		if comes(b.At) {
+			all = append(all, Dated{Kind: PhaseBegan, At: b.At.UTC(), Revision: in.Number, Phase: b.Phase.Name, Turned: slices.DeleteFunc(in.turned(b.At), func(t Turned) bool { return t.To != b.Phase.Name })})
 		}
 	}
 	ends := make(map[time.Time]*Dated)

@@ -91,7 +91,11 @@ func (p *Planner) later(in *intent.Intent, will *compile.Compiled, now time.Time
 	pol := in.Bundle.Policy
 	for i := range pol.Phases {
 		ph := &pol.Phases[i]
-		if ph.Name == will.InForce.Default || !pol.Begins(ph).After(now) {
+		later := pol.Begins(ph).After(now)
+		for _, d := range ph.EffectiveFor {
+			later = later || d.Effective.Start(pol.UTCOffset).After(now)
+		}
+		if ph.Name == will.InForce.Default || !later {
 			continue
 		}
 		if next, err := in.CompileAs(will.Switch, policy.Everywhere(ph.Name), now); err == nil {

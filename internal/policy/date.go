@@ -45,6 +45,47 @@ func (d Date) next() Date {
 // Before reports whether d is an earlier day than other.
 func (d Date) Before(other Date) bool { return d.Start(0).Before(other.Start(0)) }
 
+// A Moment is a minute of a calendar day at the policy's UTC offset. By default it is the start of the day.
+type Moment struct {
+	Date
+	Minute int // of the day, from 0 to 1439
+}
+
+// momentForm is the form of a Moment that is not the start of its day.
+const momentForm = "2006-01-02T15:04"
+
+// ParseMoment parses a date such as 2006-10-01, or a date with a time such as 2006-10-01T05:30.
+func ParseMoment(text string) (Moment, error) {
+	if d, err := ParseDate(text); err == nil {
+		return Moment{Date: d}, nil
+	}
+	t, err := time.Parse(momentForm, text)
+	if err != nil || t.Format(momentForm) != text {
+		return Moment{}, fmt.Errorf("%w %q: a date is written year-month-day, and may have a time, as in 2006-10-01 or 2006-10-01T05:30", ErrDate, text)
+	}
+	y, m, d := t.Date()
+	return Moment{Date{y, m, d}, t.Hour()*60 + t.Minute()}, nil
+}
+
+// String returns the moment in the form that ParseMoment reads, without a time if it is the start of the day.
+func (m Moment) String() string {
+	if m.Minute == 0 {
+		return m.Date.String()
+	}
+	return m.Start(0).Format(momentForm)
+}
+
+// MarshalYAML returns the moment as text, for strict.Encode.
+func (m Moment) MarshalYAML() (any, error) { return m.String(), nil }
+
+// Start returns the moment at the given UTC offset.
+func (m Moment) Start(at Offset) time.Time {
+	return m.Date.Start(at).Add(time.Duration(m.Minute) * time.Minute)
+}
+
+// Before reports whether m is earlier than other.
+func (m Moment) Before(other Moment) bool { return m.Start(0).Before(other.Start(0)) }
+
 // An Offset is a UTC offset in minutes, positive east of UTC. A policy has an offset instead of a time zone, so that no
 // time zone database is needed.
 type Offset int16

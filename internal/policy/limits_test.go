@@ -34,7 +34,7 @@ func TestTooManyRules(t *testing.T) {
 		b := example(t)
 		b.Policy.Phases = nil
 		for i := range n {
-			b.Policy.Phases = append(b.Policy.Phases, Phase{Name: fmt.Sprint(i), Effective: Date{2006 + i, 1, 1}, Rules: []PhaseRule{{Name: fmt.Sprintf("r%d", i), Service: "smtp", Action: Drop}}})
+			b.Policy.Phases = append(b.Policy.Phases, Phase{Name: fmt.Sprint(i), Effective: Moment{Date: Date{2006 + i, 1, 1}}, Rules: []PhaseRule{{Name: fmt.Sprintf("r%d", i), Service: "smtp", Action: Drop}}})
 		}
 		refused(t, fmt.Sprint(n, " rules"), b.Policy, b.Inventory, want)
 	}
@@ -53,7 +53,7 @@ func TestTooManyVerdicts(t *testing.T) {
 			p.LineGroups = append(p.LineGroups, LineGroup{Name: fmt.Sprintf("g%d", len(p.LineGroups))})
 		}
 		p.LineGroups[7].Undetermined = x.knob
-		p.Phases = []Phase{{Name: "wide", Effective: Date{2006, 10, 1}, Rules: []PhaseRule{
+		p.Phases = []Phase{{Name: "wide", Effective: Moment{Date: Date{2006, 10, 1}}, Rules: []PhaseRule{
 			{Name: "each", Groups: Names(p.LineGroups), Service: "smtp", Remote: "mobile-carrier", Action: Drop},
 			{Name: "all", Service: "smtp", Action: Drop},
 		}}}

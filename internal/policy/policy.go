@@ -75,7 +75,9 @@ func (r Remote) Ours() bool { return r.Relay || r.Own }
 type Phase struct {
 	Name      string `yaml:"name"`
 	Title     string `yaml:"title,omitempty"`
-	Effective Date   `yaml:"effective"`
+	Effective Moment `yaml:"effective"`
+	// EffectiveFor has other dates for some line groups. The first phase has none.
+	EffectiveFor []GroupDate `yaml:"effectiveFor,omitempty"`
 	// SynOnly enables the drain: the phase's rules drop or reject only new connections. Segments without SYN belong to open connections;
 	// they pass and are counted under the rule. The drain does not apply to the standing rules or to the line groups' knobs.
 	SynOnly bool `yaml:"synOnly,omitempty"`
@@ -83,6 +85,12 @@ type Phase struct {
 	// rules precede the standing rules. Nil means that every service reaches own servers.
 	OwnServices []string    `yaml:"ownServices,omitempty"`
 	Rules       []PhaseRule `yaml:"rules"`
+}
+
+// A GroupDate is the date from which a phase is in force for the lines of some groups, instead of the phase's own.
+type GroupDate struct {
+	Groups    []string `yaml:"groups"`
+	Effective Moment   `yaml:"effective"`
 }
 
 // A PhaseRule decides what happens to a service's segments between lines and servers. The first rule of a phase that matches a segment
@@ -150,9 +158,9 @@ func (a Action) Code() (v pipeline.VerdictAction, ok bool) {
 	return 0, false
 }
 
-// PhaseAt returns the last phase that has begun by its date at time t. ok is false if no phase has begun.
+// PhaseAt returns the last phase that has begun by its own date at time t. ok is false if no phase has begun.
 func (p *Policy) PhaseAt(t time.Time) (ph *Phase, ok bool) {
-	i := p.begun(t)
+	i := p.begun("", t)
 	if i < 0 {
 		return nil, false
 	}
@@ -169,8 +177,45 @@ func (p *Policy) Phase(name string) (ph *Phase, ok bool) {
 	return nil, false
 }
 
-// Begins returns the moment at which a phase comes into force by its date: the start of that day at the policy's UTC offset.
+// Begins returns the moment at which a phase comes into force by its date, at the policy's UTC offset, for lines whose group has no other date.
 func (p *Policy) Begins(ph *Phase) time.Time { return ph.Effective.Start(p.UTCOffset) }
+
+// BeginsFor returns the moment at which a phase comes into force by its date for the lines of a group. The group "" means unnamed lines.
+func (p *Policy) BeginsFor(ph *Phase, group string) time.Time {
+	return ph.effective(group).Start(p.UTCOffset)
+}
+
+// effective returns the date of a phase for the lines of a group.
+func (ph *Phase) effective(group string) Moment {
+	for _, d := range ph.EffectiveFor {
+		if group != "" && slices.Contains(d.Groups, group) {
+			return d.Effective
+		}
+	}
+	return ph.Effective
+}
+
+// A Beginning is a moment at which a phase comes into force by a date.
+type Beginning struct {
+	At    time.Time
+	Phase *Phase
+	// Groups are the line groups that have this date of their own. It is nil for the phase's own date.
+	Groups []string
+}
+
+// Beginnings returns the moments at which the policy's phases come into force by date, in order.
+func (p *Policy) Beginnings() []Beginning {
+	var all []Beginning
+	for i := range p.Phases {
+		ph := &p.Phases[i]
+		all = append(all, Beginning{p.Begins(ph), ph, nil})
+		for _, d := range ph.EffectiveFor {
+			all = append(all, Beginning{d.Effective.Start(p.UTCOffset), ph, d.Groups})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Beginning) int { return a.At.Compare(b.At) })
+	return all
+}
 
 // Ends returns the moment at which an exemption expires: the end of its last day at the policy's UTC offset.
 func (p *Policy) Ends(e *Exemption) time.Time { return e.Expires.next().Start(p.UTCOffset) }

@@ -130,3 +130,25 @@ func TestStaticLine(t *testing.T) {
 		}
 	}
 }
+
+func TestMoment(t *testing.T) {
+	for text, want := range map[string]Moment{
+		"2006-10-01": {Date{2006, time.October, 1}, 0}, "2006-10-01T05:30": {Date{2006, time.October, 1}, 330}, "2006-10-01T23:59": {Date{2006, time.October, 1}, 1439},
+	} {
+		m, err := ParseMoment(text)
+		if err != nil || m != want || m.String() != text {
+			t.Errorf("ParseMoment(%q) = %v, %v, want %v", text, m, err, want)
+		}
+	}
+	if m, err := ParseMoment("2006-10-01T00:00"); err != nil || m.String() != "2006-10-01" {
+		t.Errorf("%v, %v", m, err)
+	}
+	for _, text := range []string{"", "2006-10-01T24:00", "2006-10-01T5:30", "2006-10-01 05:30", "2006-10-01T05:30:00", "2006-10-01T05:30Z", "05:30"} {
+		if m, err := ParseMoment(text); !errors.Is(err, ErrDate) {
+			t.Errorf("ParseMoment(%q) = %v, %v, want ErrDate", text, m, err)
+		}
+	}
+	if got, want := (Moment{Date{2006, time.October, 1}, 330}).Start(9*60), time.Date(2006, 9, 30, 20, 30, 0, 0, time.UTC); !got.Equal(want) {
+		t.Errorf("it starts at %v, want %v", got, want)
+	}
+}

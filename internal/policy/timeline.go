@@ -11,6 +11,7 @@ import (
 //
 //   - The last activation in the list that covers the lines and is not undone decides. The list is in the order in which the store accepted
 //     the activations. It is not ordered by their times, so that a slow clock cannot give precedence to an older activation.
+//   - A phase may have another date for some line groups. For their lines, that date stands for the phase's own in all of these rules.
 //   - The date of a phase replaces that activation if the date is after the activation's time and the phase comes later in the policy. If
 //     UntilNextDate is set, the first date after the activation's time replaces it, whatever phase begins then.
 //   - If no activation decides, the last phase that has begun is in force.
@@ -55,11 +56,11 @@ func live(here []Activation, group string) iter.Seq[*Activation] {
 	}
 }
 
-// begun returns the index of the last phase that has begun by its date at time now, or -1 if none has.
-func (p *Policy) begun(now time.Time) int {
+// begun returns the index of the last phase that has begun by its date at time now for the lines of a group, or -1 if none has.
+func (p *Policy) begun(group string, now time.Time) int {
 	last := -1
 	for i := range p.Phases {
-		if p.Begins(&p.Phases[i]).After(now) {
+		if p.BeginsFor(&p.Phases[i], group).After(now) {
 			break
 		}
 		last = i
@@ -73,22 +74,22 @@ func (p *Policy) order(phase string) int {
 }
 
 // phaseOf returns the phase in force for the lines of a group, or "" if there is none. here lists the activations that cover the switch, and
-// begun is the index of the last phase that has begun by its date.
+// begun is the index of the last phase that has begun for them by its date.
 func (p *Policy) phaseOf(here []Activation, group string, begun int) string {
 	for a := range live(here, group) {
-		return p.phaseBy(a, begun)
+		return p.phaseBy(a, group, begun)
 	}
-	return p.phaseBy(nil, begun)
+	return p.phaseBy(nil, group, begun)
 }
 
-// phaseBy returns the phase in force if activation a decides, or by date alone if a is nil.
-func (p *Policy) phaseBy(a *Activation, begun int) string {
+// phaseBy returns the phase in force for the lines of a group if activation a decides, or by date alone if a is nil.
+func (p *Policy) phaseBy(a *Activation, group string, begun int) string {
 	switch {
 	case a == nil && begun < 0:
 		return ""
 	case a == nil:
 		return p.Phases[begun].Name
-	case begun >= 0 && p.Begins(&p.Phases[begun]).After(a.At) && (a.UntilNextDate || begun > p.order(a.Phase)):
+	case begun >= 0 && p.BeginsFor(&p.Phases[begun], group).After(a.At) && (a.UntilNextDate || begun > p.order(a.Phase)):
 		return p.Phases[begun].Name
 	}
 	return a.Phase
@@ -104,12 +105,11 @@ func (p *Policy) InForceAt(acts []Activation, switchName string, now time.Time) 
 }
 
 func (p *Policy) inForce(here []Activation, now time.Time) (in InForce, ok bool) {
-	begun := p.begun(now)
-	if in.Default = p.phaseOf(here, "", begun); in.Default == "" {
+	if in.Default = p.phaseOf(here, "", p.begun("", now)); in.Default == "" {
 		return InForce{}, false
 	}
 	for _, g := range p.LineGroups {
-		if phase := p.phaseOf(here, g.Name, begun); phase != in.Default && phase != "" {
+		if phase := p.phaseOf(here, g.Name, p.begun(g.Name, now)); phase != in.Default && phase != "" {
 			if in.Groups == nil {
 				in.Groups = make(map[string]string)
 			}
@@ -166,11 +166,12 @@ func (in InForce) equal(other InForce) bool {
 	return in.Default == other.Default && maps.Equal(in.Groups, other.Groups)
 }
 
-// Dates returns the moments at which the policy's phases begin, in order.
+// Dates returns the moments at which the policy's phases begin, for all lines or some, in order.
 func (p *Policy) Dates() []time.Time {
-	all := make([]time.Time, len(p.Phases))
-	for i := range p.Phases {
-		all[i] = p.Begins(&p.Phases[i])
+	beginnings := p.Beginnings()
+	all := make([]time.Time, len(beginnings))
+	for i, b := range beginnings {
+		all[i] = b.At
 	}
 	return all
 }
@@ -207,6 +208,5 @@ func (p *Policy) SameFrom(a, b []Activation, switchName string, now time.Time) b
 
 // datesFrom returns now and the policy's later dates.
 func (p *Policy) datesFrom(now time.Time) []time.Time {
-	dates := p.Dates()
-	return append([]time.Time{now}, dates[p.begun(now)+1:]...)
+	return append([]time.Time{now}, slices.DeleteFunc(p.Dates(), func(at time.Time) bool { return !at.After(now) })...)
 }

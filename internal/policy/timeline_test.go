@@ -452,3 +452,53 @@ func TestCheckActivation(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
+
+// TestDatesOfGroups verifies that a phase comes into force at its hour, and for some line groups at other dates: by date alone, after an activation, and
+// with UntilNextDate.
+func TestDatesOfGroups(t *testing.T) {
+	b := twoEdges(t)
+	p := b.Policy
+	p.Phases[1].Effective.Minute = 4*60 + 30
+	p.Phases[1].EffectiveFor = []GroupDate{{[]string{"adsl"}, Moment{Date{2006, 7, 1}, 60}}, {[]string{"mobile"}, Moment{Date{2006, 5, 25}, 0}}}
+	if err := Validate(t.Context(), p, b.Inventory); err != nil {
+		t.Fatal(err)
+	}
+	before := []Activation{{ID: 2, Phase: "before", At: moment(t, "2006-06-15T00:00:00+09:00")}}
+	until := []Activation{{ID: 2, Phase: "all-destinations", At: moment(t, "2006-06-15T00:00:00+09:00"), UntilNextDate: true}}
+	for _, x := range []struct {
+		acts     []Activation
+		at, want string
+	}{
+		{nil, "2006-05-24T23:59:59+09:00", "before"},
+		{nil, "2006-05-25T00:00:00+09:00", "before; mobile-carriers: mobile"},
+		{nil, "2006-06-01T04:29:59+09:00", "before; mobile-carriers: mobile"},
+		{nil, "2006-06-01T04:30:00+09:00", "mobile-carriers; before: adsl"},
+		{nil, "2006-07-01T01:00:00+09:00", "mobile-carriers"},
+		{nil, "2006-10-01T00:00:00+09:00", "all-destinations"},
+		{before, "2006-06-30T00:00:00+09:00", "before"},
+		{before, "2006-07-01T01:00:00+09:00", "before; mobile-carriers: adsl"}, // only for adsl does a date come after the activation
+		{until, "2006-07-01T00:59:00+09:00", "all-destinations"},
+		{until, "2006-07-01T01:00:00+09:00", "all-destinations; mobile-carriers: adsl"},
+	} {
+		if in, _ := p.InForceAt(x.acts, "edge-1", moment(t, x.at)); in.String() != x.want {
+			t.Errorf("%d activations, at %s: %q is in force, want %q", len(x.acts), x.at, in, x.want)
+		}
+	}
+	var turns []string
+	for _, turn := range p.Turns(nil, "edge-1", moment(t, "2006-05-20T00:00:00+09:00")) {
+		turns = append(turns, turn.At.Format("01-02T15:04 ")+turn.In.String())
+	}
+	want := "05-18T00:00 before, 05-25T00:00 before; mobile-carriers: mobile, 06-01T04:30 mobile-carriers; before: adsl, 07-01T01:00 mobile-carriers, 10-01T00:00 all-destinations"
+	if got := strings.Join(turns, ", "); got != want {
+		t.Errorf("the turns are\n%s, want\n%s", got, want)
+	}
+	if next, ok := p.NextEvent(moment(t, "2006-06-01T04:30:00+09:00")); !ok || !next.Equal(moment(t, "2006-07-01T01:00:00+09:00")) {
+		t.Errorf("the next event is at %v", next)
+	}
+	if _, err := b.Undo(nil, Scope{Groups: []string{"adsl"}}, moment(t, "2006-06-10T00:00:00+09:00")); err == nil || !strings.Contains(err.Error(), `phase "before" is in force by its date`) {
+		t.Errorf("undo: %v", err)
+	}
+	if undo, err := b.Undo(before, Scope{Groups: []string{"adsl"}}, moment(t, "2006-06-20T00:00:00+09:00")); !errors.Is(err, ErrNoPrevious) { // it makes no difference for adsl, now or later
+		t.Errorf("undo of what makes no difference: %+v, %v", undo, err)
+	}
+}

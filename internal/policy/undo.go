@@ -59,11 +59,11 @@ func idsOf(acts []Activation) string {
 func (p *Policy) lastOf(here []Activation, group string, moments []time.Time) uint64 {
 	begun := make([]int, len(moments))
 	for i, at := range moments {
-		begun[i] = p.begun(at)
+		begun[i] = p.begun(group, at)
 	}
 	var decides, above *Activation
 	differs := func(a *Activation) bool {
-		return slices.ContainsFunc(begun, func(at int) bool { return p.phaseBy(a, at) != p.phaseBy(decides, at) })
+		return slices.ContainsFunc(begun, func(at int) bool { return p.phaseBy(a, group, at) != p.phaseBy(decides, group, at) })
 	}
 	for a := range live(here, group) {
 		if decides == nil {
@@ -89,7 +89,7 @@ func (b *Bundle) leavesNothing(acts []Activation, more Activation, moments []tim
 		was, is := on(acts, sw), on(after, sw)
 		for _, g := range b.groupsOf(scope) {
 			if slices.ContainsFunc(moments, func(at time.Time) bool {
-				begun := p.begun(at)
+				begun := p.begun(g, at)
 				return p.phaseOf(was, g, begun) != "" && p.phaseOf(is, g, begun) == ""
 			}) {
 				return sw
@@ -148,13 +148,17 @@ func (b *Bundle) nothingToUndo(scope Scope, now time.Time) error {
 	if len(scope.Groups) > 0 || len(scope.Switches) > 0 {
 		where = " there"
 	}
-	begun := b.Policy.begun(now)
+	group := "" // the lines that the error speaks of
+	if len(scope.Groups) > 0 {
+		group = scope.Groups[0]
+	}
+	begun := b.Policy.begun(group, now)
 	if begun < 0 {
 		return fmt.Errorf("%w: nothing was activated%s, and no phase has begun by its date", ErrNoPrevious, where)
 	}
 	ph := &b.Policy.Phases[begun]
 	text := fmt.Sprintf("no activation makes a difference%s: phase %q is in force by its date, since %s",
-		where, ph.Name, b.Policy.Begins(ph).Format(time.RFC3339))
+		where, ph.Name, b.Policy.BeginsFor(ph, group).Format(time.RFC3339))
 	if begun == 0 {
 		return fmt.Errorf("%w: %s, and no phase stands before it", ErrNoPrevious, text)
 	}

@@ -25,6 +25,7 @@ func (v *validator) phases() {
 			v.inPolicy(path+".effective", fmt.Sprintf("phase %q is effective %v, which is not after phase %q, %v", ph.Name, ph.Effective, p.Phases[i-1].Name, p.Phases[i-1].Effective),
 				"phases stand in the order of their dates")
 		}
+		v.groupDates(i, path+".effectiveFor")
 		rulesPath := path + ".rules"
 		v.named(p.src, Names(ph.Rules), pathTo(rulesPath, "name"), "rule")
 		v.ownServices(ph, path+".ownServices")
@@ -39,6 +40,46 @@ func (v *validator) phases() {
 		}
 	}
 	v.ruleMeanings()
+}
+
+// groupDates checks the dates of a phase for some line groups. For each group, the phases must begin in the order in which they stand.
+func (v *validator) groupDates(i int, path string) {
+	p, ph := v.p, &v.p.Phases[i]
+	named := make(map[string]bool)
+	for j, d := range ph.EffectiveFor {
+		one := at(path, j, "")
+		if d.Effective.IsZero() {
+			v.inPolicy(one+".effective", fmt.Sprintf("phase %q has no effective date for these line groups", ph.Name), "it must be "+d.Effective.Accepts())
+		}
+		if len(d.Groups) == 0 {
+			v.inPolicy(one+".groups", "the date is for no line group", "name groups, or leave the date out")
+		}
+		if i == 0 {
+			v.inPolicy(one, fmt.Sprintf("phase %q, the first, has another date for some line groups", ph.Name), "a phase must be in force for every line: begin the first phase for all at once")
+			continue
+		}
+		for k, g := range d.Groups {
+			groupPath := at(one+".groups", k, "")
+			switch {
+			case p.LineGroup(g) == nil:
+				v.inPolicy(groupPath, fmt.Sprintf("unknown line group %q", g), strict.Nearest(g, Names(p.LineGroups), "line groups"))
+			case named[g]:
+				v.inPolicy(groupPath, fmt.Sprintf("line group %q has two dates in phase %q", g, ph.Name), "keep one")
+			}
+			named[g] = true
+		}
+	}
+	if i == 0 {
+		return
+	}
+	for _, g := range p.LineGroups {
+		before, is := p.Phases[i-1].effective(g.Name), ph.effective(g.Name)
+		own := named[g.Name] || before != p.Phases[i-1].Effective // otherwise the order of the phases' own dates says it
+		if own && !before.Before(is) {
+			v.inPolicy(path, fmt.Sprintf("phase %q is effective %v for line group %q, which is not after phase %q, %v", ph.Name, is, g.Name, p.Phases[i-1].Name, before),
+				"for each line group, phases begin in the order in which they stand")
+		}
+	}
 }
 
 // rule checks one rule of a phase.

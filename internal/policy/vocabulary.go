@@ -87,6 +87,17 @@ func (d *Date) Parse(text string) (err error) {
 	return err
 }
 
+// Accepts describes a moment by examples.
+func (Moment) Accepts() string {
+	return "a date such as 2006-10-01, or with a time as 2006-10-01T05:30"
+}
+
+// Parse parses a moment as ParseMoment does.
+func (m *Moment) Parse(text string) (err error) {
+	*m, err = ParseMoment(text)
+	return err
+}
+
 // Accepts describes a UTC offset by an example.
 func (Offset) Accepts() string { return "a distance from UTC such as +09:00" }
 
@@ -138,6 +149,7 @@ var (
 	_ strict.Scalar = (*ForeignTreatment)(nil)
 	_ strict.Scalar = (*Identify)(nil)
 	_ strict.Scalar = (*Leg)(nil)
+	_ strict.Scalar = (*Moment)(nil)
 	_ strict.Scalar = (*Date)(nil)
 	_ strict.Scalar = (*Offset)(nil)
 	_ strict.Scalar = (*Duration)(nil)

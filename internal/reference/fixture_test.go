@@ -71,8 +71,8 @@ func fixture(t *testing.T) (*policy.Policy, *policy.Inventory) {
 			{Prefix: netip.MustParsePrefix("192.0.2.64/29"), Owner: "noc", Reason: "server", Expires: policy.Date{Year: 2006, Month: 10, Day: 31}},
 		},
 		Phases: []policy.Phase{
-			{Name: "now", Effective: policy.Date{Year: 2006, Month: 10, Day: 1}, Rules: rules},
-			{Name: "drain", Effective: policy.Date{Year: 2006, Month: 11, Day: 1}, Rules: rules, SynOnly: true},
+			{Name: "now", Effective: policy.Moment{Date: policy.Date{Year: 2006, Month: 10, Day: 1}}, Rules: rules},
+			{Name: "drain", Effective: policy.Moment{Date: policy.Date{Year: 2006, Month: 11, Day: 1}}, Rules: rules, SynOnly: true},
 		},
 	}
 	inv := &policy.Inventory{Switches: []policy.Switch{{

@@ -32,6 +32,9 @@ func (t *table) Phases(r *op25bv1.ListPhasesResponse) error {
 		if prose.Columns(p.Name) > shortPlace {
 			below = strings.TrimSuffix("phase "+p.Name+"; "+below, "; ")
 		}
+		for _, d := range p.EffectiveFor {
+			below = strings.TrimPrefix(below+"; "+strings.Join(d.Groups, ", ")+" from "+d.Effective, "; ")
+		}
 		row := g.add(star, p.Name, p.Effective, fmt.Sprint(p.Rules), where, p.Title)
 		row.below = below
 		if star == "*" {
@@ -98,6 +101,9 @@ func (t *table) Phase(r *op25bv1.ShowPhaseResponse) error {
 	var b strings.Builder
 	b.WriteString(wrapped("", "phase "+plain(strings.TrimSuffix(p.GetName()+": "+p.GetTitle(), ": ")), 4))
 	fmt.Fprintf(&b, "from %s, which begins at %s\n", plain(p.GetEffective()), z.moment(p.GetBegins()))
+	for _, d := range p.GetEffectiveFor() {
+		b.WriteString(wrapped("", plain(fmt.Sprintf("for %s lines from %s, which begins at %s", strings.Join(d.Groups, ", "), d.Effective, z.moment(d.Begins))), 4))
+	}
 	where := inForce(p)
 	if where == "" {
 		where = "nowhere"

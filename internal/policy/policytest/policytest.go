@@ -154,7 +154,16 @@ func DrawBundle(t *rapid.T) (*policy.Policy, *policy.Inventory) {
 // DrawPhase returns a random valid phase. It has narrow rules, none of which earlier rules cover, followed by one rule for all other
 // traffic or by one such rule per direction.
 func DrawPhase(t *rapid.T, p *policy.Policy, i int) policy.Phase {
-	ph := policy.Phase{Name: fmt.Sprintf("phase-%d", i+1), Effective: policy.Date{Year: 2006, Month: time.Month(i + 1), Day: 1}, SynOnly: rapid.Bool().Draw(t, "SYN only")}
+	ph := policy.Phase{Name: fmt.Sprintf("phase-%d", i+1), Effective: policy.Moment{Date: policy.Date{Year: 2006, Month: time.Month(i + 1), Day: 1}}, SynOnly: rapid.Bool().Draw(t, "SYN only")}
+	if rapid.IntRange(0, 2).Draw(t, "hour") == 1 {
+		ph.Effective.Minute = rapid.IntRange(0, 24*60-1).Draw(t, "minute")
+	}
+	if i > 0 && rapid.IntRange(0, 2).Draw(t, "dates of groups") == 1 { // phases begin a month apart
+		group := rapid.SampledFrom(p.LineGroups).Draw(t, "group with a date").Name
+		day := policy.Moment{Date: ph.Effective.Date, Minute: rapid.IntRange(0, 24*60-1).Draw(t, "minute of the group")}
+		day.Day = rapid.IntRange(1, 28).Draw(t, "day of the group")
+		ph.EffectiveFor = []policy.GroupDate{{Groups: []string{group}, Effective: day}}
+	}
 	valid := []policy.Action{policy.Permit, policy.Monitor, policy.Drop, policy.Reject}
 	if p.LineGroups[0].Limit != (policy.Rate{}) {
 		valid = append(valid, policy.Limit)

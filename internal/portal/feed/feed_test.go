@@ -270,7 +270,7 @@ func TestCalendar(t *testing.T) {
 	stored := time.Date(2006, 5, 1, 9, 30, 0, 0, time.FixedZone("", 9*3600))
 	for _, ph := range intent.Policy.Phases {
 		c.Events = append(c.Events, Event{
-			Name: "phase/" + ph.Name, Day: ph.Effective, Title: "25番ポートの規制が変わります: " + ph.Title, Path: "ja/programme", Changed: stored, Revision: 3,
+			Name: "phase/" + ph.Name, Day: ph.Effective.Date, Title: "25番ポートの規制が変わります: " + ph.Title, Path: "ja/programme", Changed: stored, Revision: 3,
 			Text: "当社のメールサーバーを通らずに、携帯電話会社のメールサーバーへ直接送るメールを止めます。\nくわしくは、このページをご覧ください; a, b \\ c.",
 		})
 	}

@@ -240,7 +240,7 @@ func (d *documents) exemptions(lines []policy.Line) {
 // phase draws a phase. It has narrow rules first, and then one or two rules for the rest of port 25.
 func (d *documents) phase(i int) {
 	ph := policy.Phase{
-		Name: fmt.Sprintf("phase-%d", i+1), Effective: policy.Date{Year: 2006, Month: time.Month(i + 1), Day: 1},
+		Name: fmt.Sprintf("phase-%d", i+1), Effective: policy.Moment{Date: policy.Date{Year: 2006, Month: time.Month(i + 1), Day: 1}},
 		SynOnly: d.src.IntN(3) == 1,
 	}
 	add := func(r policy.PhaseRule) {

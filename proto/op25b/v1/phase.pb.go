@@ -249,7 +249,9 @@ type Phase struct {
 	// Whether the phase is in force for lines of every group on every switch.
 	Everywhere bool `protobuf:"varint,8,opt,name=everywhere,proto3" json:"everywhere,omitempty"`
 	// What passes without a rule of the phase.
-	StaysOpen     *StaysOpen `protobuf:"bytes,9,opt,name=stays_open,json=staysOpen,proto3" json:"stays_open,omitempty"`
+	StaysOpen *StaysOpen `protobuf:"bytes,9,opt,name=stays_open,json=staysOpen,proto3" json:"stays_open,omitempty"`
+	// Other dates of the phase, for some line groups.
+	EffectiveFor  []*GroupDate `protobuf:"bytes,100,rep,name=effective_for,json=effectiveFor,proto3" json:"effective_for,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -347,6 +349,75 @@ func (x *Phase) GetStaysOpen() *StaysOpen {
 	return nil
 }
 
+func (x *Phase) GetEffectiveFor() []*GroupDate {
+	if x != nil {
+		return x.EffectiveFor
+	}
+	return nil
+}
+
+// The date of a phase for the lines of some groups.
+type GroupDate struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Groups []string               `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
+	// As Phase.effective and Phase.begins.
+	Effective     string                 `protobuf:"bytes,2,opt,name=effective,proto3" json:"effective,omitempty"`
+	Begins        *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=begins,proto3" json:"begins,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupDate) Reset() {
+	*x = GroupDate{}
+	mi := &file_op25b_v1_phase_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupDate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupDate) ProtoMessage() {}
+
+func (x *GroupDate) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_phase_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupDate.ProtoReflect.Descriptor instead.
+func (*GroupDate) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *GroupDate) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *GroupDate) GetEffective() string {
+	if x != nil {
+		return x.Effective
+	}
+	return ""
+}
+
+func (x *GroupDate) GetBegins() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Begins
+	}
+	return nil
+}
+
 // What passes in a phase without one of its rules: mail to the ISP's own servers, submission, and port 25 of exempt lines.
 type StaysOpen struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -364,7 +435,7 @@ type StaysOpen struct {
 
 func (x *StaysOpen) Reset() {
 	*x = StaysOpen{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[4]
+	mi := &file_op25b_v1_phase_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -376,7 +447,7 @@ func (x *StaysOpen) String() string {
 func (*StaysOpen) ProtoMessage() {}
 
 func (x *StaysOpen) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[4]
+	mi := &file_op25b_v1_phase_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -389,7 +460,7 @@ func (x *StaysOpen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StaysOpen.ProtoReflect.Descriptor instead.
 func (*StaysOpen) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{4}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *StaysOpen) GetServers() []*OpenServers {
@@ -435,7 +506,7 @@ type OpenServers struct {
 
 func (x *OpenServers) Reset() {
 	*x = OpenServers{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[5]
+	mi := &file_op25b_v1_phase_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -447,7 +518,7 @@ func (x *OpenServers) String() string {
 func (*OpenServers) ProtoMessage() {}
 
 func (x *OpenServers) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[5]
+	mi := &file_op25b_v1_phase_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -460,7 +531,7 @@ func (x *OpenServers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenServers.ProtoReflect.Descriptor instead.
 func (*OpenServers) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{5}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *OpenServers) GetName() string {
@@ -508,7 +579,7 @@ type InForce struct {
 
 func (x *InForce) Reset() {
 	*x = InForce{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[6]
+	mi := &file_op25b_v1_phase_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -520,7 +591,7 @@ func (x *InForce) String() string {
 func (*InForce) ProtoMessage() {}
 
 func (x *InForce) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[6]
+	mi := &file_op25b_v1_phase_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -533,7 +604,7 @@ func (x *InForce) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InForce.ProtoReflect.Descriptor instead.
 func (*InForce) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{6}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *InForce) GetSwitch() string {
@@ -573,7 +644,7 @@ type ShowPhaseRequest struct {
 
 func (x *ShowPhaseRequest) Reset() {
 	*x = ShowPhaseRequest{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[7]
+	mi := &file_op25b_v1_phase_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -585,7 +656,7 @@ func (x *ShowPhaseRequest) String() string {
 func (*ShowPhaseRequest) ProtoMessage() {}
 
 func (x *ShowPhaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[7]
+	mi := &file_op25b_v1_phase_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -598,7 +669,7 @@ func (x *ShowPhaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowPhaseRequest.ProtoReflect.Descriptor instead.
 func (*ShowPhaseRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{7}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ShowPhaseRequest) GetPhase() string {
@@ -622,7 +693,7 @@ type ShowPhaseResponse struct {
 
 func (x *ShowPhaseResponse) Reset() {
 	*x = ShowPhaseResponse{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[8]
+	mi := &file_op25b_v1_phase_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -634,7 +705,7 @@ func (x *ShowPhaseResponse) String() string {
 func (*ShowPhaseResponse) ProtoMessage() {}
 
 func (x *ShowPhaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[8]
+	mi := &file_op25b_v1_phase_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -647,7 +718,7 @@ func (x *ShowPhaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowPhaseResponse.ProtoReflect.Descriptor instead.
 func (*ShowPhaseResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{8}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ShowPhaseResponse) GetRevision() uint64 {
@@ -700,7 +771,7 @@ type PhaseRule struct {
 
 func (x *PhaseRule) Reset() {
 	*x = PhaseRule{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[9]
+	mi := &file_op25b_v1_phase_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -712,7 +783,7 @@ func (x *PhaseRule) String() string {
 func (*PhaseRule) ProtoMessage() {}
 
 func (x *PhaseRule) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[9]
+	mi := &file_op25b_v1_phase_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -725,7 +796,7 @@ func (x *PhaseRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseRule.ProtoReflect.Descriptor instead.
 func (*PhaseRule) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{9}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PhaseRule) GetName() string {
@@ -789,7 +860,7 @@ type ListDatesRequest struct {
 
 func (x *ListDatesRequest) Reset() {
 	*x = ListDatesRequest{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[10]
+	mi := &file_op25b_v1_phase_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -801,7 +872,7 @@ func (x *ListDatesRequest) String() string {
 func (*ListDatesRequest) ProtoMessage() {}
 
 func (x *ListDatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[10]
+	mi := &file_op25b_v1_phase_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -814,7 +885,7 @@ func (x *ListDatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDatesRequest.ProtoReflect.Descriptor instead.
 func (*ListDatesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{10}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListDatesRequest) GetWithin() *durationpb.Duration {
@@ -855,7 +926,7 @@ type ListDatesResponse struct {
 
 func (x *ListDatesResponse) Reset() {
 	*x = ListDatesResponse{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[11]
+	mi := &file_op25b_v1_phase_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -867,7 +938,7 @@ func (x *ListDatesResponse) String() string {
 func (*ListDatesResponse) ProtoMessage() {}
 
 func (x *ListDatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[11]
+	mi := &file_op25b_v1_phase_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -880,7 +951,7 @@ func (x *ListDatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDatesResponse.ProtoReflect.Descriptor instead.
 func (*ListDatesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{11}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListDatesResponse) GetRevision() uint64 {
@@ -952,7 +1023,7 @@ type EndingExemption struct {
 
 func (x *EndingExemption) Reset() {
 	*x = EndingExemption{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[12]
+	mi := &file_op25b_v1_phase_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -964,7 +1035,7 @@ func (x *EndingExemption) String() string {
 func (*EndingExemption) ProtoMessage() {}
 
 func (x *EndingExemption) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[12]
+	mi := &file_op25b_v1_phase_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -977,7 +1048,7 @@ func (x *EndingExemption) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndingExemption.ProtoReflect.Descriptor instead.
 func (*EndingExemption) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{12}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *EndingExemption) GetLine() string {
@@ -1055,7 +1126,7 @@ type PreviewRequest struct {
 
 func (x *PreviewRequest) Reset() {
 	*x = PreviewRequest{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[13]
+	mi := &file_op25b_v1_phase_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1067,7 +1138,7 @@ func (x *PreviewRequest) String() string {
 func (*PreviewRequest) ProtoMessage() {}
 
 func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[13]
+	mi := &file_op25b_v1_phase_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1080,7 +1151,7 @@ func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewRequest.ProtoReflect.Descriptor instead.
 func (*PreviewRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{13}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PreviewRequest) GetPhase() string {
@@ -1153,7 +1224,7 @@ type PreviewResponse struct {
 
 func (x *PreviewResponse) Reset() {
 	*x = PreviewResponse{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[14]
+	mi := &file_op25b_v1_phase_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1165,7 +1236,7 @@ func (x *PreviewResponse) String() string {
 func (*PreviewResponse) ProtoMessage() {}
 
 func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[14]
+	mi := &file_op25b_v1_phase_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1178,7 +1249,7 @@ func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewResponse.ProtoReflect.Descriptor instead.
 func (*PreviewResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{14}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PreviewResponse) GetRevision() uint64 {
@@ -1273,7 +1344,7 @@ type PhaseChange struct {
 
 func (x *PhaseChange) Reset() {
 	*x = PhaseChange{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[15]
+	mi := &file_op25b_v1_phase_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1285,7 +1356,7 @@ func (x *PhaseChange) String() string {
 func (*PhaseChange) ProtoMessage() {}
 
 func (x *PhaseChange) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[15]
+	mi := &file_op25b_v1_phase_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1298,7 +1369,7 @@ func (x *PhaseChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseChange.ProtoReflect.Descriptor instead.
 func (*PhaseChange) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{15}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PhaseChange) GetFrom() string {
@@ -1373,7 +1444,7 @@ type ActivateRequest struct {
 
 func (x *ActivateRequest) Reset() {
 	*x = ActivateRequest{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[16]
+	mi := &file_op25b_v1_phase_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1385,7 +1456,7 @@ func (x *ActivateRequest) String() string {
 func (*ActivateRequest) ProtoMessage() {}
 
 func (x *ActivateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[16]
+	mi := &file_op25b_v1_phase_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1398,7 +1469,7 @@ func (x *ActivateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActivateRequest.ProtoReflect.Descriptor instead.
 func (*ActivateRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{16}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ActivateRequest) GetPhase() string {
@@ -1479,7 +1550,7 @@ type RollbackRequest struct {
 
 func (x *RollbackRequest) Reset() {
 	*x = RollbackRequest{}
-	mi := &file_op25b_v1_phase_proto_msgTypes[17]
+	mi := &file_op25b_v1_phase_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1491,7 +1562,7 @@ func (x *RollbackRequest) String() string {
 func (*RollbackRequest) ProtoMessage() {}
 
 func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_phase_proto_msgTypes[17]
+	mi := &file_op25b_v1_phase_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1504,7 +1575,7 @@ func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackRequest.ProtoReflect.Descriptor instead.
 func (*RollbackRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{17}
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RollbackRequest) GetGroups() []string {
@@ -1575,7 +1646,7 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\tPhaseTurn\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x12/\n" +
-	"\achanges\x18\x03 \x03(\v2\x15.op25b.v1.PhaseChangeR\achanges\"\xb6\x02\n" +
+	"\achanges\x18\x03 \x03(\v2\x15.op25b.v1.PhaseChangeR\achanges\"\xf0\x02\n" +
 	"\x05Phase\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1c\n" +
@@ -1588,7 +1659,12 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"everywhere\x18\b \x01(\bR\n" +
 	"everywhere\x122\n" +
 	"\n" +
-	"stays_open\x18\t \x01(\v2\x13.op25b.v1.StaysOpenR\tstaysOpen\"\x9e\x01\n" +
+	"stays_open\x18\t \x01(\v2\x13.op25b.v1.StaysOpenR\tstaysOpen\x128\n" +
+	"\reffective_for\x18d \x03(\v2\x13.op25b.v1.GroupDateR\feffectiveFor\"u\n" +
+	"\tGroupDate\x12\x16\n" +
+	"\x06groups\x18\x01 \x03(\tR\x06groups\x12\x1c\n" +
+	"\teffective\x18\x02 \x01(\tR\teffective\x122\n" +
+	"\x06begins\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06begins\"\x9e\x01\n" +
 	"\tStaysOpen\x12/\n" +
 	"\aservers\x18\x01 \x03(\v2\x15.op25b.v1.OpenServersR\aservers\x12\x14\n" +
 	"\x05ports\x18\x02 \x03(\rR\x05ports\x12!\n" +
@@ -1713,74 +1789,77 @@ func file_op25b_v1_phase_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_phase_proto_rawDescData
 }
 
-var file_op25b_v1_phase_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_op25b_v1_phase_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_op25b_v1_phase_proto_goTypes = []any{
 	(*ListPhasesRequest)(nil),     // 0: op25b.v1.ListPhasesRequest
 	(*ListPhasesResponse)(nil),    // 1: op25b.v1.ListPhasesResponse
 	(*PhaseTurn)(nil),             // 2: op25b.v1.PhaseTurn
 	(*Phase)(nil),                 // 3: op25b.v1.Phase
-	(*StaysOpen)(nil),             // 4: op25b.v1.StaysOpen
-	(*OpenServers)(nil),           // 5: op25b.v1.OpenServers
-	(*InForce)(nil),               // 6: op25b.v1.InForce
-	(*ShowPhaseRequest)(nil),      // 7: op25b.v1.ShowPhaseRequest
-	(*ShowPhaseResponse)(nil),     // 8: op25b.v1.ShowPhaseResponse
-	(*PhaseRule)(nil),             // 9: op25b.v1.PhaseRule
-	(*ListDatesRequest)(nil),      // 10: op25b.v1.ListDatesRequest
-	(*ListDatesResponse)(nil),     // 11: op25b.v1.ListDatesResponse
-	(*EndingExemption)(nil),       // 12: op25b.v1.EndingExemption
-	(*PreviewRequest)(nil),        // 13: op25b.v1.PreviewRequest
-	(*PreviewResponse)(nil),       // 14: op25b.v1.PreviewResponse
-	(*PhaseChange)(nil),           // 15: op25b.v1.PhaseChange
-	(*ActivateRequest)(nil),       // 16: op25b.v1.ActivateRequest
-	(*RollbackRequest)(nil),       // 17: op25b.v1.RollbackRequest
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
-	(*Activation)(nil),            // 20: op25b.v1.Activation
-	(*Plan)(nil),                  // 21: op25b.v1.Plan
-	(*Progress)(nil),              // 22: op25b.v1.Progress
+	(*GroupDate)(nil),             // 4: op25b.v1.GroupDate
+	(*StaysOpen)(nil),             // 5: op25b.v1.StaysOpen
+	(*OpenServers)(nil),           // 6: op25b.v1.OpenServers
+	(*InForce)(nil),               // 7: op25b.v1.InForce
+	(*ShowPhaseRequest)(nil),      // 8: op25b.v1.ShowPhaseRequest
+	(*ShowPhaseResponse)(nil),     // 9: op25b.v1.ShowPhaseResponse
+	(*PhaseRule)(nil),             // 10: op25b.v1.PhaseRule
+	(*ListDatesRequest)(nil),      // 11: op25b.v1.ListDatesRequest
+	(*ListDatesResponse)(nil),     // 12: op25b.v1.ListDatesResponse
+	(*EndingExemption)(nil),       // 13: op25b.v1.EndingExemption
+	(*PreviewRequest)(nil),        // 14: op25b.v1.PreviewRequest
+	(*PreviewResponse)(nil),       // 15: op25b.v1.PreviewResponse
+	(*PhaseChange)(nil),           // 16: op25b.v1.PhaseChange
+	(*ActivateRequest)(nil),       // 17: op25b.v1.ActivateRequest
+	(*RollbackRequest)(nil),       // 18: op25b.v1.RollbackRequest
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 20: google.protobuf.Duration
+	(*Activation)(nil),            // 21: op25b.v1.Activation
+	(*Plan)(nil),                  // 22: op25b.v1.Plan
+	(*Progress)(nil),              // 23: op25b.v1.Progress
 }
 var file_op25b_v1_phase_proto_depIdxs = []int32{
-	18, // 0: op25b.v1.ListPhasesResponse.time:type_name -> google.protobuf.Timestamp
+	19, // 0: op25b.v1.ListPhasesResponse.time:type_name -> google.protobuf.Timestamp
 	3,  // 1: op25b.v1.ListPhasesResponse.phases:type_name -> op25b.v1.Phase
-	18, // 2: op25b.v1.ListPhasesResponse.next:type_name -> google.protobuf.Timestamp
+	19, // 2: op25b.v1.ListPhasesResponse.next:type_name -> google.protobuf.Timestamp
 	2,  // 3: op25b.v1.ListPhasesResponse.next_turn:type_name -> op25b.v1.PhaseTurn
-	18, // 4: op25b.v1.PhaseTurn.time:type_name -> google.protobuf.Timestamp
-	15, // 5: op25b.v1.PhaseTurn.changes:type_name -> op25b.v1.PhaseChange
-	18, // 6: op25b.v1.Phase.begins:type_name -> google.protobuf.Timestamp
-	6,  // 7: op25b.v1.Phase.in_force:type_name -> op25b.v1.InForce
-	4,  // 8: op25b.v1.Phase.stays_open:type_name -> op25b.v1.StaysOpen
-	5,  // 9: op25b.v1.StaysOpen.servers:type_name -> op25b.v1.OpenServers
-	3,  // 10: op25b.v1.ShowPhaseResponse.phase:type_name -> op25b.v1.Phase
-	9,  // 11: op25b.v1.ShowPhaseResponse.rules:type_name -> op25b.v1.PhaseRule
-	19, // 12: op25b.v1.ListDatesRequest.within:type_name -> google.protobuf.Duration
-	18, // 13: op25b.v1.ListDatesResponse.time:type_name -> google.protobuf.Timestamp
-	2,  // 14: op25b.v1.ListDatesResponse.turns:type_name -> op25b.v1.PhaseTurn
-	12, // 15: op25b.v1.ListDatesResponse.exemptions:type_name -> op25b.v1.EndingExemption
-	18, // 16: op25b.v1.ListDatesResponse.next:type_name -> google.protobuf.Timestamp
-	18, // 17: op25b.v1.EndingExemption.ends:type_name -> google.protobuf.Timestamp
-	15, // 18: op25b.v1.PreviewResponse.changes:type_name -> op25b.v1.PhaseChange
-	20, // 19: op25b.v1.PreviewResponse.undoes:type_name -> op25b.v1.Activation
-	18, // 20: op25b.v1.PreviewResponse.time:type_name -> google.protobuf.Timestamp
-	2,  // 21: op25b.v1.PreviewResponse.next_turn:type_name -> op25b.v1.PhaseTurn
-	21, // 22: op25b.v1.PreviewResponse.plan:type_name -> op25b.v1.Plan
-	18, // 23: op25b.v1.RollbackRequest.shown:type_name -> google.protobuf.Timestamp
-	0,  // 24: op25b.v1.PhaseService.ListPhases:input_type -> op25b.v1.ListPhasesRequest
-	7,  // 25: op25b.v1.PhaseService.ShowPhase:input_type -> op25b.v1.ShowPhaseRequest
-	10, // 26: op25b.v1.PhaseService.ListDates:input_type -> op25b.v1.ListDatesRequest
-	13, // 27: op25b.v1.PhaseService.Preview:input_type -> op25b.v1.PreviewRequest
-	16, // 28: op25b.v1.PhaseService.Activate:input_type -> op25b.v1.ActivateRequest
-	17, // 29: op25b.v1.PhaseService.Rollback:input_type -> op25b.v1.RollbackRequest
-	1,  // 30: op25b.v1.PhaseService.ListPhases:output_type -> op25b.v1.ListPhasesResponse
-	8,  // 31: op25b.v1.PhaseService.ShowPhase:output_type -> op25b.v1.ShowPhaseResponse
-	11, // 32: op25b.v1.PhaseService.ListDates:output_type -> op25b.v1.ListDatesResponse
-	14, // 33: op25b.v1.PhaseService.Preview:output_type -> op25b.v1.PreviewResponse
-	22, // 34: op25b.v1.PhaseService.Activate:output_type -> op25b.v1.Progress
-	22, // 35: op25b.v1.PhaseService.Rollback:output_type -> op25b.v1.Progress
-	30, // [30:36] is the sub-list for method output_type
-	24, // [24:30] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	19, // 4: op25b.v1.PhaseTurn.time:type_name -> google.protobuf.Timestamp
+	16, // 5: op25b.v1.PhaseTurn.changes:type_name -> op25b.v1.PhaseChange
+	19, // 6: op25b.v1.Phase.begins:type_name -> google.protobuf.Timestamp
+	7,  // 7: op25b.v1.Phase.in_force:type_name -> op25b.v1.InForce
+	5,  // 8: op25b.v1.Phase.stays_open:type_name -> op25b.v1.StaysOpen
+	4,  // 9: op25b.v1.Phase.effective_for:type_name -> op25b.v1.GroupDate
+	19, // 10: op25b.v1.GroupDate.begins:type_name -> google.protobuf.Timestamp
+	6,  // 11: op25b.v1.StaysOpen.servers:type_name -> op25b.v1.OpenServers
+	3,  // 12: op25b.v1.ShowPhaseResponse.phase:type_name -> op25b.v1.Phase
+	10, // 13: op25b.v1.ShowPhaseResponse.rules:type_name -> op25b.v1.PhaseRule
+	20, // 14: op25b.v1.ListDatesRequest.within:type_name -> google.protobuf.Duration
+	19, // 15: op25b.v1.ListDatesResponse.time:type_name -> google.protobuf.Timestamp
+	2,  // 16: op25b.v1.ListDatesResponse.turns:type_name -> op25b.v1.PhaseTurn
+	13, // 17: op25b.v1.ListDatesResponse.exemptions:type_name -> op25b.v1.EndingExemption
+	19, // 18: op25b.v1.ListDatesResponse.next:type_name -> google.protobuf.Timestamp
+	19, // 19: op25b.v1.EndingExemption.ends:type_name -> google.protobuf.Timestamp
+	16, // 20: op25b.v1.PreviewResponse.changes:type_name -> op25b.v1.PhaseChange
+	21, // 21: op25b.v1.PreviewResponse.undoes:type_name -> op25b.v1.Activation
+	19, // 22: op25b.v1.PreviewResponse.time:type_name -> google.protobuf.Timestamp
+	2,  // 23: op25b.v1.PreviewResponse.next_turn:type_name -> op25b.v1.PhaseTurn
+	22, // 24: op25b.v1.PreviewResponse.plan:type_name -> op25b.v1.Plan
+	19, // 25: op25b.v1.RollbackRequest.shown:type_name -> google.protobuf.Timestamp
+	0,  // 26: op25b.v1.PhaseService.ListPhases:input_type -> op25b.v1.ListPhasesRequest
+	8,  // 27: op25b.v1.PhaseService.ShowPhase:input_type -> op25b.v1.ShowPhaseRequest
+	11, // 28: op25b.v1.PhaseService.ListDates:input_type -> op25b.v1.ListDatesRequest
+	14, // 29: op25b.v1.PhaseService.Preview:input_type -> op25b.v1.PreviewRequest
+	17, // 30: op25b.v1.PhaseService.Activate:input_type -> op25b.v1.ActivateRequest
+	18, // 31: op25b.v1.PhaseService.Rollback:input_type -> op25b.v1.RollbackRequest
+	1,  // 32: op25b.v1.PhaseService.ListPhases:output_type -> op25b.v1.ListPhasesResponse
+	9,  // 33: op25b.v1.PhaseService.ShowPhase:output_type -> op25b.v1.ShowPhaseResponse
+	12, // 34: op25b.v1.PhaseService.ListDates:output_type -> op25b.v1.ListDatesResponse
+	15, // 35: op25b.v1.PhaseService.Preview:output_type -> op25b.v1.PreviewResponse
+	23, // 36: op25b.v1.PhaseService.Activate:output_type -> op25b.v1.Progress
+	23, // 37: op25b.v1.PhaseService.Rollback:output_type -> op25b.v1.Progress
+	32, // [32:38] is the sub-list for method output_type
+	26, // [26:32] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_phase_proto_init() }
@@ -1796,7 +1875,7 @@ func file_op25b_v1_phase_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_phase_proto_rawDesc), len(file_op25b_v1_phase_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
