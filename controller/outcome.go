@@ -81,19 +81,24 @@ func change[Q any, P interface {
 			err = follow()
 		}
 	}
+	return made.outcome(ctx, c, err)
+}
+
+// outcome returns the error of a change whose progress ended with err.
+func (m *changing) outcome(ctx context.Context, c *console, err error) error {
 	switch {
-	case made.stored != nil && ctx.Err() != nil:
-		fmt.Fprintf(c.errOut, "Revision %d is stored and stays in force; see op25b status.\n", made.stored.Number)
+	case m.stored != nil && ctx.Err() != nil:
+		fmt.Fprintf(c.errOut, "Revision %d is stored and stays in force; see op25b status.\n", m.stored.Number)
 		return ctx.Err()
-	case errors.Is(err, client.ErrSlow) && made.stored != nil:
-		return errors.New(view.Unfinished(made.stored, made.switches, c.timeout))
-	case connect.CodeOf(err) == connect.CodeAborted && made.stored != nil: // the store was replaced and no longer has the revision
+	case errors.Is(err, client.ErrSlow) && m.stored != nil:
+		return errors.New(view.Unfinished(m.stored, m.switches, c.timeout))
+	case connect.CodeOf(err) == connect.CodeAborted && m.stored != nil: // the store was replaced and no longer has the revision
 		return err
-	case err != nil && made.stored != nil:
-		return fmt.Errorf("revision %d is stored, but its progress is not known: %s; see op25b status", made.stored.Number, explain(err).Message)
+	case err != nil && m.stored != nil:
+		return fmt.Errorf("revision %d is stored, but its progress is not known: %s; see op25b status", m.stored.Number, explain(err).Message)
 	case err != nil:
 		return err
-	case len(made.done.GetFailed()) > 0:
+	case len(m.done.GetFailed()) > 0:
 		return errReported
 	}
 	return nil

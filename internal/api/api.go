@@ -176,6 +176,7 @@ func New(d Deps) http.Handler {
 	mux.Handle(op25bv1connect.NewPortalServiceHandler(portalService{s}, options...))
 	mux.Handle(op25bv1connect.NewSubscriberServiceHandler(subscriberService{s}, slices.Concat(options, reportOptions())...))
 	mux.Handle(op25bv1connect.NewLeaseServiceHandler(leaseService{s}, options...))
+	mux.Handle(op25bv1connect.NewExemptionServiceHandler(exemptionService{s}, options...))
 	mux.Handle(op25bv1connect.NewRolloutServiceHandler(rolloutService{s}, options...))
 	mux.Handle(op25bv1connect.NewStoreServiceHandler(newStoreService(s), options...))
 	reflector := grpcreflect.NewStaticReflector(Services()...)
@@ -199,6 +200,6 @@ func Services() []string {
 		op25bv1connect.IntentServiceName, op25bv1connect.FleetServiceName, op25bv1connect.PhaseServiceName,
 		op25bv1connect.CheckServiceName, op25bv1connect.AuditServiceName, op25bv1connect.StoreServiceName,
 		op25bv1connect.TelemetryServiceName, op25bv1connect.AbuseServiceName, op25bv1connect.PortalServiceName,
-		op25bv1connect.SubscriberServiceName, op25bv1connect.LeaseServiceName, op25bv1connect.RolloutServiceName,
+		op25bv1connect.SubscriberServiceName, op25bv1connect.LeaseServiceName, op25bv1connect.ExemptionServiceName, op25bv1connect.RolloutServiceName,
 	}
 }

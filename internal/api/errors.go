@@ -78,6 +78,8 @@ var meanings = []struct {
 	{intent.ErrBroken, connect.CodeFailedPrecondition},
 	{intent.ErrNoPhase, connect.CodeFailedPrecondition},
 	{intent.ErrActivation, connect.CodeFailedPrecondition},
+	{intent.ErrExempt, connect.CodeAlreadyExists},
+	{intent.ErrNotExempt, connect.CodeNotFound},
 	{plan.ErrRefused, connect.CodeFailedPrecondition},
 	{plan.ErrMass, connect.CodeFailedPrecondition},
 	{errApproval, connect.CodeFailedPrecondition},

@@ -19,17 +19,23 @@ import (
 // follow reports that an intent has been stored. Unless noWait is true, it then reports the progress of the switches until every switch has
 // converged or failed.
 func (s *server) follow(ctx context.Context, in *intent.Intent, noWait bool, send func(*op25bv1.Progress) error) error {
+	return s.followOn(ctx, newFollower(in), &op25bv1.Progress{}, noWait, send)
+}
+
+// followOn is like follow, for the switches of a follower. first is the first message, without its event.
+func (s *server) followOn(ctx context.Context, f *follower, first *op25bv1.Progress, noWait bool, send func(*op25bv1.Progress) error) error {
+	in := f.in
 	tell := func(p *op25bv1.Progress) error {
 		p.Time = timestamppb.New(s.Now())
 		return send(p)
 	}
-	if err := tell(&op25bv1.Progress{Event: &op25bv1.Progress_Stored{Stored: revisionOf(in)}}); err != nil || noWait {
+	first.Event = &op25bv1.Progress_Stored{Stored: revisionOf(in)}
+	if err := tell(first); err != nil || noWait {
 		return err
 	}
 	spent(ctx)
 	ctx, cancel := s.stream(ctx)
 	defer cancel(nil)
-	f := newFollower(in)
 	g := s.Store.Generation()
 	watched := s.Switches.Watch(ctx)
 	var doubt <-chan time.Time // nil unless only unconfirmed switches are left
@@ -118,6 +124,7 @@ func (s *server) ended(ctx context.Context, then error) error {
 // A follower tracks the progress of the switches while they are brought to an intent.
 type follower struct {
 	in    *intent.Intent
+	on    map[string]bool // the switches that it tracks; nil means all
 	told  map[string]*op25bv1.SwitchStatus
 	later uint64
 }
@@ -130,7 +137,7 @@ func newFollower(in *intent.Intent) *follower {
 func (f *follower) news(statuses []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatus {
 	var all []*op25bv1.SwitchStatus
 	for _, st := range onInventory(f.in, statuses) {
-		if st.Address == "" { // the switch is not in this inventory
+		if st.Address == "" || !f.tracks(st.Switch) { // the switch is not in this inventory
 			continue
 		}
 		if f.in.Number < st.Wanted {
@@ -148,6 +155,9 @@ func (f *follower) news(statuses []*op25bv1.SwitchStatus) []*op25bv1.SwitchStatu
 func (f *follower) done() *op25bv1.Done {
 	done := &op25bv1.Done{Revision: f.in.Number, SupersededBy: f.later}
 	for _, sw := range f.in.Switches() {
+		if !f.tracks(sw.Name) {
+			continue
+		}
 		switch st := f.told[sw.Name]; {
 		case f.reached(st):
 			done.Converged++
@@ -161,6 +171,8 @@ func (f *follower) done() *op25bv1.Done {
 	}
 	return done
 }
+
+func (f *follower) tracks(name string) bool { return f.on == nil || f.on[name] }
 
 // reached reports whether a switch has converged to the follower's revision or to a later revision. A revision with the same number but
 // another id comes from another store.

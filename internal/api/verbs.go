@@ -91,6 +91,11 @@ var verbs = map[string]Verb{
 	op25bv1connect.LeaseServiceRevokeProcedure: {Least: auth.Lease, Name: "revoke lease", Within: readWithin},
 	op25bv1connect.LeaseServiceListProcedure:   {Least: auth.Operator, Within: readWithin},
 
+	op25bv1connect.ExemptionServiceAddProcedure:   {Least: auth.Operator, Name: "exempt add"},
+	op25bv1connect.ExemptionServiceRenewProcedure: {Least: auth.Operator, Name: "exempt renew"},
+	op25bv1connect.ExemptionServiceEndProcedure:   {Least: auth.Operator, Name: "exempt end"},
+	op25bv1connect.ExemptionServiceListProcedure:  {Least: auth.Viewer, Within: readWithin},
+
 	op25bv1connect.RolloutServiceStartProcedure: {Least: auth.Operator, Name: "rollout", Within: fleetWithin},
 	op25bv1connect.RolloutServiceShowProcedure:  {Least: auth.Viewer, Within: readWithin},
 	op25bv1connect.RolloutServiceWatchProcedure: {Least: auth.Viewer},

@@ -49,6 +49,7 @@ type Client struct {
 	Abuse      op25bv1connect.AbuseServiceClient
 	Subscriber op25bv1connect.SubscriberServiceClient
 	Lease      op25bv1connect.LeaseServiceClient
+	Exemption  op25bv1connect.ExemptionServiceClient
 	Rollout    op25bv1connect.RolloutServiceClient
 
 	transport *http.Transport
@@ -94,6 +95,7 @@ func New(c Config) (*Client, error) {
 		Abuse:      op25bv1connect.NewAbuseServiceClient(h, base.String(), opt),
 		Subscriber: op25bv1connect.NewSubscriberServiceClient(h, base.String(), opt),
 		Lease:      op25bv1connect.NewLeaseServiceClient(h, base.String(), opt),
+		Exemption:  op25bv1connect.NewExemptionServiceClient(h, base.String(), opt),
 		Rollout:    op25bv1connect.NewRolloutServiceClient(h, base.String(), opt),
 		Audit:      op25bv1connect.NewAuditServiceClient(h, base.String(), opt),
 		Store:      op25bv1connect.NewStoreServiceClient(h, base.String(), opt),

@@ -38,10 +38,10 @@ func exemptionPart(e *policy.Exemption) string {
 type storedExemption struct {
 	Line    string `json:"line,omitempty"`
 	Prefix  string `json:"prefix,omitempty"`
-	Owner   string `json:"owner"`
-	Reason  string `json:"reason"`
+	Owner   string `json:"owner,omitempty"`
+	Reason  string `json:"reason,omitempty"`
 	Ticket  string `json:"ticket,omitempty"`
-	Expires string `json:"expires"`
+	Expires string `json:"expires,omitempty"`
 	Review  string `json:"review,omitempty"`
 }
 
@@ -59,18 +59,26 @@ func encodeExemptions(list []policy.Exemption) (map[string][]byte, error) {
 	return parts, nil
 }
 
-func encodeExemption(e *policy.Exemption) ([]byte, error) {
-	s := storedExemption{Line: e.Line, Owner: e.Owner, Reason: e.Reason, Ticket: e.Ticket, Expires: e.Expires.String()}
+// stored returns the stored form of an exemption.
+func stored(e *policy.Exemption) storedExemption {
+	s := storedExemption{Line: e.Line, Owner: e.Owner, Reason: e.Reason, Ticket: e.Ticket}
 	if e.Line == "" {
 		s.Prefix = e.Prefix.String()
+	}
+	if !e.Expires.IsZero() {
+		s.Expires = e.Expires.String()
 	}
 	if !e.Review.IsZero() {
 		s.Review = e.Review.String()
 	}
+	return s
+}
+
+func encodeExemption(e *policy.Exemption) ([]byte, error) {
 	var b bytes.Buffer
 	to := json.NewEncoder(&b)
 	to.SetEscapeHTML(false)
-	err := to.Encode(s)
+	err := to.Encode(stored(e))
 	return b.Bytes(), err
 }
 

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -126,6 +127,15 @@ func (v *validator) exemption(i int, e *Exemption) {
 	if strings.TrimSpace(e.Reason) == "" {
 		v.inExemptions(i, "", "the "+e.what()+" has no reason", "equal lines are treated equally unless a reason is on record: reason: ...")
 	}
+	v.exemptionTexts(i, e)
+	if e.Expires.IsZero() {
+		v.inExemptions(i, "", "the "+e.what()+" has no expiry", "an exemption that is never looked at again stays open for the next holder of the line: expires: and the last day it holds")
+	} else if e.Expires.Before(e.Review) {
+		v.inExemptions(i, "review", fmt.Sprintf("the %s is to be reviewed on %v, after it expires on %v", e.what(), e.Review, e.Expires), "give a day on which it still holds")
+	}
+}
+
+func (v *validator) exemptionTexts(i int, e *Exemption) {
 	for _, text := range []struct {
 		key, text string
 		most      int
@@ -133,11 +143,6 @@ func (v *validator) exemption(i int, e *Exemption) {
 		if len(text.text) > text.most {
 			v.inExemptions(i, text.key, fmt.Sprintf("the %s of the %s has %d bytes", text.key, e.what(), len(text.text)), fmt.Sprintf("it must have at most %d", text.most))
 		}
-	}
-	if e.Expires.IsZero() {
-		v.inExemptions(i, "", "the "+e.what()+" has no expiry", "an exemption that is never looked at again stays open for the next holder of the line: expires: and the last day it holds")
-	} else if e.Expires.Before(e.Review) {
-		v.inExemptions(i, "review", fmt.Sprintf("the %s is to be reviewed on %v, after it expires on %v", e.what(), e.Review, e.Expires), "give a day on which it still holds")
 	}
 }
 
@@ -199,3 +204,64 @@ func (v *validator) exemptLine(i int, line *Line, sw *Switch) {
 
 // sortExemptions orders the exemptions, once no message needs their places in the document.
 func (p *Policy) sortExemptions() { slices.SortStableFunc(p.Exemptions, CompareExemptions) }
+
+// Exemption returns the index in Exemptions, which Load has ordered, of the exemption of the same line or prefix as e. If there is none, ok is false,
+// and at is where it would be.
+func (p *Policy) Exemption(e Exemption) (at int, ok bool) {
+	return slices.BinarySearchFunc(p.Exemptions, e, CompareExemptions)
+}
+
+// WithExemption returns a copy of the policy in which next takes the place of the exemption of the same line or prefix as of. If next is nil, there is
+// none any more.
+func (p *Policy) WithExemption(of Exemption, next *Exemption) *Policy {
+	q := *p
+	q.Exemptions = ReplaceExemption(p.Exemptions, of, next)
+	return &q
+}
+
+// ReplaceExemption returns a copy of an ordered list in which next takes the place of the exemption of the same line or prefix as of. If next is nil,
+// there is none any more.
+func ReplaceExemption(list []Exemption, of Exemption, next *Exemption) []Exemption {
+	at, there := slices.BinarySearchFunc(list, of, CompareExemptions)
+	all := make([]Exemption, 0, len(list)+1)
+	all = append(all, list[:at]...)
+	if next != nil {
+		all = append(all, *next)
+	}
+	if there {
+		at++
+	}
+	return append(all, list[at:]...)
+}
+
+// ValidateExemption performs those checks of Validate that concern one exemption. The error is a strict.Faults of kind ErrInvalid, without positions.
+func ValidateExemption(b *Bundle, e Exemption) error {
+	p := *b.Policy
+	p.Exemptions, p.exemptSrc, p.exemptKept = []Exemption{e}, strict.Document{}, false
+	v := validator{p: &p, inv: b.Inventory}
+	return bare(v.Run(v.exemptions, v.exemptLines))
+}
+
+// bare removes the place in a list from the paths of faults.
+func bare(err error) error {
+	var faults strict.Faults
+	if errors.As(err, &faults) {
+		for i := range faults {
+			faults[i].Path = strings.TrimPrefix(strings.TrimPrefix(faults[i].Path, "exemptions[0]"), ".")
+		}
+	}
+	return err
+}
+
+// PastExemption returns the fault of an exemption whose last day has passed when it is added or renewed.
+func PastExemption(e Exemption) error {
+	return strict.Faults{{
+		Path: "expires", Kind: ErrInvalid, What: fmt.Sprintf("the last day of the %s is %v, which has passed", e.what(), e.Expires), Way: "give a day on which it still holds",
+	}}
+}
+
+// CheckExemptionTexts checks the lengths of the texts of an exemption that is not in a document. The error is as that of ValidateExemption.
+func CheckExemptionTexts(e Exemption) error {
+	v := validator{p: &Policy{}}
+	return bare(v.Run(func() { v.exemptionTexts(0, &e) }))
+}

@@ -53,9 +53,10 @@ type Change struct {
 	Request        string    // request id that the caller chooses, or empty: see Made and Settle
 	Time           time.Time // time of the revision; zero means the store's clock; a revision is never earlier than the previous one
 	Documents      map[string][]byte
-	KeepOthers     bool   // whether the documents of Base that Documents does not name are kept instead of removed
-	Reserved       bool   // whether the change may use the room that is reserved for changes of phase, rollbacks and restores
-	Restores       uint64 // number of the revision whose documents the change restores, or 0: see Revision
+	KeepOthers     bool     // whether the documents of Base that Documents does not name are kept instead of removed
+	Remove         []string // the paths of documents of Base that are not kept nevertheless
+	Reserved       bool     // whether the change may use the room that is reserved for changes of phase, rollbacks and restores
+	Restores       uint64   // number of the revision whose documents the change restores, or 0: see Revision
 }
 
 // A revisionRecord is the stored form of a revision. It is stored under its number, and the newest one also under the head key.
@@ -94,7 +95,10 @@ func (rs *Revisions) Put(ctx context.Context, c Change, records ...AuditRecord) 
 		}
 		var m manifest
 		if c.KeepOthers {
-			m = slices.DeleteFunc(old, func(of document) bool { _, replaced := c.Documents[of.Path]; return replaced })
+			m = slices.DeleteFunc(old, func(of document) bool {
+				_, replaced := c.Documents[of.Path]
+				return replaced || slices.Contains(c.Remove, of.Path)
+			})
 		}
 		for path, text := range c.Documents {
 			m = append(m, document{Path: path, Pieces: cut(text, d.content)})
@@ -248,7 +252,7 @@ func (c *Change) check() error {
 	if err := checkAuthor(c.Author, c.Reason, c.Request); err != nil {
 		return err
 	}
-	if len(c.Documents) == 0 {
+	if len(c.Documents)+len(c.Remove) == 0 {
 		return fmt.Errorf("%w: a change without documents: give at least one", ErrInvalid)
 	}
 	for path := range c.Documents {

@@ -68,6 +68,8 @@ func (d *documents) Found(r *op25bv1.FindAddressResponse) error        { return 
 func (d *documents) Resolved(r *op25bv1.ResolveLinesResponse) error    { return d.write(r) }
 func (d *documents) Forgotten(r *op25bv1.ForgetLinesResponse) error    { return d.write(r) }
 
+func (d *documents) Exemptions(r *op25bv1.ListExemptionsResponse) error { return d.write(r) }
+
 // The answers about leases are written as they are.
 func (d *documents) Leases(r *op25bv1.ListLeasesResponse) error { return d.write(r) }
 

@@ -23,7 +23,9 @@ func (t *table) Progress(p *op25bv1.Progress) error {
 	switch e := p.Event.(type) {
 	case *op25bv1.Progress_Stored:
 		t.made = e.Stored.GetNumber()
-		text = fmt.Sprintf("revision %d is stored, by %s\n", e.Stored.GetNumber(), plain(e.Stored.GetAuthor()))
+		if text = fmt.Sprintf("revision %d is stored, by %s\n", e.Stored.GetNumber(), plain(e.Stored.GetAuthor())); p.Unchanged {
+			text = fmt.Sprintf("nothing to change: revision %d has it already\n", e.Stored.GetNumber())
+		}
 	case *op25bv1.Progress_Switch:
 		s := e.Switch
 		if s.Converged && s.Revision < t.made { // the status is older than the change in progress

@@ -64,6 +64,8 @@ type View interface {
 	ReportedFile(f ReportedFile) error
 	// Found shows which line has an address.
 	Found(r *op25bv1.FindAddressResponse) error
+	// Exemptions shows exemptions.
+	Exemptions(r *op25bv1.ListExemptionsResponse) error
 	// Leases shows the leases of lines and of addresses outside all lines.
 	Leases(r *op25bv1.ListLeasesResponse) error
 	// Rollout shows a rollout at a time. utcOffset is that of the policy, or empty.

@@ -583,7 +583,9 @@ type Progress struct {
 	//	*Progress_Stored
 	//	*Progress_Switch
 	//	*Progress_Done
-	Event         isProgress_Event `protobuf_oneof:"event"`
+	Event isProgress_Event `protobuf_oneof:"event"`
+	// Beside stored: whether the intent was as wanted already, so that nothing was stored. stored is then the current revision.
+	Unchanged     bool `protobuf:"varint,5,opt,name=unchanged,proto3" json:"unchanged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -657,6 +659,13 @@ func (x *Progress) GetDone() *Done {
 		}
 	}
 	return nil
+}
+
+func (x *Progress) GetUnchanged() bool {
+	if x != nil {
+		return x.Unchanged
+	}
+	return false
 }
 
 type isProgress_Event interface {
@@ -1874,12 +1883,13 @@ const file_op25b_v1_intent_proto_rawDesc = "" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x12\n" +
 	"\x04base\x18\x02 \x01(\x04R\x04base\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x11\n" +
-	"\x0fApproveResponse\"\xc9\x01\n" +
+	"\x0fApproveResponse\"\xe7\x01\n" +
 	"\bProgress\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12,\n" +
 	"\x06stored\x18\x02 \x01(\v2\x12.op25b.v1.RevisionH\x00R\x06stored\x120\n" +
 	"\x06switch\x18\x03 \x01(\v2\x16.op25b.v1.SwitchStatusH\x00R\x06switch\x12$\n" +
-	"\x04done\x18\x04 \x01(\v2\x0e.op25b.v1.DoneH\x00R\x04doneB\a\n" +
+	"\x04done\x18\x04 \x01(\v2\x0e.op25b.v1.DoneH\x00R\x04done\x12\x1c\n" +
+	"\tunchanged\x18\x05 \x01(\bR\tunchangedB\a\n" +
 	"\x05event\"\xc1\x01\n" +
 	"\x04Done\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x1c\n" +

@@ -1,0 +1,201 @@
+package intent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"op25b/internal/compile"
+	"op25b/internal/policy"
+	"op25b/internal/store"
+)
+
+var (
+	// ErrExempt means that a line or a prefix that should become exempt has another exemption.
+	ErrExempt = errors.New("already exempt")
+	// ErrNotExempt means that a line or a prefix has no exemption.
+	ErrNotExempt = errors.New("no exemption")
+)
+
+// An Exempting is a change of one exemption.
+type Exempting struct {
+	// Verb is "add", "renew" or "end".
+	Verb string
+	// Exemption has the line or the prefix. For "add" it is the whole exemption. For "renew" it has the new days, and a new ticket unless that is
+	// empty. For "end" it has only the ticket of the change, which may be empty.
+	policy.Exemption
+}
+
+// The verbs of an Exempting.
+const (
+	ExemptionAdd   = "add"
+	ExemptionRenew = "renew"
+	ExemptionEnd   = "end"
+)
+
+// ProposeExemption returns a proposal in which one exemption is changed and everything else is as it is now. Unlike Propose, it parses no document and
+// validates only that exemption.
+//
+// It returns store.ErrUnchanged with the current intent if the exemption is as wanted already, ErrExempt or ErrNotExempt if it is not as the verb
+// requires, strict.Faults if it is not valid, and ErrBroken if the current documents cannot be used.
+func (b *Book) ProposeExemption(ctx context.Context, x Exempting) (*Proposal, error) {
+	current, err := b.Current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := current.Broken(); err != nil {
+		return nil, err
+	}
+	p, now := current.Bundle.Policy, b.dates()
+	at, there := p.Exemption(x.Exemption)
+	var had policy.Exemption
+	if there {
+		had = p.Exemptions[at]
+	}
+	next, err := x.apply(p, had, there, now)
+	if err != nil {
+		if errors.Is(err, store.ErrUnchanged) {
+			return &Proposal{Base: current.Number, Intent: current, Kept: true}, err
+		}
+		return nil, err
+	}
+	if next != nil {
+		if err := policy.ValidateExemption(current.Bundle, *next); err != nil {
+			return nil, err
+		}
+	}
+	in, err := current.exempting(x.Exemption, next)
+	if err == nil && current.next != nil { // a rollout does not delay an exemption, and its next documents must not end it
+		err = in.exemptingNext(current, x.Exemption, next)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Proposal{Base: current.Number, Intent: in, Kept: true}, nil
+}
+
+// exemptingNext makes the change in the next documents of a rollout, too. They may lack the line, and then have no exemption of it either.
+func (in *Intent) exemptingNext(current *Intent, of policy.Exemption, next *policy.Exemption) error {
+	with := current.next.with
+	if next == nil || policy.ValidateExemption(with.Bundle, *next) == nil {
+		var err error
+		if with, err = with.exempting(of, next); err != nil {
+			return err
+		}
+	}
+	in.setNext(current.next.Split, with)
+	return nil
+}
+
+// apply returns the exemption after the change, or nil if there is none then. had is the exemption before it, if there is one.
+func (x *Exempting) apply(p *policy.Policy, had policy.Exemption, there bool, now time.Time) (*policy.Exemption, error) {
+	next := x.Exemption
+	what := next.Subject()
+	switch x.Verb {
+	case ExemptionAdd:
+		switch {
+		case there && had == next && !p.Ended(&had, now):
+			return nil, fmt.Errorf("%w: %s is exempt until %v already", store.ErrUnchanged, what, had.Expires)
+		case there && !p.Ended(&had, now):
+			return nil, fmt.Errorf("%w: %s is exempt until %v, owner %s; move the day with op25b exempt renew", ErrExempt, what, had.Expires, had.Owner)
+		}
+	case ExemptionRenew:
+		if !there {
+			return nil, fmt.Errorf("%w: %s has none; add it with op25b exempt add", ErrNotExempt, what)
+		}
+		moved := had
+		moved.Expires, moved.Review = next.Expires, next.Review
+		if next.Ticket != "" {
+			moved.Ticket = next.Ticket
+		}
+		if moved == had && !p.Ended(&had, now) {
+			return nil, fmt.Errorf("%w: %s is exempt until %v already", store.ErrUnchanged, what, had.Expires)
+		}
+		next = moved
+	default:
+		if !there {
+			return nil, fmt.Errorf("%w: %s has none, so there is nothing to end", ErrNotExempt, what)
+		}
+		return nil, nil
+	}
+	if !next.Expires.IsZero() && p.Ended(&next, now) {
+		return nil, policy.PastExemption(next)
+	}
+	return &next, nil
+}
+
+// exempting returns an intent without a revision in which next takes the place of the exemption with the same line or prefix as of. If next is nil,
+// there is none any more.
+func (in *Intent) exempting(of policy.Exemption, next *policy.Exemption) (*Intent, error) {
+	p := in.Bundle.Policy.WithExemption(of, next)
+	out := *in
+	out.Revision = store.Revision{}
+	out.Bundle = &policy.Bundle{Policy: p, Inventory: in.Bundle.Inventory}
+	path := exemptionPart(&of)
+	part, err := decodePart(nil, path, in.exempt[path])
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBroken, err)
+	}
+	text, err := encodePart(policy.ReplaceExemption(part, of, next))
+	if err != nil {
+		return nil, err
+	}
+	out.exempt = maps.Clone(in.exempt)
+	if out.exempt[path] = text; len(text) == 0 {
+		delete(out.exempt, path)
+	}
+	out.compiler, err = compile.NewCompiler(out.Bundle, in.Numbers)
+	return &out, err
+}
+
+// encodePart returns the stored form of a part.
+func encodePart(list []policy.Exemption) (part []byte, err error) {
+	for i := range list {
+		line, err := encodeExemption(&list[i])
+		if err != nil {
+			return nil, err
+		}
+		part = append(part, line...)
+	}
+	return part, nil
+}
+
+// PutExemption stores a proposal of ProposeExemption as the next revision. It returns a *store.StaleError if another revision was stored after that.
+func (b *Book) PutExemption(ctx context.Context, p *Proposal, x Exempting, by By) (*Intent, error) {
+	path := exemptionPart(&x.Exemption)
+	c := store.Change{Base: p.Base, Documents: map[string][]byte{path: p.exempt[path]}, KeepOthers: true}
+	if n := p.next; n != nil {
+		c.Documents[nextFolder+path] = n.with.exempt[path]
+	}
+	for path, text := range c.Documents {
+		if len(text) == 0 { // a part without exemptions is not stored
+			delete(c.Documents, path)
+			c.Remove = append(c.Remove, path)
+		}
+	}
+	of := x.Exemption // of an exemption that ends, the detail has the ticket of the change
+	if at, there := p.Bundle.Policy.Exemption(of); there {
+		of = p.Bundle.Policy.Exemptions[at]
+	}
+	detail, err := json.Marshal(stored(&of))
+	if err != nil {
+		return nil, err
+	}
+	in := *p.Intent
+	return b.change(ctx, &in, c, by, store.AuditRecord{Verb: "exempt " + x.Verb, Object: of.Subject(), Detail: string(detail)})
+}
+
+// Concerns returns the switches that a change of the exemption of a line or prefix concerns: the switch of the line, or all of them for a prefix.
+func (in *Intent) Concerns(of policy.Exemption) []string {
+	var all []string
+	for _, sw := range in.Switches() {
+		if of.Line == "" || slices.ContainsFunc(sw.Lines, func(l policy.Line) bool { return l.Name == of.Line }) {
+			all = append(all, sw.Name)
+		}
+	}
+	return all
+}
