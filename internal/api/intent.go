@@ -94,16 +94,19 @@ func (s *server) plan(ctx context.Context, base, proposed *intent.Intent, switch
 	if err != nil {
 		return nil, err
 	}
-	applied := make(map[string]bring.Applied, len(statuses))
+	applied, noClock := make(map[string]bring.Applied, len(statuses)), make(map[string]string)
 	for _, st := range statuses {
 		a := bring.Applied{Revision: st.Revision, Attempted: st.Attempted, Wanted: st.Wanted}
 		if st.Audited != nil {
 			a.Audited = st.Audited.AsTime()
 		}
 		applied[st.Switch] = a
+		if st.NoClock != "" {
+			noClock[st.Switch] = st.NoClock
+		}
 	}
 	return s.Deps.Plan.Make(ctx, plan.Request{
-		Base: base, Proposed: proposed, Switches: switches, Entries: int(entries), Applied: applied, Mass: s.MassChange, Prove: prove,
+		Base: base, Proposed: proposed, Switches: switches, Entries: int(entries), Applied: applied, NoClock: noClock, Mass: s.MassChange, Prove: prove,
 	})
 }
 

@@ -93,7 +93,7 @@ func statusMessage(st fleet.Status) *op25bv1.SwitchStatus {
 		Revision: st.Revision, Wanted: st.Wanted, InForce: st.InForce,
 		Running: uint32(st.Running), Entries: uint64(st.Entries), Drift: st.Drift, Foreign: uint32(st.Foreign),
 		Seen: stamp(st.Seen), Pushed: stamp(st.Pushed), Audited: stamp(st.Audited), RevisionId: st.RevisionID, Store: st.Store,
-		Attempted: st.Attempted,
+		Attempted: st.Attempted, NoClock: st.NoClock,
 	}
 	m.Converged, m.Failed = st.State == fleet.StateConverged, st.State.Failed()
 	if c := st.Last; c != nil {

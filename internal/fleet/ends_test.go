@@ -141,7 +141,7 @@ func TestExemptionsWithoutClock(t *testing.T) {
 	r := w.run()
 	r.await("the status says that there is no clock", func(all map[string]Status) bool {
 		st := all[w.x.name]
-		return st.State == StateConverged && st.Reason == ReasonNoClock && st.Detail != ""
+		return st.State == StateConverged && st.Reason == ReasonNoClock && st.Detail != "" && st.NoClock != ""
 	})
 	if without, all := noEnds(t, w.x); without != 4 || all != 4 {
 		t.Errorf("%d of %d exemptions have no end, want all", without, all)
@@ -149,7 +149,7 @@ func TestExemptionsWithoutClock(t *testing.T) {
 	w.x.mute.Store(false)
 	r.await("the status no longer says so", func(all map[string]Status) bool {
 		st := all[w.x.name]
-		return st.State == StateConverged && st.Reason != ReasonNoClock && st.Detail == ""
+		return st.State == StateConverged && st.Reason != ReasonNoClock && st.Detail == "" && st.NoClock == ""
 	})
 	w.eventually("the exemptions have ends", func() bool { without, all := noEnds(t, w.x); return without == 0 && all == 4 })
 	for _, st := range r.seen {

@@ -92,6 +92,20 @@ func (w *worker) until(end time.Time) (pipeline.ClockSecond, bool) {
 // knowsLeases reports whether the leases have been read.
 func (w *worker) knowsLeases() bool { return w.c.Leases != nil && isClosed(w.c.Leases.Ready()) }
 
+// reportClock reports whether the clock of the switch could be read, if that differs from what the status says.
+func (w *worker) reportClock(err error) {
+	why := ""
+	if err != nil {
+		why = err.Error()
+	}
+	w.mu.Lock()
+	same := w.status.NoClock == why
+	w.mu.Unlock()
+	if !same {
+		w.report(func(st *Status) error { st.NoClock = why; return nil })
+	}
+}
+
 // observe takes a reading of the switch's clock, or the reason why there is none. If the clock is another one than before, the ends of leases are
 // computed again.
 func (w *worker) observe(r *clockReader, taken clockTaken) {
@@ -103,6 +117,7 @@ func (w *worker) observe(r *clockReader, taken clockTaken) {
 		w.c.Leases.Clock(w.name, taken.err)
 	}
 	w.clockErr = taken.err
+	w.reportClock(taken.err)
 	if taken.err == nil && r.observe(taken) {
 		w.ends.stale = true
 		if w.layer != nil {

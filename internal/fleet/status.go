@@ -65,6 +65,8 @@ type Status struct {
 	Sessions *SessionStatus `json:"sessions,omitempty"`
 	// Leases says the same of leases. It is nil if no line of the switch can have a lease.
 	Leases *SessionStatus `json:"leases,omitempty"`
+	// NoClock says why the switch's clock could not be read the last time. It is empty if it was, or if that has not been tried.
+	NoClock string `json:"noClock,omitempty"`
 
 	// Probes is the result of the last round of probes; nil if there was none.
 	Probes *ProbeStatus `json:"probes,omitempty"`

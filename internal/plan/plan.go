@@ -88,6 +88,8 @@ type Request struct {
 	// Applied records what was last written to each switch, by the switch's name. The revision of a switch that is not in the map is
 	// unknown. If Applied is nil, Make assumes that every switch has the state of Base.
 	Applied map[string]bring.Applied
+	// NoClock says why the clock of a switch cannot be read, by the switch's name. Other switches are taken to report their clock.
+	NoClock map[string]string
 	// Entries is the maximum number of entries that each difference lists. The default is DefaultEntries. If more exemptions or lines than
 	// this change on a switch, and more than meaning.DefaultSingle, the plan sums them up.
 	Entries int
@@ -128,6 +130,7 @@ func (p *Planner) Make(ctx context.Context, r Request) (*Plan, error) {
 	if made.Switches, err = p.switches(ctx, r, now); err != nil {
 		return nil, err
 	}
+	made.Notes = append(made.Notes, clockNotes(r, now)...)
 	if r.Mass > 0 {
 		made.Removals = Removals(r.Base, r.Proposed, now, r.Mass)
 	}
@@ -221,6 +224,32 @@ func notes(in *intent.Intent, now time.Time) []string {
 		all = append(all, "1 exemption has expired and exempts nobody; it can be removed")
 	} else if ended > 1 {
 		all = append(all, fmt.Sprintf("%d exemptions have expired and exempt nobody; they can be removed", ended))
+	}
+	return all
+}
+
+// clockNotes returns a note about each covered switch that would have exemptions and does not report its clock.
+func clockNotes(r Request, now time.Time) []string {
+	var all []string
+	more := 0
+	for _, t := range targetsOf(r) {
+		why, blind := r.NoClock[t.sw.Name]
+		if !blind || t.gone {
+			continue
+		}
+		compiled, err := r.Proposed.Compile(t.sw.Name, now)
+		if err != nil || !compiled.HasEnds() { // the plan of the switch has the error
+			continue
+		}
+		if len(all) == maxNotes {
+			more++
+			continue
+		}
+		all = append(all, fmt.Sprintf("switch %s does not report its clock, so its exemptions (%d) end only while a controller runs: %s",
+			t.sw.Name, len(compiled.Exempt), why))
+	}
+	if more > 0 {
+		all = append(all, fmt.Sprintf("%d more switches with exemptions do not report their clock", more))
 	}
 	return all
 }

@@ -501,7 +501,10 @@ type SwitchStatus struct {
 	// included.
 	LinesConfirmed uint32 `protobuf:"varint,91,opt,name=lines_confirmed,json=linesConfirmed,proto3" json:"lines_confirmed,omitempty"`
 	// The hold by which the owner has stopped writing to the switch. Absent unless the state is HELD, or was when the switch became UNKNOWN.
-	Hold          *SwitchHold `protobuf:"bytes,100,opt,name=hold,proto3" json:"hold,omitempty"`
+	Hold *SwitchHold `protobuf:"bytes,100,opt,name=hold,proto3" json:"hold,omitempty"`
+	// Why the switch's clock could not be read the last time. Empty if it was read, or if the owner has not tried it yet. Such a switch ends an exemption
+	// only while a controller runs, and can have no leases.
+	NoClock       string `protobuf:"bytes,101,opt,name=no_clock,json=noClock,proto3" json:"no_clock,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -765,6 +768,13 @@ func (x *SwitchStatus) GetHold() *SwitchHold {
 		return x.Hold
 	}
 	return nil
+}
+
+func (x *SwitchStatus) GetNoClock() string {
+	if x != nil {
+		return x.NoClock
+	}
+	return ""
 }
 
 // A hold of a switch for maintenance.
@@ -2335,7 +2345,7 @@ var File_op25b_v1_fleet_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\n" +
-	"\x14op25b/v1/fleet.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\xc4\t\n" +
+	"\x14op25b/v1/fleet.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\xdf\t\n" +
 	"\fSwitchStatus\x12\x16\n" +
 	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12+\n" +
@@ -2371,7 +2381,8 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\x06probes\x18^ \x01(\v2\x16.op25b.v1.SwitchProbesR\x06probes\x12\x14\n" +
 	"\x05lines\x18Z \x01(\rR\x05lines\x12'\n" +
 	"\x0flines_confirmed\x18[ \x01(\rR\x0elinesConfirmed\x12(\n" +
-	"\x04hold\x18d \x01(\v2\x14.op25b.v1.SwitchHoldR\x04holdJ\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x0e\x10\x0f\"h\n" +
+	"\x04hold\x18d \x01(\v2\x14.op25b.v1.SwitchHoldR\x04hold\x12\x19\n" +
+	"\bno_clock\x18e \x01(\tR\anoClockJ\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x0e\x10\x0f\"h\n" +
 	"\n" +
 	"SwitchHold\x12\x10\n" +
 	"\x03who\x18\x01 \x01(\tR\x03who\x12\x16\n" +
