@@ -26,7 +26,7 @@ func scripts(t *testing.T, dir string) {
 	testscript.Run(t, testscript.Params{
 		Dir: dir,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"embedded": embedded, "record": record, "start": start, "finish": finish, "crash": crash, "meddle": meddle, "replace": replace, "status": status, "free": free, "fill": fill, "drain": drain, "get": get, "mail": mail, "watch": watch,
+			"embedded": embedded, "record": record, "start": start, "finish": finish, "crash": crash, "meddle": meddle, "replace": replace, "later": later, "status": status, "free": free, "fill": fill, "drain": drain, "get": get, "mail": mail, "watch": watch,
 			"freeze": freeze, "thaw": thaw, "login": login,
 		},
 		Setup: func(env *testscript.Env) error {

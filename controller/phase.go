@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +22,7 @@ is not activated by hand begins on its date in the policy.`,
 		Example: `  op25b phase list
   op25b phase activate mobile-carriers --groups adsl --reason 'first ring, OP25B-21'`,
 	})
-	cmd.AddCommand(newPhaseList(), newPhaseShow(), newPhaseActivate(), newPhaseRollback())
+	cmd.AddCommand(newPhaseList(), newPhaseShow(), newPhaseActivate(), newPhaseRollback(), newPhaseCancel())
 	return cmd
 }
 
@@ -70,6 +71,7 @@ type scopeOptions struct {
 	base     uint64
 	until    string // only activate sets until
 	dryRun   bool
+	at       string // only activate sets at
 }
 
 // untilNextDate is the only valid value of --until.
@@ -94,14 +96,20 @@ of a phase that is later in the policy. The date of an earlier phase ends it onl
 change at once.
 
 activate first shows the phases that it replaces, per switch and line group, and the next date that will replace it. Then it asks
-for confirmation. With --dry-run, it shows that and the plan, and changes nothing.`,
+for confirmation. With --dry-run, it shows that and the plan, and changes nothing.
+
+With --at, the activation is scheduled: it is made once at that time, whichever controllers run then. It is skipped, with the reason in
+op25b status and op25b phase list, if the policy, the inventory or the phases have changed until then, if a rollout runs, or if no
+controller runs within ten minutes.`,
 		Example: `  op25b phase activate mobile-carriers --groups adsl --reason 'first ring, OP25B-21'
   op25b phase activate all-destinations --dry-run
   op25b phase activate all-destinations --until next-date --reason 'one night, OP25B-23'
+  op25b phase activate all-destinations --at '2006-10-01 02:00' --reason 'OP25B-24'
   op25b phase activate all-destinations --reason 'OP25B-24' --yes`,
 		Args: exactly(1),
 	}
 	addScope(cmd, &o)
+	cmd.Flags().StringVar(&o.at, "at", "", "time to activate it at, in the policy's utcOffset: '2006-07-01 02:00', or 2006-07-01T02:00:00+09:00")
 	cmd.Flags().StringVar(&o.until, "until", "", "next-date: end the activation at the next date in the policy, even of an earlier phase")
 	cmd.RunE = o.client.ask(func(ctx context.Context, c *console, args []string) error {
 		if err := o.check(c, "activate", "activate"); err != nil {
@@ -113,14 +121,59 @@ for confirmation. With --dry-run, it shows that and the plan, and changes nothin
 		if o.dryRun {
 			return o.tryOut(ctx, c, args[0])
 		}
-		on, err := o.confirm(ctx, c, args[0], "Activate it?")
+		q := &op25bv1.ScheduleRequest{Phase: args[0], Groups: o.groups, Switches: o.switches, UntilNextDate: o.until == untilNextDate, Reason: o.change.reason}
+		question := "Activate it?"
+		if o.at != "" {
+			var err error
+			if q.At, q.LocalAt, err = moment("--at", o.at); err != nil {
+				return err
+			}
+			question = "Schedule it for " + o.at + "?"
+		}
+		on, err := o.confirm(ctx, c, args[0], question)
 		if err != nil {
 			return err
+		}
+		if o.at != "" {
+			q.Base = on.Revision
+			r, err := client.Ask(ctx, c.timeout, c.Phase.Schedule, q)
+			if err != nil {
+				return err
+			}
+			return c.view.Scheduled(r.Scheduled, r.UtcOffset)
 		}
 		return change(ctx, c, c.Phase.Activate, &op25bv1.ActivateRequest{
 			Phase: args[0], Groups: o.groups, Switches: o.switches, Base: on.Revision, Reason: o.change.reason, NoWait: o.change.noWait,
 			UntilNextDate: o.until == untilNextDate, RequestId: client.NewRequest(),
 		}, on.Revision)
+	})
+	return cmd
+}
+
+func newPhaseCancel() *cobra.Command {
+	var o clientOptions
+	q := &op25bv1.CancelScheduledRequest{}
+	cmd := &cobra.Command{
+		Use: "cancel NUMBER --reason TEXT", Short: "cancel a scheduled activation",
+		Long:    `Cancel an activation that op25b phase activate --at has scheduled. op25b phase list shows the numbers.`,
+		Example: `  op25b phase cancel 3 --reason 'the work is put off, OP25B-61'`,
+		Args:    exactly(1),
+	}
+	cmd.Flags().StringVar(&q.Reason, "reason", "", "reason, kept with the activation and in the audit record")
+	addClient(cmd, &o)
+	cmd.RunE = o.ask(func(ctx context.Context, c *console, args []string) error {
+		var err error
+		if q.Id, err = strconv.ParseUint(args[0], 10, 64); err != nil || q.Id == 0 {
+			return fmt.Errorf("%q: must be the number of a scheduled activation; op25b phase list shows them", args[0])
+		}
+		if err := needReason(q.Reason); err != nil {
+			return err
+		}
+		r, err := client.Ask(ctx, c.timeout, c.Phase.CancelScheduled, q)
+		if err != nil {
+			return err
+		}
+		return c.view.Scheduled(r.Scheduled, r.UtcOffset)
 	})
 	return cmd
 }

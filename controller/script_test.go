@@ -234,6 +234,16 @@ func free(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// later sets an environment variable to the time after a duration: later NAME DURATION.
+func later(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: later NAME DURATION")
+	}
+	d, err := time.ParseDuration(args[1])
+	ts.Check(err)
+	ts.Setenv(args[0], time.Now().Add(d).Format(time.RFC3339))
+}
+
 // replace FILE OLD NEW [OLD NEW]... replaces texts in a file. In NEW, \n is a newline and $NAME is the value of an environment
 // variable.
 func replace(ts *testscript.TestScript, neg bool, args []string) {

@@ -150,7 +150,7 @@ var mayImport = map[string][]string{
 	"internal/check/desk":  {"internal/check", "internal/policy"},
 	"internal/client":      {"internal/tlsfiles", "proto/op25b"},
 	"internal/controller": {
-		"internal/abuse", "internal/api", "internal/check", "internal/clock", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/lease", "internal/northbound", "internal/openconfig", "internal/openid", "internal/p4rt", "internal/pipeline", "internal/plan", "internal/policy", "internal/rollout", "internal/store", "internal/strict", "internal/subscriber", "internal/tally",
+		"internal/abuse", "internal/api", "internal/check", "internal/clock", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/lease", "internal/northbound", "internal/openconfig", "internal/openid", "internal/p4rt", "internal/pipeline", "internal/plan", "internal/policy", "internal/rollout", "internal/schedule", "internal/store", "internal/strict", "internal/subscriber", "internal/tally",
 		"internal/telemetry", "internal/tlsfiles", "p4src", "internal/web",
 	},
 	"internal/view":       {"proto/op25b"},
@@ -201,6 +201,8 @@ var mayImport = map[string][]string{
 	"internal/rollout/drive": {
 		"internal/abuse", "internal/fleet", "internal/intent", "internal/pipeline", "internal/policy", "internal/rollout", "internal/store", "internal/tally", "internal/telemetry",
 	},
+
+	"internal/schedule": {"internal/intent", "internal/policy", "internal/store"},
 
 	"internal/subscriber":            {"internal/policy"},
 	"internal/subscriber/accounting": {"internal/clientfile", "internal/policy", "internal/strict", "internal/subscriber"},

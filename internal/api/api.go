@@ -89,6 +89,8 @@ type Deps struct {
 	Leases Leases
 	// Rollouts answers RolloutService. If Rollouts is nil, RolloutService returns CodeUnimplemented.
 	Rollouts Rollouts
+	// Scheduled keeps scheduled activations. If Scheduled is nil, PhaseService schedules none.
+	Scheduled Scheduled
 	// Lines answers the questions of AbuseService. If Lines is nil, AbuseService returns CodeUnimplemented.
 	Lines Lines
 	// History has what the switches counted before. If History is nil, calls that ask for it return CodeFailedPrecondition.

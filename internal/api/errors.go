@@ -27,6 +27,7 @@ import (
 	"op25b/internal/rollout"
 	"op25b/internal/rollout/drive"
 	"op25b/internal/rollout/rings"
+	"op25b/internal/schedule"
 	"op25b/internal/store"
 	"op25b/internal/strict"
 	"op25b/internal/subscriber/register"
@@ -80,6 +81,10 @@ var meanings = []struct {
 	{intent.ErrActivation, connect.CodeFailedPrecondition},
 	{intent.ErrExempt, connect.CodeAlreadyExists},
 	{intent.ErrNotExempt, connect.CodeNotFound},
+	{schedule.ErrTime, connect.CodeInvalidArgument},
+	{schedule.ErrFull, connect.CodeResourceExhausted},
+	{schedule.ErrUnknown, connect.CodeNotFound},
+	{schedule.ErrEnded, connect.CodeFailedPrecondition},
 	{plan.ErrRefused, connect.CodeFailedPrecondition},
 	{plan.ErrMass, connect.CodeFailedPrecondition},
 	{errApproval, connect.CodeFailedPrecondition},

@@ -76,7 +76,7 @@ func (s *server) notices(ctx context.Context) []string {
 	if warning := s.Store.Space(ctx).Warning(); warning != "" {
 		all = append(all, warning)
 	}
-	return append(all, s.clockNotices()...)
+	return append(append(all, s.clockNotices()...), s.scheduleNotices(ctx)...)
 }
 
 func writeText(w http.ResponseWriter, code int, text string) {

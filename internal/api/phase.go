@@ -35,6 +35,9 @@ func (s phaseService) ListPhases(ctx context.Context, _ *connect.Request[op25bv1
 	if next, ok := in.NextEvent(now); ok {
 		answer.Next = timestamppb.New(next)
 	}
+	if answer.Scheduled, err = s.scheduled(ctx); err != nil {
+		return nil, err
+	}
 	answer.NextTurn = timeline{in, in.Activations}.nextTurn(policy.Scope{}, now)
 	return connect.NewResponse(answer), nil
 }

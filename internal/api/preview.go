@@ -55,9 +55,7 @@ func (s phaseService) Preview(ctx context.Context, req *connect.Request[op25bv1.
 		answer.Undoes = activationOf(in.Activations[i])
 	}
 	if m.Plan {
-		proposed := *in
-		proposed.Activations = after.acts
-		made, err := s.plan(ctx, in, &proposed, m.Switches, 0, false) // a change of phase needs no proof
+		made, err := s.plan(ctx, in, in.Activated(a), m.Switches, 0, false) // a change of phase needs no proof
 		if err != nil {
 			return nil, err
 		}

@@ -9,7 +9,7 @@ import (
 const (
 	// refusalsAtOnce is the number of one caller's refusals that may be recorded in a burst: more than there are calls that change something. After
 	// the burst, one refusal a minute is recorded.
-	refusalsAtOnce = 25
+	refusalsAtOnce = 30
 	// allRefusalsAtOnce is the number of all callers' refusals that may be recorded in a burst. After the burst, allRefusalsAMinute
 	// refusals a minute are recorded, which is 5 million records a year, or 5 GB at their maximum length.
 	allRefusalsAtOnce  = 400

@@ -71,6 +71,9 @@ var verbs = map[string]Verb{
 	op25bv1connect.PhaseServiceActivateProcedure:   {Least: auth.Operator, Name: "activate"},
 	op25bv1connect.PhaseServiceRollbackProcedure:   {Least: auth.Operator, Name: "rollback"},
 
+	op25bv1connect.PhaseServiceScheduleProcedure:        {Least: auth.Operator, Name: "schedule", Within: readWithin},
+	op25bv1connect.PhaseServiceCancelScheduledProcedure: {Least: auth.Operator, Name: "cancel", Within: readWithin},
+
 	op25bv1connect.CheckServiceCheckProcedure:     {Least: auth.Viewer, Private: true, Within: readWithin},
 	op25bv1connect.CheckServiceCheckMailProcedure: {Least: auth.Viewer, Private: true, Within: readWithin},
 

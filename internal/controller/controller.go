@@ -27,6 +27,7 @@ import (
 	"op25b/internal/p4rt"
 	"op25b/internal/plan"
 	"op25b/internal/rollout/drive"
+	"op25b/internal/schedule"
 	"op25b/internal/store"
 	"op25b/internal/strict"
 	"op25b/internal/tally"
@@ -243,12 +244,15 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 		return err
 	}
 	rollouts := &drive.Driver{Store: c.store, Book: c.book, Counters: counters, Forecasts: port25, Name: c.cfg.Name, Now: c.clock.Trusted, Logger: c.log}
+	scheduled := &schedule.Scheduler{
+		Store: c.store, Book: c.book, Dates: c.clock.Dates, Busy: api.RolloutRuns(rollouts), Metrics: schedule.NewMetrics(c.metrics), Logger: c.log,
+	}
 	handler := api.New(api.Deps{
 		MaxFiles: c.cfg.MaxDocuments, MassChange: c.cfg.MassChange,
 		Name: c.cfg.Name, Clock: c.clock, Store: c.store, Book: c.book, Switches: api.FleetSwitches(c.store, c.cfg.Name), Plan: planner,
 		Auth: c.cfg.Auth, Logger: c.log, Metrics: c.metrics, MoreMetrics: []exposition.Writer{counters.WriteMetrics}, Stopping: ctx,
 		Counters: counters, History: c.history, Lines: port25, Sessions: c.sessions.api(), Leases: c.leases.ledger, Certificates: c.cfg.Certificates,
-		Providers: c.cfg.Providers, Rollouts: rollouts,
+		Providers: c.cfg.Providers, Rollouts: rollouts, Scheduled: scheduled,
 		OwnLine: desk.New(desk.Options{Directory: c.cfg.Providers, Resolver: desk.NewBounded(net.DefaultResolver), Now: c.clock.Dates}),
 		Check:   desk.New(desk.Options{Directory: c.cfg.Providers, Resolver: net.DefaultResolver, Now: c.clock.Dates}),
 	})
@@ -318,6 +322,7 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	work.Go(func() error { counters.Run(owning); return nil })
 	work.Go(func() error { port25.Run(ctx); return nil })
 	work.Go(func() error { rollouts.Run(ctx); return nil })
+	work.Go(func() error { scheduled.Run(ctx); return nil })
 	if later {
 		work.Go(func() error { return c.applyIfEmpty(ctx) })
 	}

@@ -153,6 +153,17 @@ func (in *Intent) SameAs(other *Intent) bool {
 	})
 }
 
+// SameButExemptions reports whether two intents have the same policy and inventory, and the same activations apart from those that were scheduled: an
+// operator who schedules an activation sees the others that are scheduled.
+func (in *Intent) SameButExemptions(other *Intent) bool {
+	unscheduled := func(all []policy.Activation) []policy.Activation {
+		return slices.DeleteFunc(slices.Clone(all), func(a policy.Activation) bool { return a.Scheduled != 0 })
+	}
+	return sameFiles(in.Files, other.Files) && slices.EqualFunc(unscheduled(in.Activations), unscheduled(other.Activations), func(a, b policy.Activation) bool {
+		return a.ID == b.ID && a.At.Equal(b.At)
+	})
+}
+
 // load parses the files and creates the compiler.
 func (in *Intent) load(ctx context.Context, b *Book) (err error) {
 	kept, err := decodeExemptions(in.exempt)

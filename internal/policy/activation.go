@@ -32,8 +32,10 @@ type Activation struct {
 	UntilNextDate bool `json:"untilNextDate,omitempty"`
 	// Rollout is the ID of the rollout that made the activation, or empty.
 	Rollout string `json:"rollout,omitempty"`
-	Author  string `json:"author,omitempty"`
-	Reason  string `json:"reason,omitempty"`
+	// Scheduled is the ID of the scheduled activation that made this one, or 0.
+	Scheduled uint64 `json:"scheduled,omitempty"`
+	Author    string `json:"author,omitempty"`
+	Reason    string `json:"reason,omitempty"`
 }
 
 // A Scope is a set of lines, selected by line group and switch. An empty list selects all line groups or all switches.

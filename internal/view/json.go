@@ -45,28 +45,29 @@ func (d *documents) Drift(r *op25bv1.DriftResponse, _ bool) error { return d.wri
 // Documents writes the whole message, also if the documents were saved.
 func (d *documents) Documents(r *op25bv1.ShowResponse, _ string) error { return d.write(r) }
 
-func (d *documents) Approved(q *op25bv1.ApproveRequest) error          { return d.write(q) }
-func (d *documents) Progress(p *op25bv1.Progress) error                { return d.write(p) }
-func (d *documents) Switches(r *op25bv1.ListSwitchesResponse) error    { return d.write(r) }
-func (d *documents) Changes(r *op25bv1.WatchSwitchesResponse) error    { return d.write(r) }
-func (d *documents) Counters(r *op25bv1.ListCountersResponse) error    { return d.write(r) }
-func (d *documents) Clocks(r *op25bv1.ListClocksResponse) error        { return d.write(r) }
-func (d *documents) Phases(r *op25bv1.ListPhasesResponse) error        { return d.write(r) }
-func (d *documents) Phase(r *op25bv1.ShowPhaseResponse) error          { return d.write(r) }
-func (d *documents) Preview(r *op25bv1.PreviewResponse) error          { return d.write(r) }
-func (d *documents) Check(r *op25bv1.CheckResponse) error              { return d.write(r) }
-func (d *documents) Mail(r *op25bv1.CheckMailResponse) error           { return d.write(r) }
-func (d *documents) History(r *op25bv1.HistoryResponse, _ int) error   { return d.write(r) }
-func (d *documents) Diff(r *op25bv1.DiffResponse) error                { return d.write(r) }
-func (d *documents) Records(r *op25bv1.ListRecordsResponse) error      { return d.write(r) }
-func (d *documents) Backup(s *op25bv1.BackupSummary, _ string) error   { return d.write(s) }
-func (d *documents) Verified(r *op25bv1.VerifyResponse, _ int) error   { return d.write(r) }
-func (d *documents) Archived(r *op25bv1.PruneResponse, _ string) error { return d.write(r) }
-func (d *documents) Offenders(r *op25bv1.ListOffendersResponse) error  { return d.write(r) }
-func (d *documents) Sessions(r *op25bv1.ListSessionsResponse) error    { return d.write(r) }
-func (d *documents) Found(r *op25bv1.FindAddressResponse) error        { return d.write(r) }
-func (d *documents) Resolved(r *op25bv1.ResolveLinesResponse) error    { return d.write(r) }
-func (d *documents) Forgotten(r *op25bv1.ForgetLinesResponse) error    { return d.write(r) }
+func (d *documents) Approved(q *op25bv1.ApproveRequest) error                 { return d.write(q) }
+func (d *documents) Progress(p *op25bv1.Progress) error                       { return d.write(p) }
+func (d *documents) Switches(r *op25bv1.ListSwitchesResponse) error           { return d.write(r) }
+func (d *documents) Changes(r *op25bv1.WatchSwitchesResponse) error           { return d.write(r) }
+func (d *documents) Counters(r *op25bv1.ListCountersResponse) error           { return d.write(r) }
+func (d *documents) Clocks(r *op25bv1.ListClocksResponse) error               { return d.write(r) }
+func (d *documents) Phases(r *op25bv1.ListPhasesResponse) error               { return d.write(r) }
+func (d *documents) Phase(r *op25bv1.ShowPhaseResponse) error                 { return d.write(r) }
+func (d *documents) Scheduled(a *op25bv1.ScheduledActivation, _ string) error { return d.write(a) }
+func (d *documents) Preview(r *op25bv1.PreviewResponse) error                 { return d.write(r) }
+func (d *documents) Check(r *op25bv1.CheckResponse) error                     { return d.write(r) }
+func (d *documents) Mail(r *op25bv1.CheckMailResponse) error                  { return d.write(r) }
+func (d *documents) History(r *op25bv1.HistoryResponse, _ int) error          { return d.write(r) }
+func (d *documents) Diff(r *op25bv1.DiffResponse) error                       { return d.write(r) }
+func (d *documents) Records(r *op25bv1.ListRecordsResponse) error             { return d.write(r) }
+func (d *documents) Backup(s *op25bv1.BackupSummary, _ string) error          { return d.write(s) }
+func (d *documents) Verified(r *op25bv1.VerifyResponse, _ int) error          { return d.write(r) }
+func (d *documents) Archived(r *op25bv1.PruneResponse, _ string) error        { return d.write(r) }
+func (d *documents) Offenders(r *op25bv1.ListOffendersResponse) error         { return d.write(r) }
+func (d *documents) Sessions(r *op25bv1.ListSessionsResponse) error           { return d.write(r) }
+func (d *documents) Found(r *op25bv1.FindAddressResponse) error               { return d.write(r) }
+func (d *documents) Resolved(r *op25bv1.ResolveLinesResponse) error           { return d.write(r) }
+func (d *documents) Forgotten(r *op25bv1.ForgetLinesResponse) error           { return d.write(r) }
 
 func (d *documents) Exemptions(r *op25bv1.ListExemptionsResponse) error { return d.write(r) }
 

@@ -49,6 +49,9 @@ func (t *table) Phases(r *op25bv1.ListPhasesResponse) error {
 	if r.NextTurn != nil {
 		text += phaseTurn(z, r.NextTurn)
 	}
+	for _, a := range r.Scheduled {
+		text += t.scheduled(z, a)
+	}
 	_, err := io.WriteString(t.w, text+notConfirmed(r.Phases...))
 	return err
 }

@@ -36,6 +36,8 @@ type View interface {
 	Phase(r *op25bv1.ShowPhaseResponse) error
 	// Preview shows the effect that an activation or a rollback would have.
 	Preview(r *op25bv1.PreviewResponse) error
+	// Scheduled shows an activation that was scheduled or cancelled. offset is the UTC offset of the policy.
+	Scheduled(a *op25bv1.ScheduledActivation, offset string) error
 	Check(r *op25bv1.CheckResponse) error
 	Mail(r *op25bv1.CheckMailResponse) error
 	// History shows revisions. limit is the maximum number of revisions that was requested.

@@ -562,3 +562,27 @@ func TestPhasesNameAll(t *testing.T) {
 		}
 	}
 }
+
+// TestScheduled verifies how a scheduled activation is shown in each state.
+func TestScheduled(t *testing.T) {
+	at := timestamppb.New(time.Date(2006, 5, 20, 17, 0, 0, 0, time.UTC))
+	for _, x := range []struct {
+		a    *op25bv1.ScheduledActivation
+		want string
+	}{
+		{&op25bv1.ScheduledActivation{State: op25bv1.ScheduledState_SCHEDULED_STATE_PENDING}, "phase watch everywhere at 2006-05-21 02:00:00 +0900, by ann: night"},
+		{&op25bv1.ScheduledActivation{Groups: []string{"adsl", "isdn"}}, "phase watch adsl, isdn lines at 2006-05-21 02:00:00 +0900, by ann: night"},
+		{&op25bv1.ScheduledActivation{Switches: []string{"edge-1"}, State: op25bv1.ScheduledState_SCHEDULED_STATE_DONE, Revision: 7}, "phase watch all lines on edge-1 at 2006-05-21 02:00:00 +0900, by ann: night; done, revision 7"},
+		{&op25bv1.ScheduledActivation{State: op25bv1.ScheduledState_SCHEDULED_STATE_SKIPPED, Note: "rollout 7 is soaking"}, "phase watch everywhere at 2006-05-21 02:00:00 +0900, by ann: night; SKIPPED: rollout 7 is soaking"},
+		{&op25bv1.ScheduledActivation{State: op25bv1.ScheduledState_SCHEDULED_STATE_CANCELLED, Note: "put off"}, "phase watch everywhere at 2006-05-21 02:00:00 +0900, by ann: night; cancelled: put off"},
+	} {
+		x.a.Id, x.a.Phase, x.a.At, x.a.Author, x.a.Reason = 3, "watch", at, "ann", "night"
+		var b bytes.Buffer
+		if err := Table(&b, Options{Now: time.Now, Location: time.UTC}).Scheduled(x.a, "+09:00"); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(strings.Fields(b.String()), " "); got != "scheduled 3: "+x.want {
+			t.Errorf("%s, want scheduled 3: %s", got, x.want)
+		}
+	}
+}

@@ -25,6 +25,66 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// The state of a scheduled activation.
+type ScheduledState int32
+
+const (
+	ScheduledState_SCHEDULED_STATE_UNSPECIFIED ScheduledState = 0
+	ScheduledState_SCHEDULED_STATE_PENDING     ScheduledState = 1
+	// It is being made.
+	ScheduledState_SCHEDULED_STATE_ACTING    ScheduledState = 2
+	ScheduledState_SCHEDULED_STATE_DONE      ScheduledState = 3
+	ScheduledState_SCHEDULED_STATE_SKIPPED   ScheduledState = 4
+	ScheduledState_SCHEDULED_STATE_CANCELLED ScheduledState = 5
+)
+
+// Enum value maps for ScheduledState.
+var (
+	ScheduledState_name = map[int32]string{
+		0: "SCHEDULED_STATE_UNSPECIFIED",
+		1: "SCHEDULED_STATE_PENDING",
+		2: "SCHEDULED_STATE_ACTING",
+		3: "SCHEDULED_STATE_DONE",
+		4: "SCHEDULED_STATE_SKIPPED",
+		5: "SCHEDULED_STATE_CANCELLED",
+	}
+	ScheduledState_value = map[string]int32{
+		"SCHEDULED_STATE_UNSPECIFIED": 0,
+		"SCHEDULED_STATE_PENDING":     1,
+		"SCHEDULED_STATE_ACTING":      2,
+		"SCHEDULED_STATE_DONE":        3,
+		"SCHEDULED_STATE_SKIPPED":     4,
+		"SCHEDULED_STATE_CANCELLED":   5,
+	}
+)
+
+func (x ScheduledState) Enum() *ScheduledState {
+	p := new(ScheduledState)
+	*p = x
+	return p
+}
+
+func (x ScheduledState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ScheduledState) Descriptor() protoreflect.EnumDescriptor {
+	return file_op25b_v1_phase_proto_enumTypes[0].Descriptor()
+}
+
+func (ScheduledState) Type() protoreflect.EnumType {
+	return &file_op25b_v1_phase_proto_enumTypes[0]
+}
+
+func (x ScheduledState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ScheduledState.Descriptor instead.
+func (ScheduledState) EnumDescriptor() ([]byte, []int) {
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{0}
+}
+
 type ListPhasesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -77,6 +137,8 @@ type ListPhasesResponse struct {
 	// The reason why the documents of the revision cannot be used; empty if they can. If it is set, the phases come from the newest documents
 	// that can be read.
 	Broken string `protobuf:"bytes,71,opt,name=broken,proto3" json:"broken,omitempty"`
+	// The activations that are scheduled, in the order of their times, and those that have ended in the last 30 days.
+	Scheduled []*ScheduledActivation `protobuf:"bytes,100,rep,name=scheduled,proto3" json:"scheduled,omitempty"`
 	// See Plan.utc_offset.
 	UtcOffset     string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -160,6 +222,13 @@ func (x *ListPhasesResponse) GetBroken() string {
 		return x.Broken
 	}
 	return ""
+}
+
+func (x *ListPhasesResponse) GetScheduled() []*ScheduledActivation {
+	if x != nil {
+		return x.Scheduled
+	}
+	return nil
 }
 
 func (x *ListPhasesResponse) GetUtcOffset() string {
@@ -1627,12 +1696,427 @@ func (x *RollbackRequest) GetShown() *timestamppb.Timestamp {
 	return nil
 }
 
+// An activation that is scheduled for a time.
+type ScheduledActivation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	At    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	// As ActivateRequest has them.
+	Phase         string   `protobuf:"bytes,3,opt,name=phase,proto3" json:"phase,omitempty"`
+	Groups        []string `protobuf:"bytes,4,rep,name=groups,proto3" json:"groups,omitempty"`
+	Switches      []string `protobuf:"bytes,5,rep,name=switches,proto3" json:"switches,omitempty"`
+	UntilNextDate bool     `protobuf:"varint,6,opt,name=until_next_date,json=untilNextDate,proto3" json:"until_next_date,omitempty"`
+	// The revision on which it was scheduled.
+	Base      uint64                 `protobuf:"varint,7,opt,name=base,proto3" json:"base,omitempty"`
+	Author    string                 `protobuf:"bytes,8,opt,name=author,proto3" json:"author,omitempty"`
+	Reason    string                 `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
+	Scheduled *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=scheduled,proto3" json:"scheduled,omitempty"`
+	State     ScheduledState         `protobuf:"varint,11,opt,name=state,proto3,enum=op25b.v1.ScheduledState" json:"state,omitempty"`
+	// The revision that it has stored; 0 unless the state is DONE.
+	Revision uint64 `protobuf:"varint,12,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Why it was skipped or cancelled, and the time at which it ended.
+	Note          string                 `protobuf:"bytes,13,opt,name=note,proto3" json:"note,omitempty"`
+	Ended         *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=ended,proto3" json:"ended,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScheduledActivation) Reset() {
+	*x = ScheduledActivation{}
+	mi := &file_op25b_v1_phase_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScheduledActivation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScheduledActivation) ProtoMessage() {}
+
+func (x *ScheduledActivation) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_phase_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScheduledActivation.ProtoReflect.Descriptor instead.
+func (*ScheduledActivation) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ScheduledActivation) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *ScheduledActivation) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *ScheduledActivation) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
+}
+
+func (x *ScheduledActivation) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *ScheduledActivation) GetSwitches() []string {
+	if x != nil {
+		return x.Switches
+	}
+	return nil
+}
+
+func (x *ScheduledActivation) GetUntilNextDate() bool {
+	if x != nil {
+		return x.UntilNextDate
+	}
+	return false
+}
+
+func (x *ScheduledActivation) GetBase() uint64 {
+	if x != nil {
+		return x.Base
+	}
+	return 0
+}
+
+func (x *ScheduledActivation) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *ScheduledActivation) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ScheduledActivation) GetScheduled() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Scheduled
+	}
+	return nil
+}
+
+func (x *ScheduledActivation) GetState() ScheduledState {
+	if x != nil {
+		return x.State
+	}
+	return ScheduledState_SCHEDULED_STATE_UNSPECIFIED
+}
+
+func (x *ScheduledActivation) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *ScheduledActivation) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+func (x *ScheduledActivation) GetEnded() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Ended
+	}
+	return nil
+}
+
+type ScheduleRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Phase string                 `protobuf:"bytes,1,opt,name=phase,proto3" json:"phase,omitempty"`
+	// As in ActivateRequest.
+	Groups        []string `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups,omitempty"`
+	Switches      []string `protobuf:"bytes,3,rep,name=switches,proto3" json:"switches,omitempty"`
+	UntilNextDate bool     `protobuf:"varint,4,opt,name=until_next_date,json=untilNextDate,proto3" json:"until_next_date,omitempty"`
+	Base          uint64   `protobuf:"varint,5,opt,name=base,proto3" json:"base,omitempty"`
+	// The reason for the audit records of the request and of the activation, with 1 to 4,096 bytes.
+	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The time, or the same as text without a UTC offset, in that of the policy, such as 2006-07-01 02:00. Exactly one of them must be set.
+	At            *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=at,proto3" json:"at,omitempty"`
+	LocalAt       string                 `protobuf:"bytes,8,opt,name=local_at,json=localAt,proto3" json:"local_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScheduleRequest) Reset() {
+	*x = ScheduleRequest{}
+	mi := &file_op25b_v1_phase_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScheduleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScheduleRequest) ProtoMessage() {}
+
+func (x *ScheduleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_phase_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScheduleRequest.ProtoReflect.Descriptor instead.
+func (*ScheduleRequest) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ScheduleRequest) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
+}
+
+func (x *ScheduleRequest) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *ScheduleRequest) GetSwitches() []string {
+	if x != nil {
+		return x.Switches
+	}
+	return nil
+}
+
+func (x *ScheduleRequest) GetUntilNextDate() bool {
+	if x != nil {
+		return x.UntilNextDate
+	}
+	return false
+}
+
+func (x *ScheduleRequest) GetBase() uint64 {
+	if x != nil {
+		return x.Base
+	}
+	return 0
+}
+
+func (x *ScheduleRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ScheduleRequest) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *ScheduleRequest) GetLocalAt() string {
+	if x != nil {
+		return x.LocalAt
+	}
+	return ""
+}
+
+type ScheduleResponse struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Scheduled *ScheduledActivation   `protobuf:"bytes,1,opt,name=scheduled,proto3" json:"scheduled,omitempty"`
+	// See Plan.utc_offset.
+	UtcOffset     string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScheduleResponse) Reset() {
+	*x = ScheduleResponse{}
+	mi := &file_op25b_v1_phase_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScheduleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScheduleResponse) ProtoMessage() {}
+
+func (x *ScheduleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_phase_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScheduleResponse.ProtoReflect.Descriptor instead.
+func (*ScheduleResponse) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ScheduleResponse) GetScheduled() *ScheduledActivation {
+	if x != nil {
+		return x.Scheduled
+	}
+	return nil
+}
+
+func (x *ScheduleResponse) GetUtcOffset() string {
+	if x != nil {
+		return x.UtcOffset
+	}
+	return ""
+}
+
+type CancelScheduledRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The reason for the audit record, with 1 to 4,096 bytes.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelScheduledRequest) Reset() {
+	*x = CancelScheduledRequest{}
+	mi := &file_op25b_v1_phase_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelScheduledRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelScheduledRequest) ProtoMessage() {}
+
+func (x *CancelScheduledRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_phase_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelScheduledRequest.ProtoReflect.Descriptor instead.
+func (*CancelScheduledRequest) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *CancelScheduledRequest) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *CancelScheduledRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type CancelScheduledResponse struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Scheduled *ScheduledActivation   `protobuf:"bytes,1,opt,name=scheduled,proto3" json:"scheduled,omitempty"`
+	// See Plan.utc_offset.
+	UtcOffset     string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelScheduledResponse) Reset() {
+	*x = CancelScheduledResponse{}
+	mi := &file_op25b_v1_phase_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelScheduledResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelScheduledResponse) ProtoMessage() {}
+
+func (x *CancelScheduledResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_phase_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelScheduledResponse.ProtoReflect.Descriptor instead.
+func (*CancelScheduledResponse) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_phase_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *CancelScheduledResponse) GetScheduled() *ScheduledActivation {
+	if x != nil {
+		return x.Scheduled
+	}
+	return nil
+}
+
+func (x *CancelScheduledResponse) GetUtcOffset() string {
+	if x != nil {
+		return x.UtcOffset
+	}
+	return ""
+}
+
 var File_op25b_v1_phase_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\n" +
 	"\x14op25b/v1/phase.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15op25b/v1/intent.proto\x1a\x13op25b/v1/plan.proto\"\x13\n" +
-	"\x11ListPhasesRequest\"\xba\x02\n" +
+	"\x11ListPhasesRequest\"\xf7\x02\n" +
 	"\x12ListPhasesResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x16\n" +
 	"\x06policy\x18\x02 \x01(\tR\x06policy\x12.\n" +
@@ -1640,7 +2124,8 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\x06phases\x18\x04 \x03(\v2\x0f.op25b.v1.PhaseR\x06phases\x12.\n" +
 	"\x04next\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04next\x120\n" +
 	"\tnext_turn\x18F \x01(\v2\x13.op25b.v1.PhaseTurnR\bnextTurn\x12\x16\n" +
-	"\x06broken\x18G \x01(\tR\x06broken\x12\x1d\n" +
+	"\x06broken\x18G \x01(\tR\x06broken\x12;\n" +
+	"\tscheduled\x18d \x03(\v2\x1d.op25b.v1.ScheduledActivationR\tscheduled\x12\x1d\n" +
 	"\n" +
 	"utc_offset\x18P \x01(\tR\tutcOffset\"\x82\x01\n" +
 	"\tPhaseTurn\x12.\n" +
@@ -1767,7 +2252,50 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\ano_wait\x18\x05 \x01(\bR\x06noWait\x12\x1d\n" +
 	"\n" +
 	"request_id\x18< \x01(\tR\trequestId\x120\n" +
-	"\x05shown\x18F \x01(\v2\x1a.google.protobuf.TimestampR\x05shownJ\x04\b\x06\x10\aR\x05phase2\x9d\x03\n" +
+	"\x05shown\x18F \x01(\v2\x1a.google.protobuf.TimestampR\x05shownJ\x04\b\x06\x10\aR\x05phase\"\xd3\x03\n" +
+	"\x13ScheduledActivation\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12*\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x14\n" +
+	"\x05phase\x18\x03 \x01(\tR\x05phase\x12\x16\n" +
+	"\x06groups\x18\x04 \x03(\tR\x06groups\x12\x1a\n" +
+	"\bswitches\x18\x05 \x03(\tR\bswitches\x12&\n" +
+	"\x0funtil_next_date\x18\x06 \x01(\bR\runtilNextDate\x12\x12\n" +
+	"\x04base\x18\a \x01(\x04R\x04base\x12\x16\n" +
+	"\x06author\x18\b \x01(\tR\x06author\x12\x16\n" +
+	"\x06reason\x18\t \x01(\tR\x06reason\x128\n" +
+	"\tscheduled\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\tscheduled\x12.\n" +
+	"\x05state\x18\v \x01(\x0e2\x18.op25b.v1.ScheduledStateR\x05state\x12\x1a\n" +
+	"\brevision\x18\f \x01(\x04R\brevision\x12\x12\n" +
+	"\x04note\x18\r \x01(\tR\x04note\x120\n" +
+	"\x05ended\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\"\xf6\x01\n" +
+	"\x0fScheduleRequest\x12\x14\n" +
+	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x16\n" +
+	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1a\n" +
+	"\bswitches\x18\x03 \x03(\tR\bswitches\x12&\n" +
+	"\x0funtil_next_date\x18\x04 \x01(\bR\runtilNextDate\x12\x12\n" +
+	"\x04base\x18\x05 \x01(\x04R\x04base\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12*\n" +
+	"\x02at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x19\n" +
+	"\blocal_at\x18\b \x01(\tR\alocalAt\"n\n" +
+	"\x10ScheduleResponse\x12;\n" +
+	"\tscheduled\x18\x01 \x01(\v2\x1d.op25b.v1.ScheduledActivationR\tscheduled\x12\x1d\n" +
+	"\n" +
+	"utc_offset\x18P \x01(\tR\tutcOffset\"@\n" +
+	"\x16CancelScheduledRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"u\n" +
+	"\x17CancelScheduledResponse\x12;\n" +
+	"\tscheduled\x18\x01 \x01(\v2\x1d.op25b.v1.ScheduledActivationR\tscheduled\x12\x1d\n" +
+	"\n" +
+	"utc_offset\x18P \x01(\tR\tutcOffset*\xc0\x01\n" +
+	"\x0eScheduledState\x12\x1f\n" +
+	"\x1bSCHEDULED_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17SCHEDULED_STATE_PENDING\x10\x01\x12\x1a\n" +
+	"\x16SCHEDULED_STATE_ACTING\x10\x02\x12\x18\n" +
+	"\x14SCHEDULED_STATE_DONE\x10\x03\x12\x1b\n" +
+	"\x17SCHEDULED_STATE_SKIPPED\x10\x04\x12\x1d\n" +
+	"\x19SCHEDULED_STATE_CANCELLED\x10\x052\xb8\x04\n" +
 	"\fPhaseService\x12G\n" +
 	"\n" +
 	"ListPhases\x12\x1b.op25b.v1.ListPhasesRequest\x1a\x1c.op25b.v1.ListPhasesResponse\x12D\n" +
@@ -1775,7 +2303,9 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\tListDates\x12\x1a.op25b.v1.ListDatesRequest\x1a\x1b.op25b.v1.ListDatesResponse\x12>\n" +
 	"\aPreview\x12\x18.op25b.v1.PreviewRequest\x1a\x19.op25b.v1.PreviewResponse\x12;\n" +
 	"\bActivate\x12\x19.op25b.v1.ActivateRequest\x1a\x12.op25b.v1.Progress0\x01\x12;\n" +
-	"\bRollback\x12\x19.op25b.v1.RollbackRequest\x1a\x12.op25b.v1.Progress0\x01B\x1eZ\x1cop25b/proto/op25b/v1;op25bv1b\x06proto3"
+	"\bRollback\x12\x19.op25b.v1.RollbackRequest\x1a\x12.op25b.v1.Progress0\x01\x12A\n" +
+	"\bSchedule\x12\x19.op25b.v1.ScheduleRequest\x1a\x1a.op25b.v1.ScheduleResponse\x12V\n" +
+	"\x0fCancelScheduled\x12 .op25b.v1.CancelScheduledRequest\x1a!.op25b.v1.CancelScheduledResponseB\x1eZ\x1cop25b/proto/op25b/v1;op25bv1b\x06proto3"
 
 var (
 	file_op25b_v1_phase_proto_rawDescOnce sync.Once
@@ -1789,77 +2319,96 @@ func file_op25b_v1_phase_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_phase_proto_rawDescData
 }
 
-var file_op25b_v1_phase_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_op25b_v1_phase_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_op25b_v1_phase_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_op25b_v1_phase_proto_goTypes = []any{
-	(*ListPhasesRequest)(nil),     // 0: op25b.v1.ListPhasesRequest
-	(*ListPhasesResponse)(nil),    // 1: op25b.v1.ListPhasesResponse
-	(*PhaseTurn)(nil),             // 2: op25b.v1.PhaseTurn
-	(*Phase)(nil),                 // 3: op25b.v1.Phase
-	(*GroupDate)(nil),             // 4: op25b.v1.GroupDate
-	(*StaysOpen)(nil),             // 5: op25b.v1.StaysOpen
-	(*OpenServers)(nil),           // 6: op25b.v1.OpenServers
-	(*InForce)(nil),               // 7: op25b.v1.InForce
-	(*ShowPhaseRequest)(nil),      // 8: op25b.v1.ShowPhaseRequest
-	(*ShowPhaseResponse)(nil),     // 9: op25b.v1.ShowPhaseResponse
-	(*PhaseRule)(nil),             // 10: op25b.v1.PhaseRule
-	(*ListDatesRequest)(nil),      // 11: op25b.v1.ListDatesRequest
-	(*ListDatesResponse)(nil),     // 12: op25b.v1.ListDatesResponse
-	(*EndingExemption)(nil),       // 13: op25b.v1.EndingExemption
-	(*PreviewRequest)(nil),        // 14: op25b.v1.PreviewRequest
-	(*PreviewResponse)(nil),       // 15: op25b.v1.PreviewResponse
-	(*PhaseChange)(nil),           // 16: op25b.v1.PhaseChange
-	(*ActivateRequest)(nil),       // 17: op25b.v1.ActivateRequest
-	(*RollbackRequest)(nil),       // 18: op25b.v1.RollbackRequest
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 20: google.protobuf.Duration
-	(*Activation)(nil),            // 21: op25b.v1.Activation
-	(*Plan)(nil),                  // 22: op25b.v1.Plan
-	(*Progress)(nil),              // 23: op25b.v1.Progress
+	(ScheduledState)(0),             // 0: op25b.v1.ScheduledState
+	(*ListPhasesRequest)(nil),       // 1: op25b.v1.ListPhasesRequest
+	(*ListPhasesResponse)(nil),      // 2: op25b.v1.ListPhasesResponse
+	(*PhaseTurn)(nil),               // 3: op25b.v1.PhaseTurn
+	(*Phase)(nil),                   // 4: op25b.v1.Phase
+	(*GroupDate)(nil),               // 5: op25b.v1.GroupDate
+	(*StaysOpen)(nil),               // 6: op25b.v1.StaysOpen
+	(*OpenServers)(nil),             // 7: op25b.v1.OpenServers
+	(*InForce)(nil),                 // 8: op25b.v1.InForce
+	(*ShowPhaseRequest)(nil),        // 9: op25b.v1.ShowPhaseRequest
+	(*ShowPhaseResponse)(nil),       // 10: op25b.v1.ShowPhaseResponse
+	(*PhaseRule)(nil),               // 11: op25b.v1.PhaseRule
+	(*ListDatesRequest)(nil),        // 12: op25b.v1.ListDatesRequest
+	(*ListDatesResponse)(nil),       // 13: op25b.v1.ListDatesResponse
+	(*EndingExemption)(nil),         // 14: op25b.v1.EndingExemption
+	(*PreviewRequest)(nil),          // 15: op25b.v1.PreviewRequest
+	(*PreviewResponse)(nil),         // 16: op25b.v1.PreviewResponse
+	(*PhaseChange)(nil),             // 17: op25b.v1.PhaseChange
+	(*ActivateRequest)(nil),         // 18: op25b.v1.ActivateRequest
+	(*RollbackRequest)(nil),         // 19: op25b.v1.RollbackRequest
+	(*ScheduledActivation)(nil),     // 20: op25b.v1.ScheduledActivation
+	(*ScheduleRequest)(nil),         // 21: op25b.v1.ScheduleRequest
+	(*ScheduleResponse)(nil),        // 22: op25b.v1.ScheduleResponse
+	(*CancelScheduledRequest)(nil),  // 23: op25b.v1.CancelScheduledRequest
+	(*CancelScheduledResponse)(nil), // 24: op25b.v1.CancelScheduledResponse
+	(*timestamppb.Timestamp)(nil),   // 25: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),     // 26: google.protobuf.Duration
+	(*Activation)(nil),              // 27: op25b.v1.Activation
+	(*Plan)(nil),                    // 28: op25b.v1.Plan
+	(*Progress)(nil),                // 29: op25b.v1.Progress
 }
 var file_op25b_v1_phase_proto_depIdxs = []int32{
-	19, // 0: op25b.v1.ListPhasesResponse.time:type_name -> google.protobuf.Timestamp
-	3,  // 1: op25b.v1.ListPhasesResponse.phases:type_name -> op25b.v1.Phase
-	19, // 2: op25b.v1.ListPhasesResponse.next:type_name -> google.protobuf.Timestamp
-	2,  // 3: op25b.v1.ListPhasesResponse.next_turn:type_name -> op25b.v1.PhaseTurn
-	19, // 4: op25b.v1.PhaseTurn.time:type_name -> google.protobuf.Timestamp
-	16, // 5: op25b.v1.PhaseTurn.changes:type_name -> op25b.v1.PhaseChange
-	19, // 6: op25b.v1.Phase.begins:type_name -> google.protobuf.Timestamp
-	7,  // 7: op25b.v1.Phase.in_force:type_name -> op25b.v1.InForce
-	5,  // 8: op25b.v1.Phase.stays_open:type_name -> op25b.v1.StaysOpen
-	4,  // 9: op25b.v1.Phase.effective_for:type_name -> op25b.v1.GroupDate
-	19, // 10: op25b.v1.GroupDate.begins:type_name -> google.protobuf.Timestamp
-	6,  // 11: op25b.v1.StaysOpen.servers:type_name -> op25b.v1.OpenServers
-	3,  // 12: op25b.v1.ShowPhaseResponse.phase:type_name -> op25b.v1.Phase
-	10, // 13: op25b.v1.ShowPhaseResponse.rules:type_name -> op25b.v1.PhaseRule
-	20, // 14: op25b.v1.ListDatesRequest.within:type_name -> google.protobuf.Duration
-	19, // 15: op25b.v1.ListDatesResponse.time:type_name -> google.protobuf.Timestamp
-	2,  // 16: op25b.v1.ListDatesResponse.turns:type_name -> op25b.v1.PhaseTurn
-	13, // 17: op25b.v1.ListDatesResponse.exemptions:type_name -> op25b.v1.EndingExemption
-	19, // 18: op25b.v1.ListDatesResponse.next:type_name -> google.protobuf.Timestamp
-	19, // 19: op25b.v1.EndingExemption.ends:type_name -> google.protobuf.Timestamp
-	16, // 20: op25b.v1.PreviewResponse.changes:type_name -> op25b.v1.PhaseChange
-	21, // 21: op25b.v1.PreviewResponse.undoes:type_name -> op25b.v1.Activation
-	19, // 22: op25b.v1.PreviewResponse.time:type_name -> google.protobuf.Timestamp
-	2,  // 23: op25b.v1.PreviewResponse.next_turn:type_name -> op25b.v1.PhaseTurn
-	22, // 24: op25b.v1.PreviewResponse.plan:type_name -> op25b.v1.Plan
-	19, // 25: op25b.v1.RollbackRequest.shown:type_name -> google.protobuf.Timestamp
-	0,  // 26: op25b.v1.PhaseService.ListPhases:input_type -> op25b.v1.ListPhasesRequest
-	8,  // 27: op25b.v1.PhaseService.ShowPhase:input_type -> op25b.v1.ShowPhaseRequest
-	11, // 28: op25b.v1.PhaseService.ListDates:input_type -> op25b.v1.ListDatesRequest
-	14, // 29: op25b.v1.PhaseService.Preview:input_type -> op25b.v1.PreviewRequest
-	17, // 30: op25b.v1.PhaseService.Activate:input_type -> op25b.v1.ActivateRequest
-	18, // 31: op25b.v1.PhaseService.Rollback:input_type -> op25b.v1.RollbackRequest
-	1,  // 32: op25b.v1.PhaseService.ListPhases:output_type -> op25b.v1.ListPhasesResponse
-	9,  // 33: op25b.v1.PhaseService.ShowPhase:output_type -> op25b.v1.ShowPhaseResponse
-	12, // 34: op25b.v1.PhaseService.ListDates:output_type -> op25b.v1.ListDatesResponse
-	15, // 35: op25b.v1.PhaseService.Preview:output_type -> op25b.v1.PreviewResponse
-	23, // 36: op25b.v1.PhaseService.Activate:output_type -> op25b.v1.Progress
-	23, // 37: op25b.v1.PhaseService.Rollback:output_type -> op25b.v1.Progress
-	32, // [32:38] is the sub-list for method output_type
-	26, // [26:32] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	25, // 0: op25b.v1.ListPhasesResponse.time:type_name -> google.protobuf.Timestamp
+	4,  // 1: op25b.v1.ListPhasesResponse.phases:type_name -> op25b.v1.Phase
+	25, // 2: op25b.v1.ListPhasesResponse.next:type_name -> google.protobuf.Timestamp
+	3,  // 3: op25b.v1.ListPhasesResponse.next_turn:type_name -> op25b.v1.PhaseTurn
+	20, // 4: op25b.v1.ListPhasesResponse.scheduled:type_name -> op25b.v1.ScheduledActivation
+	25, // 5: op25b.v1.PhaseTurn.time:type_name -> google.protobuf.Timestamp
+	17, // 6: op25b.v1.PhaseTurn.changes:type_name -> op25b.v1.PhaseChange
+	25, // 7: op25b.v1.Phase.begins:type_name -> google.protobuf.Timestamp
+	8,  // 8: op25b.v1.Phase.in_force:type_name -> op25b.v1.InForce
+	6,  // 9: op25b.v1.Phase.stays_open:type_name -> op25b.v1.StaysOpen
+	5,  // 10: op25b.v1.Phase.effective_for:type_name -> op25b.v1.GroupDate
+	25, // 11: op25b.v1.GroupDate.begins:type_name -> google.protobuf.Timestamp
+	7,  // 12: op25b.v1.StaysOpen.servers:type_name -> op25b.v1.OpenServers
+	4,  // 13: op25b.v1.ShowPhaseResponse.phase:type_name -> op25b.v1.Phase
+	11, // 14: op25b.v1.ShowPhaseResponse.rules:type_name -> op25b.v1.PhaseRule
+	26, // 15: op25b.v1.ListDatesRequest.within:type_name -> google.protobuf.Duration
+	25, // 16: op25b.v1.ListDatesResponse.time:type_name -> google.protobuf.Timestamp
+	3,  // 17: op25b.v1.ListDatesResponse.turns:type_name -> op25b.v1.PhaseTurn
+	14, // 18: op25b.v1.ListDatesResponse.exemptions:type_name -> op25b.v1.EndingExemption
+	25, // 19: op25b.v1.ListDatesResponse.next:type_name -> google.protobuf.Timestamp
+	25, // 20: op25b.v1.EndingExemption.ends:type_name -> google.protobuf.Timestamp
+	17, // 21: op25b.v1.PreviewResponse.changes:type_name -> op25b.v1.PhaseChange
+	27, // 22: op25b.v1.PreviewResponse.undoes:type_name -> op25b.v1.Activation
+	25, // 23: op25b.v1.PreviewResponse.time:type_name -> google.protobuf.Timestamp
+	3,  // 24: op25b.v1.PreviewResponse.next_turn:type_name -> op25b.v1.PhaseTurn
+	28, // 25: op25b.v1.PreviewResponse.plan:type_name -> op25b.v1.Plan
+	25, // 26: op25b.v1.RollbackRequest.shown:type_name -> google.protobuf.Timestamp
+	25, // 27: op25b.v1.ScheduledActivation.at:type_name -> google.protobuf.Timestamp
+	25, // 28: op25b.v1.ScheduledActivation.scheduled:type_name -> google.protobuf.Timestamp
+	0,  // 29: op25b.v1.ScheduledActivation.state:type_name -> op25b.v1.ScheduledState
+	25, // 30: op25b.v1.ScheduledActivation.ended:type_name -> google.protobuf.Timestamp
+	25, // 31: op25b.v1.ScheduleRequest.at:type_name -> google.protobuf.Timestamp
+	20, // 32: op25b.v1.ScheduleResponse.scheduled:type_name -> op25b.v1.ScheduledActivation
+	20, // 33: op25b.v1.CancelScheduledResponse.scheduled:type_name -> op25b.v1.ScheduledActivation
+	1,  // 34: op25b.v1.PhaseService.ListPhases:input_type -> op25b.v1.ListPhasesRequest
+	9,  // 35: op25b.v1.PhaseService.ShowPhase:input_type -> op25b.v1.ShowPhaseRequest
+	12, // 36: op25b.v1.PhaseService.ListDates:input_type -> op25b.v1.ListDatesRequest
+	15, // 37: op25b.v1.PhaseService.Preview:input_type -> op25b.v1.PreviewRequest
+	18, // 38: op25b.v1.PhaseService.Activate:input_type -> op25b.v1.ActivateRequest
+	19, // 39: op25b.v1.PhaseService.Rollback:input_type -> op25b.v1.RollbackRequest
+	21, // 40: op25b.v1.PhaseService.Schedule:input_type -> op25b.v1.ScheduleRequest
+	23, // 41: op25b.v1.PhaseService.CancelScheduled:input_type -> op25b.v1.CancelScheduledRequest
+	2,  // 42: op25b.v1.PhaseService.ListPhases:output_type -> op25b.v1.ListPhasesResponse
+	10, // 43: op25b.v1.PhaseService.ShowPhase:output_type -> op25b.v1.ShowPhaseResponse
+	13, // 44: op25b.v1.PhaseService.ListDates:output_type -> op25b.v1.ListDatesResponse
+	16, // 45: op25b.v1.PhaseService.Preview:output_type -> op25b.v1.PreviewResponse
+	29, // 46: op25b.v1.PhaseService.Activate:output_type -> op25b.v1.Progress
+	29, // 47: op25b.v1.PhaseService.Rollback:output_type -> op25b.v1.Progress
+	22, // 48: op25b.v1.PhaseService.Schedule:output_type -> op25b.v1.ScheduleResponse
+	24, // 49: op25b.v1.PhaseService.CancelScheduled:output_type -> op25b.v1.CancelScheduledResponse
+	42, // [42:50] is the sub-list for method output_type
+	34, // [34:42] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_phase_proto_init() }
@@ -1874,13 +2423,14 @@ func file_op25b_v1_phase_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_phase_proto_rawDesc), len(file_op25b_v1_phase_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   19,
+			NumEnums:      1,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_op25b_v1_phase_proto_goTypes,
 		DependencyIndexes: file_op25b_v1_phase_proto_depIdxs,
+		EnumInfos:         file_op25b_v1_phase_proto_enumTypes,
 		MessageInfos:      file_op25b_v1_phase_proto_msgTypes,
 	}.Build()
 	File_op25b_v1_phase_proto = out.File

@@ -21,12 +21,14 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	PhaseService_ListPhases_FullMethodName = "/op25b.v1.PhaseService/ListPhases"
-	PhaseService_ShowPhase_FullMethodName  = "/op25b.v1.PhaseService/ShowPhase"
-	PhaseService_ListDates_FullMethodName  = "/op25b.v1.PhaseService/ListDates"
-	PhaseService_Preview_FullMethodName    = "/op25b.v1.PhaseService/Preview"
-	PhaseService_Activate_FullMethodName   = "/op25b.v1.PhaseService/Activate"
-	PhaseService_Rollback_FullMethodName   = "/op25b.v1.PhaseService/Rollback"
+	PhaseService_ListPhases_FullMethodName      = "/op25b.v1.PhaseService/ListPhases"
+	PhaseService_ShowPhase_FullMethodName       = "/op25b.v1.PhaseService/ShowPhase"
+	PhaseService_ListDates_FullMethodName       = "/op25b.v1.PhaseService/ListDates"
+	PhaseService_Preview_FullMethodName         = "/op25b.v1.PhaseService/Preview"
+	PhaseService_Activate_FullMethodName        = "/op25b.v1.PhaseService/Activate"
+	PhaseService_Rollback_FullMethodName        = "/op25b.v1.PhaseService/Rollback"
+	PhaseService_Schedule_FullMethodName        = "/op25b.v1.PhaseService/Schedule"
+	PhaseService_CancelScheduled_FullMethodName = "/op25b.v1.PhaseService/CancelScheduled"
 )
 
 // PhaseServiceClient is the client API for PhaseService service.
@@ -52,6 +54,13 @@ type PhaseServiceClient interface {
 	// are then treated as if it had not been made. A second rollback undoes the activation before that. Returns FAILED_PRECONDITION with the
 	// phases in force if there is no such activation.
 	Rollback(ctx context.Context, in *RollbackRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Progress], error)
+	// Schedules an activation for a time. It is made once, by whichever controller is there, and skipped if the policy, the inventory or the phases have
+	// changed since, if a rollout runs, or if no controller was there within ten minutes of the time. Requires the role operator. Returns the errors of
+	// Activate, INVALID_ARGUMENT for a time in the past or more than a year ahead, and RESOURCE_EXHAUSTED if 100 activations are scheduled.
+	Schedule(ctx context.Context, in *ScheduleRequest, opts ...grpc.CallOption) (*ScheduleResponse, error)
+	// Cancels a scheduled activation. Requires the role operator. Returns NOT_FOUND if there is none with the id, and FAILED_PRECONDITION if it is no
+	// longer scheduled.
+	CancelScheduled(ctx context.Context, in *CancelScheduledRequest, opts ...grpc.CallOption) (*CancelScheduledResponse, error)
 }
 
 type phaseServiceClient struct {
@@ -140,6 +149,26 @@ func (c *phaseServiceClient) Rollback(ctx context.Context, in *RollbackRequest, 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PhaseService_RollbackClient = grpc.ServerStreamingClient[Progress]
 
+func (c *phaseServiceClient) Schedule(ctx context.Context, in *ScheduleRequest, opts ...grpc.CallOption) (*ScheduleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ScheduleResponse)
+	err := c.cc.Invoke(ctx, PhaseService_Schedule_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *phaseServiceClient) CancelScheduled(ctx context.Context, in *CancelScheduledRequest, opts ...grpc.CallOption) (*CancelScheduledResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CancelScheduledResponse)
+	err := c.cc.Invoke(ctx, PhaseService_CancelScheduled_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PhaseServiceServer is the server API for PhaseService service.
 // All implementations must embed UnimplementedPhaseServiceServer
 // for forward compatibility.
@@ -163,6 +192,13 @@ type PhaseServiceServer interface {
 	// are then treated as if it had not been made. A second rollback undoes the activation before that. Returns FAILED_PRECONDITION with the
 	// phases in force if there is no such activation.
 	Rollback(*RollbackRequest, grpc.ServerStreamingServer[Progress]) error
+	// Schedules an activation for a time. It is made once, by whichever controller is there, and skipped if the policy, the inventory or the phases have
+	// changed since, if a rollout runs, or if no controller was there within ten minutes of the time. Requires the role operator. Returns the errors of
+	// Activate, INVALID_ARGUMENT for a time in the past or more than a year ahead, and RESOURCE_EXHAUSTED if 100 activations are scheduled.
+	Schedule(context.Context, *ScheduleRequest) (*ScheduleResponse, error)
+	// Cancels a scheduled activation. Requires the role operator. Returns NOT_FOUND if there is none with the id, and FAILED_PRECONDITION if it is no
+	// longer scheduled.
+	CancelScheduled(context.Context, *CancelScheduledRequest) (*CancelScheduledResponse, error)
 	mustEmbedUnimplementedPhaseServiceServer()
 }
 
@@ -190,6 +226,12 @@ func (UnimplementedPhaseServiceServer) Activate(*ActivateRequest, grpc.ServerStr
 }
 func (UnimplementedPhaseServiceServer) Rollback(*RollbackRequest, grpc.ServerStreamingServer[Progress]) error {
 	return status.Error(codes.Unimplemented, "method Rollback not implemented")
+}
+func (UnimplementedPhaseServiceServer) Schedule(context.Context, *ScheduleRequest) (*ScheduleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Schedule not implemented")
+}
+func (UnimplementedPhaseServiceServer) CancelScheduled(context.Context, *CancelScheduledRequest) (*CancelScheduledResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CancelScheduled not implemented")
 }
 func (UnimplementedPhaseServiceServer) mustEmbedUnimplementedPhaseServiceServer() {}
 func (UnimplementedPhaseServiceServer) testEmbeddedByValue()                      {}
@@ -306,6 +348,42 @@ func _PhaseService_Rollback_Handler(srv interface{}, stream grpc.ServerStream) e
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PhaseService_RollbackServer = grpc.ServerStreamingServer[Progress]
 
+func _PhaseService_Schedule_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ScheduleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PhaseServiceServer).Schedule(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PhaseService_Schedule_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PhaseServiceServer).Schedule(ctx, req.(*ScheduleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PhaseService_CancelScheduled_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelScheduledRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PhaseServiceServer).CancelScheduled(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PhaseService_CancelScheduled_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PhaseServiceServer).CancelScheduled(ctx, req.(*CancelScheduledRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PhaseService_ServiceDesc is the grpc.ServiceDesc for PhaseService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -328,6 +406,14 @@ var PhaseService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Preview",
 			Handler:    _PhaseService_Preview_Handler,
+		},
+		{
+			MethodName: "Schedule",
+			Handler:    _PhaseService_Schedule_Handler,
+		},
+		{
+			MethodName: "CancelScheduled",
+			Handler:    _PhaseService_CancelScheduled_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

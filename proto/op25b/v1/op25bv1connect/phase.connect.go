@@ -47,6 +47,11 @@ const (
 	PhaseServiceActivateProcedure = "/op25b.v1.PhaseService/Activate"
 	// PhaseServiceRollbackProcedure is the fully-qualified name of the PhaseService's Rollback RPC.
 	PhaseServiceRollbackProcedure = "/op25b.v1.PhaseService/Rollback"
+	// PhaseServiceScheduleProcedure is the fully-qualified name of the PhaseService's Schedule RPC.
+	PhaseServiceScheduleProcedure = "/op25b.v1.PhaseService/Schedule"
+	// PhaseServiceCancelScheduledProcedure is the fully-qualified name of the PhaseService's
+	// CancelScheduled RPC.
+	PhaseServiceCancelScheduledProcedure = "/op25b.v1.PhaseService/CancelScheduled"
 )
 
 // PhaseServiceClient is a client for the op25b.v1.PhaseService service.
@@ -68,6 +73,13 @@ type PhaseServiceClient interface {
 	// are then treated as if it had not been made. A second rollback undoes the activation before that. Returns FAILED_PRECONDITION with the
 	// phases in force if there is no such activation.
 	Rollback(context.Context, *connect.Request[v1.RollbackRequest]) (*connect.ServerStreamForClient[v1.Progress], error)
+	// Schedules an activation for a time. It is made once, by whichever controller is there, and skipped if the policy, the inventory or the phases have
+	// changed since, if a rollout runs, or if no controller was there within ten minutes of the time. Requires the role operator. Returns the errors of
+	// Activate, INVALID_ARGUMENT for a time in the past or more than a year ahead, and RESOURCE_EXHAUSTED if 100 activations are scheduled.
+	Schedule(context.Context, *connect.Request[v1.ScheduleRequest]) (*connect.Response[v1.ScheduleResponse], error)
+	// Cancels a scheduled activation. Requires the role operator. Returns NOT_FOUND if there is none with the id, and FAILED_PRECONDITION if it is no
+	// longer scheduled.
+	CancelScheduled(context.Context, *connect.Request[v1.CancelScheduledRequest]) (*connect.Response[v1.CancelScheduledResponse], error)
 }
 
 // NewPhaseServiceClient constructs a client for the op25b.v1.PhaseService service. By default, it
@@ -117,17 +129,31 @@ func NewPhaseServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(phaseServiceMethods.ByName("Rollback")),
 			connect.WithClientOptions(opts...),
 		),
+		schedule: connect.NewClient[v1.ScheduleRequest, v1.ScheduleResponse](
+			httpClient,
+			baseURL+PhaseServiceScheduleProcedure,
+			connect.WithSchema(phaseServiceMethods.ByName("Schedule")),
+			connect.WithClientOptions(opts...),
+		),
+		cancelScheduled: connect.NewClient[v1.CancelScheduledRequest, v1.CancelScheduledResponse](
+			httpClient,
+			baseURL+PhaseServiceCancelScheduledProcedure,
+			connect.WithSchema(phaseServiceMethods.ByName("CancelScheduled")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // phaseServiceClient implements PhaseServiceClient.
 type phaseServiceClient struct {
-	listPhases *connect.Client[v1.ListPhasesRequest, v1.ListPhasesResponse]
-	showPhase  *connect.Client[v1.ShowPhaseRequest, v1.ShowPhaseResponse]
-	listDates  *connect.Client[v1.ListDatesRequest, v1.ListDatesResponse]
-	preview    *connect.Client[v1.PreviewRequest, v1.PreviewResponse]
-	activate   *connect.Client[v1.ActivateRequest, v1.Progress]
-	rollback   *connect.Client[v1.RollbackRequest, v1.Progress]
+	listPhases      *connect.Client[v1.ListPhasesRequest, v1.ListPhasesResponse]
+	showPhase       *connect.Client[v1.ShowPhaseRequest, v1.ShowPhaseResponse]
+	listDates       *connect.Client[v1.ListDatesRequest, v1.ListDatesResponse]
+	preview         *connect.Client[v1.PreviewRequest, v1.PreviewResponse]
+	activate        *connect.Client[v1.ActivateRequest, v1.Progress]
+	rollback        *connect.Client[v1.RollbackRequest, v1.Progress]
+	schedule        *connect.Client[v1.ScheduleRequest, v1.ScheduleResponse]
+	cancelScheduled *connect.Client[v1.CancelScheduledRequest, v1.CancelScheduledResponse]
 }
 
 // ListPhases calls op25b.v1.PhaseService.ListPhases.
@@ -160,6 +186,16 @@ func (c *phaseServiceClient) Rollback(ctx context.Context, req *connect.Request[
 	return c.rollback.CallServerStream(ctx, req)
 }
 
+// Schedule calls op25b.v1.PhaseService.Schedule.
+func (c *phaseServiceClient) Schedule(ctx context.Context, req *connect.Request[v1.ScheduleRequest]) (*connect.Response[v1.ScheduleResponse], error) {
+	return c.schedule.CallUnary(ctx, req)
+}
+
+// CancelScheduled calls op25b.v1.PhaseService.CancelScheduled.
+func (c *phaseServiceClient) CancelScheduled(ctx context.Context, req *connect.Request[v1.CancelScheduledRequest]) (*connect.Response[v1.CancelScheduledResponse], error) {
+	return c.cancelScheduled.CallUnary(ctx, req)
+}
+
 // PhaseServiceHandler is an implementation of the op25b.v1.PhaseService service.
 type PhaseServiceHandler interface {
 	// Lists the phases of the current policy, and the switches and lines for which each phase is now in force.
@@ -179,6 +215,13 @@ type PhaseServiceHandler interface {
 	// are then treated as if it had not been made. A second rollback undoes the activation before that. Returns FAILED_PRECONDITION with the
 	// phases in force if there is no such activation.
 	Rollback(context.Context, *connect.Request[v1.RollbackRequest], *connect.ServerStream[v1.Progress]) error
+	// Schedules an activation for a time. It is made once, by whichever controller is there, and skipped if the policy, the inventory or the phases have
+	// changed since, if a rollout runs, or if no controller was there within ten minutes of the time. Requires the role operator. Returns the errors of
+	// Activate, INVALID_ARGUMENT for a time in the past or more than a year ahead, and RESOURCE_EXHAUSTED if 100 activations are scheduled.
+	Schedule(context.Context, *connect.Request[v1.ScheduleRequest]) (*connect.Response[v1.ScheduleResponse], error)
+	// Cancels a scheduled activation. Requires the role operator. Returns NOT_FOUND if there is none with the id, and FAILED_PRECONDITION if it is no
+	// longer scheduled.
+	CancelScheduled(context.Context, *connect.Request[v1.CancelScheduledRequest]) (*connect.Response[v1.CancelScheduledResponse], error)
 }
 
 // NewPhaseServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -224,6 +267,18 @@ func NewPhaseServiceHandler(svc PhaseServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(phaseServiceMethods.ByName("Rollback")),
 		connect.WithHandlerOptions(opts...),
 	)
+	phaseServiceScheduleHandler := connect.NewUnaryHandler(
+		PhaseServiceScheduleProcedure,
+		svc.Schedule,
+		connect.WithSchema(phaseServiceMethods.ByName("Schedule")),
+		connect.WithHandlerOptions(opts...),
+	)
+	phaseServiceCancelScheduledHandler := connect.NewUnaryHandler(
+		PhaseServiceCancelScheduledProcedure,
+		svc.CancelScheduled,
+		connect.WithSchema(phaseServiceMethods.ByName("CancelScheduled")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/op25b.v1.PhaseService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case PhaseServiceListPhasesProcedure:
@@ -238,6 +293,10 @@ func NewPhaseServiceHandler(svc PhaseServiceHandler, opts ...connect.HandlerOpti
 			phaseServiceActivateHandler.ServeHTTP(w, r)
 		case PhaseServiceRollbackProcedure:
 			phaseServiceRollbackHandler.ServeHTTP(w, r)
+		case PhaseServiceScheduleProcedure:
+			phaseServiceScheduleHandler.ServeHTTP(w, r)
+		case PhaseServiceCancelScheduledProcedure:
+			phaseServiceCancelScheduledHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -269,4 +328,12 @@ func (UnimplementedPhaseServiceHandler) Activate(context.Context, *connect.Reque
 
 func (UnimplementedPhaseServiceHandler) Rollback(context.Context, *connect.Request[v1.RollbackRequest], *connect.ServerStream[v1.Progress]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.PhaseService.Rollback is not implemented"))
+}
+
+func (UnimplementedPhaseServiceHandler) Schedule(context.Context, *connect.Request[v1.ScheduleRequest]) (*connect.Response[v1.ScheduleResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.PhaseService.Schedule is not implemented"))
+}
+
+func (UnimplementedPhaseServiceHandler) CancelScheduled(context.Context, *connect.Request[v1.CancelScheduledRequest]) (*connect.Response[v1.CancelScheduledResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.PhaseService.CancelScheduled is not implemented"))
 }
