@@ -28,13 +28,22 @@ type Compiler struct {
 	serviceEntries map[pipeline.ServiceKey]pipeline.ServiceValue
 	remoteEntries  map[netip.Prefix]pipeline.Class
 	sourceChecks   map[pipeline.LineGroup]pipeline.SourceCheck
-	exemptLines    map[string]int // the index in Policy.Exemptions of the exemption of a line that ends last, by the name of the line
-	ends           []time.Time    // the times at which exemptions expire, in order
+	exemptLines    exemptLines
+	ends           []time.Time // the times at which exemptions expire, in order
+	lineage        lineage
+	index          func() *policy.LineIndex // of the inventory; made by the first call
+	rulesOf        *ruleSets
 
-	mu       sync.Mutex            // guards the fields below
-	ruleSets map[string]*ruleSet   // indexed by inForceKey
-	staging  map[string][]*ruleSet // indexed by inForceKey
-	standing *standingExemptions   // the exemptions in force at the time of the last call
+	mu       sync.Mutex          // guards the fields below
+	standing *standingExemptions // the exemptions in force at the time of the last call
+	needs    map[string]need     // the entries of subscribers of some switches, by the name of the switch
+}
+
+// ruleSets are the rule sets of a policy. The Compilers that differ only in exemptions share them.
+type ruleSets struct {
+	mu      sync.Mutex            // guards the fields below
+	sets    map[string]*ruleSet   // indexed by inForceKey
+	staging map[string][]*ruleSet // indexed by inForceKey
 }
 
 // NewCompiler returns a compiler for documents that policy.Load or policy.Validate accepted. n contains the numbers of their names; if n is
@@ -76,7 +85,9 @@ func salvaged(err *error) {
 
 func newCompiler(b *policy.Bundle, n *Numbers) (*Compiler, error) {
 	p := b.Policy
-	c := &Compiler{bundle: b, numbers: n, given: n != nil, ruleSets: make(map[string]*ruleSet), staging: make(map[string][]*ruleSet)}
+	c := &Compiler{bundle: b, numbers: n, given: n != nil, rulesOf: &ruleSets{sets: make(map[string]*ruleSet), staging: make(map[string][]*ruleSet)}}
+	c.index = sync.OnceValue(func() *policy.LineIndex { return policy.NewLineIndex(b.Inventory) })
+	c.lineage.self = new(token)
 	if n == nil {
 		// Only the policy's names are numbered here. Lines are numbered when their switch is compiled, because often only one switch is
 		// compiled.
@@ -97,11 +108,11 @@ func newCompiler(b *policy.Bundle, n *Numbers) (*Compiler, error) {
 	c.serviceEntries = serviceEntries(p, n)
 	c.remoteEntries = remoteEntries(p, n)
 	c.sourceChecks = sourceChecks(p, n)
-	c.exemptLines = make(map[string]int)
+	c.exemptLines.all = make(map[string]*policy.Exemption)
 	for i := range p.Exemptions {
 		e := &p.Exemptions[i]
-		if at, again := c.exemptLines[e.Line]; e.Line != "" && (!again || p.Ends(e).After(p.Ends(&p.Exemptions[at]))) {
-			c.exemptLines[e.Line] = i // of several exemptions of a line, the last to end counts
+		if other, again := c.exemptLines.all[e.Line]; e.Line != "" && (!again || p.Ends(e).After(p.Ends(other))) {
+			c.exemptLines.all[e.Line] = e // of several exemptions of a line, the last to end counts
 		}
 		c.ends = append(c.ends, p.Ends(e))
 	}
@@ -204,15 +215,15 @@ type ruleSet struct {
 // rules returns the rule set for the given phases in force. It returns policy.ErrInvalid if the rule set needs more than policy.MaxVerdicts
 // entries.
 func (c *Compiler) rules(in policy.InForce) (*ruleSet, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.rulesOf.mu.Lock()
+	defer c.rulesOf.mu.Unlock()
 	set := c.rulesLocked(in)
 	return set, set.err
 }
 
 func (c *Compiler) rulesLocked(in policy.InForce) *ruleSet {
 	key := inForceKey(in)
-	set, known := c.ruleSets[key]
+	set, known := c.rulesOf.sets[key]
 	if !known {
 		m := newMix(c.bundle.Policy, in)
 		set = &ruleSet{mix: m, verdicts: verdictEntries(c.numbers, m)}
@@ -221,7 +232,7 @@ func (c *Compiler) rulesLocked(in policy.InForce) *ruleSet {
 			set.err = fmt.Errorf("%w: phases %s side by side need %d verdict entries, and a switch has room for %d; put fewer line groups in a phase of their own",
 				policy.ErrInvalid, strings.Join(phases, " and "), len(set.verdicts), policy.MaxVerdicts)
 		}
-		c.ruleSets[key] = set
+		c.rulesOf.sets[key] = set
 	}
 	return set
 }

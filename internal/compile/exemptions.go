@@ -136,19 +136,19 @@ func (c *Compiler) exemptions(compiled *Compiled, sw *policy.Switch, lines lineN
 	ends := make(map[netip.Prefix]time.Time)
 	for i := range sw.Lines {
 		line := &sw.Lines[i]
-		at, exempt := c.exemptLines[line.Name]
-		if !exempt || p.Ended(&p.Exemptions[at], now) {
+		exemption, exempt := c.exemptLines.of(line.Name)
+		if !exempt || p.Ended(exemption, now) {
 			continue
 		}
 		if own == nil {
 			own, entries, list = make(map[netip.Prefix]pipeline.Subscriber), maps.Clone(entries), slices.Clone(list)
 		}
-		list = append(list, Exempt{Exemption: p.Exemptions[at], Prefixes: line.Prefixes})
+		list = append(list, Exempt{Exemption: *exemption, Prefixes: line.Prefixes})
 		for _, prefix := range line.Prefixes {
 			// The longest prefix decides. Inside a prefix that is exempt on every line, an entry for a single line would take the
 			// exemption away from the other lines. The entry therefore applies to every line.
 			_, same := s.index.At(prefix)
-			subscriber, end := pipeline.Subscriber{Class: SubscriberExempt, Line: lines[line.Name]}, p.Ends(&p.Exemptions[at])
+			subscriber, end := pipeline.Subscriber{Class: SubscriberExempt, Line: lines[line.Name]}, p.Ends(exemption)
 			if around, _, within := s.index.Around(prefix); within || same {
 				subscriber.Line = 0
 				ends[prefix] = later(end, later(s.ends[around], s.ends[prefix]))

@@ -85,14 +85,14 @@ func (c *Compiler) sessionLines(sw *policy.Switch, index lineNumbers, now time.T
 	for i := range sw.Lines {
 		line := &sw.Lines[i]
 		group := groups[line.Group]
-		at, exempt := c.exemptLines[line.Name]
-		exempt = exempt && !p.Ended(&p.Exemptions[at], now)
+		exemption, exempt := c.exemptLines.of(line.Name)
+		exempt = exempt && !p.Ended(exemption, now)
 		x := sessionLine{index: index[line.Name], own: line.Prefixes, leased: c.leased(line, exempt)}
 		if _, x.sessions = line.SessionIdentity(sw, group); !x.sessions && !x.leased {
 			continue
 		}
 		if x.exempt = exempt && x.sessions; x.exempt {
-			x.end = p.Ends(&p.Exemptions[at])
+			x.end = p.Ends(exemption)
 		}
 		if group != nil && x.sessions {
 			_, x.checked, _ = group.SourceCheck.Code()

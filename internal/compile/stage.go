@@ -32,10 +32,10 @@ func (c *Compiler) staged(sw *policy.Switch, in policy.InForce) []Stage {
 
 // stagedSets returns the rule sets for staged. They are the same for all switches.
 func (c *Compiler) stagedSets(in policy.InForce) []*ruleSet {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.rulesOf.mu.Lock()
+	defer c.rulesOf.mu.Unlock()
 	key := inForceKey(in)
-	if sets, known := c.staging[key]; known {
+	if sets, known := c.rulesOf.staging[key]; known {
 		return sets
 	}
 	phases := c.bundle.Policy.Phases
@@ -55,6 +55,6 @@ func (c *Compiler) stagedSets(in policy.InForce) []*ruleSet {
 		stage(here + distance)
 		stage(here - distance)
 	}
-	c.staging[key] = there[1:]
+	c.rulesOf.staging[key] = there[1:]
 	return there[1:]
 }

@@ -57,6 +57,11 @@ func (w *worker) converge(ctx context.Context, s *p4rt.Session, full bool) (next
 			return 1 + rand.N(min(verifyWithin, w.c.AuditEvery)), err
 		}
 	}
+	if !full {
+		if done, err := w.exempt(ctx, s, want); done || err != nil {
+			return 0, err
+		}
+	}
 	if err := w.fallBackFirst(ctx, s, want); err != nil {
 		return 0, err
 	}

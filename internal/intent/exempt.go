@@ -1,6 +1,7 @@
 package intent
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -68,9 +69,9 @@ func (b *Book) ProposeExemption(ctx context.Context, x Exempting) (*Proposal, er
 			return nil, err
 		}
 	}
-	in, err := current.exempting(x.Exemption, next)
+	in, err := current.exempting(x.Exemption, next, now)
 	if err == nil && current.next != nil { // a rollout does not delay an exemption, and its next documents must not end it
-		err = in.exemptingNext(current, x.Exemption, next)
+		err = in.exemptingNext(current, x.Exemption, next, now)
 	}
 	if err != nil {
 		return nil, err
@@ -79,11 +80,11 @@ func (b *Book) ProposeExemption(ctx context.Context, x Exempting) (*Proposal, er
 }
 
 // exemptingNext makes the change in the next documents of a rollout, too. They may lack the line, and then have no exemption of it either.
-func (in *Intent) exemptingNext(current *Intent, of policy.Exemption, next *policy.Exemption) error {
+func (in *Intent) exemptingNext(current *Intent, of policy.Exemption, next *policy.Exemption, now time.Time) error {
 	with := current.next.with
 	if next == nil || policy.ValidateExemption(with.Bundle, *next) == nil {
 		var err error
-		if with, err = with.exempting(of, next); err != nil {
+		if with, err = with.exempting(of, next, now); err != nil {
 			return err
 		}
 	}
@@ -130,7 +131,7 @@ func (x *Exempting) apply(p *policy.Policy, had policy.Exemption, there bool, no
 
 // exempting returns an intent without a revision in which next takes the place of the exemption with the same line or prefix as of. If next is nil,
 // there is none any more.
-func (in *Intent) exempting(of policy.Exemption, next *policy.Exemption) (*Intent, error) {
+func (in *Intent) exempting(of policy.Exemption, next *policy.Exemption, now time.Time) (*Intent, error) {
 	p := in.Bundle.Policy.WithExemption(of, next)
 	out := *in
 	out.Revision = store.Revision{}
@@ -148,8 +149,8 @@ func (in *Intent) exempting(of policy.Exemption, next *policy.Exemption) (*Inten
 	if out.exempt[path] = text; len(text) == 0 {
 		delete(out.exempt, path)
 	}
-	out.compiler, err = compile.NewCompiler(out.Bundle, in.Numbers)
-	return &out, err
+	out.compiler = in.compiler.Derive(out.Bundle, of, now)
+	return &out, nil
 }
 
 // encodePart returns the stored form of a part.
@@ -198,4 +199,86 @@ func (in *Intent) Concerns(of policy.Exemption) []string {
 		}
 	}
 	return all
+}
+
+// ExemptionsSince returns the lines and prefixes whose exemption differs from that in an earlier intent. ok is false if the documents differ in more, or
+// if the differences are not known one by one.
+func (in *Intent) ExemptionsSince(earlier *Intent) (subjects []policy.Exemption, ok bool) {
+	if in.broken != nil || earlier.broken != nil {
+		return nil, false
+	}
+	return in.compiler.Changed(earlier.compiler)
+}
+
+// ExemptionDelta returns the entries of subscribers of a switch that differ from those by an earlier intent, given what ExemptionsSince returned.
+func (in *Intent) ExemptionDelta(earlier *Intent, switchName string, subjects []policy.Exemption, now time.Time) ([]compile.Touched, error) {
+	return in.compiler.Delta(earlier.compiler, switchName, subjects, now)
+}
+
+// shareBut makes in use the parsed documents of an intent in like that has the same documents but for a few exemptions. It reports whether there is one.
+func (in *Intent) shareBut(like []*Intent, now time.Time) bool {
+	for _, l := range like {
+		for _, l := range l.Contents() {
+			if l.encoded == nil || l.broken != nil || !bytes.Equal(in.encoded, l.encoded) || !sameFiles(in.Files, l.Files) {
+				continue
+			}
+			changed, ok := changedExemptions(l.exempt, in.exempt)
+			if !ok {
+				continue
+			}
+			with := l
+			for _, x := range changed {
+				var err error
+				if with, err = with.exempting(x.of, x.next, now); err != nil {
+					break
+				}
+			}
+			if len(changed) > 0 && sameExemptions(with.exempt, in.exempt) {
+				in.Files, in.Bundle, in.Numbers, in.compiler, in.encoded, in.exempt = l.Files, with.Bundle, l.Numbers, with.compiler, l.encoded, with.exempt
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// maxSharedBut is the number of exemptions up to which shareBut changes them one by one.
+const maxSharedBut = 16
+
+type exemptionChange struct {
+	of   policy.Exemption
+	next *policy.Exemption
+}
+
+// changedExemptions compares the stored parts of exemptions. ok is false if too many differ, or if a part cannot be read.
+func changedExemptions(was, is map[string][]byte) (all []exemptionChange, ok bool) {
+	paths := maps.Clone(was)
+	maps.Copy(paths, is)
+	for path := range paths {
+		if bytes.Equal(was[path], is[path]) {
+			continue
+		}
+		old, err := decodePart(nil, path, was[path])
+		if err != nil {
+			return nil, false
+		}
+		now, err := decodePart(nil, path, is[path])
+		if err != nil {
+			return nil, false
+		}
+		for i := range now {
+			if !slices.Contains(old, now[i]) {
+				all = append(all, exemptionChange{now[i], &now[i]})
+			}
+		}
+		for _, e := range old {
+			if !slices.ContainsFunc(now, func(x policy.Exemption) bool { return policy.CompareExemptions(x, e) == 0 }) {
+				all = append(all, exemptionChange{e, nil})
+			}
+		}
+		if len(all) > maxSharedBut {
+			return nil, false
+		}
+	}
+	return all, true
 }

@@ -62,7 +62,7 @@ func (b *Book) read(ctx context.Context, s store.Snapshot, like []*Intent) (*Int
 		return nil, err
 	}
 	numbered(in.Activations)
-	if !in.share(like) {
+	if !in.share(like) && !in.shareBut(like, b.dates()) {
 		if err := in.decode(s, numbersPath, in.Numbers); err != nil {
 			return nil, err
 		}

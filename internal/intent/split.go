@@ -138,7 +138,7 @@ func (b *Book) split(ctx context.Context, in *Intent, s store.Snapshot, like []*
 		Revision: in.Revision, Files: filesIn(s, nextFolder+filesFolder), Numbers: &compile.Numbers{}, encoded: s.Documents[nextFolder+numbersPath],
 		exempt: exemptionsIn(s.Documents, nextFolder),
 	}
-	if !with.share(like) {
+	if !with.share(like) && !with.shareBut(like, b.dates()) {
 		if err := in.decode(s, nextFolder+numbersPath, with.Numbers); err != nil {
 			return err
 		}

@@ -8,6 +8,8 @@ import (
 
 	p4v1 "github.com/p4lang/p4runtime/go/p4/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
@@ -263,4 +265,27 @@ func eachField(b []byte, fn func(field protowire.Number, v uint64, in []byte) er
 		}
 	}
 	return nil
+}
+
+// ReadBack reads single entries of tables, and returns those that the switch has. Only the match of each given entry counts.
+func (r *Reader) ReadBack(ctx context.Context, entries []pipeline.Entry) ([]pipeline.Entry, error) {
+	var all []pipeline.Entry
+	for _, e := range entries { // bmv2 answers a request for several entries with an error if it lacks one of them
+		filter := Entity(e)
+		filter.GetTableEntry().Action = nil
+		err := r.readEach(ctx, "read "+e.Table(), func(batch []*p4v1.Entity) error {
+			for _, m := range batch {
+				got, err := EntryOf(m)
+				if err != nil {
+					return r.fail("read "+e.Table(), nil, err)
+				}
+				all = append(all, got)
+			}
+			return nil
+		}, []*p4v1.Entity{filter})
+		if err != nil && status.Code(err) != codes.NotFound {
+			return nil, err
+		}
+	}
+	return all, nil
 }

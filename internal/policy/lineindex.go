@@ -39,6 +39,18 @@ func (x *LineIndex) At(addr netip.Addr) (sw *Switch, line *Line, ok bool) {
 	return at.sw, at.line, ok
 }
 
+// Prefix returns the line that has exactly a prefix, and its switch.
+func (x *LineIndex) Prefix(p netip.Prefix) (sw *Switch, line *Line, ok bool) {
+	at, ok := x.prefixes.At(p)
+	return at.sw, at.line, ok
+}
+
+// Around returns the line with the longest prefix that contains p and is shorter, and its switch.
+func (x *LineIndex) Around(p netip.Prefix) (sw *Switch, line *Line, ok bool) {
+	_, at, ok := x.prefixes.Around(p)
+	return at.sw, at.line, ok
+}
+
 // Line returns the line with a name, and its switch.
 func (x *LineIndex) Line(name string) (sw *Switch, line *Line, ok bool) {
 	at, ok := x.names[name]
