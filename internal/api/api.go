@@ -23,6 +23,7 @@ import (
 	"op25b/internal/exposition"
 	"op25b/internal/intent"
 	"op25b/internal/plan"
+	"op25b/internal/policy"
 	"op25b/internal/store"
 	"op25b/internal/telemetry/history"
 	"op25b/internal/tlsfiles/expiry"
@@ -51,6 +52,8 @@ type Planner interface {
 	Fits(ctx context.Context, in *intent.Intent) error
 	// Proved returns plan.ErrRefused unless the change is proved on the twin.
 	Proved(ctx context.Context, base, proposed *intent.Intent) error
+	// Exempting returns plan.ErrRefused unless a change of one exemption fits and is proved.
+	Exempting(ctx context.Context, base, proposed *intent.Intent, of policy.Exemption) error
 }
 
 var _ Planner = (*plan.Planner)(nil)

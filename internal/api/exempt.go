@@ -112,10 +112,7 @@ func (s exemptionService) exempt(ctx context.Context, x intent.Exempting, m reas
 		case proposal.Base != was.Number:
 			continue
 		}
-		if err := s.Deps.Plan.Fits(ctx, proposal.Intent); err != nil { // I10
-			return nil, false, err
-		}
-		if err := s.Deps.Plan.Proved(ctx, was, proposal.Intent); err != nil { // I16
+		if err := s.Deps.Plan.Exempting(ctx, was, proposal.Intent, x.Exemption); err != nil { // I10 and I16
 			return nil, false, err
 		}
 		in, err = s.Book.PutExemption(ctx, proposal, x, by(ctx, m, ""))

@@ -58,6 +58,11 @@ func (p *Program) Plan(have []pipeline.Entry, want *pipeline.State, foreign *For
 // entries.
 func (p *Program) Room(want *pipeline.State) error { return reconcile.Room(want, p.contract) }
 
+// RoomFor is like Room, for given numbers of entries of some tables, and the room for sessions and leases.
+func (p *Program) RoomFor(need map[pipeline.Table]int64, sessions pipeline.SessionRoom) error {
+	return reconcile.RoomFor(need, sessions, p.contract)
+}
+
 // Fits returns reconcile.ErrNoRoom or pipeline.ErrInvalid if not even an empty switch could hold a state.
 func (p *Program) Fits(want *pipeline.State) error { return reconcile.Fits(want, p.contract) }
 

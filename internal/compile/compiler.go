@@ -108,6 +108,12 @@ func newCompiler(b *policy.Bundle, n *Numbers) (*Compiler, error) {
 	c.serviceEntries = serviceEntries(p, n)
 	c.remoteEntries = remoteEntries(p, n)
 	c.sourceChecks = sourceChecks(p, n)
+	c.exempt(p)
+	return c, nil
+}
+
+// exempt sets what a Compiler knows of the exemptions of its policy.
+func (c *Compiler) exempt(p *policy.Policy) {
 	c.exemptLines.all = make(map[string]*policy.Exemption)
 	for i := range p.Exemptions {
 		e := &p.Exemptions[i]
@@ -117,7 +123,6 @@ func newCompiler(b *policy.Bundle, n *Numbers) (*Compiler, error) {
 		c.ends = append(c.ends, p.Ends(e))
 	}
 	slices.SortFunc(c.ends, time.Time.Compare)
-	return c, nil
 }
 
 // numbered returns a map from the number of each item in a list to the item.

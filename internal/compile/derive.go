@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"op25b/internal/pipeline"
@@ -289,4 +290,32 @@ func (d *Compiler) deriveNeeds(c *Compiler, subject policy.Exemption, now time.T
 		needs[name] = n
 	}
 	d.needs = needs
+}
+
+// Part returns a Compiler for a part of the documents: the same policy with fewer exemptions, and an inventory with fewer lines. Its switches have those
+// entries of the whole that belong to the part.
+func (c *Compiler) Part(b *policy.Bundle) *Compiler {
+	d := &Compiler{
+		bundle: b, numbers: c.numbers, given: c.given,
+		lineGroups: c.lineGroups, services: c.services, remotes: c.remotes, leases: c.leases, serviceEntries: c.serviceEntries,
+		remoteEntries: c.remoteEntries, sourceChecks: c.sourceChecks, rulesOf: c.rulesOf, lineage: lineage{self: new(token)},
+	}
+	d.index = sync.OnceValue(func() *policy.LineIndex { return policy.NewLineIndex(b.Inventory) })
+	d.exempt(b.Policy)
+	return d
+}
+
+// SubscriberRoom returns the room that the sessions and leases of a switch need.
+func (c *Compiler) SubscriberRoom(switchName string, now time.Time) (room pipeline.SessionRoom, err error) {
+	sw, err := c.switchOf(switchName)
+	if err != nil {
+		return room, err
+	}
+	lines, err := c.SessionLines(switchName, now)
+	if err != nil {
+		return room, err
+	}
+	room = lines.room()
+	room.Leases = c.leaseRoom(sw, lines)
+	return room, nil
 }

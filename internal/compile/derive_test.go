@@ -27,7 +27,7 @@ func TestDerive(t *testing.T) {
 			Name: "p", LineGroups: []policy.LineGroup{{Name: "g"}},
 			Services: []policy.Service{{Name: "smtp", Ports: []policy.TCPPort{25}}, {Name: "submission", Ports: []policy.TCPPort{587, 465}}},
 			Remotes:  []policy.Remote{{Name: "relay", Relay: true, Prefixes: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/28")}}},
-			Phases: []policy.Phase{{Name: "all", Effective: policy.Moment{Date: policy.Date{Year: 2006, Month: 1, Day: 1}}, Rules: []policy.PhaseRule{{Name: "r", Service: "smtp", Action: policy.Drop}}}},
+			Phases:   []policy.Phase{{Name: "all", Effective: policy.Moment{Date: policy.Date{Year: 2006, Month: 1, Day: 1}}, Rules: []policy.PhaseRule{{Name: "r", Service: "smtp", Action: policy.Drop}}}},
 		}, Inventory: &policy.Inventory{}}
 		for i, names := range [][]string{{"a", "b", "d"}, {"c", "e"}} {
 			sw := policy.Switch{

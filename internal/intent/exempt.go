@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"op25b/internal/compile"
+	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 	"op25b/internal/store"
 )
@@ -281,4 +282,29 @@ func changedExemptions(was, is map[string][]byte) (all []exemptionChange, ok boo
 		}
 	}
 	return all, true
+}
+
+// SubscriberNeed returns the numbers of entries of subscribers of IPv4 and IPv6 that a switch needs, and the room for its sessions and leases. The
+// numbers are not below those of Compile.
+func (in *Intent) SubscriberNeed(switchName string, now time.Time) (v4, v6 int, room pipeline.SessionRoom, err error) {
+	phases, err := in.InForce(switchName, now)
+	if errors.Is(err, ErrNoPhase) {
+		phases, err = policy.Everywhere(in.Bundle.Policy.Phases[0].Name), nil
+	}
+	if err != nil {
+		return 0, 0, room, err
+	}
+	if v4, v6, err = in.compiler.SubscriberNeed(switchName, phases, now); err != nil {
+		return 0, 0, room, err
+	}
+	room, err = in.compiler.SubscriberRoom(switchName, now)
+	return v4, v6, room, err
+}
+
+// CompilePart compiles a switch of a part of the documents: see compile.Compiler.Part.
+func (in *Intent) CompilePart(part *policy.Bundle, switchName string, phases policy.InForce, now time.Time) (*compile.Compiled, error) {
+	if err := in.Broken(); err != nil {
+		return nil, err
+	}
+	return in.compiler.Part(part).Compile(switchName, phases, now)
 }

@@ -60,6 +60,11 @@ func (s *State) Need() map[Table]int64 {
 	return all
 }
 
+// SubscriberNeed returns the need for numbers of subscribers of IPv4 and IPv6, as Need does.
+func SubscriberNeed(v4, v6 int) map[Table]int64 {
+	return map[Table]int64{subscriberV4Table: int64(v4), subscriberV6Table: int64(v6)}
+}
+
 // Reserve returns the room for sessions and leases in each table. It is not included in Need.
 func (s *State) Reserve() map[Table]int64 {
 	all := make(map[Table]int64)

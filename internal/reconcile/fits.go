@@ -58,14 +58,19 @@ func fits(have []pipeline.Entry, steps []Step, contract *pipeline.Contract) (cou
 // creating them, so it is cheap even for a state that is far too large. The room for sessions and leases counts as entries. Fits checks more, and
 // may refuse a state that Room accepts.
 func Room(want *pipeline.State, contract *pipeline.Contract) error {
-	need, reserve := want.Need(), want.Reserve()
+	return RoomFor(want.Need(), want.Sessions, contract)
+}
+
+// RoomFor is like Room, for given numbers of entries and the room for sessions and leases.
+func RoomFor(need map[pipeline.Table]int64, sessions pipeline.SessionRoom, contract *pipeline.Contract) error {
+	reserve := (&pipeline.State{Sessions: sessions}).Reserve()
 	for _, table := range pipeline.TablesByRank() {
 		size, ok := contract.Size(table)
 		if !ok || need[table]+reserve[table] <= size {
 			continue
 		}
 		if reserve[table] > 0 {
-			return fmt.Errorf("table %q: %w: %d entries, %d wanted, and room for %d of %s", table, ErrNoRoom, size, need[table], reserve[table], reservedFor(want.Sessions))
+			return fmt.Errorf("table %q: %w: %d entries, %d wanted, and room for %d of %s", table, ErrNoRoom, size, need[table], reserve[table], reservedFor(sessions))
 		}
 		return fmt.Errorf("table %q: %w: %d entries, %d wanted", table, ErrNoRoom, size, need[table])
 	}
