@@ -65,12 +65,17 @@ func (s subscriberService) ListSessions(ctx context.Context, _ *connect.Request[
 
 // FindAddress returns the line that has an address. It writes the audit record first, so that no line is returned without a record.
 func (s subscriberService) FindAddress(ctx context.Context, req *connect.Request[op25bv1.FindAddressRequest]) (*connect.Response[op25bv1.FindAddressResponse], error) {
-	if _, err := s.counts(); err != nil {
-		return nil, err
-	}
-	addr, err := netip.ParseAddr(strings.TrimSpace(req.Msg.Address))
-	if err != nil || addr.Zone() != "" {
-		return nil, fault("address", "the address is invalid", "must be an IPv4 or IPv6 address, such as 192.0.2.11")
+	var addr netip.Addr
+	if name := req.Msg.Line; name == "" {
+		if _, err := s.counts(); err != nil {
+			return nil, err
+		}
+		var err error
+		if addr, err = netip.ParseAddr(strings.TrimSpace(req.Msg.Address)); err != nil || addr.Zone() != "" {
+			return nil, fault("address", "the address is invalid", "must be an IPv4 or IPv6 address, such as 192.0.2.11")
+		}
+	} else if req.Msg.Address != "" {
+		return nil, fault("line", "line is given together with address", "give only one of them")
 	}
 	if err := checkTicket("ticket", req.Msg.Ticket, caller(ctx).By != auth.ByLoopback); err != nil {
 		return nil, err
@@ -82,13 +87,24 @@ func (s subscriberService) FindAddress(ctx context.Context, req *connect.Request
 	if err != nil {
 		return nil, err
 	}
-	own, found, ok := s.lineOf(s.publisher.documents(in), addr.Unmap())
+	var own ownLine
+	var found *register.Found
+	var ok bool
+	how, documents := "by an address", s.publisher.documents(in)
+	if name := req.Msg.Line; name != "" {
+		how = "by its name"
+		if own.sw, own.line, ok = documents.lines.Line(name); !ok {
+			return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("unknown line %.80q", name))
+		}
+	} else {
+		own, found, ok = s.lineOf(documents, addr.Unmap())
+	}
 	id, object, answer := caller(ctx), "no line", &op25bv1.FindAddressResponse{Found: ok}
 	if ok {
 		object = "line " + own.line.Name
 	}
 	record, err := s.Store.Audit().Append(ctx, store.AuditRecord{
-		Who: id.Who, Role: string(id.Role), Verb: "find", Object: object, Reason: req.Msg.Ticket, Detail: fmt.Sprintf("by an address, revision %d", in.Number),
+		Who: id.Who, Role: string(id.Role), Verb: "find", Object: object, Reason: req.Msg.Ticket, Detail: fmt.Sprintf("%s, revision %d", how, in.Number),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("the look-up could not be recorded in the audit chain, so it is not answered: %w", err)
@@ -96,6 +112,9 @@ func (s subscriberService) FindAddress(ctx context.Context, req *connect.Request
 	answer.Record = record.Seq
 	if ok {
 		answer.Line, answer.Switch, answer.LineGroup, answer.UtcOffset = own.line.Name, own.sw.Name, own.line.Group, offsetOf(in)
+		if err := s.describe(ctx, in, own, addr.Unmap(), answer); err != nil {
+			return nil, err
+		}
 	}
 	if ok && found != nil {
 		answer.Dynamic, answer.AccessServer = true, found.Session.NAS

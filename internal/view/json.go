@@ -65,7 +65,8 @@ func (d *documents) Verified(r *op25bv1.VerifyResponse, _ int) error          { 
 func (d *documents) Archived(r *op25bv1.PruneResponse, _ string) error        { return d.write(r) }
 func (d *documents) Offenders(r *op25bv1.ListOffendersResponse) error         { return d.write(r) }
 func (d *documents) Sessions(r *op25bv1.ListSessionsResponse) error           { return d.write(r) }
-func (d *documents) Found(r *op25bv1.FindAddressResponse) error               { return d.write(r) }
+func (d *documents) Found(r *op25bv1.FindAddressResponse, _ bool) error       { return d.write(r) }
+func (d *documents) Lines(r *op25bv1.ListLinesResponse) error                 { return d.write(r) }
 func (d *documents) Resolved(r *op25bv1.ResolveLinesResponse) error           { return d.write(r) }
 func (d *documents) Forgotten(r *op25bv1.ForgetLinesResponse) error           { return d.write(r) }
 

@@ -1,8 +1,10 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"strings"
 
 	"op25b/internal/view/prose"
 	op25bv1 "op25b/proto/op25b/v1"
@@ -32,9 +34,11 @@ func (t *table) Sessions(r *op25bv1.ListSessionsResponse) error {
 }
 
 // Found shows which line has an address.
-func (t *table) Found(r *op25bv1.FindAddressResponse) error {
+func (t *table) Found(r *op25bv1.FindAddressResponse, byName bool) error {
 	text := "No line has this address now."
-	if r.Found {
+	if byName {
+		text = fmt.Sprintf("Line %s is on %s, line group %s.", plain(r.Line), plain(r.Switch), plain(r.LineGroup))
+	} else if r.Found {
 		text = fmt.Sprintf("Line %s on %s, line group %s, has this address", plain(r.Line), plain(r.Switch), plain(r.LineGroup))
 		if r.Dynamic {
 			z := t.zone(r.UtcOffset)
@@ -43,6 +47,37 @@ func (t *table) Found(r *op25bv1.FindAddressResponse) error {
 			text += " by the inventory."
 		}
 	}
-	_, err := io.WriteString(t.w, wrapped("", fmt.Sprintf("%s Audit record %d says who asked, and why.", text, r.Record), 4))
+	_, err := io.WriteString(t.w, wrapped("", fmt.Sprintf("%s Audit record %d says who asked, and why.", text, r.Record), 4)+port25Of(r))
 	return err
+}
+
+// port25Of renders what the policy says of a line that was found.
+func port25Of(r *op25bv1.FindAddressResponse) string {
+	if !r.Found || r.Phase == "" && len(r.Exemptions) == 0 {
+		return "" // no phase has begun, or the controller is older
+	}
+	text := ""
+	if r.Phase != "" {
+		seen := "confirmed by its switch"
+		if !r.PhaseConfirmed {
+			seen = "wanted, but not confirmed by its switch"
+		}
+		text += fmt.Sprintf("phase %s, %s\n", plain(r.Phase), seen)
+	}
+	for _, e := range r.Exemptions {
+		text += wrapped("exempt: ", plain(strings.TrimSpace(fmt.Sprintf("%s until %s, owner %s: %s %s", cmp.Or(e.Line, e.Prefix), e.Expires, e.Owner, e.Reason, e.Ticket))), 0)
+	}
+	var rules []string
+	for _, rule := range r.Rules {
+		to := rule.Remote
+		if to == "any" {
+			to = "other servers"
+		}
+		rules = append(rules, fmt.Sprintf("to %s %s (rule %s)", to, rule.Action, rule.Rule))
+	}
+	port25 := "port 25: " + strings.Join(append(rules, "own relays pass"), "; ")
+	if len(r.Exemptions) > 0 {
+		port25 += "; exempt addresses pass"
+	}
+	return text + wrapped("", plain(port25+". Ports 587 and 465 pass."), 4)
 }

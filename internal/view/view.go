@@ -65,7 +65,9 @@ type View interface {
 	ReportedLine(line int, outcome string) error
 	ReportedFile(f ReportedFile) error
 	// Found shows which line has an address.
-	Found(r *op25bv1.FindAddressResponse) error
+	Found(r *op25bv1.FindAddressResponse, byName bool) error
+	// Lines lists lines of the inventory.
+	Lines(r *op25bv1.ListLinesResponse) error
 	// Exemptions shows exemptions.
 	Exemptions(r *op25bv1.ListExemptionsResponse) error
 	// Leases shows the leases of lines and of addresses outside all lines.

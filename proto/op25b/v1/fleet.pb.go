@@ -431,6 +431,62 @@ func (ClockHold) EnumDescriptor() ([]byte, []int) {
 	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{3}
 }
 
+// The state of a line.
+type LineState int32
+
+const (
+	LineState_LINE_STATE_UNSPECIFIED LineState = 0
+	// Its switch is confirmed to have the line's phase, at the current revision.
+	LineState_LINE_STATE_CONFIRMED LineState = 1
+	// Its switch is not confirmed to have it, for example because the switch is being written, is unreachable or is held.
+	LineState_LINE_STATE_NOT_CONFIRMED LineState = 2
+	// No phase has begun for it.
+	LineState_LINE_STATE_NO_PHASE LineState = 3
+)
+
+// Enum value maps for LineState.
+var (
+	LineState_name = map[int32]string{
+		0: "LINE_STATE_UNSPECIFIED",
+		1: "LINE_STATE_CONFIRMED",
+		2: "LINE_STATE_NOT_CONFIRMED",
+		3: "LINE_STATE_NO_PHASE",
+	}
+	LineState_value = map[string]int32{
+		"LINE_STATE_UNSPECIFIED":   0,
+		"LINE_STATE_CONFIRMED":     1,
+		"LINE_STATE_NOT_CONFIRMED": 2,
+		"LINE_STATE_NO_PHASE":      3,
+	}
+)
+
+func (x LineState) Enum() *LineState {
+	p := new(LineState)
+	*p = x
+	return p
+}
+
+func (x LineState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (LineState) Descriptor() protoreflect.EnumDescriptor {
+	return file_op25b_v1_fleet_proto_enumTypes[4].Descriptor()
+}
+
+func (LineState) Type() protoreflect.EnumType {
+	return &file_op25b_v1_fleet_proto_enumTypes[4]
+}
+
+func (x LineState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use LineState.Descriptor instead.
+func (LineState) EnumDescriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{4}
+}
+
 // The status of a switch.
 type SwitchStatus struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -2341,6 +2397,253 @@ func (x *ReleaseSwitchResponse) GetHold() *SwitchHold {
 	return nil
 }
 
+type ListLinesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The line groups and switches whose lines to list; empty means all. Returns INVALID_ARGUMENT with Faults for an unknown name.
+	Groups   []string `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
+	Switches []string `protobuf:"bytes,2,rep,name=switches,proto3" json:"switches,omitempty"`
+	// List only lines in this state; UNSPECIFIED means all.
+	State LineState `protobuf:"varint,3,opt,name=state,proto3,enum=op25b.v1.LineState" json:"state,omitempty"`
+	// List only exempt lines.
+	Exempt bool `protobuf:"varint,4,opt,name=exempt,proto3" json:"exempt,omitempty"`
+	// The maximum number of lines, at most 1,000; 0 means 50.
+	Limit uint32 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
+	// ListLinesResponse.next of the answer before; empty begins with the first line.
+	After         string `protobuf:"bytes,6,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLinesRequest) Reset() {
+	*x = ListLinesRequest{}
+	mi := &file_op25b_v1_fleet_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLinesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLinesRequest) ProtoMessage() {}
+
+func (x *ListLinesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_fleet_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLinesRequest.ProtoReflect.Descriptor instead.
+func (*ListLinesRequest) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ListLinesRequest) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *ListLinesRequest) GetSwitches() []string {
+	if x != nil {
+		return x.Switches
+	}
+	return nil
+}
+
+func (x *ListLinesRequest) GetState() LineState {
+	if x != nil {
+		return x.State
+	}
+	return LineState_LINE_STATE_UNSPECIFIED
+}
+
+func (x *ListLinesRequest) GetExempt() bool {
+	if x != nil {
+		return x.Exempt
+	}
+	return false
+}
+
+func (x *ListLinesRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ListLinesRequest) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+type ListLinesResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Revision uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// In the order of the inventory: by switch, then as its document lists them.
+	Lines []*InventoryLine `protobuf:"bytes,2,rep,name=lines,proto3" json:"lines,omitempty"`
+	// The number of all lines that the request selects.
+	Total uint32 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	// The last line listed, if there are more; empty otherwise.
+	Next          string `protobuf:"bytes,4,opt,name=next,proto3" json:"next,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLinesResponse) Reset() {
+	*x = ListLinesResponse{}
+	mi := &file_op25b_v1_fleet_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLinesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLinesResponse) ProtoMessage() {}
+
+func (x *ListLinesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_fleet_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLinesResponse.ProtoReflect.Descriptor instead.
+func (*ListLinesResponse) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ListLinesResponse) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *ListLinesResponse) GetLines() []*InventoryLine {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+func (x *ListLinesResponse) GetTotal() uint32 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *ListLinesResponse) GetNext() string {
+	if x != nil {
+		return x.Next
+	}
+	return ""
+}
+
+// A line of the inventory.
+type InventoryLine struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Line   string                 `protobuf:"bytes,1,opt,name=line,proto3" json:"line,omitempty"`
+	Switch string                 `protobuf:"bytes,2,opt,name=switch,proto3" json:"switch,omitempty"`
+	Group  string                 `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
+	// The phase that should be in force for the line; empty if none has begun.
+	Phase string    `protobuf:"bytes,4,opt,name=phase,proto3" json:"phase,omitempty"`
+	State LineState `protobuf:"varint,5,opt,name=state,proto3,enum=op25b.v1.LineState" json:"state,omitempty"`
+	// The last day of the latest exemption of the line; empty if it has none.
+	Exempt        string `protobuf:"bytes,6,opt,name=exempt,proto3" json:"exempt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InventoryLine) Reset() {
+	*x = InventoryLine{}
+	mi := &file_op25b_v1_fleet_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InventoryLine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InventoryLine) ProtoMessage() {}
+
+func (x *InventoryLine) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_fleet_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InventoryLine.ProtoReflect.Descriptor instead.
+func (*InventoryLine) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *InventoryLine) GetLine() string {
+	if x != nil {
+		return x.Line
+	}
+	return ""
+}
+
+func (x *InventoryLine) GetSwitch() string {
+	if x != nil {
+		return x.Switch
+	}
+	return ""
+}
+
+func (x *InventoryLine) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *InventoryLine) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
+}
+
+func (x *InventoryLine) GetState() LineState {
+	if x != nil {
+		return x.State
+	}
+	return LineState_LINE_STATE_UNSPECIFIED
+}
+
+func (x *InventoryLine) GetExempt() string {
+	if x != nil {
+		return x.Exempt
+	}
+	return ""
+}
+
 var File_op25b_v1_fleet_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_fleet_proto_rawDesc = "" +
@@ -2484,7 +2787,26 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"A\n" +
 	"\x15ReleaseSwitchResponse\x12(\n" +
-	"\x04hold\x18\x01 \x01(\v2\x14.op25b.v1.SwitchHoldR\x04hold*\x9e\x02\n" +
+	"\x04hold\x18\x01 \x01(\v2\x14.op25b.v1.SwitchHoldR\x04hold\"\xb5\x01\n" +
+	"\x10ListLinesRequest\x12\x16\n" +
+	"\x06groups\x18\x01 \x03(\tR\x06groups\x12\x1a\n" +
+	"\bswitches\x18\x02 \x03(\tR\bswitches\x12)\n" +
+	"\x05state\x18\x03 \x01(\x0e2\x13.op25b.v1.LineStateR\x05state\x12\x16\n" +
+	"\x06exempt\x18\x04 \x01(\bR\x06exempt\x12\x14\n" +
+	"\x05limit\x18\x05 \x01(\rR\x05limit\x12\x14\n" +
+	"\x05after\x18\x06 \x01(\tR\x05after\"\x88\x01\n" +
+	"\x11ListLinesResponse\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12-\n" +
+	"\x05lines\x18\x02 \x03(\v2\x17.op25b.v1.InventoryLineR\x05lines\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\rR\x05total\x12\x12\n" +
+	"\x04next\x18\x04 \x01(\tR\x04next\"\xaa\x01\n" +
+	"\rInventoryLine\x12\x12\n" +
+	"\x04line\x18\x01 \x01(\tR\x04line\x12\x16\n" +
+	"\x06switch\x18\x02 \x01(\tR\x06switch\x12\x14\n" +
+	"\x05group\x18\x03 \x01(\tR\x05group\x12\x14\n" +
+	"\x05phase\x18\x04 \x01(\tR\x05phase\x12)\n" +
+	"\x05state\x18\x05 \x01(\x0e2\x13.op25b.v1.LineStateR\x05state\x12\x16\n" +
+	"\x06exempt\x18\x06 \x01(\tR\x06exempt*\x9e\x02\n" +
 	"\vSwitchState\x12\x1c\n" +
 	"\x18SWITCH_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14SWITCH_STATE_UNKNOWN\x10\x01\x12\x1b\n" +
@@ -2553,7 +2875,12 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\x13CLOCK_HOLD_STARTING\x10\x02\x12\x13\n" +
 	"\x0fCLOCK_HOLD_SKEW\x10\x03\x12\x13\n" +
 	"\x0fCLOCK_HOLD_JUMP\x10\x04\x12\x16\n" +
-	"\x12CLOCK_HOLD_RESTART\x10\x052\xd4\x05\n" +
+	"\x12CLOCK_HOLD_RESTART\x10\x05*x\n" +
+	"\tLineState\x12\x1a\n" +
+	"\x16LINE_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14LINE_STATE_CONFIRMED\x10\x01\x12\x1c\n" +
+	"\x18LINE_STATE_NOT_CONFIRMED\x10\x02\x12\x17\n" +
+	"\x13LINE_STATE_NO_PHASE\x10\x032\x9a\x06\n" +
 	"\fFleetService\x12M\n" +
 	"\fListSwitches\x12\x1d.op25b.v1.ListSwitchesRequest\x1a\x1e.op25b.v1.ListSwitchesResponse\x12R\n" +
 	"\rWatchSwitches\x12\x1e.op25b.v1.WatchSwitchesRequest\x1a\x1f.op25b.v1.WatchSwitchesResponse0\x01\x12Y\n" +
@@ -2562,7 +2889,8 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\n" +
 	"ListClocks\x12\x1b.op25b.v1.ListClocksRequest\x1a\x1c.op25b.v1.ListClocksResponse\x12M\n" +
 	"\fConfirmClock\x12\x1d.op25b.v1.ConfirmClockRequest\x1a\x1e.op25b.v1.ConfirmClockResponse\x128\n" +
-	"\x05Drift\x12\x16.op25b.v1.DriftRequest\x1a\x17.op25b.v1.DriftResponse\x12G\n" +
+	"\x05Drift\x12\x16.op25b.v1.DriftRequest\x1a\x17.op25b.v1.DriftResponse\x12D\n" +
+	"\tListLines\x12\x1a.op25b.v1.ListLinesRequest\x1a\x1b.op25b.v1.ListLinesResponse\x12G\n" +
 	"\n" +
 	"HoldSwitch\x12\x1b.op25b.v1.HoldSwitchRequest\x1a\x1c.op25b.v1.HoldSwitchResponse\x12P\n" +
 	"\rReleaseSwitch\x12\x1e.op25b.v1.ReleaseSwitchRequest\x1a\x1f.op25b.v1.ReleaseSwitchResponseB\x1eZ\x1cop25b/proto/op25b/v1;op25bv1b\x06proto3"
@@ -2579,109 +2907,118 @@ func file_op25b_v1_fleet_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_fleet_proto_rawDescData
 }
 
-var file_op25b_v1_fleet_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_op25b_v1_fleet_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_op25b_v1_fleet_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_op25b_v1_fleet_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_op25b_v1_fleet_proto_goTypes = []any{
 	(SwitchState)(0),                 // 0: op25b.v1.SwitchState
 	(SwitchReason)(0),                // 1: op25b.v1.SwitchReason
 	(SwitchOwnership)(0),             // 2: op25b.v1.SwitchOwnership
 	(ClockHold)(0),                   // 3: op25b.v1.ClockHold
-	(*SwitchStatus)(nil),             // 4: op25b.v1.SwitchStatus
-	(*SwitchHold)(nil),               // 5: op25b.v1.SwitchHold
-	(*SwitchLeases)(nil),             // 6: op25b.v1.SwitchLeases
-	(*SwitchProbes)(nil),             // 7: op25b.v1.SwitchProbes
-	(*SwitchCondition)(nil),          // 8: op25b.v1.SwitchCondition
-	(*SwitchFailure)(nil),            // 9: op25b.v1.SwitchFailure
-	(*SwitchProgress)(nil),           // 10: op25b.v1.SwitchProgress
-	(*ListSwitchesRequest)(nil),      // 11: op25b.v1.ListSwitchesRequest
-	(*ListSwitchesResponse)(nil),     // 12: op25b.v1.ListSwitchesResponse
-	(*ControllerClock)(nil),          // 13: op25b.v1.ControllerClock
-	(*ListClocksRequest)(nil),        // 14: op25b.v1.ListClocksRequest
-	(*ListClocksResponse)(nil),       // 15: op25b.v1.ListClocksResponse
-	(*ConfirmClockRequest)(nil),      // 16: op25b.v1.ConfirmClockRequest
-	(*ConfirmClockResponse)(nil),     // 17: op25b.v1.ConfirmClockResponse
-	(*ListStateChangesRequest)(nil),  // 18: op25b.v1.ListStateChangesRequest
-	(*ListStateChangesResponse)(nil), // 19: op25b.v1.ListStateChangesResponse
-	(*StateChange)(nil),              // 20: op25b.v1.StateChange
-	(*ListCertificatesRequest)(nil),  // 21: op25b.v1.ListCertificatesRequest
-	(*ListCertificatesResponse)(nil), // 22: op25b.v1.ListCertificatesResponse
-	(*CertificateEnd)(nil),           // 23: op25b.v1.CertificateEnd
-	(*WatchSwitchesRequest)(nil),     // 24: op25b.v1.WatchSwitchesRequest
-	(*WatchSwitchesResponse)(nil),    // 25: op25b.v1.WatchSwitchesResponse
-	(*DriftRequest)(nil),             // 26: op25b.v1.DriftRequest
-	(*DriftResponse)(nil),            // 27: op25b.v1.DriftResponse
-	(*HoldSwitchRequest)(nil),        // 28: op25b.v1.HoldSwitchRequest
-	(*HoldSwitchResponse)(nil),       // 29: op25b.v1.HoldSwitchResponse
-	(*ReleaseSwitchRequest)(nil),     // 30: op25b.v1.ReleaseSwitchRequest
-	(*ReleaseSwitchResponse)(nil),    // 31: op25b.v1.ReleaseSwitchResponse
-	(*timestamppb.Timestamp)(nil),    // 32: google.protobuf.Timestamp
-	(*TableFill)(nil),                // 33: op25b.v1.TableFill
-	(*durationpb.Duration)(nil),      // 34: google.protobuf.Duration
-	(*Plan)(nil),                     // 35: op25b.v1.Plan
+	(LineState)(0),                   // 4: op25b.v1.LineState
+	(*SwitchStatus)(nil),             // 5: op25b.v1.SwitchStatus
+	(*SwitchHold)(nil),               // 6: op25b.v1.SwitchHold
+	(*SwitchLeases)(nil),             // 7: op25b.v1.SwitchLeases
+	(*SwitchProbes)(nil),             // 8: op25b.v1.SwitchProbes
+	(*SwitchCondition)(nil),          // 9: op25b.v1.SwitchCondition
+	(*SwitchFailure)(nil),            // 10: op25b.v1.SwitchFailure
+	(*SwitchProgress)(nil),           // 11: op25b.v1.SwitchProgress
+	(*ListSwitchesRequest)(nil),      // 12: op25b.v1.ListSwitchesRequest
+	(*ListSwitchesResponse)(nil),     // 13: op25b.v1.ListSwitchesResponse
+	(*ControllerClock)(nil),          // 14: op25b.v1.ControllerClock
+	(*ListClocksRequest)(nil),        // 15: op25b.v1.ListClocksRequest
+	(*ListClocksResponse)(nil),       // 16: op25b.v1.ListClocksResponse
+	(*ConfirmClockRequest)(nil),      // 17: op25b.v1.ConfirmClockRequest
+	(*ConfirmClockResponse)(nil),     // 18: op25b.v1.ConfirmClockResponse
+	(*ListStateChangesRequest)(nil),  // 19: op25b.v1.ListStateChangesRequest
+	(*ListStateChangesResponse)(nil), // 20: op25b.v1.ListStateChangesResponse
+	(*StateChange)(nil),              // 21: op25b.v1.StateChange
+	(*ListCertificatesRequest)(nil),  // 22: op25b.v1.ListCertificatesRequest
+	(*ListCertificatesResponse)(nil), // 23: op25b.v1.ListCertificatesResponse
+	(*CertificateEnd)(nil),           // 24: op25b.v1.CertificateEnd
+	(*WatchSwitchesRequest)(nil),     // 25: op25b.v1.WatchSwitchesRequest
+	(*WatchSwitchesResponse)(nil),    // 26: op25b.v1.WatchSwitchesResponse
+	(*DriftRequest)(nil),             // 27: op25b.v1.DriftRequest
+	(*DriftResponse)(nil),            // 28: op25b.v1.DriftResponse
+	(*HoldSwitchRequest)(nil),        // 29: op25b.v1.HoldSwitchRequest
+	(*HoldSwitchResponse)(nil),       // 30: op25b.v1.HoldSwitchResponse
+	(*ReleaseSwitchRequest)(nil),     // 31: op25b.v1.ReleaseSwitchRequest
+	(*ReleaseSwitchResponse)(nil),    // 32: op25b.v1.ReleaseSwitchResponse
+	(*ListLinesRequest)(nil),         // 33: op25b.v1.ListLinesRequest
+	(*ListLinesResponse)(nil),        // 34: op25b.v1.ListLinesResponse
+	(*InventoryLine)(nil),            // 35: op25b.v1.InventoryLine
+	(*timestamppb.Timestamp)(nil),    // 36: google.protobuf.Timestamp
+	(*TableFill)(nil),                // 37: op25b.v1.TableFill
+	(*durationpb.Duration)(nil),      // 38: google.protobuf.Duration
+	(*Plan)(nil),                     // 39: op25b.v1.Plan
 }
 var file_op25b_v1_fleet_proto_depIdxs = []int32{
 	0,  // 0: op25b.v1.SwitchStatus.state:type_name -> op25b.v1.SwitchState
 	1,  // 1: op25b.v1.SwitchStatus.reason:type_name -> op25b.v1.SwitchReason
-	32, // 2: op25b.v1.SwitchStatus.since:type_name -> google.protobuf.Timestamp
+	36, // 2: op25b.v1.SwitchStatus.since:type_name -> google.protobuf.Timestamp
 	2,  // 3: op25b.v1.SwitchStatus.ownership:type_name -> op25b.v1.SwitchOwnership
-	33, // 4: op25b.v1.SwitchStatus.tables:type_name -> op25b.v1.TableFill
-	10, // 5: op25b.v1.SwitchStatus.progress:type_name -> op25b.v1.SwitchProgress
-	32, // 6: op25b.v1.SwitchStatus.pushed:type_name -> google.protobuf.Timestamp
-	32, // 7: op25b.v1.SwitchStatus.audited:type_name -> google.protobuf.Timestamp
-	9,  // 8: op25b.v1.SwitchStatus.failure:type_name -> op25b.v1.SwitchFailure
-	8,  // 9: op25b.v1.SwitchStatus.last:type_name -> op25b.v1.SwitchCondition
-	32, // 10: op25b.v1.SwitchStatus.seen:type_name -> google.protobuf.Timestamp
-	6,  // 11: op25b.v1.SwitchStatus.leases:type_name -> op25b.v1.SwitchLeases
-	7,  // 12: op25b.v1.SwitchStatus.probes:type_name -> op25b.v1.SwitchProbes
-	5,  // 13: op25b.v1.SwitchStatus.hold:type_name -> op25b.v1.SwitchHold
-	32, // 14: op25b.v1.SwitchHold.since:type_name -> google.protobuf.Timestamp
-	32, // 15: op25b.v1.SwitchProbes.at:type_name -> google.protobuf.Timestamp
+	37, // 4: op25b.v1.SwitchStatus.tables:type_name -> op25b.v1.TableFill
+	11, // 5: op25b.v1.SwitchStatus.progress:type_name -> op25b.v1.SwitchProgress
+	36, // 6: op25b.v1.SwitchStatus.pushed:type_name -> google.protobuf.Timestamp
+	36, // 7: op25b.v1.SwitchStatus.audited:type_name -> google.protobuf.Timestamp
+	10, // 8: op25b.v1.SwitchStatus.failure:type_name -> op25b.v1.SwitchFailure
+	9,  // 9: op25b.v1.SwitchStatus.last:type_name -> op25b.v1.SwitchCondition
+	36, // 10: op25b.v1.SwitchStatus.seen:type_name -> google.protobuf.Timestamp
+	7,  // 11: op25b.v1.SwitchStatus.leases:type_name -> op25b.v1.SwitchLeases
+	8,  // 12: op25b.v1.SwitchStatus.probes:type_name -> op25b.v1.SwitchProbes
+	6,  // 13: op25b.v1.SwitchStatus.hold:type_name -> op25b.v1.SwitchHold
+	36, // 14: op25b.v1.SwitchHold.since:type_name -> google.protobuf.Timestamp
+	36, // 15: op25b.v1.SwitchProbes.at:type_name -> google.protobuf.Timestamp
 	0,  // 16: op25b.v1.SwitchCondition.state:type_name -> op25b.v1.SwitchState
 	1,  // 17: op25b.v1.SwitchCondition.reason:type_name -> op25b.v1.SwitchReason
-	32, // 18: op25b.v1.SwitchCondition.since:type_name -> google.protobuf.Timestamp
+	36, // 18: op25b.v1.SwitchCondition.since:type_name -> google.protobuf.Timestamp
 	1,  // 19: op25b.v1.SwitchFailure.reason:type_name -> op25b.v1.SwitchReason
-	32, // 20: op25b.v1.SwitchFailure.since:type_name -> google.protobuf.Timestamp
-	4,  // 21: op25b.v1.ListSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
-	13, // 22: op25b.v1.ListSwitchesResponse.clocks:type_name -> op25b.v1.ControllerClock
-	34, // 23: op25b.v1.ControllerClock.ahead:type_name -> google.protobuf.Duration
+	36, // 20: op25b.v1.SwitchFailure.since:type_name -> google.protobuf.Timestamp
+	5,  // 21: op25b.v1.ListSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
+	14, // 22: op25b.v1.ListSwitchesResponse.clocks:type_name -> op25b.v1.ControllerClock
+	38, // 23: op25b.v1.ControllerClock.ahead:type_name -> google.protobuf.Duration
 	3,  // 24: op25b.v1.ControllerClock.hold:type_name -> op25b.v1.ClockHold
-	32, // 25: op25b.v1.ControllerClock.since:type_name -> google.protobuf.Timestamp
-	32, // 26: op25b.v1.ControllerClock.time:type_name -> google.protobuf.Timestamp
-	13, // 27: op25b.v1.ListClocksResponse.clocks:type_name -> op25b.v1.ControllerClock
-	34, // 28: op25b.v1.ListClocksResponse.bound:type_name -> google.protobuf.Duration
-	20, // 29: op25b.v1.ListStateChangesResponse.changes:type_name -> op25b.v1.StateChange
-	32, // 30: op25b.v1.StateChange.time:type_name -> google.protobuf.Timestamp
+	36, // 25: op25b.v1.ControllerClock.since:type_name -> google.protobuf.Timestamp
+	36, // 26: op25b.v1.ControllerClock.time:type_name -> google.protobuf.Timestamp
+	14, // 27: op25b.v1.ListClocksResponse.clocks:type_name -> op25b.v1.ControllerClock
+	38, // 28: op25b.v1.ListClocksResponse.bound:type_name -> google.protobuf.Duration
+	21, // 29: op25b.v1.ListStateChangesResponse.changes:type_name -> op25b.v1.StateChange
+	36, // 30: op25b.v1.StateChange.time:type_name -> google.protobuf.Timestamp
 	0,  // 31: op25b.v1.StateChange.state:type_name -> op25b.v1.SwitchState
 	1,  // 32: op25b.v1.StateChange.reason:type_name -> op25b.v1.SwitchReason
-	23, // 33: op25b.v1.ListCertificatesResponse.certificates:type_name -> op25b.v1.CertificateEnd
-	32, // 34: op25b.v1.CertificateEnd.not_after:type_name -> google.protobuf.Timestamp
-	4,  // 35: op25b.v1.WatchSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
-	35, // 36: op25b.v1.DriftResponse.plan:type_name -> op25b.v1.Plan
-	5,  // 37: op25b.v1.HoldSwitchResponse.hold:type_name -> op25b.v1.SwitchHold
-	5,  // 38: op25b.v1.ReleaseSwitchResponse.hold:type_name -> op25b.v1.SwitchHold
-	11, // 39: op25b.v1.FleetService.ListSwitches:input_type -> op25b.v1.ListSwitchesRequest
-	24, // 40: op25b.v1.FleetService.WatchSwitches:input_type -> op25b.v1.WatchSwitchesRequest
-	18, // 41: op25b.v1.FleetService.ListStateChanges:input_type -> op25b.v1.ListStateChangesRequest
-	21, // 42: op25b.v1.FleetService.ListCertificates:input_type -> op25b.v1.ListCertificatesRequest
-	14, // 43: op25b.v1.FleetService.ListClocks:input_type -> op25b.v1.ListClocksRequest
-	16, // 44: op25b.v1.FleetService.ConfirmClock:input_type -> op25b.v1.ConfirmClockRequest
-	26, // 45: op25b.v1.FleetService.Drift:input_type -> op25b.v1.DriftRequest
-	28, // 46: op25b.v1.FleetService.HoldSwitch:input_type -> op25b.v1.HoldSwitchRequest
-	30, // 47: op25b.v1.FleetService.ReleaseSwitch:input_type -> op25b.v1.ReleaseSwitchRequest
-	12, // 48: op25b.v1.FleetService.ListSwitches:output_type -> op25b.v1.ListSwitchesResponse
-	25, // 49: op25b.v1.FleetService.WatchSwitches:output_type -> op25b.v1.WatchSwitchesResponse
-	19, // 50: op25b.v1.FleetService.ListStateChanges:output_type -> op25b.v1.ListStateChangesResponse
-	22, // 51: op25b.v1.FleetService.ListCertificates:output_type -> op25b.v1.ListCertificatesResponse
-	15, // 52: op25b.v1.FleetService.ListClocks:output_type -> op25b.v1.ListClocksResponse
-	17, // 53: op25b.v1.FleetService.ConfirmClock:output_type -> op25b.v1.ConfirmClockResponse
-	27, // 54: op25b.v1.FleetService.Drift:output_type -> op25b.v1.DriftResponse
-	29, // 55: op25b.v1.FleetService.HoldSwitch:output_type -> op25b.v1.HoldSwitchResponse
-	31, // 56: op25b.v1.FleetService.ReleaseSwitch:output_type -> op25b.v1.ReleaseSwitchResponse
-	48, // [48:57] is the sub-list for method output_type
-	39, // [39:48] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	24, // 33: op25b.v1.ListCertificatesResponse.certificates:type_name -> op25b.v1.CertificateEnd
+	36, // 34: op25b.v1.CertificateEnd.not_after:type_name -> google.protobuf.Timestamp
+	5,  // 35: op25b.v1.WatchSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
+	39, // 36: op25b.v1.DriftResponse.plan:type_name -> op25b.v1.Plan
+	6,  // 37: op25b.v1.HoldSwitchResponse.hold:type_name -> op25b.v1.SwitchHold
+	6,  // 38: op25b.v1.ReleaseSwitchResponse.hold:type_name -> op25b.v1.SwitchHold
+	4,  // 39: op25b.v1.ListLinesRequest.state:type_name -> op25b.v1.LineState
+	35, // 40: op25b.v1.ListLinesResponse.lines:type_name -> op25b.v1.InventoryLine
+	4,  // 41: op25b.v1.InventoryLine.state:type_name -> op25b.v1.LineState
+	12, // 42: op25b.v1.FleetService.ListSwitches:input_type -> op25b.v1.ListSwitchesRequest
+	25, // 43: op25b.v1.FleetService.WatchSwitches:input_type -> op25b.v1.WatchSwitchesRequest
+	19, // 44: op25b.v1.FleetService.ListStateChanges:input_type -> op25b.v1.ListStateChangesRequest
+	22, // 45: op25b.v1.FleetService.ListCertificates:input_type -> op25b.v1.ListCertificatesRequest
+	15, // 46: op25b.v1.FleetService.ListClocks:input_type -> op25b.v1.ListClocksRequest
+	17, // 47: op25b.v1.FleetService.ConfirmClock:input_type -> op25b.v1.ConfirmClockRequest
+	27, // 48: op25b.v1.FleetService.Drift:input_type -> op25b.v1.DriftRequest
+	33, // 49: op25b.v1.FleetService.ListLines:input_type -> op25b.v1.ListLinesRequest
+	29, // 50: op25b.v1.FleetService.HoldSwitch:input_type -> op25b.v1.HoldSwitchRequest
+	31, // 51: op25b.v1.FleetService.ReleaseSwitch:input_type -> op25b.v1.ReleaseSwitchRequest
+	13, // 52: op25b.v1.FleetService.ListSwitches:output_type -> op25b.v1.ListSwitchesResponse
+	26, // 53: op25b.v1.FleetService.WatchSwitches:output_type -> op25b.v1.WatchSwitchesResponse
+	20, // 54: op25b.v1.FleetService.ListStateChanges:output_type -> op25b.v1.ListStateChangesResponse
+	23, // 55: op25b.v1.FleetService.ListCertificates:output_type -> op25b.v1.ListCertificatesResponse
+	16, // 56: op25b.v1.FleetService.ListClocks:output_type -> op25b.v1.ListClocksResponse
+	18, // 57: op25b.v1.FleetService.ConfirmClock:output_type -> op25b.v1.ConfirmClockResponse
+	28, // 58: op25b.v1.FleetService.Drift:output_type -> op25b.v1.DriftResponse
+	34, // 59: op25b.v1.FleetService.ListLines:output_type -> op25b.v1.ListLinesResponse
+	30, // 60: op25b.v1.FleetService.HoldSwitch:output_type -> op25b.v1.HoldSwitchResponse
+	32, // 61: op25b.v1.FleetService.ReleaseSwitch:output_type -> op25b.v1.ReleaseSwitchResponse
+	52, // [52:62] is the sub-list for method output_type
+	42, // [42:52] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_fleet_proto_init() }
@@ -2695,8 +3032,8 @@ func file_op25b_v1_fleet_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_fleet_proto_rawDesc), len(file_op25b_v1_fleet_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   28,
+			NumEnums:      5,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -28,6 +28,7 @@ const (
 	FleetService_ListClocks_FullMethodName       = "/op25b.v1.FleetService/ListClocks"
 	FleetService_ConfirmClock_FullMethodName     = "/op25b.v1.FleetService/ConfirmClock"
 	FleetService_Drift_FullMethodName            = "/op25b.v1.FleetService/Drift"
+	FleetService_ListLines_FullMethodName        = "/op25b.v1.FleetService/ListLines"
 	FleetService_HoldSwitch_FullMethodName       = "/op25b.v1.FleetService/HoldSwitch"
 	FleetService_ReleaseSwitch_FullMethodName    = "/op25b.v1.FleetService/ReleaseSwitch"
 )
@@ -53,6 +54,8 @@ type FleetServiceClient interface {
 	ConfirmClock(ctx context.Context, in *ConfirmClockRequest, opts ...grpc.CallOption) (*ConfirmClockResponse, error)
 	// Reads switches, and compares their entries with those that were last written and with the current intent. Writes nothing.
 	Drift(ctx context.Context, in *DriftRequest, opts ...grpc.CallOption) (*DriftResponse, error)
+	// Lists the lines of the inventory, with the phase that should be in force for each.
+	ListLines(ctx context.Context, in *ListLinesRequest, opts ...grpc.CallOption) (*ListLinesResponse, error)
 	// Holds a switch for maintenance: its controller writes nothing to it until it is released. Returns before the controller has stopped writing: the
 	// state HELD confirms that. Requires the role operator. Returns NOT_FOUND for an unknown switch, and FAILED_PRECONDITION if the switch is held for
 	// another reason. A repetition of the same request changes nothing.
@@ -149,6 +152,16 @@ func (c *fleetServiceClient) Drift(ctx context.Context, in *DriftRequest, opts .
 	return out, nil
 }
 
+func (c *fleetServiceClient) ListLines(ctx context.Context, in *ListLinesRequest, opts ...grpc.CallOption) (*ListLinesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListLinesResponse)
+	err := c.cc.Invoke(ctx, FleetService_ListLines_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *fleetServiceClient) HoldSwitch(ctx context.Context, in *HoldSwitchRequest, opts ...grpc.CallOption) (*HoldSwitchResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(HoldSwitchResponse)
@@ -190,6 +203,8 @@ type FleetServiceServer interface {
 	ConfirmClock(context.Context, *ConfirmClockRequest) (*ConfirmClockResponse, error)
 	// Reads switches, and compares their entries with those that were last written and with the current intent. Writes nothing.
 	Drift(context.Context, *DriftRequest) (*DriftResponse, error)
+	// Lists the lines of the inventory, with the phase that should be in force for each.
+	ListLines(context.Context, *ListLinesRequest) (*ListLinesResponse, error)
 	// Holds a switch for maintenance: its controller writes nothing to it until it is released. Returns before the controller has stopped writing: the
 	// state HELD confirms that. Requires the role operator. Returns NOT_FOUND for an unknown switch, and FAILED_PRECONDITION if the switch is held for
 	// another reason. A repetition of the same request changes nothing.
@@ -227,6 +242,9 @@ func (UnimplementedFleetServiceServer) ConfirmClock(context.Context, *ConfirmClo
 }
 func (UnimplementedFleetServiceServer) Drift(context.Context, *DriftRequest) (*DriftResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Drift not implemented")
+}
+func (UnimplementedFleetServiceServer) ListLines(context.Context, *ListLinesRequest) (*ListLinesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListLines not implemented")
 }
 func (UnimplementedFleetServiceServer) HoldSwitch(context.Context, *HoldSwitchRequest) (*HoldSwitchResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method HoldSwitch not implemented")
@@ -374,6 +392,24 @@ func _FleetService_Drift_Handler(srv interface{}, ctx context.Context, dec func(
 	return interceptor(ctx, in, info, handler)
 }
 
+func _FleetService_ListLines_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListLinesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FleetServiceServer).ListLines(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: FleetService_ListLines_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FleetServiceServer).ListLines(ctx, req.(*ListLinesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _FleetService_HoldSwitch_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(HoldSwitchRequest)
 	if err := dec(in); err != nil {
@@ -440,6 +476,10 @@ var FleetService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Drift",
 			Handler:    _FleetService_Drift_Handler,
+		},
+		{
+			MethodName: "ListLines",
+			Handler:    _FleetService_ListLines_Handler,
 		},
 		{
 			MethodName: "HoldSwitch",

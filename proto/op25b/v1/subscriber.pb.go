@@ -690,8 +690,10 @@ func (x *SessionEntries) GetSeen() *timestamppb.Timestamp {
 
 type FindAddressRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// An IPv4 or IPv6 address.
+	// An IPv4 or IPv6 address. Exactly one of address and line must be set.
 	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	// The name of a line of the inventory. Returns NOT_FOUND if there is none with this name.
+	Line string `protobuf:"bytes,100,opt,name=line,proto3" json:"line,omitempty"`
 	// The ticket for which the line is looked up; see CheckFrom.ticket.
 	Ticket        string `protobuf:"bytes,2,opt,name=ticket,proto3" json:"ticket,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -735,6 +737,13 @@ func (x *FindAddressRequest) GetAddress() string {
 	return ""
 }
 
+func (x *FindAddressRequest) GetLine() string {
+	if x != nil {
+		return x.Line
+	}
+	return ""
+}
+
 func (x *FindAddressRequest) GetTicket() string {
 	if x != nil {
 		return x.Ticket
@@ -758,7 +767,15 @@ type FindAddressResponse struct {
 	// The number of the audit record.
 	Record uint64 `protobuf:"varint,9,opt,name=record,proto3" json:"record,omitempty"`
 	// See Plan.utc_offset.
-	UtcOffset     string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
+	UtcOffset string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
+	// The exemptions of the line, of prefixes that have the address, or that overlap the line's prefixes.
+	Exemptions []*Exemption `protobuf:"bytes,100,rep,name=exemptions,proto3" json:"exemptions,omitempty"`
+	// The phase that should be in force for the line, and whether its switch is confirmed to have it. Empty before the first phase.
+	Phase          string `protobuf:"bytes,101,opt,name=phase,proto3" json:"phase,omitempty"`
+	PhaseConfirmed bool   `protobuf:"varint,102,opt,name=phase_confirmed,json=phaseConfirmed,proto3" json:"phase_confirmed,omitempty"`
+	// The rules of the phase for connections of the line to port 25, of which the first that matches decides. Own relays, and ports 587 and 465 of
+	// every server, pass before them, and so does port 25 of an exempt address.
+	Rules         []*LineRule `protobuf:"bytes,103,rep,name=rules,proto3" json:"rules,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -863,11 +880,101 @@ func (x *FindAddressResponse) GetUtcOffset() string {
 	return ""
 }
 
+func (x *FindAddressResponse) GetExemptions() []*Exemption {
+	if x != nil {
+		return x.Exemptions
+	}
+	return nil
+}
+
+func (x *FindAddressResponse) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
+}
+
+func (x *FindAddressResponse) GetPhaseConfirmed() bool {
+	if x != nil {
+		return x.PhaseConfirmed
+	}
+	return false
+}
+
+func (x *FindAddressResponse) GetRules() []*LineRule {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+// A rule for connections of a line to port 25.
+type LineRule struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Rule  string                 `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	// The class of servers, or "any".
+	Remote        string `protobuf:"bytes,2,opt,name=remote,proto3" json:"remote,omitempty"`
+	Action        string `protobuf:"bytes,3,opt,name=action,proto3" json:"action,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LineRule) Reset() {
+	*x = LineRule{}
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LineRule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LineRule) ProtoMessage() {}
+
+func (x *LineRule) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_subscriber_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LineRule.ProtoReflect.Descriptor instead.
+func (*LineRule) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_subscriber_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *LineRule) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *LineRule) GetRemote() string {
+	if x != nil {
+		return x.Remote
+	}
+	return ""
+}
+
+func (x *LineRule) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
 var File_op25b_v1_subscriber_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_subscriber_proto_rawDesc = "" +
 	"\n" +
-	"\x19op25b/v1/subscriber.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x01\n" +
+	"\x19op25b/v1/subscriber.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18op25b/v1/exemption.proto\"\x8c\x01\n" +
 	"\rReportRequest\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x123\n" +
 	"\ainterim\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\ainterim\x12.\n" +
@@ -905,10 +1012,11 @@ const file_op25b_v1_subscriber_proto_rawDesc = "" +
 	"\bin_force\x18\x01 \x01(\rR\ainForce\x12\x18\n" +
 	"\awaiting\x18\x02 \x01(\rR\awaiting\x12\x16\n" +
 	"\x06detail\x18\x03 \x01(\tR\x06detail\x12.\n" +
-	"\x04seen\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04seen\"F\n" +
+	"\x04seen\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04seen\"Z\n" +
 	"\x12FindAddressRequest\x12\x18\n" +
-	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x16\n" +
-	"\x06ticket\x18\x02 \x01(\tR\x06ticket\"\xd0\x02\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x12\n" +
+	"\x04line\x18d \x01(\tR\x04line\x12\x16\n" +
+	"\x06ticket\x18\x02 \x01(\tR\x06ticket\"\xee\x03\n" +
 	"\x13FindAddressResponse\x12\x14\n" +
 	"\x05found\x18\x01 \x01(\bR\x05found\x12\x12\n" +
 	"\x04line\x18\x02 \x01(\tR\x04line\x12\x16\n" +
@@ -921,7 +1029,17 @@ const file_op25b_v1_subscriber_proto_rawDesc = "" +
 	"\raccess_server\x18\b \x01(\tR\faccessServer\x12\x16\n" +
 	"\x06record\x18\t \x01(\x04R\x06record\x12\x1d\n" +
 	"\n" +
-	"utc_offset\x18P \x01(\tR\tutcOffset*\xb1\x01\n" +
+	"utc_offset\x18P \x01(\tR\tutcOffset\x123\n" +
+	"\n" +
+	"exemptions\x18d \x03(\v2\x13.op25b.v1.ExemptionR\n" +
+	"exemptions\x12\x14\n" +
+	"\x05phase\x18e \x01(\tR\x05phase\x12'\n" +
+	"\x0fphase_confirmed\x18f \x01(\bR\x0ephaseConfirmed\x12(\n" +
+	"\x05rules\x18g \x03(\v2\x12.op25b.v1.LineRuleR\x05rules\"N\n" +
+	"\bLineRule\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x16\n" +
+	"\x06remote\x18\x02 \x01(\tR\x06remote\x12\x16\n" +
+	"\x06action\x18\x03 \x01(\tR\x06action*\xb1\x01\n" +
 	"\x10SessionEventKind\x12\"\n" +
 	"\x1eSESSION_EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18SESSION_EVENT_KIND_START\x10\x01\x12\x1e\n" +
@@ -957,7 +1075,7 @@ func file_op25b_v1_subscriber_proto_rawDescGZIP() []byte {
 }
 
 var file_op25b_v1_subscriber_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_op25b_v1_subscriber_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_op25b_v1_subscriber_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_op25b_v1_subscriber_proto_goTypes = []any{
 	(SessionEventKind)(0),         // 0: op25b.v1.SessionEventKind
 	(SessionOutcome)(0),           // 1: op25b.v1.SessionOutcome
@@ -971,36 +1089,40 @@ var file_op25b_v1_subscriber_proto_goTypes = []any{
 	(*SessionEntries)(nil),        // 9: op25b.v1.SessionEntries
 	(*FindAddressRequest)(nil),    // 10: op25b.v1.FindAddressRequest
 	(*FindAddressResponse)(nil),   // 11: op25b.v1.FindAddressResponse
-	(*durationpb.Duration)(nil),   // 12: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*LineRule)(nil),              // 12: op25b.v1.LineRule
+	(*durationpb.Duration)(nil),   // 13: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*Exemption)(nil),             // 15: op25b.v1.Exemption
 }
 var file_op25b_v1_subscriber_proto_depIdxs = []int32{
-	12, // 0: op25b.v1.ReportRequest.interim:type_name -> google.protobuf.Duration
+	13, // 0: op25b.v1.ReportRequest.interim:type_name -> google.protobuf.Duration
 	3,  // 1: op25b.v1.ReportRequest.events:type_name -> op25b.v1.SessionEvent
 	0,  // 2: op25b.v1.SessionEvent.kind:type_name -> op25b.v1.SessionEventKind
 	4,  // 3: op25b.v1.SessionEvent.identity:type_name -> op25b.v1.LineIdentity
-	13, // 4: op25b.v1.SessionEvent.time:type_name -> google.protobuf.Timestamp
-	13, // 5: op25b.v1.SessionEvent.ends:type_name -> google.protobuf.Timestamp
+	14, // 4: op25b.v1.SessionEvent.time:type_name -> google.protobuf.Timestamp
+	14, // 5: op25b.v1.SessionEvent.ends:type_name -> google.protobuf.Timestamp
 	1,  // 6: op25b.v1.ReportResponse.outcomes:type_name -> op25b.v1.SessionOutcome
 	8,  // 7: op25b.v1.ListSessionsResponse.switches:type_name -> op25b.v1.SwitchSessions
-	13, // 8: op25b.v1.ListSessionsResponse.time:type_name -> google.protobuf.Timestamp
+	14, // 8: op25b.v1.ListSessionsResponse.time:type_name -> google.protobuf.Timestamp
 	9,  // 9: op25b.v1.SwitchSessions.entries:type_name -> op25b.v1.SessionEntries
-	13, // 10: op25b.v1.SessionEntries.seen:type_name -> google.protobuf.Timestamp
-	13, // 11: op25b.v1.FindAddressResponse.since:type_name -> google.protobuf.Timestamp
-	13, // 12: op25b.v1.FindAddressResponse.heard:type_name -> google.protobuf.Timestamp
-	2,  // 13: op25b.v1.SubscriberService.Report:input_type -> op25b.v1.ReportRequest
-	2,  // 14: op25b.v1.SubscriberService.ReportBatch:input_type -> op25b.v1.ReportRequest
-	6,  // 15: op25b.v1.SubscriberService.ListSessions:input_type -> op25b.v1.ListSessionsRequest
-	10, // 16: op25b.v1.SubscriberService.FindAddress:input_type -> op25b.v1.FindAddressRequest
-	5,  // 17: op25b.v1.SubscriberService.Report:output_type -> op25b.v1.ReportResponse
-	5,  // 18: op25b.v1.SubscriberService.ReportBatch:output_type -> op25b.v1.ReportResponse
-	7,  // 19: op25b.v1.SubscriberService.ListSessions:output_type -> op25b.v1.ListSessionsResponse
-	11, // 20: op25b.v1.SubscriberService.FindAddress:output_type -> op25b.v1.FindAddressResponse
-	17, // [17:21] is the sub-list for method output_type
-	13, // [13:17] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	14, // 10: op25b.v1.SessionEntries.seen:type_name -> google.protobuf.Timestamp
+	14, // 11: op25b.v1.FindAddressResponse.since:type_name -> google.protobuf.Timestamp
+	14, // 12: op25b.v1.FindAddressResponse.heard:type_name -> google.protobuf.Timestamp
+	15, // 13: op25b.v1.FindAddressResponse.exemptions:type_name -> op25b.v1.Exemption
+	12, // 14: op25b.v1.FindAddressResponse.rules:type_name -> op25b.v1.LineRule
+	2,  // 15: op25b.v1.SubscriberService.Report:input_type -> op25b.v1.ReportRequest
+	2,  // 16: op25b.v1.SubscriberService.ReportBatch:input_type -> op25b.v1.ReportRequest
+	6,  // 17: op25b.v1.SubscriberService.ListSessions:input_type -> op25b.v1.ListSessionsRequest
+	10, // 18: op25b.v1.SubscriberService.FindAddress:input_type -> op25b.v1.FindAddressRequest
+	5,  // 19: op25b.v1.SubscriberService.Report:output_type -> op25b.v1.ReportResponse
+	5,  // 20: op25b.v1.SubscriberService.ReportBatch:output_type -> op25b.v1.ReportResponse
+	7,  // 21: op25b.v1.SubscriberService.ListSessions:output_type -> op25b.v1.ListSessionsResponse
+	11, // 22: op25b.v1.SubscriberService.FindAddress:output_type -> op25b.v1.FindAddressResponse
+	19, // [19:23] is the sub-list for method output_type
+	15, // [15:19] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_subscriber_proto_init() }
@@ -1008,13 +1130,14 @@ func file_op25b_v1_subscriber_proto_init() {
 	if File_op25b_v1_subscriber_proto != nil {
 		return
 	}
+	file_op25b_v1_exemption_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_subscriber_proto_rawDesc), len(file_op25b_v1_subscriber_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -54,6 +54,8 @@ const (
 	FleetServiceConfirmClockProcedure = "/op25b.v1.FleetService/ConfirmClock"
 	// FleetServiceDriftProcedure is the fully-qualified name of the FleetService's Drift RPC.
 	FleetServiceDriftProcedure = "/op25b.v1.FleetService/Drift"
+	// FleetServiceListLinesProcedure is the fully-qualified name of the FleetService's ListLines RPC.
+	FleetServiceListLinesProcedure = "/op25b.v1.FleetService/ListLines"
 	// FleetServiceHoldSwitchProcedure is the fully-qualified name of the FleetService's HoldSwitch RPC.
 	FleetServiceHoldSwitchProcedure = "/op25b.v1.FleetService/HoldSwitch"
 	// FleetServiceReleaseSwitchProcedure is the fully-qualified name of the FleetService's
@@ -78,6 +80,8 @@ type FleetServiceClient interface {
 	ConfirmClock(context.Context, *connect.Request[v1.ConfirmClockRequest]) (*connect.Response[v1.ConfirmClockResponse], error)
 	// Reads switches, and compares their entries with those that were last written and with the current intent. Writes nothing.
 	Drift(context.Context, *connect.Request[v1.DriftRequest]) (*connect.Response[v1.DriftResponse], error)
+	// Lists the lines of the inventory, with the phase that should be in force for each.
+	ListLines(context.Context, *connect.Request[v1.ListLinesRequest]) (*connect.Response[v1.ListLinesResponse], error)
 	// Holds a switch for maintenance: its controller writes nothing to it until it is released. Returns before the controller has stopped writing: the
 	// state HELD confirms that. Requires the role operator. Returns NOT_FOUND for an unknown switch, and FAILED_PRECONDITION if the switch is held for
 	// another reason. A repetition of the same request changes nothing.
@@ -140,6 +144,12 @@ func NewFleetServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(fleetServiceMethods.ByName("Drift")),
 			connect.WithClientOptions(opts...),
 		),
+		listLines: connect.NewClient[v1.ListLinesRequest, v1.ListLinesResponse](
+			httpClient,
+			baseURL+FleetServiceListLinesProcedure,
+			connect.WithSchema(fleetServiceMethods.ByName("ListLines")),
+			connect.WithClientOptions(opts...),
+		),
 		holdSwitch: connect.NewClient[v1.HoldSwitchRequest, v1.HoldSwitchResponse](
 			httpClient,
 			baseURL+FleetServiceHoldSwitchProcedure,
@@ -164,6 +174,7 @@ type fleetServiceClient struct {
 	listClocks       *connect.Client[v1.ListClocksRequest, v1.ListClocksResponse]
 	confirmClock     *connect.Client[v1.ConfirmClockRequest, v1.ConfirmClockResponse]
 	drift            *connect.Client[v1.DriftRequest, v1.DriftResponse]
+	listLines        *connect.Client[v1.ListLinesRequest, v1.ListLinesResponse]
 	holdSwitch       *connect.Client[v1.HoldSwitchRequest, v1.HoldSwitchResponse]
 	releaseSwitch    *connect.Client[v1.ReleaseSwitchRequest, v1.ReleaseSwitchResponse]
 }
@@ -203,6 +214,11 @@ func (c *fleetServiceClient) Drift(ctx context.Context, req *connect.Request[v1.
 	return c.drift.CallUnary(ctx, req)
 }
 
+// ListLines calls op25b.v1.FleetService.ListLines.
+func (c *fleetServiceClient) ListLines(ctx context.Context, req *connect.Request[v1.ListLinesRequest]) (*connect.Response[v1.ListLinesResponse], error) {
+	return c.listLines.CallUnary(ctx, req)
+}
+
 // HoldSwitch calls op25b.v1.FleetService.HoldSwitch.
 func (c *fleetServiceClient) HoldSwitch(ctx context.Context, req *connect.Request[v1.HoldSwitchRequest]) (*connect.Response[v1.HoldSwitchResponse], error) {
 	return c.holdSwitch.CallUnary(ctx, req)
@@ -230,6 +246,8 @@ type FleetServiceHandler interface {
 	ConfirmClock(context.Context, *connect.Request[v1.ConfirmClockRequest]) (*connect.Response[v1.ConfirmClockResponse], error)
 	// Reads switches, and compares their entries with those that were last written and with the current intent. Writes nothing.
 	Drift(context.Context, *connect.Request[v1.DriftRequest]) (*connect.Response[v1.DriftResponse], error)
+	// Lists the lines of the inventory, with the phase that should be in force for each.
+	ListLines(context.Context, *connect.Request[v1.ListLinesRequest]) (*connect.Response[v1.ListLinesResponse], error)
 	// Holds a switch for maintenance: its controller writes nothing to it until it is released. Returns before the controller has stopped writing: the
 	// state HELD confirms that. Requires the role operator. Returns NOT_FOUND for an unknown switch, and FAILED_PRECONDITION if the switch is held for
 	// another reason. A repetition of the same request changes nothing.
@@ -288,6 +306,12 @@ func NewFleetServiceHandler(svc FleetServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(fleetServiceMethods.ByName("Drift")),
 		connect.WithHandlerOptions(opts...),
 	)
+	fleetServiceListLinesHandler := connect.NewUnaryHandler(
+		FleetServiceListLinesProcedure,
+		svc.ListLines,
+		connect.WithSchema(fleetServiceMethods.ByName("ListLines")),
+		connect.WithHandlerOptions(opts...),
+	)
 	fleetServiceHoldSwitchHandler := connect.NewUnaryHandler(
 		FleetServiceHoldSwitchProcedure,
 		svc.HoldSwitch,
@@ -316,6 +340,8 @@ func NewFleetServiceHandler(svc FleetServiceHandler, opts ...connect.HandlerOpti
 			fleetServiceConfirmClockHandler.ServeHTTP(w, r)
 		case FleetServiceDriftProcedure:
 			fleetServiceDriftHandler.ServeHTTP(w, r)
+		case FleetServiceListLinesProcedure:
+			fleetServiceListLinesHandler.ServeHTTP(w, r)
 		case FleetServiceHoldSwitchProcedure:
 			fleetServiceHoldSwitchHandler.ServeHTTP(w, r)
 		case FleetServiceReleaseSwitchProcedure:
@@ -355,6 +381,10 @@ func (UnimplementedFleetServiceHandler) ConfirmClock(context.Context, *connect.R
 
 func (UnimplementedFleetServiceHandler) Drift(context.Context, *connect.Request[v1.DriftRequest]) (*connect.Response[v1.DriftResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.FleetService.Drift is not implemented"))
+}
+
+func (UnimplementedFleetServiceHandler) ListLines(context.Context, *connect.Request[v1.ListLinesRequest]) (*connect.Response[v1.ListLinesResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.FleetService.ListLines is not implemented"))
 }
 
 func (UnimplementedFleetServiceHandler) HoldSwitch(context.Context, *connect.Request[v1.HoldSwitchRequest]) (*connect.Response[v1.HoldSwitchResponse], error) {
