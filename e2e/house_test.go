@@ -189,7 +189,7 @@ var mayImport = map[string][]string{
 	"internal/check":         {"internal/compile", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/softswitch", "internal/strict", "p4src"},
 	"internal/check/mailbox": {"internal/check", "internal/lang", "internal/policy", "internal/strict"},
 	"internal/fleet": {
-		"internal/bring", "internal/clock", "internal/compile", "internal/intent", "internal/lease", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile",
+		"internal/bring", "internal/clock", "internal/compile", "internal/exposition", "internal/intent", "internal/lease", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile",
 		"internal/store", "internal/tlsfiles",
 		"proto/op25b", // for the enums of state and reason
 	},

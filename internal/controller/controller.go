@@ -244,13 +244,14 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 		return err
 	}
 	rollouts := &drive.Driver{Store: c.store, Book: c.book, Counters: counters, Forecasts: port25, Name: c.cfg.Name, Now: c.clock.Trusted, Logger: c.log}
+	exporter := &fleet.Exporter{Now: c.clock.Trusted}
 	scheduled := &schedule.Scheduler{
 		Store: c.store, Book: c.book, Dates: c.clock.Dates, Busy: api.RolloutRuns(rollouts), Metrics: schedule.NewMetrics(c.metrics), Logger: c.log,
 	}
 	handler := api.New(api.Deps{
 		MaxFiles: c.cfg.MaxDocuments, MassChange: c.cfg.MassChange,
 		Name: c.cfg.Name, Clock: c.clock, Store: c.store, Book: c.book, Switches: api.FleetSwitches(c.store, c.cfg.Name), Plan: planner,
-		Auth: c.cfg.Auth, Logger: c.log, Metrics: c.metrics, MoreMetrics: []exposition.Writer{counters.WriteMetrics}, Stopping: ctx,
+		Auth: c.cfg.Auth, Logger: c.log, Metrics: c.metrics, MoreMetrics: []exposition.Writer{counters.WriteMetrics, exporter.WriteMetrics}, Stopping: ctx,
 		Counters: counters, History: c.history, Lines: port25, Sessions: c.sessions.api(), Leases: c.leases.ledger, Certificates: c.cfg.Certificates,
 		Providers: c.cfg.Providers, Rollouts: rollouts, Scheduled: scheduled,
 		OwnLine: desk.New(desk.Options{Directory: c.cfg.Providers, Resolver: desk.NewBounded(net.DefaultResolver), Now: c.clock.Dates}),
@@ -273,6 +274,7 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	}
 	switches.Leases = c.leases.ledger
 	switches.OnStatus = func(st fleet.Status) {
+		exporter.Follow(st)
 		owned := st.Ownership == fleet.Owned
 		counters.Follow(st.Switch, owned, st.Running, st.InForce)
 		port25.Follow(st.Switch, owned)
