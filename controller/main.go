@@ -60,6 +60,7 @@ controller at --server or OP25B_SERVER. Errors are printed to stderr, with -o js
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		group(completion)
 	}
+	addCompletion(root)
 	root.SetFlagErrorFunc(explainFlag)
 	root.SetHelpCommand(newHelp())
 	return root
