@@ -244,28 +244,44 @@ func (c *Compiler) lineNumber(sw *policy.Switch, line string) (pipeline.LineInde
 // A need is the number of entries of subscribers of IPv4 and IPv6 that a switch needs.
 type need [2]int
 
-// SubscriberNeed returns the numbers of entries of IPv4 and IPv6 that State.Subscribers of a switch has. Only the first call for a switch counts them.
-func (c *Compiler) SubscriberNeed(switchName string, in policy.InForce, now time.Time) (v4, v6 int, err error) {
+// A SubscriberNeed is the number of entries of IPv4 and IPv6 that State.Subscribers of a switch has, and the room for its sessions and leases.
+type SubscriberNeed struct {
+	V4, V6   int
+	Sessions pipeline.SessionRoom
+}
+
+// SubscriberNeed returns the need of a switch. Only the first call for a switch counts its entries. Entries that have ended since still count.
+func (c *Compiler) SubscriberNeed(switchName string, in policy.InForce, now time.Time) (of SubscriberNeed, err error) {
+	sw, err := c.switchOf(switchName)
+	if err != nil {
+		return of, err
+	}
+	lines, err := c.SessionLines(switchName, now)
+	if err != nil {
+		return of, err
+	}
+	of.Sessions = lines.room()
+	of.Sessions.Leases = c.leaseRoom(sw, lines)
 	c.mu.Lock()
 	n, known := c.needs[switchName]
 	c.mu.Unlock()
-	if known {
-		return n[0], n[1], nil
+	if !known {
+		compiled, err := c.Compile(switchName, in, now)
+		if err != nil {
+			return of, err
+		}
+		for p := range compiled.State.Subscribers {
+			n[family(p)]++
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.needs == nil {
+			c.needs = make(map[string]need)
+		}
+		c.needs[switchName] = n
 	}
-	compiled, err := c.Compile(switchName, in, now)
-	if err != nil {
-		return 0, 0, err
-	}
-	for p := range compiled.State.Subscribers {
-		n[family(p)]++
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.needs == nil {
-		c.needs = make(map[string]need)
-	}
-	c.needs[switchName] = n
-	return n[0], n[1], nil
+	of.V4, of.V6 = n[0], n[1]
+	return of, nil
 }
 
 // deriveNeeds takes over the needs of switches that are known.
@@ -303,19 +319,4 @@ func (c *Compiler) Part(b *policy.Bundle) *Compiler {
 	d.index = sync.OnceValue(func() *policy.LineIndex { return policy.NewLineIndex(b.Inventory) })
 	d.exempt(b.Policy)
 	return d
-}
-
-// SubscriberRoom returns the room that the sessions and leases of a switch need.
-func (c *Compiler) SubscriberRoom(switchName string, now time.Time) (room pipeline.SessionRoom, err error) {
-	sw, err := c.switchOf(switchName)
-	if err != nil {
-		return room, err
-	}
-	lines, err := c.SessionLines(switchName, now)
-	if err != nil {
-		return room, err
-	}
-	room = lines.room()
-	room.Leases = c.leaseRoom(sw, lines)
-	return room, nil
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"op25b/internal/compile"
-	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 	"op25b/internal/store"
 )
@@ -284,21 +283,16 @@ func changedExemptions(was, is map[string][]byte) (all []exemptionChange, ok boo
 	return all, true
 }
 
-// SubscriberNeed returns the numbers of entries of subscribers of IPv4 and IPv6 that a switch needs, and the room for its sessions and leases. The
-// numbers are not below those of Compile.
-func (in *Intent) SubscriberNeed(switchName string, now time.Time) (v4, v6 int, room pipeline.SessionRoom, err error) {
+// SubscriberNeed returns what compile.Compiler.SubscriberNeed returns for the phases in force, or for the first phase if none is.
+func (in *Intent) SubscriberNeed(switchName string, now time.Time) (compile.SubscriberNeed, error) {
 	phases, err := in.InForce(switchName, now)
 	if errors.Is(err, ErrNoPhase) {
 		phases, err = policy.Everywhere(in.Bundle.Policy.Phases[0].Name), nil
 	}
 	if err != nil {
-		return 0, 0, room, err
+		return compile.SubscriberNeed{}, err
 	}
-	if v4, v6, err = in.compiler.SubscriberNeed(switchName, phases, now); err != nil {
-		return 0, 0, room, err
-	}
-	room, err = in.compiler.SubscriberRoom(switchName, now)
-	return v4, v6, room, err
+	return in.compiler.SubscriberNeed(switchName, phases, now)
 }
 
 // CompilePart compiles a switch of a part of the documents: see compile.Compiler.Part.

@@ -97,8 +97,8 @@ func (p *Planner) roomy(will *intent.Intent, name string, delta []compile.Touche
 	if !more {
 		return true
 	}
-	v4, v6, room, err := will.SubscriberNeed(name, now)
-	return err == nil && p.program.RoomFor(pipeline.SubscriberNeed(v4, v6), room) == nil
+	need, err := will.SubscriberNeed(name, now)
+	return err == nil && p.program.RoomFor(pipeline.SubscriberNeed(need.V4, need.V6), need.Sessions) == nil
 }
 
 // exempting compiles a part of the documents before and after the change.
