@@ -162,6 +162,7 @@ func New(d Deps) http.Handler {
 	s.members.watch = d.Store.WatchMembers
 	s.warned.watch = s.watchNotices
 	s.guard = &guard{auth: d.Auth, now: d.Now, log: d.Logger, audit: d.Store.Audit(), refusals: newRefusals(d.Now)}
+	s.measureExemptions(d.Metrics)
 	observe := newOnlooker(d.Logger, d.Metrics)
 	options := []connect.HandlerOption{
 		connect.WithCompressMinBytes(1024),    // a smaller message fits into one packet

@@ -5,15 +5,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
+	"time"
 
 	"connectrpc.com/connect"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"op25b/internal/intent"
 	"op25b/internal/policy"
 	"op25b/internal/store"
+	"op25b/internal/view/prose"
 	op25bv1 "op25b/proto/op25b/v1"
 	"op25b/proto/op25b/v1/op25bv1connect"
 )
@@ -228,4 +232,52 @@ func exemptionMessage(in *intent.Intent, e *policy.Exemption) *op25bv1.Exemption
 		m.Switch = on[0]
 	}
 	return m
+}
+
+// endingNotices returns a notice of the exemptions that end soon.
+func (s *server) endingNotices(ctx context.Context) []string {
+	in, err := s.currentOrNone(ctx)
+	if err != nil || in == nil {
+		return nil
+	}
+	now := s.dates()
+	n := in.Ending(now, now.Add(endsWithin))
+	if n == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s within 14 days: op25b exempt list --expiring 14d", prose.Count(n, "exemption")+" "+ends(n))}
+}
+
+func ends(n int) string {
+	if n == 1 {
+		return "ends"
+	}
+	return "end"
+}
+
+// measureWithin is the longest time for which a metric waits for the store.
+const measureWithin = 2 * time.Second
+
+// measureExemptions registers the numbers of exemptions. If the intent cannot be read, they are not a number.
+func (s *server) measureExemptions(r prometheus.Registerer) {
+	gauge := func(name, help string, value func(in *intent.Intent, now time.Time) int) {
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
+			ctx, cancel := context.WithTimeout(context.Background(), measureWithin)
+			defer cancel()
+			in, err := s.currentOrNone(ctx)
+			switch {
+			case err != nil:
+				return math.NaN()
+			case in == nil:
+				return 0
+			}
+			return float64(value(in, s.dates()))
+		}))
+	}
+	gauge("op25b_exemptions", "Exemptions of the intent that have not ended.", func(in *intent.Intent, now time.Time) int {
+		return in.Ending(now, now.AddDate(10_000, 0, 0))
+	})
+	gauge("op25b_exemptions_ending", "Exemptions that end within 14 days.", func(in *intent.Intent, now time.Time) int {
+		return in.Ending(now, now.Add(endsWithin))
+	})
 }

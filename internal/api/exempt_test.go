@@ -102,6 +102,13 @@ func TestExemptions(t *testing.T) {
 	expect("all", &op25bv1.ListExemptionsRequest{}, 3, server, fixed, lab)
 	expect("a part", &op25bv1.ListExemptionsRequest{Skip: 1, Limit: 1}, 3, fixed)
 	expect("expiring", &op25bv1.ListExemptionsRequest{Expiring: durationpb.New(14 * 24 * time.Hour)}, 1, server)
+	fleet, err := op25bv1.NewFleetServiceClient(w.dial()).ListSwitches(within(t), &op25bv1.ListSwitchesRequest{})
+	if want := "1 exemption ends within 14 days: op25b exempt list --expiring 14d"; err != nil || !slices.Contains(fleet.Notices, want) {
+		t.Errorf("the status has the notices %q, %v, want %q", fleet.GetNotices(), err, want)
+	}
+	if _, metrics := get(t, "http://"+w.addr+"/metrics"); !strings.Contains(metrics, "\nop25b_exemptions 3\n") || !strings.Contains(metrics, "\nop25b_exemptions_ending 1\n") {
+		t.Error("the metrics have other numbers of exemptions")
+	}
 	expect("a line", &op25bv1.ListExemptionsRequest{Line: "business-fixed"}, 1, fixed)
 	expect("an address", &op25bv1.ListExemptionsRequest{Prefix: "192.0.2.130"}, 1, lab)
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"connectrpc.com/grpchealth"
@@ -76,7 +77,7 @@ func (s *server) notices(ctx context.Context) []string {
 	if warning := s.Store.Space(ctx).Warning(); warning != "" {
 		all = append(all, warning)
 	}
-	return append(append(all, s.clockNotices()...), s.scheduleNotices(ctx)...)
+	return slices.Concat(all, s.clockNotices(), s.scheduleNotices(ctx), s.endingNotices(ctx))
 }
 
 func writeText(w http.ResponseWriter, code int, text string) {

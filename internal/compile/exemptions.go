@@ -35,6 +35,9 @@ func (c *Compiler) endedAt(now time.Time) int {
 	return ended
 }
 
+// Ending returns the number of exemptions that end after a time and no later than another.
+func (c *Compiler) Ending(after, by time.Time) int { return c.endedAt(by) - c.endedAt(after) }
+
 // SameExemptions reports whether the same exemptions are in force at both times.
 func (c *Compiler) SameExemptions(a, b time.Time) bool { return c.endedAt(a) == c.endedAt(b) }
 

@@ -302,3 +302,11 @@ func (in *Intent) CompilePart(part *policy.Bundle, switchName string, phases pol
 	}
 	return in.compiler.Part(part).Compile(switchName, phases, now)
 }
+
+// Ending returns the number of exemptions that end after a time and no later than another. It does not look at each exemption.
+func (in *Intent) Ending(after, by time.Time) int {
+	if in.broken != nil {
+		return 0
+	}
+	return in.compiler.Ending(after, by)
+}
