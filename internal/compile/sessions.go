@@ -16,8 +16,9 @@ import (
 //
 // The layer has three kinds of entries, and none of them has the key of an entry of the compiled state:
 //
-//   - If the line is exempt, its addresses have the exempt class, on this line only. Addresses inside a prefix that is exempt on every line
-//     need no entry.
+//   - If the line is exempt, its addresses have the exempt class, on this line only. Addresses inside a prefix that is exempt on every line need no
+//     entry, unless the line is exempt for longer. The entry then applies to every line, because it would otherwise take the exemption of the prefix
+//     away from the others. Its line cannot be told from the entry: see Outlasts.
 //   - If the line's group checks sources, its addresses are bound to the line. If the session has no address of a family, or the line has no
 //     session, all addresses of the family are bound to the line. A line whose addresses are unknown is therefore not checked, because a
 //     check would drop all that it sends.
@@ -28,6 +29,8 @@ type SessionLines struct {
 	lines   map[string]sessionLine
 	indexes map[pipeline.LineIndex]string
 	exempt  *policy.PrefixIndex[struct{}] // the prefixes that are exempt on every line
+	ends    map[netip.Prefix]time.Time    // when each of them is no longer exempt
+	static  map[netip.Prefix]struct{}     // the prefixes of exempt lines that the inventory lists, whose entries are in the compiled state
 	exempts int                           // the number of exempt lines
 	checked int                           // the number of lines with a source check
 
@@ -64,10 +67,10 @@ func (c *Compiler) SessionLines(switchName string, now time.Time) (*SessionLines
 }
 
 func (c *Compiler) sessionLines(sw *policy.Switch, index lineNumbers, now time.Time) *SessionLines {
-	p := c.bundle.Policy
+	p, standing := c.bundle.Policy, c.standingAt(now)
 	s := &SessionLines{
-		lines: make(map[string]sessionLine), indexes: make(map[pipeline.LineIndex]string), exempt: c.standingAt(now).index,
-		leases: make(map[string]pipeline.Class),
+		lines: make(map[string]sessionLine), indexes: make(map[pipeline.LineIndex]string), exempt: standing.index, ends: standing.ends,
+		static: make(map[netip.Prefix]struct{}), leases: make(map[string]pipeline.Class),
 	}
 	for class, l := range c.leases {
 		s.leases[l.Name], s.classes = class, append(s.classes, class)
@@ -86,7 +89,11 @@ func (c *Compiler) sessionLines(sw *policy.Switch, index lineNumbers, now time.T
 		line := &sw.Lines[i]
 		group := groups[line.Group]
 		exemption, exempt := c.exemptLines.of(line.Name)
-		exempt = exempt && !p.Ended(exemption, now)
+		if exempt = exempt && !p.Ended(exemption, now); exempt {
+			for _, prefix := range line.Prefixes {
+				s.static[prefix] = struct{}{}
+			}
+		}
 		x := sessionLine{index: index[line.Name], own: line.Prefixes, leased: c.leased(line, exempt)}
 		if _, x.sessions = line.SessionIdentity(sw, group); !x.sessions && !x.leased {
 			continue
@@ -173,9 +180,9 @@ func (s *SessionLines) Entries(line string, prefixes []netip.Prefix) []pipeline.
 		if x.checked {
 			all = x.bind(all, p)
 		}
-		if x.exempt && !s.exemptEverywhere(p) {
+		if line, has := s.exemptFor(x, p); x.exempt && has {
 			// The prefixes of a session are valid. If one was not, the line would only lack its entry.
-			if e, err := pipeline.SubscriberEntry(p, pipeline.Subscriber{Class: SubscriberExempt, Line: x.index}); err == nil {
+			if e, err := pipeline.SubscriberEntry(p, pipeline.Subscriber{Class: SubscriberExempt, Line: line}); err == nil {
 				all = append(all, e)
 			}
 		}
@@ -214,6 +221,31 @@ func family(p netip.Prefix) int {
 	return 1
 }
 
+// exemptFor returns the line for which an exempt line has the entry of a prefix, 0 for every line. It returns false if the line needs no entry.
+func (s *SessionLines) exemptFor(x sessionLine, p netip.Prefix) (line pipeline.LineIndex, has bool) {
+	if !s.exemptEverywhere(p) {
+		return x.index, true
+	}
+	_, same := s.exempt.At(p)
+	_, static := s.static[p]
+	around, _, within := s.exempt.Around(p)
+	return 0, within && !same && !static && x.end.After(s.ends[around])
+}
+
+// Outlasts reports whether an entry is of an exempt line, inside a prefix that is exempt on every line and ends earlier, or could be. It does not say
+// of which line it is.
+func (s *SessionLines) Outlasts(e pipeline.Entry) bool {
+	class, is := e.IsSubscriber()
+	if !is || class != SubscriberExempt || e.Home() != 0 || e.Until() == 0 || s.exempts == 0 {
+		return false
+	}
+	p, _ := e.Prefix()
+	_, same := s.exempt.At(p)
+	_, static := s.static[p]
+	_, _, within := s.exempt.Around(p)
+	return within && !same && !static
+}
+
 func (s *SessionLines) exemptEverywhere(p netip.Prefix) bool {
 	if _, same := s.exempt.At(p); same {
 		return true
@@ -239,11 +271,12 @@ func (s *SessionLines) Line(e pipeline.Entry) (line string, ok bool) {
 	return line, ok && index != 0 && !slices.Contains(s.lines[line].own, p)
 }
 
-// Owns reports whether an entry depends on a session or a lease, or could: whether it belongs to a line by Line, or to an address by Address.
+// Owns reports whether an entry depends on a session or a lease, or could: whether it belongs to a line by Line, to an address by Address, or to some
+// line by Outlasts.
 func (s *SessionLines) Owns(e pipeline.Entry) bool {
 	_, line := s.Line(e)
 	_, address := s.Address(e)
-	return line || address
+	return line || address || s.Outlasts(e)
 }
 
 // Text returns the text for an entry. The text for an entry of the layer contains no address (I8).
@@ -253,6 +286,9 @@ func (s *SessionLines) Text(e pipeline.Entry) string {
 	}
 	if _, is := s.Address(e); is {
 		return e.Table() + " of an address outside all lines"
+	}
+	if s.Outlasts(e) {
+		return e.Table() + " of an exempt line"
 	}
 	return e.String()
 }
@@ -268,7 +304,7 @@ func (s *SessionLines) Held(have []pipeline.Entry) []pipeline.Entry {
 	families := make(map[string][2]bool) // as in Entries, by line
 	wide := make(map[pipeline.Key]struct{})
 	for _, e := range have {
-		if s.keepsAddress(e) {
+		if s.keepsAddress(e) || s.Outlasts(e) {
 			all = append(all, e)
 			continue
 		}

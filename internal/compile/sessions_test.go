@@ -124,3 +124,68 @@ func TestSessionLines(t *testing.T) {
 		t.Error("an unknown switch has lines")
 	}
 }
+
+// TestOutlasts verifies that an exempt line has an entry for every line inside a prefix that is exempt on every line and ends earlier, that such an
+// entry is recognised and kept, and that other entries are not taken for one.
+func TestOutlasts(t *testing.T) {
+	b := sessionBundle(t)
+	day := func(e *policy.Exemption, month time.Month) {
+		e.Expires, e.Review = policy.Date{Year: 2006, Month: month, Day: 20}, policy.Date{}
+	}
+	last := len(b.Policy.Exemptions) - 1 // 203.0.113.192/28
+	host := b.Policy.Exemptions[last]
+	host.Prefix = netip.MustParsePrefix("203.0.113.201/32")
+	b.Policy.Exemptions = append(b.Policy.Exemptions, host)
+	for _, x := range []struct {
+		name         string
+		line, prefix time.Month // the months in which the exemptions of the line and the prefix end
+		address      string
+		want         bool
+	}{
+		{"the prefix ends earlier", 12, 11, "203.0.113.200/32", true},
+		{"a part of it", 12, 11, "203.0.113.200/31", true},
+		{"both end together", 11, 11, "203.0.113.200/32", false},
+		{"the line ends earlier", 11, 12, "203.0.113.200/32", false},
+		{"the prefix itself", 12, 11, "203.0.113.192/28", false},
+		{"another exempt prefix inside it", 12, 11, "203.0.113.201/32", false},
+		{"a prefix around it", 12, 11, "203.0.113.128/25", false},
+	} {
+		for i := range b.Policy.Exemptions {
+			switch e := &b.Policy.Exemptions[i]; {
+			case e.Line == "adsl-home":
+				day(e, x.line)
+			case e.Line == "":
+				day(e, x.prefix)
+			}
+		}
+		c, err := NewCompiler(b, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := c.SessionLines("edge-1", october)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []pipeline.Entry
+		for _, e := range s.Entries("adsl-home", prefixes(x.address)) {
+			if class, is := e.IsSubscriber(); is && class == SubscriberExempt && e.Home() == 0 {
+				got = append(got, e.WithUntil(7))
+			}
+		}
+		if (len(got) == 1) != x.want {
+			t.Errorf("%s: %v", x.name, texts(got))
+			continue
+		}
+		e, err := pipeline.SubscriberEntry(netip.MustParsePrefix(x.address), pipeline.Subscriber{Class: SubscriberExempt, Until: 7})
+		if err != nil {
+			t.Fatal(err)
+		}
+		inside := x.address != "203.0.113.192/28" && x.address != "203.0.113.128/25" && x.address != "203.0.113.201/32"
+		if s.Outlasts(e) != inside || s.Owns(e) != inside || len(s.Held([]pipeline.Entry{e})) != len(s.Held(nil))+map[bool]int{true: 1}[inside] {
+			t.Errorf("%s: it outlasts %v, is owned %v, held %v", x.name, s.Outlasts(e), s.Owns(e), texts(s.Held([]pipeline.Entry{e})))
+		}
+		if _, line := s.Line(e); line || s.Outlasts(e.WithUntil(0)) {
+			t.Errorf("%s: it is of a line, or needs no end", x.name)
+		}
+	}
+}

@@ -17,6 +17,7 @@ import (
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 	"op25b/internal/strict"
+	"op25b/internal/subscriber"
 )
 
 // exemptUntil returns the documents of the worked example in which, beside business-fixed, the prefixes are exempt until the given last days of 2006.
@@ -269,5 +270,51 @@ func TestAnotherHandChangesAnEnd(t *testing.T) {
 	})
 	if without, all := noEnds(t, w.x); without != 0 || all != 4 {
 		t.Errorf("%d of %d exemptions have no end", without, all)
+	}
+}
+
+// TestSessionOutlastsAPrefix verifies that a line whose exemption follows its sessions keeps it when that of a prefix around its address ends without
+// a controller, that the rest of the prefix is no longer exempt then, and that the line's exemption ends on its own day. A controller that finds the
+// entries of another writes nothing (I5), and the end of the session removes its entry.
+func TestSessionOutlastsAPrefix(t *testing.T) {
+	w := newLeaseWorld(t)
+	apply(t, w.book, replaced(leaseDocuments(t, w.x), "exemptions:\n", "exemptions:\n  - {prefix: 192.0.2.64/26, owner: noc@isp.example, reason: servers, expires: 2006-12-10}\n"))
+	address, neighbour := netip.MustParseAddr("192.0.2.77"), netip.MustParseAddr("192.0.2.78")
+	has := func() bool { _, is := exemptEnds(t, w.x)[netip.PrefixFrom(address, 32)]; return is }
+	r := w.run()
+	link := w.attach()
+	w.start("adsl-home", "192.0.2.77/32")
+	w.eventually("the address has an entry of its own", has)
+	w.report(subscriber.Stop, "adsl-home", "s1")
+	w.eventually("the entry is gone with the session", func() bool { return !has() })
+	w.start("adsl-home", "192.0.2.77/32")
+	w.eventually("the address has an entry again", has)
+	w.inForce(r, 1, 0)
+	r.end()
+	w.x.forget()
+	r = w.run()
+	w.inForce(r, 1, 0)
+	r.end()
+	if writes, pushes := w.x.forget(); len(writes)+pushes > 0 {
+		t.Errorf("%d writes, %d pushes after a restart: %v", len(writes), pushes, writes)
+	}
+	offset := policy.Offset(9 * 60)
+	end := policy.Date{Year: 2007, Month: 4, Day: 1}.Start(offset)
+	for _, x := range []struct {
+		at              time.Time
+		own, rest, from bool // whether the line, another address of the prefix, and the address on another line are exempt
+	}{
+		{december(11).Start(offset).Add(-3 * time.Second), true, true, true},
+		{december(11).Start(offset).Add(3 * time.Second), true, false, true}, // the entry applies to every line: see docs/limitations.md
+		{end.Add(-time.Minute), true, false, true},
+		{end.Add(time.Minute), false, false, false},
+	} {
+		w.until(x.at)
+		own := link.passesTo("home", address, outside, 25)
+		rest, from := link.passesTo("internet", neighbour, outside, 25), link.passesTo("internet", address, outside, 25)
+		if own != x.own || rest != x.rest || from != x.from {
+			t.Errorf("at %v, exempt are the line: %t, the rest of the prefix: %t, the address on another line: %t; want %t, %t, %t",
+				x.at, own, rest, from, x.own, x.rest, x.from)
+		}
 	}
 }

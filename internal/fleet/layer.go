@@ -66,13 +66,52 @@ func adopt(lines *compile.SessionLines, entries []pipeline.Entry) *layer {
 		lines: lines, held: make(map[string][]pipeline.Entry), dirty: make(map[string]struct{}), refused: make(map[string]string),
 	}
 	for _, e := range entries {
-		if key, is := holderOf(lines, e); is {
+		key, is := holderOf(lines, e)
+		if !is && lines.Outlasts(e) {
+			key, is = anyLine, true
+		}
+		if is {
 			l.held[key] = append(l.held[key], e)
 			l.count(e, 1)
 		}
 	}
 	l.mark(nil, true)
 	return l
+}
+
+// anyLine is the key of entries of exempt lines from which their line cannot be told: see compile.SessionLines.Outlasts. They are moved to the line
+// that wants them. No line has this name, and lease.HolderOf takes it for that of a line.
+const anyLine = "*"
+
+// claim moves the entries that a line wants from anyLine to the line.
+func (l *layer) claim(line string, want []pipeline.Entry) {
+	if len(l.held[anyLine]) == 0 {
+		return
+	}
+	l.held[anyLine] = slices.DeleteFunc(l.held[anyLine], func(e pipeline.Entry) bool {
+		wanted := slices.ContainsFunc(want, func(w pipeline.Entry) bool { return w.Key == e.Key && w.Home() == 0 })
+		if wanted {
+			l.held[line] = append(l.held[line], e)
+		}
+		return wanted
+	})
+}
+
+// unclaimed returns the removals of the entries that no exempt line wants. There are none while the session of an exempt line is not known.
+func (l *layer) unclaimed(from wanted) (all []lineChange) {
+	if len(l.held[anyLine]) == 0 {
+		delete(l.held, anyLine)
+		return nil
+	}
+	for _, line := range l.lines.Exempt() {
+		if _, _, known := from.addresses(l.lines, line); !known {
+			return nil
+		}
+	}
+	for _, e := range l.held[anyLine] {
+		all = append(all, lineChange{anyLine, pipeline.Update{Kind: pipeline.Delete, Entry: &e}})
+	}
+	return all
 }
 
 // holderOf returns the key of the line or address to which an entry of the layer belongs.
@@ -205,7 +244,9 @@ func (l *layer) changes(from wanted) (all [stages][]lineChange) {
 			continue
 		}
 		want, leased, timed := l.leased(from, line, prefixes)
-		want, changed := append(want, l.exempt(from, line, l.lines.Entries(line, prefixes))...), false
+		entries := l.lines.Entries(line, prefixes)
+		l.claim(line, entries)
+		want, changed := append(want, l.exempt(from, line, entries)...), false
 		if !room.take(l, line, want) {
 			l.refused[line] = fmt.Sprintf("no room: the switch has the leases of %d addresses of this family", policy.MaxAddressLeases)
 			l.leases.set(line, leased, false)
@@ -243,6 +284,7 @@ func (l *layer) changes(from wanted) (all [stages][]lineChange) {
 			delete(l.refused, line)
 		}
 	}
+	all[remove] = append(all[remove], l.unclaimed(from)...)
 	return all
 }
 
@@ -303,7 +345,8 @@ func (l *layer) leased(from wanted, line string, prefixes []netip.Prefix) (want 
 	return want, leased, false
 }
 
-// exempt returns entries with the end of the line's exemption in those that exempt an address.
+// exempt returns entries with the end of the line's exemption in those that exempt an address. An entry for every line is left out if it would have
+// no end: the prefix around it then exempts the address, and a controller must be there when it ends.
 func (l *layer) exempt(from wanted, line string, entries []pipeline.Entry) []pipeline.Entry {
 	end := l.lines.ExemptEnd(line)
 	if end.IsZero() {
@@ -319,7 +362,10 @@ func (l *layer) exempt(from wanted, line string, entries []pipeline.Entry) []pip
 		}
 		entries[i] = e.WithUntil(from.exemptUntil(end, has))
 	}
-	return entries
+	return slices.DeleteFunc(entries, func(e pipeline.Entry) bool {
+		class, is := e.IsSubscriber()
+		return is && class == compile.SubscriberExempt && e.Home() == 0 && e.Until() == 0
+	})
 }
 
 // sameEntry reports whether two entries with the same key need not be exchanged. The ends of leases may differ by what two readings of the switch's
