@@ -53,6 +53,10 @@ func (b *Book) ProposeExemption(ctx context.Context, x Exempting) (*Proposal, er
 	}
 	p, now := current.Bundle.Policy, b.dates()
 	at, there := p.Exemption(x.Exemption)
+	if !there && current.next != nil { // only the next documents may have the line
+		p = current.next.with.Bundle.Policy
+		at, there = p.Exemption(x.Exemption)
+	}
 	var had policy.Exemption
 	if there {
 		had = p.Exemptions[at]
@@ -64,32 +68,41 @@ func (b *Book) ProposeExemption(ctx context.Context, x Exempting) (*Proposal, er
 		}
 		return nil, err
 	}
-	if next != nil {
-		if err := policy.ValidateExemption(current.Bundle, *next); err != nil {
-			return nil, err
-		}
-	}
-	in, err := current.exempting(x.Exemption, next, now)
-	if err == nil && current.next != nil { // a rollout does not delay an exemption, and its next documents must not end it
-		err = in.exemptingNext(current, x.Exemption, next, now)
-	}
+	in, err := current.exempted(x.Exemption, next, now)
 	if err != nil {
 		return nil, err
 	}
 	return &Proposal{Base: current.Number, Intent: in, Kept: true}, nil
 }
 
-// exemptingNext makes the change in the next documents of a rollout, too. They may lack the line, and then have no exemption of it either.
-func (in *Intent) exemptingNext(current *Intent, of policy.Exemption, next *policy.Exemption, now time.Time) error {
-	with := current.next.with
-	if next == nil || policy.ValidateExemption(with.Bundle, *next) == nil {
-		var err error
-		if with, err = with.exempting(of, next, now); err != nil {
-			return err
+// exempted makes the change in the documents in force, and in the next documents of a rollout, which must neither delay an exemption nor end it. Either
+// may lack the line, and then has no exemption of it.
+func (in *Intent) exempted(of policy.Exemption, next *policy.Exemption, now time.Time) (*Intent, error) {
+	change := func(of *Intent, subject policy.Exemption) (*Intent, error) {
+		if next != nil {
+			if err := policy.ValidateExemption(of.Bundle, *next); err != nil {
+				return nil, err
+			}
 		}
+		return of.exempting(subject, next, now)
 	}
-	in.setNext(current.next.Split, with)
-	return nil
+	out, err := change(in, of)
+	if in.next == nil {
+		return out, err
+	}
+	with, nextErr := change(in.next.with, of)
+	switch {
+	case err != nil && nextErr != nil:
+		return nil, err
+	case err != nil:
+		copied := *in
+		copied.Revision = store.Revision{}
+		out = &copied
+	case nextErr != nil:
+		with = in.next.with
+	}
+	out.setNext(in.next.Split, with)
+	return out, nil
 }
 
 // apply returns the exemption after the change, or nil if there is none then. had is the exemption before it, if there is one.
