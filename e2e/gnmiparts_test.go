@@ -6,10 +6,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"op25b/internal/openconfig"
+	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 )
 
-// TestGNMIParts compares the counters of lines and legs that a gNMI server reads over P4Runtime with the packets that were sent.
+// TestGNMIParts compares the counters of lines and legs that a gNMI server reads over P4Runtime with the packets that were sent. Probes are not among
+// them.
 func TestGNMIParts(t *testing.T) {
 	state := filtering(0, 0, 1)
 	byLeg := pipeline.Exactly(pipeline.UpDst)
@@ -23,6 +25,20 @@ func TestGNMIParts(t *testing.T) {
 			frames = append(frames, sent{accessPort, segment(t, subscriber, other, uint16(n))})
 		}
 		frames = append(frames, sent{accessPort, segment(t, subscriber, relay, 25)}, sent{accessPort, segment(t, subscriber, other, 587)})
+		probe := func() {
+			var probes []p4rt.FrameProbe
+			for _, f := range frames {
+				probes = append(probes, p4rt.FrameProbe{Port: f.port, Frame: f.frame})
+			}
+			if _, err := d.session.ProbeFrames(t.Context(), probes); err != nil {
+				t.Fatal(err)
+			}
+		}
+		probe()
+		if _, err := d.source.Snapshot(t.Context(), openconfig.AllParts); err != nil {
+			t.Fatal(err)
+		}
+		probe()
 		d.through(t, frames)
 		got, err := d.source.Snapshot(t.Context(), openconfig.AllParts)
 		if err != nil {

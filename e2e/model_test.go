@@ -40,9 +40,10 @@ type twin struct {
 	wantRules          map[int]count // the expected values, by index of portRule
 	wantLines          map[int]count // the expected values, by index of lineMail
 	frames, passed     int
-	probes             int
-	compiled           *compile.Compiled
-	ports              map[uint16]pipeline.PortRole
+	// ruled is the number of probes that hit an entry of the table verdict, and undetermined the number of those whose rule entries and the program have.
+	ruled, undetermined int
+	compiled            *compile.Compiled
+	ports               map[uint16]pipeline.PortRole
 	// answersNone is the number of SYN-ACKs that the model calls unsolicited. uncounted is the number of those that the switch did not count,
 	// because another connection has the same index in its register.
 	answersNone, uncounted int
@@ -231,15 +232,15 @@ func (tw *twin) counters() error {
 		return errors.New("no counter probes")
 	}
 	counted := 0
-	for i := range 4 << 8 {
+	for i := range 4 << 11 {
 		v, err := probes.Read(i)
 		if err != nil {
 			return err
 		}
 		counted += int(v.Packets)
 	}
-	if counted != tw.probes {
-		return fmt.Errorf("the switch has counted %d probes, and %d were sent", counted, tw.probes)
+	if counted < tw.ruled || counted > tw.ruled+tw.undetermined {
+		return fmt.Errorf("the switch has counted %d probes; %d hit entries, and %d may have", counted, tw.ruled, tw.undetermined)
 	}
 	for name, c := range map[string]struct {
 		counter *engine.Counter

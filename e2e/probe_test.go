@@ -43,7 +43,13 @@ func (tw *twin) packetOut(packet []byte, decision reference.Decision, frame []by
 	if got != want || !slices.Equal(ports, outPorts(decision.Probed.Out)) {
 		return fmt.Errorf("a probe for %x: the switch answers %+v, out at %d; the model says %+v:\n%v", frame, got, ports, want, decision.Probed)
 	}
-	tw.probes++
+	switch got.Rule {
+	case reference.FailClosedRule, reference.TinyFragmentRule, reference.SpoofedRule, 0: // the program's own
+	case reference.UndeterminedRule:
+		tw.undetermined++
+	default:
+		tw.ruled++
+	}
 	select {
 	case d := <-tw.engine.Digests():
 		d.Release()

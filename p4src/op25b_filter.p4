@@ -361,6 +361,7 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
         decision.service = SERVICE_NONE;
         decision.verdict = VERDICT_NONE;
         decision.rule = RULE_NONE;
+        decision.epoch = 0;
         second = (clock_second_t)(packet.timestamp >> CLOCK_SECOND_LOW_BIT);
 
         bool known = false;
@@ -427,7 +428,7 @@ control Op25b(in op25b_packet_t packet, out op25b_decision_t decision) {
                     bool elsewhere = home != 0 && home != decision.line_index && (from_line || decision.line_index != 0);
                     if (ended || elsewhere) { subscriber_class = 0; }
                 }
-                verdict.apply();
+                if (verdict.apply().hit) { decision.epoch = epoch; }
             }
 
             if (decision.verdict == VERDICT_NONE) {

@@ -47,6 +47,7 @@ struct op25b_decision_t {
     service_t    service;
     verdict_t    verdict;
     rule_t       rule;
+    epoch_t      epoch;         // of the entry of the table `verdict` that matched; 0 if none did
 }
 
 // One attempt to send mail that a rule watches or stops, as a digest. An IPv4 address is in the low 32 bits. p4c derives the digest's id from

@@ -9,9 +9,11 @@
 #include "size.p4"
 
 control ToController(inout headers_t hdr, in metadata_t meta, inout standard_metadata_t std) {
-    // Probes by leg and rule. Whoever needs the number of real packets of a rule's entries takes these off verdict_counter.
+    // Probes that hit a rule's entry, by epoch, leg and rule. A gNMI agent finds them by the annotation, and takes them off verdict_counter, which
+    // counts them too. Of the epoch, the low bits are enough: the few epochs that have entries at a time follow each other.
     @id(PROBES_COUNTER_ID)
-    counter(PROBES_SIZE, CounterType.packets) probes;
+    @op25b_probes("epoch_bits=3,rule_bits=8")
+    counter(PROBES_SIZE, CounterType.packets_and_bytes) probes;
 
     apply {
         hdr.packet_in.setValid();
@@ -29,8 +31,10 @@ control ToController(inout headers_t hdr, in metadata_t meta, inout standard_met
             hdr.probe_answer.line = (bit<16>)meta.decision.line_index;
             hdr.probe_answer.egress_port = (bit<16>)(std.mcast_grp == 0 ? std.egress_spec : PORT_UNKNOWN);
             hdr.probe_answer.group = std.mcast_grp;
-            bit<3> leg = meta.decision.leg == 0 ? 0 : meta.decision.leg - 1;
-            probes.count((bit<32>)(leg[1:0] ++ meta.decision.rule));
+            if (meta.decision.epoch != 0) {
+                bit<3> leg = meta.decision.leg - 1;
+                probes.count((bit<32>)(meta.decision.epoch[2:0] ++ leg[1:0] ++ meta.decision.rule));
+            }
         }
         hdr.packet_out.setInvalid();
         std.mcast_grp = 0;

@@ -22,7 +22,7 @@
 #define PORT_RULE_SIZE        131072  // 512 ports x 256 rules: the index is port ++ rule
 #define LINE_MAIL_SIZE        65536   // 16,384 lines x 4 outcomes: the index is line ++ outcome
 #define LINE_INDEX_SIZE       16384   // all values of line_index_t
-#define PROBES_SIZE           1024    // 4 legs x 256 rules: the index is leg - 1 ++ rule
+#define PROBES_SIZE           8192    // 8 epochs x 4 legs x 256 rules: the index is low bits of the epoch ++ leg - 1 ++ rule
 #define SYN_SEEN_SIZE         65536   // connections between SYN and SYN-ACK; sharing a cell never makes one expire early
 #define FLOW_SEEN_SIZE        65536   // and so at most this many digests in a window
 

@@ -304,7 +304,7 @@ const (
 	lineMailCounter = 0x12000002
 	lineMailCells   = 65536
 	probesCounter   = 0x12000003
-	probesCells     = 1024
+	probesCells     = 8192
 )
 
 // meteredTable is the table whose entries have the meter connection_meter.

@@ -3,6 +3,7 @@ package softswitch
 import (
 	"fmt"
 	"slices"
+	"sync"
 
 	configv1 "github.com/p4lang/p4runtime/go/p4/config/v1"
 
@@ -15,6 +16,7 @@ import (
 type counters struct {
 	layout     p4source.Layout
 	acl, lines *engine.Counter
+	probes     *engine.Counter
 	legs       *legTable
 }
 
@@ -29,6 +31,9 @@ func findCounters(e *engine.Engine, info *configv1.P4Info) (counters, error) {
 	}
 	if layout.Lines != nil {
 		c.lines, _ = e.Counter(layout.Lines.CounterName)
+	}
+	if layout.Probes != nil {
+		c.probes, _ = e.Counter(layout.Probes.CounterName)
 	}
 	if layout.Legs != nil {
 		if c.legs, err = findLegs(e, layout.Legs); err != nil {
@@ -63,6 +68,8 @@ func tally(c *engine.Counter, index int64) openconfig.Tally {
 
 // A legTable is the table whose entries count by rule set, leg and rule.
 type legTable struct {
+	mu         sync.Mutex // guards unprobed, and is held while the counters are read, so that readings are in order
+	unprobed   p4source.Unprobed
 	table      *engine.Table
 	epoch, leg int            // positions in the key
 	rule       map[string]int // position of the parameter, by action
@@ -87,6 +94,17 @@ func findLegs(e *engine.Engine, l *p4source.LegLayout) (*legTable, error) {
 		}
 	}
 	return found, nil
+}
+
+// legEntries returns the sums of the entries' counters, without probes.
+func (c *counters) legEntries() []openconfig.LegEntry {
+	c.legs.mu.Lock()
+	defer c.legs.mu.Unlock()
+	all := c.legs.entries()
+	if c.probes == nil {
+		return all
+	}
+	return c.legs.unprobed.Take(all, c.layout.Probes, func(i int64) openconfig.Tally { return tally(c.probes, i) })
 }
 
 // entries returns the sums of the entries' counters.

@@ -43,7 +43,7 @@ func (src source) Snapshot(_ context.Context, parts openconfig.Parts) (*openconf
 		state.Lines = marked.layout.Lines.LinesOf(func(i int64) openconfig.Tally { return tally(marked.lines, i) })
 	}
 	if marked.legs != nil && parts&openconfig.PartLegs != 0 {
-		state.Legs = marked.legs.entries()
+		state.Legs = marked.legEntries()
 	}
 	return state, nil
 }

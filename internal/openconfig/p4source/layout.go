@@ -9,9 +9,10 @@ import (
 
 // These are the annotations that mark the counters, with their settings.
 const (
-	aclForm   = `@openconfig_acl("set=NAME,rule_bits=N")`
-	linesForm = `@op25b_lines("outcome_bits=N")`
-	legsForm  = `@op25b_legs("epoch=FIELD,leg=FIELD,rule=PARAMETER")`
+	aclForm    = `@openconfig_acl("set=NAME,rule_bits=N")`
+	linesForm  = `@op25b_lines("outcome_bits=N")`
+	legsForm   = `@op25b_legs("epoch=FIELD,leg=FIELD,rule=PARAMETER")`
+	probesForm = `@op25b_probes("epoch_bits=N,rule_bits=N")`
 )
 
 // A Layout describes the marked counters of a program. A field is nil if the program has no such counter.
@@ -20,6 +21,7 @@ type Layout struct {
 	ACL     *ACLLayout
 	Lines   *LineLayout
 	Legs    *LegLayout
+	Probes  *ProbeLayout
 }
 
 // Find returns the layout of the counters that a program marks by annotations in its P4Info:
@@ -28,6 +30,8 @@ type Layout struct {
 //   - @op25b_lines("outcome_bits=N") marks the counters of lines. Their index is (line << N) | outcome.
 //   - @op25b_legs("epoch=FIELD,leg=FIELD,rule=PARAMETER") marks a direct counter, which counts by leg. FIELD is the name of a match field of
 //     its table, and PARAMETER is the name of a parameter of the table's actions.
+//   - @op25b_probes("epoch_bits=M,rule_bits=N") marks the counter of probes, which the direct counter counts too. Its index is
+//     (low M bits of the epoch << (N + 2)) | ((leg - 1) << N) | rule id.
 //
 // Each counter must count packets and bytes. Find returns ErrAnnotation if an annotation does not parse, does not fit its counter, or occurs
 // twice. The message names the counter and the annotation.
@@ -42,6 +46,9 @@ func Find(info *p4configv1.P4Info) (Layout, error) {
 		return Layout{}, err
 	}
 	if l.Legs, err = findLegs(info); err != nil {
+		return Layout{}, err
+	}
+	if l.Probes, err = findProbes(info); err != nil {
 		return Layout{}, err
 	}
 	return l, nil

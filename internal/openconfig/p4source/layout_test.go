@@ -153,14 +153,14 @@ func TestFindLegsAndLines(t *testing.T) {
 	}
 }
 
-// TestFindInTheProgram verifies that op25b.p4 marks all three counters.
+// TestFindInTheProgram verifies that op25b.p4 marks all four counters.
 func TestFindInTheProgram(t *testing.T) {
 	got, err := Find(p4src.P4Info())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.ACL == nil || got.Lines == nil || got.Lines.Size != 65536 || got.Legs == nil || len(got.Legs.Rule) != 5 {
-		t.Errorf("got %+v; want the three counters, with the five actions of verdict", got)
+	if got.ACL == nil || got.Lines == nil || got.Lines.Size != 65536 || got.Legs == nil || len(got.Legs.Rule) != 5 || got.Probes == nil {
+		t.Errorf("got %+v; want the four counters, with the five actions of verdict", got)
 	}
 }
 
@@ -182,6 +182,9 @@ func TestBadLegsAndLines(t *testing.T) {
 		`epoch "wide": it has 9 bits and match type EXACT; it must have at most 8 bits and match type [EXACT]`:                                               verdict(`@op25b_legs("epoch=wide,leg=leg,rule=rule")`, nil),
 		`epoch "leg": it has 3 bits and match type TERNARY; it must have at most 8 bits and match type [EXACT]`:                                              verdict(`@op25b_legs("epoch=leg,leg=leg,rule=rule")`, nil),
 		`rule "r": no action of table "c.verdict" has such a parameter of at most 32 bits`:                                                                   verdict(`@op25b_legs("epoch=epoch,leg=leg,rule=r")`, nil),
+		`@op25b_probes("epoch_bits=3,rule_bits=8"): 1023 cells; 8 epochs of 4 legs need 8192`:                                                                lines(1023, `@op25b_probes("epoch_bits=3,rule_bits=8")`),
+		`@op25b_probes("epoch_bits=9,rule_bits=8"): epoch_bits "9": it must be a number from 1 to 8`:                                                         lines(8, `@op25b_probes("epoch_bits=9,rule_bits=8")`),
+		`@op25b_probes("epoch_bits=3,rule_bits=0"): rule_bits "0": it must be a number from 1 to 8`:                                                          lines(8, `@op25b_probes("epoch_bits=3,rule_bits=0")`),
 		`its table 0x8 is not in the P4Info`: verdict(goodLegs, func(i *p4configv1.P4Info) { i.DirectCounters[0].DirectTableId = 8 }),
 	} {
 		got, err := Find(info)

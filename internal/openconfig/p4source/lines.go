@@ -28,22 +28,31 @@ func (l *LineLayout) LinesOf(cell func(index int64) openconfig.Tally) []openconf
 
 // readLines reads the cells of all lines in one request.
 func (s *Source) readLines(ctx context.Context, layout *LineLayout) ([]openconfig.Line, error) {
-	answer, err := s.read(ctx, []*p4v1.Entity{{Entity: &p4v1.Entity_CounterEntry{CounterEntry: &p4v1.CounterEntry{CounterId: layout.CounterID}}}})
+	cells, err := s.readCells(ctx, layout.CounterID, layout.CounterName, layout.Size)
 	if err != nil {
-		return nil, fmt.Errorf("counter %q: %w", layout.CounterName, err)
+		return nil, err
 	}
-	cells := make([]openconfig.Tally, layout.Size)
+	return layout.LinesOf(func(i int64) openconfig.Tally { return cells[i] }), nil
+}
+
+// readCells reads all cells of a counter in one request.
+func (s *Source) readCells(ctx context.Context, id uint32, name string, size int64) ([]openconfig.Tally, error) {
+	answer, err := s.read(ctx, []*p4v1.Entity{{Entity: &p4v1.Entity_CounterEntry{CounterEntry: &p4v1.CounterEntry{CounterId: id}}}})
+	if err != nil {
+		return nil, fmt.Errorf("counter %q: %w", name, err)
+	}
+	cells := make([]openconfig.Tally, size)
 	for _, e := range answer {
 		c := e.GetCounterEntry()
 		i := c.GetIndex().GetIndex()
-		if c == nil || c.GetCounterId() != layout.CounterID || c.GetIndex() == nil || i < 0 || i >= layout.Size {
-			return nil, fmt.Errorf("%w: counter %q with %d cells: got %v", ErrRead, layout.CounterName, layout.Size, e)
+		if c == nil || c.GetCounterId() != id || c.GetIndex() == nil || i < 0 || i >= size {
+			return nil, fmt.Errorf("%w: counter %q with %d cells: got %v", ErrRead, name, size, e)
 		}
 		if cells[i], err = tallyOf(c.GetData()); err != nil {
-			return nil, fmt.Errorf("%w: counter %q: cell %d: %w", ErrRead, layout.CounterName, i, err)
+			return nil, fmt.Errorf("%w: counter %q: cell %d: %w", ErrRead, name, i, err)
 		}
 	}
-	return layout.LinesOf(func(i int64) openconfig.Tally { return cells[i] }), nil
+	return cells, nil
 }
 
 // tallyOf returns the counts of a cell. The data of a cell with zero counts may be absent.

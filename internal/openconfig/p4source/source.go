@@ -67,6 +67,8 @@ type Source struct {
 	hostname, version string
 	rescan            time.Duration
 
+	unprobed Unprobed // of the readings; guarded by reading
+
 	reading sync.Mutex // held while counters are read, so that readings are in order and a counter that has decreased has restarted
 
 	// mu guards everything below.
@@ -224,6 +226,13 @@ func (s *Source) readRest(ctx context.Context, layout Layout, parts openconfig.P
 	if layout.Legs != nil && parts&openconfig.PartLegs != 0 {
 		if st.Legs, err = s.readLegs(ctx, layout.Legs); err != nil {
 			return err
+		}
+		if layout.Probes != nil {
+			cells, err := s.readCells(ctx, layout.Probes.CounterID, layout.Probes.CounterName, layout.Probes.Size)
+			if err != nil {
+				return err
+			}
+			st.Legs = s.unprobed.Take(st.Legs, layout.Probes, func(i int64) openconfig.Tally { return cells[i] })
 		}
 	}
 	return nil
