@@ -53,7 +53,7 @@ controller at --server or OP25B_SERVER. Errors are printed to stderr, with -o js
 		}
 	}
 	add(operate, newPlan(), newApply(), newPhase(), newRollout(), newExempt(), newLease(), newRestore(), newSwitchHold(), newSwitchRelease(), newStore(), newClock())
-	add(look, newStatus(), newCounters(), newDrift(), newCheck(), newForecast(), newOffenders(), newSessions(), newLines(), newFind(), newHistory(), newShow(), newDiff(), newValidate(), newAudit())
+	add(look, newStatus(), newCounters(), newDrift(), newProve(), newCheck(), newForecast(), newOffenders(), newSessions(), newLines(), newFind(), newHistory(), newShow(), newDiff(), newValidate(), newAudit())
 	add(daemons, newServe(), newPortal(), newSwitch(), newAgent(), newEtcd(), newReplay(), newDemo())
 	root.AddCommand(newToken(), newVersion())
 	root.InitDefaultCompletionCmd()

@@ -12,17 +12,16 @@ var deadcodeFlag = flag.Bool("deadcode", false, "run TestDeadCode, which analyse
 // unreached lists the functions that no command reaches. The key is a directory, a file, or a function in a file. The value is
 // the reason.
 var unreached = map[string]string{
-	"examples/examples.go: LibmoMobile":                "tests of plans and of examples load the second example",
-	"internal/p4rt/entryread.go: EntryOf":              "tests read single messages; the product reads answers as they arrive",
-	"internal/p4rt/flow.go":                            "tests read the counters of lines over P4Runtime, to compare them with gNMI",
-	"internal/pipeline/linemail.go":                    "as internal/p4rt/flow.go, whose messages it reads",
-	"internal/reference/model.go: New":                 "tests judge whole policies by the model; a proof judges the phases in force",
-	"internal/reference/parse.go: TinyFaults":          "tests inject faults into the model",
-	"internal/reference/parse.go: UndeterminedFaults":  "as TinyFaults",
-	"internal/reference/reference.go: Decision.String": "tests print decisions",
-	"internal/reference/reference.go: Shapes":          "tests count the shapes that they have met",
-	"internal/reference/reference.go: Ways":            "as Shapes",
-	"internal/wire/dataplane/":                         "tests plug hosts into bmv2 with the client of the packet service",
+	"examples/examples.go: LibmoMobile":               "tests of plans and of examples load the second example",
+	"internal/p4rt/entryread.go: EntryOf":             "tests read single messages; the product reads answers as they arrive",
+	"internal/p4rt/flow.go":                           "tests read the counters of lines over P4Runtime, to compare them with gNMI",
+	"internal/pipeline/linemail.go":                   "as internal/p4rt/flow.go, whose messages it reads",
+	"internal/reference/model.go: New":                "tests judge whole policies by the model; a proof judges the phases in force",
+	"internal/reference/parse.go: TinyFaults":         "tests inject faults into the model",
+	"internal/reference/parse.go: UndeterminedFaults": "as TinyFaults",
+	"internal/reference/reference.go: Shapes":         "tests count the shapes that they have met",
+	"internal/reference/reference.go: Ways":           "as Shapes",
+	"internal/wire/dataplane/":                        "tests plug hosts into bmv2 with the client of the packet service",
 }
 
 // TestDeadCode verifies that every function is reachable from a command, except those listed in unreached.

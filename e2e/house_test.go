@@ -143,7 +143,7 @@ var mayImport = map[string][]string{
 	"internal/clientfile":         {"internal/readfile", "internal/secretfile", "internal/strict"},
 	"internal/writefile":          {},
 	"internal/api": {
-		"internal/abuse", "internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/lang", "internal/lease", "internal/plan", "internal/policy", "internal/publication", "internal/rollout", "internal/store", "internal/strict", "internal/subscriber", "internal/tally", "internal/telemetry", "internal/tlsfiles", "internal/view",
+		"internal/abuse", "internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/lang", "internal/lease", "internal/plan", "internal/policy", "internal/prove", "internal/publication", "internal/rollout", "internal/schedule", "internal/store", "internal/strict", "internal/subscriber", "internal/tally", "internal/telemetry", "internal/tlsfiles", "internal/view",
 		"proto/op25b",
 	},
 	"internal/publication": {"internal/check", "internal/compile", "internal/pipeline", "internal/policy", "internal/strict", "proto/op25b"},
@@ -189,7 +189,7 @@ var mayImport = map[string][]string{
 	"internal/check":         {"internal/compile", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/softswitch", "internal/strict", "p4src"},
 	"internal/check/mailbox": {"internal/check", "internal/lang", "internal/policy", "internal/strict"},
 	"internal/fleet": {
-		"internal/bring", "internal/clock", "internal/compile", "internal/exposition", "internal/intent", "internal/lease", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/reconcile",
+		"internal/bring", "internal/clock", "internal/compile", "internal/exposition", "internal/intent", "internal/lease", "internal/p4rt", "internal/pipeline", "internal/policy", "internal/prove", "internal/reconcile",
 		"internal/store", "internal/tlsfiles",
 		"proto/op25b", // for the enums of state and reason
 	},

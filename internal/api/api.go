@@ -94,6 +94,8 @@ type Deps struct {
 	Rollouts Rollouts
 	// Scheduled keeps scheduled activations. If Scheduled is nil, PhaseService schedules none.
 	Scheduled Scheduled
+	// Proofs answers FleetService.Prove. If Proofs is nil, the call returns CodeUnimplemented.
+	Proofs Proofs
 	// Lines answers the questions of AbuseService. If Lines is nil, AbuseService returns CodeUnimplemented.
 	Lines Lines
 	// History has what the switches counted before. If History is nil, calls that ask for it return CodeFailedPrecondition.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"op25b/internal/plan"
+	"op25b/internal/prove"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -18,12 +19,7 @@ func proofMessage(p *plan.Plan) *op25bv1.Proof {
 		Proved: r.Err() == nil, Switches: uint32(r.Switches), Contents: uint32(r.Contents), Known: uint32(r.Known), Packets: uint64(r.Packets),
 		States: uint64(r.States), Limited: r.Limited, Seconds: r.Took.Seconds(), UnhitCount: uint64(r.UnhitCount), Disagreements: uint64(r.Disagreements),
 	}
-	for _, t := range r.Tables {
-		m.Tables = append(m.Tables, &op25bv1.ProofTable{Table: t.Name, Entries: uint64(t.Entries), Hit: uint64(t.Hit), Missed: t.Missed})
-	}
-	for _, u := range r.Unhit {
-		m.Unhit = append(m.Unhit, &op25bv1.ProofUnhit{Entry: u.Entry, Why: u.Why})
-	}
+	m.Tables, m.Unhit = proofTables(r.Tables), proofUnhit(r.Unhit)
 	for _, c := range r.Counterexamples {
 		x := &op25bv1.Counterexample{
 			Switch: c.Switch, Port: uint32(c.Packet.Port), Frame: c.Packet.Frame, About: c.Packet.About, Want: c.Packet.Want.String(), Got: c.Got,
@@ -33,6 +29,20 @@ func proofMessage(p *plan.Plan) *op25bv1.Proof {
 			x.Entries = append(x.Entries, e.String())
 		}
 		m.Counterexamples = append(m.Counterexamples, x)
+	}
+	return m
+}
+
+func proofTables(all []prove.Table) (m []*op25bv1.ProofTable) {
+	for _, t := range all {
+		m = append(m, &op25bv1.ProofTable{Table: t.Name, Entries: uint64(t.Entries), Hit: uint64(t.Hit), Missed: t.Missed})
+	}
+	return m
+}
+
+func proofUnhit(all []prove.Unhit) (m []*op25bv1.ProofUnhit) {
+	for _, u := range all {
+		m = append(m, &op25bv1.ProofUnhit{Entry: u.Entry, Why: u.Why})
 	}
 	return m
 }

@@ -53,7 +53,8 @@ func classOf(procedure string, message any) class {
 	switch procedure {
 	case healthCheck:
 		return freeClass
-	case op25bv1connect.IntentServicePlanProcedure, op25bv1connect.FleetServiceDriftProcedure, op25bv1connect.AuditServiceVerifyProcedure:
+	case op25bv1connect.IntentServicePlanProcedure, op25bv1connect.FleetServiceDriftProcedure, op25bv1connect.FleetServiceProveProcedure,
+		op25bv1connect.AuditServiceVerifyProcedure:
 		return heavyClass
 	case op25bv1connect.FleetServiceWatchSwitchesProcedure, op25bv1connect.PortalServiceWatchPublicationProcedure, reflectV1, reflectV1Alpha:
 		return watchClass

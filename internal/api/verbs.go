@@ -61,6 +61,7 @@ var verbs = map[string]Verb{
 	op25bv1connect.FleetServiceListClocksProcedure:       {Least: auth.Viewer, Within: readWithin},
 	op25bv1connect.FleetServiceConfirmClockProcedure:     {Least: auth.Operator, Name: "confirm clock", Within: readWithin},
 	op25bv1connect.FleetServiceDriftProcedure:            {Least: auth.Viewer, Within: fleetWithin},
+	op25bv1connect.FleetServiceProveProcedure:            {Least: auth.Operator, Within: fleetWithin},
 	op25bv1connect.FleetServiceListLinesProcedure:        {Least: auth.Viewer, Within: readWithin},
 	op25bv1connect.FleetServiceHoldSwitchProcedure:       {Least: auth.Operator, Name: "hold", Within: readWithin},
 	op25bv1connect.FleetServiceReleaseSwitchProcedure:    {Least: auth.Operator, Name: "release", Within: readWithin},

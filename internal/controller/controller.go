@@ -248,12 +248,13 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	scheduled := &schedule.Scheduler{
 		Store: c.store, Book: c.book, Dates: c.clock.Dates, Busy: api.RolloutRuns(rollouts), Metrics: schedule.NewMetrics(c.metrics), Logger: c.log,
 	}
+	proofs := &fleet.Proofs{}
 	handler := api.New(api.Deps{
 		MaxFiles: c.cfg.MaxDocuments, MassChange: c.cfg.MassChange,
 		Name: c.cfg.Name, Clock: c.clock, Store: c.store, Book: c.book, Switches: api.FleetSwitches(c.store, c.cfg.Name), Plan: planner,
 		Auth: c.cfg.Auth, Logger: c.log, Metrics: c.metrics, MoreMetrics: []exposition.Writer{counters.WriteMetrics, exporter.WriteMetrics}, Stopping: ctx,
 		Counters: counters, History: c.history, Lines: port25, Sessions: c.sessions.api(), Leases: c.leases.ledger, Certificates: c.cfg.Certificates,
-		Providers: c.cfg.Providers, Rollouts: rollouts, Scheduled: scheduled,
+		Providers: c.cfg.Providers, Rollouts: rollouts, Scheduled: scheduled, Proofs: proofs,
 		OwnLine: desk.New(desk.Options{Directory: c.cfg.Providers, Resolver: desk.NewBounded(net.DefaultResolver), Now: c.clock.Dates}),
 		Check:   desk.New(desk.Options{Directory: c.cfg.Providers, Resolver: net.DefaultResolver, Now: c.clock.Dates}),
 	})
@@ -268,6 +269,7 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	switches := fleet.Config{
 		Name: c.cfg.Name, Addr: addrs, Clock: c.clock, Store: c.store, Book: c.book, Logger: c.log, AuditEvery: c.cfg.AuditEvery, ProbeEvery: c.cfg.ProbeEvery,
 		Metrics: fleet.NewMetrics(c.metrics), Recorder: c.cfg.Recorder, Certificates: c.cfg.Certificates, OnFlows: port25.OnFlows,
+		Proofs: proofs,
 	}
 	if c.sessions != nil {
 		switches.Sessions = c.sessions.register

@@ -71,6 +71,8 @@ type Config struct {
 	// ProbeEvery is how often each converged switch is probed, in addition to once after each change; 0 means never. The actual interval differs at
 	// random by up to a quarter.
 	ProbeEvery time.Duration
+	// Proofs, if not nil, is given the sessions with the switches.
+	Proofs *Proofs
 	// Converging is the number of switches that are reconciled at once; 0 means ConvergingPerCPU for each CPU. A change of phase by one
 	// MODIFY does not count.
 	Converging int

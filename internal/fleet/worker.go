@@ -222,6 +222,8 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 	defer w.reader.wait()
 	w.prober = w.startAsker(reading, s)
 	defer w.prober.wait()
+	proofs, closeProofs := w.c.Proofs.open(w.name, s)
+	defer closeProofs()
 	defer stop()
 	due := time.NewTimer(w.c.AuditEvery)
 	defer due.Stop()
@@ -306,6 +308,8 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 			case taken := <-w.reader.readings:
 				w.observe(w.reader, taken)
 				again = w.failed != nil || !w.endsDue()
+			case answer := <-proofs:
+				answer <- w.proofSubject()
 			case <-probeDue.C:
 				w.probe()
 			case r := <-w.prober.answers:

@@ -56,8 +56,8 @@ func (c *coverage) met(looks []softswitch.Look) (rule bool) {
 }
 
 // tables returns the coverage of the twin's present entries, without the rules of epochs that are not in force. If touched is not nil, it counts only
-// those entries.
-func (c *coverage) tables(t *twin, j *compile.Compiled, running pipeline.Epoch, touched map[pipeline.Key]bool, limited bool) (all []Table, unhit []Unhit, n int) {
+// those entries. limit is the number of packets to which the proof was limited, or 0.
+func (c *coverage) tables(t *twin, j *compile.Compiled, running pipeline.Epoch, touched map[pipeline.Key]bool, limit int) (all []Table, unhit []Unhit, n int) {
 	at := make(map[string]int)
 	for _, table := range pipeline.Tables() {
 		if table.IsGroups() {
@@ -86,14 +86,14 @@ func (c *coverage) tables(t *twin, j *compile.Compiled, running pipeline.Epoch, 
 			continue
 		}
 		if n++; len(unhit) < MaxUnhit {
-			unhit = append(unhit, Unhit{e.String(), why(e, j, limited)})
+			unhit = append(unhit, Unhit{e.String(), why(e, j, limit)})
 		}
 	}
 	return all, unhit, n
 }
 
 // why returns the reason why no packet has hit an entry.
-func why(e *pipeline.Entry, c *compile.Compiled, limited bool) string {
+func why(e *pipeline.Entry, c *compile.Compiled, limit int) string {
 	_, rule := e.Epoch()
 	class, subscriber := e.IsSubscriber()
 	switch {
@@ -105,8 +105,8 @@ func why(e *pipeline.Entry, c *compile.Compiled, limited bool) string {
 		return "the sources of the line's group are not checked, or a shorter prefix of the line has the same bounds"
 	case subscriber && class != compile.SubscriberExempt:
 		return "no rule in force is for the lease"
-	case limited:
-		return fmt.Sprintf("not tried: a proof tries at most %d packets", MaxPackets)
+	case limit > 0:
+		return fmt.Sprintf("not tried: the proof tries at most %d packets", limit)
 	}
 	if _, ok := e.Prefix(); ok {
 		return "longer prefixes contain its first and its last address"

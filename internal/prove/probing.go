@@ -321,8 +321,8 @@ func (p *Probing) Explain(all []*Deviation) error {
 	return nil
 }
 
-// Coverage returns the part of each table that the packets meet, as a twin finds it.
-func (p *Probing) Coverage(limited bool) (tables []Table, unhit []Unhit, n int, err error) {
+// Coverage returns the part of each table that the packets meet, as a twin finds it. limit is the number to which the packets were limited, or 0.
+func (p *Probing) Coverage(limit int) (tables []Table, unhit []Unhit, n int, err error) {
 	tw, err := p.twin()
 	if err != nil {
 		return nil, nil, 0, err
@@ -332,7 +332,7 @@ func (p *Probing) Coverage(limited bool) (tables []Table, unhit []Unhit, n int, 
 		tw.play(p.Packets[i].Port, p.Packets[i].Frame)
 		cover.met(tw.met())
 	}
-	tables, unhit, n = cover.tables(tw, p.subject.State, 1, nil, limited)
+	tables, unhit, n = cover.tables(tw, p.subject.State, 1, nil, limit)
 	return tables, unhit, n, nil
 }
 

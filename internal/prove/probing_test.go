@@ -101,7 +101,7 @@ func TestProbesAgree(t *testing.T) {
 				for _, d := range asked(t, tw, p) {
 					t.Fatalf("%s, %s, phase %s: %v", name, sw.Name, ph.Name, d)
 				}
-				tables, _, n, err := p.Coverage(false)
+				tables, _, n, err := p.Coverage(0)
 				if hit, entries := (&Result{Tables: tables}).Hit(); err != nil || hit+n != entries || hit*100 < entries*85 {
 					t.Errorf("%s, %s, phase %s: %d of %d entries hit, %d not, %v", name, sw.Name, ph.Name, hit, entries, n, err)
 				}

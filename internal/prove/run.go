@@ -399,7 +399,11 @@ func (r *run) final(ctx context.Context, j *judges, running pipeline.Epoch) erro
 	})
 	r.result.Packets += j.packets
 	if failure == nil {
-		r.result.Tables, r.result.Unhit, r.result.UnhitCount = j.cover.tables(r.twin, r.New, running, r.touched, r.result.Limited)
+		limit := 0
+		if r.result.Limited {
+			limit = MaxPackets
+		}
+		r.result.Tables, r.result.Unhit, r.result.UnhitCount = j.cover.tables(r.twin, r.New, running, r.touched, limit)
 	}
 	return failure
 }

@@ -39,6 +39,9 @@ func (d *documents) CounterChanges(r *op25bv1.WatchCountersResponse) error { ret
 // Plan writes the whole message and ignores full. The message states whether the controller has truncated it.
 func (d *documents) Plan(p *op25bv1.Plan, _ bool) error { return d.write(p) }
 
+// Prove writes the whole message and ignores full.
+func (d *documents) Prove(r *op25bv1.ProveResponse, _ bool) error { return d.write(r) }
+
 // Drift writes the whole message and ignores full. The message states whether the controller has truncated it.
 func (d *documents) Drift(r *op25bv1.DriftResponse, _ bool) error { return d.write(r) }
 

@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"op25b/internal/view/prose"
@@ -50,7 +51,12 @@ func (t *table) proof(b *strings.Builder, p *op25bv1.Proof, full bool) {
 	if !full {
 		return
 	}
-	for _, x := range p.Tables {
+	coverage(b, p.Tables, p.Unhit, p.UnhitCount)
+}
+
+// coverage renders the part of each table that packets have hit.
+func coverage(b *strings.Builder, tables []*op25bv1.ProofTable, unhit []*op25bv1.ProofUnhit, n uint64) {
+	for _, x := range tables {
 		if x.Entries == 0 {
 			continue
 		}
@@ -60,10 +66,41 @@ func (t *table) proof(b *strings.Builder, p *op25bv1.Proof, full bool) {
 		}
 		b.WriteString(wrapped("  ", plain(fmt.Sprintf("%s: %d of %s hit, %s", x.Table, x.Hit, prose.Count(x.Entries, "entry"), miss)), 0))
 	}
-	for _, u := range p.Unhit {
+	for _, u := range unhit {
 		b.WriteString(wrapped("  not hit: ", plain(fmt.Sprintf("%s: %s", u.Entry, u.Why)), 0))
 	}
-	if more := p.UnhitCount - uint64(len(p.Unhit)); more > 0 {
+	if more := n - uint64(len(unhit)); more > 0 {
 		fmt.Fprintf(b, "  and %d more\n", more)
 	}
+}
+
+// Prove shows the result of a proof on a switch.
+func (t *table) Prove(r *op25bv1.ProveResponse, full bool) error {
+	var b strings.Builder
+	var hit, entries uint64
+	for _, x := range r.Tables {
+		hit, entries = hit+x.Hit, entries+x.Entries
+	}
+	of := fmt.Sprintf("%s, revision %d, %s: ", r.Switch, r.Revision, r.InForce)
+	switch {
+	case r.Deviating > 0:
+		text := fmt.Sprintf("%sof %s tried, the switch would not treat %d as the documents demand", of, prose.Count(r.Packets, "packet"), r.Deviating)
+		b.WriteString(t.colour(red, strings.TrimSuffix(wrapped("", plain(text), 0), "\n")) + "\n")
+		for _, c := range r.Deviations {
+			for line := range strings.Lines(c.Text) {
+				fmt.Fprintf(&b, "  %s\n", plain(strings.TrimSuffix(line, "\n")))
+			}
+		}
+	default:
+		text := fmt.Sprintf("%sthe switch would treat %s as the documents demand; %d of %s met", of, prose.Count(r.Packets, "packet"), hit, prose.Count(entries, "entry"))
+		if !r.All {
+			text += "; more packets can be tried with --packets"
+		}
+		b.WriteString(wrapped("", plain(text), 0))
+	}
+	if full {
+		coverage(&b, r.Tables, r.Unhit, r.UnhitCount)
+	}
+	_, err := io.WriteString(t.w, b.String())
+	return err
 }

@@ -30,6 +30,8 @@ type View interface {
 	CounterChanges(r *op25bv1.WatchCountersResponse) error
 	// Clocks shows the clocks of all controllers.
 	Clocks(r *op25bv1.ListClocksResponse) error
+	// Prove shows the result of a proof on a switch. If full is true, it shows the coverage of each table.
+	Prove(r *op25bv1.ProveResponse, full bool) error
 	// Drift shows how the switches have changed since the last write. If full is true, Drift does not shorten its lists.
 	Drift(r *op25bv1.DriftResponse, full bool) error
 	Phases(r *op25bv1.ListPhasesResponse) error

@@ -2202,6 +2202,189 @@ func (x *DriftResponse) GetNotices() []string {
 	return nil
 }
 
+type ProveRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Switch string                 `protobuf:"bytes,1,opt,name=switch,proto3" json:"switch,omitempty"`
+	// The largest number of packets, at most 100,000; 0 means 10,000. If more can be made, each n-th is tried.
+	Packets       uint32 `protobuf:"varint,2,opt,name=packets,proto3" json:"packets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProveRequest) Reset() {
+	*x = ProveRequest{}
+	mi := &file_op25b_v1_fleet_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProveRequest) ProtoMessage() {}
+
+func (x *ProveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_fleet_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProveRequest.ProtoReflect.Descriptor instead.
+func (*ProveRequest) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ProveRequest) GetSwitch() string {
+	if x != nil {
+		return x.Switch
+	}
+	return ""
+}
+
+func (x *ProveRequest) GetPackets() uint32 {
+	if x != nil {
+		return x.Packets
+	}
+	return 0
+}
+
+type ProveResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Switch string                 `protobuf:"bytes,1,opt,name=switch,proto3" json:"switch,omitempty"`
+	// The revision of the documents, and the phases that are in force on the switch.
+	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	InForce  string `protobuf:"bytes,3,opt,name=in_force,json=inForce,proto3" json:"in_force,omitempty"`
+	// The number of packets that were tried, and whether no packet was left out.
+	Packets uint32 `protobuf:"varint,4,opt,name=packets,proto3" json:"packets,omitempty"`
+	All     bool   `protobuf:"varint,5,opt,name=all,proto3" json:"all,omitempty"`
+	// The number of packets that the switch would not treat as the documents demand, and up to 3 of them. Counterexample.entries are the entries that
+	// should decide about the packet.
+	Deviating  uint32            `protobuf:"varint,6,opt,name=deviating,proto3" json:"deviating,omitempty"`
+	Deviations []*Counterexample `protobuf:"bytes,7,rep,name=deviations,proto3" json:"deviations,omitempty"`
+	// The entries that the packets meet, for each table.
+	Tables []*ProofTable `protobuf:"bytes,8,rep,name=tables,proto3" json:"tables,omitempty"`
+	// Entries that no packet meets, up to 20, and their number.
+	Unhit         []*ProofUnhit `protobuf:"bytes,9,rep,name=unhit,proto3" json:"unhit,omitempty"`
+	UnhitCount    uint64        `protobuf:"varint,10,opt,name=unhit_count,json=unhitCount,proto3" json:"unhit_count,omitempty"`
+	Seconds       float64       `protobuf:"fixed64,11,opt,name=seconds,proto3" json:"seconds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProveResponse) Reset() {
+	*x = ProveResponse{}
+	mi := &file_op25b_v1_fleet_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProveResponse) ProtoMessage() {}
+
+func (x *ProveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_fleet_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProveResponse.ProtoReflect.Descriptor instead.
+func (*ProveResponse) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ProveResponse) GetSwitch() string {
+	if x != nil {
+		return x.Switch
+	}
+	return ""
+}
+
+func (x *ProveResponse) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *ProveResponse) GetInForce() string {
+	if x != nil {
+		return x.InForce
+	}
+	return ""
+}
+
+func (x *ProveResponse) GetPackets() uint32 {
+	if x != nil {
+		return x.Packets
+	}
+	return 0
+}
+
+func (x *ProveResponse) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+func (x *ProveResponse) GetDeviating() uint32 {
+	if x != nil {
+		return x.Deviating
+	}
+	return 0
+}
+
+func (x *ProveResponse) GetDeviations() []*Counterexample {
+	if x != nil {
+		return x.Deviations
+	}
+	return nil
+}
+
+func (x *ProveResponse) GetTables() []*ProofTable {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
+func (x *ProveResponse) GetUnhit() []*ProofUnhit {
+	if x != nil {
+		return x.Unhit
+	}
+	return nil
+}
+
+func (x *ProveResponse) GetUnhitCount() uint64 {
+	if x != nil {
+		return x.UnhitCount
+	}
+	return 0
+}
+
+func (x *ProveResponse) GetSeconds() float64 {
+	if x != nil {
+		return x.Seconds
+	}
+	return 0
+}
+
 type HoldSwitchRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Switch string                 `protobuf:"bytes,1,opt,name=switch,proto3" json:"switch,omitempty"`
@@ -2213,7 +2396,7 @@ type HoldSwitchRequest struct {
 
 func (x *HoldSwitchRequest) Reset() {
 	*x = HoldSwitchRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[24]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2225,7 +2408,7 @@ func (x *HoldSwitchRequest) String() string {
 func (*HoldSwitchRequest) ProtoMessage() {}
 
 func (x *HoldSwitchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[24]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2238,7 +2421,7 @@ func (x *HoldSwitchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldSwitchRequest.ProtoReflect.Descriptor instead.
 func (*HoldSwitchRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{24}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *HoldSwitchRequest) GetSwitch() string {
@@ -2264,7 +2447,7 @@ type HoldSwitchResponse struct {
 
 func (x *HoldSwitchResponse) Reset() {
 	*x = HoldSwitchResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[25]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2276,7 +2459,7 @@ func (x *HoldSwitchResponse) String() string {
 func (*HoldSwitchResponse) ProtoMessage() {}
 
 func (x *HoldSwitchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[25]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2289,7 +2472,7 @@ func (x *HoldSwitchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldSwitchResponse.ProtoReflect.Descriptor instead.
 func (*HoldSwitchResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{25}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *HoldSwitchResponse) GetHold() *SwitchHold {
@@ -2310,7 +2493,7 @@ type ReleaseSwitchRequest struct {
 
 func (x *ReleaseSwitchRequest) Reset() {
 	*x = ReleaseSwitchRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[26]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2322,7 +2505,7 @@ func (x *ReleaseSwitchRequest) String() string {
 func (*ReleaseSwitchRequest) ProtoMessage() {}
 
 func (x *ReleaseSwitchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[26]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2335,7 +2518,7 @@ func (x *ReleaseSwitchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseSwitchRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseSwitchRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{26}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReleaseSwitchRequest) GetSwitch() string {
@@ -2362,7 +2545,7 @@ type ReleaseSwitchResponse struct {
 
 func (x *ReleaseSwitchResponse) Reset() {
 	*x = ReleaseSwitchResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[27]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2374,7 +2557,7 @@ func (x *ReleaseSwitchResponse) String() string {
 func (*ReleaseSwitchResponse) ProtoMessage() {}
 
 func (x *ReleaseSwitchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[27]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2387,7 +2570,7 @@ func (x *ReleaseSwitchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseSwitchResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseSwitchResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{27}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReleaseSwitchResponse) GetHold() *SwitchHold {
@@ -2416,7 +2599,7 @@ type ListLinesRequest struct {
 
 func (x *ListLinesRequest) Reset() {
 	*x = ListLinesRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[28]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2428,7 +2611,7 @@ func (x *ListLinesRequest) String() string {
 func (*ListLinesRequest) ProtoMessage() {}
 
 func (x *ListLinesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[28]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2441,7 +2624,7 @@ func (x *ListLinesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLinesRequest.ProtoReflect.Descriptor instead.
 func (*ListLinesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{28}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListLinesRequest) GetGroups() []string {
@@ -2501,7 +2684,7 @@ type ListLinesResponse struct {
 
 func (x *ListLinesResponse) Reset() {
 	*x = ListLinesResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[29]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2513,7 +2696,7 @@ func (x *ListLinesResponse) String() string {
 func (*ListLinesResponse) ProtoMessage() {}
 
 func (x *ListLinesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[29]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2526,7 +2709,7 @@ func (x *ListLinesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLinesResponse.ProtoReflect.Descriptor instead.
 func (*ListLinesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{29}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListLinesResponse) GetRevision() uint64 {
@@ -2574,7 +2757,7 @@ type InventoryLine struct {
 
 func (x *InventoryLine) Reset() {
 	*x = InventoryLine{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[30]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2586,7 +2769,7 @@ func (x *InventoryLine) String() string {
 func (*InventoryLine) ProtoMessage() {}
 
 func (x *InventoryLine) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[30]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2599,7 +2782,7 @@ func (x *InventoryLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InventoryLine.ProtoReflect.Descriptor instead.
 func (*InventoryLine) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{30}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *InventoryLine) GetLine() string {
@@ -2777,7 +2960,26 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\rDriftResponse\x12\"\n" +
 	"\x04plan\x18\x01 \x01(\v2\x0e.op25b.v1.PlanR\x04plan\x12\x18\n" +
 	"\adrifted\x18\x02 \x01(\bR\adrifted\x12\x18\n" +
-	"\anotices\x18( \x03(\tR\anotices\"C\n" +
+	"\anotices\x18( \x03(\tR\anotices\"@\n" +
+	"\fProveRequest\x12\x16\n" +
+	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x18\n" +
+	"\apackets\x18\x02 \x01(\rR\apackets\"\xf7\x02\n" +
+	"\rProveResponse\x12\x16\n" +
+	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x19\n" +
+	"\bin_force\x18\x03 \x01(\tR\ainForce\x12\x18\n" +
+	"\apackets\x18\x04 \x01(\rR\apackets\x12\x10\n" +
+	"\x03all\x18\x05 \x01(\bR\x03all\x12\x1c\n" +
+	"\tdeviating\x18\x06 \x01(\rR\tdeviating\x128\n" +
+	"\n" +
+	"deviations\x18\a \x03(\v2\x18.op25b.v1.CounterexampleR\n" +
+	"deviations\x12,\n" +
+	"\x06tables\x18\b \x03(\v2\x14.op25b.v1.ProofTableR\x06tables\x12*\n" +
+	"\x05unhit\x18\t \x03(\v2\x14.op25b.v1.ProofUnhitR\x05unhit\x12\x1f\n" +
+	"\vunhit_count\x18\n" +
+	" \x01(\x04R\n" +
+	"unhitCount\x12\x18\n" +
+	"\aseconds\x18\v \x01(\x01R\aseconds\"C\n" +
 	"\x11HoldSwitchRequest\x12\x16\n" +
 	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\">\n" +
@@ -2880,7 +3082,7 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\x16LINE_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14LINE_STATE_CONFIRMED\x10\x01\x12\x1c\n" +
 	"\x18LINE_STATE_NOT_CONFIRMED\x10\x02\x12\x17\n" +
-	"\x13LINE_STATE_NO_PHASE\x10\x032\x9a\x06\n" +
+	"\x13LINE_STATE_NO_PHASE\x10\x032\xd4\x06\n" +
 	"\fFleetService\x12M\n" +
 	"\fListSwitches\x12\x1d.op25b.v1.ListSwitchesRequest\x1a\x1e.op25b.v1.ListSwitchesResponse\x12R\n" +
 	"\rWatchSwitches\x12\x1e.op25b.v1.WatchSwitchesRequest\x1a\x1f.op25b.v1.WatchSwitchesResponse0\x01\x12Y\n" +
@@ -2889,7 +3091,8 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\n" +
 	"ListClocks\x12\x1b.op25b.v1.ListClocksRequest\x1a\x1c.op25b.v1.ListClocksResponse\x12M\n" +
 	"\fConfirmClock\x12\x1d.op25b.v1.ConfirmClockRequest\x1a\x1e.op25b.v1.ConfirmClockResponse\x128\n" +
-	"\x05Drift\x12\x16.op25b.v1.DriftRequest\x1a\x17.op25b.v1.DriftResponse\x12D\n" +
+	"\x05Drift\x12\x16.op25b.v1.DriftRequest\x1a\x17.op25b.v1.DriftResponse\x128\n" +
+	"\x05Prove\x12\x16.op25b.v1.ProveRequest\x1a\x17.op25b.v1.ProveResponse\x12D\n" +
 	"\tListLines\x12\x1a.op25b.v1.ListLinesRequest\x1a\x1b.op25b.v1.ListLinesResponse\x12G\n" +
 	"\n" +
 	"HoldSwitch\x12\x1b.op25b.v1.HoldSwitchRequest\x1a\x1c.op25b.v1.HoldSwitchResponse\x12P\n" +
@@ -2908,7 +3111,7 @@ func file_op25b_v1_fleet_proto_rawDescGZIP() []byte {
 }
 
 var file_op25b_v1_fleet_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_op25b_v1_fleet_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_op25b_v1_fleet_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_op25b_v1_fleet_proto_goTypes = []any{
 	(SwitchState)(0),                 // 0: op25b.v1.SwitchState
 	(SwitchReason)(0),                // 1: op25b.v1.SwitchReason
@@ -2939,86 +3142,96 @@ var file_op25b_v1_fleet_proto_goTypes = []any{
 	(*WatchSwitchesResponse)(nil),    // 26: op25b.v1.WatchSwitchesResponse
 	(*DriftRequest)(nil),             // 27: op25b.v1.DriftRequest
 	(*DriftResponse)(nil),            // 28: op25b.v1.DriftResponse
-	(*HoldSwitchRequest)(nil),        // 29: op25b.v1.HoldSwitchRequest
-	(*HoldSwitchResponse)(nil),       // 30: op25b.v1.HoldSwitchResponse
-	(*ReleaseSwitchRequest)(nil),     // 31: op25b.v1.ReleaseSwitchRequest
-	(*ReleaseSwitchResponse)(nil),    // 32: op25b.v1.ReleaseSwitchResponse
-	(*ListLinesRequest)(nil),         // 33: op25b.v1.ListLinesRequest
-	(*ListLinesResponse)(nil),        // 34: op25b.v1.ListLinesResponse
-	(*InventoryLine)(nil),            // 35: op25b.v1.InventoryLine
-	(*timestamppb.Timestamp)(nil),    // 36: google.protobuf.Timestamp
-	(*TableFill)(nil),                // 37: op25b.v1.TableFill
-	(*durationpb.Duration)(nil),      // 38: google.protobuf.Duration
-	(*Plan)(nil),                     // 39: op25b.v1.Plan
+	(*ProveRequest)(nil),             // 29: op25b.v1.ProveRequest
+	(*ProveResponse)(nil),            // 30: op25b.v1.ProveResponse
+	(*HoldSwitchRequest)(nil),        // 31: op25b.v1.HoldSwitchRequest
+	(*HoldSwitchResponse)(nil),       // 32: op25b.v1.HoldSwitchResponse
+	(*ReleaseSwitchRequest)(nil),     // 33: op25b.v1.ReleaseSwitchRequest
+	(*ReleaseSwitchResponse)(nil),    // 34: op25b.v1.ReleaseSwitchResponse
+	(*ListLinesRequest)(nil),         // 35: op25b.v1.ListLinesRequest
+	(*ListLinesResponse)(nil),        // 36: op25b.v1.ListLinesResponse
+	(*InventoryLine)(nil),            // 37: op25b.v1.InventoryLine
+	(*timestamppb.Timestamp)(nil),    // 38: google.protobuf.Timestamp
+	(*TableFill)(nil),                // 39: op25b.v1.TableFill
+	(*durationpb.Duration)(nil),      // 40: google.protobuf.Duration
+	(*Plan)(nil),                     // 41: op25b.v1.Plan
+	(*Counterexample)(nil),           // 42: op25b.v1.Counterexample
+	(*ProofTable)(nil),               // 43: op25b.v1.ProofTable
+	(*ProofUnhit)(nil),               // 44: op25b.v1.ProofUnhit
 }
 var file_op25b_v1_fleet_proto_depIdxs = []int32{
 	0,  // 0: op25b.v1.SwitchStatus.state:type_name -> op25b.v1.SwitchState
 	1,  // 1: op25b.v1.SwitchStatus.reason:type_name -> op25b.v1.SwitchReason
-	36, // 2: op25b.v1.SwitchStatus.since:type_name -> google.protobuf.Timestamp
+	38, // 2: op25b.v1.SwitchStatus.since:type_name -> google.protobuf.Timestamp
 	2,  // 3: op25b.v1.SwitchStatus.ownership:type_name -> op25b.v1.SwitchOwnership
-	37, // 4: op25b.v1.SwitchStatus.tables:type_name -> op25b.v1.TableFill
+	39, // 4: op25b.v1.SwitchStatus.tables:type_name -> op25b.v1.TableFill
 	11, // 5: op25b.v1.SwitchStatus.progress:type_name -> op25b.v1.SwitchProgress
-	36, // 6: op25b.v1.SwitchStatus.pushed:type_name -> google.protobuf.Timestamp
-	36, // 7: op25b.v1.SwitchStatus.audited:type_name -> google.protobuf.Timestamp
+	38, // 6: op25b.v1.SwitchStatus.pushed:type_name -> google.protobuf.Timestamp
+	38, // 7: op25b.v1.SwitchStatus.audited:type_name -> google.protobuf.Timestamp
 	10, // 8: op25b.v1.SwitchStatus.failure:type_name -> op25b.v1.SwitchFailure
 	9,  // 9: op25b.v1.SwitchStatus.last:type_name -> op25b.v1.SwitchCondition
-	36, // 10: op25b.v1.SwitchStatus.seen:type_name -> google.protobuf.Timestamp
+	38, // 10: op25b.v1.SwitchStatus.seen:type_name -> google.protobuf.Timestamp
 	7,  // 11: op25b.v1.SwitchStatus.leases:type_name -> op25b.v1.SwitchLeases
 	8,  // 12: op25b.v1.SwitchStatus.probes:type_name -> op25b.v1.SwitchProbes
 	6,  // 13: op25b.v1.SwitchStatus.hold:type_name -> op25b.v1.SwitchHold
-	36, // 14: op25b.v1.SwitchHold.since:type_name -> google.protobuf.Timestamp
-	36, // 15: op25b.v1.SwitchProbes.at:type_name -> google.protobuf.Timestamp
+	38, // 14: op25b.v1.SwitchHold.since:type_name -> google.protobuf.Timestamp
+	38, // 15: op25b.v1.SwitchProbes.at:type_name -> google.protobuf.Timestamp
 	0,  // 16: op25b.v1.SwitchCondition.state:type_name -> op25b.v1.SwitchState
 	1,  // 17: op25b.v1.SwitchCondition.reason:type_name -> op25b.v1.SwitchReason
-	36, // 18: op25b.v1.SwitchCondition.since:type_name -> google.protobuf.Timestamp
+	38, // 18: op25b.v1.SwitchCondition.since:type_name -> google.protobuf.Timestamp
 	1,  // 19: op25b.v1.SwitchFailure.reason:type_name -> op25b.v1.SwitchReason
-	36, // 20: op25b.v1.SwitchFailure.since:type_name -> google.protobuf.Timestamp
+	38, // 20: op25b.v1.SwitchFailure.since:type_name -> google.protobuf.Timestamp
 	5,  // 21: op25b.v1.ListSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
 	14, // 22: op25b.v1.ListSwitchesResponse.clocks:type_name -> op25b.v1.ControllerClock
-	38, // 23: op25b.v1.ControllerClock.ahead:type_name -> google.protobuf.Duration
+	40, // 23: op25b.v1.ControllerClock.ahead:type_name -> google.protobuf.Duration
 	3,  // 24: op25b.v1.ControllerClock.hold:type_name -> op25b.v1.ClockHold
-	36, // 25: op25b.v1.ControllerClock.since:type_name -> google.protobuf.Timestamp
-	36, // 26: op25b.v1.ControllerClock.time:type_name -> google.protobuf.Timestamp
+	38, // 25: op25b.v1.ControllerClock.since:type_name -> google.protobuf.Timestamp
+	38, // 26: op25b.v1.ControllerClock.time:type_name -> google.protobuf.Timestamp
 	14, // 27: op25b.v1.ListClocksResponse.clocks:type_name -> op25b.v1.ControllerClock
-	38, // 28: op25b.v1.ListClocksResponse.bound:type_name -> google.protobuf.Duration
+	40, // 28: op25b.v1.ListClocksResponse.bound:type_name -> google.protobuf.Duration
 	21, // 29: op25b.v1.ListStateChangesResponse.changes:type_name -> op25b.v1.StateChange
-	36, // 30: op25b.v1.StateChange.time:type_name -> google.protobuf.Timestamp
+	38, // 30: op25b.v1.StateChange.time:type_name -> google.protobuf.Timestamp
 	0,  // 31: op25b.v1.StateChange.state:type_name -> op25b.v1.SwitchState
 	1,  // 32: op25b.v1.StateChange.reason:type_name -> op25b.v1.SwitchReason
 	24, // 33: op25b.v1.ListCertificatesResponse.certificates:type_name -> op25b.v1.CertificateEnd
-	36, // 34: op25b.v1.CertificateEnd.not_after:type_name -> google.protobuf.Timestamp
+	38, // 34: op25b.v1.CertificateEnd.not_after:type_name -> google.protobuf.Timestamp
 	5,  // 35: op25b.v1.WatchSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
-	39, // 36: op25b.v1.DriftResponse.plan:type_name -> op25b.v1.Plan
-	6,  // 37: op25b.v1.HoldSwitchResponse.hold:type_name -> op25b.v1.SwitchHold
-	6,  // 38: op25b.v1.ReleaseSwitchResponse.hold:type_name -> op25b.v1.SwitchHold
-	4,  // 39: op25b.v1.ListLinesRequest.state:type_name -> op25b.v1.LineState
-	35, // 40: op25b.v1.ListLinesResponse.lines:type_name -> op25b.v1.InventoryLine
-	4,  // 41: op25b.v1.InventoryLine.state:type_name -> op25b.v1.LineState
-	12, // 42: op25b.v1.FleetService.ListSwitches:input_type -> op25b.v1.ListSwitchesRequest
-	25, // 43: op25b.v1.FleetService.WatchSwitches:input_type -> op25b.v1.WatchSwitchesRequest
-	19, // 44: op25b.v1.FleetService.ListStateChanges:input_type -> op25b.v1.ListStateChangesRequest
-	22, // 45: op25b.v1.FleetService.ListCertificates:input_type -> op25b.v1.ListCertificatesRequest
-	15, // 46: op25b.v1.FleetService.ListClocks:input_type -> op25b.v1.ListClocksRequest
-	17, // 47: op25b.v1.FleetService.ConfirmClock:input_type -> op25b.v1.ConfirmClockRequest
-	27, // 48: op25b.v1.FleetService.Drift:input_type -> op25b.v1.DriftRequest
-	33, // 49: op25b.v1.FleetService.ListLines:input_type -> op25b.v1.ListLinesRequest
-	29, // 50: op25b.v1.FleetService.HoldSwitch:input_type -> op25b.v1.HoldSwitchRequest
-	31, // 51: op25b.v1.FleetService.ReleaseSwitch:input_type -> op25b.v1.ReleaseSwitchRequest
-	13, // 52: op25b.v1.FleetService.ListSwitches:output_type -> op25b.v1.ListSwitchesResponse
-	26, // 53: op25b.v1.FleetService.WatchSwitches:output_type -> op25b.v1.WatchSwitchesResponse
-	20, // 54: op25b.v1.FleetService.ListStateChanges:output_type -> op25b.v1.ListStateChangesResponse
-	23, // 55: op25b.v1.FleetService.ListCertificates:output_type -> op25b.v1.ListCertificatesResponse
-	16, // 56: op25b.v1.FleetService.ListClocks:output_type -> op25b.v1.ListClocksResponse
-	18, // 57: op25b.v1.FleetService.ConfirmClock:output_type -> op25b.v1.ConfirmClockResponse
-	28, // 58: op25b.v1.FleetService.Drift:output_type -> op25b.v1.DriftResponse
-	34, // 59: op25b.v1.FleetService.ListLines:output_type -> op25b.v1.ListLinesResponse
-	30, // 60: op25b.v1.FleetService.HoldSwitch:output_type -> op25b.v1.HoldSwitchResponse
-	32, // 61: op25b.v1.FleetService.ReleaseSwitch:output_type -> op25b.v1.ReleaseSwitchResponse
-	52, // [52:62] is the sub-list for method output_type
-	42, // [42:52] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	41, // 36: op25b.v1.DriftResponse.plan:type_name -> op25b.v1.Plan
+	42, // 37: op25b.v1.ProveResponse.deviations:type_name -> op25b.v1.Counterexample
+	43, // 38: op25b.v1.ProveResponse.tables:type_name -> op25b.v1.ProofTable
+	44, // 39: op25b.v1.ProveResponse.unhit:type_name -> op25b.v1.ProofUnhit
+	6,  // 40: op25b.v1.HoldSwitchResponse.hold:type_name -> op25b.v1.SwitchHold
+	6,  // 41: op25b.v1.ReleaseSwitchResponse.hold:type_name -> op25b.v1.SwitchHold
+	4,  // 42: op25b.v1.ListLinesRequest.state:type_name -> op25b.v1.LineState
+	37, // 43: op25b.v1.ListLinesResponse.lines:type_name -> op25b.v1.InventoryLine
+	4,  // 44: op25b.v1.InventoryLine.state:type_name -> op25b.v1.LineState
+	12, // 45: op25b.v1.FleetService.ListSwitches:input_type -> op25b.v1.ListSwitchesRequest
+	25, // 46: op25b.v1.FleetService.WatchSwitches:input_type -> op25b.v1.WatchSwitchesRequest
+	19, // 47: op25b.v1.FleetService.ListStateChanges:input_type -> op25b.v1.ListStateChangesRequest
+	22, // 48: op25b.v1.FleetService.ListCertificates:input_type -> op25b.v1.ListCertificatesRequest
+	15, // 49: op25b.v1.FleetService.ListClocks:input_type -> op25b.v1.ListClocksRequest
+	17, // 50: op25b.v1.FleetService.ConfirmClock:input_type -> op25b.v1.ConfirmClockRequest
+	27, // 51: op25b.v1.FleetService.Drift:input_type -> op25b.v1.DriftRequest
+	29, // 52: op25b.v1.FleetService.Prove:input_type -> op25b.v1.ProveRequest
+	35, // 53: op25b.v1.FleetService.ListLines:input_type -> op25b.v1.ListLinesRequest
+	31, // 54: op25b.v1.FleetService.HoldSwitch:input_type -> op25b.v1.HoldSwitchRequest
+	33, // 55: op25b.v1.FleetService.ReleaseSwitch:input_type -> op25b.v1.ReleaseSwitchRequest
+	13, // 56: op25b.v1.FleetService.ListSwitches:output_type -> op25b.v1.ListSwitchesResponse
+	26, // 57: op25b.v1.FleetService.WatchSwitches:output_type -> op25b.v1.WatchSwitchesResponse
+	20, // 58: op25b.v1.FleetService.ListStateChanges:output_type -> op25b.v1.ListStateChangesResponse
+	23, // 59: op25b.v1.FleetService.ListCertificates:output_type -> op25b.v1.ListCertificatesResponse
+	16, // 60: op25b.v1.FleetService.ListClocks:output_type -> op25b.v1.ListClocksResponse
+	18, // 61: op25b.v1.FleetService.ConfirmClock:output_type -> op25b.v1.ConfirmClockResponse
+	28, // 62: op25b.v1.FleetService.Drift:output_type -> op25b.v1.DriftResponse
+	30, // 63: op25b.v1.FleetService.Prove:output_type -> op25b.v1.ProveResponse
+	36, // 64: op25b.v1.FleetService.ListLines:output_type -> op25b.v1.ListLinesResponse
+	32, // 65: op25b.v1.FleetService.HoldSwitch:output_type -> op25b.v1.HoldSwitchResponse
+	34, // 66: op25b.v1.FleetService.ReleaseSwitch:output_type -> op25b.v1.ReleaseSwitchResponse
+	56, // [56:67] is the sub-list for method output_type
+	45, // [45:56] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_fleet_proto_init() }
@@ -3033,7 +3246,7 @@ func file_op25b_v1_fleet_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_fleet_proto_rawDesc), len(file_op25b_v1_fleet_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   31,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -28,6 +28,7 @@ const (
 	FleetService_ListClocks_FullMethodName       = "/op25b.v1.FleetService/ListClocks"
 	FleetService_ConfirmClock_FullMethodName     = "/op25b.v1.FleetService/ConfirmClock"
 	FleetService_Drift_FullMethodName            = "/op25b.v1.FleetService/Drift"
+	FleetService_Prove_FullMethodName            = "/op25b.v1.FleetService/Prove"
 	FleetService_ListLines_FullMethodName        = "/op25b.v1.FleetService/ListLines"
 	FleetService_HoldSwitch_FullMethodName       = "/op25b.v1.FleetService/HoldSwitch"
 	FleetService_ReleaseSwitch_FullMethodName    = "/op25b.v1.FleetService/ReleaseSwitch"
@@ -54,6 +55,10 @@ type FleetServiceClient interface {
 	ConfirmClock(ctx context.Context, in *ConfirmClockRequest, opts ...grpc.CallOption) (*ConfirmClockResponse, error)
 	// Reads switches, and compares their entries with those that were last written and with the current intent. Writes nothing.
 	Drift(ctx context.Context, in *DriftRequest, opts ...grpc.CallOption) (*DriftResponse, error)
+	// Asks a switch about packets, which nobody receives, and compares what it would do with what the documents demand. Changes nothing. Only the owner
+	// of the switch can ask it. Requires the role operator. Returns FAILED_PRECONDITION if the switch is not in the wanted state, or if another
+	// controller owns it, with that controller's name and address, and UNAVAILABLE if the switch does not answer.
+	Prove(ctx context.Context, in *ProveRequest, opts ...grpc.CallOption) (*ProveResponse, error)
 	// Lists the lines of the inventory, with the phase that should be in force for each.
 	ListLines(ctx context.Context, in *ListLinesRequest, opts ...grpc.CallOption) (*ListLinesResponse, error)
 	// Holds a switch for maintenance: its controller writes nothing to it until it is released. Returns before the controller has stopped writing: the
@@ -152,6 +157,16 @@ func (c *fleetServiceClient) Drift(ctx context.Context, in *DriftRequest, opts .
 	return out, nil
 }
 
+func (c *fleetServiceClient) Prove(ctx context.Context, in *ProveRequest, opts ...grpc.CallOption) (*ProveResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ProveResponse)
+	err := c.cc.Invoke(ctx, FleetService_Prove_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *fleetServiceClient) ListLines(ctx context.Context, in *ListLinesRequest, opts ...grpc.CallOption) (*ListLinesResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListLinesResponse)
@@ -203,6 +218,10 @@ type FleetServiceServer interface {
 	ConfirmClock(context.Context, *ConfirmClockRequest) (*ConfirmClockResponse, error)
 	// Reads switches, and compares their entries with those that were last written and with the current intent. Writes nothing.
 	Drift(context.Context, *DriftRequest) (*DriftResponse, error)
+	// Asks a switch about packets, which nobody receives, and compares what it would do with what the documents demand. Changes nothing. Only the owner
+	// of the switch can ask it. Requires the role operator. Returns FAILED_PRECONDITION if the switch is not in the wanted state, or if another
+	// controller owns it, with that controller's name and address, and UNAVAILABLE if the switch does not answer.
+	Prove(context.Context, *ProveRequest) (*ProveResponse, error)
 	// Lists the lines of the inventory, with the phase that should be in force for each.
 	ListLines(context.Context, *ListLinesRequest) (*ListLinesResponse, error)
 	// Holds a switch for maintenance: its controller writes nothing to it until it is released. Returns before the controller has stopped writing: the
@@ -242,6 +261,9 @@ func (UnimplementedFleetServiceServer) ConfirmClock(context.Context, *ConfirmClo
 }
 func (UnimplementedFleetServiceServer) Drift(context.Context, *DriftRequest) (*DriftResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Drift not implemented")
+}
+func (UnimplementedFleetServiceServer) Prove(context.Context, *ProveRequest) (*ProveResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Prove not implemented")
 }
 func (UnimplementedFleetServiceServer) ListLines(context.Context, *ListLinesRequest) (*ListLinesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListLines not implemented")
@@ -392,6 +414,24 @@ func _FleetService_Drift_Handler(srv interface{}, ctx context.Context, dec func(
 	return interceptor(ctx, in, info, handler)
 }
 
+func _FleetService_Prove_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ProveRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FleetServiceServer).Prove(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: FleetService_Prove_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FleetServiceServer).Prove(ctx, req.(*ProveRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _FleetService_ListLines_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListLinesRequest)
 	if err := dec(in); err != nil {
@@ -476,6 +516,10 @@ var FleetService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Drift",
 			Handler:    _FleetService_Drift_Handler,
+		},
+		{
+			MethodName: "Prove",
+			Handler:    _FleetService_Prove_Handler,
 		},
 		{
 			MethodName: "ListLines",

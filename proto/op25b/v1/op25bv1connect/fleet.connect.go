@@ -54,6 +54,8 @@ const (
 	FleetServiceConfirmClockProcedure = "/op25b.v1.FleetService/ConfirmClock"
 	// FleetServiceDriftProcedure is the fully-qualified name of the FleetService's Drift RPC.
 	FleetServiceDriftProcedure = "/op25b.v1.FleetService/Drift"
+	// FleetServiceProveProcedure is the fully-qualified name of the FleetService's Prove RPC.
+	FleetServiceProveProcedure = "/op25b.v1.FleetService/Prove"
 	// FleetServiceListLinesProcedure is the fully-qualified name of the FleetService's ListLines RPC.
 	FleetServiceListLinesProcedure = "/op25b.v1.FleetService/ListLines"
 	// FleetServiceHoldSwitchProcedure is the fully-qualified name of the FleetService's HoldSwitch RPC.
@@ -80,6 +82,10 @@ type FleetServiceClient interface {
 	ConfirmClock(context.Context, *connect.Request[v1.ConfirmClockRequest]) (*connect.Response[v1.ConfirmClockResponse], error)
 	// Reads switches, and compares their entries with those that were last written and with the current intent. Writes nothing.
 	Drift(context.Context, *connect.Request[v1.DriftRequest]) (*connect.Response[v1.DriftResponse], error)
+	// Asks a switch about packets, which nobody receives, and compares what it would do with what the documents demand. Changes nothing. Only the owner
+	// of the switch can ask it. Requires the role operator. Returns FAILED_PRECONDITION if the switch is not in the wanted state, or if another
+	// controller owns it, with that controller's name and address, and UNAVAILABLE if the switch does not answer.
+	Prove(context.Context, *connect.Request[v1.ProveRequest]) (*connect.Response[v1.ProveResponse], error)
 	// Lists the lines of the inventory, with the phase that should be in force for each.
 	ListLines(context.Context, *connect.Request[v1.ListLinesRequest]) (*connect.Response[v1.ListLinesResponse], error)
 	// Holds a switch for maintenance: its controller writes nothing to it until it is released. Returns before the controller has stopped writing: the
@@ -144,6 +150,12 @@ func NewFleetServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(fleetServiceMethods.ByName("Drift")),
 			connect.WithClientOptions(opts...),
 		),
+		prove: connect.NewClient[v1.ProveRequest, v1.ProveResponse](
+			httpClient,
+			baseURL+FleetServiceProveProcedure,
+			connect.WithSchema(fleetServiceMethods.ByName("Prove")),
+			connect.WithClientOptions(opts...),
+		),
 		listLines: connect.NewClient[v1.ListLinesRequest, v1.ListLinesResponse](
 			httpClient,
 			baseURL+FleetServiceListLinesProcedure,
@@ -174,6 +186,7 @@ type fleetServiceClient struct {
 	listClocks       *connect.Client[v1.ListClocksRequest, v1.ListClocksResponse]
 	confirmClock     *connect.Client[v1.ConfirmClockRequest, v1.ConfirmClockResponse]
 	drift            *connect.Client[v1.DriftRequest, v1.DriftResponse]
+	prove            *connect.Client[v1.ProveRequest, v1.ProveResponse]
 	listLines        *connect.Client[v1.ListLinesRequest, v1.ListLinesResponse]
 	holdSwitch       *connect.Client[v1.HoldSwitchRequest, v1.HoldSwitchResponse]
 	releaseSwitch    *connect.Client[v1.ReleaseSwitchRequest, v1.ReleaseSwitchResponse]
@@ -214,6 +227,11 @@ func (c *fleetServiceClient) Drift(ctx context.Context, req *connect.Request[v1.
 	return c.drift.CallUnary(ctx, req)
 }
 
+// Prove calls op25b.v1.FleetService.Prove.
+func (c *fleetServiceClient) Prove(ctx context.Context, req *connect.Request[v1.ProveRequest]) (*connect.Response[v1.ProveResponse], error) {
+	return c.prove.CallUnary(ctx, req)
+}
+
 // ListLines calls op25b.v1.FleetService.ListLines.
 func (c *fleetServiceClient) ListLines(ctx context.Context, req *connect.Request[v1.ListLinesRequest]) (*connect.Response[v1.ListLinesResponse], error) {
 	return c.listLines.CallUnary(ctx, req)
@@ -246,6 +264,10 @@ type FleetServiceHandler interface {
 	ConfirmClock(context.Context, *connect.Request[v1.ConfirmClockRequest]) (*connect.Response[v1.ConfirmClockResponse], error)
 	// Reads switches, and compares their entries with those that were last written and with the current intent. Writes nothing.
 	Drift(context.Context, *connect.Request[v1.DriftRequest]) (*connect.Response[v1.DriftResponse], error)
+	// Asks a switch about packets, which nobody receives, and compares what it would do with what the documents demand. Changes nothing. Only the owner
+	// of the switch can ask it. Requires the role operator. Returns FAILED_PRECONDITION if the switch is not in the wanted state, or if another
+	// controller owns it, with that controller's name and address, and UNAVAILABLE if the switch does not answer.
+	Prove(context.Context, *connect.Request[v1.ProveRequest]) (*connect.Response[v1.ProveResponse], error)
 	// Lists the lines of the inventory, with the phase that should be in force for each.
 	ListLines(context.Context, *connect.Request[v1.ListLinesRequest]) (*connect.Response[v1.ListLinesResponse], error)
 	// Holds a switch for maintenance: its controller writes nothing to it until it is released. Returns before the controller has stopped writing: the
@@ -306,6 +328,12 @@ func NewFleetServiceHandler(svc FleetServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(fleetServiceMethods.ByName("Drift")),
 		connect.WithHandlerOptions(opts...),
 	)
+	fleetServiceProveHandler := connect.NewUnaryHandler(
+		FleetServiceProveProcedure,
+		svc.Prove,
+		connect.WithSchema(fleetServiceMethods.ByName("Prove")),
+		connect.WithHandlerOptions(opts...),
+	)
 	fleetServiceListLinesHandler := connect.NewUnaryHandler(
 		FleetServiceListLinesProcedure,
 		svc.ListLines,
@@ -340,6 +368,8 @@ func NewFleetServiceHandler(svc FleetServiceHandler, opts ...connect.HandlerOpti
 			fleetServiceConfirmClockHandler.ServeHTTP(w, r)
 		case FleetServiceDriftProcedure:
 			fleetServiceDriftHandler.ServeHTTP(w, r)
+		case FleetServiceProveProcedure:
+			fleetServiceProveHandler.ServeHTTP(w, r)
 		case FleetServiceListLinesProcedure:
 			fleetServiceListLinesHandler.ServeHTTP(w, r)
 		case FleetServiceHoldSwitchProcedure:
@@ -381,6 +411,10 @@ func (UnimplementedFleetServiceHandler) ConfirmClock(context.Context, *connect.R
 
 func (UnimplementedFleetServiceHandler) Drift(context.Context, *connect.Request[v1.DriftRequest]) (*connect.Response[v1.DriftResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.FleetService.Drift is not implemented"))
+}
+
+func (UnimplementedFleetServiceHandler) Prove(context.Context, *connect.Request[v1.ProveRequest]) (*connect.Response[v1.ProveResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("op25b.v1.FleetService.Prove is not implemented"))
 }
 
 func (UnimplementedFleetServiceHandler) ListLines(context.Context, *connect.Request[v1.ListLinesRequest]) (*connect.Response[v1.ListLinesResponse], error) {
