@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,7 +32,7 @@ type clientOptions struct {
 
 func addClient(cmd *cobra.Command, o *clientOptions) {
 	f := cmd.Flags()
-	f.StringVar(&o.Server, "server", orVariable(serverVariable, client.DefaultServer), "controller, as host:port or URL; by default "+serverVariable)
+	f.StringVar(&o.Server, "server", orVariable(serverVariable, client.DefaultServer), "controller, as host:port or URL, or several separated by commas, tried in turn; by default "+serverVariable)
 	f.StringVar(&o.TokenFile, "token-file", os.Getenv(tokenVariable), "file with the bearer token; by default "+tokenVariable)
 	f.StringVar(&o.TLS.CA, "ca", "", "PEM file with the CA certificates that the controller's certificate is verified against; by default the system's")
 	f.StringVar(&o.TLS.Cert, "cert", "", "PEM file with the client certificate")
@@ -62,6 +64,9 @@ func (o *clientOptions) ask(run func(ctx context.Context, c *console, args []str
 	return func(cmd *cobra.Command, args []string) error {
 		if o.timeout < 0 {
 			return fmt.Errorf("--timeout %v: must not be negative; 0 means no limit", o.timeout)
+		}
+		o.OnOther = func(server string, before []error) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "Asking %s: no answer from %s\n", server, strings.ReplaceAll(errors.Join(before...).Error(), "\n", "; "))
 		}
 		c, err := client.New(o.Config)
 		if err != nil {

@@ -4,6 +4,7 @@
 package client
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -28,8 +29,10 @@ const maxMessage = 80 << 20
 // A Config contains the address of the controller and the credentials of the caller.
 type Config struct {
 	// Server is host:port or a URL without a path. host:port means http if the host is a loopback address and TLS is empty;
-	// otherwise it means https.
+	// otherwise it means https. It may be several of them, separated by commas: see dialer.
 	Server string
+	// OnOther, if not nil, is called when a controller that is not the first of Server is used, with the reasons why those before it are not.
+	OnOther func(server string, before []error)
 	// TokenFile is the path of the file that contains the caller's bearer token. It may be empty.
 	TokenFile string
 	// TLS contains the paths of the TLS files. All of them may be empty. ServerName defaults to the host of Server.
@@ -61,28 +64,35 @@ const idleConns = 64
 
 // New returns a Client for a controller. It does not connect. It returns ErrConfig if c is invalid.
 func New(c Config) (*Client, error) {
-	base, err := c.url()
+	all, err := c.urls()
 	if err != nil {
 		return nil, err
 	}
-	token, err := c.token(base)
-	if err != nil {
-		return nil, err
+	base, token := all[0], ""
+	for _, server := range all {
+		if token, err = c.token(server); err != nil {
+			return nil, err
+		}
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ForceAttemptHTTP2 = true
 	transport.MaxIdleConnsPerHost = idleConns
+	var secure *tls.Config // nil for plain text
 	if base.Scheme == "https" {
 		files := c.TLS
 		if files.ServerName == "" {
 			files.ServerName = base.Hostname()
 		}
-		if transport.TLSClientConfig, err = tlsfiles.Client(files); err != nil {
+		if secure, err = tlsfiles.Client(files); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 		}
+		transport.TLSClientConfig = secure
+	}
+	if len(all) > 1 {
+		newDialer(c, all, secure).use(transport)
 	}
 	h := &http.Client{
-		Transport:     &reach{transport, base.String(), base.Scheme == "https" && c.TLS.Cert == "", token},
+		Transport:     &reach{transport, strings.Join(names(all), ", "), base.Scheme == "https" && c.TLS.Cert == "", token},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // do not follow redirects, because the token must not reach another server
 	}
 	opt := connect.WithReadMaxBytes(maxMessage)
@@ -117,13 +127,42 @@ func (c Config) At(addr string) Config {
 // Close closes idle connections.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
-// url returns a URL with the controller's scheme, host and port.
-func (c Config) url() (*url.URL, error) {
+// maxServers is the maximum number of controllers in Server.
+const maxServers = 16
+
+// urls returns a URL with the scheme, host and port of each controller. All have the same scheme, because a request is made for one of them before it is
+// known which of them answers.
+func (c Config) urls() (all []*url.URL, err error) {
+	texts := strings.Split(c.Server, ",")
+	if len(texts) > maxServers {
+		return nil, fmt.Errorf("%w: server has %d controllers; must be at most %d", ErrConfig, len(texts), maxServers)
+	}
+	for _, text := range texts {
+		u, err := c.url(strings.TrimSpace(text))
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, u); u.Scheme != all[0].Scheme {
+			return nil, fmt.Errorf("%w: server %q: %s is called by %s and %s by %s; write the same scheme before each", ErrConfig, c.Server, all[0].Host, all[0].Scheme, u.Host, u.Scheme)
+		}
+	}
+	return all, nil
+}
+
+func names(all []*url.URL) (names []string) {
+	for _, u := range all {
+		names = append(names, u.String())
+	}
+	return names
+}
+
+// url returns a URL with a controller's scheme, host and port.
+func (c Config) url(text string) (*url.URL, error) {
+	given := text
 	fail := func(why string) (*url.URL, error) {
-		return nil, fmt.Errorf("%w: server %q: %s; must be host:port or a URL, such as %s or https://noc.isp.example:2525", ErrConfig, c.Server, why, DefaultServer)
+		return nil, fmt.Errorf("%w: server %q: %s; must be host:port or a URL, such as %s or https://noc.isp.example:2525", ErrConfig, given, why, DefaultServer)
 	}
 	secured := c.TLS.CA+c.TLS.Cert+c.TLS.Key != ""
-	text := c.Server
 	if !strings.Contains(text, "://") {
 		host, port, err := net.SplitHostPort(text)
 		if err != nil || port == "" || host == "" {

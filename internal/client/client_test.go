@@ -216,12 +216,12 @@ func TestScheme(t *testing.T) {
 		"127.0.0.1:1": "http://127.0.0.1:1", "localhost:1": "http://localhost:1", "[::1]:1": "http://[::1]:1",
 		"noc:1": "https://noc:1", "192.0.2.1:1": "https://192.0.2.1:1", "http://noc:1/": "http://noc:1",
 	} {
-		u, err := Config{Server: server}.url()
+		u, err := Config{}.url(server)
 		if err != nil || u.String() != want {
 			t.Errorf("%s is %v, %v; want %s", server, u, err, want)
 		}
 	}
-	u, err := Config{Server: "127.0.0.1:1", TLS: tlsfiles.Files{CA: "x"}}.url()
+	u, err := Config{TLS: tlsfiles.Files{CA: "x"}}.url("127.0.0.1:1")
 	if err != nil || u.Scheme != "https" {
 		t.Errorf("with an authority it is %v, %v; want https", u, err)
 	}
