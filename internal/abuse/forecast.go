@@ -41,6 +41,9 @@ type ForecastRow struct {
 	// rules stop. Used is the number of these lines that tried it in the last UseDays days. It is the sum of OneServer, the lines with one
 	// server, as a mail program has, and Several. BotLike lines are also counted in OneServer or Several; only watched groups have them.
 	Affected, Used, OneServer, Several, BotLike int
+	// Unseen is the number of lines among Affected, and not among Used, of which a rule permits now what would be stopped. Whether they send such mail is
+	// not known, because nothing is recorded of permitted mail.
+	Unseen int
 	// AffectedByLease is the number of lines among Affected that can still reach all these servers while they have a lease. UsedByLease is the
 	// number of lines among Used of which this is true for the servers that they tried to reach.
 	AffectedByLease, UsedByLease int
@@ -134,12 +137,15 @@ func (l *Ledger) switchLocked(f *Forecast, in *intent.Intent, sw *policy.Switch,
 			row.AffectedByLease++
 		}
 		id := l.key.line(sw.Name, line.Name)
+		var used, several, byLease bool
 		r := l.lines[id]
-		if r == nil {
-			continue
+		if r != nil {
+			used, several, byLease = ofKinds(r.recent(number), stops)
 		}
-		used, several, byLease := ofKinds(r.recent(number), stops)
 		if !used {
+			if t.permits(line, stops) {
+				row.Unseen++
+			}
 			continue
 		}
 		row.Used++
@@ -346,6 +352,17 @@ func (t *turn) stops(l *policy.Line) stopped {
 	return stops
 }
 
+// permits reports whether a rule permits some of the kinds for a line before the turn.
+func (t *turn) permits(l *policy.Line, kinds stopped) bool {
+	of, _ := t.was.subscribers(l, t.was.isExempt(l))
+	for k := range kinds {
+		if e := t.was.decides(of, k); e != nil && e.Action == pipeline.Permit {
+			return true
+		}
+	}
+	return false
+}
+
 // subscribers returns what the entries know about a line, and what they know about it while it has each of the leases that it can have.
 func (s *side) subscribers(l *policy.Line, exempt bool) (of subscriber, leased []subscriber) {
 	of = subscriber{group: pipeline.LineGroup(s.in.Numbers.LineGroups[l.Group].Number)}
@@ -382,13 +399,21 @@ type subscriber struct {
 // stopped reports whether the entries stop a kind of traffic. Traffic is stopped if the first matching entry drops or rejects it. Mail to port
 // 25 is also stopped if no entry matches, because the pipeline fails closed on the legs of the usual block.
 func (s *side) stopped(of subscriber, k kind) bool {
+	if e := s.decides(of, k); e != nil {
+		return e.Action == pipeline.Drop || e.Action == pipeline.Reject
+	}
+	return s.smtp[k.service] && (k.leg == pipeline.UpDst || k.leg == pipeline.DownSrc)
+}
+
+// decides returns the first entry that matches a kind of traffic of a subscriber, or nil.
+func (s *side) decides(of subscriber, k kind) *ruling {
 	for i := range s.entries {
 		e := &s.entries[i]
 		if fits(e.Group, of.group) && fits(e.Leg, k.leg) && fits(e.Service, k.service) && fits(e.RemoteClass, k.remote) && fits(e.SubscriberClass, of.class) {
-			return e.Action == pipeline.Drop || e.Action == pipeline.Reject
+			return e
 		}
 	}
-	return s.smtp[k.service] && (k.leg == pipeline.UpDst || k.leg == pipeline.DownSrc)
+	return nil
 }
 
 func fits[T ~uint8](m pipeline.Match[T], v T) bool { return !m.Set || m.Value == v }

@@ -48,7 +48,7 @@ func TestForecast(t *testing.T) {
 	b.tries("adsl-bot", append(many(60), carrier)...)
 	b.tries("business-fixed", provider, carrier) // exempt
 	row := func(group string, affected, used, one, several, bots int) string {
-		return fmt.Sprint(ForecastRow{edge, group, begins, affected, used, one, several, bots, 0, 0})
+		return fmt.Sprint(ForecastRow{edge, group, begins, affected, used, one, several, bots, 0, 0, 0})
 	}
 	for _, c := range []struct {
 		phase string
@@ -90,7 +90,7 @@ func TestForecastOwnServers(t *testing.T) {
 	b.uses("smtp", "mobile-sim", own)
 	b.uses("imap", "business-fixed", own) // exempt on port 25 only
 	row := func(group string, affected, used, one, several int) string {
-		return fmt.Sprint(ForecastRow{edge, group, begins, affected, used, one, several, 0, 0, 0})
+		return fmt.Sprint(ForecastRow{edge, group, begins, affected, used, one, several, 0, 0, 0, 0})
 	}
 	for _, c := range []struct {
 		phase string
@@ -218,5 +218,47 @@ func TestForecastBeforeTheFirstPhase(t *testing.T) {
 	b.now = time.Date(2006, 5, 1, 0, 0, 0, 0, time.UTC)
 	if f := b.forecast("before"); !slices.Equal(f.Missing, []string{edge}) {
 		t.Errorf("%+v, want the switch missing", f)
+	}
+}
+
+// TestForecastDocuments verifies which lines other documents newly stop: those of a changed rule, of another line group, and without their exemption,
+// of which nothing is recorded.
+func TestForecastDocuments(t *testing.T) {
+	b := newBench(t, Config{})
+	b.tries("adsl-home", provider, provider)
+	b.tries("adsl-bot", provider)
+	for _, c := range []struct {
+		name, old, new, phase string
+		used, unseen          int
+	}{
+		{"a title", "Our own mail relays", "Our relays", "before", 0, 0},
+		{"a rule", "remote: any, action: monitor", "remote: any, action: drop", "before", 2, 0},
+		{"a rule for some", "{name: smtp-all, service: smtp, remote: any, action: monitor}", "{name: smtp-adsl, groups: [adsl], service: smtp, remote: any, action: drop}\n      - {name: smtp-all, service: smtp, remote: any, action: monitor}", "before", 2, 0},
+		{"an exemption", "review: 2006-12-31\n    expires: 2007-03-31", "expires: 2006-01-01", "all-destinations", 0, 1},
+	} {
+		files := examples.SpinNet2006()
+		for i := range files {
+			files[i].Data = bytes.ReplaceAll(files[i].Data, []byte(c.old), []byte(c.new))
+		}
+		p, err := b.book.Propose(within(t), files)
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		a := policy.Activation{ID: 99, Phase: c.phase, At: b.now}
+		old, next := b.in.Activated(a), p.Activated(a)
+		f, err := b.ForecastDocuments(old, next, nil, b.now)
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		used, unseen := 0, 0
+		for _, r := range f.Rows {
+			used, unseen = used+r.Used, unseen+r.Unseen
+		}
+		if used != c.used || unseen != c.unseen {
+			t.Errorf("%s: %d lines newly stopped and %d unseen, want %d and %d: %+v", c.name, used, unseen, c.used, c.unseen, f.Rows)
+		}
+		if back, err := b.ForecastDocuments(next, old, nil, b.now); err != nil || len(back.Rows) > 0 {
+			t.Errorf("%s: the way back newly stops %+v, %v", c.name, back, err)
+		}
 	}
 }
