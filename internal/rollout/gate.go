@@ -106,6 +106,10 @@ type Measure struct {
 	// FullestTable is the table with the largest share of its size in use, and Full that share.
 	FullestTable string
 	Full         float64
+	// Steady is the time of the first sample after the switch was seen with the change, or zero. RelayPermits and Stopped are counted from it.
+	Steady time.Time
+	// LinesCounted is set once the counters of all lines were sampled for a whole interval with the change. Affected is not complete before.
+	LinesCounted bool
 	// Affected is the number of lines of which mail was stopped since the change and not before, and Forecast is how many the forecast expects.
 	// ForecastKnown is false if there is no forecast for the switch.
 	// Recounted is the time since which Affected is counted if that is later than From, and zero otherwise.
@@ -225,10 +229,14 @@ func (m Measure) collapsed(now, before uint64) (v Verdict, expected float64, tex
 	if m.Before <= 0 || before < minPermits {
 		return Pass, 0, ""
 	}
-	expected = float64(before) * m.At.Sub(m.From).Seconds() / m.Before.Seconds()
+	if m.Steady.IsZero() {
+		return NoData, 0, "there is no sample since the switch was seen with the change"
+	}
+	since := m.At.Sub(m.Steady)
+	expected = float64(before) * since.Seconds() / m.Before.Seconds()
 	switch {
 	case expected < minPermits:
-		return NoData, expected, fmt.Sprintf("only %v since the change", m.At.Sub(m.From).Round(time.Second))
+		return NoData, expected, fmt.Sprintf("only %v since the change", since.Round(time.Second))
 	case float64(now) < relayShare*expected:
 		return Hold, expected, ""
 	}
@@ -265,6 +273,7 @@ func (e evaluation) tables(m Measure) (Verdict, string) {
 // affected compares the newly affected lines of the whole ring with the forecast, because a switch with few lines varies much.
 func (e evaluation) affected() Finding {
 	var affected, forecast uint64
+	var early []string
 	for _, name := range e.stage.Switches {
 		i := slices.IndexFunc(e.Ring, func(m Measure) bool { return m.Switch == name })
 		if i < 0 {
@@ -282,9 +291,15 @@ func (e evaluation) affected() Finding {
 		}
 		affected += m.Affected
 		forecast += m.Forecast
+		if !m.LinesCounted {
+			early = append(early, name)
+		}
 	}
 	if bound := e.Affected * float64(forecast); float64(affected) > math.Ceil(bound) {
 		return e.finding(Affected, Hold, fmt.Sprintf("%d lines are newly affected, and the forecast says %d", affected, forecast))
+	}
+	if len(early) > 0 {
+		return e.finding(Affected, NoData, "the counters of lines have not been sampled long enough since the change", early...)
 	}
 	return e.finding(Affected, Pass, "")
 }
@@ -316,7 +331,7 @@ func (e evaluation) sum(all []Measure) (affected uint64, lines int, stale []stri
 	for _, m := range all {
 		affected += m.Affected
 		lines += m.Lines
-		if e.stale(m) != "" {
+		if e.stale(m) != "" || !m.LinesCounted {
 			stale = append(stale, m.Switch)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 func well(name string) Measure {
 	return Measure{
 		Switch: name, At: epoch.Add(time.Hour), From: epoch,
-		RelayPermits: 1000, RelayPermitsBefore: 1000, Before: time.Hour, Link: 1_000_000, Counted: 5000,
+		Steady: epoch, LinesCounted: true, RelayPermits: 1000, RelayPermitsBefore: 1000, Before: time.Hour, Link: 1_000_000, Counted: 5000,
 		Stopped: 500, StoppedBefore: 500, FullestTable: "verdict", Full: 0.5, Affected: 10, Forecast: 10, ForecastKnown: true, Lines: 1000,
 	}
 }
@@ -34,7 +34,7 @@ func TestEvaluate(t *testing.T) {
 		{"relays collapse", func(r *Reading) { r.Ring[0].RelayPermits = 99 }, Relays, "relays of ring first (a): go-back: 99 packets were permitted to the relays, and 1000 before the change in as long a time"},
 		{"relays at a tenth", func(r *Reading) { r.Ring[0].RelayPermits = 100 }, Relays, "pass"},
 		{"hardly any mail before", func(r *Reading) { r.Ring[0].RelayPermits, r.Ring[0].RelayPermitsBefore = 0, 19 }, Relays, "pass"},
-		{"too early for the relays", func(r *Reading) { r.Ring[0].RelayPermits, r.Ring[0].From = 0, r.Ring[0].At.Add(-time.Minute) }, Relays, "relays of ring first (a): no-data: only 1m0s since the change"},
+		{"too early for the relays", func(r *Reading) { r.Ring[0].RelayPermits, r.Ring[0].Steady = 0, r.Ring[0].At.Add(-time.Minute) }, Relays, "relays of ring first (a): no-data: only 1m0s since the change"},
 		{"counters stand still", func(r *Reading) { r.Ring[1].Counted = 0 }, Counting, "counting of ring first (b): go-back: no counter has moved while the access ports received 1000000 packets"},
 		{"nobody is awake", func(r *Reading) { r.Ring[1].Counted, r.Ring[1].Link = 0, 999 }, Counting, "pass"},
 		{"drift", func(r *Reading) { r.Ring[0].Unwell = "drift: 1 entry of table verdict is missing" }, Switches, "switches of ring first (a): go-back: drift: 1 entry of table verdict is missing"},
@@ -46,12 +46,16 @@ func TestEvaluate(t *testing.T) {
 		{"no forecast", func(r *Reading) { r.Ring[1].ForecastKnown = false }, Affected, "affected of ring first (b): hold: there is no forecast"},
 		{"more stopped than in the control", func(r *Reading) { r.Ring[0].Affected = 100 }, Rejects, "rejects of ring first: hold: mail of 110 of 2000 lines was newly stopped, and of 20 of 2000 lines in the control ring"},
 		{"another controller", func(r *Reading) { r.Ring[1].Recounted = epoch.Add(time.Minute) }, Affected, "affected of ring first (b): hold: the lines are counted only since 2006-06-15T09:01:00Z, when the switch got another controller"},
+		{"not seen with the change", func(r *Reading) { r.Ring[0].Steady = time.Time{} }, Relays, "relays of ring first (a): no-data: there is no sample since the switch was seen with the change"},
+		{"lines not sampled yet", func(r *Reading) { r.Ring[1].LinesCounted = false }, Affected, "affected of ring first (b): no-data: the counters of lines have not been sampled long enough since the change"},
+		{"more affected before all lines are sampled", func(r *Reading) { r.Ring[0].LinesCounted, r.Ring[0].Affected = false, 15 }, Affected, "affected of ring first: hold: 25 lines are newly affected, and the forecast says 20"},
+		{"lines not compared yet", func(r *Reading) { r.Ring[1].LinesCounted = false }, Rejects, "rejects of ring first (b): no-data: there are no new samples"},
 		{"fewer stopped", func(r *Reading) { r.Ring[0].Affected = 0 }, Rejects, "pass"},
 		{"control without samples", func(r *Reading) { r.Control[0].At = time.Time{} }, Rejects, "rejects of ring first (c): no-data: there are no new samples of the control ring"},
 		{"stops nothing any more", func(r *Reading) { r.Documents, r.Ring[0].Stopped = true, 49 }, Stopping, "stopping of ring first (a): hold: 49 packets were stopped, and 500 before the change in as long a time"},
 		{"stops a tenth", func(r *Reading) { r.Documents, r.Ring[0].Stopped = true, 50 }, Stopping, "pass"},
 		{"stopped hardly anything before", func(r *Reading) { r.Documents, r.Ring[0].Stopped, r.Ring[0].StoppedBefore = true, 0, 19 }, Stopping, "pass"},
-		{"too early for what is stopped", func(r *Reading) { r.Documents, r.Ring[0].From = true, r.Ring[0].At.Add(-time.Minute) }, Stopping, "stopping of ring first (a): no-data: only 1m0s since the change"},
+		{"too early for what is stopped", func(r *Reading) { r.Documents, r.Ring[0].Steady = true, r.Ring[0].At.Add(-time.Minute) }, Stopping, "stopping of ring first (a): no-data: only 1m0s since the change"},
 		{"what is stopped is not known", func(r *Reading) { r.Documents, r.Ring[0].At = true, time.Time{} }, Stopping, "stopping of ring first (a): no-data: there is no sample"},
 		{"a phase may stop nothing", func(r *Reading) { r.Ring[0].Stopped = 0 }, Stopping, "pass"},
 		{"no control", func(r *Reading) { r.Control, r.Ring[0].Affected = nil, 500 }, Rejects, "pass"},

@@ -1,6 +1,7 @@
 package tally
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -99,6 +100,11 @@ func (t *Tally) Samples(only ...string) []*Sample {
 
 // Interval returns the sample interval.
 func (t *Tally) Interval() time.Duration { return t.interval }
+
+// LineInterval returns the sample interval of the counters of lines.
+func (t *Tally) LineInterval() time.Duration {
+	return cmp.Or(t.cfg.Telemetry.LineInterval, max(telemetry.DefaultLineInterval, t.interval))
+}
 
 // sample takes samples until ctx ends. It takes a sample shortly after a target's first message, and when values become stale.
 //

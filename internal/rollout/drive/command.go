@@ -55,7 +55,7 @@ func (d *Driver) Start(ctx context.Context, r rollout.Record, by By) (*Stored, e
 			number = n + 1
 		}
 		earlier := *last
-		earlier.Begun, earlier.Told = nil, nil
+		earlier.Begun, earlier.Told, earlier.First, earlier.Seen, earlier.Steady = nil, nil, nil, nil, nil
 		records := store.JSON[Stored](d.Store, rolloutKind)
 		if _, err := records.PutIf(ctx, pastName(number-1), store.AnyVersion, earlier); err != nil {
 			return nil, err

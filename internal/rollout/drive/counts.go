@@ -31,13 +31,18 @@ type Counts struct {
 	Relays     uint64 `json:"relays"`
 	Link       uint64 `json:"link"`
 	Counted    uint64 `json:"counted"`
-	// Stopped are the packets of all lines that were stopped.
+	// Stopped are the packets that rules dropped or rejected.
 	Stopped uint64 `json:"stopped,omitempty"`
 	// Lines is the number of lines of the switch.
 	Lines int `json:"lines"`
 	// Affected is the number of lines of which mail was stopped since Since and not in the time before it that this owner knows.
 	Affected uint64    `json:"affected"`
 	Since    time.Time `json:"since"`
+	// With is set if the owner knew that the switch was to have the change.
+	With bool `json:"with,omitempty"`
+	// LinesCounted is set once the counters of lines were sampled for a whole interval since Since. The first samples after it may show what was stopped
+	// before, and do not count.
+	LinesCounted bool `json:"linesCounted,omitempty"`
 	// Forecast is how many lines the change would newly stop and have sent such mail recently, as known before the first switch had the change.
 	Forecast uint64 `json:"forecast"`
 	// Opened is how many lines documents would let send mail that is stopped now, of those that have tried recently.
@@ -51,6 +56,8 @@ type Counts struct {
 type Counter interface {
 	Read(only ...string) []tally.Switch
 	Lines(name string) []telemetry.LineCount
+	Interval() time.Duration
+	LineInterval() time.Duration
 	News() tally.News
 }
 
@@ -76,9 +83,12 @@ type publisher struct {
 // knownLines is what a controller knows of the lines of a switch in a rollout. It stays in memory.
 type knownLines struct {
 	had   bool              // whether the switch was to have the change
+	fresh bool              // whether base is from a sample of the lines that began after since
 	since time.Time         // the time at which that last changed, or at which this controller began
-	base  map[uint32]uint64 // the stopped packets of each line at since
-	old   map[uint32]bool   // the lines of which mail was stopped before since
+	base  map[uint32]uint64 // the stopped packets of each line at since, or later if fresh is set
+	// first has the time of the sample in which mail of a line was first seen to be stopped. This controller may learn that a switch has the change
+	// after samples with the change have arrived, so the time decides which lines were stopped before.
+	first map[uint32]time.Time
 	// forecast is made while the switch does not have the change.
 	forecast, opened uint64
 	forecastKnown    bool
@@ -148,8 +158,12 @@ func count(in *intent.Intent, sw tally.Switch) (c Counts) {
 	kinds := kindsOf(in.Bundle.Policy)
 	for _, t := range sw.Totals {
 		c.Counted += t.Packets
+		stops := actions[t.Rule] == policy.Drop || actions[t.Rule] == policy.Reject
+		if stops {
+			c.Stopped += t.Packets
+		}
 		k, a := kinds[t.Rule], actions[t.Rule]
-		if k.submission && (a == policy.Drop || a == policy.Reject) {
+		if k.submission && stops {
 			c.Submission += t.Packets
 		}
 		if k.ours && a == policy.Permit {
@@ -201,18 +215,12 @@ func (p *publisher) lines(c *Counts, in *intent.Intent, s *Stored, name string, 
 	stopped := make(map[uint32]uint64)
 	for _, l := range p.Counters.Lines(name) {
 		stopped[l.Line] = l.Outcomes[telemetry.Stopped].Packets
-		c.Stopped += stopped[l.Line]
 	}
 	now := p.Now()
 	if known == nil || known.had != has {
-		next := &knownLines{had: has, since: now, base: stopped, old: make(map[uint32]bool)}
+		next := &knownLines{had: has, since: now, base: stopped, first: make(map[uint32]time.Time)}
 		if known != nil {
-			next.forecast, next.opened, next.forecastKnown = known.forecast, known.opened, known.forecastKnown
-			for line, n := range stopped {
-				if n > known.base[line] || known.old[line] {
-					next.old[line] = true
-				}
-			}
+			next.forecast, next.opened, next.forecastKnown, next.first = known.forecast, known.opened, known.forecastKnown, known.first
 		}
 		if !has {
 			next.forecast, next.opened, next.forecastKnown = p.forecast(in, s, name, now)
@@ -220,7 +228,24 @@ func (p *publisher) lines(c *Counts, in *intent.Intent, s *Stored, name string, 
 		known, p.known[name] = next, next
 	}
 	for line, n := range stopped {
-		if n > known.base[line] && !known.old[line] {
+		if _, is := known.first[line]; !is && n > known.base[line] {
+			known.first[line] = c.At
+		}
+	}
+	round := p.Counters.LineInterval() + 2*p.Counters.Interval() // in which every line's counter arrives
+	if !known.fresh && now.Sub(known.since) >= round {
+		known.fresh = true
+		if known.had {
+			known.base = stopped
+		}
+	}
+	c.With, c.LinesCounted = known.had, now.Sub(known.since) >= 2*round
+	begun, changed := s.First[name] // what was stopped only after it was stopped by the change, if only in the rehearsal
+	for line, n := range stopped {
+		switch {
+		case n <= known.base[line], known.had && !known.fresh:
+		case known.had && changed && !known.first[line].After(begun): // stopped before the change
+		default:
 			c.Affected++
 		}
 	}
@@ -237,18 +262,25 @@ func (p *publisher) forecast(in *intent.Intent, s *Stored, name string, now time
 	if !s.staged(in) {
 		return 0, 0, false
 	}
-	stops, known = used(p.Forecasts.ForecastDocuments(in, in.Next(), only, now))
+	stops, known = lines(func(r abuse.ForecastRow) int { return r.Used + r.Unseen })(p.Forecasts.ForecastDocuments(in, in.Next(), only, now))
 	opens, backKnown := used(p.Forecasts.ForecastDocuments(in.Next(), in.For(name), only, now))
 	return stops, opens, known && backKnown
 }
 
 // used returns the number of lines of a forecast that have sent mail recently.
 func used(f *abuse.Forecast, err error) (n uint64, known bool) {
-	if err != nil || len(f.Missing) > 0 {
-		return 0, false
+	return lines(func(r abuse.ForecastRow) int { return r.Used })(f, err)
+}
+
+// lines returns a function that adds up lines of a forecast.
+func lines(of func(abuse.ForecastRow) int) func(*abuse.Forecast, error) (n uint64, known bool) {
+	return func(f *abuse.Forecast, err error) (n uint64, known bool) {
+		if err != nil || len(f.Missing) > 0 {
+			return 0, false
+		}
+		for _, row := range f.Rows {
+			n += uint64(of(row))
+		}
+		return n, true
 	}
-	for _, row := range f.Rows {
-		n += uint64(row.Used)
-	}
-	return n, true
 }

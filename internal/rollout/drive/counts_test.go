@@ -16,6 +16,9 @@ type fakeCounter struct {
 	stopped map[uint32]uint64 // by line
 }
 
+func (fakeCounter) Interval() time.Duration     { return 10 * time.Second }
+func (fakeCounter) LineInterval() time.Duration { return time.Minute }
+
 func (f fakeCounter) Lines(string) (all []telemetry.LineCount) {
 	for line, n := range f.stopped {
 		c := telemetry.LineCount{Line: line}
@@ -80,6 +83,7 @@ func TestAffected(t *testing.T) {
 	p := &publisher{Driver: &Driver{Counters: counter, Forecasts: noForecast{}, Now: func() time.Time { return now }}, known: map[string]*knownLines{}}
 	s := &Stored{Record: rollout.Record{Change: rollout.Change{Phase: "x"}}}
 	ask := func(has bool) (c Counts) {
+		c.At = now
 		p.lines(&c, nil, s, "edge", has)
 		return c
 	}
@@ -91,11 +95,41 @@ func TestAffected(t *testing.T) {
 		t.Errorf("before the phase, %d lines are stopped, want 2", c.Affected)
 	}
 	now = now.Add(time.Minute)
+	s.First = map[string]time.Time{"edge": now}
+	now = now.Add(10 * time.Second)
+	counter.stopped[7] = 1 // by the phase, and this controller has not learnt yet that the switch has it
+	ask(false)
 	if c := ask(true); c.Affected != 0 || !c.Since.Equal(now) || !c.ForecastKnown {
 		t.Errorf("with the phase: %+v", c)
 	}
+	// The first samples of the lines may show what was stopped before.
+	counter.stopped[5] = 1
+	if c := ask(true); c.Affected != 0 || c.LinesCounted {
+		t.Errorf("before the lines are sampled: %+v", c)
+	}
+	now = now.Add(80 * time.Second)
+	if c := ask(true); c.Affected != 0 || c.LinesCounted {
+		t.Errorf("when the lines are sampled once: %+v", c)
+	}
 	counter.stopped[1], counter.stopped[2], counter.stopped[3], counter.stopped[4] = 9, 9, 1, 1
-	if c := ask(true); c.Affected != 2 { // lines 3 and 4
-		t.Errorf("%d lines are newly affected, want 2", c.Affected)
+	now = now.Add(80 * time.Second)
+	counter.stopped[7] = 2
+	if c := ask(true); c.Affected != 3 || !c.LinesCounted || !c.With { // lines 3, 4 and 7
+		t.Errorf("%d lines are newly affected, want 3: %+v", c.Affected, c)
+	}
+	// The phase is taken back, as after the rehearsal, and given again.
+	if c := ask(false); c.Affected != 0 {
+		t.Errorf("without the phase again, %d lines are affected", c.Affected)
+	}
+	counter.stopped[6] = 1 // by the phase, which the switch still has
+	ask(false)
+	ask(true)
+	now = now.Add(80 * time.Second)
+	ask(true)
+	for line := range uint32(8) {
+		counter.stopped[line]++
+	}
+	if c := ask(true); c.Affected != 6 { // all but 1 and 2
+		t.Errorf("after the rehearsal, %d lines are newly affected, want 6", c.Affected)
 	}
 }

@@ -173,11 +173,13 @@ func (d *Driver) step(ctx context.Context, own *store.Ownership, s *Stored) (*St
 	next := *s
 	next.measure(counts)
 	renewed := next.renew(counts)
-	next.Record = rollout.Next(s.Record, next.observe(in, statuses, counts, d.Now()))
+	o := next.observe(in, statuses, counts, d.Now())
+	noted := next.steady(o.Places, counts, o.Time)
+	next.Record = rollout.Next(s.Record, o)
 	if next.Rings() > s.Rings() {
 		next.tell(counts)
 	}
-	if reflect.DeepEqual(next.Record, s.Record) && len(next.Begun) == len(s.Begun) && !renewed {
+	if reflect.DeepEqual(next.Record, s.Record) && len(next.Begun) == len(s.Begun) && !renewed && !noted {
 		return nil, nil
 	}
 	records := store.JSON[Stored](d.Store, rolloutKind)

@@ -87,7 +87,7 @@ func newWorld(t *testing.T) *world {
 		replace(files, fmt.Sprintf("127.0.0.1:957%d", i+1), services.Addrs.P4Runtime)
 		replace(files, fmt.Sprintf("127.0.0.1:937%d", i+1), services.Addrs.GNMI)
 	}
-	w.counters, err = tally.New(tally.Config{Telemetry: telemetry.Config{Interval: time.Second}, Book: w.book})
+	w.counters, err = tally.New(tally.Config{Telemetry: telemetry.Config{Interval: time.Second, LineInterval: time.Second}, Book: w.book})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package drive
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"op25b/internal/fleet"
@@ -72,7 +73,7 @@ func (s *Stored) foreseen() (found []rollout.Finding) {
 		of   func(Counts) uint64
 		text string
 	}{
-		{func(c Counts) uint64 { return c.Forecast }, "lines that send mail which the documents newly stop: %d"},
+		{func(c Counts) uint64 { return c.Forecast }, "lines that send mail which the documents newly stop, or may do so unseen: %d"},
 		{func(c Counts) uint64 { return c.Opened }, "lines that try to send mail which is stopped now and passes with the documents: %d"},
 	} {
 		var lines uint64
@@ -122,10 +123,15 @@ func (s *Stored) of(in *intent.Intent, name string, st fleet.Status, c Counts) r
 	if c.Owner != told.Owner || c.Counted < told.Counted { // counted from another start
 		return m
 	}
-	m.At, m.From = c.At, told.At
-	m.SubmissionStopped, m.RelayPermits = c.Submission-min(c.Submission, told.Submission), c.Relays-min(c.Relays, told.Relays)
-	m.Link, m.Counted, m.Affected = c.Link-min(c.Link, told.Link), c.Counted-told.Counted, c.Affected
-	m.Stopped = c.Stopped - min(c.Stopped, told.Stopped)
+	m.At, m.From, m.LinesCounted = c.At, told.At, c.LinesCounted && c.With == slices.Contains(s.Wanted(), name)
+	m.SubmissionStopped = c.Submission - min(c.Submission, told.Submission)
+	if steady, is := s.Steady[name]; is && steady.Owner == c.Owner && c.At.After(steady.At) {
+		m.Steady, m.RelayPermits, m.Stopped = steady.At, c.Relays-min(c.Relays, steady.Relays), c.Stopped-min(c.Stopped, steady.Stopped)
+	}
+	m.Link, m.Counted = c.Link-min(c.Link, told.Link), c.Counted-told.Counted
+	if m.LinesCounted || c.With {
+		m.Affected = c.Affected
+	}
 	if begun.Owner == told.Owner && told.At.After(begun.At) {
 		m.StoppedBefore = told.Stopped - min(told.Stopped, begun.Stopped)
 		m.Before, m.RelayPermitsBefore = told.At.Sub(begun.At), told.Relays-min(told.Relays, begun.Relays)

@@ -1,9 +1,11 @@
 package drive
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"op25b/internal/rollout"
 	"op25b/internal/store"
@@ -15,6 +17,11 @@ type Stored struct {
 	// Begun has the counts of each switch when the first measurement began, and Told those when the switch was last given the change.
 	Begun map[string]Counts `json:"begun,omitempty"`
 	Told  map[string]Counts `json:"told,omitempty"`
+	// First has the time of the sample with which each switch was first told, in the rehearsal or later.
+	First map[string]time.Time `json:"first,omitempty"`
+	// Seen has the time at which each switch was first seen with the change since it was told, and Steady its first counts after that time.
+	Seen   map[string]time.Time `json:"seen,omitempty"`
+	Steady map[string]Counts    `json:"steady,omitempty"`
 	// Version is the version of the record in the store.
 	Version int64 `json:"-"`
 }
@@ -84,12 +91,49 @@ func (s *Stored) tell(counts map[string]Counts) {
 	if told == nil {
 		told = make(map[string]Counts)
 	}
+	s.Seen, s.Steady, s.First = maps.Clone(s.Seen), maps.Clone(s.Steady), maps.Clone(s.First)
+	if s.First == nil {
+		s.First = make(map[string]time.Time)
+	}
 	for _, name := range s.Stage().Switches {
-		if c, there := counts[name]; there {
+		delete(s.Seen, name)
+		delete(s.Steady, name)
+		c, there := counts[name]
+		if _, again := s.First[name]; !again {
+			s.First[name] = cmp.Or(c.At, s.Since)
+		}
+		if there {
 			told[name] = c
 		} else {
 			delete(told, name)
 		}
 	}
 	s.Told = told
+}
+
+// steady notes the first counts of each switch after it was seen with the change. The counts with which it was told still grow at the old rate, for as
+// long as the switch takes to change and the next sample to arrive. It reports whether it has noted something.
+func (s *Stored) steady(places map[string]rollout.Place, counts map[string]Counts, now time.Time) (noted bool) {
+	seen, steady := maps.Clone(s.Seen), maps.Clone(s.Steady)
+	if seen == nil {
+		seen = make(map[string]time.Time)
+	}
+	if steady == nil {
+		steady = make(map[string]Counts)
+	}
+	for _, name := range s.Wanted() {
+		at, is := seen[name]
+		if !is {
+			if places[name] == rollout.With {
+				seen[name], noted = now.UTC(), true
+			}
+			continue
+		}
+		c, there := counts[name]
+		if was, has := steady[name]; there && c.At.After(at) && (!has || c.Owner != was.Owner || c.Counted < was.Counted) {
+			steady[name], noted = c, true
+		}
+	}
+	s.Seen, s.Steady = seen, steady
+	return noted
 }
