@@ -75,7 +75,8 @@ func newPOPPlant(t *testing.T, leaseFor time.Duration, clock func() time.Time, s
 		p.lines = append(p.lines, a)
 	}
 	documents := popDocuments(t, p.lines[:abroad], start(p.lines[:abroad]), leaseFor)
-	documents[1].Data = append(documents[1].Data, inFrontOfServers(p.lines[abroad], startEmbeddedAs(t, 2, p.lines[abroad:], clock))...)
+	inventory := &documents[len(documents)-1]
+	inventory.Data = append(inventory.Data, inFrontOfServers(p.lines[abroad], startEmbeddedAs(t, 2, p.lines[abroad:], clock))...)
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"clients.yaml": fmt.Sprintf("apiVersion: op25b/v1\nkind: LeaseClients\nclients: [{name: pop-1, sha256: %s, secretFile: webhook}]\n", entry.SHA256),
@@ -96,7 +97,7 @@ func newPOPPlant(t *testing.T, leaseFor time.Duration, clock func() time.Time, s
 	return p
 }
 
-// popDocuments returns the policy of 2022, with a lease of the given length, and an inventory of the customers' lines.
+// popDocuments returns the policy of 2022, with a lease of the given length, its exemptions, and last an inventory of the customers' lines.
 func popDocuments(t *testing.T, all []*accessLine, addrs softswitch.Addrs, leaseFor time.Duration) []strict.File {
 	t.Helper()
 	file := realMailPolicy(t)
