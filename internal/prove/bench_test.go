@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 	"op25b/internal/strict"
 )
@@ -73,6 +74,23 @@ func BenchmarkOneExemption(b *testing.B) {
 			b.Fatal(err, r.Err())
 		}
 		b.ReportMetric(float64(r.Packets), "packets")
+	}
+}
+
+// BenchmarkProbes chooses the packets of a round of probes for a switch with 80,000 exempt prefixes on 8,000 lines, and says what the documents demand
+// of each.
+func BenchmarkProbes(b *testing.B) {
+	ch := change(b, large(b, 8000, true), "all")
+	of := &Subject{Switch: ch.Switch, State: ch.New, Bundle: ch.Bundle, Now: october}
+	for round := 0; b.Loop(); round++ {
+		p, err := Probes(of, 400, round)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for i := range p.Packets {
+			p.Check(i, pipeline.Probed{})
+		}
+		b.ReportMetric(float64(len(p.Packets)), "packets")
 	}
 }
 
