@@ -87,7 +87,7 @@ func newCompiler(b *policy.Bundle, n *Numbers) (*Compiler, error) {
 	p := b.Policy
 	c := &Compiler{bundle: b, numbers: n, given: n != nil, rulesOf: &ruleSets{sets: make(map[string]*ruleSet), staging: make(map[string][]*ruleSet)}}
 	c.index = sync.OnceValue(func() *policy.LineIndex { return policy.NewLineIndex(b.Inventory) })
-	c.lineage.self = new(token)
+	c.lineage.self = newToken()
 	if n == nil {
 		// Only the policy's names are numbered here. Lines are numbered when their switch is compiled, because often only one switch is
 		// compiled.

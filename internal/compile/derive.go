@@ -1,6 +1,9 @@
 package compile
 
 import (
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -11,20 +14,38 @@ import (
 	"op25b/internal/policy"
 )
 
-// A token identifies a Compiler without keeping its documents.
-type token struct{ _ byte }
+// A token identifies the documents of a Compiler without keeping them. Two Compilers that were derived from the same one by the same change have the same
+// token: the Book that stores a change derives one, and the watch of the store another if it is faster.
+type token [sha256.Size]byte
+
+// newToken returns the token of a Compiler that is not derived.
+func newToken() (t token) {
+	_, _ = rand.Read(t[:]) // it never fails
+	return t
+}
+
+// derived returns the token after a change of an exemption to next, which is nil if there is none any more.
+func (t token) derived(subject policy.Exemption, next *policy.Exemption) token {
+	h := sha256.New()
+	h.Write(t[:])
+	fmt.Fprintf(h, "%q %v ", subject.Line, subject.Prefix)
+	if next != nil {
+		fmt.Fprintf(h, "%q %q %q %v %v", next.Owner, next.Reason, next.Ticket, next.Expires, next.Review)
+	}
+	return token(h.Sum(nil))
+}
 
 // maxLineage is the number of changes of one exemption that a Compiler remembers. A switch that has missed more of them is compared as a whole.
 const maxLineage = 64
 
 // A lineage lists the changes of one exemption each by which a Compiler was derived from others, the last one last.
 type lineage struct {
-	self  *token
+	self  token
 	steps []lineageStep
 }
 
 type lineageStep struct {
-	from    *token
+	from    token
 	subject policy.Exemption // only its line or prefix counts
 }
 
@@ -69,8 +90,6 @@ func (c *Compiler) Derive(b *policy.Bundle, subject policy.Exemption, now time.T
 		remoteEntries: c.remoteEntries, sourceChecks: c.sourceChecks, index: c.index, rulesOf: c.rulesOf, exemptLines: c.exemptLines,
 	}
 	steps := append(slices.Clone(c.lineage.steps), lineageStep{c.lineage.self, policy.Exemption{Line: subject.Line, Prefix: subject.Prefix}})
-	d.lineage = lineage{new(token), steps[max(0, len(steps)-maxLineage):]}
-
 	var was, is *policy.Exemption
 	if at, there := c.bundle.Policy.Exemption(subject); there {
 		was = &c.bundle.Policy.Exemptions[at]
@@ -78,6 +97,7 @@ func (c *Compiler) Derive(b *policy.Bundle, subject policy.Exemption, now time.T
 	if at, there := b.Policy.Exemption(subject); there {
 		is = &b.Policy.Exemptions[at]
 	}
+	d.lineage = lineage{c.lineage.self.derived(subject, is), steps[max(0, len(steps)-maxLineage):]}
 	d.ends = slices.Clone(c.ends)
 	if was != nil {
 		if at, there := slices.BinarySearchFunc(d.ends, b.Policy.Ends(was), time.Time.Compare); there {
@@ -116,11 +136,11 @@ func (d *Compiler) deriveStanding(c *Compiler, subject policy.Exemption, now tim
 // Changed returns the lines and prefixes whose exemption differs from that in from. ok is false if the documents differ in more, or in exemptions that
 // are not known one by one.
 func (c *Compiler) Changed(from *Compiler) (subjects []policy.Exemption, ok bool) {
-	if c == from {
-		return nil, true
-	}
 	if c == nil || from == nil {
-		return nil, false
+		return nil, c == from
+	}
+	if c.lineage.self == from.lineage.self {
+		return nil, true
 	}
 	at := slices.IndexFunc(c.lineage.steps, func(s lineageStep) bool { return s.from == from.lineage.self })
 	if at < 0 {
@@ -314,7 +334,7 @@ func (c *Compiler) Part(b *policy.Bundle) *Compiler {
 	d := &Compiler{
 		bundle: b, numbers: c.numbers, given: c.given,
 		lineGroups: c.lineGroups, services: c.services, remotes: c.remotes, leases: c.leases, serviceEntries: c.serviceEntries,
-		remoteEntries: c.remoteEntries, sourceChecks: c.sourceChecks, rulesOf: c.rulesOf, lineage: lineage{self: new(token)},
+		remoteEntries: c.remoteEntries, sourceChecks: c.sourceChecks, rulesOf: c.rulesOf, lineage: lineage{self: newToken()},
 	}
 	d.index = sync.OnceValue(func() *policy.LineIndex { return policy.NewLineIndex(b.Inventory) })
 	d.exempt(b.Policy)

@@ -179,6 +179,14 @@ func TestLineage(t *testing.T) {
 		}
 		d = d.Derive(&policy.Bundle{Policy: d.bundle.Policy.WithExemption(e, next), Inventory: b.Inventory}, e, now)
 	}
+	with := &policy.Bundle{Policy: c.bundle.Policy.WithExemption(e, &e), Inventory: b.Inventory}
+	one, twin := c.Derive(with, e, now), c.Derive(with, e, now)
+	if subjects, ok := one.Changed(twin); !ok || len(subjects) != 0 {
+		t.Errorf("two that were derived by the same change differ in %v, %v", subjects, ok)
+	}
+	if subjects, ok := one.Derive(b, e, now).Changed(twin); !ok || len(subjects) != 1 {
+		t.Errorf("the next one differs in %v, %v", subjects, ok)
+	}
 	if _, ok := d.Changed(first); ok {
 		t.Errorf("%d steps are known, want %d at most", maxLineage+1, maxLineage)
 	}
