@@ -47,7 +47,7 @@ func nextFiles(t *testing.T) []strict.File {
 func staged(t *testing.T, b *Book) *Intent {
 	t.Helper()
 	in := apply(t, b, examples.LibmoMobile())
-	in = must(b.Activate(within(t), in.Number, "watch", policy.Scope{}, by))(t)
+	must(b.Activate(within(t), in.Number, "watch", policy.Scope{}, by))(t)
 	return must(b.Stage(within(t), must(b.Propose(within(t), nextFiles(t)))(t), by))(t)
 }
 

@@ -37,15 +37,25 @@ func (p *Planner) Prove(ctx context.Context, base, proposed *intent.Intent, name
 	ctx, cancel := context.WithTimeoutCause(ctx, ProofTime, errProofTime)
 	defer cancel()
 	now := p.cfg.Now()
-	policies := policyDigest(base, proposed)
+	digests := make(map[[2]*intent.Intent]string) // while a rollout brings documents, switches have different ones
 	var changes []*prove.Change
-	for i := range proposed.Bundle.Inventory.Switches {
-		name := proposed.Bundle.Inventory.Switches[i].Name
+	for _, sw := range proposed.Switches() {
+		name := sw.Name
 		if len(names) > 0 && !slices.Contains(names, name) {
 			continue
 		}
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("%w: %w", prove.ErrUnproved, context.Cause(ctx))
+		}
+		proposed, base := proposed.For(name), base
+		if base != nil {
+			base = base.For(name)
+		}
+		of := [2]*intent.Intent{base, proposed}
+		policies, known := digests[of]
+		if !known {
+			policies = policyDigest(base, proposed)
+			digests[of] = policies
 		}
 		will, err := p.willBe(proposed, name, now)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"op25b/examples"
+	"op25b/internal/intent"
 	"op25b/internal/prove"
 )
 
@@ -85,5 +86,43 @@ func TestOnlyNamedSwitchesAreProved(t *testing.T) {
 	}
 	if _, err := p.Prove(within(t), base, base, []string{"other"}); err != nil || len(f.changes) != 0 {
 		t.Errorf("%d changes for a switch that is not there, %v", len(f.changes), err)
+	}
+}
+
+// TestEachSwitchIsProvedFromItsDocuments verifies that a change is proved from the documents that a switch has while a rollout brings others to it.
+func TestEachSwitchIsProvedFromItsDocuments(t *testing.T) {
+	w := newWorld(t, "2026-07-01")
+	w.put(examples.LibmoMobile())
+	p, err := w.book.Propose(within(t), edit(t, examples.LibmoMobile(), "action: monitor", "action: drop"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := intent.By{Who: "test", Reason: "test"}
+	staged, err := w.book.Stage(within(t), p, by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := w.book.Advance(within(t), staged.Number, p.Base, []string{"edge-west"}, by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fakeProver{result: &prove.Result{}}
+	proposed := w.propose(edit(t, examples.LibmoMobile(), "action: monitor", "action: reject"))
+	if _, err := w.planner(func(c *Config) { c.Prover = f }).Prove(within(t), in, proposed, nil); err != nil {
+		t.Fatal(err)
+	}
+	digests, seen := make(map[string]bool), 0
+	for _, ch := range f.changes {
+		if ch.OldBundle == proposed.Bundle { // a later phase
+			continue
+		}
+		seen++
+		digests[ch.PolicyDigest] = true
+		if want := in.For(ch.Switch).Bundle; ch.OldBundle != want {
+			t.Errorf("switch %s is proved from other documents than it has", ch.Switch)
+		}
+	}
+	if seen != 3 || len(digests) != 2 {
+		t.Errorf("%d switches are proved, by %d pairs of documents; want 3 and 2", seen, len(digests))
 	}
 }
