@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"op25b/internal/intent"
+	"op25b/internal/policy"
 	"op25b/internal/strict"
 	op25bv1 "op25b/proto/op25b/v1"
 )
@@ -187,5 +188,30 @@ func TestExemptionFaults(t *testing.T) {
 	x.refused(codes.InvalidArgument, "ticket: the ticket of the exemption of line \"business-fixed\" has 65 bytes")(c.End(within(t), &op25bv1.EndExemptionRequest{Line: "business-fixed", Reason: "r", Ticket: strings.Repeat("t", 65)}))
 	if in, err := w.book.Current(within(t)); err != nil || in.Number != 1 {
 		t.Errorf("revision %v, %v: something was stored", in, err)
+	}
+}
+
+// TestPlanSaysWhatBecomesOfExemptions verifies that a plan says that files without exemptions keep them, and that it counts the removal of all as a mass
+// change if the document of kind Exemptions is empty.
+func TestPlanSaysWhatBecomesOfExemptions(t *testing.T) {
+	w := newWorld(t, func(d *Deps) { d.MassChange = 5 })
+	files := spinnet(t)
+	w.put(files)
+	c := op25bv1.NewIntentServiceClient(w.dial())
+	without := slices.DeleteFunc(slices.Clone(files), func(f *op25bv1.File) bool { return strings.Contains(string(f.Data), "kind: Exemptions") })
+	kept, err := c.Plan(within(t), &op25bv1.PlanRequest{Files: without})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "no file has a document of kind Exemptions, so the intent keeps its 1 exemption"; !slices.Contains(kept.Plan.Notes, want) || len(kept.Plan.Documents) != 0 {
+		t.Errorf("the notes are %q and the documents change by %v, want %q and none", kept.Plan.Notes, kept.Plan.Documents, want)
+	}
+	none := append(without, &op25bv1.File{Name: "exempt.yaml", Data: policy.EncodeExemptions(nil)})
+	removed, err := c.Plan(within(t), &op25bv1.PlanRequest{Files: none})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(removed.Plan.Removals) == 0 || slices.ContainsFunc(removed.Plan.Notes, func(s string) bool { return strings.Contains(s, "keeps") }) {
+		t.Errorf("the removals are %v, the notes %q", removed.Plan.Removals, removed.Plan.Notes)
 	}
 }
