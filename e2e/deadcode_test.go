@@ -13,7 +13,6 @@ var deadcodeFlag = flag.Bool("deadcode", false, "run TestDeadCode, which analyse
 // the reason.
 var unreached = map[string]string{
 	"examples/examples.go: LibmoMobile":               "tests of plans and of examples load the second example",
-	"internal/p4rt/entryread.go: EntryOf":             "tests read single messages; the product reads answers as they arrive",
 	"internal/p4rt/flow.go":                           "tests read the counters of lines over P4Runtime, to compare them with gNMI",
 	"internal/pipeline/linemail.go":                   "as internal/p4rt/flow.go, whose messages it reads",
 	"internal/reference/model.go: New":                "tests judge whole policies by the model; a proof judges the phases in force",
