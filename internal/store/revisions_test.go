@@ -181,3 +181,20 @@ func TestManyDocuments(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestRemove verifies that a change can remove single documents and keep the others.
+func TestRemove(t *testing.T) {
+	s := embeddedStore(t)
+	rs := s.Revisions()
+	put(t, rs, 0, map[string][]byte{"a": []byte("1"), "b": []byte("2"), "c": []byte("3")})
+	c := Change{Base: 1, Author: "alice", Reason: "test", KeepOthers: true, Remove: []string{"b", "d"}}
+	must(rs.Put(within(t), c))(t)
+	if got := must(rs.At(within(t), 2))(t).Documents; len(got) != 2 || string(got["a"]) != "1" || string(got["c"]) != "3" {
+		t.Errorf("got %q", got)
+	}
+	c.Base, c.Remove, c.Documents = 2, []string{"a"}, map[string][]byte{"b": []byte("4")}
+	must(rs.Put(within(t), c))(t)
+	if got := must(rs.At(within(t), 3))(t).Documents; len(got) != 2 || string(got["b"]) != "4" || string(got["c"]) != "3" {
+		t.Errorf("got %q", got)
+	}
+}
