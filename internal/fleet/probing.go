@@ -126,10 +126,15 @@ func (w *worker) subject(has desired) (*prove.Subject, error) {
 	return of, nil
 }
 
+// has reports whether a state was probed, or is being probed, after the given number of writes.
+func (p *asker) has(state desired, writes uint64) bool {
+	return p.of != nil && p.writes == writes && p.of.same(state)
+}
+
 // probeDue reports whether the switch has been changed since it was last probed.
 func (w *worker) probeDue() bool {
 	p := w.prober
-	return w.c.ProbeEvery > 0 && w.current != nil && !p.asking && p.deviating == nil && (p.of == nil || p.writes != w.writes || !p.of.same(*w.current))
+	return w.c.ProbeEvery > 0 && w.current != nil && !p.asking && p.deviating == nil && !p.has(*w.current, w.writes)
 }
 
 // probe begins a round, unless one is under way.

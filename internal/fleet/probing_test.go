@@ -30,6 +30,14 @@ func probed(t *testing.T) (x *testSwitch, r *running) {
 	return x, r
 }
 
+// deviating returns how many packets deviated in the last round of probes, or -1 if the state was not probed yet.
+func deviating(st Status) int {
+	if st.Probes == nil {
+		return -1
+	}
+	return st.Probes.Deviating
+}
+
 // relayEntry returns the entry of an address of the own relays.
 func relayEntry(t *testing.T, x *testSwitch) pipeline.Entry {
 	t.Helper()
@@ -44,7 +52,7 @@ func TestProbesFindALostEntry(t *testing.T) {
 	x.hand(t, update(p4v1.Update_DELETE, p4rt.Entity(lost)))
 	r.await("the repair", func(all map[string]Status) bool {
 		st := all[x.name]
-		return st.State == StateConverged && strings.Contains(strings.Join(st.Drift, "\n"), "missing "+lost.String()) && st.Probes.Deviating == 0
+		return st.State == StateConverged && strings.Contains(strings.Join(st.Drift, "\n"), "missing "+lost.String()) && deviating(st) == 0
 	})
 }
 
@@ -86,14 +94,14 @@ func TestProbesFindALie(t *testing.T) {
 			}
 			r.await("the failure", func(all map[string]Status) bool {
 				st := all[x.name]
-				return st.State == StateFailed && st.Reason == ReasonDeviates && st.Probes.Deviating > 0 &&
+				return st.State == StateFailed && st.Reason == ReasonDeviates && deviating(st) > 0 &&
 					strings.Contains(st.Detail, "the documents demand: ") && strings.Contains(st.Detail, "the switch would do:  ")
 			})
 			x.mu.Lock()
 			x.lie = nil
 			x.mu.Unlock()
 			r.await("the repair", func(all map[string]Status) bool {
-				return all[x.name].State == StateConverged && all[x.name].Probes.Deviating == 0
+				return all[x.name].State == StateConverged && deviating(all[x.name]) == 0
 			})
 		})
 	}

@@ -68,7 +68,7 @@ type Status struct {
 	// NoClock says why the switch's clock could not be read the last time. It is empty if it was, or if that has not been tried.
 	NoClock string `json:"noClock,omitempty"`
 
-	// Probes is the result of the last round of probes; nil if there was none.
+	// Probes is the result of the last round of probes; nil if there was none since the switch was last brought to another state.
 	Probes *ProbeStatus `json:"probes,omitempty"`
 
 	// Seen is the time at which the switch last answered before the status was stored: see confirmation.

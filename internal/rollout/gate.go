@@ -38,6 +38,7 @@ const (
 	Affected   GateName = "affected"   // more lines are newly affected than the forecast says
 	Rejects    GateName = "rejects"    // more lines are newly stopped than in the control
 	Stopping   GateName = "stopping"   // documents stop almost nothing of what was stopped before
+	Probes     GateName = "probes"     // the switches of the ring have not shown by probes that they do what the documents demand
 )
 
 // The sources of findings that are no gates.
@@ -49,7 +50,7 @@ const (
 
 // gateNames returns the gates that must have data before a ring may go on.
 func gateNames() []GateName {
-	return []GateName{Submission, Relays, Counting, Switches, Tables, Affected, Rejects, Stopping}
+	return []GateName{Submission, Relays, Counting, Switches, Tables, Affected, Rejects, Stopping, Probes}
 }
 
 // A Finding is what a gate says of a ring.
@@ -94,6 +95,9 @@ type Measure struct {
 	At, From time.Time
 	// Unwell says why the switch is not in its desired state, such as drift or a lost session, or is empty.
 	Unwell string
+	// Unprobed says why no probes have shown since the change that the switch does what the documents demand, or is empty. Unanswered says why the
+	// switch answers no probes, or is empty.
+	Unprobed, Unanswered string
 	// SubmissionStopped counts the packets to port 587 and 465 outside that were dropped or rejected.
 	SubmissionStopped uint64
 	// RelayPermits counts the packets that were permitted to the own relays, and RelayPermitsBefore those in the time Before before the change.
@@ -135,6 +139,7 @@ func (g Gates) Evaluate(stage Stage, in Reading) []Finding {
 	return []Finding{
 		e.each(Submission, e.submission), e.each(Relays, e.relays), e.each(Counting, e.counting),
 		e.each(Switches, e.switches), e.each(Tables, e.tables), e.affected(), e.rejects(), e.each(Stopping, e.stopping),
+		e.each(Probes, e.probes),
 	}
 }
 
@@ -256,6 +261,17 @@ func (e evaluation) counting(m Measure) (Verdict, string) {
 func (e evaluation) switches(m Measure) (Verdict, string) {
 	if m.Unwell != "" {
 		return GoBack, m.Unwell
+	}
+	return Pass, ""
+}
+
+// probes lets an operator accept a switch that answers no probes. One whose probes deviate is failed soon: see switches.
+func (e evaluation) probes(m Measure) (Verdict, string) {
+	switch {
+	case m.Unanswered != "":
+		return Hold, m.Unanswered
+	case m.Unprobed != "":
+		return NoData, m.Unprobed
 	}
 	return Pass, ""
 }

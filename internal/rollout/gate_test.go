@@ -27,6 +27,8 @@ func TestEvaluate(t *testing.T) {
 		{"nothing is wrong", func(*Reading) {}, Submission, "pass"},
 		{"submission", func(r *Reading) { r.Ring[0].SubmissionStopped = 3 }, Submission, "submission of ring first (a): go-back: 3 packets to port 587 or 465 of other providers were stopped"},
 		{"submission on a switch without new samples", func(r *Reading) { r.Ring[0].SubmissionStopped, r.Ring[0].At = 3, epoch.Add(time.Second) }, Submission, "submission of ring first (a): go-back: 3 packets to port 587 or 465 of other providers were stopped"},
+		{"not probed", func(r *Reading) { r.Ring[1].Unprobed = "it was not probed since the change" }, Probes, "probes of ring first (b): no-data: it was not probed since the change"},
+		{"answers no probe", func(r *Reading) { r.Ring[1].Unanswered = "it was not probed: no CPU port" }, Probes, "probes of ring first (b): hold: it was not probed: no CPU port"},
 		{"stale", func(r *Reading) { r.Ring[0].At = epoch.Add(50 * time.Minute) }, Submission, "submission of ring first (a): no-data: the last sample is 10m5s old"},
 		{"no sample", func(r *Reading) { r.Ring[0].At = time.Time{} }, Counting, "counting of ring first (a): no-data: there is no sample"},
 		{"no sample since", func(r *Reading) { r.Ring[0].From = r.Ring[0].At }, Relays, "relays of ring first (a): no-data: there is no sample after the change"},

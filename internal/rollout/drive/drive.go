@@ -19,6 +19,8 @@ type Driver struct {
 	Book      *intent.Book
 	Counters  Counter
 	Forecasts Forecaster
+	// Probed is true if the controllers probe the switches after each change. Rings then wait for the probes.
+	Probed bool
 	// Name is the name of this controller.
 	Name string
 	// Now is the clock of the rollout.
@@ -173,7 +175,7 @@ func (d *Driver) step(ctx context.Context, own *store.Ownership, s *Stored) (*St
 	next := *s
 	next.measure(counts)
 	renewed := next.renew(counts)
-	o := next.observe(in, statuses, counts, d.Now())
+	o := next.observe(in, statuses, counts, d.Now(), d.Probed)
 	noted := next.steady(o.Places, counts, o.Time)
 	next.Record = rollout.Next(s.Record, o)
 	if next.Rings() > s.Rings() {

@@ -105,7 +105,7 @@ func newWorld(t *testing.T) *world {
 	running.Go(func() { w.counters.Run(ctx) })
 	running.Go(func() {
 		if err := fleet.Run(ctx, fleet.Config{
-			Name: "noc-1", Store: w.store, Book: w.book, Now: time.Now, Session: p4rt.KeepConfig{},
+			Name: "noc-1", Store: w.store, Book: w.book, Now: time.Now, Session: p4rt.KeepConfig{}, ProbeEvery: time.Hour,
 			OnStatus: func(st fleet.Status) {
 				w.counters.Follow(st.Switch, st.Ownership == fleet.Owned, st.Running, st.InForce)
 			},
@@ -124,7 +124,7 @@ func replace(files []strict.File, old, now string) {
 
 // run runs a driver. The result ends it.
 func (w *world) run(name string) (d *Driver, end func()) {
-	d = &Driver{Store: w.store, Book: w.book, Counters: w.counters, Forecasts: noForecast{}, Name: name, Now: time.Now, Logger: zaptest.NewLogger(w.t)}
+	d = &Driver{Store: w.store, Book: w.book, Counters: w.counters, Forecasts: noForecast{}, Probed: true, Name: name, Now: time.Now, Logger: zaptest.NewLogger(w.t)}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); d.Run(ctx) }()

@@ -11,7 +11,7 @@ import (
 )
 
 // observe returns what is seen of the switches and the gates.
-func (s *Stored) observe(in *intent.Intent, statuses []fleet.Status, counts map[string]Counts, now time.Time) rollout.Observation {
+func (s *Stored) observe(in *intent.Intent, statuses []fleet.Status, counts map[string]Counts, now time.Time, probed bool) rollout.Observation {
 	o := rollout.Observation{Time: now, Places: make(map[string]rollout.Place), Held: make(map[string]string)}
 	of := make(map[string]fleet.Status, len(statuses))
 	for _, st := range statuses {
@@ -47,7 +47,11 @@ func (s *Stored) observe(in *intent.Intent, statuses []fleet.Status, counts map[
 	for i, stage := range s.Stages[:s.Rings()] {
 		reading := rollout.Reading{Time: now, Documents: s.Change.Documents != 0}
 		for _, name := range stage.Switches {
-			reading.Ring = append(reading.Ring, s.of(in, name, of[name], counts[name]))
+			m := s.of(in, name, of[name], counts[name])
+			if probed {
+				m.Unprobed, m.Unanswered = probes(of[name].Probes)
+			}
+			reading.Ring = append(reading.Ring, m)
 		}
 		if s.stopsNobody() { // otherwise the ring is expected to be worse than a ring without the phase
 			for _, other := range s.Stages[i+1:] {
@@ -143,6 +147,19 @@ func (s *Stored) of(in *intent.Intent, name string, st fleet.Status, c Counts) r
 		m.Affected, m.Forecast, m.ForecastKnown, m.Recounted = 0, 0, true, time.Time{}
 	}
 	return m
+}
+
+// probes returns why the probes of a switch show nothing yet, and why it answers none.
+func probes(p *fleet.ProbeStatus) (unprobed, unanswered string) {
+	switch {
+	case p == nil:
+		return "it was not probed since the change", ""
+	case p.Failure != "":
+		return "", "it was not probed: " + p.Failure
+	case p.Deviating > 0:
+		return fmt.Sprintf("%d of %d packets are not treated as the documents demand; the switch is read again", p.Deviating, p.Packets), ""
+	}
+	return "", ""
 }
 
 // recountedAfter is the time within which the owner of a switch notices that the switch is given the change.

@@ -548,7 +548,8 @@ type SwitchStatus struct {
 	// The leases of the switch's lines. Absent if no line can have a lease, or if the owner has not reported them. WatchSwitches does not send a status if
 	// only the numbers of leases change, unless leases begin or cease to wait.
 	Leases *SwitchLeases `protobuf:"bytes,92,opt,name=leases,proto3" json:"leases,omitempty"`
-	// The last round of probes: packets that the owner asked the switch about, which nobody received. Absent if there was none.
+	// The last round of probes: packets that the owner asked the switch about, which nobody received. Absent if there was none since
+	// the switch was last changed.
 	Probes *SwitchProbes `protobuf:"bytes,94,opt,name=probes,proto3" json:"probes,omitempty"`
 	// The number of the switch's lines in the current inventory for which a phase should be in force now: all of them, or 0 before the first phase
 	// begins. Set by ListSwitches and WatchSwitches only.
