@@ -84,6 +84,7 @@ var runs = []struct {
 	{regexp.MustCompile(`converged after \d+\.\ds\.$`), "converged after <t>."},
 	{regexp.MustCompile(`  (\d+m)?\d+s +(\d+m)?\d+s$`), "  <t>  <t>"},
 	{regexp.MustCompile(` values of \d+s ago `), " values of <t> ago "},
+	{regexp.MustCompile(`  (20\d\d-\d\d-\d\d +)\d+ days  `), "  $1<n> days  "}, // left, which is one less after midnight
 	{regexp.MustCompile(`^(  \S+ +(?:any|-|up_dst|up_src|down_dst|down_src) .* \d+ +\d+ +)(?:-|<?[\d.]+)$`), "$1<rate>"},
 	{regexp.MustCompile(`^(  \S+ +(?:up|down) +(?:in|out) +\d+ +\d+ +)(?:-|<?[\d.]+) +(\d+ +\d+)$`), "$1<rate> $2"},
 	{regexp.MustCompile(`^head (\d+):[0-9a-f]{64}$`), "head $1:<hash>"},
