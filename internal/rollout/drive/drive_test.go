@@ -54,6 +54,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	t.Parallel() // the tests mostly wait
 	w := &world{
 		t: t, names: []string{"edge-east", "edge-west", "edge-south"}, stop: make(map[string]func()), change: rollout.Change{Phase: "all-destinations"},
 	}
