@@ -309,14 +309,7 @@ func (p *Probing) Explain(all []*Deviation) error {
 	}
 	for _, d := range all {
 		tw.play(d.Packet.Port, d.Packet.Frame)
-		for _, l := range tw.met() {
-			switch name := pipeline.Alias(l.Table); {
-			case l.Hit:
-				d.Entries = append(d.Entries, tw.entries[l.ID])
-			case !onlyDefault(name):
-				d.Missed = append(d.Missed, name)
-			}
-		}
+		d.Entries, d.Missed = tw.decided()
 	}
 	return nil
 }

@@ -65,14 +65,7 @@ func (c *Counterexample) String() string {
 // key. They are at most one for each table, so that removing one after another finds the smallest set.
 func (r *run) smallest(s *shot) (entries []pipeline.Entry, missed []string, err error) {
 	full := fmt.Sprint(r.twin.play(s.port, s.frame))
-	for _, l := range r.twin.met() {
-		switch name := pipeline.Alias(l.Table); {
-		case l.Hit:
-			entries = append(entries, r.twin.entries[l.ID])
-		case !onlyDefault(name):
-			missed = append(missed, name)
-		}
-	}
+	entries, missed = r.twin.decided()
 	rule := r.twin.seen(s.port, s.frame).Rule
 	small, err := newTwin()
 	if err != nil {

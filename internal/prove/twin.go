@@ -105,6 +105,19 @@ func (t *twin) met() []softswitch.Look {
 	return t.looks
 }
 
+// decided returns the entries that the last frame hit, and the tables in which it hit none.
+func (t *twin) decided() (entries []pipeline.Entry, missed []string) {
+	for _, l := range t.met() {
+		switch name := pipeline.Alias(l.Table); {
+		case l.Hit:
+			entries = append(entries, t.entries[l.ID])
+		case !onlyDefault(name):
+			missed = append(missed, name)
+		}
+	}
+	return entries, missed
+}
+
 // count returns the packets that a cell has counted.
 func (t *twin) count(c pipeline.Cell) uint64 { return t.Counted(t.names[c.Counter], c.Index) }
 
