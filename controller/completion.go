@@ -22,7 +22,7 @@ type lister func(context.Context, *client.Client) ([]string, error)
 // argumentNames maps commands to the names that their arguments take, and flagNames flags of all commands that ask a controller.
 var (
 	argumentNames = map[string]lister{
-		"op25b status": listSwitches, "op25b drift": listSwitches, "op25b switch-hold": listSwitches, "op25b switch-release": listSwitches,
+		"op25b status": listSwitches, "op25b drift": listSwitches, "op25b prove": listSwitches, "op25b switch-hold": listSwitches, "op25b switch-release": listSwitches,
 		"op25b phase activate": listPhases, "op25b phase show": listPhases, "op25b find": listLineNames,
 	}
 	flagNames = map[string]lister{

@@ -24,7 +24,7 @@ Only the controller that owns the switch can ask it: see --server and op25b stat
 Exit with 0 if the switch would treat all packets as the documents demand, with 2 if it would not, and with 1 on an error.`,
 		Example: `  op25b prove edge-1
   op25b prove edge-1 --packets 100000 --full`,
-		Args: cobra.ExactArgs(1),
+		Args: exactly(1),
 	}
 	cmd.Flags().Uint32Var(&packets, "packets", 10_000, "most packets to try, 1 to 100000; if there are more, each n-th is tried")
 	cmd.Flags().BoolVar(&full, "full", false, "show which entries of each table the packets meet")
