@@ -54,10 +54,7 @@ func (s *Session) Clock(ctx context.Context) (ClockReading, error) {
 
 	ctx, cancel := context.WithTimeoutCause(ctx, clockTimeout, errNoPacketIn)
 	defer cancel()
-	packet := &p4v1.PacketOut{Payload: n[:]}
-	for _, f := range pipeline.ClockPacketOut() {
-		packet.Metadata = append(packet.Metadata, &p4v1.PacketMetadata{MetadataId: f.ID, Value: f.Value})
-	}
+	packet := newPacketOut(pipeline.ClockPacketOut(), n[:])
 	sent := time.Now()
 	if err := s.send(ctx, op, &p4v1.StreamMessageRequest{Update: &p4v1.StreamMessageRequest_Packet{Packet: packet}}); err != nil {
 		return ClockReading{}, err
@@ -102,11 +99,7 @@ func (c *clocks) forget(n nonce) {
 // is never blocked.
 func (c *clocks) answered(p *p4v1.PacketIn) bool {
 	received := time.Now()
-	header := make([]pipeline.PacketField, 0, len(p.GetMetadata()))
-	for _, m := range p.GetMetadata() {
-		header = append(header, pipeline.PacketField{ID: m.GetMetadataId(), Value: m.GetValue()})
-	}
-	clock, ok := pipeline.ReadClockPacketIn(header)
+	clock, ok := pipeline.ReadClockPacketIn(packetHeader(p))
 	return ok && c.pass(p.GetPayload(), clockAnswer{clock: clock, received: received})
 }
 
@@ -128,4 +121,22 @@ func (c *clocks) pass(payload []byte, a clockAnswer) bool {
 		waiting <- a
 	}
 	return ok
+}
+
+// newPacketOut returns a packet-out with a header.
+func newPacketOut(header []pipeline.PacketField, payload []byte) *p4v1.PacketOut {
+	p := &p4v1.PacketOut{Payload: payload}
+	for _, f := range header {
+		p.Metadata = append(p.Metadata, &p4v1.PacketMetadata{MetadataId: f.ID, Value: f.Value})
+	}
+	return p
+}
+
+// packetHeader returns the header of a packet-in.
+func packetHeader(p *p4v1.PacketIn) []pipeline.PacketField {
+	header := make([]pipeline.PacketField, 0, len(p.GetMetadata()))
+	for _, m := range p.GetMetadata() {
+		header = append(header, pipeline.PacketField{ID: m.GetMetadataId(), Value: m.GetValue()})
+	}
+	return header
 }

@@ -116,11 +116,7 @@ func (r *probeRun) send(ctx context.Context) error {
 		tag := r.session.frameProbes.ask(i, r.answers)
 		r.sent[tag] = i
 		r.attempts[i]++
-		header, payload := pipeline.ProbePacketOut(r.all[i].Port, tag, r.all[i].Frame)
-		packet := &p4v1.PacketOut{Payload: payload}
-		for _, f := range header {
-			packet.Metadata = append(packet.Metadata, &p4v1.PacketMetadata{MetadataId: f.ID, Value: f.Value})
-		}
+		packet := newPacketOut(pipeline.ProbePacketOut(r.all[i].Port, tag, r.all[i].Frame))
 		if err := r.session.send(ctx, "probe", &p4v1.StreamMessageRequest{Update: &p4v1.StreamMessageRequest_Packet{Packet: packet}}); err != nil {
 			return err
 		}
@@ -168,11 +164,7 @@ func (p *frameProbes) forget(sent map[uint32]int) {
 // answered passes a packet-in to the call of ProbeFrames that asked for it. It returns false if there is none. The goroutine that receives calls it, and
 // is never blocked.
 func (p *frameProbes) answered(in *p4v1.PacketIn) bool {
-	header := make([]pipeline.PacketField, 0, len(in.GetMetadata()))
-	for _, m := range in.GetMetadata() {
-		header = append(header, pipeline.PacketField{ID: m.GetMetadataId(), Value: m.GetValue()})
-	}
-	tag, probed, frame, ok := pipeline.ReadProbePacketIn(header, in.GetPayload())
+	tag, probed, frame, ok := pipeline.ReadProbePacketIn(packetHeader(in), in.GetPayload())
 	return ok && p.pass(tag, probeAnswer{tag: tag, probed: probed, frame: frame})
 }
 
