@@ -69,9 +69,9 @@ func (d *Deviation) String() string {
 
 // The parts of a round of probes that go on where the round before ended.
 const (
-	linesOfRound     = 64
-	remotesOfRound   = 32
-	exemptionOfRound = 64
+	linesOfRound      = 64
+	remotesOfRound    = 32
+	exemptionsOfRound = 64
 )
 
 // Probes chooses at most most packets for a round of probes. Each round tries mail and submission of each line group, access form and class of servers.
@@ -147,7 +147,7 @@ func (m *maker) round(round int) *scope {
 	}
 	slices.SortFunc(remotes, netip.Prefix.Compare)
 	turn(remotes, remotesOfRound, round, func(p netip.Prefix) { s.remotes[p] = true })
-	turn(m.c.Exempt, exemptionOfRound, round, func(e compile.Exempt) {
+	turn(m.c.Exempt, exemptionsOfRound, round, func(e compile.Exempt) {
 		if e.Line != "" {
 			s.lines[e.Line] = true
 		} else {
@@ -339,15 +339,11 @@ func (p *Probing) twin() (*twin, error) {
 	if p.part != nil {
 		state = p.part.state(p.subject.State)
 	}
-	entries, err := state.Entries()
+	entries, err := entriesOf(state)
 	if err != nil {
 		return nil, err
 	}
-	rules, err := pipeline.RuleEntries(state.Verdicts, 1)
-	if err != nil {
-		return nil, err
-	}
-	if err := tw.load(slices.Concat(entries, rules, []pipeline.Entry{pipeline.EpochEntry(1, state.SynOnly)})); err != nil {
+	if err := tw.load(entries); err != nil {
 		return nil, err
 	}
 	for i := range p.subject.Layer {

@@ -23,15 +23,11 @@ func aSwitch(t testing.TB, c *compile.Compiled, layer []pipeline.Entry) *twin {
 	if err != nil {
 		t.Fatal(err)
 	}
-	entries, err := c.State.Entries()
+	entries, err := entriesOf(&c.State)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules, err := pipeline.RuleEntries(c.State.Verdicts, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := tw.load(slices.Concat(entries, rules, []pipeline.Entry{pipeline.EpochEntry(1, c.State.SynOnly)}, layer)); err != nil {
+	if err := tw.load(slices.Concat(entries, layer)); err != nil {
 		t.Fatal(err)
 	}
 	return tw

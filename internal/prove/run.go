@@ -112,16 +112,12 @@ func (r *run) digest() (d digest, err error) {
 		fmt.Fprintln(h, l.key, l.group, l.macs, l.prefixes, l.exempt)
 	}
 	for _, state := range []*pipeline.State{r.was, r.is} {
-		entries, err := state.Entries()
-		if err != nil {
-			return d, err
-		}
-		rules, err := pipeline.RuleEntries(state.Verdicts, 1)
+		entries, err := entriesOf(state)
 		if err != nil {
 			return d, err
 		}
 		var b []byte
-		for _, e := range slices.Concat(entries, rules, []pipeline.Entry{pipeline.EpochEntry(1, state.SynOnly)}) {
+		for _, e := range entries {
 			if b = e.AppendBinary(b); len(b) > 1<<16 {
 				_, _ = h.Write(b) // a hash returns no error
 				b = b[:0]
@@ -175,15 +171,20 @@ func (r *run) before(was *pipeline.State) ([]pipeline.Entry, error) {
 	if r.Old == nil {
 		return nil, nil
 	}
-	entries, err := was.Entries()
+	return entriesOf(was)
+}
+
+// entriesOf returns the entries of a state whose rules are in force under epoch 1.
+func entriesOf(state *pipeline.State) ([]pipeline.Entry, error) {
+	entries, err := state.Entries()
 	if err != nil {
 		return nil, err
 	}
-	rules, err := pipeline.RuleEntries(was.Verdicts, 1)
+	rules, err := pipeline.RuleEntries(state.Verdicts, 1)
 	if err != nil {
 		return nil, err
 	}
-	return append(append(entries, rules...), pipeline.EpochEntry(1, was.SynOnly)), nil
+	return append(append(entries, rules...), pipeline.EpochEntry(1, state.SynOnly)), nil
 }
 
 // layer returns the entries of leases that the proof gives to some lines, and the entries of lines whose addresses sessions determine.
