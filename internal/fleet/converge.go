@@ -125,7 +125,7 @@ func (w *worker) reached(want desired, reason Reason, change func(*Status), fiel
 		}
 		st.Revision, st.Wanted, st.InForce, st.Failure = want.Number, want.Number, want.Phases.String(), nil
 		st.RevisionID, st.Attempted = want.ID, nil
-		if !w.prober.has(want, w.writes) {
+		if !w.asker.has(want, w.writes) {
 			st.Probes = nil // a round follows
 		}
 		change(st)

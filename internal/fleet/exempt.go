@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"op25b/internal/bring"
+	"op25b/internal/compile"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 )
@@ -36,26 +37,9 @@ func (w *worker) exempt(ctx context.Context, s *p4rt.Session, want desired) (don
 		return false, nil
 	}
 	began := time.Now()
-	var put, drop []pipeline.Update
-	for _, x := range delta {
-		if x.Is.Class == 0 {
-			e, err := pipeline.SubscriberEntry(x.Prefix, x.Was)
-			if err != nil {
-				return false, nil
-			}
-			drop = append(drop, pipeline.Update{Kind: pipeline.Delete, Entry: &e})
-			continue
-		}
-		e, err := pipeline.SubscriberEntry(x.Prefix, x.Is)
-		if err != nil {
-			return false, nil
-		}
-		until, _ := ending.Until(x.Ends, 0)
-		e, kind := e.WithUntil(until), pipeline.Insert
-		if x.Was.Class != 0 {
-			kind = pipeline.Modify
-		}
-		put = append(put, pipeline.Update{Kind: kind, Entry: &e})
+	put, drop, err := exemptUpdates(delta, ending)
+	if err != nil {
+		return false, nil
 	}
 	cause := w.origins.cause(w.name, want)
 	if len(delta) > 0 {
@@ -90,24 +74,55 @@ func (w *worker) exempt(ctx context.Context, s *p4rt.Session, want desired) (don
 		return true, nil
 	}
 	w.reached(want, cause, func(st *Status) {
-		st.Tables = slices.Clone(st.Tables)
-		for _, u := range slices.Concat(put, drop) {
-			n := int64(0)
-			switch u.Kind {
-			case pipeline.Insert:
-				n = 1
-			case pipeline.Delete:
-				n = -1
-			}
-			st.Entries += int(n)
-			for i := range st.Tables {
-				if st.Tables[i].Table == u.Entry.Table() {
-					st.Tables[i].Entries += n
-				}
-			}
-		}
+		st.count(put)
+		st.count(drop)
 	}, zap.Int("exempting", len(put)+len(drop)), zap.Duration("duration", time.Since(began)))
 	return true, nil
+}
+
+// exemptUpdates returns the updates that put exemptions into a switch, with their ends in its clock, and those that remove others.
+func exemptUpdates(delta []compile.Touched, ending bring.Ending) (put, drop []pipeline.Update, err error) {
+	for _, x := range delta {
+		if x.Is.Class == 0 {
+			e, err := pipeline.SubscriberEntry(x.Prefix, x.Was)
+			if err != nil {
+				return nil, nil, err
+			}
+			drop = append(drop, pipeline.Update{Kind: pipeline.Delete, Entry: &e})
+			continue
+		}
+		e, err := pipeline.SubscriberEntry(x.Prefix, x.Is)
+		if err != nil {
+			return nil, nil, err
+		}
+		until, _ := ending.Until(x.Ends, 0)
+		e, kind := e.WithUntil(until), pipeline.Insert
+		if x.Was.Class != 0 {
+			kind = pipeline.Modify
+		}
+		put = append(put, pipeline.Update{Kind: kind, Entry: &e})
+	}
+	return put, drop, nil
+}
+
+// count adds the entries that updates add to the numbers of entries, and subtracts those that they remove.
+func (st *Status) count(updates []pipeline.Update) {
+	st.Tables = slices.Clone(st.Tables) // an earlier status may be in use
+	for _, u := range updates {
+		n := int64(0)
+		switch u.Kind {
+		case pipeline.Insert:
+			n = 1
+		case pipeline.Delete:
+			n = -1
+		}
+		st.Entries += int(n)
+		for i := range st.Tables {
+			if st.Tables[i].Table == u.Entry.Table() {
+				st.Tables[i].Entries += n
+			}
+		}
+	}
 }
 
 // writeExempt writes entries of exemptions and reads them back. What lets a packet pass is written before what no longer does is removed.

@@ -21,8 +21,8 @@ const (
 	DefaultProbeEvery = 5 * time.Minute
 	// probesOfRound is how many packets a round of probes tries. The embedded switch answers as many in some 10 ms.
 	probesOfRound = 400
-	// secondLook is the default of Config.secondLook, the time between a deviation and the audit that repairs it and looks again. An end of an exemption or a lease is not known to
-	// the second, so a packet at that moment is no deviation.
+	// secondLook is the default of Config.secondLook, the time between a deviation and the audit that repairs it and looks again. An end of an exemption
+	// or a lease is not known to the second, so a packet at that moment is no deviation.
 	secondLook = 3 * time.Second
 )
 
@@ -133,13 +133,13 @@ func (p *asker) has(state desired, writes uint64) bool {
 
 // probeDue reports whether the switch has been changed since it was last probed.
 func (w *worker) probeDue() bool {
-	p := w.prober
+	p := w.asker
 	return w.c.ProbeEvery > 0 && w.current != nil && !p.asking && p.deviating == nil && !p.has(*w.current, w.writes)
 }
 
 // probe begins a round, unless one is under way.
 func (w *worker) probe() {
-	p := w.prober
+	p := w.asker
 	if w.current == nil || p.asking || p.deviating != nil {
 		return
 	}
@@ -155,7 +155,7 @@ func (w *worker) probe() {
 
 // probed takes the result of a round. A deviation may be due to what was written during the round, so that it is looked at again: see secondLook.
 func (w *worker) probed(r *probeRound) (deviates bool) {
-	p := w.prober
+	p := w.asker
 	p.asking = false
 	if w.current == nil || r.writes != w.writes || !r.of.same(*w.current) { // another round follows
 		p.of = nil
@@ -179,12 +179,12 @@ func (w *worker) probed(r *probeRound) (deviates bool) {
 // lookAgain asks the switch again about the packets that deviated, after it was read and brought to a state. It returns errDeviates with the first
 // packet that still deviates.
 func (w *worker) lookAgain(ctx context.Context, s *p4rt.Session, has desired) error {
-	r := w.prober.deviating
+	r := w.asker.deviating
 	if r == nil {
 		return nil
 	}
 	if !r.of.same(has) {
-		w.prober.deviating, w.prober.of = nil, nil // a new round follows
+		w.asker.deviating, w.asker.of = nil, nil // a new round follows
 		return nil
 	}
 	of, err := w.subject(has)
@@ -208,7 +208,7 @@ func (w *worker) lookAgain(ctx context.Context, s *p4rt.Session, has desired) er
 		return nil
 	})
 	if len(deviations) == 0 {
-		w.prober.deviating = nil
+		w.asker.deviating = nil
 		return nil
 	}
 	if err := again.Explain(deviations[:1]); err != nil {

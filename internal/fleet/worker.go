@@ -50,7 +50,7 @@ type worker struct {
 
 	sessionsWritten time.Time // time at which the last write of sessions ended
 
-	prober *asker // asks the switch about packets
+	asker  *asker // asks the switch about packets
 	writes uint64 // the number of writes in this session
 
 	clock  p4rt.SwitchClock // the switch's clock; unknown until it has been read in the current session
@@ -220,8 +220,8 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 	defer flows.wait()
 	w.reader, w.ends = w.startClock(reading, s, w.c.clockEvery), ends{}
 	defer w.reader.wait()
-	w.prober = w.startAsker(reading, s)
-	defer w.prober.wait()
+	w.asker = w.startAsker(reading, s)
+	defer w.asker.wait()
 	proofs, closeProofs := w.c.Proofs.open(w.name, s)
 	defer closeProofs()
 	defer stop()
@@ -312,7 +312,7 @@ func (w *worker) work(ctx context.Context, s *p4rt.Session) error {
 				answer <- w.proofSubject()
 			case <-probeDue.C:
 				w.probe()
-			case r := <-w.prober.answers:
+			case r := <-w.asker.answers:
 				probeDue.Reset(w.nextProbe())
 				if w.probed(r) {
 					full = true
