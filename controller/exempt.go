@@ -47,13 +47,7 @@ and it has been read back. Adding the same exemption again changes nothing. If a
 	cmd.Flags().StringVar(&e.Owner, "owner", "", "who answers for the exemption")
 	addExempting(cmd, &e.Reason, &e.Ticket, &q.NoWait)
 	addClient(cmd, &o)
-	cmd.RunE = o.ask(func(ctx context.Context, c *console, _ []string) error {
-		if err := needReason(e.Reason); err != nil {
-			return err
-		}
-		q.RequestId = client.NewRequest()
-		return exempt(ctx, c, c.Exemption.Add, q)
-	})
+	cmd.RunE = o.ask(exempting(&e.Reason, &q.RequestId, func(ctx context.Context, c *console) error { return exempt(ctx, c, c.Exemption.Add, q) }))
 	return cmd
 }
 
@@ -72,13 +66,7 @@ func newExemptRenew() *cobra.Command {
 	addUntil(cmd, &q.Expires, &q.Review)
 	addExempting(cmd, &q.Reason, &q.Ticket, &q.NoWait)
 	addClient(cmd, &o)
-	cmd.RunE = o.ask(func(ctx context.Context, c *console, _ []string) error {
-		if err := needReason(q.Reason); err != nil {
-			return err
-		}
-		q.RequestId = client.NewRequest()
-		return exempt(ctx, c, c.Exemption.Renew, q)
-	})
+	cmd.RunE = o.ask(exempting(&q.Reason, &q.RequestId, func(ctx context.Context, c *console) error { return exempt(ctx, c, c.Exemption.Renew, q) }))
 	return cmd
 }
 
@@ -96,13 +84,7 @@ whose last day has passed is not in force any more, and end only removes it from
 	addExempted(cmd, &q.Line, &q.Prefix)
 	addExempting(cmd, &q.Reason, &q.Ticket, &q.NoWait)
 	addClient(cmd, &o)
-	cmd.RunE = o.ask(func(ctx context.Context, c *console, _ []string) error {
-		if err := needReason(q.Reason); err != nil {
-			return err
-		}
-		q.RequestId = client.NewRequest()
-		return exempt(ctx, c, c.Exemption.End, q)
-	})
+	cmd.RunE = o.ask(exempting(&q.Reason, &q.RequestId, func(ctx context.Context, c *console) error { return exempt(ctx, c, c.Exemption.End, q) }))
 	return cmd
 }
 
@@ -162,6 +144,17 @@ func addExempting(cmd *cobra.Command, reason, ticket *string, noWait *bool) {
 	cmd.Flags().StringVar(reason, "reason", "", "reason, kept with the change and in the audit record")
 	cmd.Flags().StringVar(ticket, "ticket", "", "ticket, kept with the exemption and in the audit record")
 	cmd.Flags().BoolVar(noWait, "no-wait", false, "do not wait for the switches after the change is stored")
+}
+
+// exempting makes a change that needs a reason, under a new request id.
+func exempting(reason, request *string, change func(context.Context, *console) error) func(context.Context, *console, []string) error {
+	return func(ctx context.Context, c *console, _ []string) error {
+		if err := needReason(*reason); err != nil {
+			return err
+		}
+		*request = client.NewRequest()
+		return change(ctx, c)
+	}
 }
 
 // exempt makes a change of one exemption and shows its progress. If the answer is lost before anything is known, the request is sent once more, which
