@@ -1,7 +1,6 @@
 package intent
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -226,74 +225,6 @@ func (in *Intent) ExemptionsSince(earlier *Intent) (subjects []policy.Exemption,
 // ExemptionDelta returns the entries of subscribers of a switch that differ from those by an earlier intent, given what ExemptionsSince returned.
 func (in *Intent) ExemptionDelta(earlier *Intent, switchName string, subjects []policy.Exemption, now time.Time) ([]compile.Touched, error) {
 	return in.compiler.Delta(earlier.compiler, switchName, subjects, now)
-}
-
-// shareBut makes in use the parsed documents of an intent in like that has the same documents but for a few exemptions. It reports whether there is one.
-func (in *Intent) shareBut(like []*Intent, now time.Time) bool {
-	for _, l := range like {
-		for _, l := range l.Contents() {
-			if l.encoded == nil || l.broken != nil || !bytes.Equal(in.encoded, l.encoded) || !sameFiles(in.Files, l.Files) {
-				continue
-			}
-			changed, ok := changedExemptions(l.exempt, in.exempt)
-			if !ok {
-				continue
-			}
-			with := l
-			for _, x := range changed {
-				var err error
-				if with, err = with.exempting(x.of, x.next, now); err != nil {
-					break
-				}
-			}
-			if len(changed) > 0 && sameExemptions(with.exempt, in.exempt) {
-				in.Files, in.Bundle, in.Numbers, in.compiler, in.encoded, in.exempt = l.Files, with.Bundle, l.Numbers, with.compiler, l.encoded, with.exempt
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// maxSharedBut is the number of exemptions up to which shareBut changes them one by one.
-const maxSharedBut = 16
-
-type exemptionChange struct {
-	of   policy.Exemption
-	next *policy.Exemption
-}
-
-// changedExemptions compares the stored parts of exemptions. ok is false if too many differ, or if a part cannot be read.
-func changedExemptions(was, is map[string][]byte) (all []exemptionChange, ok bool) {
-	paths := maps.Clone(was)
-	maps.Copy(paths, is)
-	for path := range paths {
-		if bytes.Equal(was[path], is[path]) {
-			continue
-		}
-		old, err := decodePart(nil, path, was[path])
-		if err != nil {
-			return nil, false
-		}
-		now, err := decodePart(nil, path, is[path])
-		if err != nil {
-			return nil, false
-		}
-		for i := range now {
-			if !slices.Contains(old, now[i]) {
-				all = append(all, exemptionChange{now[i], &now[i]})
-			}
-		}
-		for _, e := range old {
-			if !slices.ContainsFunc(now, func(x policy.Exemption) bool { return policy.CompareExemptions(x, e) == 0 }) {
-				all = append(all, exemptionChange{e, nil})
-			}
-		}
-		if len(all) > maxSharedBut {
-			return nil, false
-		}
-	}
-	return all, true
 }
 
 // SubscriberNeed returns what compile.Compiler.SubscriberNeed returns for the phases in force, or for the first phase if none is.
