@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -130,6 +131,50 @@ func TestBranchThatLeadsToItself(t *testing.T) {
 	}
 	if found == 0 {
 		t.Error("the file has no branch")
+	}
+}
+
+// TestKeysOutOfOrder verifies that a leaf whose keys are not in ascending order is reported. A cursor that seeks in it may find a key before the one
+// that it looked for, so a reader that trusts it would not end.
+func TestKeysOutOfOrder(t *testing.T) {
+	good := sampleFile(t)
+	end := t0.AddDate(0, 0, 10)
+	found := 0
+	for id := 2; id < len(good)/pageSize; id++ {
+		page := good[id*pageSize:][:pageSize]
+		le := binary.LittleEndian
+		count := int(le.Uint16(page[10:]))
+		if le.Uint16(page[8:]) != flagLeaf || le.Uint64(page) != uint64(id) || count < 8 {
+			continue
+		}
+		for _, i := range []int{1, count / 2, count - 1} {
+			b := slices.Clone(good)
+			e := b[id*pageSize+pageHeader+i*element:]
+			if le.Uint32(e[8:]) != 8 { // not a key of a period
+				continue
+			}
+			for k := range 8 {
+				e[int(le.Uint32(e[4:]))+k] = 0
+			}
+			use(t, b)
+			path := filepath.Join(t.TempDir(), "history.db")
+			writeFile(t, path, b)
+			s, err := Open(Config{Path: path, Now: func() time.Time { return end }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for k := range numKinds {
+				if _, err := s.Sum(t.Context(), SumQuery{Kind: k, Switches: []string{"edge-6", "edge-7"}, From: t0, To: end}); errors.Is(err, ErrDamaged) {
+					found++
+				}
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no read reported a key out of order")
 	}
 }
 

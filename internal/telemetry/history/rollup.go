@@ -48,16 +48,10 @@ func rollUpLevel(tx *bolt.Tx, l int, kind Kind, from, until uint32) error {
 		return nil
 	}
 	var p period
-	c := tx.Bucket(bucket(l-1, kind)).Cursor()
-	for k, v := c.Seek(periodKey(from, 0)); k != nil; k, v = c.Next() {
-		at, sw, err := splitKey(k)
-		if err != nil {
-			return err
-		}
-		if at >= until {
-			break
-		}
-		if at = floor(at, levels[l].length); at != start {
+	in := periods{c: tx.Bucket(bucket(l-1, kind)).Cursor()}
+	k, v, err := in.seek(from, 0)
+	for ; err == nil && v != nil && k.start < until; k, v, err = in.next() {
+		if at := floor(k.start, levels[l].length); at != start {
 			if err := flush(); err != nil {
 				return err
 			}
@@ -66,12 +60,15 @@ func rollUpLevel(tx *bolt.Tx, l int, kind Kind, from, until uint32) error {
 		if err := p.decode(v); err != nil {
 			return err
 		}
-		acc := sums[sw]
+		acc := sums[k.sw]
 		if acc == nil {
 			acc = &period{}
-			sums[sw] = acc
+			sums[k.sw] = acc
 		}
 		spare = acc.add(&p, spare)
+	}
+	if err != nil {
+		return err
 	}
 	return flush()
 }
@@ -96,24 +93,21 @@ func expire(tx *bolt.Tx, rolled [numLevels]uint32, minute uint32) error {
 func expirePeriods(b *bolt.Bucket, length, limit uint32) error {
 	var old [][]byte
 	var last uint32
-	periods := 0
-	c := b.Cursor()
-	for k, _ := c.First(); k != nil; k, _ = c.Next() {
-		start, _, err := splitKey(k)
-		if err != nil {
-			return err
-		}
-		if start+length > limit {
-			break
-		}
-		if periods == 0 || start != last {
-			if periods == expireBatch {
+	starts := 0
+	in := periods{c: b.Cursor()}
+	k, v, err := in.seek(0, 0)
+	for ; err == nil && v != nil && k.start+length <= limit; k, v, err = in.next() {
+		if starts == 0 || k.start != last {
+			if starts == expireBatch {
 				break
 			}
-			periods++
-			last = start
+			starts++
+			last = k.start
 		}
-		old = append(old, slices.Clone(k))
+		old = append(old, periodKey(k.start, k.sw))
+	}
+	if err != nil {
+		return err
 	}
 	for _, k := range old {
 		if err := b.Delete(k); err != nil {

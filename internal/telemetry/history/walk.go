@@ -42,40 +42,34 @@ func (w *walk) readLevel(ctx context.Context, c *bolt.Cursor, from, until uint32
 	}
 	var p period
 	at := 0 // in ids
-	k, v := c.Seek(periodKey(from, w.ids[0]))
-	for n := 0; k != nil; n++ {
+	in := periods{c: c}
+	k, v, err := in.seek(from, w.ids[0])
+	for n := 0; err == nil && v != nil && k.start < until; n++ {
 		if n%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		start, sw, err := splitKey(k)
-		if err != nil {
-			return err
+		if k.start != from {
+			from, at = k.start, 0
 		}
-		if start >= until {
-			break
-		}
-		if start != from {
-			from, at = start, 0
-		}
-		for at < len(w.ids) && w.ids[at] < sw {
+		for at < len(w.ids) && w.ids[at] < k.sw {
 			at++
 		}
 		switch {
 		case at == len(w.ids) && w.all:
-			k, v = c.Next()
+			k, v, err = in.next()
 		case at == len(w.ids):
-			k, v = c.Seek(periodKey(start+1, w.ids[0]))
-		case w.ids[at] == sw:
+			k, v, err = in.seek(k.start+1, w.ids[0])
+		case w.ids[at] == k.sw:
 			if err := p.decode(v); err != nil {
 				return err
 			}
-			w.visit(at, start, &p)
-			k, v = c.Next()
+			w.visit(at, k.start, &p)
+			k, v, err = in.next()
 		case w.all:
-			k, v = c.Next()
+			k, v, err = in.next()
 		default:
-			k, v = c.Seek(periodKey(start, w.ids[at]))
+			k, v, err = in.seek(k.start, w.ids[at])
 		}
 	}
-	return nil
+	return err
 }
