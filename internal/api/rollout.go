@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"connectrpc.com/connect"
 	"go.uber.org/zap"
-	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"op25b/internal/intent"
@@ -29,6 +29,8 @@ type Rollouts interface {
 	Start(ctx context.Context, r rollout.Record, by drive.By) (*drive.Stored, error)
 	Current(ctx context.Context) (*drive.Stored, error)
 	Watch(ctx context.Context) <-chan *drive.Stored
+	See(ctx context.Context) (*drive.Seen, error)
+	WatchSeen(ctx context.Context) <-chan *drive.Seen
 	Past(ctx context.Context) ([]drive.Stored, error)
 	Change(ctx context.Context, by drive.By, change func(rollout.Record) (rollout.Record, error)) (*drive.Stored, error)
 }
@@ -174,15 +176,26 @@ func (s *server) staleAfter() time.Duration {
 }
 
 // Show returns the rollout that runs or that ended last.
-func (s rolloutService) Show(ctx context.Context, _ *connect.Request[op25bv1.ShowRolloutRequest]) (*connect.Response[op25bv1.ShowRolloutResponse], error) {
+func (s rolloutService) Show(ctx context.Context, req *connect.Request[op25bv1.ShowRolloutRequest]) (*connect.Response[op25bv1.ShowRolloutResponse], error) {
 	if s.Rollouts == nil {
 		return nil, errNoRollouts()
 	}
-	current, err := s.Rollouts.Current(ctx)
-	if err != nil {
-		return nil, err
+	answer := &op25bv1.ShowRolloutResponse{UtcOffset: s.offset(ctx)}
+	if req.Msg.Seen {
+		seen, err := s.Rollouts.See(ctx)
+		if err != nil {
+			return nil, err
+		}
+		answer.Rollout, answer.Seen = rolloutMessage(seen.Stored), seenMessage(seen)
+	} else {
+		current, err := s.Rollouts.Current(ctx)
+		if err != nil {
+			return nil, err
+		}
+		answer.Rollout = rolloutMessage(current)
 	}
-	return connect.NewResponse(&op25bv1.ShowRolloutResponse{Rollout: rolloutMessage(current), Time: timestamppb.New(s.Now()), UtcOffset: s.offset(ctx)}), nil
+	answer.Time = timestamppb.New(s.Now())
+	return connect.NewResponse(answer), nil
 }
 
 // offset returns the UTC offset of the policy, or an empty string if there is no policy.
@@ -194,20 +207,34 @@ func (s *server) offset(ctx context.Context) string {
 	return offsetOf(in)
 }
 
-// Watch sends the rollout after each change.
-func (s rolloutService) Watch(ctx context.Context, _ *connect.Request[op25bv1.WatchRolloutRequest], out *connect.ServerStream[op25bv1.WatchRolloutResponse]) error {
+// Watch sends the rollout after each change, and if requested, also when something else is seen of it.
+func (s rolloutService) Watch(ctx context.Context, req *connect.Request[op25bv1.WatchRolloutRequest], out *connect.ServerStream[op25bv1.WatchRolloutResponse]) error {
 	if s.Rollouts == nil {
 		return errNoRollouts()
 	}
+	if req.Msg.Seen {
+		return sendEach(ctx, s, s.Rollouts.WatchSeen, out, func(r *drive.Seen) (*op25bv1.Rollout, *op25bv1.RolloutSeen) {
+			return rolloutMessage(r.Stored), seenMessage(r)
+		})
+	}
+	return sendEach(ctx, s, s.Rollouts.Watch, out, func(r *drive.Stored) (*op25bv1.Rollout, *op25bv1.RolloutSeen) { return rolloutMessage(r), nil })
+}
+
+// sendEach sends every value of a watch of the rollout.
+func sendEach[T any](
+	ctx context.Context, s rolloutService, watch func(context.Context) <-chan T, out *connect.ServerStream[op25bv1.WatchRolloutResponse],
+	convert func(T) (*op25bv1.Rollout, *op25bv1.RolloutSeen),
+) error {
 	ctx, cancel := s.stream(ctx)
-	records := s.Rollouts.Watch(ctx)
+	values := watch(ctx)
 	defer func() {
 		cancel(context.Canceled)
-		for range records { // it ends with the context
+		for range values { // it ends with the context
 		}
 	}()
-	for r := range records {
-		m := &op25bv1.WatchRolloutResponse{Rollout: rolloutMessage(r), Time: timestamppb.New(s.Now()), UtcOffset: s.offset(ctx)}
+	for v := range values {
+		m := &op25bv1.WatchRolloutResponse{Time: timestamppb.New(s.Now()), UtcOffset: s.offset(ctx)}
+		m.Rollout, m.Seen = convert(v)
 		if err := out.Send(m); err != nil {
 			return err
 		}
@@ -258,12 +285,32 @@ func (s rolloutService) Steer(ctx context.Context, req *connect.Request[op25bv1.
 	}
 	id := caller(ctx)
 	changed, err := s.Rollouts.Change(ctx, drive.By{Who: id.Who, Role: string(id.Role), Reason: req.Msg.Reason}, func(r rollout.Record) (rollout.Record, error) {
+		if err := asShown(r, req.Msg); err != nil {
+			return r, err
+		}
 		return command(r, id.Who, req.Msg.Reason, s.Now())
 	})
 	if err != nil {
 		return nil, err
 	}
 	return connect.NewResponse(&op25bv1.SteerRolloutResponse{Rollout: rolloutMessage(changed), Time: timestamppb.New(s.Now()), UtcOffset: s.offset(ctx)}), nil
+}
+
+// asShown returns an error if a rollout is no longer what the caller of a command was shown.
+func asShown(r rollout.Record, m *op25bv1.SteerRolloutRequest) error {
+	if m.Since == nil {
+		return nil
+	}
+	if !r.Since.Equal(m.Since.AsTime()) {
+		return connect.NewError(connect.CodeAborted, fmt.Errorf("rollout %s has changed since it was shown: it is %s since %s; look at it again",
+			r.ID, r.State, r.Since.Format(time.RFC3339)))
+	}
+	for _, f := range r.Findings {
+		if m.Command == op25bv1.RolloutCommand_ROLLOUT_COMMAND_RESUME && f.Verdict == rollout.Hold && !slices.Contains(m.Accepts, string(f.Gate)) {
+			return connect.NewError(connect.CodeAborted, fmt.Errorf("rollout %s has changed since it was shown: the gate %s holds it too; look at it again", r.ID, f.Gate))
+		}
+	}
+	return nil
 }
 
 // noRollout returns an error while a rollout runs. Its activations and those of others would undo each other. A rollout that has given the phase back
@@ -306,18 +353,4 @@ var findingVerdicts = map[rollout.Verdict]op25bv1.FindingVerdict{
 	rollout.Pass:   op25bv1.FindingVerdict_FINDING_VERDICT_PASS,
 	rollout.Hold:   op25bv1.FindingVerdict_FINDING_VERDICT_HOLD,
 	rollout.GoBack: op25bv1.FindingVerdict_FINDING_VERDICT_GO_BACK,
-}
-
-func rolloutMessage(s *drive.Stored) *op25bv1.Rollout {
-	m := &op25bv1.Rollout{
-		Id: s.ID, Phase: s.Record.Change.Phase, Groups: s.Record.Change.Groups, State: rolloutStates[s.State], Ring: uint32(s.Ring), Since: timestamppb.New(s.Since),
-		Author: s.Author, Reason: s.Reason, SteeredBy: s.By, Note: s.Note, Wanted: uint32(s.Rings()), Policy: s.Record.Change.Policy,
-	}
-	for _, stage := range s.Stages {
-		m.Rings = append(m.Rings, &op25bv1.Ring{Name: stage.Name, Switches: stage.Switches, Soak: durationpb.New(stage.Soak)})
-	}
-	for _, f := range s.Findings {
-		m.Findings = append(m.Findings, &op25bv1.Finding{Gate: string(f.Gate), Verdict: findingVerdicts[f.Verdict], Ring: f.Ring, Switches: f.Switches, Text: f.Text})
-	}
-	return m
 }

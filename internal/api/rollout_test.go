@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"op25b/examples"
 	"op25b/internal/rollout"
@@ -54,6 +55,10 @@ func TestRollouts(t *testing.T) {
 	if r := shown.GetRollout(); err != nil || r.Id != "1" || r.State != op25bv1.RolloutState_ROLLOUT_STATE_MEASURING || len(r.Rings) != 2 || len(r.Rings[1].Switches) != 2 || r.Reason != "OP25B-41" || r.Author == "" {
 		t.Errorf("the rollout is %v, %v", shown, err)
 	}
+	shown, err = calls.Show(within(t), &op25bv1.ShowRolloutRequest{Seen: true})
+	if seen := shown.GetSeen(); err != nil || len(seen.GetRings()) != 2 || seen.Rings[0].Confirmed != 0 || seen.Leader != "" || len(seen.Gates) != 0 || seen.Time == nil {
+		t.Errorf("of the rollout is seen %v, %v", shown, err)
+	}
 	const running = "a rollout is running: rollout 1 of phase all-destinations is measuring: abort it, or wait until it has ended"
 	activate, err := phases.Activate(within(t), &op25bv1.ActivateRequest{Phase: "drain", Base: 1, Reason: "why"})
 	refused(last(activate, err), codes.FailedPrecondition, running)
@@ -77,6 +82,28 @@ func TestRollouts(t *testing.T) {
 	}
 	refused(steer(op25bv1.RolloutCommand_ROLLOUT_COMMAND_UNSPECIFIED), codes.InvalidArgument, "must be pause, resume or abort")
 	refused(steer(op25bv1.RolloutCommand_ROLLOUT_COMMAND_RESUME), codes.FailedPrecondition, "rollout 1 is measuring, and can be resumed only while it is held or paused")
+	_, err = calls.Steer(within(t), &op25bv1.SteerRolloutRequest{Command: op25bv1.RolloutCommand_ROLLOUT_COMMAND_ABORT, Reason: "why", Since: timestamppb.New(time.Unix(1, 0))})
+	refused(err, codes.Aborted, "rollout 1 has changed since it was shown: it is measuring since ")
+	if _, err = d.Change(within(t), drive.By{Who: "noc-1"}, func(r rollout.Record) (rollout.Record, error) {
+		r.State, r.Resumes, r.Findings = rollout.Held, rollout.Measuring, []rollout.Finding{{Gate: rollout.Foreseen, Verdict: rollout.Hold}, {Gate: rollout.Counting, Verdict: rollout.NoData}}
+		return r, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	resume := &op25bv1.SteerRolloutRequest{Command: op25bv1.RolloutCommand_ROLLOUT_COMMAND_RESUME, Reason: "because", Since: shown.Rollout.Since}
+	_, err = calls.Steer(within(t), resume)
+	refused(err, codes.Aborted, "rollout 1 has changed since it was shown: the gate foreseen holds it too; look at it again")
+	resume.Accepts = []string{"foreseen"}
+	if r, err := calls.Steer(within(t), resume); err != nil || r.Rollout.State != op25bv1.RolloutState_ROLLOUT_STATE_MEASURING || len(r.Rollout.Accepted) != 1 {
+		t.Fatalf("%v, %v", r, err)
+	}
+	seenCtx, endSeen := context.WithCancel(t.Context())
+	defer endSeen()
+	if seen, err := calls.Watch(seenCtx, &op25bv1.WatchRolloutRequest{Seen: true}); err != nil {
+		t.Error(err)
+	} else if m, err := seen.Recv(); err != nil || m.Seen == nil || m.Rollout.Id != "1" {
+		t.Errorf("watching what is seen: %v, %v", m, err)
+	}
 	for _, step := range []struct {
 		command op25bv1.RolloutCommand
 		want    op25bv1.RolloutState

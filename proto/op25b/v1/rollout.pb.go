@@ -242,7 +242,11 @@ type Rollout struct {
 	// How many rings, from the first, are to have the phase now.
 	Wanted uint32 `protobuf:"varint,13,opt,name=wanted,proto3" json:"wanted,omitempty"`
 	// The name of the policy of the documents that the rollout brings; empty if it brings a phase. Where this file says phase, it means the documents then.
-	Policy        string `protobuf:"bytes,14,opt,name=policy,proto3" json:"policy,omitempty"`
+	Policy string `protobuf:"bytes,14,opt,name=policy,proto3" json:"policy,omitempty"`
+	// The gates that an operator has accepted for the ring at hand.
+	Accepted []string `protobuf:"bytes,15,rep,name=accepted,proto3" json:"accepted,omitempty"`
+	// The state to which a rollout that is held or paused returns; UNSPECIFIED in other states.
+	Resumes       RolloutState `protobuf:"varint,16,opt,name=resumes,proto3,enum=op25b.v1.RolloutState" json:"resumes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -373,6 +377,20 @@ func (x *Rollout) GetPolicy() string {
 		return x.Policy
 	}
 	return ""
+}
+
+func (x *Rollout) GetAccepted() []string {
+	if x != nil {
+		return x.Accepted
+	}
+	return nil
+}
+
+func (x *Rollout) GetResumes() RolloutState {
+	if x != nil {
+		return x.Resumes
+	}
+	return RolloutState_ROLLOUT_STATE_UNSPECIFIED
 }
 
 type Ring struct {
@@ -676,15 +694,178 @@ func (x *StartRolloutResponse) GetUtcOffset() string {
 	return ""
 }
 
+// What is seen of a rollout.
+type RolloutSeen struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Time  *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	// The controller that carries the rollout out; empty if none does now.
+	Leader string `protobuf:"bytes,2,opt,name=leader,proto3" json:"leader,omitempty"`
+	// In the order of Rollout.rings.
+	Rings []*RingSeen `protobuf:"bytes,3,rep,name=rings,proto3" json:"rings,omitempty"`
+	// What every gate says of each ring that is to have the change, also the gates that pass. Empty once the rollout has ended.
+	Gates         []*Finding `protobuf:"bytes,4,rep,name=gates,proto3" json:"gates,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RolloutSeen) Reset() {
+	*x = RolloutSeen{}
+	mi := &file_op25b_v1_rollout_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RolloutSeen) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RolloutSeen) ProtoMessage() {}
+
+func (x *RolloutSeen) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_rollout_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RolloutSeen.ProtoReflect.Descriptor instead.
+func (*RolloutSeen) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_rollout_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RolloutSeen) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *RolloutSeen) GetLeader() string {
+	if x != nil {
+		return x.Leader
+	}
+	return ""
+}
+
+func (x *RolloutSeen) GetRings() []*RingSeen {
+	if x != nil {
+		return x.Rings
+	}
+	return nil
+}
+
+func (x *RolloutSeen) GetGates() []*Finding {
+	if x != nil {
+		return x.Gates
+	}
+	return nil
+}
+
+// What is seen of the switches of a ring.
+type RingSeen struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The number of switches that have confirmed what the rollout wants of them now: the change, or the state without it.
+	Confirmed uint32 `protobuf:"varint,1,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
+	// The lines of the switches. Of these, affected is how many newly have mail stopped since the change, and forecast is how many were expected to.
+	// Both are 0 for a ring without the change. forecast_known is false if there is no forecast for a switch.
+	Lines         uint64 `protobuf:"varint,2,opt,name=lines,proto3" json:"lines,omitempty"`
+	Affected      uint64 `protobuf:"varint,3,opt,name=affected,proto3" json:"affected,omitempty"`
+	Forecast      uint64 `protobuf:"varint,4,opt,name=forecast,proto3" json:"forecast,omitempty"`
+	ForecastKnown bool   `protobuf:"varint,5,opt,name=forecast_known,json=forecastKnown,proto3" json:"forecast_known,omitempty"`
+	// The time of the oldest of the newest counts of the switches; absent if a switch has none.
+	Counted       *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=counted,proto3" json:"counted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RingSeen) Reset() {
+	*x = RingSeen{}
+	mi := &file_op25b_v1_rollout_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RingSeen) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RingSeen) ProtoMessage() {}
+
+func (x *RingSeen) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_rollout_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RingSeen.ProtoReflect.Descriptor instead.
+func (*RingSeen) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_rollout_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RingSeen) GetConfirmed() uint32 {
+	if x != nil {
+		return x.Confirmed
+	}
+	return 0
+}
+
+func (x *RingSeen) GetLines() uint64 {
+	if x != nil {
+		return x.Lines
+	}
+	return 0
+}
+
+func (x *RingSeen) GetAffected() uint64 {
+	if x != nil {
+		return x.Affected
+	}
+	return 0
+}
+
+func (x *RingSeen) GetForecast() uint64 {
+	if x != nil {
+		return x.Forecast
+	}
+	return 0
+}
+
+func (x *RingSeen) GetForecastKnown() bool {
+	if x != nil {
+		return x.ForecastKnown
+	}
+	return false
+}
+
+func (x *RingSeen) GetCounted() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Counted
+	}
+	return nil
+}
+
 type ShowRolloutRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Also return what is seen.
+	Seen          bool `protobuf:"varint,1,opt,name=seen,proto3" json:"seen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ShowRolloutRequest) Reset() {
 	*x = ShowRolloutRequest{}
-	mi := &file_op25b_v1_rollout_proto_msgTypes[5]
+	mi := &file_op25b_v1_rollout_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -696,7 +877,7 @@ func (x *ShowRolloutRequest) String() string {
 func (*ShowRolloutRequest) ProtoMessage() {}
 
 func (x *ShowRolloutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_rollout_proto_msgTypes[5]
+	mi := &file_op25b_v1_rollout_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -709,21 +890,30 @@ func (x *ShowRolloutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowRolloutRequest.ProtoReflect.Descriptor instead.
 func (*ShowRolloutRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_rollout_proto_rawDescGZIP(), []int{5}
+	return file_op25b_v1_rollout_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ShowRolloutRequest) GetSeen() bool {
+	if x != nil {
+		return x.Seen
+	}
+	return false
 }
 
 type ShowRolloutResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Rollout       *Rollout               `protobuf:"bytes,1,opt,name=rollout,proto3" json:"rollout,omitempty"`
-	Time          *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
-	UtcOffset     string                 `protobuf:"bytes,3,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Rollout   *Rollout               `protobuf:"bytes,1,opt,name=rollout,proto3" json:"rollout,omitempty"`
+	Time      *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	UtcOffset string                 `protobuf:"bytes,3,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
+	// Absent unless it was requested.
+	Seen          *RolloutSeen `protobuf:"bytes,4,opt,name=seen,proto3" json:"seen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ShowRolloutResponse) Reset() {
 	*x = ShowRolloutResponse{}
-	mi := &file_op25b_v1_rollout_proto_msgTypes[6]
+	mi := &file_op25b_v1_rollout_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -735,7 +925,7 @@ func (x *ShowRolloutResponse) String() string {
 func (*ShowRolloutResponse) ProtoMessage() {}
 
 func (x *ShowRolloutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_rollout_proto_msgTypes[6]
+	mi := &file_op25b_v1_rollout_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -748,7 +938,7 @@ func (x *ShowRolloutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowRolloutResponse.ProtoReflect.Descriptor instead.
 func (*ShowRolloutResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_rollout_proto_rawDescGZIP(), []int{6}
+	return file_op25b_v1_rollout_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ShowRolloutResponse) GetRollout() *Rollout {
@@ -772,15 +962,24 @@ func (x *ShowRolloutResponse) GetUtcOffset() string {
 	return ""
 }
 
+func (x *ShowRolloutResponse) GetSeen() *RolloutSeen {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
 type WatchRolloutRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Also send what is seen, whenever it changes, at most once a second.
+	Seen          bool `protobuf:"varint,1,opt,name=seen,proto3" json:"seen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WatchRolloutRequest) Reset() {
 	*x = WatchRolloutRequest{}
-	mi := &file_op25b_v1_rollout_proto_msgTypes[7]
+	mi := &file_op25b_v1_rollout_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -792,7 +991,7 @@ func (x *WatchRolloutRequest) String() string {
 func (*WatchRolloutRequest) ProtoMessage() {}
 
 func (x *WatchRolloutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_rollout_proto_msgTypes[7]
+	mi := &file_op25b_v1_rollout_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -805,21 +1004,30 @@ func (x *WatchRolloutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRolloutRequest.ProtoReflect.Descriptor instead.
 func (*WatchRolloutRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_rollout_proto_rawDescGZIP(), []int{7}
+	return file_op25b_v1_rollout_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *WatchRolloutRequest) GetSeen() bool {
+	if x != nil {
+		return x.Seen
+	}
+	return false
 }
 
 type WatchRolloutResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Rollout       *Rollout               `protobuf:"bytes,1,opt,name=rollout,proto3" json:"rollout,omitempty"`
-	Time          *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
-	UtcOffset     string                 `protobuf:"bytes,3,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Rollout   *Rollout               `protobuf:"bytes,1,opt,name=rollout,proto3" json:"rollout,omitempty"`
+	Time      *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	UtcOffset string                 `protobuf:"bytes,3,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
+	// Absent unless it was requested.
+	Seen          *RolloutSeen `protobuf:"bytes,4,opt,name=seen,proto3" json:"seen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WatchRolloutResponse) Reset() {
 	*x = WatchRolloutResponse{}
-	mi := &file_op25b_v1_rollout_proto_msgTypes[8]
+	mi := &file_op25b_v1_rollout_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -831,7 +1039,7 @@ func (x *WatchRolloutResponse) String() string {
 func (*WatchRolloutResponse) ProtoMessage() {}
 
 func (x *WatchRolloutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_rollout_proto_msgTypes[8]
+	mi := &file_op25b_v1_rollout_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -844,7 +1052,7 @@ func (x *WatchRolloutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRolloutResponse.ProtoReflect.Descriptor instead.
 func (*WatchRolloutResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_rollout_proto_rawDescGZIP(), []int{8}
+	return file_op25b_v1_rollout_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *WatchRolloutResponse) GetRollout() *Rollout {
@@ -868,6 +1076,13 @@ func (x *WatchRolloutResponse) GetUtcOffset() string {
 	return ""
 }
 
+func (x *WatchRolloutResponse) GetSeen() *RolloutSeen {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
 type ListRolloutsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -876,7 +1091,7 @@ type ListRolloutsRequest struct {
 
 func (x *ListRolloutsRequest) Reset() {
 	*x = ListRolloutsRequest{}
-	mi := &file_op25b_v1_rollout_proto_msgTypes[9]
+	mi := &file_op25b_v1_rollout_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -888,7 +1103,7 @@ func (x *ListRolloutsRequest) String() string {
 func (*ListRolloutsRequest) ProtoMessage() {}
 
 func (x *ListRolloutsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_rollout_proto_msgTypes[9]
+	mi := &file_op25b_v1_rollout_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -901,7 +1116,7 @@ func (x *ListRolloutsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRolloutsRequest.ProtoReflect.Descriptor instead.
 func (*ListRolloutsRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_rollout_proto_rawDescGZIP(), []int{9}
+	return file_op25b_v1_rollout_proto_rawDescGZIP(), []int{11}
 }
 
 type ListRolloutsResponse struct {
@@ -914,7 +1129,7 @@ type ListRolloutsResponse struct {
 
 func (x *ListRolloutsResponse) Reset() {
 	*x = ListRolloutsResponse{}
-	mi := &file_op25b_v1_rollout_proto_msgTypes[10]
+	mi := &file_op25b_v1_rollout_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -926,7 +1141,7 @@ func (x *ListRolloutsResponse) String() string {
 func (*ListRolloutsResponse) ProtoMessage() {}
 
 func (x *ListRolloutsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_rollout_proto_msgTypes[10]
+	mi := &file_op25b_v1_rollout_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -939,7 +1154,7 @@ func (x *ListRolloutsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRolloutsResponse.ProtoReflect.Descriptor instead.
 func (*ListRolloutsResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_rollout_proto_rawDescGZIP(), []int{10}
+	return file_op25b_v1_rollout_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListRolloutsResponse) GetRollouts() []*Rollout {
@@ -957,16 +1172,20 @@ func (x *ListRolloutsResponse) GetUtcOffset() string {
 }
 
 type SteerRolloutRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Command       RolloutCommand         `protobuf:"varint,1,opt,name=command,proto3,enum=op25b.v1.RolloutCommand" json:"command,omitempty"`
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Command RolloutCommand         `protobuf:"varint,1,opt,name=command,proto3,enum=op25b.v1.RolloutCommand" json:"command,omitempty"`
+	Reason  string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The time since which the rollout has the state that the caller was shown. ABORTED is returned if it has entered another one. Absent means any state.
+	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	// With RESUME and since, the gates that the caller was shown to hold the rollout. ABORTED is returned if others hold it.
+	Accepts       []string `protobuf:"bytes,4,rep,name=accepts,proto3" json:"accepts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SteerRolloutRequest) Reset() {
 	*x = SteerRolloutRequest{}
-	mi := &file_op25b_v1_rollout_proto_msgTypes[11]
+	mi := &file_op25b_v1_rollout_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -978,7 +1197,7 @@ func (x *SteerRolloutRequest) String() string {
 func (*SteerRolloutRequest) ProtoMessage() {}
 
 func (x *SteerRolloutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_rollout_proto_msgTypes[11]
+	mi := &file_op25b_v1_rollout_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -991,7 +1210,7 @@ func (x *SteerRolloutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SteerRolloutRequest.ProtoReflect.Descriptor instead.
 func (*SteerRolloutRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_rollout_proto_rawDescGZIP(), []int{11}
+	return file_op25b_v1_rollout_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SteerRolloutRequest) GetCommand() RolloutCommand {
@@ -1008,6 +1227,20 @@ func (x *SteerRolloutRequest) GetReason() string {
 	return ""
 }
 
+func (x *SteerRolloutRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *SteerRolloutRequest) GetAccepts() []string {
+	if x != nil {
+		return x.Accepts
+	}
+	return nil
+}
+
 type SteerRolloutResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Rollout       *Rollout               `protobuf:"bytes,1,opt,name=rollout,proto3" json:"rollout,omitempty"`
@@ -1019,7 +1252,7 @@ type SteerRolloutResponse struct {
 
 func (x *SteerRolloutResponse) Reset() {
 	*x = SteerRolloutResponse{}
-	mi := &file_op25b_v1_rollout_proto_msgTypes[12]
+	mi := &file_op25b_v1_rollout_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1031,7 +1264,7 @@ func (x *SteerRolloutResponse) String() string {
 func (*SteerRolloutResponse) ProtoMessage() {}
 
 func (x *SteerRolloutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_rollout_proto_msgTypes[12]
+	mi := &file_op25b_v1_rollout_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1044,7 +1277,7 @@ func (x *SteerRolloutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SteerRolloutResponse.ProtoReflect.Descriptor instead.
 func (*SteerRolloutResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_rollout_proto_rawDescGZIP(), []int{12}
+	return file_op25b_v1_rollout_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SteerRolloutResponse) GetRollout() *Rollout {
@@ -1072,7 +1305,7 @@ var File_op25b_v1_rollout_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_rollout_proto_rawDesc = "" +
 	"\n" +
-	"\x16op25b/v1/rollout.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\xa3\x03\n" +
+	"\x16op25b/v1/rollout.proto\x12\bop25b.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13op25b/v1/plan.proto\"\xf1\x03\n" +
 	"\aRollout\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x12\x16\n" +
@@ -1089,7 +1322,9 @@ const file_op25b_v1_rollout_proto_rawDesc = "" +
 	"steered_by\x18\v \x01(\tR\tsteeredBy\x12\x12\n" +
 	"\x04note\x18\f \x01(\tR\x04note\x12\x16\n" +
 	"\x06wanted\x18\r \x01(\rR\x06wanted\x12\x16\n" +
-	"\x06policy\x18\x0e \x01(\tR\x06policy\"e\n" +
+	"\x06policy\x18\x0e \x01(\tR\x06policy\x12\x1a\n" +
+	"\baccepted\x18\x0f \x03(\tR\baccepted\x120\n" +
+	"\aresumes\x18\x10 \x01(\x0e2\x16.op25b.v1.RolloutStateR\aresumes\"e\n" +
 	"\x04Ring\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bswitches\x18\x02 \x03(\tR\bswitches\x12-\n" +
@@ -1115,27 +1350,45 @@ const file_op25b_v1_rollout_proto_rawDesc = "" +
 	"\arollout\x18\x01 \x01(\v2\x11.op25b.v1.RolloutR\arollout\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1d\n" +
 	"\n" +
-	"utc_offset\x18\x03 \x01(\tR\tutcOffset\"\x14\n" +
-	"\x12ShowRolloutRequest\"\x91\x01\n" +
+	"utc_offset\x18\x03 \x01(\tR\tutcOffset\"\xa8\x01\n" +
+	"\vRolloutSeen\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
+	"\x06leader\x18\x02 \x01(\tR\x06leader\x12(\n" +
+	"\x05rings\x18\x03 \x03(\v2\x12.op25b.v1.RingSeenR\x05rings\x12'\n" +
+	"\x05gates\x18\x04 \x03(\v2\x11.op25b.v1.FindingR\x05gates\"\xd3\x01\n" +
+	"\bRingSeen\x12\x1c\n" +
+	"\tconfirmed\x18\x01 \x01(\rR\tconfirmed\x12\x14\n" +
+	"\x05lines\x18\x02 \x01(\x04R\x05lines\x12\x1a\n" +
+	"\baffected\x18\x03 \x01(\x04R\baffected\x12\x1a\n" +
+	"\bforecast\x18\x04 \x01(\x04R\bforecast\x12%\n" +
+	"\x0eforecast_known\x18\x05 \x01(\bR\rforecastKnown\x124\n" +
+	"\acounted\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acounted\"(\n" +
+	"\x12ShowRolloutRequest\x12\x12\n" +
+	"\x04seen\x18\x01 \x01(\bR\x04seen\"\xbc\x01\n" +
 	"\x13ShowRolloutResponse\x12+\n" +
 	"\arollout\x18\x01 \x01(\v2\x11.op25b.v1.RolloutR\arollout\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1d\n" +
 	"\n" +
-	"utc_offset\x18\x03 \x01(\tR\tutcOffset\"\x15\n" +
-	"\x13WatchRolloutRequest\"\x92\x01\n" +
+	"utc_offset\x18\x03 \x01(\tR\tutcOffset\x12)\n" +
+	"\x04seen\x18\x04 \x01(\v2\x15.op25b.v1.RolloutSeenR\x04seen\")\n" +
+	"\x13WatchRolloutRequest\x12\x12\n" +
+	"\x04seen\x18\x01 \x01(\bR\x04seen\"\xbd\x01\n" +
 	"\x14WatchRolloutResponse\x12+\n" +
 	"\arollout\x18\x01 \x01(\v2\x11.op25b.v1.RolloutR\arollout\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1d\n" +
 	"\n" +
-	"utc_offset\x18\x03 \x01(\tR\tutcOffset\"\x15\n" +
+	"utc_offset\x18\x03 \x01(\tR\tutcOffset\x12)\n" +
+	"\x04seen\x18\x04 \x01(\v2\x15.op25b.v1.RolloutSeenR\x04seen\"\x15\n" +
 	"\x13ListRolloutsRequest\"d\n" +
 	"\x14ListRolloutsResponse\x12-\n" +
 	"\brollouts\x18\x01 \x03(\v2\x11.op25b.v1.RolloutR\brollouts\x12\x1d\n" +
 	"\n" +
-	"utc_offset\x18\x02 \x01(\tR\tutcOffset\"a\n" +
+	"utc_offset\x18\x02 \x01(\tR\tutcOffset\"\xad\x01\n" +
 	"\x13SteerRolloutRequest\x122\n" +
 	"\acommand\x18\x01 \x01(\x0e2\x18.op25b.v1.RolloutCommandR\acommand\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x92\x01\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x18\n" +
+	"\aaccepts\x18\x04 \x03(\tR\aaccepts\"\x92\x01\n" +
 	"\x14SteerRolloutResponse\x12+\n" +
 	"\arollout\x18\x01 \x01(\v2\x11.op25b.v1.RolloutR\arollout\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1d\n" +
@@ -1185,7 +1438,7 @@ func file_op25b_v1_rollout_proto_rawDescGZIP() []byte {
 }
 
 var file_op25b_v1_rollout_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_op25b_v1_rollout_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_op25b_v1_rollout_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_op25b_v1_rollout_proto_goTypes = []any{
 	(RolloutState)(0),             // 0: op25b.v1.RolloutState
 	(FindingVerdict)(0),           // 1: op25b.v1.FindingVerdict
@@ -1195,51 +1448,61 @@ var file_op25b_v1_rollout_proto_goTypes = []any{
 	(*Finding)(nil),               // 5: op25b.v1.Finding
 	(*StartRolloutRequest)(nil),   // 6: op25b.v1.StartRolloutRequest
 	(*StartRolloutResponse)(nil),  // 7: op25b.v1.StartRolloutResponse
-	(*ShowRolloutRequest)(nil),    // 8: op25b.v1.ShowRolloutRequest
-	(*ShowRolloutResponse)(nil),   // 9: op25b.v1.ShowRolloutResponse
-	(*WatchRolloutRequest)(nil),   // 10: op25b.v1.WatchRolloutRequest
-	(*WatchRolloutResponse)(nil),  // 11: op25b.v1.WatchRolloutResponse
-	(*ListRolloutsRequest)(nil),   // 12: op25b.v1.ListRolloutsRequest
-	(*ListRolloutsResponse)(nil),  // 13: op25b.v1.ListRolloutsResponse
-	(*SteerRolloutRequest)(nil),   // 14: op25b.v1.SteerRolloutRequest
-	(*SteerRolloutResponse)(nil),  // 15: op25b.v1.SteerRolloutResponse
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 17: google.protobuf.Duration
-	(*File)(nil),                  // 18: op25b.v1.File
+	(*RolloutSeen)(nil),           // 8: op25b.v1.RolloutSeen
+	(*RingSeen)(nil),              // 9: op25b.v1.RingSeen
+	(*ShowRolloutRequest)(nil),    // 10: op25b.v1.ShowRolloutRequest
+	(*ShowRolloutResponse)(nil),   // 11: op25b.v1.ShowRolloutResponse
+	(*WatchRolloutRequest)(nil),   // 12: op25b.v1.WatchRolloutRequest
+	(*WatchRolloutResponse)(nil),  // 13: op25b.v1.WatchRolloutResponse
+	(*ListRolloutsRequest)(nil),   // 14: op25b.v1.ListRolloutsRequest
+	(*ListRolloutsResponse)(nil),  // 15: op25b.v1.ListRolloutsResponse
+	(*SteerRolloutRequest)(nil),   // 16: op25b.v1.SteerRolloutRequest
+	(*SteerRolloutResponse)(nil),  // 17: op25b.v1.SteerRolloutResponse
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
+	(*File)(nil),                  // 20: op25b.v1.File
 }
 var file_op25b_v1_rollout_proto_depIdxs = []int32{
 	4,  // 0: op25b.v1.Rollout.rings:type_name -> op25b.v1.Ring
 	0,  // 1: op25b.v1.Rollout.state:type_name -> op25b.v1.RolloutState
-	16, // 2: op25b.v1.Rollout.since:type_name -> google.protobuf.Timestamp
+	18, // 2: op25b.v1.Rollout.since:type_name -> google.protobuf.Timestamp
 	5,  // 3: op25b.v1.Rollout.findings:type_name -> op25b.v1.Finding
-	17, // 4: op25b.v1.Ring.soak:type_name -> google.protobuf.Duration
-	1,  // 5: op25b.v1.Finding.verdict:type_name -> op25b.v1.FindingVerdict
-	18, // 6: op25b.v1.StartRolloutRequest.files:type_name -> op25b.v1.File
-	3,  // 7: op25b.v1.StartRolloutResponse.rollout:type_name -> op25b.v1.Rollout
-	16, // 8: op25b.v1.StartRolloutResponse.time:type_name -> google.protobuf.Timestamp
-	3,  // 9: op25b.v1.ShowRolloutResponse.rollout:type_name -> op25b.v1.Rollout
-	16, // 10: op25b.v1.ShowRolloutResponse.time:type_name -> google.protobuf.Timestamp
-	3,  // 11: op25b.v1.WatchRolloutResponse.rollout:type_name -> op25b.v1.Rollout
-	16, // 12: op25b.v1.WatchRolloutResponse.time:type_name -> google.protobuf.Timestamp
-	3,  // 13: op25b.v1.ListRolloutsResponse.rollouts:type_name -> op25b.v1.Rollout
-	2,  // 14: op25b.v1.SteerRolloutRequest.command:type_name -> op25b.v1.RolloutCommand
-	3,  // 15: op25b.v1.SteerRolloutResponse.rollout:type_name -> op25b.v1.Rollout
-	16, // 16: op25b.v1.SteerRolloutResponse.time:type_name -> google.protobuf.Timestamp
-	6,  // 17: op25b.v1.RolloutService.Start:input_type -> op25b.v1.StartRolloutRequest
-	8,  // 18: op25b.v1.RolloutService.Show:input_type -> op25b.v1.ShowRolloutRequest
-	10, // 19: op25b.v1.RolloutService.Watch:input_type -> op25b.v1.WatchRolloutRequest
-	12, // 20: op25b.v1.RolloutService.List:input_type -> op25b.v1.ListRolloutsRequest
-	14, // 21: op25b.v1.RolloutService.Steer:input_type -> op25b.v1.SteerRolloutRequest
-	7,  // 22: op25b.v1.RolloutService.Start:output_type -> op25b.v1.StartRolloutResponse
-	9,  // 23: op25b.v1.RolloutService.Show:output_type -> op25b.v1.ShowRolloutResponse
-	11, // 24: op25b.v1.RolloutService.Watch:output_type -> op25b.v1.WatchRolloutResponse
-	13, // 25: op25b.v1.RolloutService.List:output_type -> op25b.v1.ListRolloutsResponse
-	15, // 26: op25b.v1.RolloutService.Steer:output_type -> op25b.v1.SteerRolloutResponse
-	22, // [22:27] is the sub-list for method output_type
-	17, // [17:22] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	0,  // 4: op25b.v1.Rollout.resumes:type_name -> op25b.v1.RolloutState
+	19, // 5: op25b.v1.Ring.soak:type_name -> google.protobuf.Duration
+	1,  // 6: op25b.v1.Finding.verdict:type_name -> op25b.v1.FindingVerdict
+	20, // 7: op25b.v1.StartRolloutRequest.files:type_name -> op25b.v1.File
+	3,  // 8: op25b.v1.StartRolloutResponse.rollout:type_name -> op25b.v1.Rollout
+	18, // 9: op25b.v1.StartRolloutResponse.time:type_name -> google.protobuf.Timestamp
+	18, // 10: op25b.v1.RolloutSeen.time:type_name -> google.protobuf.Timestamp
+	9,  // 11: op25b.v1.RolloutSeen.rings:type_name -> op25b.v1.RingSeen
+	5,  // 12: op25b.v1.RolloutSeen.gates:type_name -> op25b.v1.Finding
+	18, // 13: op25b.v1.RingSeen.counted:type_name -> google.protobuf.Timestamp
+	3,  // 14: op25b.v1.ShowRolloutResponse.rollout:type_name -> op25b.v1.Rollout
+	18, // 15: op25b.v1.ShowRolloutResponse.time:type_name -> google.protobuf.Timestamp
+	8,  // 16: op25b.v1.ShowRolloutResponse.seen:type_name -> op25b.v1.RolloutSeen
+	3,  // 17: op25b.v1.WatchRolloutResponse.rollout:type_name -> op25b.v1.Rollout
+	18, // 18: op25b.v1.WatchRolloutResponse.time:type_name -> google.protobuf.Timestamp
+	8,  // 19: op25b.v1.WatchRolloutResponse.seen:type_name -> op25b.v1.RolloutSeen
+	3,  // 20: op25b.v1.ListRolloutsResponse.rollouts:type_name -> op25b.v1.Rollout
+	2,  // 21: op25b.v1.SteerRolloutRequest.command:type_name -> op25b.v1.RolloutCommand
+	18, // 22: op25b.v1.SteerRolloutRequest.since:type_name -> google.protobuf.Timestamp
+	3,  // 23: op25b.v1.SteerRolloutResponse.rollout:type_name -> op25b.v1.Rollout
+	18, // 24: op25b.v1.SteerRolloutResponse.time:type_name -> google.protobuf.Timestamp
+	6,  // 25: op25b.v1.RolloutService.Start:input_type -> op25b.v1.StartRolloutRequest
+	10, // 26: op25b.v1.RolloutService.Show:input_type -> op25b.v1.ShowRolloutRequest
+	12, // 27: op25b.v1.RolloutService.Watch:input_type -> op25b.v1.WatchRolloutRequest
+	14, // 28: op25b.v1.RolloutService.List:input_type -> op25b.v1.ListRolloutsRequest
+	16, // 29: op25b.v1.RolloutService.Steer:input_type -> op25b.v1.SteerRolloutRequest
+	7,  // 30: op25b.v1.RolloutService.Start:output_type -> op25b.v1.StartRolloutResponse
+	11, // 31: op25b.v1.RolloutService.Show:output_type -> op25b.v1.ShowRolloutResponse
+	13, // 32: op25b.v1.RolloutService.Watch:output_type -> op25b.v1.WatchRolloutResponse
+	15, // 33: op25b.v1.RolloutService.List:output_type -> op25b.v1.ListRolloutsResponse
+	17, // 34: op25b.v1.RolloutService.Steer:output_type -> op25b.v1.SteerRolloutResponse
+	30, // [30:35] is the sub-list for method output_type
+	25, // [25:30] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_rollout_proto_init() }
@@ -1254,7 +1517,7 @@ func file_op25b_v1_rollout_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_rollout_proto_rawDesc), len(file_op25b_v1_rollout_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   13,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -41,11 +41,12 @@ type RolloutServiceClient interface {
 	Start(ctx context.Context, in *StartRolloutRequest, opts ...grpc.CallOption) (*StartRolloutResponse, error)
 	// Returns the rollout that runs or that ended last. Returns NOT_FOUND if there was none.
 	Show(ctx context.Context, in *ShowRolloutRequest, opts ...grpc.CallOption) (*ShowRolloutResponse, error)
-	// Sends the rollout, and sends it again after each change.
+	// Sends the rollout, and sends it again after each change. With WatchRolloutRequest.seen, it is also sent when something else is seen of it.
 	Watch(ctx context.Context, in *WatchRolloutRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchRolloutResponse], error)
 	// Lists the rollouts, the newest first.
 	List(ctx context.Context, in *ListRolloutsRequest, opts ...grpc.CallOption) (*ListRolloutsResponse, error)
-	// Pauses, resumes or aborts the rollout that runs. Returns FAILED_PRECONDITION if its state does not allow that. Requires the role operator.
+	// Pauses, resumes or aborts the rollout that runs. Returns FAILED_PRECONDITION if its state does not allow that, and ABORTED if it is no longer what
+	// the caller was shown. Requires the role operator.
 	Steer(ctx context.Context, in *SteerRolloutRequest, opts ...grpc.CallOption) (*SteerRolloutResponse, error)
 }
 
@@ -129,11 +130,12 @@ type RolloutServiceServer interface {
 	Start(context.Context, *StartRolloutRequest) (*StartRolloutResponse, error)
 	// Returns the rollout that runs or that ended last. Returns NOT_FOUND if there was none.
 	Show(context.Context, *ShowRolloutRequest) (*ShowRolloutResponse, error)
-	// Sends the rollout, and sends it again after each change.
+	// Sends the rollout, and sends it again after each change. With WatchRolloutRequest.seen, it is also sent when something else is seen of it.
 	Watch(*WatchRolloutRequest, grpc.ServerStreamingServer[WatchRolloutResponse]) error
 	// Lists the rollouts, the newest first.
 	List(context.Context, *ListRolloutsRequest) (*ListRolloutsResponse, error)
-	// Pauses, resumes or aborts the rollout that runs. Returns FAILED_PRECONDITION if its state does not allow that. Requires the role operator.
+	// Pauses, resumes or aborts the rollout that runs. Returns FAILED_PRECONDITION if its state does not allow that, and ABORTED if it is no longer what
+	// the caller was shown. Requires the role operator.
 	Steer(context.Context, *SteerRolloutRequest) (*SteerRolloutResponse, error)
 	mustEmbedUnimplementedRolloutServiceServer()
 }

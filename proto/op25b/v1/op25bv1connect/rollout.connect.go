@@ -55,11 +55,12 @@ type RolloutServiceClient interface {
 	Start(context.Context, *connect.Request[v1.StartRolloutRequest]) (*connect.Response[v1.StartRolloutResponse], error)
 	// Returns the rollout that runs or that ended last. Returns NOT_FOUND if there was none.
 	Show(context.Context, *connect.Request[v1.ShowRolloutRequest]) (*connect.Response[v1.ShowRolloutResponse], error)
-	// Sends the rollout, and sends it again after each change.
+	// Sends the rollout, and sends it again after each change. With WatchRolloutRequest.seen, it is also sent when something else is seen of it.
 	Watch(context.Context, *connect.Request[v1.WatchRolloutRequest]) (*connect.ServerStreamForClient[v1.WatchRolloutResponse], error)
 	// Lists the rollouts, the newest first.
 	List(context.Context, *connect.Request[v1.ListRolloutsRequest]) (*connect.Response[v1.ListRolloutsResponse], error)
-	// Pauses, resumes or aborts the rollout that runs. Returns FAILED_PRECONDITION if its state does not allow that. Requires the role operator.
+	// Pauses, resumes or aborts the rollout that runs. Returns FAILED_PRECONDITION if its state does not allow that, and ABORTED if it is no longer what
+	// the caller was shown. Requires the role operator.
 	Steer(context.Context, *connect.Request[v1.SteerRolloutRequest]) (*connect.Response[v1.SteerRolloutResponse], error)
 }
 
@@ -149,11 +150,12 @@ type RolloutServiceHandler interface {
 	Start(context.Context, *connect.Request[v1.StartRolloutRequest]) (*connect.Response[v1.StartRolloutResponse], error)
 	// Returns the rollout that runs or that ended last. Returns NOT_FOUND if there was none.
 	Show(context.Context, *connect.Request[v1.ShowRolloutRequest]) (*connect.Response[v1.ShowRolloutResponse], error)
-	// Sends the rollout, and sends it again after each change.
+	// Sends the rollout, and sends it again after each change. With WatchRolloutRequest.seen, it is also sent when something else is seen of it.
 	Watch(context.Context, *connect.Request[v1.WatchRolloutRequest], *connect.ServerStream[v1.WatchRolloutResponse]) error
 	// Lists the rollouts, the newest first.
 	List(context.Context, *connect.Request[v1.ListRolloutsRequest]) (*connect.Response[v1.ListRolloutsResponse], error)
-	// Pauses, resumes or aborts the rollout that runs. Returns FAILED_PRECONDITION if its state does not allow that. Requires the role operator.
+	// Pauses, resumes or aborts the rollout that runs. Returns FAILED_PRECONDITION if its state does not allow that, and ABORTED if it is no longer what
+	// the caller was shown. Requires the role operator.
 	Steer(context.Context, *connect.Request[v1.SteerRolloutRequest]) (*connect.Response[v1.SteerRolloutResponse], error)
 }
 
