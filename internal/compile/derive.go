@@ -133,25 +133,37 @@ func (d *Compiler) deriveStanding(c *Compiler, subject policy.Exemption, now tim
 	d.standing = &s
 }
 
-// Changed returns the lines and prefixes whose exemption differs from that in from. ok is false if the documents differ in more, or in exemptions that
-// are not known one by one.
+// Changed returns the lines and prefixes whose exemption may differ from that in from. ok is false if the documents differ in more, or in exemptions that
+// are not known one by one. Neither of the two need be derived from the other: a revision may have the documents of an earlier one.
 func (c *Compiler) Changed(from *Compiler) (subjects []policy.Exemption, ok bool) {
 	if c == nil || from == nil {
 		return nil, c == from
 	}
-	if c.lineage.self == from.lineage.self {
-		return nil, true
-	}
-	at := slices.IndexFunc(c.lineage.steps, func(s lineageStep) bool { return s.from == from.lineage.self })
-	if at < 0 {
-		return nil, false
-	}
-	for _, s := range c.lineage.steps[at:] {
+	mine, theirs, ok := c.lineage.since(from.lineage)
+	for _, s := range slices.Concat(mine, theirs) {
 		if !slices.ContainsFunc(subjects, func(e policy.Exemption) bool { return e == s.subject }) {
 			subjects = append(subjects, s.subject)
 		}
 	}
-	return subjects, true
+	return subjects, ok
+}
+
+// since returns the changes of two lineages since the last Compiler that both have. ok is false if none is known.
+func (l lineage) since(o lineage) (mine, theirs []lineageStep, ok bool) {
+	at := make(map[token]int, len(o.steps)+1) // the number of steps of o that lead to a token
+	for i, s := range o.steps {
+		at[s.from] = i
+	}
+	at[o.self] = len(o.steps)
+	if i, both := at[l.self]; both {
+		return nil, o.steps[i:], true
+	}
+	for n, s := range slices.Backward(l.steps) {
+		if i, both := at[s.from]; both {
+			return l.steps[n:], o.steps[i:], true
+		}
+	}
+	return nil, nil, false
 }
 
 // A Touched is a prefix in the table of subscribers whose entry may differ between two Compilers. Was and Is are its entries, with the times at which

@@ -69,6 +69,10 @@ func TestDerive(t *testing.T) {
 					}
 				}
 			}
+			if rapid.IntRange(0, 3).Draw(t, "branch") == 0 { // such as a revision with the documents of an earlier one
+				c = history[rapid.IntRange(0, len(history)-1).Draw(t, "earlier")]
+				b = c.bundle
+			}
 			var e policy.Exemption
 			if rapid.Bool().Draw(t, "line") {
 				e.Line = rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "name")
@@ -186,6 +190,9 @@ func TestLineage(t *testing.T) {
 	}
 	if subjects, ok := one.Derive(b, e, now).Changed(twin); !ok || len(subjects) != 1 {
 		t.Errorf("the next one differs in %v, %v", subjects, ok)
+	}
+	if subjects, ok := c.Changed(one.Derive(b, e, now)); !ok || len(subjects) != 1 {
+		t.Errorf("the one that it was derived from differs in %v, %v", subjects, ok)
 	}
 	if _, ok := d.Changed(first); ok {
 		t.Errorf("%d steps are known, want %d at most", maxLineage+1, maxLineage)

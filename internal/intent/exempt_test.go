@@ -49,7 +49,6 @@ func TestExemptingIsReadAsStored(t *testing.T) {
 	must(theirs.Current(within(t)))(t)
 	rnd := rand.New(rand.NewPCG(25, 14))
 	has := map[int]bool{}
-	shared := 0
 	for i := range 80 {
 		n := rnd.IntN(12)
 		e := exemptOf("", fmt.Sprintf("192.0.2.%d/32", 100+n), 1+rnd.IntN(28))
@@ -72,8 +71,9 @@ func TestExemptingIsReadAsStored(t *testing.T) {
 				t.Fatalf("%s: %v, want %v", name, got.State.Subscribers, want.State.Subscribers)
 			}
 		}
-		if _, known := before.ExemptionsSince(must(theirs.At(within(t), max(in.Number-1, 1)))(t)); known {
-			shared++
+		// A revision may have the documents of an earlier one, of which the Book has the parsed documents too.
+		if _, known := before.ExemptionsSince(must(theirs.At(within(t), in.Number-1))(t)); !known {
+			t.Fatalf("the differences of revision %d are not known, so every switch would be read", in.Number)
 		}
 		docs := must(s.Revisions().At(within(t), in.Number))(t).Documents
 		for path, text := range docs {
@@ -81,9 +81,6 @@ func TestExemptingIsReadAsStored(t *testing.T) {
 				t.Fatalf("%s is stored, and is empty", path)
 			}
 		}
-	}
-	if shared == 0 {
-		t.Error("the other Book parsed all documents for each change")
 	}
 	in := must(ours.Current(within(t)))(t)
 	restored := must(ours.Restore(within(t), 1, in.Number, by))(t)
