@@ -11,7 +11,7 @@ import (
 )
 
 // An Exporter exports the statuses of the switches that this controller owns, as metrics with a label for the switch. Follow must be called with each
-// status. It exports no series for other switches, so that all controllers together export each switch once. A switch has at most five series and two
+// status. It exports no series for other switches, so that all controllers together export each switch once. A switch has at most six series and two
 // for each of its tables, which the program fixes.
 type Exporter struct {
 	// Now is the clock of the statuses; nil means time.Now.
@@ -77,6 +77,13 @@ func (x *Exporter) WriteMetrics(w io.Writer) error {
 	family("op25b_switch_revision", "The revision to which the switch was last brought; 0 means none.", nil, func(st *Status) { page.Uint(st.Revision) })
 	family("op25b_switch_wanted_revision", "The revision to which the switch should be brought.", nil, func(st *Status) { page.Uint(st.Wanted) })
 	family("op25b_switch_held", "1 if an operator holds the switch for maintenance.", nil, func(st *Status) { page.Uint(flag(st.Hold != nil)) })
+	family("op25b_switch_held_seconds", "For how long an operator has held the switch for maintenance; 0 if nobody does.", nil, func(st *Status) {
+		held := 0.0
+		if st.Hold != nil {
+			held = max(held, now().Sub(st.Hold.Since).Seconds())
+		}
+		page.Float(held)
+	})
 	family("op25b_switch_read_age_seconds", "The time since the whole switch was last read and had what was wanted; absent if it never was.", nil, func(st *Status) {
 		if !st.Audited.IsZero() {
 			page.Float(max(0, now().Sub(st.Audited).Seconds()))

@@ -28,7 +28,7 @@ func TestExporter(t *testing.T) {
 		t.Errorf("without switches: %s", got)
 	}
 	x.Follow(Status{
-		Switch: "edge-1", Ownership: Owned, State: StateHeld, Reason: ReasonMaintenance, Hold: &Hold{Who: "ann"}, Revision: 6, Wanted: 7,
+		Switch: "edge-1", Ownership: Owned, State: StateHeld, Reason: ReasonMaintenance, Hold: &Hold{Who: "ann", Since: now.Add(-25 * time.Hour)}, Revision: 6, Wanted: 7,
 		Audited: now.Add(-90 * time.Second), Tables: []TableFill{{"line", 4, 10240}},
 	})
 	x.Follow(Status{Switch: "edge-2", Ownership: Waiting, State: StateConverged})
@@ -36,6 +36,7 @@ func TestExporter(t *testing.T) {
 op25b_switch_revision{switch="edge-1"} 6
 op25b_switch_wanted_revision{switch="edge-1"} 7
 op25b_switch_held{switch="edge-1"} 1
+op25b_switch_held_seconds{switch="edge-1"} 90000
 op25b_switch_read_age_seconds{switch="edge-1"} 90
 op25b_switch_entries{switch="edge-1",table="line"} 4
 op25b_switch_capacity{switch="edge-1",table="line"} 10240`
