@@ -243,7 +243,10 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	if err != nil {
 		return err
 	}
-	rollouts := &drive.Driver{Store: c.store, Book: c.book, Counters: counters, Forecasts: port25, Probed: c.cfg.ProbeEvery > 0, Name: c.cfg.Name, Now: c.clock.Trusted, Logger: c.log}
+	rollouts := &drive.Driver{
+		Store: c.store, Book: c.book, Counters: counters, Forecasts: port25, Probed: c.cfg.ProbeEvery > 0, Name: c.cfg.Name, Now: c.clock.Trusted,
+		Metrics: drive.NewMetrics(c.metrics), Logger: c.log,
+	}
 	exporter := &fleet.Exporter{Now: c.clock.Trusted}
 	scheduled := &schedule.Scheduler{
 		Store: c.store, Book: c.book, Dates: c.clock.Dates, Busy: api.RolloutRuns(rollouts), Metrics: schedule.NewMetrics(c.metrics), Logger: c.log,

@@ -13,7 +13,7 @@ import (
 	"op25b/internal/store"
 )
 
-// A Driver carries rollouts out. Its fields must be set.
+// A Driver carries rollouts out. Its fields must be set, except Metrics.
 type Driver struct {
 	Store     *store.Store
 	Book      *intent.Book
@@ -24,8 +24,9 @@ type Driver struct {
 	// Name is the name of this controller.
 	Name string
 	// Now is the clock of the rollout.
-	Now    func() time.Time
-	Logger *zap.Logger
+	Now     func() time.Time
+	Metrics *Metrics
+	Logger  *zap.Logger
 }
 
 // rolloutKind is the kind of the records of rollouts. The record currentName is the rollout that runs or that ended last; the others are earlier ones.
@@ -96,6 +97,7 @@ func (d *Driver) drive(ctx context.Context, own *store.Ownership) {
 		}
 	}()
 	var current *Stored
+	defer d.Metrics.follow(nil)
 	timer := time.NewTimer(observeEvery)
 	defer timer.Stop()
 	soon := false // whether the timer ends after countsPause because of new counts
@@ -141,6 +143,7 @@ func (d *Driver) drive(ctx context.Context, own *store.Ownership) {
 			current = next
 		}
 		if current != nil {
+			d.Metrics.follow(current)
 			if err := d.finish(ctx, current); err != nil && ctx.Err() == nil {
 				d.Logger.Warn("the documents of a rollout that is done are not adopted yet", zap.String("rollout", current.ID), zap.Error(err))
 			}
@@ -194,6 +197,9 @@ func (d *Driver) step(ctx context.Context, own *store.Ownership, s *Stored) (*St
 	d.Logger.Info("rollout", zap.String("rollout", next.ID), zap.String("state", string(next.State)), zap.String("ring", next.Stage().Name), zap.Stringers("findings", next.Findings))
 	if err := records.PutRecorded(ctx, currentName, s.Version, next, next.audit("controller "+d.Name, "")); err != nil {
 		return nil, err
+	}
+	if next.State != s.State {
+		d.Metrics.moved(next.State)
 	}
 	stored, err := records.Get(ctx, currentName)
 	if err != nil {
