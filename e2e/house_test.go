@@ -122,7 +122,7 @@ var mayImport = map[string][]string{
 	"internal/exposition": {},
 	"internal/tally":      {"internal/exposition", "internal/intent", "internal/policy", "internal/telemetry", "internal/tlsfiles"},
 	"internal/northbound": {"internal/api", "internal/auth", "internal/fleet", "internal/intent", "internal/openconfig", "internal/policy", "internal/store", "internal/telemetry", "internal/tlsfiles"},
-	"internal/abuse":      {"internal/compile", "internal/intent", "internal/pipeline", "internal/policy", "internal/readfile", "internal/tlsfiles", "internal/writefile"},
+	"internal/abuse":      {"internal/compile", "internal/intent", "internal/pipeline", "internal/policy", "internal/readfile", "internal/tlsfiles", "internal/webhook", "internal/writefile"},
 	"internal/strict":     {},
 	"internal/policy":     {"internal/pipeline", "internal/strict"},
 	"internal/compile":    {"internal/pipeline", "internal/policy", "internal/strict"},
@@ -140,7 +140,8 @@ var mayImport = map[string][]string{
 	"internal/intent":             {"internal/clock", "internal/compile", "internal/policy", "internal/store", "internal/strict"},
 	"internal/auth":               {"internal/readfile", "internal/strict"},
 	"internal/readfile":           {},
-	"internal/clientfile":         {"internal/readfile", "internal/secretfile", "internal/strict"},
+	"internal/clientfile":         {"internal/auth", "internal/readfile", "internal/secretfile", "internal/strict"},
+	"internal/webhook":            {},
 	"internal/writefile":          {},
 	"internal/api": {
 		"internal/abuse", "internal/auth", "internal/bring", "internal/check", "internal/clock", "internal/compile", "internal/exposition", "internal/fleet", "internal/grpcserve", "internal/intent", "internal/lang", "internal/lease", "internal/plan", "internal/policy", "internal/prove", "internal/publication", "internal/rollout", "internal/schedule", "internal/store", "internal/strict", "internal/subscriber", "internal/tally", "internal/telemetry", "internal/tlsfiles", "internal/view",
@@ -201,6 +202,7 @@ var mayImport = map[string][]string{
 	"internal/rollout/drive": {
 		"internal/abuse", "internal/fleet", "internal/intent", "internal/pipeline", "internal/policy", "internal/rollout", "internal/store", "internal/tally", "internal/telemetry",
 	},
+	"internal/rollout/tickets": {"internal/clientfile", "internal/webhook"},
 
 	"internal/schedule": {"internal/intent", "internal/policy", "internal/store"},
 
@@ -211,7 +213,7 @@ var mayImport = map[string][]string{
 
 	"internal/lease":            {},
 	"internal/lease/login":      {},
-	"internal/lease/mailserver": {"internal/auth", "internal/clientfile", "internal/lease", "internal/lease/login"},
+	"internal/lease/mailserver": {"internal/clientfile", "internal/lease", "internal/lease/login", "internal/webhook"},
 	"internal/lease/ledger":     {"internal/intent", "internal/lease", "internal/policy", "internal/store", "internal/strict", "internal/subscriber/follow", "internal/subscriber/register"},
 }
 

@@ -3,9 +3,6 @@ package abuse
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,14 +17,7 @@ import (
 
 	"op25b/internal/readfile"
 	"op25b/internal/tlsfiles"
-)
-
-// These are the headers of a message.
-const (
-	// TimestampHeader has the time of the attempt in seconds since 1970. A receiver should refuse messages that are older than five minutes.
-	TimestampHeader = "Op25b-Timestamp"
-	// SignatureHeader has "sha256=" followed by the HMAC-SHA256, in hexadecimal, of the timestamp, a full stop and the body.
-	SignatureHeader = "Op25b-Signature"
+	"op25b/internal/webhook"
 )
 
 // These are the limits of a webhook.
@@ -209,8 +199,8 @@ func (w *Webhook) post(ctx context.Context, body []byte) error {
 		return fmt.Errorf("%w: %w", ErrWebhook, err)
 	}
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set(TimestampHeader, at)
-	r.Header.Set(SignatureHeader, Sign(w.key, at, body))
+	r.Header.Set(webhook.TimestampHeader, at)
+	r.Header.Set(webhook.SignatureHeader, webhook.Sign(w.key, at, body))
 	answer, err := w.client.Do(r)
 	if failed := (*url.Error)(nil); errors.As(err, &failed) {
 		err = failed.Err // without the URL, which may contain a token
@@ -228,12 +218,4 @@ func (w *Webhook) post(ctx context.Context, body []byte) error {
 	default:
 		return fmt.Errorf("%w: the receiver answered %s", ErrWebhook, answer.Status)
 	}
-}
-
-// Sign returns the value of SignatureHeader.
-func Sign(key []byte, timestamp string, body []byte) string {
-	h := hmac.New(sha256.New, key)
-	_, _ = io.WriteString(h, timestamp+".")
-	h.Write(body)
-	return "sha256=" + hex.EncodeToString(h.Sum(nil))
 }

@@ -8,8 +8,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -18,8 +16,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"op25b/internal/clientfile"
 	"op25b/internal/lease"
 	"op25b/internal/lease/login"
+	"op25b/internal/webhook"
 )
 
 // The paths of the reports.
@@ -34,12 +34,8 @@ const (
 	maxRequests = 256
 	// maxWaiting is the number of requests of known callers that wait until a report can be in progress.
 	maxWaiting = 4096
-	// bodyWithin is how long a caller may take to send a report, and requestWithin how long a report may take in all.
-	bodyWithin, requestWithin = 5 * time.Second, 10 * time.Second
 	// recordEvery is the time after which another audit record says that a mail server reports logins.
 	recordEvery = time.Hour
-	// complainEvery is the shortest time between two log messages about the same kind of refused requests.
-	complainEvery = time.Minute
 )
 
 // Leases grants leases. *ledger.Ledger implements it.
@@ -69,108 +65,45 @@ type Config struct {
 // A Server answers reports.
 type Server struct {
 	cfg     Config
-	log     *zap.Logger
+	door    *webhook.Door
 	replays *login.Replays
 	slots   chan struct{} // has a token for each report in progress
-	waiting chan struct{} // has a token for each request of a known caller
-	results *prometheus.CounterVec
 
-	mu       sync.Mutex // guards the fields below
+	mu       sync.Mutex // guards recorded
 	recorded map[string]time.Time
-	said     map[string]time.Time
 }
-
-// The results of requests, which are labels of a metric.
-const (
-	resultAnswered  = "answered"
-	resultStranger  = "unknown-client"
-	resultForged    = "not-authentic"
-	resultReplayed  = "replayed"
-	resultMalformed = "malformed"
-	resultBusy      = "busy"
-	resultFailed    = "not-stored"
-)
 
 // New returns a Server.
 func New(cfg Config) *Server {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &Server{
-		cfg: cfg, log: cfg.Logger, replays: login.NewReplays(cfg.Now()), slots: make(chan struct{}, maxRequests), waiting: make(chan struct{}, maxWaiting),
-		recorded: make(map[string]time.Time), said: make(map[string]time.Time),
-		results: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "op25b_lease_reports_total", Help: "Requests on the port for reports of logins, by what became of them.",
-		}, []string{"result"}),
+	return &Server{
+		cfg: cfg, replays: login.NewReplays(cfg.Now()), slots: make(chan struct{}, maxRequests), recorded: make(map[string]time.Time),
+		door: webhook.NewDoor(webhook.Config{
+			Report: "a report of a login", Flag: "--lease-clients", Paths: []string{DovecotPath, WeakforcedPath}, MaxBody: login.MaxBody, MaxWaiting: maxWaiting,
+			Metric: "op25b_lease_reports_total", Help: "Requests on the port for reports of logins, by what became of them.",
+			Answer:     func(w http.ResponseWriter, code int, why string) { answer(w, code, -1, why) },
+			Registerer: cfg.Registerer, Logger: cfg.Logger,
+		}),
 	}
-	if s.log == nil {
-		s.log = zap.NewNop()
-	}
-	for _, result := range []string{resultAnswered, resultStranger, resultForged, resultReplayed, resultMalformed, resultBusy, resultFailed} {
-		s.results.WithLabelValues(result)
-	}
-	if cfg.Registerer != nil {
-		cfg.Registerer.MustRegister(s.results)
-	}
-	return s
 }
 
 var _ http.Handler = (*Server)(nil)
 
 // ServeHTTP answers a request. It uses only the header until the caller is known.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(2 * requestWithin))
-	serve := map[string]func(http.ResponseWriter, *http.Request, *Client){DovecotPath: s.dovecot, WeakforcedPath: s.weakforced}[r.URL.Path]
-	client := s.cfg.Clients.identify(r)
-	switch {
-	case client == nil:
-		s.refuse(w, r, http.StatusUnauthorized, resultStranger, "the caller is unknown: it needs the token or the certificate of a client in the file of --lease-clients", "")
-		return
-	case serve == nil:
-		s.refuse(w, r, http.StatusNotFound, resultMalformed, "no such page: report to "+DovecotPath+" or "+WeakforcedPath, client.Name)
-		return
-	case r.Method != http.MethodPost:
-		w.Header().Set("Allow", http.MethodPost)
-		s.refuse(w, r, http.StatusMethodNotAllowed, resultMalformed, "reports use POST", client.Name)
+	serve := map[string]func(http.ResponseWriter, *http.Request, *clientfile.Reporter){DovecotPath: s.dovecot, WeakforcedPath: s.weakforced}[r.URL.Path]
+	client, name := identify(s.cfg.Clients, r), ""
+	if client != nil {
+		name = client.Name
+	}
+	leave := s.door.Enter(w, r, name, serve != nil)
+	if leave == nil {
 		return
 	}
-	select {
-	case s.waiting <- struct{}{}:
-		defer func() { <-s.waiting }()
-	default:
-		s.refuse(w, r, http.StatusServiceUnavailable, resultBusy, "too many reports are in progress", client.Name)
-		return
-	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyWithin))
+	defer leave()
 	serve(w, r, client)
-}
-
-// refuse answers a request with an error, and closes the connection without reading the rest of the request. It logs the error, but at most once in
-// complainEvery for each result.
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, code int, result, why, client string) {
-	if r.ProtoMajor == 1 {
-		w.Header().Set("Connection", "close")
-	}
-	if code == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "5")
-	}
-	s.result(result, "a report of a login was refused", zap.String("client", client), zap.String("reason", why))
-	answer(w, code, -1, why)
-}
-
-// result counts a request and logs the message, but at most once in complainEvery for each result.
-func (s *Server) result(result, message string, fields ...zap.Field) {
-	s.results.WithLabelValues(result).Inc()
-	s.mu.Lock()
-	now := time.Now()
-	again := now.Sub(s.said[result]) < complainEvery
-	if !again {
-		s.said[result] = now
-	}
-	s.mu.Unlock()
-	if !again {
-		s.log.Warn(message, fields...)
-	}
 }
 
 // answer writes an answer of Dovecot's auth policy protocol. A status of 0 permits the login; Dovecot ignores the answer to a report.
@@ -184,26 +117,26 @@ func answer(w http.ResponseWriter, code, status int, msg string) {
 }
 
 // dovecot answers a request of Dovecot's auth policy client. Questions are answered at once.
-func (s *Server) dovecot(w http.ResponseWriter, r *http.Request, client *Client) {
+func (s *Server) dovecot(w http.ResponseWriter, r *http.Request, client *clientfile.Reporter) {
 	switch r.URL.Query().Get("command") {
 	case "allow":
-		s.results.WithLabelValues(resultAnswered).Inc()
+		s.door.Count(webhook.Answered)
 		answer(w, http.StatusOK, 0, "")
 	case "report":
 		s.report(w, r, client, "dovecot", func([]byte, login.Login) error { return nil })
 	default:
-		s.refuse(w, r, http.StatusBadRequest, resultMalformed, "the command must be report or allow, as in "+DovecotPath+"?command=report", client.Name)
+		s.door.Refuse(w, r, http.StatusBadRequest, webhook.Malformed, "the command must be report or allow, as in "+DovecotPath+"?command=report", client.Name)
 	}
 }
 
 // weakforced answers weakforced's webhook, whose reports are signed.
-func (s *Server) weakforced(w http.ResponseWriter, r *http.Request, client *Client) {
-	if client.secret == nil {
-		s.refuse(w, r, http.StatusForbidden, resultForged, "the client has no secretFile in the file of --lease-clients, so its signature cannot be verified", client.Name)
+func (s *Server) weakforced(w http.ResponseWriter, r *http.Request, client *clientfile.Reporter) {
+	if client.Secret() == nil {
+		s.door.Refuse(w, r, http.StatusForbidden, webhook.Forged, "the client has no secretFile in the file of --lease-clients, so its signature cannot be verified", client.Name)
 		return
 	}
 	s.report(w, r, client, "weakforced", func(body []byte, l login.Login) error {
-		if err := login.Signed(body, r.Header.Get(login.SignatureHeader), client.secret); err != nil {
+		if err := login.Signed(body, r.Header.Get(login.SignatureHeader), client.Secret()); err != nil {
 			return err
 		}
 		return s.replays.Fresh(body, l.Time, s.cfg.Now())
@@ -211,16 +144,10 @@ func (s *Server) weakforced(w http.ResponseWriter, r *http.Request, client *Clie
 }
 
 // report takes a report. authentic verifies it before it is used.
-func (s *Server) report(w http.ResponseWriter, r *http.Request, client *Client, source string, authentic func([]byte, login.Login) error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, login.MaxBody))
+func (s *Server) report(w http.ResponseWriter, r *http.Request, client *clientfile.Reporter, source string, authentic func([]byte, login.Login) error) {
+	body, ok := s.door.Body(w, r, client.Name)
 	defer clear(body) // it has the name of a user and the hash of a password
-	large := (*http.MaxBytesError)(nil)
-	switch {
-	case errors.As(err, &large):
-		s.refuse(w, r, http.StatusRequestEntityTooLarge, resultMalformed, fmt.Sprintf("the report has more than %d bytes", login.MaxBody), client.Name)
-		return
-	case err != nil:
-		s.refuse(w, r, http.StatusRequestTimeout, resultMalformed, fmt.Sprintf("the report did not arrive within %v", bodyWithin), client.Name)
+	if !ok {
 		return
 	}
 	l, err := login.Parse(body)
@@ -228,33 +155,33 @@ func (s *Server) report(w http.ResponseWriter, r *http.Request, client *Client, 
 		err = authentic(body, l)
 	}
 	if err != nil {
-		code, result := http.StatusBadRequest, resultMalformed
+		code, result := http.StatusBadRequest, webhook.Malformed
 		switch {
 		case errors.Is(err, login.ErrSignature):
-			code, result = http.StatusForbidden, resultForged
+			code, result = http.StatusForbidden, webhook.Forged
 		case errors.Is(err, login.ErrReplay):
-			code, result = http.StatusConflict, resultReplayed
+			code, result = http.StatusConflict, webhook.Replayed
 		case errors.Is(err, login.ErrBusy):
-			code, result = http.StatusServiceUnavailable, resultBusy
+			code, result = http.StatusServiceUnavailable, webhook.Busy
 		}
-		s.refuse(w, r, code, result, err.Error(), client.Name)
+		s.door.Refuse(w, r, code, result, err.Error(), client.Name)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), requestWithin)
+	ctx, cancel := context.WithTimeout(r.Context(), webhook.RequestWithin)
 	defer cancel()
 	text, err := s.grant(ctx, client, source, l)
 	if err != nil {
 		s.replays.Forget(body)
-		s.refuse(w, r, http.StatusServiceUnavailable, resultFailed, "the report is not acknowledged, send it again: "+err.Error(), client.Name)
+		s.door.Refuse(w, r, http.StatusServiceUnavailable, webhook.Failed, "the report is not acknowledged, send it again: "+err.Error(), client.Name)
 		return
 	}
-	s.results.WithLabelValues(resultAnswered).Inc()
+	s.door.Count(webhook.Answered)
 	answer(w, http.StatusOK, 0, text)
 }
 
 // grant grants the lease of a login. It returns what the login changed, or why it changed nothing. An error means that the report should be sent
 // again.
-func (s *Server) grant(ctx context.Context, client *Client, source string, l login.Login) (text string, err error) {
+func (s *Server) grant(ctx context.Context, client *clientfile.Reporter, source string, l login.Login) (text string, err error) {
 	if why := l.Refused(); why != "" {
 		s.cfg.Leases.Refuse(source, why)
 		return string(why), nil
@@ -276,7 +203,7 @@ func (s *Server) grant(ctx context.Context, client *Client, source string, l log
 }
 
 // record writes the audit record that a client reports logins, at most once in recordEvery.
-func (s *Server) record(ctx context.Context, client *Client) error {
+func (s *Server) record(ctx context.Context, client *clientfile.Reporter) error {
 	s.mu.Lock()
 	now := s.cfg.Now()
 	at, known := s.recorded[client.Name]

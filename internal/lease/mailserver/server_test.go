@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,12 +13,12 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
 	"op25b/internal/lease/login"
+	"op25b/internal/webhook"
 )
 
 // dovecot returns a report of Dovecot about a login.
@@ -40,8 +41,9 @@ func TestReports(t *testing.T) {
 	l := &leases{}
 	now := noon()
 	recorded := make(map[string]int)
+	registry := prometheus.NewPedanticRegistry()
 	s := New(Config{
-		Leases: l, Clients: clients, Now: func() time.Time { return now }, Registerer: prometheus.NewPedanticRegistry(), Logger: zap.New(core),
+		Leases: l, Clients: clients, Now: func() time.Time { return now }, Registerer: registry, Logger: zap.New(core),
 		Record: func(_ context.Context, client string) error { recorded[client]++; return nil },
 	})
 	now = now.Add(time.Hour) // the server is not new
@@ -57,38 +59,38 @@ func TestReports(t *testing.T) {
 		want   string
 		result string
 	}{
-		{"granted by token", call{path: report, body: dovecot("192.0.2.1"), header: bearer("token of pop-1")}, 200, `{"status":0,"msg":"granted"}`, resultAnswered},
-		{"granted by password", call{path: report, body: dovecot("2001:db8::1"), header: basic("x", "token of pop-1")}, 200, `{"status":0,"msg":"granted"}`, resultAnswered},
-		{"granted by certificate", call{path: report, body: dovecot("192.0.2.1"), cert: "pop-2.isp.example"}, 200, `{"status":0,"msg":"granted"}`, resultAnswered},
-		{"a question", call{path: DovecotPath + "?command=allow", body: dovecot("192.0.2.1"), header: bearer("token of pop-1")}, 200, `{"status":0,"msg":""}`, resultAnswered},
-		{"a failed login", call{path: report, body: strings.Replace(dovecot("192.0.2.1"), `"success":true`, `"success":false`, 1), header: bearer("token of pop-1")}, 200, `{"status":0,"msg":"failed"}`, resultAnswered},
-		{"SMTP AUTH", call{path: report, body: strings.Replace(dovecot("192.0.2.1"), "pop3", "smtp", 1), header: bearer("token of pop-1")}, 200, `{"status":0,"msg":"protocol"}`, resultAnswered},
-		{"signed", call{path: WeakforcedPath, body: first, header: signed(first, secret)}, 200, `{"status":0,"msg":"granted"}`, resultAnswered},
-		{"signed again", call{path: WeakforcedPath, body: first, header: signed(first, secret)}, 409, refusal("replayed report: it was received before"), resultReplayed},
-		{"old", call{path: WeakforcedPath, body: wforce("192.0.2.2", now.Add(-2*time.Minute)), header: signed(wforce("192.0.2.2", now.Add(-2*time.Minute)), secret)}, 409, refusal("replayed report: it is older than 1m0s"), resultReplayed},
+		{"granted by token", call{path: report, body: dovecot("192.0.2.1"), header: bearer("token of pop-1")}, 200, `{"status":0,"msg":"granted"}`, webhook.Answered},
+		{"granted by password", call{path: report, body: dovecot("2001:db8::1"), header: basic("x", "token of pop-1")}, 200, `{"status":0,"msg":"granted"}`, webhook.Answered},
+		{"granted by certificate", call{path: report, body: dovecot("192.0.2.1"), cert: "pop-2.isp.example"}, 200, `{"status":0,"msg":"granted"}`, webhook.Answered},
+		{"a question", call{path: DovecotPath + "?command=allow", body: dovecot("192.0.2.1"), header: bearer("token of pop-1")}, 200, `{"status":0,"msg":""}`, webhook.Answered},
+		{"a failed login", call{path: report, body: strings.Replace(dovecot("192.0.2.1"), `"success":true`, `"success":false`, 1), header: bearer("token of pop-1")}, 200, `{"status":0,"msg":"failed"}`, webhook.Answered},
+		{"SMTP AUTH", call{path: report, body: strings.Replace(dovecot("192.0.2.1"), "pop3", "smtp", 1), header: bearer("token of pop-1")}, 200, `{"status":0,"msg":"protocol"}`, webhook.Answered},
+		{"signed", call{path: WeakforcedPath, body: first, header: signed(first, secret)}, 200, `{"status":0,"msg":"granted"}`, webhook.Answered},
+		{"signed again", call{path: WeakforcedPath, body: first, header: signed(first, secret)}, 409, refusal("replayed report: it was received before"), webhook.Replayed},
+		{"old", call{path: WeakforcedPath, body: wforce("192.0.2.2", now.Add(-2*time.Minute)), header: signed(wforce("192.0.2.2", now.Add(-2*time.Minute)), secret)}, 409, refusal("replayed report: it is older than 1m0s"), webhook.Replayed},
 		{
 			"another key",
 			call{path: WeakforcedPath, body: first, header: signed(first, secret+"x")},
 			403,
-			refusal("wrong signature: the header X-Wforce-Signature must have the HMAC-SHA256 of the body in Base64, by the secret of this client"), resultForged,
+			refusal("wrong signature: the header X-Wforce-Signature must have the HMAC-SHA256 of the body in Base64, by the secret of this client"), webhook.Forged,
 		},
-		{"no secret", call{path: WeakforcedPath, body: first, header: bearer("token of pop-1")}, 403, refusal("the client has no secretFile in the file of --lease-clients, so its signature cannot be verified"), resultForged},
-		{"no token", call{path: report, body: dovecot("192.0.2.1")}, 401, stranger, resultStranger},
-		{"no token on this host", call{path: report, body: dovecot("192.0.2.1"), from: "127.0.0.1:9"}, 401, stranger, resultStranger},
-		{"another token", call{path: report, body: dovecot("192.0.2.1"), header: bearer("token of pop-9")}, 401, stranger, resultStranger},
-		{"another certificate", call{path: report, body: dovecot("192.0.2.1"), cert: "pop-9.isp.example"}, 401, stranger, resultStranger},
-		{"no command", call{path: DovecotPath, body: dovecot("192.0.2.1"), header: bearer("token of pop-1")}, 400, refusal("the command must be report or allow, as in /dovecot?command=report"), resultMalformed},
-		{"another page", call{path: "/", header: bearer("token of pop-1")}, 404, refusal("no such page: report to /dovecot or /weakforced"), resultMalformed},
-		{"GET", call{method: http.MethodGet, path: report, header: bearer("token of pop-1")}, 405, refusal("reports use POST"), resultMalformed},
-		{"malformed", call{path: report, body: "alice", header: bearer("token of pop-1")}, 400, refusal("malformed report of a login: it is not a JSON object"), resultMalformed},
-		{"large", call{path: report, body: large, header: bearer("token of pop-1")}, 413, refusal("the report has more than 65536 bytes"), resultMalformed},
+		{"no secret", call{path: WeakforcedPath, body: first, header: bearer("token of pop-1")}, 403, refusal("the client has no secretFile in the file of --lease-clients, so its signature cannot be verified"), webhook.Forged},
+		{"no token", call{path: report, body: dovecot("192.0.2.1")}, 401, stranger, webhook.Stranger},
+		{"no token on this host", call{path: report, body: dovecot("192.0.2.1"), from: "127.0.0.1:9"}, 401, stranger, webhook.Stranger},
+		{"another token", call{path: report, body: dovecot("192.0.2.1"), header: bearer("token of pop-9")}, 401, stranger, webhook.Stranger},
+		{"another certificate", call{path: report, body: dovecot("192.0.2.1"), cert: "pop-9.isp.example"}, 401, stranger, webhook.Stranger},
+		{"no command", call{path: DovecotPath, body: dovecot("192.0.2.1"), header: bearer("token of pop-1")}, 400, refusal("the command must be report or allow, as in /dovecot?command=report"), webhook.Malformed},
+		{"another page", call{path: "/", header: bearer("token of pop-1")}, 404, refusal("no such page: report to /dovecot or /weakforced"), webhook.Malformed},
+		{"GET", call{method: http.MethodGet, path: report, header: bearer("token of pop-1")}, 405, refusal("reports use POST"), webhook.Malformed},
+		{"malformed", call{path: report, body: "alice", header: bearer("token of pop-1")}, 400, refusal("malformed report of a login: it is not a JSON object"), webhook.Malformed},
+		{"large", call{path: report, body: large, header: bearer("token of pop-1")}, 413, refusal("the report has more than 65536 bytes"), webhook.Malformed},
 	} {
-		before := testutil.ToFloat64(s.results.WithLabelValues(test.result))
+		before := requests(t, registry, test.result)
 		code, body := test.call.do(s)
 		if code != test.code || body != test.want {
 			t.Errorf("%s: %d %s; want %d %s", test.name, code, body, test.code, test.want)
 		}
-		if n := testutil.ToFloat64(s.results.WithLabelValues(test.result)); n != before+1 {
+		if n := requests(t, registry, test.result); n != before+1 {
 			t.Errorf("%s is not counted as %s", test.name, test.result)
 		}
 	}
@@ -117,6 +119,22 @@ func TestReports(t *testing.T) {
 	if recorded["pop-1"] != 2 {
 		t.Errorf("audit records %v after %v", recorded, recordEvery)
 	}
+}
+
+// requests returns the number of requests with a result.
+func requests(t *testing.T, registry *prometheus.Registry, result string) float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range families[0].Metric {
+		if m.Label[0].GetValue() == result {
+			return m.Counter.GetValue()
+		}
+	}
+	t.Fatalf("no requests are counted as %s", result)
+	return 0
 }
 
 // TestWithoutClients verifies that only programs of this host may report if there is no file of clients.
@@ -166,7 +184,7 @@ func TestNotAcknowledged(t *testing.T) {
 		t.Error("the audit record counts as written")
 	}
 	for range maxWaiting {
-		s.waiting <- struct{}{}
+		s.door.Enter(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, DovecotPath, nil), "pop-1", true)
 	}
 	if code, body := c.do(s); code != 503 || !strings.Contains(body, "too many reports are in progress") {
 		t.Errorf("%d %s", code, body)
