@@ -39,6 +39,8 @@ const (
 	Rejects    GateName = "rejects"    // more lines are newly stopped than in the control
 	Stopping   GateName = "stopping"   // documents stop almost nothing of what was stopped before
 	Probes     GateName = "probes"     // the switches of the ring have not shown by probes that they do what the documents demand
+
+	TicketsOpened GateName = "tickets" // more lines have support tickets than the bound of the ring
 )
 
 // The sources of findings that are no gates.
@@ -50,7 +52,7 @@ const (
 
 // gateNames returns the gates that must have data before a ring may go on.
 func gateNames() []GateName {
-	return []GateName{Submission, Relays, Counting, Switches, Tables, Affected, Rejects, Stopping, Probes}
+	return []GateName{Submission, Relays, Counting, Switches, Tables, Affected, Rejects, Stopping, Probes, TicketsOpened}
 }
 
 // A Finding is what a gate says of a ring.
@@ -72,6 +74,8 @@ type Gates struct {
 	Full float64 `json:"full"`
 	// Stale is the age at which a sample counts as no data.
 	Stale time.Duration `json:"stale"`
+	// Tickets bounds the lines with support tickets.
+	Tickets TicketBound `json:"tickets,omitzero"`
 }
 
 // DefaultGates are the bounds of a ring that sets none. A sample is stale after three of the collector's intervals.
@@ -131,6 +135,8 @@ type Reading struct {
 	Ring, Control []Measure
 	// Documents is set if the change is documents. A phase may stop nothing; documents are not expected to.
 	Documents bool
+	// Tickets are the support tickets of the ring.
+	Tickets Tickets
 }
 
 // Evaluate returns the findings of every gate for a ring.
@@ -139,7 +145,7 @@ func (g Gates) Evaluate(stage Stage, in Reading) []Finding {
 	return []Finding{
 		e.each(Submission, e.submission), e.each(Relays, e.relays), e.each(Counting, e.counting),
 		e.each(Switches, e.switches), e.each(Tables, e.tables), e.affected(), e.rejects(), e.each(Stopping, e.stopping),
-		e.each(Probes, e.probes),
+		e.each(Probes, e.probes), e.tickets(),
 	}
 }
 

@@ -60,6 +60,7 @@ func TestEvaluate(t *testing.T) {
 		{"too early for what is stopped", func(r *Reading) { r.Documents, r.Ring[0].Steady = true, r.Ring[0].At.Add(-time.Minute) }, Stopping, "stopping of ring first (a): no-data: only 1m0s since the change"},
 		{"what is stopped is not known", func(r *Reading) { r.Documents, r.Ring[0].At = true, time.Time{} }, Stopping, "stopping of ring first (a): no-data: there is no sample"},
 		{"a phase may stop nothing", func(r *Reading) { r.Ring[0].Stopped = 0 }, Stopping, "pass"},
+		{"tickets are not watched", func(r *Reading) { r.Tickets = Tickets{Lines: 50} }, TicketsOpened, "pass"},
 		{"no control", func(r *Reading) { r.Control, r.Ring[0].Affected = nil, 500 }, Rejects, "pass"},
 	} {
 		in := Reading{Time: epoch.Add(time.Hour + 5*time.Second), Ring: []Measure{well("a"), well("b")}, Control: []Measure{well("c"), well("d")}}
@@ -89,7 +90,9 @@ func TestEvaluate(t *testing.T) {
 
 // TestNothingMeasured verifies that a ring of which nothing is known passes no gate except the comparison, for which a ring may lack a control.
 func TestNothingMeasured(t *testing.T) {
-	for _, f := range DefaultGates().Evaluate(Stage{Name: "first", Switches: []string{"a"}}, Reading{Time: epoch}) {
+	gates := DefaultGates()
+	gates.Tickets = TicketBound{Lines: 1, Within: time.Minute}
+	for _, f := range gates.Evaluate(Stage{Name: "first", Switches: []string{"a"}}, Reading{Time: epoch}) {
 		if optional := f.Gate == Rejects; (f.Verdict == Pass) != optional || !optional && f.Verdict != NoData {
 			t.Errorf("nothing is known, and %v", f)
 		}

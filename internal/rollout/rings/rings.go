@@ -50,7 +50,14 @@ type ring struct {
 type gates struct {
 	// Affected is the number of newly affected lines in percent of the forecast.
 	Affected percent `yaml:"affected,omitempty"`
+	// Tickets is the number of lines that may have support tickets. If it is absent, tickets are not watched.
+	Tickets lines `yaml:"tickets,omitempty"`
 }
+
+type lines uint64
+
+// Range implements strict.Number.
+func (lines) Range() (lo, hi uint64) { return 1, 1000 }
 
 type percent uint64
 
@@ -125,6 +132,9 @@ func (g gates) bounds() rollout.Gates {
 	bounds := rollout.DefaultGates()
 	if g.Affected > 0 {
 		bounds.Affected = float64(g.Affected) / 100
+	}
+	if g.Tickets > 0 {
+		bounds.Tickets = rollout.TicketBound{Lines: int(g.Tickets), Within: rollout.DefaultTicketsWithin}
 	}
 	return bounds
 }

@@ -42,7 +42,7 @@ func read(rings string) ([]rollout.Stage, error) {
 func TestRead(t *testing.T) {
 	got, err := read(`
   - {name: first, switches: [s1], soak: 30m, gates: {affected: 150}}
-  - {name: pilots, labels: [pilot], switches: [s6, s2], soak: 2h}
+  - {name: pilots, labels: [pilot], switches: [s6, s2], soak: 2h, gates: {tickets: 3}}
   - {name: tokyo, switches: [s3], soak: 1m}
   - {name: others, rest: true, soak: 12h}
 `)
@@ -52,9 +52,11 @@ func TestRead(t *testing.T) {
 	bounds := rollout.DefaultGates()
 	first := bounds
 	first.Affected = 1.5
+	pilots := bounds
+	pilots.Tickets = rollout.TicketBound{Lines: 3, Within: 5 * time.Minute}
 	want := []rollout.Stage{
 		{Name: "first", Switches: []string{"s1"}, Soak: 30 * time.Minute, Gates: first},
-		{Name: "pilots", Switches: []string{"s2", "s6"}, Soak: 2 * time.Hour, Gates: bounds},
+		{Name: "pilots", Switches: []string{"s2", "s6"}, Soak: 2 * time.Hour, Gates: pilots},
 		{Name: "tokyo", Switches: []string{"s3"}, Soak: time.Minute, Gates: bounds},
 		{Name: "others", Switches: []string{"s4", "s5"}, Soak: 12 * time.Hour, Gates: bounds},
 	}
@@ -88,6 +90,7 @@ func TestFaults(t *testing.T) {
 		{first + "  - {name: b, labels: [pilots], soak: 1m}\n" + rest, `no switch has the label "pilots"; did you mean "pilot"?`},
 		{first + "  - {name: b, soak: 1m}\n" + rest, `ring "b" has no switch; give switches, sites, models or labels, or rest: true in the last ring`},
 		{first + "  - {name: b, switches: [s1], soak: 1m, gates: {affected: 99}}\n" + rest, `rings[1].gates.affected is 99; it must be a whole number from 100 to 10000`},
+		{first + "  - {name: b, switches: [s1], soak: 1m, gates: {tickets: 0}}\n" + rest, `rings[1].gates.tickets is 0; it must be a whole number from 1 to 1000`},
 		{
 			"  - {name: a, switches: [s1], soak: 1m}\n  - {name: b, switches: [s2], soak: 1m}\n" + rest,
 			`rings.yaml:5:5: ring "b" has no lines of group adsl on model soft with two tags, PPPoE, and a later ring has; move a switch with such lines to this ring: a fault of the change could show there only, and first on many switches`,
