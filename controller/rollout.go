@@ -23,8 +23,8 @@ gets it again, so that the way back is known.
 
 Some gates take the change back from all rings without asking: packets to port 587 or 465 of other providers are stopped; mail to the own
 relays stops; the counters stand still; a switch has drift or is unreachable; a table is above 95 % full. Others hold the rollout until
-an operator resumes it: more lines are stopped than forecast, or newly stopped although none was forecast. Missing data hold it until
-they arrive. While a rollout runs, other changes of documents and phases are refused.`,
+an operator resumes it: more lines are stopped than forecast, or newly stopped although none was forecast, or have support tickets than
+the ring allows. Missing data hold it until they arrive. While a rollout runs, other changes of documents and phases are refused.`,
 		Example: `  op25b rollout start --phase all-destinations --rings rings.yaml --reason OP25B-41
   op25b rollout start -f next --rings rings.yaml --reason OP25B-44
   op25b rollout status --watch

@@ -54,6 +54,7 @@ type serveOptions struct {
 	record    string
 	radius    radiusOptions
 	leases    leaseOptions
+	tickets   ticketOptions
 	history   controller.History
 	providers string
 	files     []string
@@ -119,6 +120,7 @@ On SIGTERM or an interrupt, serve gives up its switches, which keep their state,
 	f.StringVar(&o.history.Prometheus, "prometheus", "", "URL of a Prometheus server that scrapes all controllers, and has the history of the counters instead")
 	o.radius.add(f)
 	o.leases.add(f)
+	o.tickets.add(f)
 	f.StringVar(&o.record, "record", "", "directory for recordings of the P4Runtime session of each switch, for op25b replay")
 	f.StringVar(&o.providers, "providers", "", "YAML file with mail providers, for op25b check --mail; by default the built-in directory")
 	addFiles(cmd, &o.files)
@@ -238,12 +240,16 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	if err != nil {
 		return err
 	}
+	desks, err := o.tickets.tickets(o.listening, log)
+	if err != nil {
+		return err
+	}
 	page := o.listening // the page has the certificates of the API
 	page.Addr = o.web
 	c, err := controller.Open(ctx, controller.Config{
 		Name: o.name, Store: config, Clock: clock.System(), Skew: o.skew, Listening: o.listening, Advertise: o.advertise, Auth: access,
 		MaxDocuments: int64(o.documents), MassChange: o.mass, AuditEvery: o.audit, ProbeEvery: o.probe, Providers: directory, History: o.history, Recorder: records.Of, First: first, Logger: log,
-		Telemetry: telemetry.Config{Interval: o.sample}, GNMI: o.gnmi, Port25: o.port25, Certificates: certificates, Web: page, WebHosts: o.webHosts, Sessions: sessions, Leases: leases,
+		Telemetry: telemetry.Config{Interval: o.sample}, GNMI: o.gnmi, Port25: o.port25, Certificates: certificates, Web: page, WebHosts: o.webHosts, Sessions: sessions, Leases: leases, Tickets: desks,
 	})
 	switch {
 	case errors.Is(err, clock.ErrBound):

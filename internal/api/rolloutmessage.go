@@ -16,7 +16,11 @@ func rolloutMessage(s *drive.Stored) *op25bv1.Rollout {
 		Resumes: rolloutStates[s.Resumes],
 	}
 	for _, stage := range s.Stages {
-		m.Rings = append(m.Rings, &op25bv1.Ring{Name: stage.Name, Switches: stage.Switches, Soak: durationpb.New(stage.Soak)})
+		n := s.Tickets[stage.Name]
+		m.Rings = append(m.Rings, &op25bv1.Ring{
+			Name: stage.Name, Switches: stage.Switches, Soak: durationpb.New(stage.Soak),
+			TicketBound: uint32(stage.Gates.Tickets.Lines), TicketLines: uint32(n.Lines), UnplacedTickets: uint32(n.Unplaced),
+		})
 	}
 	for _, gate := range s.Accepted {
 		m.Accepted = append(m.Accepted, string(gate))

@@ -75,6 +75,8 @@ type Config struct {
 	Sessions Sessions
 	// Leases configures where mail servers report logins.
 	Leases Leases
+	// Tickets configures where support desks report tickets.
+	Tickets Tickets
 	// History configures the history of counters.
 	History History
 	// Providers is the directory of mail providers. If it is nil, all providers are unknown.
@@ -101,6 +103,7 @@ type Controller struct {
 	metrics  *prometheus.Registry
 	sessions *sessions // nil if this controller reads no sessions
 	leases   *leases
+	tickets  net.Listener    // nil if no support tickets are received
 	history  history.History // nil if no history is configured
 	recorded *history.Store  // nil if this controller keeps no history
 }
@@ -146,6 +149,9 @@ func Open(ctx context.Context, cfg Config) (_ *Controller, err error) {
 	if err := c.openLeases(); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
+	if err := c.openTickets(); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
 	return c, nil
 }
 
@@ -185,6 +191,7 @@ func (c *Controller) Close() error {
 	_ = c.closeWeb()
 	c.sessions.close()
 	_ = c.leases.close()
+	c.closeTickets()
 	if c.recorded != nil {
 		if err := c.recorded.Close(); err != nil {
 			c.log.Error("the history of counters was not closed", zap.Error(err))
@@ -213,6 +220,9 @@ func (c *Controller) Run(parent context.Context) error {
 		}
 		if addr := c.LeasesAddr(); addr != nil {
 			fields = append(fields, zap.Stringer("leases", addr))
+		}
+		if addr := c.TicketsAddr(); addr != nil {
+			fields = append(fields, zap.Stringer("tickets", addr))
 		}
 		c.log.Info("controller up", fields...)
 	}
@@ -245,7 +255,7 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	}
 	rollouts := &drive.Driver{
 		Store: c.store, Book: c.book, Counters: counters, Forecasts: port25, Probed: c.cfg.ProbeEvery > 0, Name: c.cfg.Name, Now: c.clock.Trusted,
-		Metrics: drive.NewMetrics(c.metrics), Logger: c.log,
+		Lines: c.leases.ledger, Desks: c.cfg.Tickets.desks(), Metrics: drive.NewMetrics(c.metrics), Logger: c.log,
 	}
 	exporter := &fleet.Exporter{Now: c.clock.Trusted}
 	scheduled := &schedule.Scheduler{
@@ -319,6 +329,7 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	work.Go(func() error { return api.Serve(ctx, c.listener, handler, c.log) })
 	c.sessions.start(ctx, work)
 	c.leases.start(ctx, c, work)
+	c.startTickets(ctx, rollouts, work)
 	owning := ctx
 	if c.recorded != nil {
 		var release context.CancelFunc

@@ -24,6 +24,7 @@ import (
 
 	"op25b/examples"
 	"op25b/internal/api"
+	"op25b/internal/rollout/tickets"
 	"op25b/internal/softswitch"
 	"op25b/internal/subscriber/accounting"
 	"op25b/internal/subscriber/register"
@@ -55,6 +56,7 @@ func exported(t *testing.T) map[string][]string {
 	cfg.First[0].Data = bytes.Replace(inventory, []byte("127.0.0.1:9339"), []byte(services.Addrs.GNMI), 1)
 	cfg.Sessions = Sessions{Key: &register.Key{1}, Radius: "127.0.0.1:0", Clients: radiusClients(t)}
 	cfg.Leases = Leases{Listening: api.Listening{Addr: "127.0.0.1:0"}}
+	cfg.Tickets = Tickets{Listening: api.Listening{Addr: "127.0.0.1:0"}, Clients: &tickets.Clients{}}
 	c, err := Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -29,9 +29,9 @@ func (t *table) Rollout(r *op25bv1.Rollout, at *timestamppb.Timestamp, utcOffset
 	if r.SteeredBy != "" {
 		b.WriteString(wrapped("", fmt.Sprintf("Last command by %s: %s", plain(r.SteeredBy), plain(r.Note)), 4))
 	}
-	g := grid{head: []string{"RING", "SWITCHES", "SOAK", "STATE"}, shrink: []int{0, 3}}
+	g := grid{head: []string{"RING", "SWITCHES", "SOAK", "TICKETS", "STATE"}, shrink: []int{0, 4}}
 	for i, ring := range r.Rings {
-		g.add(ring.Name, prose.Number(len(ring.Switches)), short(ring.GetSoak().AsDuration()), ringState(r, i, at))
+		g.add(ring.Name, prose.Number(len(ring.Switches)), short(ring.GetSoak().AsDuration()), ringTickets(ring), ringState(r, i, at))
 	}
 	b.WriteString(g.text(t, ""))
 	for _, f := range r.Findings {
@@ -68,6 +68,18 @@ func list(names []string) string {
 // rolloutWord returns the name of a state.
 func rolloutWord(s op25bv1.RolloutState) string {
 	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(s.String(), "ROLLOUT_STATE_")), "_", "-")
+}
+
+// ringTickets says how many lines of a ring have support tickets.
+func ringTickets(r *op25bv1.Ring) string {
+	if r.TicketBound == 0 {
+		return "not watched"
+	}
+	text := prose.Number(int(r.TicketLines)) + " of " + prose.Number(int(r.TicketBound))
+	if r.UnplacedTickets > 0 {
+		text += ", " + prose.Number(int(r.UnplacedTickets)) + " of no line"
+	}
+	return text
 }
 
 // ringState says where a ring is.

@@ -9,8 +9,8 @@ import (
 // The rollouts that the tests show.
 var (
 	rolloutRings = []*op25bv1.Ring{
-		{Name: "first", Switches: []string{"edge-1"}, Soak: durationpb.New(30 * 60e9)},
-		{Name: "early", Switches: []string{"edge-2", "edge-3"}, Soak: durationpb.New(2 * 3600e9)},
+		{Name: "first", Switches: []string{"edge-1"}, Soak: durationpb.New(30 * 60e9), TicketBound: 5, TicketLines: 3, UnplacedTickets: 2},
+		{Name: "early", Switches: []string{"edge-2", "edge-3"}, Soak: durationpb.New(2 * 3600e9), TicketBound: 5},
 		{Name: "rest\x1b[31m", Switches: []string{"edge-4", "edge-5", "edge-6", "edge-7", "edge-8", "edge-9"}, Soak: durationpb.New(90e9)},
 	}
 	soakingRollout = &op25bv1.Rollout{

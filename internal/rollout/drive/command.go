@@ -56,6 +56,7 @@ func (d *Driver) Start(ctx context.Context, r rollout.Record, by By) (*Stored, e
 		}
 		earlier := *last
 		earlier.Begun, earlier.Told, earlier.First, earlier.Seen, earlier.Steady = nil, nil, nil, nil, nil
+		earlier.TicketKey = nil
 		records := store.JSON[Stored](d.Store, rolloutKind)
 		if _, err := records.PutIf(ctx, pastName(number-1), store.AnyVersion, earlier); err != nil {
 			return nil, err
@@ -65,7 +66,7 @@ func (d *Driver) Start(ctx context.Context, r rollout.Record, by By) (*Stored, e
 		}
 	}
 	r.ID, r.Author, r.Reason = strconv.Itoa(number), by.Who, by.Reason
-	s := &Stored{Record: rollout.Start(r, d.Now())}
+	s := &Stored{Record: rollout.Start(r, d.Now()), TicketKey: newTicketKey()}
 	return d.put(ctx, s, version, by)
 }
 

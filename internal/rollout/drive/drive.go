@@ -13,7 +13,7 @@ import (
 	"op25b/internal/store"
 )
 
-// A Driver carries rollouts out. Its fields must be set, except Metrics.
+// A Driver carries rollouts out. Its fields must be set, except Desks and Metrics.
 type Driver struct {
 	Store     *store.Store
 	Book      *intent.Book
@@ -21,12 +21,18 @@ type Driver struct {
 	Forecasts Forecaster
 	// Probed is true if the controllers probe the switches after each change. Rings then wait for the probes.
 	Probed bool
+	// Lines finds the lines of support tickets. Desks are the support desks that must be heard where tickets are watched; if there are none, those
+	// must be heard that were heard in the last hour.
+	Lines Lines
+	Desks []string
 	// Name is the name of this controller.
 	Name string
 	// Now is the clock of the rollout.
 	Now     func() time.Time
 	Metrics *Metrics
 	Logger  *zap.Logger
+
+	hearing hearing
 }
 
 // rolloutKind is the kind of the records of rollouts. The record currentName is the rollout that runs or that ended last; the others are earlier ones.
@@ -87,6 +93,7 @@ func (d *Driver) drive(ctx context.Context, own *store.Ownership) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	records, statuses, counts := d.Watch(ctx), fleet.WatchKnown(ctx, d.Store, d.Name), store.JSON[Counts](d.Store, countsKind).Watch(ctx)
+	opened := store.JSON[ticket](d.Store, ticketKind).Watch(ctx)
 	defer func() {
 		cancel()
 		for range records { // the watches end with the context
@@ -95,11 +102,14 @@ func (d *Driver) drive(ctx context.Context, own *store.Ownership) {
 		}
 		for range counts {
 		}
+		for range opened {
+		}
 	}()
 	var current *Stored
 	defer d.Metrics.follow(nil)
 	timer := time.NewTimer(observeEvery)
 	defer timer.Stop()
+	var cleaned forgotten
 	soon := false // whether the timer ends after countsPause because of new counts
 	for {
 		select {
@@ -127,6 +137,15 @@ func (d *Driver) drive(ctx context.Context, own *store.Ownership) {
 				timer.Reset(countsPause)
 			}
 			continue
+		case _, ok := <-opened:
+			if !ok {
+				return
+			}
+			if !soon {
+				soon = true
+				timer.Reset(countsPause)
+			}
+			continue
 		case <-timer.C:
 		}
 		for current != nil && !current.State.Ended() {
@@ -144,6 +163,9 @@ func (d *Driver) drive(ctx context.Context, own *store.Ownership) {
 		}
 		if current != nil {
 			d.Metrics.follow(current)
+			if place := (forgotten{current.ID, current.State.Ended()}); place != cleaned && d.forget(ctx, current) == nil {
+				cleaned = place
+			}
 			if err := d.finish(ctx, current); err != nil && ctx.Err() == nil {
 				d.Logger.Warn("the documents of a rollout that is done are not adopted yet", zap.String("rollout", current.ID), zap.Error(err))
 			}
@@ -151,6 +173,12 @@ func (d *Driver) drive(ctx context.Context, own *store.Ownership) {
 		soon = false
 		timer.Reset(observeEvery)
 	}
+}
+
+// forgotten says for which rollout the tickets of others, and those of its own if it has ended, are deleted.
+type forgotten struct {
+	id    string
+	ended bool
 }
 
 // step does what the record says, observes, and stores the next record. It returns nil if nothing has changed.
@@ -178,11 +206,19 @@ func (d *Driver) step(ctx context.Context, own *store.Ownership, s *Stored) (*St
 	next := *s
 	next.measure(counts)
 	renewed := next.renew(counts)
-	o := next.observe(in, statuses, counts, d.Now(), d.Probed)
+	h, err := d.tickets(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	o := next.observe(in, statuses, counts, h, d.Now(), d.Probed)
 	noted := next.steady(o.Places, counts, o.Time)
 	next.Record = rollout.Next(s.Record, o)
 	if next.Rings() > s.Rings() {
 		next.tell(counts)
+	}
+	noted = next.noteTickets(h) || noted
+	if next.State.Ended() {
+		next.TicketKey = nil
 	}
 	if reflect.DeepEqual(next.Record, s.Record) && len(next.Begun) == len(s.Begun) && !renewed && !noted {
 		return nil, nil

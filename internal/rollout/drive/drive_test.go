@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 	"go.uber.org/zap/zaptest"
 
@@ -50,6 +51,8 @@ type world struct {
 	names    []string
 	change   rollout.Change    // what start brings
 	stop     map[string]func() // stops a switch
+	bound    rollout.TicketBound
+	registry *prometheus.Registry // the metrics of the driver that was run last
 }
 
 func newWorld(t *testing.T) *world {
@@ -125,7 +128,11 @@ func replace(files []strict.File, old, now string) {
 
 // run runs a driver. The result ends it.
 func (w *world) run(name string) (d *Driver, end func()) {
-	d = &Driver{Store: w.store, Book: w.book, Counters: w.counters, Forecasts: noForecast{}, Probed: true, Name: name, Now: time.Now, Logger: zaptest.NewLogger(w.t)}
+	w.registry = prometheus.NewPedanticRegistry()
+	d = &Driver{
+		Store: w.store, Book: w.book, Counters: w.counters, Forecasts: noForecast{}, Probed: true, Desks: []string{"tokyo"}, Metrics: NewMetrics(w.registry),
+		Name: name, Now: time.Now, Logger: zaptest.NewLogger(w.t),
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); d.Run(ctx) }()
@@ -138,7 +145,7 @@ func (w *world) run(name string) (d *Driver, end func()) {
 func (w *world) start(d *Driver) *Stored {
 	w.t.Helper()
 	gates := rollout.DefaultGates()
-	gates.Stale = 10 * time.Second
+	gates.Stale, gates.Tickets = 10*time.Second, w.bound
 	r := rollout.Record{Change: w.change, Baseline: 3 * time.Second}
 	for i, name := range w.names {
 		r.Stages = append(r.Stages, rollout.Stage{Name: fmt.Sprint("ring-", i), Switches: []string{name}, Soak: 3 * time.Second, Gates: gates})

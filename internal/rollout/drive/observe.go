@@ -11,7 +11,7 @@ import (
 )
 
 // observe returns what is seen of the switches and the gates.
-func (s *Stored) observe(in *intent.Intent, statuses []fleet.Status, counts map[string]Counts, now time.Time, probed bool) rollout.Observation {
+func (s *Stored) observe(in *intent.Intent, statuses []fleet.Status, counts map[string]Counts, h heard, now time.Time, probed bool) rollout.Observation {
 	o := rollout.Observation{Time: now, Places: make(map[string]rollout.Place), Held: make(map[string]string)}
 	of := make(map[string]fleet.Status, len(statuses))
 	for _, st := range statuses {
@@ -45,7 +45,7 @@ func (s *Stored) observe(in *intent.Intent, statuses []fleet.Status, counts map[
 	}
 	o.Foreseen = s.foreseen()
 	for i, stage := range s.Stages[:s.Rings()] {
-		reading := rollout.Reading{Time: now, Documents: s.Change.Documents != 0}
+		reading := rollout.Reading{Time: now, Documents: s.Change.Documents != 0, Tickets: h.of(s, stage)}
 		for _, name := range stage.Switches {
 			m := s.of(in, name, of[name], counts[name])
 			if probed {

@@ -67,7 +67,11 @@ func (d *Driver) see(ctx context.Context, s *Stored) (*Seen, error) {
 		of[st.Switch] = st
 	}
 	seen := &Seen{Stored: s, Time: d.Now(), Leader: leader}
-	o := s.observe(in, statuses, counts, seen.Time, d.Probed)
+	h, err := d.tickets(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	o := s.observe(in, statuses, counts, h, seen.Time, d.Probed)
 	if !s.State.Ended() {
 		seen.Gates = o.Findings
 	}

@@ -22,8 +22,20 @@ type Stored struct {
 	// Seen has the time at which each switch was first seen with the change since it was told, and Steady its first counts after that time.
 	Seen   map[string]time.Time `json:"seen,omitempty"`
 	Steady map[string]Counts    `json:"steady,omitempty"`
+	// Changed has the time at which each ring was first given the change, in the rehearsal or later. Support tickets count from then on.
+	Changed map[string]time.Time `json:"changed,omitempty"`
+	// Tickets are the support tickets of each ring, as they were last observed.
+	Tickets map[string]TicketCount `json:"tickets,omitempty"`
+	// TicketKey is the key of the pseudonyms of lines with tickets. It is deleted when the rollout ends.
+	TicketKey []byte `json:"ticketKey,omitempty"`
 	// Version is the version of the record in the store.
 	Version int64 `json:"-"`
+}
+
+// A TicketCount counts the support tickets of a ring: see rollout.Tickets.
+type TicketCount struct {
+	Lines    int `json:"lines"`
+	Unplaced int `json:"unplaced,omitempty"`
 }
 
 // audit returns the audit record of a change of a rollout.
@@ -94,6 +106,14 @@ func (s *Stored) tell(counts map[string]Counts) {
 	s.Seen, s.Steady, s.First = maps.Clone(s.Seen), maps.Clone(s.Steady), maps.Clone(s.First)
 	if s.First == nil {
 		s.First = make(map[string]time.Time)
+	}
+	ring := s.Stage().Name
+	if _, again := s.Changed[ring]; !again {
+		s.Changed = maps.Clone(s.Changed)
+		if s.Changed == nil {
+			s.Changed = make(map[string]time.Time)
+		}
+		s.Changed[ring] = s.Since
 	}
 	for _, name := range s.Stage().Switches {
 		delete(s.Seen, name)

@@ -394,12 +394,17 @@ func (x *Rollout) GetResumes() RolloutState {
 }
 
 type Ring struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Switches      []string               `protobuf:"bytes,2,rep,name=switches,proto3" json:"switches,omitempty"`
-	Soak          *durationpb.Duration   `protobuf:"bytes,3,opt,name=soak,proto3" json:"soak,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Name     string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Switches []string               `protobuf:"bytes,2,rep,name=switches,proto3" json:"switches,omitempty"`
+	Soak     *durationpb.Duration   `protobuf:"bytes,3,opt,name=soak,proto3" json:"soak,omitempty"`
+	// How many lines of the ring may have support tickets since it got the phase; 0 means that tickets are not watched.
+	TicketBound uint32 `protobuf:"varint,4,opt,name=ticket_bound,json=ticketBound,proto3" json:"ticket_bound,omitempty"`
+	// How many lines of the ring have support tickets since it got the phase, and how many tickets since then name no line of the inventory.
+	TicketLines     uint32 `protobuf:"varint,5,opt,name=ticket_lines,json=ticketLines,proto3" json:"ticket_lines,omitempty"`
+	UnplacedTickets uint32 `protobuf:"varint,6,opt,name=unplaced_tickets,json=unplacedTickets,proto3" json:"unplaced_tickets,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Ring) Reset() {
@@ -453,10 +458,31 @@ func (x *Ring) GetSoak() *durationpb.Duration {
 	return nil
 }
 
+func (x *Ring) GetTicketBound() uint32 {
+	if x != nil {
+		return x.TicketBound
+	}
+	return 0
+}
+
+func (x *Ring) GetTicketLines() uint32 {
+	if x != nil {
+		return x.TicketLines
+	}
+	return 0
+}
+
+func (x *Ring) GetUnplacedTickets() uint32 {
+	if x != nil {
+		return x.UnplacedTickets
+	}
+	return 0
+}
+
 // What a gate says of a ring.
 type Finding struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name of the gate: submission, relays, counting, switches, tables, affected, rejects, stopping or foreseen; or confirmation or operator.
+	// The name of the gate: submission, relays, counting, switches, tables, affected, rejects, stopping, probes, tickets or foreseen; or confirmation or operator.
 	Gate          string         `protobuf:"bytes,1,opt,name=gate,proto3" json:"gate,omitempty"`
 	Verdict       FindingVerdict `protobuf:"varint,2,opt,name=verdict,proto3,enum=op25b.v1.FindingVerdict" json:"verdict,omitempty"`
 	Ring          string         `protobuf:"bytes,3,opt,name=ring,proto3" json:"ring,omitempty"`
@@ -1324,11 +1350,14 @@ const file_op25b_v1_rollout_proto_rawDesc = "" +
 	"\x06wanted\x18\r \x01(\rR\x06wanted\x12\x16\n" +
 	"\x06policy\x18\x0e \x01(\tR\x06policy\x12\x1a\n" +
 	"\baccepted\x18\x0f \x03(\tR\baccepted\x120\n" +
-	"\aresumes\x18\x10 \x01(\x0e2\x16.op25b.v1.RolloutStateR\aresumes\"e\n" +
+	"\aresumes\x18\x10 \x01(\x0e2\x16.op25b.v1.RolloutStateR\aresumes\"\xd6\x01\n" +
 	"\x04Ring\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bswitches\x18\x02 \x03(\tR\bswitches\x12-\n" +
-	"\x04soak\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x04soak\"\x95\x01\n" +
+	"\x04soak\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x04soak\x12!\n" +
+	"\fticket_bound\x18\x04 \x01(\rR\vticketBound\x12!\n" +
+	"\fticket_lines\x18\x05 \x01(\rR\vticketLines\x12)\n" +
+	"\x10unplaced_tickets\x18\x06 \x01(\rR\x0funplacedTickets\"\x95\x01\n" +
 	"\aFinding\x12\x12\n" +
 	"\x04gate\x18\x01 \x01(\tR\x04gate\x122\n" +
 	"\averdict\x18\x02 \x01(\x0e2\x18.op25b.v1.FindingVerdictR\averdict\x12\x12\n" +
