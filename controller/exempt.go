@@ -138,6 +138,7 @@ func addExempted(cmd *cobra.Command, line, prefix *string) {
 func addUntil(cmd *cobra.Command, expires, review *string) {
 	cmd.Flags().StringVar(expires, "until", "", "last day of the exemption, such as 2027-03-31")
 	cmd.Flags().StringVar(review, "review", "", "day from which the exemption is due for review; none if omitted")
+	_ = cmd.Flags().SetAnnotation("until", fieldOfFlag, []string{"expires"}) // it fails only for a flag that there is not
 }
 
 func addExempting(cmd *cobra.Command, reason, ticket *string, noWait *bool) {

@@ -52,10 +52,18 @@ type flagged struct {
 
 func (f flagged) Unwrap() error { return f.error }
 
+// fieldOfFlag is the annotation of a flag that has another name than the request field that it sets. Its value is the name of the field.
+const fieldOfFlag = "op25b_field"
+
 // place returns the flag that sets the request field at path. If there is no such flag, place returns an empty string for an
 // element of a list, because the fault's message already quotes the element. It returns any other path unchanged.
 func (f flagged) place(path string) string {
 	name, _, element := strings.Cut(path, "[")
+	f.flags.VisitAll(func(flag *pflag.Flag) {
+		if slices.Contains(flag.Annotations[fieldOfFlag], path) {
+			name = flag.Name
+		}
+	})
 	switch {
 	case f.flags.Lookup(name) != nil:
 		return "--" + name

@@ -182,6 +182,24 @@ func fault(path, what, way string) error {
 	return strict.Faults{{Path: path, What: what, Way: way, Kind: policy.ErrInvalid}}
 }
 
+// faults returns the faults of all errors of fault together, or the first error that is none.
+func faults(all ...error) error {
+	var joined strict.Faults
+	for _, err := range all {
+		var of strict.Faults
+		switch {
+		case errors.As(err, &of):
+			joined = append(joined, of...)
+		case err != nil:
+			return err
+		}
+	}
+	if joined == nil {
+		return nil
+	}
+	return joined
+}
+
 // checkReason returns an error if the reason for a change is invalid.
 func checkReason(reason string) error {
 	switch {

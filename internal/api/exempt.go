@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -37,13 +38,27 @@ func (s exemptionService) Add(ctx context.Context, req *connect.Request[op25bv1.
 		return err
 	}
 	e.Owner, e.Reason, e.Ticket = m.GetOwner(), m.GetReason(), m.GetTicket()
-	if err := errors.Join(dateOf("expires", m.GetExpires(), &e.Expires), dateOf("review", m.GetReview(), &e.Review)); err != nil {
+	if err := faults(checkReason(e.Reason), checkOwner(e.Owner), checkLastDay(m.GetExpires())); err != nil {
 		return err
 	}
-	if err := checkReason(e.Reason); err != nil {
+	if err := faults(dateOf("expires", m.GetExpires(), &e.Expires), dateOf("review", m.GetReview(), &e.Review)); err != nil {
 		return err
 	}
 	return s.change(ctx, intent.Exempting{Verb: intent.ExemptionAdd, Exemption: e}, request{e.Reason, req.Msg.GetRequestId()}, req.Msg.NoWait, out)
+}
+
+func checkOwner(owner string) error {
+	if strings.TrimSpace(owner) == "" {
+		return fault("owner", "no owner", "give who answers for the exemption")
+	}
+	return nil
+}
+
+func checkLastDay(expires string) error {
+	if expires == "" {
+		return fault("expires", "no last day", "give the last day, such as 2027-03-31")
+	}
+	return nil
 }
 
 // Renew moves the last day of an exemption.
@@ -53,10 +68,11 @@ func (s exemptionService) Renew(ctx context.Context, req *connect.Request[op25bv
 	if err != nil {
 		return err
 	}
-	if e.Ticket = m.Ticket; m.Expires == "" {
-		return fault("expires", "no last day", "give the new last day, such as 2027-03-31")
+	e.Ticket = m.Ticket
+	if err := checkLastDay(m.Expires); err != nil {
+		return err
 	}
-	if err := errors.Join(dateOf("expires", m.Expires, &e.Expires), dateOf("review", m.Review, &e.Review), checkExempting(e, m.Reason)); err != nil {
+	if err := faults(dateOf("expires", m.Expires, &e.Expires), dateOf("review", m.Review, &e.Review), checkExempting(e, m.Reason)); err != nil {
 		return err
 	}
 	return s.change(ctx, intent.Exempting{Verb: intent.ExemptionRenew, Exemption: e}, m, m.NoWait, out)
