@@ -8,8 +8,21 @@ import (
 	"path/filepath"
 	"slices"
 
+	"op25b/internal/readfile"
 	"op25b/internal/strict"
 )
+
+// readFlag reads the file that a flag names, of at most the given number of bytes. The errors name the flag.
+func readFlag(flag, path string, most int) ([]byte, error) {
+	data, err := readfile.Bounded(path, most)
+	switch {
+	case errors.Is(err, readfile.ErrLarge):
+		return nil, fmt.Errorf("%s: %w", flag, err)
+	case err != nil:
+		return nil, fmt.Errorf("%s %s: %w", flag, path, withoutPath(err))
+	}
+	return data, nil
+}
 
 // A document is a file of the policy or the inventory. A controller identifies a document by the last element of its path.
 type document struct {

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"op25b/internal/client"
-	"op25b/internal/readfile"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
@@ -88,7 +87,7 @@ func startRollout(ctx context.Context, o rolloutOptions, q *op25bv1.StartRollout
 	if err := needReason(q.Reason); err != nil {
 		return err
 	}
-	data, err := readfile.Bounded(o.rings, maxRingsFile)
+	data, err := readFlag("--rings", o.rings, maxRingsFile)
 	if err != nil {
 		return err
 	}
