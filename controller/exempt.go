@@ -92,6 +92,7 @@ func newExemptList() *cobra.Command {
 	var o clientOptions
 	q := &op25bv1.ListExemptionsRequest{}
 	var expiring string
+	var limit int
 	cmd := &cobra.Command{
 		Use: "list", Short: "list exemptions, in the order of their ends",
 		Example: `  op25b exempt list --expiring 14d
@@ -101,10 +102,14 @@ func newExemptList() *cobra.Command {
 	}
 	addExempted(cmd, &q.Line, &q.Prefix)
 	cmd.Flags().StringVar(&expiring, "expiring", "", "only exemptions that end within this time, such as 14d or 12h")
-	cmd.Flags().Uint32Var(&q.Limit, "limit", 50, "number of exemptions, at most 1000")
+	cmd.Flags().IntVar(&limit, "limit", listLimit, "number of exemptions, at most 1000")
 	cmd.Flags().Uint32Var(&q.Skip, "skip", 0, "number of exemptions to leave out first")
 	addClient(cmd, &o)
 	cmd.RunE = o.ask(func(ctx context.Context, c *console, _ []string) error {
+		if err := checkLimit(limit); err != nil {
+			return err
+		}
+		q.Limit = uint32(limit)
 		if expiring != "" {
 			within, err := days(expiring)
 			if err != nil {

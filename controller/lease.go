@@ -26,6 +26,7 @@ such as that of a customer on another provider's line, can have a lease, too.`,
 
 func newLeaseList() *cobra.Command {
 	var o clientOptions
+	var limit int
 	q := &op25bv1.ListLeasesRequest{}
 	cmd := &cobra.Command{
 		Use: "list", Short: "list the leases that have not ended",
@@ -37,9 +38,13 @@ requires the role operator.`,
 	}
 	cmd.Flags().StringVar(&q.Line, "line", "", "only the lease of this line")
 	cmd.Flags().StringVar(&q.Switch, "switch", "", "only the leases of lines of this switch")
-	cmd.Flags().Uint32Var(&q.Limit, "limit", 50, "number of leases, at most 1000")
+	cmd.Flags().IntVar(&limit, "limit", listLimit, "number of leases, at most 1000")
 	addClient(cmd, &o)
 	cmd.RunE = o.ask(func(ctx context.Context, c *console, _ []string) error {
+		if err := checkLimit(limit); err != nil {
+			return err
+		}
+		q.Limit = uint32(limit)
 		r, err := client.Ask(ctx, c.timeout, c.Lease.List, q)
 		if err != nil {
 			return err

@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"op25b/internal/client"
 	op25bv1 "op25b/proto/op25b/v1"
 )
+
+// maxProofPackets is the largest number of packets that the controller tries.
+const maxProofPackets = 100_000
 
 func newProve() *cobra.Command {
 	var o clientOptions
@@ -30,6 +34,9 @@ Exit with 0 if the switch would treat all packets as the documents demand, with 
 	cmd.Flags().BoolVar(&full, "full", false, "show which entries of each table the packets meet")
 	addClient(cmd, &o)
 	cmd.RunE = o.ask(func(ctx context.Context, c *console, args []string) error {
+		if packets < 1 || packets > maxProofPackets { // in the request, 0 means the default
+			return fmt.Errorf("--packets %d: must be from 1 to %d", packets, maxProofPackets)
+		}
 		r, err := client.Ask(ctx, c.timeout, c.Fleet.Prove, &op25bv1.ProveRequest{Switch: args[0], Packets: packets})
 		if err != nil {
 			return err
