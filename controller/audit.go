@@ -32,7 +32,7 @@ contains the hash of the record before it.`,
 
 func newAuditList() *cobra.Command {
 	var o clientOptions
-	var from uint64
+	var from, before uint64
 	var limit int
 	var who, verb, since, sw string
 	cmd := &cobra.Command{
@@ -44,6 +44,7 @@ func newAuditList() *cobra.Command {
 		Args: exactly(0),
 	}
 	cmd.Flags().Uint64Var(&from, "from", 0, "first record to list; 0 lists the newest")
+	cmd.Flags().Uint64Var(&before, "before", 0, "list the newest records before this one; 0 means the newest of all")
 	cmd.Flags().IntVar(&limit, "limit", listLimit, "maximum number of records to list")
 	cmd.Flags().StringVar(&who, "who", "", "only records whose author contains this text, in upper or lower case")
 	cmd.Flags().StringVar(&verb, "verb", "", "only records whose verb contains this text, in upper or lower case")
@@ -54,22 +55,23 @@ func newAuditList() *cobra.Command {
 		if err := checkLimit(limit); err != nil {
 			return err
 		}
-		if from != 0 && who+verb+since+sw != "" {
-			return fmt.Errorf("--from %d: --who, --verb, --since and --switch search the newest records; omit --from", from)
+		filtered := who+verb+since+sw != ""
+		if from != 0 && (filtered || before != 0) {
+			return fmt.Errorf("--from %d: --before, --who, --verb, --since and --switch search the newest records; omit --from", from)
 		}
-		q := &op25bv1.ListRecordsRequest{From: from, Limit: uint32(limit), Who: who, Verb: verb, Switch: sw}
+		q := &op25bv1.ListRecordsRequest{From: from, Before: before, Limit: uint32(limit), Who: who, Verb: verb, Switch: sw}
 		if ago, err := time.ParseDuration(since); err == nil && ago > 0 {
 			q.Since = timestamppb.New(time.Now().Add(-ago))
 		} else if since != "" {
 			if q.Since, q.LocalSince, err = moment("--since", since); err != nil {
-				return err
+				return fmt.Errorf("--since %q: give a duration such as 24h, or a moment such as 2006-07-01, '2006-07-01 12:00' or 2006-07-01T12:00:00+09:00", since)
 			}
 		}
 		r, err := client.Ask(ctx, c.timeout, c.Audit.ListRecords, q)
 		if err != nil {
 			return err
 		}
-		return c.view.Records(r)
+		return c.view.Records(r, view.Listing{From: from, Before: before, Filtered: filtered})
 	})
 	return cmd
 }

@@ -10,10 +10,17 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
+// A Listing is what was asked for in a list of audit records: the records from From on, or otherwise the newest before Before. Zero means the newest of
+// all.
+type Listing struct {
+	From, Before uint64
+	Filtered     bool // only some of these records were asked for
+}
+
 // Records lists audit records in ascending order.
-func (t *table) Records(r *op25bv1.ListRecordsResponse) error {
+func (t *table) Records(r *op25bv1.ListRecordsResponse, asked Listing) error {
 	if len(r.Records) == 0 {
-		_, err := io.WriteString(t.w, "There is no record.\n")
+		_, err := io.WriteString(t.w, noRecords(r, asked))
 		return err
 	}
 	z := t.zone(r.UtcOffset)
@@ -32,7 +39,11 @@ func (t *table) Records(r *op25bv1.ListRecordsResponse) error {
 	text := g.text(t, "")
 	first, last := r.Records[0].Seq, r.Records[len(r.Records)-1].Seq
 	begin := r.GetCheckpoint().GetSeq() + 1
-	if head := r.GetHead().GetSeq(); first > begin || last < head {
+	switch head := r.GetHead().GetSeq(); {
+	case asked.Filtered && r.Before > 0:
+		text += fmt.Sprintf("Cut at %s; older ones: op25b audit list --before %d with the same flags\n", prose.Count(len(r.Records), "record"), r.Before)
+	case asked.Filtered:
+	case first > begin || last < head:
 		text += fmt.Sprintf("Cut: records %d to %d of %d; others: op25b audit list --from N --limit N\n", first, last, head)
 	}
 	if begin > 1 {
@@ -40,6 +51,26 @@ func (t *table) Records(r *op25bv1.ListRecordsResponse) error {
 	}
 	_, err := io.WriteString(t.w, text)
 	return err
+}
+
+// noRecords says why there are no records in an answer.
+func noRecords(r *op25bv1.ListRecordsResponse, asked Listing) string {
+	head, begin := r.GetHead().GetSeq(), r.GetCheckpoint().GetSeq()+1
+	newest := head
+	if asked.Before > 0 {
+		newest = min(head, asked.Before-1)
+	}
+	switch {
+	case head == 0:
+		return "There is no record.\n"
+	case asked.From > head:
+		return fmt.Sprintf("There is no record %d yet; the newest is %d.\n", asked.From, head)
+	case newest < begin:
+		return fmt.Sprintf("There is no record before %d; the oldest in the store is %d.\n", asked.Before, begin)
+	case r.Before > 0:
+		return fmt.Sprintf("No record of %d to %d matches; older ones: op25b audit list --before %d with the same flags\n", r.Before, newest, r.Before)
+	}
+	return fmt.Sprintf("No record of %d to %d matches.\n", begin, newest)
 }
 
 // Verified shows whether the audit chain is intact.

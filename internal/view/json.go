@@ -62,7 +62,7 @@ func (d *documents) Check(r *op25bv1.CheckResponse) error                     { 
 func (d *documents) Mail(r *op25bv1.CheckMailResponse) error                  { return d.write(r) }
 func (d *documents) History(r *op25bv1.HistoryResponse, _ int) error          { return d.write(r) }
 func (d *documents) Diff(r *op25bv1.DiffResponse) error                       { return d.write(r) }
-func (d *documents) Records(r *op25bv1.ListRecordsResponse) error             { return d.write(r) }
+func (d *documents) Records(r *op25bv1.ListRecordsResponse, _ Listing) error  { return d.write(r) }
 func (d *documents) Backup(s *op25bv1.BackupSummary, _ string) error          { return d.write(s) }
 func (d *documents) Verified(r *op25bv1.VerifyResponse, _ int) error          { return d.write(r) }
 func (d *documents) Archived(r *op25bv1.PruneResponse, _ string) error        { return d.write(r) }

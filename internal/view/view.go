@@ -49,7 +49,7 @@ type View interface {
 	Documents(r *op25bv1.ShowResponse, dir string) error
 	// Approved shows which mass change was approved.
 	Approved(q *op25bv1.ApproveRequest) error
-	Records(r *op25bv1.ListRecordsResponse) error
+	Records(r *op25bv1.ListRecordsResponse, asked Listing) error
 	// Verified shows whether the audit chain is intact. archives is the number of archives that were verified with the chain.
 	Verified(r *op25bv1.VerifyResponse, archives int) error
 	// Archived shows which audit records were moved to a file.

@@ -328,7 +328,7 @@ func answers() []shown {
 		{"history-dates", dates, func(v View) error { return v.History(dates, 50) }},
 		{"diff", diff, func(v View) error { return v.Diff(diff) }},
 		{"diff-none", &op25bv1.DiffResponse{}, func(v View) error { return v.Diff(&op25bv1.DiffResponse{}) }},
-		{"records", records, func(v View) error { return v.Records(records) }},
+		{"records", records, func(v View) error { return v.Records(records, Listing{}) }},
 		{"verified", intact, func(v View) error { return v.Verified(intact, 0) }},
 		{"broken", broken, func(v View) error { return v.Verified(broken, 0) }},
 		{"verified-behind", behind, func(v View) error { return v.Verified(behind, 0) }},

@@ -58,7 +58,7 @@ func TestTimesOfAPolicy(t *testing.T) {
 		},
 		{
 			"audit", &op25bv1.ListRecordsResponse{UtcOffset: offset, Records: []*op25bv1.AuditRecord{{Seq: 1, Time: midnight, Who: "a"}}},
-			func(v View, m proto.Message) error { return v.Records(m.(*op25bv1.ListRecordsResponse)) },
+			func(v View, m proto.Message) error { return v.Records(m.(*op25bv1.ListRecordsResponse), Listing{}) },
 			[]string{"WHEN (+0900)", "1       2026-12-01 00:00:00"},
 		},
 	} {
