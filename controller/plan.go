@@ -35,7 +35,12 @@ Without -f, plan for the current documents: the changes are what the controllers
 would do.`,
 		Example: `  op25b plan -f examples/spinnet-2006
   op25b plan -f examples/spinnet-2006 --out change.plan; op25b apply change.plan --reason 'OP25B-17'`,
-		Args: exactly(0),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("unexpected argument %q; op25b plan show FILE shows a saved plan; usage: %s", args[0], cmd.UseLine())
+			}
+			return nil
+		},
 	}
 	addFiles(cmd, &o.files)
 	cmd.Flags().StringVar(&o.out, "out", "", "save the plan to this file, for op25b apply")

@@ -53,10 +53,13 @@ ticket, but not the address. If the controller has an access file, --ticket is r
 	addClient(cmd, &o)
 	cmd.RunE = o.ask(func(ctx context.Context, c *console, args []string) error {
 		q := &op25bv1.FindAddressRequest{Address: args[0], Ticket: ticket}
-		_, err := netip.ParseAddr(args[0])
-		byName := err != nil && !strings.ContainsAny(args[0], ":/") // a wrong address is not taken for a name
+		addr, err := netip.ParseAddr(args[0])
+		byName := err != nil
 		if byName {
 			q.Address, q.Line = "", args[0]
+		}
+		if addr.Zone() != "" || byName && (strings.ContainsAny(args[0], ":/%") || strings.Trim(args[0], "0123456789.") == "") {
+			return fmt.Errorf("%q: must be an IPv4 or IPv6 address, such as 192.0.2.11, or the name of a line", args[0]) // not taken for a name
 		}
 		r, err := client.Ask(ctx, c.timeout, c.Subscriber.FindAddress, q)
 		if err != nil {
@@ -92,6 +95,7 @@ confirmed to have it. The list has no addresses: op25b find shows which line has
 	f.StringSliceVar(&q.Switches, "switch", nil, "only lines of these switches, separated by commas")
 	f.StringVar(&state, "state", "", "only lines in this state: confirmed, not-confirmed or no-phase")
 	f.BoolVar(&q.Exempt, "exempt", false, "only exempt lines")
+	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"confirmed", "not-confirmed", "no-phase"}, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 	f.IntVar(&limit, "limit", listLimit, "maximum number of lines to list")
 	f.StringVar(&q.After, "after", "", "list the lines after this one, which ended the list before")
 	addClient(cmd, &o)

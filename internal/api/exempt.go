@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"op25b/internal/check"
 	"op25b/internal/intent"
 	"op25b/internal/policy"
 	"op25b/internal/store"
@@ -213,6 +214,11 @@ func (s exemptionService) List(ctx context.Context, req *connect.Request[op25bv1
 	list, err := in.Exemptions()
 	if err != nil {
 		return nil, err
+	}
+	if m.Line != "" {
+		if _, _, known := s.publisher.documents(in).lines.Line(m.Line); !known {
+			return nil, check.UnknownLine(in.Bundle.Inventory, m.Line)
+		}
 	}
 	p, now := in.Bundle.Policy, s.dates()
 	var all []*policy.Exemption

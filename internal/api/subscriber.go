@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"op25b/internal/auth"
+	"op25b/internal/check"
 	"op25b/internal/policy"
 	"op25b/internal/store"
 	"op25b/internal/subscriber"
@@ -94,7 +95,7 @@ func (s subscriberService) FindAddress(ctx context.Context, req *connect.Request
 	if name := req.Msg.Line; name != "" {
 		how = "by its name"
 		if own.sw, own.line, ok = documents.lines.Line(name); !ok {
-			return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("unknown line %.80q", name))
+			return nil, check.UnknownLine(in.Bundle.Inventory, name)
 		}
 	} else {
 		own, found, ok = s.lineOf(documents, addr.Unmap())

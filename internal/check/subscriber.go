@@ -86,14 +86,19 @@ func (c *Checker) subscriber(q *Question) (*subscriber, error) {
 func (c *Checker) named(s *subscriber, name string) error {
 	sw, line, known := c.lines().Line(name)
 	if !known {
-		var all []string
-		for i := range c.inventory.Switches {
-			all = append(all, policy.Names(c.inventory.Switches[i].Lines)...)
-		}
-		return fmt.Errorf("%w %q; %s", ErrUnknownLine, name, similarLines(name, all))
+		return UnknownLine(c.inventory, name)
 	}
 	s.sw, s.line, s.named = sw, line, true
 	return nil
+}
+
+// UnknownLine returns an ErrUnknownLine that names the lines of an inventory that are probably meant.
+func UnknownLine(inventory *policy.Inventory, name string) error {
+	var all []string
+	for i := range inventory.Switches {
+		all = append(all, policy.Names(inventory.Switches[i].Lines)...)
+	}
+	return fmt.Errorf("%w %.80q; %s", ErrUnknownLine, name, similarLines(name, all))
 }
 
 // maxLines is the maximum number of lines that the error about an unknown line names. The caller asked for one line, and has no use for the

@@ -15,7 +15,7 @@ import (
 var ErrRunning = errors.New("a rollout is running")
 
 // ErrNone means that there was no rollout yet.
-var ErrNone = errors.New("there is no rollout")
+var ErrNone = errors.New("there is no rollout; op25b rollout start starts one")
 
 // Current returns the rollout that runs or that ended last. It returns ErrNone if there is none.
 func (d *Driver) Current(ctx context.Context) (*Stored, error) {

@@ -388,7 +388,7 @@ func TestPastIsBounded(t *testing.T) {
 func TestStartTwice(t *testing.T) {
 	w := newWorld(t)
 	d := &Driver{Store: w.store, Book: w.book, Name: "noc-1", Now: time.Now, Logger: zaptest.NewLogger(t)}
-	if _, err := d.Current(t.Context()); err == nil || err.Error() != "there is no rollout" {
+	if _, err := d.Current(t.Context()); err == nil || !errors.Is(err, ErrNone) {
 		t.Errorf("without a rollout: %v", err)
 	}
 	w.start(d)
