@@ -215,7 +215,9 @@ func (o Observation) held(switches []string) (all []string) {
 // stops returns why the ring at hand may not go on: gates that hold it and are not accepted, gates without data, and switches that are no longer
 // confirmed.
 func (r Record) stops(o Observation) []Finding {
-	stops := slices.DeleteFunc(r.against(o, Hold), func(f Finding) bool { return slices.Contains(r.Accepted, f.Gate) })
+	stops := slices.DeleteFunc(r.against(o, Hold), func(f Finding) bool {
+		return slices.Contains(r.Accepted, f.Gate) || slices.Contains(r.Settled, Acceptance{f.Gate, f.Ring})
+	})
 	stops = append(stops, unconfirmed(o, With, r)...)
 	for _, g := range gateNames() {
 		i := slices.IndexFunc(o.Findings, func(f Finding) bool { return f.Gate == g && f.Ring == r.Stage().Name && f.Verdict != NoData })
@@ -285,20 +287,23 @@ func (r Record) Pause(by, note string, now time.Time) (Record, error) {
 	return r, nil
 }
 
-// Resume continues a paused rollout, or one that a gate holds. The soft gates that hold it are accepted for the ring at hand, and the soak time begins
-// anew. Missing data cannot be accepted: the rollout is held again until there are data.
+// Resume continues a paused rollout, or one that a gate holds. The soft gates that hold it are accepted: they hold the ring at hand no more, and what
+// they say of this ring holds no later ring. The soak time begins anew. Missing data cannot be accepted: the rollout is held again until there are data.
 func (r Record) Resume(by, note string, now time.Time) (Record, error) {
 	if r.State != Held && r.State != Paused {
 		return r, r.refuse("resumed", Held, Paused)
 	}
-	accepted := slices.Clone(r.Accepted)
+	accepted, settled := slices.Clone(r.Accepted), slices.Clone(r.Settled)
 	for _, f := range r.Findings {
 		if f.Verdict == Hold && !slices.Contains(accepted, f.Gate) {
 			accepted = append(accepted, f.Gate)
 		}
+		if a := (Acceptance{f.Gate, f.Ring}); f.Verdict == Hold && !slices.Contains(settled, a) {
+			settled = append(settled, a)
+		}
 	}
 	r = r.enter(r.Resumes, now, nil)
-	r.Accepted, r.By, r.Note = accepted, by, note
+	r.Accepted, r.Settled, r.By, r.Note = accepted, settled, by, note
 	return r, nil
 }
 

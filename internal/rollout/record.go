@@ -73,9 +73,17 @@ type Record struct {
 	Resumes State `json:"resumes,omitempty"`
 	// Accepted are the soft gates of the ring at hand that an operator has accepted. They do not hold this ring again.
 	Accepted []GateName `json:"accepted,omitempty"`
+	// Settled are all soft gates that an operator has accepted, each with the ring of its finding. They do not hold later rings either.
+	Settled []Acceptance `json:"settled,omitempty"`
 	// By and Note are the operator who paused, resumed or aborted the rollout last, and the reason.
 	By   string `json:"by,omitempty"`
 	Note string `json:"note,omitempty"`
+}
+
+// An Acceptance is a gate of a ring that an operator has accepted.
+type Acceptance struct {
+	Gate GateName `json:"gate"`
+	Ring string   `json:"ring,omitempty"`
 }
 
 // DefaultBaseline is long enough for some samples of every switch.
