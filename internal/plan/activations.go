@@ -10,14 +10,16 @@ import (
 	"op25b/internal/policy"
 )
 
-// activationNotes returns notes about the activations that the proposal removes from the current intent or restores.
+// activationNotes returns notes about the activations that the proposal removes from the current intent or restores. An activation that is new has none:
+// it is what the caller asks for.
 func activationNotes(base, proposed *intent.Intent) []string {
 	if base == nil || base == proposed {
 		return nil
 	}
 	zone := proposed.Bundle.Policy.UTCOffset.Location()
 	all := apart("taken back", base.Activations, proposed.Activations, zone)
-	return append(all, apart("brought back", proposed.Activations, base.Activations, zone)...)
+	restored := slices.DeleteFunc(slices.Clone(proposed.Activations), func(a policy.Activation) bool { return a.ID > base.Number })
+	return append(all, apart("brought back", restored, base.Activations, zone)...)
 }
 
 // apart returns a note about each activation in list that is not in other. The parameter what describes what happens
