@@ -13,11 +13,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func main() {
+func main() { run(nil) }
+
+// run carries out the command line. adjust is nil, except in tests.
+func run(adjust adjustment) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process immediately
-	if err := newRoot().ExecuteContext(ctx); err != nil {
+	if err := newRoot(adjust).ExecuteContext(ctx); err != nil {
 		os.Exit(fail(ctx, os.Stderr, os.Args[1:], err))
 	}
 }
@@ -29,7 +32,8 @@ const (
 	daemons = "daemons"
 )
 
-func newRoot() *cobra.Command {
+// newRoot returns the command op25b. adjust may be nil.
+func newRoot(adjust adjustment) *cobra.Command {
 	root := group(&cobra.Command{
 		Use:   "op25b",
 		Short: "Outbound Port 25 Blocking for ISPs",
@@ -54,7 +58,7 @@ controller at --server or OP25B_SERVER. Errors are printed to stderr, with -o js
 	}
 	add(operate, newPlan(), newApply(), newPhase(), newRollout(), newExempt(), newLease(), newRestore(), newSwitchHold(), newSwitchRelease(), newStore(), newClock())
 	add(look, newStatus(), newCounters(), newDrift(), newProve(), newCheck(), newForecast(), newOffenders(), newSessions(), newLines(), newFind(), newHistory(), newShow(), newDiff(), newValidate(), newAudit())
-	add(daemons, newServe(), newPortal(), newSwitch(), newAgent(), newEtcd(), newReplay(), newDemo())
+	add(daemons, newServe(adjust), newPortal(), newSwitch(), newAgent(), newEtcd(), newReplay(), newDemo())
 	root.AddCommand(newToken(), newVersion())
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {

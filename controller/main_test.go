@@ -12,7 +12,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"op25b": main})
+	testscript.Main(m, map[string]func(){"op25b": func() { run(hurried()) }})
 }
 
 // TestScript runs the scripts in testdata/script, which use the commands as an operator would.

@@ -16,7 +16,11 @@ import (
 //	none                        drawings, and commands that run tests; only the names in them are checked
 //
 // An HTML comment whose first line is "<!-- console" contains commands that must run before the commands of the page. Their output is not
-// compared. One of these commands may be "mail", which sends traffic to a switch; see sendMail.
+// compared. These commands may also be
+//
+//	mail ...     sends traffic to a switch; see sendMail
+//	lose ...     deletes an entry from a switch; see lose
+//	hurry N      makes rollouts measure and soak for an N-th of their time, on controllers that are started later; see hurried
 type pageBlock struct {
 	line    int // the line number of the block's first line
 	kind    string

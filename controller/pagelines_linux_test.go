@@ -89,6 +89,11 @@ var runs = []struct {
 	{regexp.MustCompile(`^(  \S+ +(?:up|down) +(?:in|out) +\d+ +\d+ +)(?:-|<?[\d.]+) +(\d+ +\d+)$`), "$1<rate> $2"},
 	{regexp.MustCompile(`^head (\d+):[0-9a-f]{64}$`), "head $1:<hash>"},
 	{regexp.MustCompile(` +\d+ packets   sent +\d+   `), " <n> packets   sent <n>   "},
+	{regexp.MustCompile(`  soaks, \S+ so far$`), "  soaks, <t> so far"},
+	// The records of a rollout depend on how often it had to wait for counters.
+	{regexp.MustCompile(`^Audit records 1 to \d+ were moved`), "Audit records 1 to <n> were moved"},
+	{regexp.MustCompile(`^Record \d+ says so\.`), "Record <n> says so."},
+	{regexp.MustCompile(`intact: \d+ records, \d+ of them in`), "intact: <n> records, <n> of them in"},
 	{regexp.MustCompile(`\b\d+ keys with [\d.]+ [KM]iB\b`), "<n> keys with <size>"},
 }
 

@@ -91,7 +91,7 @@ var foreignFlags = []string{"--bump-revision", "--cpu-port", "--dp-grpc-server-a
 
 func newNames(t *testing.T) *names {
 	t.Helper()
-	n := &names{root: newRoot(), flags: map[string]bool{"--help": true}, tests: map[string]bool{}}
+	n := &names{root: newRoot(nil), flags: map[string]bool{"--help": true}, tests: map[string]bool{}}
 	n.root.InitDefaultHelpCmd()
 	n.root.InitDefaultCompletionCmd()
 	var walk func(c *cobra.Command)

@@ -78,14 +78,10 @@ func replay(t *testing.T, page string) {
 			r.patch(b)
 		case b.kind == "console":
 			for _, c := range b.commands(t) {
-				switch traffic, is := strings.CutPrefix(r.local(c.text), "mail "); {
+				switch {
 				case strings.HasSuffix(c.text, "&"):
 					r.start(c)
-				case is && b.hidden:
-					if err := sendMail(strings.Fields(traffic)); err != nil {
-						t.Fatalf("%s:%d: %v", page, c.line, err)
-					}
-				default:
+				case !b.hidden || !r.prepare(c):
 					r.play(c, b.hidden)
 				}
 				if t.Failed() && !*updatePages {
@@ -97,6 +93,27 @@ func replay(t *testing.T, page string) {
 	if *updatePages {
 		r.mend()
 	}
+}
+
+// prepare carries out a hidden command that no shell knows, and reports whether it is one; see pageBlock.
+func (r *reader) prepare(c pageCommand) bool {
+	r.t.Helper()
+	command, args, _ := strings.Cut(r.local(c.text), " ")
+	var err error
+	switch command {
+	case "mail":
+		err = sendMail(strings.Fields(args))
+	case "lose":
+		err = lose(strings.Fields(args))
+	case "hurry":
+		r.env = append(r.env, hurryVariable+"="+args)
+	default:
+		return false
+	}
+	if err != nil {
+		r.t.Fatalf("%s:%d: %v", r.page, c.line, err)
+	}
+	return true
 }
 
 // edit applies a change to every document.
@@ -204,7 +221,7 @@ func (r *reader) start(c pageCommand) {
 }
 
 // played matches the commands that the test may run. No other command is run, so that a page cannot damage the host.
-var played = regexp.MustCompile(`^(op25b|until op25b|curl) `)
+var played = regexp.MustCompile(`^((op25b|until op25b|curl) |cat examples/\S+$)`)
 
 // local converts a command of the page to the command that the test runs.
 func (r *reader) local(command string) string {

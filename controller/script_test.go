@@ -4,13 +4,16 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -196,29 +199,63 @@ func meddle(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: meddle ADDR")
 	}
+	ts.Check(writeByHand(args[0], 1, p4v1.Update_INSERT, &pipeline.State{Bridge: map[pipeline.MAC]pipeline.BridgePort{{2, 9, 9, 9, 9, 9}: {Port: 7}}}))
+}
+
+// lose deletes the entry of a prefix of servers from a switch: its arguments are the address of P4Runtime, the device id and the prefix.
+func lose(args []string) error {
+	if len(args) != 3 {
+		return errors.New("usage: lose ADDR DEVICE PREFIX")
+	}
+	device, err := strconv.ParseUint(args[1], 10, 64)
+	if err != nil {
+		return err
+	}
+	prefix, err := netip.ParsePrefix(args[2])
+	if err != nil {
+		return err
+	}
+	return writeByHand(args[0], device, p4v1.Update_DELETE, &pipeline.State{Remotes: map[netip.Prefix]pipeline.Class{prefix: 1}})
+}
+
+// writeByHand inserts or deletes the entries of a state in a switch, under the election id of its controller.
+func writeByHand(addr string, device uint64, kind p4v1.Update_Type, state *pipeline.State) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	conn, err := grpc.NewClient(args[0], grpc.WithTransportCredentials(insecure.NewCredentials()))
-	ts.Check(err)
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return err
+	}
 	defer conn.Close()
 	client := p4v1.NewP4RuntimeClient(conn)
 	stream, err := client.StreamChannel(ctx)
-	ts.Check(err)
-	ts.Check(stream.Send(&p4v1.StreamMessageRequest{Update: &p4v1.StreamMessageRequest_Arbitration{
-		Arbitration: &p4v1.MasterArbitrationUpdate{DeviceId: 1, ElectionId: &p4v1.Uint128{Low: 1}},
-	}}))
+	if err != nil {
+		return err
+	}
+	if err := stream.Send(&p4v1.StreamMessageRequest{Update: &p4v1.StreamMessageRequest_Arbitration{
+		Arbitration: &p4v1.MasterArbitrationUpdate{DeviceId: device, ElectionId: &p4v1.Uint128{Low: 1}},
+	}}); err != nil {
+		return err
+	}
 	answer, err := stream.Recv()
-	ts.Check(err)
-	entries, err := (&pipeline.State{Bridge: map[pipeline.MAC]pipeline.BridgePort{{2, 9, 9, 9, 9, 9}: {Port: 7}}}).Entries()
-	ts.Check(err)
+	if err != nil {
+		return err
+	}
+	entries, err := state.Entries()
+	if err != nil {
+		return err
+	}
 	for _, e := range entries {
-		if !e.IsDefault() {
-			_, err := client.Write(ctx, &p4v1.WriteRequest{
-				DeviceId: 1, ElectionId: answer.GetArbitration().GetElectionId(), Updates: []*p4v1.Update{{Type: p4v1.Update_INSERT, Entity: p4rt.Entity(e)}},
-			})
-			ts.Check(err)
+		if e.IsDefault() {
+			continue
+		}
+		if _, err := client.Write(ctx, &p4v1.WriteRequest{
+			DeviceId: device, ElectionId: answer.GetArbitration().GetElectionId(), Updates: []*p4v1.Update{{Type: kind, Entity: p4rt.Entity(e)}},
+		}); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // free VAR... sets each variable to an address with a free port.

@@ -64,7 +64,10 @@ type serveOptions struct {
 	mass      float64
 }
 
-func newServe() *cobra.Command {
+// An adjustment changes the settings of a controller before it is opened. Tests make its clock faster with it.
+type adjustment func(*controller.Config)
+
+func newServe(adjust adjustment) *cobra.Command {
 	o := serveOptions{quota: store.DefaultQuota, documents: api.MaxFiles}
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -152,7 +155,7 @@ On SIGTERM or an interrupt, serve gives up its switches, which keep their state,
 		if o.history.File != "" && o.history.Prometheus != "" {
 			return fmt.Errorf("--history %s and --prometheus: give only one of them", o.history.File)
 		}
-		return runServe(cmd.Context(), o, log)
+		return runServe(cmd.Context(), o, adjust, log)
 	}
 	return cmd
 }
@@ -200,7 +203,7 @@ func defaultDir() string {
 	return filepath.Join(home, ".local", "state", "op25b")
 }
 
-func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) {
+func runServe(ctx context.Context, o serveOptions, adjust adjustment, log *zap.Logger) (err error) {
 	first, err := o.first()
 	if err != nil {
 		return err
@@ -211,12 +214,12 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	}
 	certificates := expiry.New()
 	o.etcdTLS.Ends = certificates.Of(expiry.Etcd, "")
-	config, err := o.store(log)
+	stored, err := o.store(log)
 	if err != nil {
 		return err
 	}
-	if config.Dir != "" && o.history == (controller.History{}) {
-		o.history.File = filepath.Join(config.Dir, "history.db")
+	if stored.Dir != "" && o.history == (controller.History{}) {
+		o.history.File = filepath.Join(stored.Dir, "history.db")
 	}
 	directory, err := loadProviders(o.providers)
 	if err != nil {
@@ -225,7 +228,7 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	if err := o.offenders(log); err != nil {
 		return err
 	}
-	sessions, err := o.radius.sessions(config.Dir, log)
+	sessions, err := o.radius.sessions(stored.Dir, log)
 	if err != nil {
 		return err
 	}
@@ -246,11 +249,15 @@ func runServe(ctx context.Context, o serveOptions, log *zap.Logger) (err error) 
 	}
 	page := o.listening // the page has the certificates of the API
 	page.Addr = o.web
-	c, err := controller.Open(ctx, controller.Config{
-		Name: o.name, Store: config, Clock: clock.System(), Skew: o.skew, Listening: o.listening, Advertise: o.advertise, Auth: access,
+	config := controller.Config{
+		Name: o.name, Store: stored, Clock: clock.System(), Skew: o.skew, Listening: o.listening, Advertise: o.advertise, Auth: access,
 		MaxDocuments: int64(o.documents), MassChange: o.mass, AuditEvery: o.audit, ProbeEvery: o.probe, Providers: directory, History: o.history, Recorder: records.Of, First: first, Logger: log,
 		Telemetry: telemetry.Config{Interval: o.sample}, GNMI: o.gnmi, Port25: o.port25, Certificates: certificates, Web: page, WebHosts: o.webHosts, Sessions: sessions, Leases: leases, Tickets: desks,
-	})
+	}
+	if adjust != nil {
+		adjust(&config)
+	}
+	c, err := controller.Open(ctx, config)
 	switch {
 	case errors.Is(err, clock.ErrBound):
 		return fmt.Errorf("--max-clock-skew: %w", err)

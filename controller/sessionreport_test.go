@@ -53,7 +53,7 @@ func TestReportLimits(t *testing.T) {
 		if err := os.WriteFile(path, []byte(c.content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		root := newRoot()
+		root := newRoot(nil)
 		var said bytes.Buffer
 		root.SetErr(&said)
 		root.SetOut(&said)

@@ -15,7 +15,7 @@ const maxHelpLine = 140
 
 // All help texts have the same form: a short imperative phrase, sentences, and examples whose commands and flags exist.
 func TestHelp(t *testing.T) {
-	root := newRoot()
+	root := newRoot(nil)
 	var walk func(*cobra.Command)
 	walk = func(cmd *cobra.Command) {
 		if cmd.Name() == "completion" { // cobra adds this command
@@ -91,7 +91,7 @@ func TestWrongCommand(t *testing.T) {
 		{"replay x --to 127.0.0.1:1 --election-id 0", "--election-id 0: must be 1 or more"},
 		{"store restore x", "no store to restore into: give --data-dir DIR or --etcd ENDPOINTS"},
 	} {
-		root := newRoot()
+		root := newRoot(nil)
 		root.SetArgs(strings.Fields(c.args))
 		if err := root.ExecuteContext(t.Context()); err == nil || err.Error() != c.want {
 			t.Errorf("op25b %s: %v, want %s", c.args, err, c.want)

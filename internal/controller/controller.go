@@ -79,6 +79,8 @@ type Config struct {
 	Tickets Tickets
 	// History configures the history of counters.
 	History History
+	// Hurry is how many times shorter than asked for the times are for which rollouts measure and soak. Tests set it; 0 means that they are not shorter.
+	Hurry int
 	// Providers is the directory of mail providers. If it is nil, all providers are unknown.
 	Providers *mailbox.Directory
 	// Recorder returns the recorder for the session with a switch, or nil if the session is not recorded. The function itself may be
@@ -255,7 +257,7 @@ func (c *Controller) start(ctx context.Context, work *errgroup.Group) error {
 	}
 	rollouts := &drive.Driver{
 		Store: c.store, Book: c.book, Counters: counters, Forecasts: port25, Probed: c.cfg.ProbeEvery > 0, Name: c.cfg.Name, Now: c.clock.Trusted,
-		Lines: c.leases.ledger, Desks: c.cfg.Tickets.desks(), Metrics: drive.NewMetrics(c.metrics), Logger: c.log,
+		Lines: c.leases.ledger, Desks: c.cfg.Tickets.desks(), Metrics: drive.NewMetrics(c.metrics), Logger: c.log, Hurry: c.cfg.Hurry,
 	}
 	exporter := &fleet.Exporter{Now: c.clock.Trusted}
 	scheduled := &schedule.Scheduler{
