@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"html"
 	"io"
 	"net"
 	"net/http"
@@ -23,6 +24,7 @@ import (
 
 	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"op25b/internal/web"
@@ -172,6 +174,9 @@ func run(b *testing.B, site *web.Site) {
 // readersEnv is the environment variable with the address of a site, for a process that opens many pages of the site.
 const readersEnv = "OP25B_WEB_READERS"
 
+// firstEnv is the environment variable with the path of the first of these pages.
+const firstEnv = "OP25B_WEB_FIRST"
+
 // window is the time for which open pages are measured.
 const window = 20 * time.Second
 
@@ -179,12 +184,44 @@ const window = 20 * time.Second
 // separate process, so that the CPU time and the memory are those of the site, including the fake API.
 func BenchmarkOpenPages(b *testing.B) {
 	for b.Loop() {
-		openPages(b)
+		site, f := bigSite(b)
+		openPages(b, site, f, "/")
 	}
 }
 
-func openPages(b *testing.B) {
-	site, f := bigSite(b)
+// BenchmarkOpenRollout is BenchmarkOpenPages while a rollout of the 1,000 switches runs, and something else is seen of it every second. One of the 500
+// pages is that of the rollout.
+func BenchmarkOpenRollout(b *testing.B) {
+	for b.Loop() {
+		_, f := bigSite(b)
+		f.rollouts = bigRollout(f.list.Switches)
+		openPages(b, siteOf(b, f), f, "/rollout")
+	}
+}
+
+// bigRollout is a rollout in 20 rings, whose last ring soaks.
+func bigRollout(switches []*op25bv1.SwitchStatus) *fakeRollouts {
+	f := rolling().rollouts
+	f.changes = make(chan *op25bv1.WatchRolloutResponse)
+	r, seen := f.now.Rollout, f.now.Seen
+	gates := seen.Gates[:9]
+	r.Rings, seen.Rings, seen.Gates, r.Ring, r.Wanted = nil, nil, nil, 19, 20
+	for i := range 20 {
+		ring := &op25bv1.Ring{Name: fmt.Sprint("ring-", i), Soak: durationpb.New(time.Hour)}
+		for _, s := range switches[i*len(switches)/20 : (i+1)*len(switches)/20] {
+			ring.Switches = append(ring.Switches, s.Switch)
+		}
+		r.Rings = append(r.Rings, ring)
+		seen.Rings = append(seen.Rings, &op25bv1.RingSeen{Confirmed: 50, Lines: 400_000, Forecast: 100, ForecastKnown: true, Counted: seen.Time})
+		for _, g := range gates {
+			seen.Gates = append(seen.Gates, &op25bv1.Finding{Gate: g.Gate, Ring: ring.Name, Verdict: g.Verdict})
+		}
+	}
+	return f
+}
+
+// openPages opens 500 pages of a site, of which one has the path first, and the others are the overview.
+func openPages(b *testing.B, site *web.Site, f *fakeAPI, first string) {
 	run(b, site)
 	f.awaitWatch(b)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -197,7 +234,7 @@ func openPages(b *testing.B) {
 	defer func() { _ = server.Close(); <-served }()
 
 	cmd := exec.CommandContext(b.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), readersEnv+"=http://"+listener.Addr().String())
+	cmd.Env = append(os.Environ(), readersEnv+"=http://"+listener.Addr().String(), firstEnv+"="+first)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -229,6 +266,11 @@ func openPages(b *testing.B) {
 	for tick := time.NewTicker(time.Second); time.Since(began) < window; changes++ {
 		<-tick.C
 		f.change(changes*7%manySwitches, fmt.Sprintf("changed at %d", time.Now().UnixNano()))
+		if f.rollouts != nil {
+			seen := proto.CloneOf(f.rollouts.now.Seen)
+			seen.Time, seen.Rings[19].Affected = timestamppb.Now(), uint64(changes)
+			f.rollouts.changes <- &op25bv1.WatchRolloutResponse{Rollout: f.rollouts.now.Rollout, Seen: seen}
+		}
 	}
 	took := time.Since(began)
 	cores := (cpuTime(b) - cpu).Seconds() / took.Seconds()
@@ -260,25 +302,32 @@ type readerStats struct {
 
 // readers runs the process that opens the pages.
 func readers(base string) {
-	res, err := http.Get(base + "/")
-	if err != nil {
-		panic(err)
+	stream := func(path string) string {
+		res, err := http.Get(base + path)
+		if err != nil {
+			panic(err)
+		}
+		defer res.Body.Close()
+		page, err := io.ReadAll(res.Body)
+		if err != nil {
+			panic(err)
+		}
+		return base + html.UnescapeString(string(regexp.MustCompile(`data-events="([^"]+)"`).FindSubmatch(page)[1]))
 	}
-	page, err := io.ReadAll(res.Body)
-	_ = res.Body.Close()
-	if err != nil {
-		panic(err)
-	}
-	from := regexp.MustCompile(`data-events="([^"]+)"`).FindSubmatch(page)
+	first, others := stream(os.Getenv(firstEnv)), stream("/")
 	ctx, cancel := context.WithCancel(context.Background())
 	var mu sync.Mutex
 	var late []time.Duration
 	size := 0
 	var ready, ended sync.WaitGroup
 	ready.Add(manyPages)
-	for range manyPages {
+	for i := range manyPages {
 		ended.Go(func() {
-			r, _ := http.NewRequestWithContext(ctx, http.MethodGet, base+string(from[1]), nil)
+			address := others
+			if i == 0 {
+				address = first
+			}
+			r, _ := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 			res, err := http.DefaultClient.Do(r)
 			if err != nil {
 				panic(err)

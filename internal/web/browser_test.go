@@ -14,7 +14,7 @@ import (
 )
 
 // pages are the paths of all pages of the example.
-var pages = []string{"/", "/?wall", "/exemptions", "/programme", "/changes", "/check", "/changes/1", "/changes/2", "/switch/edge-1", "/signin", "/nowhere"}
+var pages = []string{"/", "/?wall", "/exemptions", "/programme", "/changes", "/check", "/changes/1", "/changes/2", "/switch/edge-1", "/switch/edge-1/hold", "/switch/edge-1/release", "/rollout", "/signin", "/nowhere"}
 
 // TestInBrowser shows every page in a real browser, in both languages, light and dark, on narrow and wide screens, and checks the pages
 // against the rules. The console must stay empty, because a violation of the Content-Security-Policy is written to it.
@@ -24,6 +24,19 @@ func TestInBrowser(t *testing.T) { checkInBrowser(t, earlySite(t), pages) }
 func TestCurvesInBrowser(t *testing.T) {
 	base := serve(t, siteOf(t, curvedAPI()))
 	checkInBrowser(t, base, []string{"/switch/edge-1", "/switch/edge-1?range=90d", "/programme"})
+}
+
+// TestRolloutInBrowser does the same with the pages of a rollout, the questions of its commands, and a switch whose probes deviate.
+func TestRolloutInBrowser(t *testing.T) {
+	f := rolling()
+	f.rollouts.hold()
+	checkInBrowser(t, serve(t, siteOf(t, f)), []string{"/rollout", "/", "/?wall", "/rollout/resume", "/rollout/abort"})
+	f = rolling()
+	f.rollouts.now.Seen.Leader = ""
+	checkInBrowser(t, serve(t, siteOf(t, f)), []string{"/rollout", "/"})
+	p := probed()
+	p.deviate()
+	checkInBrowser(t, serve(t, siteOf(t, p)), []string{"/switch/edge-1"})
 }
 
 // checkInBrowser loads every page once in each language. The browser then changes the scheme and the width, to which only the style sheet responds.

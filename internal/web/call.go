@@ -107,7 +107,8 @@ type clients struct {
 	// telemetry serves the counters of the switches that this controller owns.
 	telemetry op25bv1connect.TelemetryServiceClient
 	// abuse forecasts phases for the switches that this controller owns.
-	abuse op25bv1connect.AbuseServiceClient
+	abuse   op25bv1connect.AbuseServiceClient
+	rollout op25bv1connect.RolloutServiceClient
 }
 
 // maxAnswer is the size of the largest API response that a page accepts, in bytes.
@@ -121,6 +122,6 @@ func newClients(t *inProcess) clients {
 		op25bv1connect.NewFleetServiceClient(h, base, opt), op25bv1connect.NewPhaseServiceClient(h, base, opt),
 		op25bv1connect.NewIntentServiceClient(h, base, opt), op25bv1connect.NewCheckServiceClient(h, base, opt),
 		op25bv1connect.NewAuditServiceClient(h, base, opt), op25bv1connect.NewTelemetryServiceClient(h, base, opt),
-		op25bv1connect.NewAbuseServiceClient(h, base, opt),
+		op25bv1connect.NewAbuseServiceClient(h, base, opt), op25bv1connect.NewRolloutServiceClient(h, base, opt),
 	}
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -54,14 +55,25 @@ func (s *Site) change(v *visit) error {
 		err = stream.Err()
 		_ = stream.Close()
 	}
-	switch code := connect.CodeOf(err); {
-	case stored, err == nil:
+	if stored || err == nil {
 		http.Redirect(v.w, v.r, "/", http.StatusSeeOther)
 		return nil
-	case code == connect.CodeUnavailable, code == connect.CodeDeadlineExceeded, code == connect.CodeCanceled, code == connect.CodeUnknown:
-		return connect.NewError(connect.CodeUnavailable, translated{v.T("outcome unknown"), err})
+	}
+	return v.outcome(err)
+}
+
+// outcome returns the error of a change. Some errors do not say whether the change was made.
+func (b base) outcome(err error) error {
+	switch connect.CodeOf(err) {
+	case connect.CodeUnavailable, connect.CodeDeadlineExceeded, connect.CodeCanceled, connect.CodeUnknown:
+		return connect.NewError(connect.CodeUnavailable, translated{b.T("outcome unknown"), err})
 	}
 	return err
+}
+
+// mayNot returns the error for a person who may not change anything.
+func (b base) mayNot() error {
+	return connect.NewError(connect.CodePermissionDenied, fmt.Errorf("%s has the role %s; this requires the role operator", b.Who, b.Role))
 }
 
 // MayOperate reports whether the person may activate phases.

@@ -23,6 +23,7 @@ type picture struct {
 	revision uint64 // of the intent; 0 if there is none
 	notices  []string
 	dates    dates
+	rollout  *rolloutPicture
 }
 
 // dates has the changes that dates will make.
@@ -36,7 +37,7 @@ func (p *picture) zone() *time.Location { return zone(p.dates.soon.GetUtcOffset(
 
 // views are the parts of the overview that are updated while the page is open, apart from the cells. Each part is a template of the same name,
 // and its id is that name. A screen on a wall shows the parts of one view at a time, and the grid as the last view.
-var views = [][]string{{"notices", "headline", "attention"}, {"dates", "exemptions"}}
+var views = [][]string{{"notices", "headline", "rollout", "attention"}, {"dates", "exemptions"}}
 
 var parts = slices.Concat(views...)
 
@@ -55,9 +56,17 @@ func (s *Site) draw(b base, p *picture, before *drawing) *drawing {
 	b.Zone = p.zone()
 	d := overviewData{base: b}
 	d.fill(p)
-	drawn := &drawing{parts: make(map[string]string, len(parts)), cells: make([]cell, len(p.switches))}
+	drawn := &drawing{parts: make(map[string]string, len(parts)+len(rolloutParts)), cells: make([]cell, len(p.switches))}
+	rollout := b.rolloutOf(p)
 	for _, id := range parts {
-		drawn.parts[id] = s.fragment(id, d)
+		if id == "rollout" {
+			drawn.parts[id] = s.fragment(id, rollout)
+		} else {
+			drawn.parts[id] = s.fragment(id, d)
+		}
+	}
+	for _, id := range rolloutParts {
+		drawn.parts[id] = s.fragment(id, rollout)
 	}
 	was := make(map[string]cell)
 	if before != nil {

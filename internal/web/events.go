@@ -17,7 +17,7 @@ func event(id, name, data string) string {
 	return "id: " + id + "\nevent: " + name + "\ndata: " + data + "\n\n"
 }
 
-// events sends the changed fragments of the overview as server-sent events (HTML Living Standard, section 9.2). Each event has an id. A page
+// events sends the changed fragments of the overview, or with of=rollout those of the rollout, as server-sent events (HTML Living Standard, section 9.2). Each event has an id. A page
 // that reconnects gets the fragments that it missed. If the id belongs to another process, the page is asked to reload.
 //
 // After the fragments, and at every interval, the event "beat" has the time of the last sign of life, also as a text in the policy's time zone. The
@@ -57,9 +57,12 @@ func (s *Site) events(w http.ResponseWriter, r *http.Request) {
 	}
 	beat := time.NewTicker(beatEvery)
 	defer beat.Stop()
-	lang := page.LanguageOf(r)
+	lang, of := page.LanguageOf(r), ofOverview
+	if r.URL.Query().Get("of") == string(ofRollout) {
+		of = ofRollout
+	}
 	for {
-		events, last, changed := s.live.since(lang, number)
+		events, last, changed := s.live.since(of, lang, number)
 		number = last
 		at, old := s.live.lastSign()
 		name := "beat"

@@ -27,6 +27,11 @@ type fakeAPI struct {
 	op25bv1connect.UnimplementedAbuseServiceHandler
 	op25bv1connect.UnimplementedCheckServiceHandler
 
+	proof    *op25bv1.ProveResponse // the answer of Prove
+	held     []string               // the switches and reasons of HoldSwitch and ReleaseSwitch
+	refused  error                  // the error of both, or nil
+	rollouts *fakeRollouts          // nil means that the controller has no rollouts
+
 	list     *op25bv1.ListSwitchesResponse
 	phases   *op25bv1.ListPhasesResponse
 	dates    *op25bv1.ListDatesResponse
@@ -69,6 +74,9 @@ func siteOf(t testing.TB, f *fakeAPI) *web.Site {
 	mux.Handle(op25bv1connect.NewTelemetryServiceHandler(f))
 	mux.Handle(op25bv1connect.NewAbuseServiceHandler(f))
 	mux.Handle(op25bv1connect.NewCheckServiceHandler(f))
+	if f.rollouts != nil {
+		mux.Handle(op25bv1connect.NewRolloutServiceHandler(f.rollouts))
+	}
 	site, err := web.New(web.Config{
 		API: mux, Name: "noc-1", Now: f.now, Identify: func(*http.Request) (auth.Caller, error) { return auth.Caller{Who: "local", Role: auth.Admin}, nil },
 	})
@@ -83,6 +91,23 @@ func (f *fakeAPI) ListSwitches(context.Context, *connect.Request[op25bv1.ListSwi
 	defer f.mu.Unlock()
 	f.lists++
 	return connect.NewResponse(f.list), nil
+}
+
+func (f *fakeAPI) Prove(context.Context, *connect.Request[op25bv1.ProveRequest]) (*connect.Response[op25bv1.ProveResponse], error) {
+	if f.proof == nil {
+		return nil, connect.NewError(connect.CodeFailedPrecondition, errors.New("the switch is not in the wanted state"))
+	}
+	return connect.NewResponse(f.proof), nil
+}
+
+func (f *fakeAPI) HoldSwitch(_ context.Context, r *connect.Request[op25bv1.HoldSwitchRequest]) (*connect.Response[op25bv1.HoldSwitchResponse], error) {
+	f.held = append(f.held, "hold "+r.Msg.Switch+": "+r.Msg.Reason)
+	return connect.NewResponse(&op25bv1.HoldSwitchResponse{}), f.refused
+}
+
+func (f *fakeAPI) ReleaseSwitch(_ context.Context, r *connect.Request[op25bv1.ReleaseSwitchRequest]) (*connect.Response[op25bv1.ReleaseSwitchResponse], error) {
+	f.held = append(f.held, "release "+r.Msg.Switch+": "+r.Msg.Reason)
+	return connect.NewResponse(&op25bv1.ReleaseSwitchResponse{}), f.refused
 }
 
 func (f *fakeAPI) Current(context.Context, *connect.Request[op25bv1.CurrentRequest]) (*connect.Response[op25bv1.CurrentResponse], error) {

@@ -107,7 +107,7 @@ var hostileTexts = []string{
 }
 
 // hostilePaths are the pages on which stored texts appear. The token TEXT stands for the text.
-var hostilePaths = []string{"/", "/?wall", "/?q=TEXT&show=TEXT&owner=TEXT", "/exemptions", "/programme", "/changes", "/changes?who=TEXT&verb=TEXT", "/changes/3", "/switch/TEXT", "/switch/TEXT?range=TEXT", "/check", "/nowhere"}
+var hostilePaths = []string{"/", "/?wall", "/?q=TEXT&show=TEXT&owner=TEXT", "/exemptions", "/programme", "/changes", "/changes?who=TEXT&verb=TEXT", "/changes/3", "/switch/TEXT", "/switch/TEXT?range=TEXT", "/switch/TEXT?asked=hold", "/switch/TEXT/hold", "/switch/TEXT/release", "/rollout", "/rollout/pause", "/rollout/resume", "/rollout/abort", "/check", "/nowhere"}
 
 // TestStoredTextsStayTexts verifies that no stored text becomes a part of a page's markup, of its links or of its headers, and that none moves or hides other text.
 func TestStoredTextsStayTexts(t *testing.T) {
@@ -138,9 +138,9 @@ func TestStoredTextsStayTexts(t *testing.T) {
 			if want := map[bool]int{true: http.StatusNotFound, false: http.StatusOK}[path == "/nowhere"]; res.StatusCode != want {
 				t.Errorf("%q on %s: %d, want %d\n%s", text, path, res.StatusCode, want, page)
 			}
-			form = map[string][]string{"csrf": {csrf(page)}, "phase": {text}, "groups": {text}, "switches": {text}, "reason": {text}, "base": {"3"}, "shown": {"3"}, "request": {text}, "known": {text}, "ticket": {text}, "line": {text}, "to": {text}, "port": {"25"}, "next": {text}, "token": {text}}
+			form = map[string][]string{"csrf": {csrf(page)}, "phase": {text}, "groups": {text}, "switches": {text}, "reason": {text}, "base": {"3"}, "shown": {"3"}, "request": {text}, "since": {"3"}, "accepts": {text}, "known": {text}, "ticket": {text}, "line": {text}, "to": {text}, "port": {"25"}, "next": {text}, "token": {text}}
 		}
-		for _, path := range []string{"/preview", "/change", "/verify", "/check", "/signin"} {
+		for _, path := range []string{"/preview", "/change", "/verify", "/check", "/rollout/resume", "/switch/" + escapedQuery(text) + "/hold", "/switch/" + escapedQuery(text) + "/prove", "/signin"} {
 			res, page := b.post(path, form)
 			check("POST "+path, res, page)
 		}

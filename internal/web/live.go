@@ -37,13 +37,29 @@ const (
 // watchAgain is the pause after an error before the site watches the switches again.
 const watchAgain = time.Second
 
-// A fragment is a part of the overview that is updated while the page is open. Its HTML is an element with the fragment's id.
+// A topic says which open pages get a fragment.
+type topic string
+
+const (
+	ofOverview topic = ""
+	ofRollout  topic = "rollout"
+)
+
+// topicOf returns the topic of a fragment.
+func topicOf(id string) topic {
+	if strings.HasPrefix(id, "rollout-") {
+		return ofRollout
+	}
+	return ofOverview
+}
+
+// A fragment is a part of a page that is updated while the page is open. Its HTML is an element with the fragment's id.
 type fragment struct {
 	html   string
 	number uint64 // the number of the change that produced the fragment
 }
 
-// live renders the fragments of the overview once for all open pages. It keeps no queue for a page. A page that wakes up gets the fragments
+// live renders the fragments of the overview and of the rollout once for all open pages. It keeps no queue for a page. A page that wakes up gets the fragments
 // that are newer than the last change that it received.
 type live struct {
 	site  *Site
@@ -56,15 +72,25 @@ type live struct {
 	picture   *picture                       // what the fragments show; nil before the first
 	drawn     map[string]*drawing            // the picture by language
 	fragments map[string]map[string]fragment // by language and id
-	events    map[string]string              // the events of the last change, by language
-	changed   chan struct{}                  // closed at the next change
+	topics    map[topic]*changes
 	open      int
+}
+
+// changes are the last changes of the fragments of a topic. Pages of other topics do not wake up because of them.
+type changes struct {
+	last, before uint64            // the numbers of the last change and of the one before it
+	events       map[string]string // the events of the last change, by language
+	changed      chan struct{}     // closed at the next change
 }
 
 func newLive(s *Site) *live {
 	return &live{
 		site: s, start: strconv.FormatInt(time.Now().UnixNano(), 36), fragments: map[string]map[string]fragment{"en": {}, "ja": {}},
-		heard: time.Now(), drawn: make(map[string]*drawing), events: make(map[string]string), changed: make(chan struct{}),
+		heard: time.Now(), drawn: make(map[string]*drawing),
+		topics: map[topic]*changes{
+			ofOverview: {events: make(map[string]string), changed: make(chan struct{})},
+			ofRollout:  {events: make(map[string]string), changed: make(chan struct{})},
+		},
 	}
 }
 
@@ -83,7 +109,7 @@ func (l *live) run(ctx context.Context) {
 	}
 }
 
-// watch follows the switches and the dates until the watch of the switches ends.
+// watch follows the switches, the dates and the rollout until the watch of the switches or of the rollout ends.
 func (l *live) watch(ctx context.Context, c clients) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -106,6 +132,8 @@ func (l *live) watch(ctx context.Context, c clients) error {
 	found, revised := make(chan dates), make(chan uint64, 1)
 	var asking sync.WaitGroup
 	asking.Go(func() { l.ask(ctx, c, found, revised) })
+	rolled, unrolled := make(chan *rolloutPicture), make(chan error, 1)
+	asking.Go(func() { unrolled <- l.followRollout(ctx, c, rolled) })
 	defer func() { cancel(); <-ended; asking.Wait(); l.stopped() }()
 	var now picture
 	var due <-chan time.Time
@@ -127,12 +155,15 @@ func (l *live) watch(ctx context.Context, c clients) error {
 			now.switches, now.revision, now.notices, told = merge(now.switches, m), m.Revision, m.Notices, true
 		case now.dates = <-found:
 			dated = true
+		case now.rollout = <-rolled:
+		case err := <-unrolled:
+			return err
 		case <-due:
 			due = nil
 			l.render(now)
 			continue
 		}
-		if told && dated && due == nil {
+		if told && dated && now.rollout != nil && due == nil {
 			due = time.After(renderGap)
 		}
 	}
@@ -223,13 +254,13 @@ func (l *live) render(p picture) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	next := l.number + 1
-	changed := false
+	changed := make(map[topic]bool)
 	for lang, fragments := range l.fragments {
 		drawn := l.site.draw(base{Lang: lang, Now: now}, &p, l.drawn[lang])
 		l.drawn[lang] = drawn
 		put := func(id, html string) {
 			if fragments[id].html != html {
-				fragments[id], changed = fragment{html, next}, true
+				fragments[id], changed[topicOf(id)] = fragment{html, next}, true
 			}
 		}
 		for id, html := range drawn.parts {
@@ -247,13 +278,15 @@ func (l *live) render(p picture) {
 		}
 	}
 	l.picture, l.watching = &p, true
-	if changed {
+	for of := range changed {
 		l.number = next
+		t := l.topics[of]
+		t.before, t.last = t.last, next
 		for lang := range l.fragments {
-			l.events[lang] = l.eventsLocked(lang, next-1)
+			t.events[lang] = l.eventsLocked(of, lang, next-1)
 		}
-		close(l.changed)
-		l.changed = make(chan struct{})
+		close(t.changed)
+		t.changed = make(chan struct{})
 	}
 }
 
@@ -294,12 +327,12 @@ func (l *live) lastSign() (at time.Time, old bool) {
 	return l.site.cfg.Now().Add(-time.Since(l.heard)), l.oldLocked()
 }
 
-// eventsLocked returns the fragments that are newer than a change as events. All events have the id of that change. A page that is disconnected
-// between two events therefore gets all of them again.
-func (l *live) eventsLocked(lang string, number uint64) string {
+// eventsLocked returns the fragments of a topic that are newer than a change as events. All events have the id of that change. A page that is
+// disconnected between two events therefore gets all of them again.
+func (l *live) eventsLocked(of topic, lang string, number uint64) string {
 	var b strings.Builder
 	for id, f := range l.fragments[lang] {
-		if f.number > number {
+		if f.number > number && topicOf(id) == of {
 			var data strings.Builder
 			text := json.NewEncoder(&data)
 			text.SetEscapeHTML(false)                                    // an event is not part of a page, and escaping would triple the size of tags
@@ -310,19 +343,20 @@ func (l *live) eventsLocked(lang string, number uint64) string {
 	return b.String()
 }
 
-// since returns the events of the fragments that are newer than a change, the number of the last change, and a channel that is closed at the
-// next change. Pages that already have the previous change share events that were encoded once.
-func (l *live) since(lang string, number uint64) (events string, last uint64, changed <-chan struct{}) {
+// since returns the events of a topic's fragments that are newer than a change, the number of the last change, and a channel that is closed at the
+// topic's next change. Pages that already have the topic's previous change share events that were encoded once.
+func (l *live) since(of topic, lang string, number uint64) (events string, last uint64, changed <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	t := l.topics[of]
 	switch {
-	case number >= l.number:
-	case number == l.number-1:
-		events = l.events[lang]
+	case number >= t.last:
+	case number >= t.before:
+		events = t.events[lang]
 	default:
-		events = l.eventsLocked(lang, number)
+		events = l.eventsLocked(of, lang, number)
 	}
-	return events, l.number, l.changed
+	return events, l.number, t.changed
 }
 
 func (l *live) id(number uint64) string { return fmt.Sprintf("%s.%d", l.start, number) }

@@ -36,23 +36,8 @@ func TestDrawnOnce(t *testing.T) {
 	ended := make(chan struct{})
 	go func() { defer close(ended); site.Run(ctx) }()
 	defer func() { stop(); <-ended }()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+from, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	res, err := b.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	res, seen := eventsUntil(t, b, from, `"id":"attention"`, ` +0900"}`)
 	defer res.Body.Close()
-	events := bufio.NewScanner(res.Body)
-	seen := ""
-	for events.Scan() && !strings.Contains(seen, `"id":"attention"`) {
-		seen += events.Text() + "\n"
-	}
-	for !strings.Contains(seen, ` +0900"}`) && events.Scan() {
-		seen += events.Text() + "\n"
-	}
 	if !strings.Contains(seen, `Z","text":"2006-12-02 00:`) {
 		t.Errorf("the sign of life is not in the policy's time zone:\n%s", seen)
 	}
@@ -64,4 +49,24 @@ func TestDrawnOnce(t *testing.T) {
 	if _, second := b.get("/"); once.ReplaceAllString(first, "") != once.ReplaceAllString(second, "") {
 		t.Errorf("rendered for the page:\n%s\nand before:\n%s", first, second)
 	}
+}
+
+// eventsUntil opens a stream of events, and reads it until it has all texts. The caller must close the body of the response.
+func eventsUntil(t *testing.T, b *browser, path string, texts ...string) (res *http.Response, seen string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.base+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res, err = b.Do(r); err != nil {
+		t.Fatal(err)
+	}
+	events := bufio.NewScanner(res.Body)
+	events.Buffer(nil, 1<<20)
+	for _, text := range texts {
+		for !strings.Contains(seen, text) && events.Scan() {
+			seen += events.Text() + "\n"
+		}
+	}
+	return res, seen
 }

@@ -192,7 +192,10 @@ func look(ctx context.Context, c clients) (*picture, error) {
 		return nil, err
 	}
 	p := &picture{switches: fleet.Msg.Switches, revision: fleet.Msg.Revision, notices: fleet.Msg.Notices}
-	p.dates, err = datesOf(ctx, c)
+	if p.dates, err = datesOf(ctx, c); err != nil {
+		return nil, err
+	}
+	p.rollout, err = lookRollout(ctx, c)
 	return p, err
 }
 

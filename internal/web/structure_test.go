@@ -26,10 +26,10 @@ func masked(outline string) string {
 	return outline
 }
 
-// TestStructure compares the accessibility trees of the main pages in both languages with testdata/structure. The overview, the switch and the
-// programme are of an API whose clock stands still, the forms and the changes of a real controller. -update writes the files anew.
+// TestStructure compares the accessibility trees of the main pages in both languages with testdata/structure. The overview, the switch, the
+// programme and the rollout are of an API whose clock stands still, the forms and the changes of a real controller. -update writes the files anew.
 func TestStructure(t *testing.T) {
-	still := serve(t, siteOf(t, curvedAPI()))
+	still, rollout := serve(t, siteOf(t, curvedAPI())), serve(t, siteOf(t, rolling()))
 	early := earlySite(t)
 	ctx, _ := pagetest.Chromium(t)
 	for _, lang := range []string{"ja", "en"} {
@@ -38,6 +38,8 @@ func TestStructure(t *testing.T) {
 			{"overview", still + "/"},
 			{"switch", still + "/switch/edge-1"},
 			{"programme", still + "/programme"},
+			{"rollout", rollout + "/rollout"},
+			{"abort", rollout + "/rollout/abort"},
 			{"check", early + "/check"},
 			{"changes", early + "/changes"},
 		} {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
 
 	"op25b/internal/view"
 	"op25b/internal/view/prose"
@@ -29,8 +30,11 @@ type switchData struct {
 	Why                  said
 	Todo                 string // what to do now; empty if the switch needs no attention
 	Since, Seen, Audited string
-	Leases               string // the numbers of leases; empty if no line can have one
-	Probes               string // the last round of probes; empty if there was none
+	Leases               string      // the numbers of leases; empty if no line can have one
+	Probes               *probesData // nil if there was no round of probes
+	ProvePackets         string      // how many packets the switch can be asked about; empty if the person may not ask it
+	Asked                string      // that the controller of the switch has not confirmed a hold, or its end, that was just stored
+	Verb                 string      // the verb that the person may use: verbHold, verbRelease, or empty
 	Tables               []tableRow
 	Phases               string // the phases that should be in force; empty if there are none
 	Drift                []driftRow
@@ -103,8 +107,27 @@ func (s *Site) switchPage(v *visit) error {
 	if l := st.Leases; l != nil {
 		d.Leases = v.T("leases on", prose.Number(l.InForce), prose.Number(l.Waiting))
 	}
-	if p := st.Probes; p != nil {
-		d.Probes = v.T("probed", prose.Number(p.Packets), prose.Number(p.Deviating), v.At(p.At.AsTime()))
+	d.Probes = v.probesOf(st)
+	if d.Probes != nil && d.Probes.Packet != "" && st.Detail == d.Probes.Packet { // the packet has a place of its own
+		short := proto.CloneOf(st)
+		short.Detail = ""
+		d.Why = said{v.base, view.Because(v.Lang, short)}
+	}
+	asked := v.r.URL.Query().Get("asked")
+	switch {
+	case asked == verbHold && st.Hold == nil:
+		d.Asked = v.T("hold asked")
+	case asked == verbRelease && st.Hold != nil:
+		d.Asked = v.T("release asked")
+	}
+	if v.MayOperate() {
+		d.Verb = verbHold
+		if st.Hold != nil || asked == verbHold {
+			d.Verb = verbRelease
+		}
+		if st.Converged && st.Owner == v.Name { // only its controller can ask it
+			d.ProvePackets = prose.Number(provePackets)
+		}
 	}
 	for _, t := range st.Tables {
 		d.Tables = append(d.Tables, tableRow{t.Table, int64(t.Entries), int64(t.Size), percent(int(t.Entries), int(t.Size))})

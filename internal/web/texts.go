@@ -7,7 +7,7 @@ import (
 )
 
 // texts contains the page's texts by key.
-var texts = page.Join(layoutTexts, signInTexts, overviewTexts, switchTexts, programmeTexts, curvesTexts, changesTexts, checkTexts)
+var texts = page.Join(layoutTexts, signInTexts, overviewTexts, switchTexts, programmeTexts, curvesTexts, changesTexts, checkTexts, rolloutTexts, verbTexts)
 
 // T returns a text in the page's language.
 func (b base) T(key string, args ...any) string { return texts.T(b.Lang, key, args...) }

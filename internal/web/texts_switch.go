@@ -50,7 +50,6 @@ var switchTexts = page.Texts{
 	"foreign":             {"Foreign entries", "ほかのプログラムのエントリー"},
 	"leases":              {"Leases, when last seen", "一時許可（最終応答の時点）"},
 	"probes":              {"Probes", "模擬パケットによる確認"},
-	"probed":              {"%s packets asked about, %s not as the documents demand (%s)", "%s件を照会、文書と異なるもの%s件（%s）"},
 	"leases on":           {"%s in force, %s waiting", "有効%s件、待機中%s件"},
 	"address":             {"Address", "アドレス"},
 	"audited":             {"Last compared", "最後の照合"},

@@ -13,6 +13,9 @@ type todoRow struct{ State, Text string }
 func (b base) todo(s *op25bv1.SwitchStatus) string {
 	switch s.State {
 	case op25bv1.SwitchState_SWITCH_STATE_FAILED:
+		if s.Reason == op25bv1.SwitchReason_SWITCH_REASON_DEVIATES {
+			return b.T("todo deviates")
+		}
 		return b.T("todo failed")
 	case op25bv1.SwitchState_SWITCH_STATE_DISCONNECTED:
 		return b.T("todo disconnected")

@@ -101,20 +101,25 @@ func New(cfg Config) (*Site, error) {
 	mux.HandleFunc("POST /signout", s.signOut)
 	mux.HandleFunc("POST /language", page.SetLanguage)
 	for pattern, show := range map[string]func(*visit) error{
-		"GET /switch/{switch}":    s.switchPage,
-		"GET /exemptions":         s.exemptions,
-		"GET /programme":          s.programme,
-		"POST /preview":           s.preview,
-		"POST /change":            s.change,
-		"GET /changes":            s.changes,
-		"GET /changes/{revision}": s.revision,
-		"POST /verify":            s.verify,
-		"GET /check":              s.checkPage,
-		"POST /check":             s.checkPage,
+		"GET /switch/{switch}":         s.switchPage,
+		"GET /exemptions":              s.exemptions,
+		"GET /programme":               s.programme,
+		"POST /preview":                s.preview,
+		"POST /change":                 s.change,
+		"GET /changes":                 s.changes,
+		"GET /changes/{revision}":      s.revision,
+		"GET /switch/{switch}/{verb}":  s.askSwitch,
+		"POST /switch/{switch}/{verb}": s.doSwitch,
+		"GET /rollout/{verb}":          s.askSteer,
+		"POST /rollout/{verb}":         s.steer,
+		"POST /verify":                 s.verify,
+		"GET /check":                   s.checkPage,
+		"POST /check":                  s.checkPage,
 	} {
 		mux.Handle(pattern, s.page(show))
 	}
 	mux.Handle("GET /{$}", s.visited(s.overview))
+	mux.Handle("GET /rollout", s.visited(s.rolloutPage))
 	mux.Handle("/", s.page(func(v *visit) error { return errNoPage }))
 	all := http.NewServeMux()
 	all.HandleFunc("GET /events", s.events)

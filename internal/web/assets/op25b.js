@@ -12,9 +12,9 @@
     if (state.textContent !== text) state.textContent = text;
     when.textContent = bar.dataset.at ? bar.dataset.sign + " " + bar.dataset.at : "";
   }
-  // tell announces the headline if it has changed, at most twice a minute.
+  // tell announces the headline, or the state of the rollout, if it has changed, at most twice a minute.
   function tell() {
-    var headline = document.getElementById("headline"), text = headline ? headline.textContent.replace(/\s+/g, " ").trim() : "";
+    var headline = document.getElementById("headline") || document.querySelector("#rollout-state dd"), text = headline ? headline.textContent.replace(/\s+/g, " ").trim() : "";
     if (text === told) return;
     if (told && Date.now() - toldAt < 30000) return;
     if (told) announce.textContent = text;
@@ -48,7 +48,7 @@
     if (!lost) tell();
   }
   function open() {
-    source = new EventSource(last ? "/events?from=" + encodeURIComponent(last) : bar.dataset.events);
+    source = new EventSource(last ? bar.dataset.events.replace(/from=.*/, "from=" + encodeURIComponent(last)) : bar.dataset.events);
     source.addEventListener("fragment", function (e) {
       var f = JSON.parse(e.data);
       last = e.lastEventId;
