@@ -7,7 +7,9 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"op25b/internal/native"
 	"op25b/internal/softswitch"
+	"op25b/internal/softswitch/engine"
 	"op25b/internal/tlsfiles"
 	"op25b/internal/wire"
 )
@@ -71,6 +73,7 @@ func runSwitch(ctx context.Context, o switchOptions, log *zap.Logger) (err error
 	}
 	sw, err := softswitch.New(softswitch.Options{
 		DeviceID: o.deviceID, Hostname: hostname(log), Version: "op25b " + version, Logger: log, Limits: o.limits.limits(),
+		Native: []*engine.Native{native.Native},
 	})
 	if err != nil {
 		return fmt.Errorf("--device-id %d: %w", o.deviceID, err)

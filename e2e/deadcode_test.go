@@ -28,7 +28,7 @@ func TestDeadCode(t *testing.T) {
 	if !*deadcodeFlag {
 		t.Skip("without -deadcode")
 	}
-	cmd := exec.Command("go", "tool", "-modfile=tools/go.mod", "deadcode", "./controller", "./p4src/compile")
+	cmd := exec.Command("go", "tool", "-modfile=tools/go.mod", "deadcode", "./controller", "./p4src/compile", "./internal/native/generate")
 	cmd.Dir = ".."
 	var notes strings.Builder // on standard error, where the go command also tells what it downloads
 	cmd.Stderr = &notes

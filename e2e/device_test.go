@@ -11,10 +11,12 @@ import (
 
 	"op25b/internal/agent"
 	"op25b/internal/bring/bringtest"
+	"op25b/internal/native"
 	"op25b/internal/openconfig"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/softswitch"
+	"op25b/internal/softswitch/engine"
 	"op25b/internal/wire"
 )
 
@@ -116,7 +118,7 @@ func attachEmbedded(t testing.TB, state *pipeline.State) *device {
 // startEmbedded starts an embedded switch with device id 1 and its packet service. The switch ends with the test.
 func startEmbedded(t testing.TB) softswitch.Addrs {
 	t.Helper()
-	sw, err := softswitch.New(softswitch.Options{DeviceID: 1, Clock: time.Now})
+	sw, err := softswitch.New(softswitch.Options{DeviceID: 1, Clock: time.Now, Native: []*engine.Native{native.Native}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -113,6 +113,7 @@ var mayImport = map[string][]string{
 	"internal/wire":       {"proto/bm"},
 	"internal/tlsfiles":   {},
 	"internal/p4entry":    {},
+	"internal/native":     {"internal/softswitch"},
 	"internal/constraint": {"internal/p4entry"},
 	"internal/pipeline":   {"internal/constraint", "internal/p4entry"},
 	"internal/p4rt":       {"internal/p4entry", "internal/pipeline", "proto/op25b"},

@@ -21,10 +21,12 @@ import (
 
 	"op25b/internal/bring/bringtest"
 	"op25b/internal/compile/compiletest"
+	"op25b/internal/native"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 	"op25b/internal/softswitch"
+	"op25b/internal/softswitch/engine"
 	"op25b/internal/strict"
 	"op25b/internal/wire"
 )
@@ -259,7 +261,7 @@ func startEmbeddedOn(t *testing.T, all []*accessLine, clock func() time.Time) so
 // startEmbeddedAs is startEmbeddedOn for a switch with the given device id.
 func startEmbeddedAs(t *testing.T, id uint64, all []*accessLine, clock func() time.Time) softswitch.Addrs {
 	t.Helper()
-	device, err := softswitch.New(softswitch.Options{DeviceID: id, Clock: clock})
+	device, err := softswitch.New(softswitch.Options{DeviceID: id, Clock: clock, Native: []*engine.Native{native.Native}})
 	if err != nil {
 		t.Fatal(err)
 	}

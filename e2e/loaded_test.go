@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 
 	"op25b/internal/bring/bringtest"
+	"op25b/internal/native"
 	"op25b/internal/p4rt"
 	"op25b/internal/pipeline"
 	"op25b/internal/softswitch/engine"
@@ -20,7 +21,7 @@ import (
 // ended, so only the test reads the engine's digests.
 func loaded(tb testing.TB, want *pipeline.State) *engine.Engine {
 	tb.Helper()
-	return loadedWith(tb, want, engine.Options{})
+	return loadedWith(tb, want, engine.Options{Native: []*engine.Native{native.Native}})
 }
 
 func loadedWith(tb testing.TB, want *pipeline.State, o engine.Options) *engine.Engine {

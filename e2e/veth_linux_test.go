@@ -10,9 +10,11 @@ import (
 
 	"op25b/internal/agent"
 	"op25b/internal/demo"
+	"op25b/internal/native"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 	"op25b/internal/softswitch"
+	"op25b/internal/softswitch/engine"
 	"op25b/internal/wire"
 )
 
@@ -103,7 +105,7 @@ func TestScenarioEmbeddedVeth(t *testing.T) {
 	wants(t, "embedded", vethReason())
 	_, sw := bundle(t)
 	vethPairs(t, sw)
-	device, err := softswitch.New(softswitch.Options{DeviceID: uint64(sw.DeviceID)})
+	device, err := softswitch.New(softswitch.Options{DeviceID: uint64(sw.DeviceID), Native: []*engine.Native{native.Native}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,6 +33,8 @@ type Options struct {
 	Clock    func() time.Time // nil means time.Now
 	Logger   *zap.Logger      // may be nil
 	Limits   Limits
+	// Native has generated code of programs that may be pushed. Other programs are interpreted.
+	Native []*engine.Native
 }
 
 // A Switch is one device. Close must be called when it is no longer needed.
@@ -90,7 +92,7 @@ func New(opts Options) (*Switch, error) {
 	s.p4runtime, err = p4rtserver.New(p4rtserver.Options{
 		DeviceID: opts.DeviceID,
 		Load: func(deviceConfig []byte) (*engine.Engine, error) {
-			return engine.Load(deviceConfig, engine.Options{MaxState: s.limits.Program, Clock: s.now, Log: func(msg string) { s.log.Info("program", zap.String("message", msg)) }})
+			return engine.Load(deviceConfig, engine.Options{MaxState: s.limits.Program, Clock: s.now, Native: opts.Native, Log: func(msg string) { s.log.Info("program", zap.String("message", msg)) }})
 		},
 		OnCommit: s.commit,
 		Inject:   func(port uint32, frame []byte) { s.enter(&s.inject, port, 0, frame) },
@@ -187,6 +189,7 @@ func (s *Switch) commit(e *engine.Engine, info *configv1.P4Info) {
 	s.gate.Lock()
 	s.loaded, s.marked, s.boot = e, marked, s.now()
 	s.gate.Unlock()
+	s.log.Info("a program was pushed", zap.Bool("native", e.IsNative()))
 	s.watchers.tell()
 }
 

@@ -16,8 +16,9 @@ type action struct {
 	at     []int // index in the arguments of each parameter's first word
 	words  int
 	code   []instr
-	exits  bool        // whether the action may end the pipeline
-	regs   []*Register // the registers that the action uses; they are locked in this order while it runs
+	exits  bool            // whether the action may end the pipeline
+	native func(p *packet) // generated from code; nil if there is none, or if code is empty
+	regs   []*Register     // the registers that the action uses; they are locked in this order while it runs
 }
 
 // run executes an action with its arguments.
@@ -25,6 +26,10 @@ func (p *packet) run(a *action, args []uint64) {
 	p.args = args
 	if len(a.regs) > 0 {
 		p.runLocked(a)
+		return
+	}
+	if a.native != nil && p.w.prog.run != nil {
+		a.native(p)
 		return
 	}
 	if pc, acc := p.words(a.code, 0, 0); pc < len(a.code) {
@@ -36,7 +41,11 @@ func (p *packet) runLocked(a *action) {
 	for _, r := range a.regs {
 		r.mu.Lock()
 	}
-	p.exec(a.code, 0, 0)
+	if a.native != nil && p.w.prog.run != nil {
+		a.native(p)
+	} else {
+		p.exec(a.code, 0, 0)
+	}
 	for _, r := range a.regs {
 		r.mu.Unlock()
 	}

@@ -28,6 +28,8 @@ type Options struct {
 	DigestQueue int
 	// MaxState limits the memory of the program's arrays, in bytes. 0 means DefaultMaxState.
 	MaxState int64
+	// Native has generated code of programs that may be loaded. Other programs are interpreted.
+	Native []*Native
 }
 
 // A Match is an entry's match on one field of a table key. Values are byte strings as in P4Runtime: big-endian, with optional leading

@@ -6,6 +6,8 @@
 // update and the deparser, as bmv2's simple_switch does, without allocating memory. The other methods of Engine are the control side: table
 // entries, action profiles, counters, meters, registers, multicast groups, clone sessions, value sets and digests.
 //
+// Source turns the instructions of a program into Go functions, and a Native with them makes the engine run that program without interpreting it.
+//
 // Package engine is not a P4Runtime server; package p4rtserver is. The engine does no packet I/O: the caller passes each received frame to
 // a Worker and gets the frames to send through a callback. The engine has no egress queues. It sends packets as soon as they are processed,
 // and queue depths read as zero. The engine does not depend on a particular program.

@@ -25,6 +25,7 @@ type Engine struct {
 
 	prog   *program
 	traced *program // the program for traced packets, which differs from prog only in its code
+	native *Native  // nil if there is none of the program
 
 	// ctl serializes the control side. Comments on other fields state whether ctl guards them.
 	ctl sync.RWMutex

@@ -18,6 +18,7 @@ func (t *Table) refit() {
 	} else {
 		*at = instr{op: opTable, x: &extra{table: t}}
 	}
+	t.e.refitNative()
 }
 
 // fixed returns the action of a table that can only run this action. For any other table it returns nil.

@@ -50,6 +50,7 @@ func Load(program []byte, o Options) (e *Engine, err error) {
 		lists: map[int]*fieldList{}, actions: map[int]*action{},
 	}
 	c.program()
+	e.setNative(program)
 	return e, nil
 }
 

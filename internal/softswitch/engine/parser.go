@@ -70,7 +70,7 @@ const maxStates = 8 * MaxFrame
 func (pr *program) parse(p *packet) {
 	p.at, p.failed, p.badSum, p.states = 0, pr.noError, false, 0
 	if pr.firstState != end {
-		p.exec(pr.code, int(pr.firstState), 0)
+		pr.exec(p, pr.firstState)
 	}
 	if p.w.trace != nil {
 		p.w.trace.add(Event{Kind: EventParsed, Name: pr.errName(p.failed), Bytes: p.at})

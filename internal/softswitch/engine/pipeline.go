@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"op25b/internal/softswitch/extern"
+	"op25b/internal/softswitch/match"
 )
 
 // A ctlNode is a step in a pipeline's control flow.
@@ -30,7 +31,7 @@ type keyPart struct {
 // apply runs a pipeline from its first node.
 func (pr *program) apply(p *packet, first int32) {
 	if first != end && !p.exit {
-		p.exec(pr.code, int(pr.entry[first]), 0)
+		pr.exec(p, pr.entry[first])
 	}
 }
 
@@ -45,7 +46,11 @@ func (t *Table) apply(p *packet) int32 {
 	}
 	key := p.w.key[:t.words]
 	t.read(p, key)
-	row := t.rows.Lookup(key)
+	return t.decide(p, t.rows.Lookup(key))
+}
+
+// decide runs the action of the entry that the packet has hit, or the default action if row is nil, and returns the next node.
+func (t *Table) decide(p *packet, row *match.Entry[entry]) int32 {
 	if row == nil {
 		t.watched(p, nil)
 		if t.miss.act != nil {

@@ -18,6 +18,9 @@ type program struct {
 	code    []instr // code of the parser states and pipelines; changes only while all workers are stopped
 	entry   []int32 // position of each node in code
 
+	// run executes the code in place of the interpreter, or is nil; see Native. It changes only while all workers are stopped.
+	run func(p *packet, at int)
+
 	firstState                                                  int32
 	noError, tooShort, outOfBounds, headerTooShort, badArgument uint64
 	timeout                                                     uint64

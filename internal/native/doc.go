@@ -1,0 +1,3 @@
+package native
+
+//go:generate go run ./generate ../../p4src/build/op25b.json native_gen.go
