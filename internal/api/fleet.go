@@ -11,7 +11,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"op25b/internal/intent"
-	"op25b/internal/plan"
 	op25bv1 "op25b/proto/op25b/v1"
 	"op25b/proto/op25b/v1/op25bv1connect"
 )
@@ -311,6 +310,6 @@ func (s fleetService) Drift(ctx context.Context, req *connect.Request[op25bv1.Dr
 		return nil, err
 	}
 	return connect.NewResponse(&op25bv1.DriftResponse{
-		Plan: planMessage(made), Drifted: slices.ContainsFunc(made.Switches, (*plan.SwitchPlan).Drifted), Notices: s.notices(ctx),
+		Plan: made, Drifted: made.Totals.SwitchesDrifted > 0, Notices: s.notices(ctx),
 	}), nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -67,10 +68,8 @@ func (s intentService) Plan(ctx context.Context, req *connect.Request[op25bv1.Pl
 	if err != nil {
 		return nil, err
 	}
-	made.Notes = append(kept, made.Notes...)
-	answer := planMessage(made)
-	answer.MassPercent = s.MassChange
-	return connect.NewResponse(&op25bv1.PlanResponse{Plan: answer}), nil
+	made.Notes, made.MassPercent = append(kept, made.Notes...), s.MassChange
+	return connect.NewResponse(&op25bv1.PlanResponse{Plan: made}), nil
 }
 
 // keptNote returns the note that a proposal does not touch the exemptions, if there are any.
@@ -83,7 +82,7 @@ func keptNote(p *intent.Proposal) []string {
 }
 
 // plan computes a plan. It uses the reported statuses of the switches.
-func (s *server) plan(ctx context.Context, base, proposed *intent.Intent, switches []string, entries uint32, prove bool) (*plan.Plan, error) {
+func (s *server) plan(ctx context.Context, base, proposed *intent.Intent, switches []string, entries uint32, prove bool) (*op25bv1.Plan, error) {
 	if entries > plan.MaxEntries {
 		return nil, fault("max_entries", fmt.Sprintf("%d is too large", entries), fmt.Sprintf("must be at most %d; 0 means %d", plan.MaxEntries, plan.DefaultEntries))
 	}
@@ -105,9 +104,27 @@ func (s *server) plan(ctx context.Context, base, proposed *intent.Intent, switch
 			noClock[st.Switch] = st.NoClock
 		}
 	}
-	return s.Deps.Plan.Make(ctx, plan.Request{
+	made, err := s.Deps.Plan.Make(ctx, plan.Request{
 		Base: base, Proposed: proposed, Switches: switches, Entries: int(entries), Applied: applied, NoClock: noClock, Mass: s.MassChange, Prove: prove,
 	})
+	if err != nil {
+		return nil, err
+	}
+	m := planMessage(made)
+	m.Held = heldAmong(statuses, func(name string) bool {
+		return slices.ContainsFunc(made.Switches, func(sw *plan.SwitchPlan) bool { return sw.Switch == name })
+	})
+	return m, nil
+}
+
+// heldAmong returns the selected switches that are held.
+func heldAmong(statuses []*op25bv1.SwitchStatus, selected func(name string) bool) (all []*op25bv1.HeldSwitch) {
+	for _, st := range statuses {
+		if st.Hold != nil && selected(st.Switch) {
+			all = append(all, &op25bv1.HeldSwitch{Switch: st.Switch, Hold: st.Hold})
+		}
+	}
+	return all
 }
 
 // knownSwitches returns strict.Faults if a switch is not in the inventory.

@@ -54,12 +54,19 @@ func (s phaseService) Preview(ctx context.Context, req *connect.Request[op25bv1.
 	if i := slices.IndexFunc(in.Activations, func(x policy.Activation) bool { return a.Undoes != 0 && x.ID == a.Undoes }); i >= 0 {
 		answer.Undoes = activationOf(in.Activations[i])
 	}
+	statuses, err := s.Switches.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	answer.Held = heldAmong(statuses, func(name string) bool {
+		return slices.ContainsFunc(answer.Changes, func(c *op25bv1.PhaseChange) bool { return c.From != c.To && slices.Contains(c.Switches, name) })
+	})
 	if m.Plan {
 		made, err := s.plan(ctx, in, in.Activated(a), m.Switches, 0, false) // a change of phase needs no proof
 		if err != nil {
 			return nil, err
 		}
-		answer.Plan = planMessage(made)
+		answer.Plan = made
 	}
 	return connect.NewResponse(answer), nil
 }

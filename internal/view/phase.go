@@ -194,6 +194,9 @@ func (t *table) Preview(r *op25bv1.PreviewResponse) error {
 		}
 		b.WriteString(".\n")
 	}
+	if r.Plan == nil { // otherwise the plan follows, which shows them
+		t.held(&b, z, r.Held, false)
+	}
 	if r.NextTurn == nil {
 		b.WriteString("No date replaces it: it stays until another phase is activated.\n")
 	} else {

@@ -52,6 +52,9 @@ func (t *table) Plan(p *op25bv1.Plan, full bool) error {
 		b.WriteByte('\n')
 	}
 	t.removals(&b, p, full)
+	if t.held(&b, z, p.Held, full); len(p.Held) > 0 {
+		b.WriteByte('\n')
+	}
 	t.proof(&b, p.Proof, full)
 	t.totals(&b, p)
 	_, err := io.WriteString(t.w, b.String())

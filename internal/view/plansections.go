@@ -191,3 +191,16 @@ func (t *table) removals(b *strings.Builder, p *op25bv1.Plan, full bool) {
 		b.WriteByte('\n')
 	}
 }
+
+// held lists the switches of a change that are held for maintenance.
+func (t *table) held(b *strings.Builder, z zone, all []*op25bv1.HeldSwitch, full bool) {
+	for i, h := range all {
+		if i == manyNames && !full {
+			b.WriteString(t.colour(yellow, fmt.Sprintf("HELD   ... and %s more\n", prose.Number(len(all)-i))))
+			break
+		}
+		text := fmt.Sprintf("%s since %s by %s: %s. What is written to it waits until op25b switch-release %s.",
+			h.Switch, z.moment(h.GetHold().GetSince()), h.GetHold().GetWho(), h.GetHold().GetReason(), h.Switch)
+		b.WriteString(t.colour(yellow, wrapped("HELD   ", plain(text), 0)))
+	}
+}

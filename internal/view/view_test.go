@@ -191,6 +191,7 @@ func answers() []shown {
 			{From: "mobile-carriers", To: "mobile-carriers", Groups: []string{"adsl", "isdn"}, ByDefault: true, EveryLine: true, Switches: []string{"edge-12"}},
 		},
 		NextTurn: turn,
+		Held:     []*op25bv1.HeldSwitch{{Switch: "edge-10", Hold: &op25bv1.SwitchHold{Who: "alice", Reason: "new line card, \x1b[2JNOC-885", Since: at("2026-11-22T13:44:33Z")}}},
 	}
 	undo := &op25bv1.PreviewResponse{
 		Broken: "the documents cannot be used: revision 7: policy.yaml:1:7: not valid YAML", Revision: 7, Switches: 12, Changes: []*op25bv1.PhaseChange{

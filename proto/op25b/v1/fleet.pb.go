@@ -834,68 +834,6 @@ func (x *SwitchStatus) GetNoClock() string {
 	return ""
 }
 
-// A hold of a switch for maintenance.
-type SwitchHold struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The caller who holds the switch, and the reason.
-	Who           string                 `protobuf:"bytes,1,opt,name=who,proto3" json:"who,omitempty"`
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	Since         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SwitchHold) Reset() {
-	*x = SwitchHold{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SwitchHold) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SwitchHold) ProtoMessage() {}
-
-func (x *SwitchHold) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SwitchHold.ProtoReflect.Descriptor instead.
-func (*SwitchHold) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *SwitchHold) GetWho() string {
-	if x != nil {
-		return x.Who
-	}
-	return ""
-}
-
-func (x *SwitchHold) GetReason() string {
-	if x != nil {
-		return x.Reason
-	}
-	return ""
-}
-
-func (x *SwitchHold) GetSince() *timestamppb.Timestamp {
-	if x != nil {
-		return x.Since
-	}
-	return nil
-}
-
 // The leases of a switch's lines, when the switch last answered its owner: see SwitchStatus.seen.
 type SwitchLeases struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -910,7 +848,7 @@ type SwitchLeases struct {
 
 func (x *SwitchLeases) Reset() {
 	*x = SwitchLeases{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[2]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -922,7 +860,7 @@ func (x *SwitchLeases) String() string {
 func (*SwitchLeases) ProtoMessage() {}
 
 func (x *SwitchLeases) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[2]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -935,7 +873,7 @@ func (x *SwitchLeases) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchLeases.ProtoReflect.Descriptor instead.
 func (*SwitchLeases) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{2}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *SwitchLeases) GetInForce() uint32 {
@@ -975,7 +913,7 @@ type SwitchProbes struct {
 
 func (x *SwitchProbes) Reset() {
 	*x = SwitchProbes{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[3]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -987,7 +925,7 @@ func (x *SwitchProbes) String() string {
 func (*SwitchProbes) ProtoMessage() {}
 
 func (x *SwitchProbes) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[3]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1000,7 +938,7 @@ func (x *SwitchProbes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchProbes.ProtoReflect.Descriptor instead.
 func (*SwitchProbes) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{3}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *SwitchProbes) GetAt() *timestamppb.Timestamp {
@@ -1044,7 +982,7 @@ type SwitchCondition struct {
 
 func (x *SwitchCondition) Reset() {
 	*x = SwitchCondition{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[4]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1056,7 +994,7 @@ func (x *SwitchCondition) String() string {
 func (*SwitchCondition) ProtoMessage() {}
 
 func (x *SwitchCondition) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[4]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1069,7 +1007,7 @@ func (x *SwitchCondition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchCondition.ProtoReflect.Descriptor instead.
 func (*SwitchCondition) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{4}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *SwitchCondition) GetState() SwitchState {
@@ -1117,7 +1055,7 @@ type SwitchFailure struct {
 
 func (x *SwitchFailure) Reset() {
 	*x = SwitchFailure{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[5]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1129,7 +1067,7 @@ func (x *SwitchFailure) String() string {
 func (*SwitchFailure) ProtoMessage() {}
 
 func (x *SwitchFailure) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[5]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1142,7 +1080,7 @@ func (x *SwitchFailure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchFailure.ProtoReflect.Descriptor instead.
 func (*SwitchFailure) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{5}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SwitchFailure) GetReason() SwitchReason {
@@ -1194,7 +1132,7 @@ type SwitchProgress struct {
 
 func (x *SwitchProgress) Reset() {
 	*x = SwitchProgress{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[6]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1206,7 +1144,7 @@ func (x *SwitchProgress) String() string {
 func (*SwitchProgress) ProtoMessage() {}
 
 func (x *SwitchProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[6]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1219,7 +1157,7 @@ func (x *SwitchProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchProgress.ProtoReflect.Descriptor instead.
 func (*SwitchProgress) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{6}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SwitchProgress) GetStep() string {
@@ -1253,7 +1191,7 @@ type ListSwitchesRequest struct {
 
 func (x *ListSwitchesRequest) Reset() {
 	*x = ListSwitchesRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[7]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1265,7 +1203,7 @@ func (x *ListSwitchesRequest) String() string {
 func (*ListSwitchesRequest) ProtoMessage() {}
 
 func (x *ListSwitchesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[7]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1278,7 +1216,7 @@ func (x *ListSwitchesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSwitchesRequest.ProtoReflect.Descriptor instead.
 func (*ListSwitchesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{7}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListSwitchesRequest) GetSwitches() []string {
@@ -1303,7 +1241,7 @@ type ListSwitchesResponse struct {
 
 func (x *ListSwitchesResponse) Reset() {
 	*x = ListSwitchesResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[8]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1315,7 +1253,7 @@ func (x *ListSwitchesResponse) String() string {
 func (*ListSwitchesResponse) ProtoMessage() {}
 
 func (x *ListSwitchesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[8]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1328,7 +1266,7 @@ func (x *ListSwitchesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSwitchesResponse.ProtoReflect.Descriptor instead.
 func (*ListSwitchesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{8}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListSwitchesResponse) GetRevision() uint64 {
@@ -1379,7 +1317,7 @@ type ControllerClock struct {
 
 func (x *ControllerClock) Reset() {
 	*x = ControllerClock{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[9]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1391,7 +1329,7 @@ func (x *ControllerClock) String() string {
 func (*ControllerClock) ProtoMessage() {}
 
 func (x *ControllerClock) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[9]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1404,7 +1342,7 @@ func (x *ControllerClock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ControllerClock.ProtoReflect.Descriptor instead.
 func (*ControllerClock) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{9}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ControllerClock) GetController() string {
@@ -1464,7 +1402,7 @@ type ListClocksRequest struct {
 
 func (x *ListClocksRequest) Reset() {
 	*x = ListClocksRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[10]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1476,7 +1414,7 @@ func (x *ListClocksRequest) String() string {
 func (*ListClocksRequest) ProtoMessage() {}
 
 func (x *ListClocksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[10]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1489,7 +1427,7 @@ func (x *ListClocksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListClocksRequest.ProtoReflect.Descriptor instead.
 func (*ListClocksRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{10}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{9}
 }
 
 type ListClocksResponse struct {
@@ -1504,7 +1442,7 @@ type ListClocksResponse struct {
 
 func (x *ListClocksResponse) Reset() {
 	*x = ListClocksResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[11]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1516,7 +1454,7 @@ func (x *ListClocksResponse) String() string {
 func (*ListClocksResponse) ProtoMessage() {}
 
 func (x *ListClocksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[11]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1529,7 +1467,7 @@ func (x *ListClocksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListClocksResponse.ProtoReflect.Descriptor instead.
 func (*ListClocksResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{11}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListClocksResponse) GetClocks() []*ControllerClock {
@@ -1558,7 +1496,7 @@ type ConfirmClockRequest struct {
 
 func (x *ConfirmClockRequest) Reset() {
 	*x = ConfirmClockRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[12]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1570,7 +1508,7 @@ func (x *ConfirmClockRequest) String() string {
 func (*ConfirmClockRequest) ProtoMessage() {}
 
 func (x *ConfirmClockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[12]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1583,7 +1521,7 @@ func (x *ConfirmClockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmClockRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmClockRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{12}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ConfirmClockRequest) GetController() string {
@@ -1608,7 +1546,7 @@ type ConfirmClockResponse struct {
 
 func (x *ConfirmClockResponse) Reset() {
 	*x = ConfirmClockResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[13]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1620,7 +1558,7 @@ func (x *ConfirmClockResponse) String() string {
 func (*ConfirmClockResponse) ProtoMessage() {}
 
 func (x *ConfirmClockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[13]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1633,7 +1571,7 @@ func (x *ConfirmClockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmClockResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmClockResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{13}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{12}
 }
 
 type ListStateChangesRequest struct {
@@ -1646,7 +1584,7 @@ type ListStateChangesRequest struct {
 
 func (x *ListStateChangesRequest) Reset() {
 	*x = ListStateChangesRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[14]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1658,7 +1596,7 @@ func (x *ListStateChangesRequest) String() string {
 func (*ListStateChangesRequest) ProtoMessage() {}
 
 func (x *ListStateChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[14]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1671,7 +1609,7 @@ func (x *ListStateChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStateChangesRequest.ProtoReflect.Descriptor instead.
 func (*ListStateChangesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{14}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListStateChangesRequest) GetSwitch() string {
@@ -1692,7 +1630,7 @@ type ListStateChangesResponse struct {
 
 func (x *ListStateChangesResponse) Reset() {
 	*x = ListStateChangesResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[15]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1704,7 +1642,7 @@ func (x *ListStateChangesResponse) String() string {
 func (*ListStateChangesResponse) ProtoMessage() {}
 
 func (x *ListStateChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[15]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1717,7 +1655,7 @@ func (x *ListStateChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStateChangesResponse.ProtoReflect.Descriptor instead.
 func (*ListStateChangesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{15}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListStateChangesResponse) GetChanges() []*StateChange {
@@ -1743,7 +1681,7 @@ type StateChange struct {
 
 func (x *StateChange) Reset() {
 	*x = StateChange{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[16]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1755,7 +1693,7 @@ func (x *StateChange) String() string {
 func (*StateChange) ProtoMessage() {}
 
 func (x *StateChange) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[16]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1768,7 +1706,7 @@ func (x *StateChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateChange.ProtoReflect.Descriptor instead.
 func (*StateChange) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{16}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *StateChange) GetTime() *timestamppb.Timestamp {
@@ -1816,7 +1754,7 @@ type ListCertificatesRequest struct {
 
 func (x *ListCertificatesRequest) Reset() {
 	*x = ListCertificatesRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[17]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1828,7 +1766,7 @@ func (x *ListCertificatesRequest) String() string {
 func (*ListCertificatesRequest) ProtoMessage() {}
 
 func (x *ListCertificatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[17]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1841,7 +1779,7 @@ func (x *ListCertificatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCertificatesRequest.ProtoReflect.Descriptor instead.
 func (*ListCertificatesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{17}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListCertificatesRequest) GetSwitch() string {
@@ -1864,7 +1802,7 @@ type ListCertificatesResponse struct {
 
 func (x *ListCertificatesResponse) Reset() {
 	*x = ListCertificatesResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[18]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1876,7 +1814,7 @@ func (x *ListCertificatesResponse) String() string {
 func (*ListCertificatesResponse) ProtoMessage() {}
 
 func (x *ListCertificatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[18]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1889,7 +1827,7 @@ func (x *ListCertificatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCertificatesResponse.ProtoReflect.Descriptor instead.
 func (*ListCertificatesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{18}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListCertificatesResponse) GetController() string {
@@ -1926,7 +1864,7 @@ type CertificateEnd struct {
 
 func (x *CertificateEnd) Reset() {
 	*x = CertificateEnd{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[19]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1938,7 +1876,7 @@ func (x *CertificateEnd) String() string {
 func (*CertificateEnd) ProtoMessage() {}
 
 func (x *CertificateEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[19]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1951,7 +1889,7 @@ func (x *CertificateEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificateEnd.ProtoReflect.Descriptor instead.
 func (*CertificateEnd) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{19}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CertificateEnd) GetUse() string {
@@ -1978,7 +1916,7 @@ type WatchSwitchesRequest struct {
 
 func (x *WatchSwitchesRequest) Reset() {
 	*x = WatchSwitchesRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[20]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1990,7 +1928,7 @@ func (x *WatchSwitchesRequest) String() string {
 func (*WatchSwitchesRequest) ProtoMessage() {}
 
 func (x *WatchSwitchesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[20]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2003,7 +1941,7 @@ func (x *WatchSwitchesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSwitchesRequest.ProtoReflect.Descriptor instead.
 func (*WatchSwitchesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{20}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *WatchSwitchesRequest) GetSwitches() []string {
@@ -2029,7 +1967,7 @@ type WatchSwitchesResponse struct {
 
 func (x *WatchSwitchesResponse) Reset() {
 	*x = WatchSwitchesResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[21]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2041,7 +1979,7 @@ func (x *WatchSwitchesResponse) String() string {
 func (*WatchSwitchesResponse) ProtoMessage() {}
 
 func (x *WatchSwitchesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[21]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2054,7 +1992,7 @@ func (x *WatchSwitchesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSwitchesResponse.ProtoReflect.Descriptor instead.
 func (*WatchSwitchesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{21}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *WatchSwitchesResponse) GetRevision() uint64 {
@@ -2097,7 +2035,7 @@ type DriftRequest struct {
 
 func (x *DriftRequest) Reset() {
 	*x = DriftRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[22]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2109,7 +2047,7 @@ func (x *DriftRequest) String() string {
 func (*DriftRequest) ProtoMessage() {}
 
 func (x *DriftRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[22]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2122,7 +2060,7 @@ func (x *DriftRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DriftRequest.ProtoReflect.Descriptor instead.
 func (*DriftRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{22}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DriftRequest) GetSwitches() []string {
@@ -2154,7 +2092,7 @@ type DriftResponse struct {
 
 func (x *DriftResponse) Reset() {
 	*x = DriftResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[23]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2166,7 +2104,7 @@ func (x *DriftResponse) String() string {
 func (*DriftResponse) ProtoMessage() {}
 
 func (x *DriftResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[23]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2179,7 +2117,7 @@ func (x *DriftResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DriftResponse.ProtoReflect.Descriptor instead.
 func (*DriftResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{23}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DriftResponse) GetPlan() *Plan {
@@ -2214,7 +2152,7 @@ type ProveRequest struct {
 
 func (x *ProveRequest) Reset() {
 	*x = ProveRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[24]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2226,7 +2164,7 @@ func (x *ProveRequest) String() string {
 func (*ProveRequest) ProtoMessage() {}
 
 func (x *ProveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[24]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2239,7 +2177,7 @@ func (x *ProveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveRequest.ProtoReflect.Descriptor instead.
 func (*ProveRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{24}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ProveRequest) GetSwitch() string {
@@ -2281,7 +2219,7 @@ type ProveResponse struct {
 
 func (x *ProveResponse) Reset() {
 	*x = ProveResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[25]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2293,7 +2231,7 @@ func (x *ProveResponse) String() string {
 func (*ProveResponse) ProtoMessage() {}
 
 func (x *ProveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[25]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2306,7 +2244,7 @@ func (x *ProveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveResponse.ProtoReflect.Descriptor instead.
 func (*ProveResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{25}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ProveResponse) GetSwitch() string {
@@ -2397,7 +2335,7 @@ type HoldSwitchRequest struct {
 
 func (x *HoldSwitchRequest) Reset() {
 	*x = HoldSwitchRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[26]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2409,7 +2347,7 @@ func (x *HoldSwitchRequest) String() string {
 func (*HoldSwitchRequest) ProtoMessage() {}
 
 func (x *HoldSwitchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[26]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2422,7 +2360,7 @@ func (x *HoldSwitchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldSwitchRequest.ProtoReflect.Descriptor instead.
 func (*HoldSwitchRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{26}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *HoldSwitchRequest) GetSwitch() string {
@@ -2448,7 +2386,7 @@ type HoldSwitchResponse struct {
 
 func (x *HoldSwitchResponse) Reset() {
 	*x = HoldSwitchResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[27]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2460,7 +2398,7 @@ func (x *HoldSwitchResponse) String() string {
 func (*HoldSwitchResponse) ProtoMessage() {}
 
 func (x *HoldSwitchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[27]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2473,7 +2411,7 @@ func (x *HoldSwitchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldSwitchResponse.ProtoReflect.Descriptor instead.
 func (*HoldSwitchResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{27}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *HoldSwitchResponse) GetHold() *SwitchHold {
@@ -2494,7 +2432,7 @@ type ReleaseSwitchRequest struct {
 
 func (x *ReleaseSwitchRequest) Reset() {
 	*x = ReleaseSwitchRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[28]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2506,7 +2444,7 @@ func (x *ReleaseSwitchRequest) String() string {
 func (*ReleaseSwitchRequest) ProtoMessage() {}
 
 func (x *ReleaseSwitchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[28]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2519,7 +2457,7 @@ func (x *ReleaseSwitchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseSwitchRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseSwitchRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{28}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReleaseSwitchRequest) GetSwitch() string {
@@ -2546,7 +2484,7 @@ type ReleaseSwitchResponse struct {
 
 func (x *ReleaseSwitchResponse) Reset() {
 	*x = ReleaseSwitchResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[29]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2558,7 +2496,7 @@ func (x *ReleaseSwitchResponse) String() string {
 func (*ReleaseSwitchResponse) ProtoMessage() {}
 
 func (x *ReleaseSwitchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[29]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2571,7 +2509,7 @@ func (x *ReleaseSwitchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseSwitchResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseSwitchResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{29}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReleaseSwitchResponse) GetHold() *SwitchHold {
@@ -2600,7 +2538,7 @@ type ListLinesRequest struct {
 
 func (x *ListLinesRequest) Reset() {
 	*x = ListLinesRequest{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[30]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2612,7 +2550,7 @@ func (x *ListLinesRequest) String() string {
 func (*ListLinesRequest) ProtoMessage() {}
 
 func (x *ListLinesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[30]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2625,7 +2563,7 @@ func (x *ListLinesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLinesRequest.ProtoReflect.Descriptor instead.
 func (*ListLinesRequest) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{30}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListLinesRequest) GetGroups() []string {
@@ -2685,7 +2623,7 @@ type ListLinesResponse struct {
 
 func (x *ListLinesResponse) Reset() {
 	*x = ListLinesResponse{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[31]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2697,7 +2635,7 @@ func (x *ListLinesResponse) String() string {
 func (*ListLinesResponse) ProtoMessage() {}
 
 func (x *ListLinesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[31]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2710,7 +2648,7 @@ func (x *ListLinesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLinesResponse.ProtoReflect.Descriptor instead.
 func (*ListLinesResponse) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{31}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListLinesResponse) GetRevision() uint64 {
@@ -2758,7 +2696,7 @@ type InventoryLine struct {
 
 func (x *InventoryLine) Reset() {
 	*x = InventoryLine{}
-	mi := &file_op25b_v1_fleet_proto_msgTypes[32]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2770,7 +2708,7 @@ func (x *InventoryLine) String() string {
 func (*InventoryLine) ProtoMessage() {}
 
 func (x *InventoryLine) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_fleet_proto_msgTypes[32]
+	mi := &file_op25b_v1_fleet_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2783,7 +2721,7 @@ func (x *InventoryLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InventoryLine.ProtoReflect.Descriptor instead.
 func (*InventoryLine) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{32}
+	return file_op25b_v1_fleet_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *InventoryLine) GetLine() string {
@@ -2869,12 +2807,7 @@ const file_op25b_v1_fleet_proto_rawDesc = "" +
 	"\x05lines\x18Z \x01(\rR\x05lines\x12'\n" +
 	"\x0flines_confirmed\x18[ \x01(\rR\x0elinesConfirmed\x12(\n" +
 	"\x04hold\x18d \x01(\v2\x14.op25b.v1.SwitchHoldR\x04hold\x12\x19\n" +
-	"\bno_clock\x18e \x01(\tR\anoClockJ\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x0e\x10\x0f\"h\n" +
-	"\n" +
-	"SwitchHold\x12\x10\n" +
-	"\x03who\x18\x01 \x01(\tR\x03who\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\x120\n" +
-	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"[\n" +
+	"\bno_clock\x18e \x01(\tR\anoClockJ\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x0e\x10\x0f\"[\n" +
 	"\fSwitchLeases\x12\x19\n" +
 	"\bin_force\x18\x01 \x01(\rR\ainForce\x12\x18\n" +
 	"\awaiting\x18\x02 \x01(\rR\awaiting\x12\x16\n" +
@@ -3112,7 +3045,7 @@ func file_op25b_v1_fleet_proto_rawDescGZIP() []byte {
 }
 
 var file_op25b_v1_fleet_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_op25b_v1_fleet_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_op25b_v1_fleet_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_op25b_v1_fleet_proto_goTypes = []any{
 	(SwitchState)(0),                 // 0: op25b.v1.SwitchState
 	(SwitchReason)(0),                // 1: op25b.v1.SwitchReason
@@ -3120,40 +3053,40 @@ var file_op25b_v1_fleet_proto_goTypes = []any{
 	(ClockHold)(0),                   // 3: op25b.v1.ClockHold
 	(LineState)(0),                   // 4: op25b.v1.LineState
 	(*SwitchStatus)(nil),             // 5: op25b.v1.SwitchStatus
-	(*SwitchHold)(nil),               // 6: op25b.v1.SwitchHold
-	(*SwitchLeases)(nil),             // 7: op25b.v1.SwitchLeases
-	(*SwitchProbes)(nil),             // 8: op25b.v1.SwitchProbes
-	(*SwitchCondition)(nil),          // 9: op25b.v1.SwitchCondition
-	(*SwitchFailure)(nil),            // 10: op25b.v1.SwitchFailure
-	(*SwitchProgress)(nil),           // 11: op25b.v1.SwitchProgress
-	(*ListSwitchesRequest)(nil),      // 12: op25b.v1.ListSwitchesRequest
-	(*ListSwitchesResponse)(nil),     // 13: op25b.v1.ListSwitchesResponse
-	(*ControllerClock)(nil),          // 14: op25b.v1.ControllerClock
-	(*ListClocksRequest)(nil),        // 15: op25b.v1.ListClocksRequest
-	(*ListClocksResponse)(nil),       // 16: op25b.v1.ListClocksResponse
-	(*ConfirmClockRequest)(nil),      // 17: op25b.v1.ConfirmClockRequest
-	(*ConfirmClockResponse)(nil),     // 18: op25b.v1.ConfirmClockResponse
-	(*ListStateChangesRequest)(nil),  // 19: op25b.v1.ListStateChangesRequest
-	(*ListStateChangesResponse)(nil), // 20: op25b.v1.ListStateChangesResponse
-	(*StateChange)(nil),              // 21: op25b.v1.StateChange
-	(*ListCertificatesRequest)(nil),  // 22: op25b.v1.ListCertificatesRequest
-	(*ListCertificatesResponse)(nil), // 23: op25b.v1.ListCertificatesResponse
-	(*CertificateEnd)(nil),           // 24: op25b.v1.CertificateEnd
-	(*WatchSwitchesRequest)(nil),     // 25: op25b.v1.WatchSwitchesRequest
-	(*WatchSwitchesResponse)(nil),    // 26: op25b.v1.WatchSwitchesResponse
-	(*DriftRequest)(nil),             // 27: op25b.v1.DriftRequest
-	(*DriftResponse)(nil),            // 28: op25b.v1.DriftResponse
-	(*ProveRequest)(nil),             // 29: op25b.v1.ProveRequest
-	(*ProveResponse)(nil),            // 30: op25b.v1.ProveResponse
-	(*HoldSwitchRequest)(nil),        // 31: op25b.v1.HoldSwitchRequest
-	(*HoldSwitchResponse)(nil),       // 32: op25b.v1.HoldSwitchResponse
-	(*ReleaseSwitchRequest)(nil),     // 33: op25b.v1.ReleaseSwitchRequest
-	(*ReleaseSwitchResponse)(nil),    // 34: op25b.v1.ReleaseSwitchResponse
-	(*ListLinesRequest)(nil),         // 35: op25b.v1.ListLinesRequest
-	(*ListLinesResponse)(nil),        // 36: op25b.v1.ListLinesResponse
-	(*InventoryLine)(nil),            // 37: op25b.v1.InventoryLine
-	(*timestamppb.Timestamp)(nil),    // 38: google.protobuf.Timestamp
-	(*TableFill)(nil),                // 39: op25b.v1.TableFill
+	(*SwitchLeases)(nil),             // 6: op25b.v1.SwitchLeases
+	(*SwitchProbes)(nil),             // 7: op25b.v1.SwitchProbes
+	(*SwitchCondition)(nil),          // 8: op25b.v1.SwitchCondition
+	(*SwitchFailure)(nil),            // 9: op25b.v1.SwitchFailure
+	(*SwitchProgress)(nil),           // 10: op25b.v1.SwitchProgress
+	(*ListSwitchesRequest)(nil),      // 11: op25b.v1.ListSwitchesRequest
+	(*ListSwitchesResponse)(nil),     // 12: op25b.v1.ListSwitchesResponse
+	(*ControllerClock)(nil),          // 13: op25b.v1.ControllerClock
+	(*ListClocksRequest)(nil),        // 14: op25b.v1.ListClocksRequest
+	(*ListClocksResponse)(nil),       // 15: op25b.v1.ListClocksResponse
+	(*ConfirmClockRequest)(nil),      // 16: op25b.v1.ConfirmClockRequest
+	(*ConfirmClockResponse)(nil),     // 17: op25b.v1.ConfirmClockResponse
+	(*ListStateChangesRequest)(nil),  // 18: op25b.v1.ListStateChangesRequest
+	(*ListStateChangesResponse)(nil), // 19: op25b.v1.ListStateChangesResponse
+	(*StateChange)(nil),              // 20: op25b.v1.StateChange
+	(*ListCertificatesRequest)(nil),  // 21: op25b.v1.ListCertificatesRequest
+	(*ListCertificatesResponse)(nil), // 22: op25b.v1.ListCertificatesResponse
+	(*CertificateEnd)(nil),           // 23: op25b.v1.CertificateEnd
+	(*WatchSwitchesRequest)(nil),     // 24: op25b.v1.WatchSwitchesRequest
+	(*WatchSwitchesResponse)(nil),    // 25: op25b.v1.WatchSwitchesResponse
+	(*DriftRequest)(nil),             // 26: op25b.v1.DriftRequest
+	(*DriftResponse)(nil),            // 27: op25b.v1.DriftResponse
+	(*ProveRequest)(nil),             // 28: op25b.v1.ProveRequest
+	(*ProveResponse)(nil),            // 29: op25b.v1.ProveResponse
+	(*HoldSwitchRequest)(nil),        // 30: op25b.v1.HoldSwitchRequest
+	(*HoldSwitchResponse)(nil),       // 31: op25b.v1.HoldSwitchResponse
+	(*ReleaseSwitchRequest)(nil),     // 32: op25b.v1.ReleaseSwitchRequest
+	(*ReleaseSwitchResponse)(nil),    // 33: op25b.v1.ReleaseSwitchResponse
+	(*ListLinesRequest)(nil),         // 34: op25b.v1.ListLinesRequest
+	(*ListLinesResponse)(nil),        // 35: op25b.v1.ListLinesResponse
+	(*InventoryLine)(nil),            // 36: op25b.v1.InventoryLine
+	(*timestamppb.Timestamp)(nil),    // 37: google.protobuf.Timestamp
+	(*TableFill)(nil),                // 38: op25b.v1.TableFill
+	(*SwitchHold)(nil),               // 39: op25b.v1.SwitchHold
 	(*durationpb.Duration)(nil),      // 40: google.protobuf.Duration
 	(*Plan)(nil),                     // 41: op25b.v1.Plan
 	(*Counterexample)(nil),           // 42: op25b.v1.Counterexample
@@ -3163,76 +3096,75 @@ var file_op25b_v1_fleet_proto_goTypes = []any{
 var file_op25b_v1_fleet_proto_depIdxs = []int32{
 	0,  // 0: op25b.v1.SwitchStatus.state:type_name -> op25b.v1.SwitchState
 	1,  // 1: op25b.v1.SwitchStatus.reason:type_name -> op25b.v1.SwitchReason
-	38, // 2: op25b.v1.SwitchStatus.since:type_name -> google.protobuf.Timestamp
+	37, // 2: op25b.v1.SwitchStatus.since:type_name -> google.protobuf.Timestamp
 	2,  // 3: op25b.v1.SwitchStatus.ownership:type_name -> op25b.v1.SwitchOwnership
-	39, // 4: op25b.v1.SwitchStatus.tables:type_name -> op25b.v1.TableFill
-	11, // 5: op25b.v1.SwitchStatus.progress:type_name -> op25b.v1.SwitchProgress
-	38, // 6: op25b.v1.SwitchStatus.pushed:type_name -> google.protobuf.Timestamp
-	38, // 7: op25b.v1.SwitchStatus.audited:type_name -> google.protobuf.Timestamp
-	10, // 8: op25b.v1.SwitchStatus.failure:type_name -> op25b.v1.SwitchFailure
-	9,  // 9: op25b.v1.SwitchStatus.last:type_name -> op25b.v1.SwitchCondition
-	38, // 10: op25b.v1.SwitchStatus.seen:type_name -> google.protobuf.Timestamp
-	7,  // 11: op25b.v1.SwitchStatus.leases:type_name -> op25b.v1.SwitchLeases
-	8,  // 12: op25b.v1.SwitchStatus.probes:type_name -> op25b.v1.SwitchProbes
-	6,  // 13: op25b.v1.SwitchStatus.hold:type_name -> op25b.v1.SwitchHold
-	38, // 14: op25b.v1.SwitchHold.since:type_name -> google.protobuf.Timestamp
-	38, // 15: op25b.v1.SwitchProbes.at:type_name -> google.protobuf.Timestamp
-	0,  // 16: op25b.v1.SwitchCondition.state:type_name -> op25b.v1.SwitchState
-	1,  // 17: op25b.v1.SwitchCondition.reason:type_name -> op25b.v1.SwitchReason
-	38, // 18: op25b.v1.SwitchCondition.since:type_name -> google.protobuf.Timestamp
-	1,  // 19: op25b.v1.SwitchFailure.reason:type_name -> op25b.v1.SwitchReason
-	38, // 20: op25b.v1.SwitchFailure.since:type_name -> google.protobuf.Timestamp
-	5,  // 21: op25b.v1.ListSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
-	14, // 22: op25b.v1.ListSwitchesResponse.clocks:type_name -> op25b.v1.ControllerClock
-	40, // 23: op25b.v1.ControllerClock.ahead:type_name -> google.protobuf.Duration
-	3,  // 24: op25b.v1.ControllerClock.hold:type_name -> op25b.v1.ClockHold
-	38, // 25: op25b.v1.ControllerClock.since:type_name -> google.protobuf.Timestamp
-	38, // 26: op25b.v1.ControllerClock.time:type_name -> google.protobuf.Timestamp
-	14, // 27: op25b.v1.ListClocksResponse.clocks:type_name -> op25b.v1.ControllerClock
-	40, // 28: op25b.v1.ListClocksResponse.bound:type_name -> google.protobuf.Duration
-	21, // 29: op25b.v1.ListStateChangesResponse.changes:type_name -> op25b.v1.StateChange
-	38, // 30: op25b.v1.StateChange.time:type_name -> google.protobuf.Timestamp
-	0,  // 31: op25b.v1.StateChange.state:type_name -> op25b.v1.SwitchState
-	1,  // 32: op25b.v1.StateChange.reason:type_name -> op25b.v1.SwitchReason
-	24, // 33: op25b.v1.ListCertificatesResponse.certificates:type_name -> op25b.v1.CertificateEnd
-	38, // 34: op25b.v1.CertificateEnd.not_after:type_name -> google.protobuf.Timestamp
-	5,  // 35: op25b.v1.WatchSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
-	41, // 36: op25b.v1.DriftResponse.plan:type_name -> op25b.v1.Plan
-	42, // 37: op25b.v1.ProveResponse.deviations:type_name -> op25b.v1.Counterexample
-	43, // 38: op25b.v1.ProveResponse.tables:type_name -> op25b.v1.ProofTable
-	44, // 39: op25b.v1.ProveResponse.unhit:type_name -> op25b.v1.ProofUnhit
-	6,  // 40: op25b.v1.HoldSwitchResponse.hold:type_name -> op25b.v1.SwitchHold
-	6,  // 41: op25b.v1.ReleaseSwitchResponse.hold:type_name -> op25b.v1.SwitchHold
-	4,  // 42: op25b.v1.ListLinesRequest.state:type_name -> op25b.v1.LineState
-	37, // 43: op25b.v1.ListLinesResponse.lines:type_name -> op25b.v1.InventoryLine
-	4,  // 44: op25b.v1.InventoryLine.state:type_name -> op25b.v1.LineState
-	12, // 45: op25b.v1.FleetService.ListSwitches:input_type -> op25b.v1.ListSwitchesRequest
-	25, // 46: op25b.v1.FleetService.WatchSwitches:input_type -> op25b.v1.WatchSwitchesRequest
-	19, // 47: op25b.v1.FleetService.ListStateChanges:input_type -> op25b.v1.ListStateChangesRequest
-	22, // 48: op25b.v1.FleetService.ListCertificates:input_type -> op25b.v1.ListCertificatesRequest
-	15, // 49: op25b.v1.FleetService.ListClocks:input_type -> op25b.v1.ListClocksRequest
-	17, // 50: op25b.v1.FleetService.ConfirmClock:input_type -> op25b.v1.ConfirmClockRequest
-	27, // 51: op25b.v1.FleetService.Drift:input_type -> op25b.v1.DriftRequest
-	29, // 52: op25b.v1.FleetService.Prove:input_type -> op25b.v1.ProveRequest
-	35, // 53: op25b.v1.FleetService.ListLines:input_type -> op25b.v1.ListLinesRequest
-	31, // 54: op25b.v1.FleetService.HoldSwitch:input_type -> op25b.v1.HoldSwitchRequest
-	33, // 55: op25b.v1.FleetService.ReleaseSwitch:input_type -> op25b.v1.ReleaseSwitchRequest
-	13, // 56: op25b.v1.FleetService.ListSwitches:output_type -> op25b.v1.ListSwitchesResponse
-	26, // 57: op25b.v1.FleetService.WatchSwitches:output_type -> op25b.v1.WatchSwitchesResponse
-	20, // 58: op25b.v1.FleetService.ListStateChanges:output_type -> op25b.v1.ListStateChangesResponse
-	23, // 59: op25b.v1.FleetService.ListCertificates:output_type -> op25b.v1.ListCertificatesResponse
-	16, // 60: op25b.v1.FleetService.ListClocks:output_type -> op25b.v1.ListClocksResponse
-	18, // 61: op25b.v1.FleetService.ConfirmClock:output_type -> op25b.v1.ConfirmClockResponse
-	28, // 62: op25b.v1.FleetService.Drift:output_type -> op25b.v1.DriftResponse
-	30, // 63: op25b.v1.FleetService.Prove:output_type -> op25b.v1.ProveResponse
-	36, // 64: op25b.v1.FleetService.ListLines:output_type -> op25b.v1.ListLinesResponse
-	32, // 65: op25b.v1.FleetService.HoldSwitch:output_type -> op25b.v1.HoldSwitchResponse
-	34, // 66: op25b.v1.FleetService.ReleaseSwitch:output_type -> op25b.v1.ReleaseSwitchResponse
-	56, // [56:67] is the sub-list for method output_type
-	45, // [45:56] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	38, // 4: op25b.v1.SwitchStatus.tables:type_name -> op25b.v1.TableFill
+	10, // 5: op25b.v1.SwitchStatus.progress:type_name -> op25b.v1.SwitchProgress
+	37, // 6: op25b.v1.SwitchStatus.pushed:type_name -> google.protobuf.Timestamp
+	37, // 7: op25b.v1.SwitchStatus.audited:type_name -> google.protobuf.Timestamp
+	9,  // 8: op25b.v1.SwitchStatus.failure:type_name -> op25b.v1.SwitchFailure
+	8,  // 9: op25b.v1.SwitchStatus.last:type_name -> op25b.v1.SwitchCondition
+	37, // 10: op25b.v1.SwitchStatus.seen:type_name -> google.protobuf.Timestamp
+	6,  // 11: op25b.v1.SwitchStatus.leases:type_name -> op25b.v1.SwitchLeases
+	7,  // 12: op25b.v1.SwitchStatus.probes:type_name -> op25b.v1.SwitchProbes
+	39, // 13: op25b.v1.SwitchStatus.hold:type_name -> op25b.v1.SwitchHold
+	37, // 14: op25b.v1.SwitchProbes.at:type_name -> google.protobuf.Timestamp
+	0,  // 15: op25b.v1.SwitchCondition.state:type_name -> op25b.v1.SwitchState
+	1,  // 16: op25b.v1.SwitchCondition.reason:type_name -> op25b.v1.SwitchReason
+	37, // 17: op25b.v1.SwitchCondition.since:type_name -> google.protobuf.Timestamp
+	1,  // 18: op25b.v1.SwitchFailure.reason:type_name -> op25b.v1.SwitchReason
+	37, // 19: op25b.v1.SwitchFailure.since:type_name -> google.protobuf.Timestamp
+	5,  // 20: op25b.v1.ListSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
+	13, // 21: op25b.v1.ListSwitchesResponse.clocks:type_name -> op25b.v1.ControllerClock
+	40, // 22: op25b.v1.ControllerClock.ahead:type_name -> google.protobuf.Duration
+	3,  // 23: op25b.v1.ControllerClock.hold:type_name -> op25b.v1.ClockHold
+	37, // 24: op25b.v1.ControllerClock.since:type_name -> google.protobuf.Timestamp
+	37, // 25: op25b.v1.ControllerClock.time:type_name -> google.protobuf.Timestamp
+	13, // 26: op25b.v1.ListClocksResponse.clocks:type_name -> op25b.v1.ControllerClock
+	40, // 27: op25b.v1.ListClocksResponse.bound:type_name -> google.protobuf.Duration
+	20, // 28: op25b.v1.ListStateChangesResponse.changes:type_name -> op25b.v1.StateChange
+	37, // 29: op25b.v1.StateChange.time:type_name -> google.protobuf.Timestamp
+	0,  // 30: op25b.v1.StateChange.state:type_name -> op25b.v1.SwitchState
+	1,  // 31: op25b.v1.StateChange.reason:type_name -> op25b.v1.SwitchReason
+	23, // 32: op25b.v1.ListCertificatesResponse.certificates:type_name -> op25b.v1.CertificateEnd
+	37, // 33: op25b.v1.CertificateEnd.not_after:type_name -> google.protobuf.Timestamp
+	5,  // 34: op25b.v1.WatchSwitchesResponse.switches:type_name -> op25b.v1.SwitchStatus
+	41, // 35: op25b.v1.DriftResponse.plan:type_name -> op25b.v1.Plan
+	42, // 36: op25b.v1.ProveResponse.deviations:type_name -> op25b.v1.Counterexample
+	43, // 37: op25b.v1.ProveResponse.tables:type_name -> op25b.v1.ProofTable
+	44, // 38: op25b.v1.ProveResponse.unhit:type_name -> op25b.v1.ProofUnhit
+	39, // 39: op25b.v1.HoldSwitchResponse.hold:type_name -> op25b.v1.SwitchHold
+	39, // 40: op25b.v1.ReleaseSwitchResponse.hold:type_name -> op25b.v1.SwitchHold
+	4,  // 41: op25b.v1.ListLinesRequest.state:type_name -> op25b.v1.LineState
+	36, // 42: op25b.v1.ListLinesResponse.lines:type_name -> op25b.v1.InventoryLine
+	4,  // 43: op25b.v1.InventoryLine.state:type_name -> op25b.v1.LineState
+	11, // 44: op25b.v1.FleetService.ListSwitches:input_type -> op25b.v1.ListSwitchesRequest
+	24, // 45: op25b.v1.FleetService.WatchSwitches:input_type -> op25b.v1.WatchSwitchesRequest
+	18, // 46: op25b.v1.FleetService.ListStateChanges:input_type -> op25b.v1.ListStateChangesRequest
+	21, // 47: op25b.v1.FleetService.ListCertificates:input_type -> op25b.v1.ListCertificatesRequest
+	14, // 48: op25b.v1.FleetService.ListClocks:input_type -> op25b.v1.ListClocksRequest
+	16, // 49: op25b.v1.FleetService.ConfirmClock:input_type -> op25b.v1.ConfirmClockRequest
+	26, // 50: op25b.v1.FleetService.Drift:input_type -> op25b.v1.DriftRequest
+	28, // 51: op25b.v1.FleetService.Prove:input_type -> op25b.v1.ProveRequest
+	34, // 52: op25b.v1.FleetService.ListLines:input_type -> op25b.v1.ListLinesRequest
+	30, // 53: op25b.v1.FleetService.HoldSwitch:input_type -> op25b.v1.HoldSwitchRequest
+	32, // 54: op25b.v1.FleetService.ReleaseSwitch:input_type -> op25b.v1.ReleaseSwitchRequest
+	12, // 55: op25b.v1.FleetService.ListSwitches:output_type -> op25b.v1.ListSwitchesResponse
+	25, // 56: op25b.v1.FleetService.WatchSwitches:output_type -> op25b.v1.WatchSwitchesResponse
+	19, // 57: op25b.v1.FleetService.ListStateChanges:output_type -> op25b.v1.ListStateChangesResponse
+	22, // 58: op25b.v1.FleetService.ListCertificates:output_type -> op25b.v1.ListCertificatesResponse
+	15, // 59: op25b.v1.FleetService.ListClocks:output_type -> op25b.v1.ListClocksResponse
+	17, // 60: op25b.v1.FleetService.ConfirmClock:output_type -> op25b.v1.ConfirmClockResponse
+	27, // 61: op25b.v1.FleetService.Drift:output_type -> op25b.v1.DriftResponse
+	29, // 62: op25b.v1.FleetService.Prove:output_type -> op25b.v1.ProveResponse
+	35, // 63: op25b.v1.FleetService.ListLines:output_type -> op25b.v1.ListLinesResponse
+	31, // 64: op25b.v1.FleetService.HoldSwitch:output_type -> op25b.v1.HoldSwitchResponse
+	33, // 65: op25b.v1.FleetService.ReleaseSwitch:output_type -> op25b.v1.ReleaseSwitchResponse
+	55, // [55:66] is the sub-list for method output_type
+	44, // [44:55] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_fleet_proto_init() }
@@ -3247,7 +3179,7 @@ func file_op25b_v1_fleet_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_fleet_proto_rawDesc), len(file_op25b_v1_fleet_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   33,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1286,7 +1286,9 @@ type PreviewResponse struct {
 	// See Plan.utc_offset.
 	UtcOffset string `protobuf:"bytes,80,opt,name=utc_offset,json=utcOffset,proto3" json:"utc_offset,omitempty"`
 	// What would be written to the switches in scope, and what it means; absent unless PreviewRequest.plan is set.
-	Plan          *Plan `protobuf:"bytes,100,opt,name=plan,proto3" json:"plan,omitempty"`
+	Plan *Plan `protobuf:"bytes,100,opt,name=plan,proto3" json:"plan,omitempty"`
+	// The switches of changes that are held for maintenance. The change waits there until they are released.
+	Held          []*HeldSwitch `protobuf:"bytes,120,rep,name=held,proto3" json:"held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1387,6 +1389,13 @@ func (x *PreviewResponse) GetUtcOffset() string {
 func (x *PreviewResponse) GetPlan() *Plan {
 	if x != nil {
 		return x.Plan
+	}
+	return nil
+}
+
+func (x *PreviewResponse) GetHeld() []*HeldSwitch {
+	if x != nil {
+		return x.Held
 	}
 	return nil
 }
@@ -2211,7 +2220,7 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\bswitches\x18\x03 \x03(\tR\bswitches\x12\x12\n" +
 	"\x04base\x18\x04 \x01(\x04R\x04base\x12&\n" +
 	"\x0funtil_next_date\x18F \x01(\bR\runtilNextDate\x12\x12\n" +
-	"\x04plan\x18d \x01(\bR\x04plan\"\xfb\x02\n" +
+	"\x04plan\x18d \x01(\bR\x04plan\"\xa5\x03\n" +
 	"\x0fPreviewResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x12/\n" +
@@ -2223,7 +2232,8 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\x06broken\x18I \x01(\tR\x06broken\x12\x1d\n" +
 	"\n" +
 	"utc_offset\x18P \x01(\tR\tutcOffset\x12\"\n" +
-	"\x04plan\x18d \x01(\v2\x0e.op25b.v1.PlanR\x04plan\"\xb9\x01\n" +
+	"\x04plan\x18d \x01(\v2\x0e.op25b.v1.PlanR\x04plan\x12(\n" +
+	"\x04held\x18x \x03(\v2\x14.op25b.v1.HeldSwitchR\x04held\"\xb9\x01\n" +
 	"\vPhaseChange\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1d\n" +
@@ -2351,7 +2361,8 @@ var file_op25b_v1_phase_proto_goTypes = []any{
 	(*durationpb.Duration)(nil),     // 26: google.protobuf.Duration
 	(*Activation)(nil),              // 27: op25b.v1.Activation
 	(*Plan)(nil),                    // 28: op25b.v1.Plan
-	(*Progress)(nil),                // 29: op25b.v1.Progress
+	(*HeldSwitch)(nil),              // 29: op25b.v1.HeldSwitch
+	(*Progress)(nil),                // 30: op25b.v1.Progress
 }
 var file_op25b_v1_phase_proto_depIdxs = []int32{
 	25, // 0: op25b.v1.ListPhasesResponse.time:type_name -> google.protobuf.Timestamp
@@ -2380,35 +2391,36 @@ var file_op25b_v1_phase_proto_depIdxs = []int32{
 	25, // 23: op25b.v1.PreviewResponse.time:type_name -> google.protobuf.Timestamp
 	3,  // 24: op25b.v1.PreviewResponse.next_turn:type_name -> op25b.v1.PhaseTurn
 	28, // 25: op25b.v1.PreviewResponse.plan:type_name -> op25b.v1.Plan
-	25, // 26: op25b.v1.RollbackRequest.shown:type_name -> google.protobuf.Timestamp
-	25, // 27: op25b.v1.ScheduledActivation.at:type_name -> google.protobuf.Timestamp
-	25, // 28: op25b.v1.ScheduledActivation.scheduled:type_name -> google.protobuf.Timestamp
-	0,  // 29: op25b.v1.ScheduledActivation.state:type_name -> op25b.v1.ScheduledState
-	25, // 30: op25b.v1.ScheduledActivation.ended:type_name -> google.protobuf.Timestamp
-	25, // 31: op25b.v1.ScheduleRequest.at:type_name -> google.protobuf.Timestamp
-	20, // 32: op25b.v1.ScheduleResponse.scheduled:type_name -> op25b.v1.ScheduledActivation
-	20, // 33: op25b.v1.CancelScheduledResponse.scheduled:type_name -> op25b.v1.ScheduledActivation
-	1,  // 34: op25b.v1.PhaseService.ListPhases:input_type -> op25b.v1.ListPhasesRequest
-	9,  // 35: op25b.v1.PhaseService.ShowPhase:input_type -> op25b.v1.ShowPhaseRequest
-	12, // 36: op25b.v1.PhaseService.ListDates:input_type -> op25b.v1.ListDatesRequest
-	15, // 37: op25b.v1.PhaseService.Preview:input_type -> op25b.v1.PreviewRequest
-	18, // 38: op25b.v1.PhaseService.Activate:input_type -> op25b.v1.ActivateRequest
-	19, // 39: op25b.v1.PhaseService.Rollback:input_type -> op25b.v1.RollbackRequest
-	21, // 40: op25b.v1.PhaseService.Schedule:input_type -> op25b.v1.ScheduleRequest
-	23, // 41: op25b.v1.PhaseService.CancelScheduled:input_type -> op25b.v1.CancelScheduledRequest
-	2,  // 42: op25b.v1.PhaseService.ListPhases:output_type -> op25b.v1.ListPhasesResponse
-	10, // 43: op25b.v1.PhaseService.ShowPhase:output_type -> op25b.v1.ShowPhaseResponse
-	13, // 44: op25b.v1.PhaseService.ListDates:output_type -> op25b.v1.ListDatesResponse
-	16, // 45: op25b.v1.PhaseService.Preview:output_type -> op25b.v1.PreviewResponse
-	29, // 46: op25b.v1.PhaseService.Activate:output_type -> op25b.v1.Progress
-	29, // 47: op25b.v1.PhaseService.Rollback:output_type -> op25b.v1.Progress
-	22, // 48: op25b.v1.PhaseService.Schedule:output_type -> op25b.v1.ScheduleResponse
-	24, // 49: op25b.v1.PhaseService.CancelScheduled:output_type -> op25b.v1.CancelScheduledResponse
-	42, // [42:50] is the sub-list for method output_type
-	34, // [34:42] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	29, // 26: op25b.v1.PreviewResponse.held:type_name -> op25b.v1.HeldSwitch
+	25, // 27: op25b.v1.RollbackRequest.shown:type_name -> google.protobuf.Timestamp
+	25, // 28: op25b.v1.ScheduledActivation.at:type_name -> google.protobuf.Timestamp
+	25, // 29: op25b.v1.ScheduledActivation.scheduled:type_name -> google.protobuf.Timestamp
+	0,  // 30: op25b.v1.ScheduledActivation.state:type_name -> op25b.v1.ScheduledState
+	25, // 31: op25b.v1.ScheduledActivation.ended:type_name -> google.protobuf.Timestamp
+	25, // 32: op25b.v1.ScheduleRequest.at:type_name -> google.protobuf.Timestamp
+	20, // 33: op25b.v1.ScheduleResponse.scheduled:type_name -> op25b.v1.ScheduledActivation
+	20, // 34: op25b.v1.CancelScheduledResponse.scheduled:type_name -> op25b.v1.ScheduledActivation
+	1,  // 35: op25b.v1.PhaseService.ListPhases:input_type -> op25b.v1.ListPhasesRequest
+	9,  // 36: op25b.v1.PhaseService.ShowPhase:input_type -> op25b.v1.ShowPhaseRequest
+	12, // 37: op25b.v1.PhaseService.ListDates:input_type -> op25b.v1.ListDatesRequest
+	15, // 38: op25b.v1.PhaseService.Preview:input_type -> op25b.v1.PreviewRequest
+	18, // 39: op25b.v1.PhaseService.Activate:input_type -> op25b.v1.ActivateRequest
+	19, // 40: op25b.v1.PhaseService.Rollback:input_type -> op25b.v1.RollbackRequest
+	21, // 41: op25b.v1.PhaseService.Schedule:input_type -> op25b.v1.ScheduleRequest
+	23, // 42: op25b.v1.PhaseService.CancelScheduled:input_type -> op25b.v1.CancelScheduledRequest
+	2,  // 43: op25b.v1.PhaseService.ListPhases:output_type -> op25b.v1.ListPhasesResponse
+	10, // 44: op25b.v1.PhaseService.ShowPhase:output_type -> op25b.v1.ShowPhaseResponse
+	13, // 45: op25b.v1.PhaseService.ListDates:output_type -> op25b.v1.ListDatesResponse
+	16, // 46: op25b.v1.PhaseService.Preview:output_type -> op25b.v1.PreviewResponse
+	30, // 47: op25b.v1.PhaseService.Activate:output_type -> op25b.v1.Progress
+	30, // 48: op25b.v1.PhaseService.Rollback:output_type -> op25b.v1.Progress
+	22, // 49: op25b.v1.PhaseService.Schedule:output_type -> op25b.v1.ScheduleResponse
+	24, // 50: op25b.v1.PhaseService.CancelScheduled:output_type -> op25b.v1.CancelScheduledResponse
+	43, // [43:51] is the sub-list for method output_type
+	35, // [35:43] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_phase_proto_init() }

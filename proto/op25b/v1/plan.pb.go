@@ -187,7 +187,9 @@ type Plan struct {
 	// The percentage beyond which a removal is listed (op25b serve --mass-change); 0 means that none is.
 	MassPercent float64 `protobuf:"fixed64,82,opt,name=mass_percent,json=massPercent,proto3" json:"mass_percent,omitempty"`
 	// The proof of the change on a twin of the switches. There is none for a restoration, for a drift, and if nothing would be stored.
-	Proof         *Proof `protobuf:"bytes,83,opt,name=proof,proto3" json:"proof,omitempty"`
+	Proof *Proof `protobuf:"bytes,83,opt,name=proof,proto3" json:"proof,omitempty"`
+	// The switches of the plan that are held for maintenance. What would be written to them waits until they are released.
+	Held          []*HeldSwitch `protobuf:"bytes,120,rep,name=held,proto3" json:"held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -313,6 +315,128 @@ func (x *Plan) GetProof() *Proof {
 	return nil
 }
 
+func (x *Plan) GetHeld() []*HeldSwitch {
+	if x != nil {
+		return x.Held
+	}
+	return nil
+}
+
+// A hold of a switch for maintenance.
+type SwitchHold struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caller who holds the switch, and the reason.
+	Who           string                 `protobuf:"bytes,1,opt,name=who,proto3" json:"who,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Since         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SwitchHold) Reset() {
+	*x = SwitchHold{}
+	mi := &file_op25b_v1_plan_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SwitchHold) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SwitchHold) ProtoMessage() {}
+
+func (x *SwitchHold) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_plan_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SwitchHold.ProtoReflect.Descriptor instead.
+func (*SwitchHold) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *SwitchHold) GetWho() string {
+	if x != nil {
+		return x.Who
+	}
+	return ""
+}
+
+func (x *SwitchHold) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *SwitchHold) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+// A switch that is held.
+type HeldSwitch struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Switch        string                 `protobuf:"bytes,1,opt,name=switch,proto3" json:"switch,omitempty"`
+	Hold          *SwitchHold            `protobuf:"bytes,2,opt,name=hold,proto3" json:"hold,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HeldSwitch) Reset() {
+	*x = HeldSwitch{}
+	mi := &file_op25b_v1_plan_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeldSwitch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeldSwitch) ProtoMessage() {}
+
+func (x *HeldSwitch) ProtoReflect() protoreflect.Message {
+	mi := &file_op25b_v1_plan_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeldSwitch.ProtoReflect.Descriptor instead.
+func (*HeldSwitch) Descriptor() ([]byte, []int) {
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *HeldSwitch) GetSwitch() string {
+	if x != nil {
+		return x.Switch
+	}
+	return ""
+}
+
+func (x *HeldSwitch) GetHold() *SwitchHold {
+	if x != nil {
+		return x.Hold
+	}
+	return nil
+}
+
 // A large share of the entries of a table, or of the lines of all switches, that a change removes.
 type Removal struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -328,7 +452,7 @@ type Removal struct {
 
 func (x *Removal) Reset() {
 	*x = Removal{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[3]
+	mi := &file_op25b_v1_plan_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -340,7 +464,7 @@ func (x *Removal) String() string {
 func (*Removal) ProtoMessage() {}
 
 func (x *Removal) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[3]
+	mi := &file_op25b_v1_plan_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -353,7 +477,7 @@ func (x *Removal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Removal.ProtoReflect.Descriptor instead.
 func (*Removal) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{3}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Removal) GetSwitch() string {
@@ -418,7 +542,7 @@ type Proof struct {
 
 func (x *Proof) Reset() {
 	*x = Proof{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[4]
+	mi := &file_op25b_v1_plan_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -430,7 +554,7 @@ func (x *Proof) String() string {
 func (*Proof) ProtoMessage() {}
 
 func (x *Proof) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[4]
+	mi := &file_op25b_v1_plan_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -443,7 +567,7 @@ func (x *Proof) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Proof.ProtoReflect.Descriptor instead.
 func (*Proof) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{4}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Proof) GetProved() bool {
@@ -558,7 +682,7 @@ type ProofTable struct {
 
 func (x *ProofTable) Reset() {
 	*x = ProofTable{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[5]
+	mi := &file_op25b_v1_plan_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -570,7 +694,7 @@ func (x *ProofTable) String() string {
 func (*ProofTable) ProtoMessage() {}
 
 func (x *ProofTable) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[5]
+	mi := &file_op25b_v1_plan_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -583,7 +707,7 @@ func (x *ProofTable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProofTable.ProtoReflect.Descriptor instead.
 func (*ProofTable) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{5}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ProofTable) GetTable() string {
@@ -626,7 +750,7 @@ type ProofUnhit struct {
 
 func (x *ProofUnhit) Reset() {
 	*x = ProofUnhit{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[6]
+	mi := &file_op25b_v1_plan_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -638,7 +762,7 @@ func (x *ProofUnhit) String() string {
 func (*ProofUnhit) ProtoMessage() {}
 
 func (x *ProofUnhit) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[6]
+	mi := &file_op25b_v1_plan_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -651,7 +775,7 @@ func (x *ProofUnhit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProofUnhit.ProtoReflect.Descriptor instead.
 func (*ProofUnhit) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{6}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ProofUnhit) GetEntry() string {
@@ -694,7 +818,7 @@ type Counterexample struct {
 
 func (x *Counterexample) Reset() {
 	*x = Counterexample{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[7]
+	mi := &file_op25b_v1_plan_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -706,7 +830,7 @@ func (x *Counterexample) String() string {
 func (*Counterexample) ProtoMessage() {}
 
 func (x *Counterexample) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[7]
+	mi := &file_op25b_v1_plan_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -719,7 +843,7 @@ func (x *Counterexample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counterexample.ProtoReflect.Descriptor instead.
 func (*Counterexample) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{7}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Counterexample) GetSwitch() string {
@@ -833,7 +957,7 @@ type Totals struct {
 
 func (x *Totals) Reset() {
 	*x = Totals{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[8]
+	mi := &file_op25b_v1_plan_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -845,7 +969,7 @@ func (x *Totals) String() string {
 func (*Totals) ProtoMessage() {}
 
 func (x *Totals) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[8]
+	mi := &file_op25b_v1_plan_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -858,7 +982,7 @@ func (x *Totals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Totals.ProtoReflect.Descriptor instead.
 func (*Totals) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{8}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Totals) GetSwitches() uint32 {
@@ -1002,7 +1126,7 @@ type SwitchPlan struct {
 
 func (x *SwitchPlan) Reset() {
 	*x = SwitchPlan{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[9]
+	mi := &file_op25b_v1_plan_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1014,7 +1138,7 @@ func (x *SwitchPlan) String() string {
 func (*SwitchPlan) ProtoMessage() {}
 
 func (x *SwitchPlan) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[9]
+	mi := &file_op25b_v1_plan_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1027,7 +1151,7 @@ func (x *SwitchPlan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchPlan.ProtoReflect.Descriptor instead.
 func (*SwitchPlan) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{9}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SwitchPlan) GetSwitch() string {
@@ -1153,7 +1277,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[10]
+	mi := &file_op25b_v1_plan_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1165,7 +1289,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[10]
+	mi := &file_op25b_v1_plan_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1178,7 +1302,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{10}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Difference) GetAdded() uint64 {
@@ -1240,7 +1364,7 @@ type EntryChange struct {
 
 func (x *EntryChange) Reset() {
 	*x = EntryChange{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[11]
+	mi := &file_op25b_v1_plan_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1252,7 +1376,7 @@ func (x *EntryChange) String() string {
 func (*EntryChange) ProtoMessage() {}
 
 func (x *EntryChange) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[11]
+	mi := &file_op25b_v1_plan_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1265,7 +1389,7 @@ func (x *EntryChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntryChange.ProtoReflect.Descriptor instead.
 func (*EntryChange) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{11}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *EntryChange) GetKind() string {
@@ -1307,7 +1431,7 @@ type PlanStep struct {
 
 func (x *PlanStep) Reset() {
 	*x = PlanStep{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[12]
+	mi := &file_op25b_v1_plan_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1319,7 +1443,7 @@ func (x *PlanStep) String() string {
 func (*PlanStep) ProtoMessage() {}
 
 func (x *PlanStep) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[12]
+	mi := &file_op25b_v1_plan_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1332,7 +1456,7 @@ func (x *PlanStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanStep.ProtoReflect.Descriptor instead.
 func (*PlanStep) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{12}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PlanStep) GetWhy() string {
@@ -1363,7 +1487,7 @@ type TableFill struct {
 
 func (x *TableFill) Reset() {
 	*x = TableFill{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[13]
+	mi := &file_op25b_v1_plan_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1375,7 +1499,7 @@ func (x *TableFill) String() string {
 func (*TableFill) ProtoMessage() {}
 
 func (x *TableFill) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[13]
+	mi := &file_op25b_v1_plan_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1388,7 +1512,7 @@ func (x *TableFill) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableFill.ProtoReflect.Descriptor instead.
 func (*TableFill) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{13}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *TableFill) GetTable() string {
@@ -1433,7 +1557,7 @@ type Sentence struct {
 
 func (x *Sentence) Reset() {
 	*x = Sentence{}
-	mi := &file_op25b_v1_plan_proto_msgTypes[14]
+	mi := &file_op25b_v1_plan_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1445,7 +1569,7 @@ func (x *Sentence) String() string {
 func (*Sentence) ProtoMessage() {}
 
 func (x *Sentence) ProtoReflect() protoreflect.Message {
-	mi := &file_op25b_v1_plan_proto_msgTypes[14]
+	mi := &file_op25b_v1_plan_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1458,7 +1582,7 @@ func (x *Sentence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sentence.ProtoReflect.Descriptor instead.
 func (*Sentence) Descriptor() ([]byte, []int) {
-	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{14}
+	return file_op25b_v1_plan_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Sentence) GetKind() string {
@@ -1516,7 +1640,7 @@ const file_op25b_v1_plan_proto_rawDesc = "" +
 	"\x05added\x18\x02 \x01(\bR\x05added\x12\x18\n" +
 	"\aremoved\x18\x03 \x01(\bR\aremoved\x12\x18\n" +
 	"\aunified\x18\x04 \x01(\tR\aunified\x12\x1c\n" +
-	"\ttruncated\x18\x05 \x01(\bR\ttruncated\"\xe2\x03\n" +
+	"\ttruncated\x18\x05 \x01(\bR\ttruncated\"\x8c\x04\n" +
 	"\x04Plan\x12\x12\n" +
 	"\x04base\x18\x01 \x01(\x04R\x04base\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
@@ -1531,7 +1655,17 @@ const file_op25b_v1_plan_proto_rawDesc = "" +
 	"utc_offset\x18P \x01(\tR\tutcOffset\x12-\n" +
 	"\bremovals\x18Q \x03(\v2\x11.op25b.v1.RemovalR\bremovals\x12!\n" +
 	"\fmass_percent\x18R \x01(\x01R\vmassPercent\x12%\n" +
-	"\x05proof\x18S \x01(\v2\x0f.op25b.v1.ProofR\x05proof\"a\n" +
+	"\x05proof\x18S \x01(\v2\x0f.op25b.v1.ProofR\x05proof\x12(\n" +
+	"\x04held\x18x \x03(\v2\x14.op25b.v1.HeldSwitchR\x04held\"h\n" +
+	"\n" +
+	"SwitchHold\x12\x10\n" +
+	"\x03who\x18\x01 \x01(\tR\x03who\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"N\n" +
+	"\n" +
+	"HeldSwitch\x12\x16\n" +
+	"\x06switch\x18\x01 \x01(\tR\x06switch\x12(\n" +
+	"\x04hold\x18\x02 \x01(\v2\x14.op25b.v1.SwitchHoldR\x04hold\"a\n" +
 	"\aRemoval\x12\x16\n" +
 	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x14\n" +
 	"\x05table\x18\x02 \x01(\tR\x05table\x12\x18\n" +
@@ -1652,47 +1786,52 @@ func file_op25b_v1_plan_proto_rawDescGZIP() []byte {
 	return file_op25b_v1_plan_proto_rawDescData
 }
 
-var file_op25b_v1_plan_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_op25b_v1_plan_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_op25b_v1_plan_proto_goTypes = []any{
 	(*File)(nil),                  // 0: op25b.v1.File
 	(*DocumentDiff)(nil),          // 1: op25b.v1.DocumentDiff
 	(*Plan)(nil),                  // 2: op25b.v1.Plan
-	(*Removal)(nil),               // 3: op25b.v1.Removal
-	(*Proof)(nil),                 // 4: op25b.v1.Proof
-	(*ProofTable)(nil),            // 5: op25b.v1.ProofTable
-	(*ProofUnhit)(nil),            // 6: op25b.v1.ProofUnhit
-	(*Counterexample)(nil),        // 7: op25b.v1.Counterexample
-	(*Totals)(nil),                // 8: op25b.v1.Totals
-	(*SwitchPlan)(nil),            // 9: op25b.v1.SwitchPlan
-	(*Difference)(nil),            // 10: op25b.v1.Difference
-	(*EntryChange)(nil),           // 11: op25b.v1.EntryChange
-	(*PlanStep)(nil),              // 12: op25b.v1.PlanStep
-	(*TableFill)(nil),             // 13: op25b.v1.TableFill
-	(*Sentence)(nil),              // 14: op25b.v1.Sentence
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(*SwitchHold)(nil),            // 3: op25b.v1.SwitchHold
+	(*HeldSwitch)(nil),            // 4: op25b.v1.HeldSwitch
+	(*Removal)(nil),               // 5: op25b.v1.Removal
+	(*Proof)(nil),                 // 6: op25b.v1.Proof
+	(*ProofTable)(nil),            // 7: op25b.v1.ProofTable
+	(*ProofUnhit)(nil),            // 8: op25b.v1.ProofUnhit
+	(*Counterexample)(nil),        // 9: op25b.v1.Counterexample
+	(*Totals)(nil),                // 10: op25b.v1.Totals
+	(*SwitchPlan)(nil),            // 11: op25b.v1.SwitchPlan
+	(*Difference)(nil),            // 12: op25b.v1.Difference
+	(*EntryChange)(nil),           // 13: op25b.v1.EntryChange
+	(*PlanStep)(nil),              // 14: op25b.v1.PlanStep
+	(*TableFill)(nil),             // 15: op25b.v1.TableFill
+	(*Sentence)(nil),              // 16: op25b.v1.Sentence
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
 }
 var file_op25b_v1_plan_proto_depIdxs = []int32{
-	15, // 0: op25b.v1.Plan.time:type_name -> google.protobuf.Timestamp
+	17, // 0: op25b.v1.Plan.time:type_name -> google.protobuf.Timestamp
 	0,  // 1: op25b.v1.Plan.files:type_name -> op25b.v1.File
 	1,  // 2: op25b.v1.Plan.documents:type_name -> op25b.v1.DocumentDiff
-	9,  // 3: op25b.v1.Plan.switches:type_name -> op25b.v1.SwitchPlan
-	8,  // 4: op25b.v1.Plan.totals:type_name -> op25b.v1.Totals
-	3,  // 5: op25b.v1.Plan.removals:type_name -> op25b.v1.Removal
-	4,  // 6: op25b.v1.Plan.proof:type_name -> op25b.v1.Proof
-	5,  // 7: op25b.v1.Proof.tables:type_name -> op25b.v1.ProofTable
-	6,  // 8: op25b.v1.Proof.unhit:type_name -> op25b.v1.ProofUnhit
-	7,  // 9: op25b.v1.Proof.counterexamples:type_name -> op25b.v1.Counterexample
-	10, // 10: op25b.v1.SwitchPlan.drift:type_name -> op25b.v1.Difference
-	10, // 11: op25b.v1.SwitchPlan.change:type_name -> op25b.v1.Difference
-	12, // 12: op25b.v1.SwitchPlan.steps:type_name -> op25b.v1.PlanStep
-	13, // 13: op25b.v1.SwitchPlan.tables:type_name -> op25b.v1.TableFill
-	14, // 14: op25b.v1.SwitchPlan.meaning:type_name -> op25b.v1.Sentence
-	11, // 15: op25b.v1.Difference.entries:type_name -> op25b.v1.EntryChange
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	11, // 3: op25b.v1.Plan.switches:type_name -> op25b.v1.SwitchPlan
+	10, // 4: op25b.v1.Plan.totals:type_name -> op25b.v1.Totals
+	5,  // 5: op25b.v1.Plan.removals:type_name -> op25b.v1.Removal
+	6,  // 6: op25b.v1.Plan.proof:type_name -> op25b.v1.Proof
+	4,  // 7: op25b.v1.Plan.held:type_name -> op25b.v1.HeldSwitch
+	17, // 8: op25b.v1.SwitchHold.since:type_name -> google.protobuf.Timestamp
+	3,  // 9: op25b.v1.HeldSwitch.hold:type_name -> op25b.v1.SwitchHold
+	7,  // 10: op25b.v1.Proof.tables:type_name -> op25b.v1.ProofTable
+	8,  // 11: op25b.v1.Proof.unhit:type_name -> op25b.v1.ProofUnhit
+	9,  // 12: op25b.v1.Proof.counterexamples:type_name -> op25b.v1.Counterexample
+	12, // 13: op25b.v1.SwitchPlan.drift:type_name -> op25b.v1.Difference
+	12, // 14: op25b.v1.SwitchPlan.change:type_name -> op25b.v1.Difference
+	14, // 15: op25b.v1.SwitchPlan.steps:type_name -> op25b.v1.PlanStep
+	15, // 16: op25b.v1.SwitchPlan.tables:type_name -> op25b.v1.TableFill
+	16, // 17: op25b.v1.SwitchPlan.meaning:type_name -> op25b.v1.Sentence
+	13, // 18: op25b.v1.Difference.entries:type_name -> op25b.v1.EntryChange
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_plan_proto_init() }
@@ -1706,7 +1845,7 @@ func file_op25b_v1_plan_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_op25b_v1_plan_proto_rawDesc), len(file_op25b_v1_plan_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
