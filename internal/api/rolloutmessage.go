@@ -12,7 +12,7 @@ import (
 func rolloutMessage(s *drive.Stored) *op25bv1.Rollout {
 	m := &op25bv1.Rollout{
 		Id: s.ID, Phase: s.Record.Change.Phase, Groups: s.Record.Change.Groups, State: rolloutStates[s.State], Ring: uint32(s.Ring), Since: timestamppb.New(s.Since),
-		Findings: findingMessages(s.Findings), Author: s.Author, Reason: s.Reason, SteeredBy: s.By, Note: s.Note, Wanted: uint32(s.Rings()), Policy: s.Record.Change.Policy,
+		Findings: findingMessages(s.Record, s.Findings), Author: s.Author, Reason: s.Reason, SteeredBy: s.By, Note: s.Note, Wanted: uint32(s.Rings()), Policy: s.Record.Change.Policy,
 		Resumes: rolloutStates[s.Resumes],
 	}
 	for _, stage := range s.Stages {
@@ -28,15 +28,17 @@ func rolloutMessage(s *drive.Stored) *op25bv1.Rollout {
 	return m
 }
 
-func findingMessages(all []rollout.Finding) (m []*op25bv1.Finding) {
+func findingMessages(r rollout.Record, all []rollout.Finding) (m []*op25bv1.Finding) {
 	for _, f := range all {
-		m = append(m, &op25bv1.Finding{Gate: string(f.Gate), Verdict: findingVerdicts[f.Verdict], Ring: f.Ring, Switches: f.Switches, Text: f.Text})
+		m = append(m, &op25bv1.Finding{
+			Gate: string(f.Gate), Verdict: findingVerdicts[f.Verdict], Ring: f.Ring, Switches: f.Switches, Text: f.Text, Accepted: r.Accepts(f),
+		})
 	}
 	return m
 }
 
 func seenMessage(s *drive.Seen) *op25bv1.RolloutSeen {
-	m := &op25bv1.RolloutSeen{Time: timestamppb.New(s.Time), Leader: s.Leader, Gates: findingMessages(s.Gates)}
+	m := &op25bv1.RolloutSeen{Time: timestamppb.New(s.Time), Leader: s.Leader, Gates: findingMessages(s.Record, s.Gates)}
 	for _, r := range s.Rings {
 		m.Rings = append(m.Rings, &op25bv1.RingSeen{
 			Confirmed: uint32(r.Confirmed), Lines: uint64(r.Lines), Affected: r.Affected, Forecast: r.Forecast, ForecastKnown: r.ForecastKnown, Counted: stamp(r.Counted),

@@ -215,9 +215,7 @@ func (o Observation) held(switches []string) (all []string) {
 // stops returns why the ring at hand may not go on: gates that hold it and are not accepted, gates without data, and switches that are no longer
 // confirmed.
 func (r Record) stops(o Observation) []Finding {
-	stops := slices.DeleteFunc(r.against(o, Hold), func(f Finding) bool {
-		return slices.Contains(r.Accepted, f.Gate) || slices.Contains(r.Settled, Acceptance{f.Gate, f.Ring})
-	})
+	stops := slices.DeleteFunc(r.against(o, Hold), r.Accepts)
 	stops = append(stops, unconfirmed(o, With, r)...)
 	for _, g := range gateNames() {
 		i := slices.IndexFunc(o.Findings, func(f Finding) bool { return f.Gate == g && f.Ring == r.Stage().Name && f.Verdict != NoData })

@@ -86,6 +86,14 @@ type Acceptance struct {
 	Ring string   `json:"ring,omitempty"`
 }
 
+// Accepts reports whether an operator has accepted a finding that says Hold, so that it does not hold the ring at hand.
+func (r Record) Accepts(f Finding) bool {
+	if f.Verdict != Hold {
+		return false
+	}
+	return slices.Contains(r.Accepted, f.Gate) || slices.Contains(r.Settled, Acceptance{f.Gate, f.Ring})
+}
+
 // DefaultBaseline is long enough for some samples of every switch.
 const DefaultBaseline = 2 * time.Minute
 

@@ -34,19 +34,20 @@ func TestRolloutPage(t *testing.T) {
 		`<td data-name="Confirmed">22 of 23</td>`, "The oldest counts of lines with the change are from 2026-11-30 11:59:26 &#43;0900.",
 		`<th scope="row">submission <span class="what">packets to port 587 or 465 of other providers</span></th><td data-name="Says">passes</td>`, "<p>Of other rings (first), 9 gates pass.</p>",
 		`<a href="/switch/osaka-04" title="osaka-04: disconnected">`, "<p>and 3 more</p>", "osaka-20", "documents of policy spinnet", "phase drain for adsl", "new relays, OP25B-40",
-		`<a class="button" href="/rollout/pause">Pause</a>`, `<a class="button" href="/rollout/abort">Abort and go back</a>`,
+		`<a class="button" href="/rollout/pause">Pause the rollout</a>`, `<a class="button" href="/rollout/abort">Abort and go back</a>`,
 	)
 	lacksTexts(t, page, "osaka-21", `href="/rollout/resume"`, "Why it", "No controller carries", "went-back</strong>")
 	wantTexts(t, pageOf(t, f, "/rollout", "ja"), "<strong>観察中</strong>", "12,440回線のうち90回線（予測は95回線）", "3台中3台", "ほかのリング（first）では9件のゲートが合格です。")
 	wantTexts(t, pageOf(t, f, "/", "en"), `<h2 id="h-rollout"><a href="/rollout">Rollout 7</a>: phase all-destinations</h2>`, "since 2026-11-30 11:35:00 &#43;0900",
 		`<li class="good" aria-current="step"><span aria-hidden="true">▶</span> pilots <span class="what">soaking, 3 of 3</span></li>`)
 
-	f.rollouts.now.Seen.Gates = append(f.rollouts.now.Seen.Gates, &op25bv1.Finding{Gate: "from-the-future", Ring: "pilots", Verdict: op25bv1.FindingVerdict_FINDING_VERDICT_HOLD, Text: "41 calls"})
-	f.rollouts.now.Rollout.Accepted = []string{"from-the-future"}
+	f.rollouts.now.Seen.Gates = append(f.rollouts.now.Seen.Gates, &op25bv1.Finding{Gate: "from-the-future", Ring: "pilots", Verdict: op25bv1.FindingVerdict_FINDING_VERDICT_HOLD, Text: "41 calls", Accepted: true})
+	f.rollouts.now.Rollout.Rings[1].TicketBound, f.rollouts.now.Rollout.Rings[1].TicketLines, f.rollouts.now.Rollout.Rings[1].UnplacedTickets = 3, 2, 1
 	f.rollouts.now.Seen.Rings[1].ForecastKnown = false
 	f.rollouts.now.Seen.Leader = ""
 	page = pageOf(t, f, "/rollout", "en")
 	wantTexts(t, page, `<th scope="row">from-the-future</th><td data-name="Says">HOLDS, accepted by an operator</td>`, `<span lang="en">41 calls</span>`, "there is no forecast for some switches",
+		`<td data-name="Lines with tickets">2, at most 3; 1 tickets name no line</td>`, `<td data-name="Lines with tickets">-</td>`,
 		`<p class="problem">No controller carries the rollout out now. What is shown was seen`)
 	lacksTexts(t, page, "Carried out by")
 	wantTexts(t, pageOf(t, f, "/", "en"), `<p class="problem">No controller carries the rollout out now.`)
@@ -107,7 +108,7 @@ func TestSteer(t *testing.T) {
 	b := newBrowser(t, serve(t, siteOf(t, f)))
 	for verb, want := range map[string][]string{
 		"pause":  {"4 switches have the change or are being given it: rings first, pilots.", "Gates can still take the change back", "<button>Pause the rollout</button>"},
-		"resume": {"The soak time of ring pilots begins anew: 2 h.", "is accepted for the ring at hand:", "affected, pilots: <span lang=\"en\">131 lines", "This cannot be accepted.", "probes, pilots, pilot-02", "Accepted before for ring pilots: rejects.", "<button>Accept affected, and resume the rollout</button>", `name="accepts" value="affected"`},
+		"resume": {"The soak time of ring pilots begins anew: 2 h.", "is accepted: it holds neither this ring any longer nor a later one.", "affected, pilots: <span lang=\"en\">131 lines", "This cannot be accepted.", "probes, pilots, pilot-02", "Accepted before for ring pilots: rejects.", "<button>Accept affected, and resume the rollout</button>", `name="accepts" value="affected"`},
 		"abort":  {"The change is taken back from 4 switches: rings first, pilots.", "This cannot be undone", "They lose the change once a controller reaches them", `<a href="/switch/pilot-02">pilot-02</a>: disconnected`},
 	} {
 		res, page := b.get("/rollout/" + verb)
@@ -194,7 +195,7 @@ func TestRolloutIsLive(t *testing.T) {
 		m.Rollout.State, m.Rollout.Resumes = op25bv1.RolloutState_ROLLOUT_STATE_PAUSED, m.Rollout.State
 		m.Rollout.SteeredBy, m.Rollout.Note = "bob@isp.example", "a call"
 	})
-	await(`document.getElementById("rollout-state").textContent.includes("bob@isp.example: a call") && document.getElementById("rollout-verbs").textContent.includes("Resume")`)
+	await(`document.getElementById("rollout-state").textContent.includes("bob@isp.example: a call") && document.getElementById("rollout-verbs").textContent.includes("Resume the rollout")`)
 	await(`document.querySelector("#rollout-past td").textContent === "paused"`)
 	f.rollouts.mu.Lock()
 	if f.rollouts.lists != lists+1 || lists > 2 {

@@ -34,6 +34,8 @@ type rolloutData struct {
 	Revision            uint64
 	Harm                string // the lines of which mail was newly stopped
 	Harmed              bool   // there are more of them than forecast
+	Having              bool   // a ring has the change, or is being given it
+	Tickets             bool   // a ring has a bound for support tickets
 	Soak                string // until when the ring at hand soaks; empty if it does not
 	Findings            []findingRow
 	Rings               []ringRow
@@ -61,6 +63,7 @@ type ringRow struct {
 	Current                  bool // the ring at hand
 	Count, Confirmed, Lines  string
 	Affected, Forecast       string
+	Tickets                  string // "-" if they are not watched
 	Soak                     string
 	Switches                 []ringSwitch
 	More                     int // the number of switches without a name
@@ -89,10 +92,11 @@ func (b base) rolloutOf(p *picture) rolloutData {
 	d.Since, d.Author, d.Reason, d.SteeredBy, d.Note = r.Since.AsTime(), r.Author, r.Reason, r.SteeredBy, r.Note
 	d.Box = d.Running || r.State == op25bv1.RolloutState_ROLLOUT_STATE_WENT_BACK && b.Now.Sub(d.Since) < wentBackFor
 	d.Leader, d.Seen = seen.GetLeader(), seen.GetTime().AsTime()
+	d.Having = len(has(r)) > 0
 	d.harm(r, seen)
 	d.Soak = b.soak(r, d.Seen)
 	for _, f := range r.Findings {
-		d.Findings = append(d.Findings, b.finding(r, f))
+		d.Findings = append(d.Findings, b.finding(f))
 	}
 	of := make(map[string]*op25bv1.SwitchStatus, len(p.switches))
 	for _, s := range p.switches {
@@ -101,6 +105,7 @@ func (b base) rolloutOf(p *picture) rolloutData {
 	for i := range r.Rings {
 		d.Rings = append(d.Rings, b.ring(r, seen, i, of))
 	}
+	d.Tickets = slices.ContainsFunc(r.Rings, func(ring *op25bv1.Ring) bool { return ring.TicketBound > 0 })
 	d.gates(r, seen.GetGates())
 	d.Counted = d.counted(len(has(r)))
 	paused := r.State == op25bv1.RolloutState_ROLLOUT_STATE_PAUSED
@@ -164,7 +169,7 @@ func (b base) ring(r *op25bv1.Rollout, seen *op25bv1.RolloutSeen, i int, of map[
 	ring, wanted := r.Rings[i], i < int(r.Wanted)
 	row := ringRow{
 		Name: ring.Name, State: b.ringState(r, i), Current: i == int(r.Ring) && !ended(r.State), Count: prose.Number(len(ring.Switches)), Confirmed: "-", Lines: "-",
-		Affected: "-", Forecast: "-", Soak: b.lasting(ring.Soak.AsDuration()),
+		Affected: "-", Forecast: "-", Tickets: b.tickets(ring), Soak: b.lasting(ring.Soak.AsDuration()),
 	}
 	switch row.Class, row.Mark = "waits", "○"; {
 	case row.Current && r.State != op25bv1.RolloutState_ROLLOUT_STATE_MEASURING:
@@ -196,6 +201,17 @@ func (b base) ring(r *op25bv1.Rollout, seen *op25bv1.RolloutSeen, i int, of map[
 	return row
 }
 
+// tickets says how many lines of a ring have support tickets, and how many may have.
+func (b base) tickets(ring *op25bv1.Ring) string {
+	switch {
+	case ring.TicketBound == 0:
+		return "-"
+	case ring.UnplacedTickets > 0:
+		return b.T("tickets unplaced", prose.Number(ring.TicketLines), prose.Number(ring.TicketBound), prose.Number(ring.UnplacedTickets))
+	}
+	return b.T("tickets of", prose.Number(ring.TicketLines), prose.Number(ring.TicketBound))
+}
+
 // gates lists what the gates say: everything of the ring at hand, and of other rings what does not pass.
 func (d *rolloutData) gates(r *op25bv1.Rollout, all []*op25bv1.Finding) {
 	hand := ""
@@ -211,7 +227,7 @@ func (d *rolloutData) gates(r *op25bv1.Rollout, all []*op25bv1.Finding) {
 			}
 			continue
 		}
-		d.Gates = append(d.Gates, d.finding(r, f))
+		d.Gates = append(d.Gates, d.finding(f))
 	}
 	slices.SortStableFunc(d.Gates, func(a, b findingRow) int { return gravity(a.Class) - gravity(b.Class) })
 	if passing > 0 {
@@ -224,12 +240,9 @@ func gravity(class string) int {
 }
 
 // finding describes what a gate says.
-func (b base) finding(r *op25bv1.Rollout, f *op25bv1.Finding) findingRow {
-	row := findingRow{Gate: f.Gate, About: b.gate(f.Gate), Ring: f.Ring, Text: f.Text}
+func (b base) finding(f *op25bv1.Finding) findingRow {
+	row := findingRow{Gate: f.Gate, About: b.gate(f.Gate), Ring: f.Ring, Text: f.Text, Accepted: f.Accepted}
 	row.Verdict, row.Class = b.verdict(f.Verdict)
-	if f.Verdict == op25bv1.FindingVerdict_FINDING_VERDICT_HOLD && slices.Contains(r.Accepted, f.Gate) {
-		row.Accepted = true
-	}
 	row.Switches = strings.Join(f.Switches[:min(len(f.Switches), maxFindingSwitches)], b.T("comma"))
 	if more := len(f.Switches) - maxFindingSwitches; more > 0 {
 		row.Switches = b.T("names and more", row.Switches, prose.Number(more))

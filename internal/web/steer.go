@@ -158,7 +158,7 @@ func (b base) abortWords(r *op25bv1.Rollout) []string {
 func (d *steerData) resume(r *op25bv1.Rollout) {
 	var accepts []string
 	for _, f := range r.Findings {
-		switch row := d.finding(r, f); f.Verdict {
+		switch row := d.finding(f); f.Verdict {
 		case op25bv1.FindingVerdict_FINDING_VERDICT_HOLD:
 			d.Accepted = append(d.Accepted, row)
 			if !slices.Contains(accepts, f.Gate) {

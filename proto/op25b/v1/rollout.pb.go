@@ -483,11 +483,13 @@ func (x *Ring) GetUnplacedTickets() uint32 {
 type Finding struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the gate: submission, relays, counting, switches, tables, affected, rejects, stopping, probes, tickets or foreseen; or confirmation or operator.
-	Gate          string         `protobuf:"bytes,1,opt,name=gate,proto3" json:"gate,omitempty"`
-	Verdict       FindingVerdict `protobuf:"varint,2,opt,name=verdict,proto3,enum=op25b.v1.FindingVerdict" json:"verdict,omitempty"`
-	Ring          string         `protobuf:"bytes,3,opt,name=ring,proto3" json:"ring,omitempty"`
-	Switches      []string       `protobuf:"bytes,4,rep,name=switches,proto3" json:"switches,omitempty"`
-	Text          string         `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
+	Gate     string         `protobuf:"bytes,1,opt,name=gate,proto3" json:"gate,omitempty"`
+	Verdict  FindingVerdict `protobuf:"varint,2,opt,name=verdict,proto3,enum=op25b.v1.FindingVerdict" json:"verdict,omitempty"`
+	Ring     string         `protobuf:"bytes,3,opt,name=ring,proto3" json:"ring,omitempty"`
+	Switches []string       `protobuf:"bytes,4,rep,name=switches,proto3" json:"switches,omitempty"`
+	Text     string         `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
+	// Whether an operator has accepted what holds the rollout. It holds it no longer.
+	Accepted      bool `protobuf:"varint,6,opt,name=accepted,proto3" json:"accepted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -555,6 +557,13 @@ func (x *Finding) GetText() string {
 		return x.Text
 	}
 	return ""
+}
+
+func (x *Finding) GetAccepted() bool {
+	if x != nil {
+		return x.Accepted
+	}
+	return false
 }
 
 type StartRolloutRequest struct {
@@ -1357,13 +1366,14 @@ const file_op25b_v1_rollout_proto_rawDesc = "" +
 	"\x04soak\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x04soak\x12!\n" +
 	"\fticket_bound\x18\x04 \x01(\rR\vticketBound\x12!\n" +
 	"\fticket_lines\x18\x05 \x01(\rR\vticketLines\x12)\n" +
-	"\x10unplaced_tickets\x18\x06 \x01(\rR\x0funplacedTickets\"\x95\x01\n" +
+	"\x10unplaced_tickets\x18\x06 \x01(\rR\x0funplacedTickets\"\xb1\x01\n" +
 	"\aFinding\x12\x12\n" +
 	"\x04gate\x18\x01 \x01(\tR\x04gate\x122\n" +
 	"\averdict\x18\x02 \x01(\x0e2\x18.op25b.v1.FindingVerdictR\averdict\x12\x12\n" +
 	"\x04ring\x18\x03 \x01(\tR\x04ring\x12\x1a\n" +
 	"\bswitches\x18\x04 \x03(\tR\bswitches\x12\x12\n" +
-	"\x04text\x18\x05 \x01(\tR\x04text\"\xeb\x01\n" +
+	"\x04text\x18\x05 \x01(\tR\x04text\x12\x1a\n" +
+	"\baccepted\x18\x06 \x01(\bR\baccepted\"\xeb\x01\n" +
 	"\x13StartRolloutRequest\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1d\n" +
