@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"op25b/internal/compile"
 	"op25b/internal/pipeline"
@@ -31,11 +32,25 @@ type disagreement struct {
 	got   string // what the pipeline does; empty if it does what the model says
 }
 
-// judge asks all three judges about a packet. It returns nil if they agree.
-func (j *judges) judge(s *shot) *disagreement {
-	j.packets++
+// A judged is a packet with what the model and the words say of it.
+type judged struct {
+	shot
+	d    reference.Decision
+	said saying
+	says bool // whether the words say anything
+}
+
+// foresee asks the model and the words about a packet that the pipeline gets at a time of the twin's clock.
+func (j *judges) foresee(x *judged, at time.Duration) {
 	j.model.Forget()
-	d := j.model.Decide(j.twin.Now()+softswitch.TwinPause, uint16(s.port), s.frame)
+	x.d = j.model.Decide(at, uint16(x.port), x.frame)
+	x.said, x.says = j.words.say(&x.shot, &x.d)
+}
+
+// judge asks the pipeline about a packet of which the model and the words have been asked. It returns nil if they agree.
+func (j *judges) judge(x *judged) *disagreement {
+	j.packets++
+	s, d := &x.shot, &x.d
 	var ruled, line pipeline.Cell
 	var wasRuled, wasLine uint64
 	counted := d.Outcome != reference.NoOutcome
@@ -53,25 +68,24 @@ func (j *judges) judge(s *shot) *disagreement {
 	case hitRule:
 		agree = false // a rule decided, and the model knows none
 	}
-	said, says := j.words.say(s, &d)
-	alike := !says || string(said.action) == string(d.Verdict) && said.rule == d.RuleName && said.class == d.Remote
+	alike := !x.says || string(x.said.action) == string(d.Verdict) && x.said.rule == d.RuleName && x.said.class == d.Remote
 	if agree && alike {
 		return nil
 	}
-	x := &disagreement{shot: s.clone(), want: j.numbers.want(&d)}
+	differ := &disagreement{shot: s.clone(), want: j.numbers.want(d)}
 	if !agree {
-		x.got = j.does(s, portsSent(out)).String()
+		differ.got = j.does(s, portsSent(out)).String()
 	}
 	if !alike {
-		x.words = "passes, no rule decides"
-		if said.action != "" {
-			x.words = fmt.Sprintf("%s by rule %s", said.action, said.rule)
+		differ.words = "passes, no rule decides"
+		if x.said.action != "" {
+			differ.words = fmt.Sprintf("%s by rule %s", x.said.action, x.said.rule)
 		}
-		if said.class != d.Remote {
-			x.words += fmt.Sprintf(", to a server of class %q instead of %q", said.class, d.Remote)
+		if x.said.class != d.Remote {
+			differ.words += fmt.Sprintf(", to a server of class %q instead of %q", x.said.class, d.Remote)
 		}
 	}
-	return x
+	return differ
 }
 
 // does returns what the pipeline does with a packet.

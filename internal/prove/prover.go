@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"runtime"
+	"strings"
 	"time"
 
 	"op25b/internal/pipeline"
@@ -26,6 +28,10 @@ type Prover struct {
 	first []digest // the keys of known, the oldest first
 }
 
+// maxSpare is the number of entries up to which a twin is cleared and kept for the next proof. A new twin costs as much as clearing this many entries, and
+// a larger one would keep its memory.
+const maxSpare = 4_096
+
 type digest [sha256.Size]byte
 
 // New returns a Prover for the embedded pipeline.
@@ -42,8 +48,9 @@ func newProver(order Order) (*Prover, error) {
 }
 
 // Prove proves the changes of switches. It returns ErrUnproved if a proof cannot be finished, with the cause of ctx if ctx ended. A change that is
-// disproved is no error: see Result.Err.
-func (p *Prover) Prove(ctx context.Context, changes ...*Change) (*Result, error) {
+// disproved is no error: see Result.Err. A panic of the prover is ErrUnproved too, so that a fault of the prover has the same way around it as any other
+// proof that is not finished.
+func (p *Prover) Prove(ctx context.Context, changes ...*Change) (result *Result, err error) {
 	start := time.Now()
 	select {
 	case <-p.turn:
@@ -51,6 +58,11 @@ func (p *Prover) Prove(ctx context.Context, changes ...*Change) (*Result, error)
 		return nil, fmt.Errorf("%w: another proof took too long: %w", ErrUnproved, context.Cause(ctx))
 	}
 	defer func() { p.turn <- struct{}{} }()
+	defer func() {
+		if fault := recover(); fault != nil {
+			result, err = nil, fmt.Errorf("%w: the prover has failed: panic: %v, at %s", ErrUnproved, fault, panickedAt())
+		}
+	}()
 	all := &Result{}
 	counted := make(map[digest]bool)
 	shared := make(map[string]*proved)
@@ -88,6 +100,23 @@ func (p *Prover) Prove(ctx context.Context, changes ...*Change) (*Result, error)
 	}
 	all.Took = time.Since(start)
 	return all, nil
+}
+
+// panickedAt returns the function and line in which a panic began that is being recovered. A panic that ahead raises again began in its other goroutine.
+func panickedAt() string {
+	var pcs [32]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(0, pcs[:])])
+	after := false
+	for {
+		f, more := frames.Next()
+		if after && !strings.HasPrefix(f.Function, "runtime.") {
+			return fmt.Sprintf("%s:%d", f.Function, f.Line)
+		}
+		after = after || f.Function == "runtime.gopanic"
+		if !more {
+			return "an unknown place"
+		}
+	}
 }
 
 // whole returns the key of the proof of a whole switch, and reports whether it has been proved.
@@ -165,7 +194,7 @@ func (p *Prover) one(ctx context.Context, ch *Change, s *scope) (r *Result, key 
 	if err := x.prove(ctx, p.contract); err != nil {
 		return nil, key, false, err
 	}
-	if len(tw.entries) <= maxPart { // a larger one would keep its memory
+	if len(tw.entries) <= maxSpare {
 		if err := tw.clear(); err != nil {
 			return nil, key, false, err
 		}

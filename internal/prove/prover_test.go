@@ -1,13 +1,16 @@
 package prove
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
 	"testing"
 
+	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 	"op25b/internal/policy/policytest"
+	"op25b/internal/reconcile"
 )
 
 // TestContentIsProvedOnce verifies that switches with the same content share a proof, in one call and in a later one, and that a change that changes
@@ -100,5 +103,72 @@ func TestExemptionIsProvedAlone(t *testing.T) {
 	ch.New = &bad
 	if r, err = p.Prove(t.Context(), ch); err != nil || !errors.Is(r.Err(), ErrDisproved) {
 		t.Errorf("a forgotten exemption: %+v, %v", r, err)
+	}
+}
+
+// TestPanicIsUnproved verifies that a panic of the prover, in either of its goroutines, is an error that says where, and that the prover can be used
+// afterwards.
+func TestPanicIsUnproved(t *testing.T) {
+	b := policytest.Example(t)
+	panics := true
+	p := prover(t, func(have []pipeline.Entry, want *pipeline.State, contract *pipeline.Contract, opts reconcile.Options) (*reconcile.Plan, error) {
+		if panics {
+			panic("wrong order")
+		}
+		return reconcile.Make(have, want, contract, opts)
+	})
+	_, err := p.Prove(t.Context(), change(t, b, phaseAll))
+	if !errors.Is(err, ErrUnproved) || !strings.Contains(err.Error(), "the prover has failed: panic: wrong order, at op25b/internal/prove.TestPanicIsUnproved.func1:") {
+		t.Errorf("error %v", err)
+	}
+	panics = false
+	if r, err := p.Prove(t.Context(), change(t, b, phaseAll)); err != nil || r.Err() != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+
+	tw, err := newTwin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if fault := recover(); fault == nil {
+			t.Error("a panic of the goroutine that makes the packets is lost")
+		}
+	}()
+	(&run{shots: []*shot{{}}}).ahead(&judges{twin: tw}, func(*judged) bool { return true }) // without a model
+}
+
+// TestAhead verifies that all packets are judged in order, and that none is judged after the end of a proof.
+func TestAhead(t *testing.T) {
+	b := policytest.Example(t)
+	ch := change(t, b, phaseAll)
+	sw, _ := b.Inventory.Switch(ch.Switch)
+	tw, err := newTwin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &run{Change: ch, sw: sw, scope: scopeOf(ch), result: &Result{}}
+	r.prepare()
+	var frames [][]byte
+	r.each(func(s *shot) bool {
+		frames = append(frames, bytes.Clone(s.frame))
+		return true
+	})
+	if len(frames) < 2*aheadBatch {
+		t.Fatalf("%d packets are too few for this test", len(frames))
+	}
+	j := &judges{twin: tw, model: r.model(r.policy, r.part, nil), words: newWords(r.New, r.maker.lines, r.exempt)}
+	for _, most := range []int{1, aheadBatch - 1, aheadBatch, aheadBatch + 1, len(frames) - 1, len(frames), len(frames) + 1} {
+		n := 0
+		r.ahead(j, func(x *judged) bool {
+			if !bytes.Equal(x.frame, frames[n]) {
+				t.Fatalf("packet %d is not in order", n)
+			}
+			n++
+			return n < most
+		})
+		if n != min(most, len(frames)) {
+			t.Errorf("%d of %d packets were judged, want %d", n, len(frames), min(most, len(frames)))
+		}
 	}
 }

@@ -382,33 +382,6 @@ func (r *run) moved() func(*shot) bool {
 	}
 }
 
-// final judges all packets in the state after the change.
-func (r *run) final(ctx context.Context, j *judges, running pipeline.Epoch) error {
-	var failure error
-	n := 0
-	r.each(func(s *shot) bool {
-		if n++; n%1024 == 0 && ctx.Err() != nil {
-			failure = context.Cause(ctx)
-			return false
-		}
-		x := j.judge(s)
-		if x == nil {
-			return true
-		}
-		failure = r.fail(j, x, "")
-		return failure == nil && r.failed < maxDisagreements
-	})
-	r.result.Packets += j.packets
-	if failure == nil {
-		limit := 0
-		if r.result.Limited {
-			limit = MaxPackets
-		}
-		r.result.Tables, r.result.Unhit, r.result.UnhitCount = j.cover.tables(r.twin, r.New, running, r.touched, limit)
-	}
-	return failure
-}
-
 // fail records a packet that is not judged alike. step says when in the change it was tried, or empty for the state after the change.
 func (r *run) fail(j *judges, x *disagreement, step string) error {
 	r.failed++

@@ -71,15 +71,27 @@ func differ[K, V comparable](a, b map[K]V) bool {
 	return false
 }
 
-// each calls f for each key whose value differs between two maps.
+// each calls f for each key whose value differs between two maps. It looks up the keys of the larger map, and those of the other one only if it has keys
+// that the larger one lacks: a change of one entry among many is found in one pass.
 func each[K, V comparable](a, b map[K]V, f func(K)) {
 	if len(a) == len(b) && reflect.ValueOf(a).Pointer() == reflect.ValueOf(b).Pointer() {
 		return
 	}
+	if len(a) < len(b) {
+		a, b = b, a
+	}
+	common := 0
 	for k, v := range a {
-		if w, there := b[k]; !there || v != w {
+		w, there := b[k]
+		if there {
+			common++
+		}
+		if !there || v != w {
 			f(k)
 		}
+	}
+	if common == len(b) {
+		return
 	}
 	for k := range b {
 		if _, there := a[k]; !there {

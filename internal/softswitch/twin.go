@@ -1,7 +1,6 @@
 package softswitch
 
 import (
-	"bytes"
 	"encoding/binary"
 	"slices"
 	"time"
@@ -21,6 +20,7 @@ type Twin struct {
 	now    time.Duration
 
 	looked []engine.Lookup // of the last frame
+	sent   []byte          // the bytes of the frames that the last frame sent
 }
 
 // TwinPause is the time that passes on the Twin's clock before each frame. It exceeds every period for which the pipeline remembers a frame
@@ -53,12 +53,16 @@ func (t *Twin) Write(u *p4v1.Update, id uint32) error {
 // Now returns the time of the Twin's clock at which the last frame was played.
 func (t *Twin) Now() time.Duration { return t.now }
 
-// Play advances the clock by TwinPause and processes a frame. It appends the frames that leave to out, and returns the result.
+// Play advances the clock by TwinPause and processes a frame. It appends the frames that leave to out, and returns the result. The bytes of the frames are
+// valid until the next call.
 func (t *Twin) Play(port uint32, frame []byte, out []Frame) []Frame {
 	t.now += TwinPause
-	t.looked = t.looked[:0]
+	t.looked, t.sent = t.looked[:0], t.sent[:0]
 	t.worker.Watch(port, frame, &t.looked, func(port uint32, frame []byte) {
-		out = append(out, Frame{port, bytes.Clone(frame)})
+		// Frames that were appended before keep their bytes if sent grows into another array.
+		start := len(t.sent)
+		t.sent = append(t.sent, frame...)
+		out = append(out, Frame{port, t.sent[start:len(t.sent):len(t.sent)]})
 	})
 	return out
 }
