@@ -1,8 +1,6 @@
 package prove
 
 import (
-	"fmt"
-
 	"op25b/internal/compile"
 	"op25b/internal/pipeline"
 	"op25b/internal/softswitch"
@@ -17,7 +15,11 @@ type Table struct {
 }
 
 // An Unhit is an entry that no packet has hit.
-type Unhit struct{ Entry, Why string }
+type Unhit struct {
+	Entry, Why string
+	// Never is true if no packet can hit the entry while the others are as they are, whatever the proof tries.
+	Never bool
+}
 
 // MaxUnhit is the number of entries that a proof names because no packet has hit them. Others are only counted.
 const MaxUnhit = 20
@@ -58,6 +60,7 @@ func (c *coverage) met(looks []softswitch.Look) (rule bool) {
 // tables returns the coverage of the twin's present entries, without the rules of epochs that are not in force. If touched is not nil, it counts only
 // those entries. limit is the number of packets to which the proof was limited, or 0.
 func (c *coverage) tables(t *twin, j *compile.Compiled, running pipeline.Epoch, touched map[pipeline.Key]bool, limit int) (all []Table, unhit []Unhit, n int) {
+	because := newReasons(j, running)
 	at := make(map[string]int)
 	for _, table := range pipeline.Tables() {
 		if table.IsGroups() {
@@ -86,49 +89,9 @@ func (c *coverage) tables(t *twin, j *compile.Compiled, running pipeline.Epoch, 
 			continue
 		}
 		if n++; len(unhit) < MaxUnhit {
-			unhit = append(unhit, Unhit{e.String(), why(e, j, limit)})
+			why, never := because.of(e, limit)
+			unhit = append(unhit, Unhit{e.String(), why, never})
 		}
 	}
 	return all, unhit, n
-}
-
-// why returns the reason why no packet has hit an entry.
-func why(e *pipeline.Entry, c *compile.Compiled, limit int) string {
-	_, rule := e.Epoch()
-	class, subscriber := e.IsSubscriber()
-	switch {
-	case rule:
-		return whyRule(e, c)
-	case e.IsLimit():
-		return "no rule with a limit in force decides segments of the line in this direction"
-	case e.IsSource():
-		return "the sources of the line's group are not checked, or a shorter prefix of the line has the same bounds"
-	case subscriber && class != compile.SubscriberExempt:
-		return "no rule in force is for the lease"
-	case limit > 0:
-		return fmt.Sprintf("not tried: the proof tries at most %d packets", limit)
-	}
-	if _, ok := e.Prefix(); ok {
-		return "longer prefixes contain its first and its last address"
-	}
-	return "no frame that the proof makes meets it"
-}
-
-func whyRule(e *pipeline.Entry, c *compile.Compiled) string {
-	if n, ok := e.Names(pipeline.ByGroup); ok && n != 0 {
-		has := false
-		for _, l := range c.State.Lines {
-			has = has || l.Group == pipeline.LineGroup(n)
-		}
-		if !has {
-			return fmt.Sprintf("no line of the switch is in group %q", c.LineGroups[pipeline.LineGroup(n)].Name)
-		}
-	}
-	if n, ok := e.Names(pipeline.BySubscriber); ok {
-		if l, lease := c.Leases[pipeline.Class(n)]; lease {
-			return fmt.Sprintf("no line of the switch could be given lease %q for the proof", l.Name)
-		}
-		return "no line of its group is exempt, or a rule before it decides the same packets"
-	}
-	return "rules before it decide the same packets, or no service is looked up on its leg"
 }

@@ -1,7 +1,6 @@
 package prove
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -41,6 +40,7 @@ var (
 	strangers4 = []netip.Addr{netip.MustParseAddr("198.51.100.9"), netip.MustParseAddr("198.18.200.9"), netip.MustParseAddr("203.0.113.201")}
 	strangers6 = []netip.Addr{netip.MustParseAddr("2001:db8:ffff::9"), netip.MustParseAddr("2001:2:0:ffff::9"), netip.MustParseAddr("3fff:ffff::9")}
 	nobody4    = netip.MustParseAddr("198.18.0.1")
+	outside4   = netip.MustParseAddr("198.18.1.1") // and those after it: addresses outside all lines that have a lease on the twin
 	nobody6    = netip.MustParseAddr("2001:2::1")
 
 	madeUpLine    = pipeline.MAC{0x02, 0x25, 0, 0, 0, 1}
@@ -139,9 +139,12 @@ type maker struct {
 	bulk    int                // counts subscribers; see subscriber
 	sparing bool               // whether some packets are made for a part of the subscribers only
 	servers [2]netip.Addr      // servers in no class
-	yield   func(*shot) bool   // receives the packets
-	stopped bool               // whether yield has returned false
-	s       shot               // the packet that yield sees
+	// The prefixes of the tables that are inside others; nil until they are needed.
+	insideRemotes, insideSubscribers *nested
+
+	yield   func(*shot) bool // receives the packets
+	stopped bool             // whether yield has returned false
+	s       shot             // the packet that yield sees
 }
 
 // A leasedLine is a line with an address that has a lease on the twin.
@@ -253,60 +256,6 @@ func (m *maker) phases() []*policy.Phase {
 		}
 	}
 	return all
-}
-
-// findServers finds an address of each class and addresses of no class.
-func (m *maker) findServers() {
-	var taken []netip.Prefix
-	for _, r := range m.p.RemotesWithNAT64() {
-		c := class{name: r.Name}
-		for _, p := range r.Prefixes {
-			taken = append(taken, p)
-			if at := &c.hosts[family(p.Addr())]; !at.IsValid() {
-				*at = p.Addr()
-			}
-		}
-		m.classes = append(m.classes, c)
-	}
-	for v6, candidates := range [2][]netip.Addr{strangers4, strangers6} {
-		free := func(a netip.Addr) bool {
-			return !slices.ContainsFunc(taken, func(p netip.Prefix) bool { return p.Contains(a) })
-		}
-		m.servers[v6] = candidates[max(0, slices.IndexFunc(candidates, free))]
-	}
-	m.classes = append(m.classes, class{hosts: m.servers})
-	m.ports = []uint16{notMail}
-	for _, s := range m.p.Services {
-		for _, port := range s.Ports {
-			if !slices.Contains(m.ports, uint16(port)) {
-				m.ports = append(m.ports, uint16(port))
-			}
-		}
-	}
-	slices.Sort(m.ports)
-}
-
-// findLeased chooses a line for each lease and group. The twin gives the line's first address the lease. Lines with an exemption and the lines that
-// stand for their groups are not chosen.
-func (m *maker) findLeased() {
-	used := make(map[*lineAt]bool)
-	for class, lease := range m.c.Leases {
-		for _, g := range m.groups {
-			if g == "" || !lease.ForGroup(g) {
-				continue
-			}
-			for _, l := range slices.Backward(m.lines) {
-				host, ok := l.host(false)
-				if l.group != g || l.exempt || l == m.reps[g] || used[l] || !ok || host == nobody4 {
-					continue
-				}
-				used[l] = true
-				m.leased = append(m.leased, leasedLine{l, lease.Name, class, netip.PrefixFrom(host, 32)})
-				break
-			}
-		}
-	}
-	slices.SortFunc(m.leased, func(a, b leasedLine) int { return cmp.Or(cmp.Compare(a.lease, b.lease), cmp.Compare(a.name, b.name)) })
 }
 
 func family(a netip.Addr) int {

@@ -212,13 +212,19 @@ func (m *maker) limit(r policy.PhaseRule, l *lineAt, host netip.Addr, v6 int) {
 	}
 }
 
-// ofRemote makes mail to the bounds of a prefix of servers.
+// ofRemote makes mail to the bounds of a prefix of servers, and to its first address that is in no longer prefix.
 func (m *maker) ofRemote(p netip.Prefix) {
 	l, host := m.sender(family(p.Addr()) == 1)
 	if l == nil {
 		return
 	}
 	for _, a := range bounds(p) {
+		m.up(ofRemote, l, host, a, 25)
+	}
+	if m.insideRemotes == nil {
+		m.insideRemotes = nest(m.c.State.Remotes)
+	}
+	if a, ok := m.insideRemotes.hole(p); ok {
 		m.up(ofRemote, l, host, a, 25)
 	}
 }
@@ -235,8 +241,8 @@ func (m *maker) sender(v6 bool) (*lineAt, netip.Addr) {
 	return nil, netip.Addr{}
 }
 
-// ofSubscriber makes mail from and to the bounds of a prefix that is exempt, on its line (or on any, if home is nil) and on another line. If the
-// sources of the line are checked, mail from an address outside the prefix would be dropped as forged, so that mail to this address is made
+// ofSubscriber makes mail from and to the bounds of a prefix that is exempt, on its line (or on any, if home is nil) and on another line, and from its
+// first address that is in no longer prefix. If the sources of the line are checked, mail from an address outside the prefix would be dropped as forged, so that mail to this address is made
 // instead.
 func (m *maker) ofSubscriber(p netip.Prefix, home *lineAt) {
 	server := m.servers[family(p.Addr())]
@@ -249,6 +255,12 @@ func (m *maker) ofSubscriber(p netip.Prefix, home *lineAt) {
 	m.bulk++
 	first, last, outside := edges(p)
 	m.up(ofSubscriber, l, first, server, 25)
+	if m.insideSubscribers == nil {
+		m.insideSubscribers = nest(m.c.State.Subscribers)
+	}
+	if a, ok := m.insideSubscribers.hole(p); ok {
+		m.up(ofSubscriber, l, a, server, 25)
+	}
 	if !m.sparing || m.bulk%16 == 0 {
 		m.down(ofSubscriber, l, server, last, 25)
 	}
