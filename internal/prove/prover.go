@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"op25b/internal/compile"
 	"op25b/internal/pipeline"
 	"op25b/internal/reconcile"
 	"op25b/p4src"
@@ -49,20 +50,52 @@ func newProver(order Order) (*Prover, error) {
 
 // Prove proves the changes of switches. It returns ErrUnproved if a proof cannot be finished, with the cause of ctx if ctx ended. A change that is
 // disproved is no error: see Result.Err. A panic of the prover is ErrUnproved too, so that a fault of the prover has the same way around it as any other
-// proof that is not finished.
-func (p *Prover) Prove(ctx context.Context, changes ...*Change) (result *Result, err error) {
-	start := time.Now()
+// proof that is not finished. A proof that goes on when ctx has ended keeps further callers waiting until it ends.
+func (p *Prover) Prove(ctx context.Context, changes ...*Change) (*Result, error) {
 	select {
 	case <-p.turn:
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: another proof took too long: %w", ErrUnproved, context.Cause(ctx))
 	}
-	defer func() { p.turn <- struct{}{} }()
-	defer func() {
-		if fault := recover(); fault != nil {
-			result, err = nil, fmt.Errorf("%w: the prover has failed: panic: %v, at %s", ErrUnproved, fault, panickedAt())
-		}
+	type outcome struct {
+		result *Result
+		err    error
+	}
+	ended := make(chan outcome, 1)
+	go func() {
+		var o outcome
+		defer func() {
+			if fault := recover(); fault != nil {
+				p.spare = nil
+				o = outcome{err: fmt.Errorf("%w: the prover has failed: panic: %v, at %s", ErrUnproved, fault, panickedAt())}
+			}
+			p.turn <- struct{}{}
+			ended <- o
+		}()
+		o.result, o.err = p.all(ctx, changes)
 	}()
+	select {
+	case o := <-ended:
+		return o.result, o.err
+	case <-ctx.Done():
+	}
+	grace := time.NewTimer(obeyWithin)
+	defer grace.Stop()
+	select {
+	case o := <-ended: // usually, because a proof looks at ctx
+		return o.result, o.err
+	case <-grace.C:
+		return nil, fmt.Errorf("%w: the prover does not end: %w", ErrUnproved, context.Cause(ctx))
+	}
+}
+
+// obeyWithin is the time within which a proof whose context has ended must end. Between two looks at the context, a proof tries 1,024 packets, or makes the
+// packets or the steps of one switch.
+const obeyWithin = 5 * time.Second
+
+// all proves the changes, while no other proof runs.
+func (p *Prover) all(ctx context.Context, changes []*Change) (*Result, error) {
+	start := time.Now()
 	all := &Result{}
 	counted := make(map[digest]bool)
 	shared := make(map[string]*proved)
@@ -78,9 +111,9 @@ func (p *Prover) Prove(ctx context.Context, changes ...*Change) (result *Result,
 			}
 			continue
 		}
-		of := fmt.Sprintf("%s %q %t", ch.PolicyDigest, ch.New.InForce, ch.Old == nil)
+		of := ch.PolicyDigest + " " + rulesOf(ch.New) + " " + rulesOf(ch.Old)
 		if shared[of] == nil {
-			shared[of] = &proved{groups: make(map[string]bool)}
+			shared[of] = &proved{groups: make(map[groupOnForm]bool)}
 		}
 		shared[of].narrow(s, ch)
 		r, key, known, err := p.one(ctx, ch, s)
@@ -135,10 +168,36 @@ func (p *Prover) whole(ch *Change, s *scope) (key digest, known bool) {
 	return key, known
 }
 
+// rulesOf identifies what does not depend on the lines of a switch: the rules, services, classes and settings of line groups. Tables that a compiler gives
+// to several switches are known by their place in memory, so that equal tables may count as different ones.
+func rulesOf(c *compile.Compiled) string {
+	if c == nil {
+		return "empty"
+	}
+	h := sha256.New()
+	entries, err := pipeline.RuleEntries(c.State.Verdicts, 1)
+	if err != nil {
+		return fmt.Sprintf("%p", c) // its own; the proof returns the error
+	}
+	var b []byte
+	for _, e := range entries {
+		b = e.AppendBinary(b)
+	}
+	_, _ = h.Write(b) // a hash returns no error
+	s := &c.State
+	return fmt.Sprintf("%q %x %p %p %p %t %v", c.InForce, h.Sum(nil), s.Services, s.Remotes, s.SourceChecks, s.SynOnly, s.RejectFrom)
+}
+
 // proved is what earlier switches of one call have proved of the policy that they share.
 type proved struct {
-	policy bool            // the prefixes of servers, and the prefixes that are exempt on every switch
-	groups map[string]bool // the line groups for which the rules were tried
+	policy bool                 // the prefixes of servers, and the prefixes that are exempt on every switch
+	groups map[groupOnForm]bool // the line groups and access forms for which the rules were tried
+}
+
+// A groupOnForm is a line group in an access form.
+type groupOnForm struct {
+	group string
+	form  form
 }
 
 // narrow removes from the scope of a switch what was proved on an earlier switch, and adds what the switch proves.
@@ -150,9 +209,12 @@ func (p *proved) narrow(s *scope, ch *Change) {
 	if !ok {
 		return
 	}
-	news := false
+	news := len(p.groups) == 0 // the first switch, which may have no line
+	p.groups[groupOnForm{}] = true
 	for i := range sw.Lines {
-		if g := sw.Lines[i].Group; !p.groups[g] {
+		l := &sw.Lines[i]
+		at := lineAt{key: pipeline.LineKey{OuterVID: l.VLAN, InnerVID: l.InnerVLAN, Session: l.PPPoE}}
+		if g := (groupOnForm{l.Group, at.form()}); !p.groups[g] {
 			p.groups[g], news = true, true
 		}
 	}
@@ -162,7 +224,7 @@ func (p *proved) narrow(s *scope, ch *Change) {
 			s.lines[sw.Lines[i].Name] = true
 		}
 	}
-	s.rules = s.rules && (news || !p.policy)
+	s.rules = s.rules && news
 	p.policy = p.policy || s.whole
 }
 

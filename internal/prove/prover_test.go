@@ -4,13 +4,19 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"op25b/internal/compile"
 	"op25b/internal/pipeline"
 	"op25b/internal/policy"
 	"op25b/internal/policy/policytest"
 	"op25b/internal/reconcile"
+	"op25b/internal/strict"
 )
 
 // TestContentIsProvedOnce verifies that switches with the same content share a proof, in one call and in a later one, and that a change that changes
@@ -171,4 +177,107 @@ func TestAhead(t *testing.T) {
 			t.Errorf("%d of %d packets were judged, want %d", n, len(frames), min(most, len(frames)))
 		}
 	}
+}
+
+// TestRulesAreProvedOnce verifies that a change of phase is proved once for switches with the same rules, whatever lines they have, and again for a switch
+// with other rules, another line group or another access form.
+func TestRulesAreProvedOnce(t *testing.T) {
+	b := fleet(t, 4, func(i int) string {
+		return []string{"port: a, group: adsl, vlan: 5", "port: a, group: adsl, vlan: 6", "port: a, group: ftth, vlan: 5", "port: a, group: adsl, pppoe: 5"}[i]
+	})
+	c, err := compile.NewCompiler(b, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var changes []*Change
+	for i := range b.Inventory.Switches {
+		name := b.Inventory.Switches[i].Name
+		was, err := c.Compile(name, policy.Everywhere("watch"), october)
+		if err != nil {
+			t.Fatal(err)
+		}
+		is, err := c.Compile(name, policy.Everywhere("all"), october)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changes = append(changes, &Change{Switch: name, Old: was, OldBundle: b, New: is, Bundle: b, Now: october})
+	}
+	for _, x := range []struct {
+		of   []int
+		want int
+	}{{[]int{0, 1}, 1}, {[]int{0, 1, 2}, 2}, {[]int{0, 1, 2, 3}, 3}} {
+		var some []*Change
+		for _, i := range x.of {
+			some = append(some, changes[i])
+		}
+		r, err := prover(t, nil).Prove(t.Context(), some...)
+		if err != nil || r.Err() != nil || r.Contents != x.want || r.Switches != len(some) {
+			t.Errorf("switches %v: %d contents, want %d: %v, %v", x.of, r.Contents, x.want, err, r.Err())
+		}
+	}
+	// The second switch has a wrong rule, which the proof of the first one does not cover.
+	bad := *changes[1].New
+	bad.State.Verdicts = maps.Clone(bad.State.Verdicts)
+	for k, v := range bad.State.Verdicts {
+		if v.Action == pipeline.Drop {
+			v.Action = pipeline.Permit
+			bad.State.Verdicts[k] = v
+		}
+	}
+	wrong := *changes[1]
+	wrong.New = &bad
+	if r, err := prover(t, nil).Prove(t.Context(), changes[0], &wrong); err != nil || !errors.Is(r.Err(), ErrDisproved) {
+		t.Errorf("a switch with a wrong rule: %v, %v", err, r.Err())
+	}
+}
+
+// fleet returns the documents of switches with one line each. line describes the line of a switch.
+func fleet(t testing.TB, n int, line func(i int) string) *policy.Bundle {
+	t.Helper()
+	var inv strings.Builder
+	inv.WriteString("apiVersion: op25b/v1\nkind: Inventory\nswitches:\n")
+	for i := range n {
+		fmt.Fprintf(&inv, "  - name: edge-%d\n    deviceID: %d\n    p4runtime: h:%d\n    gnmi: h:%d\n    ports:\n      - {port: 500, name: core, role: network}\n"+
+			"      - {port: 1, name: a, role: access}\n    lines:\n      - {name: line-%d, prefixes: [10.%d.%d.1/32], %s}\n", i, i+1, 10_000+i, 20_000+i, i, i>>8, i&255, line(i))
+	}
+	b, err := policy.Load([]strict.File{{Name: "i.yaml", Data: []byte(inv.String())}, {Name: "p.yaml", Data: []byte(`apiVersion: op25b/v1
+kind: Policy
+name: fleet
+lineGroups: [{name: adsl}, {name: ftth}]
+services: [{name: smtp, ports: [25]}, {name: submission, ports: [587, 465]}]
+remotes:
+  - {name: relay, relay: true, prefixes: [198.51.100.0/28]}
+phases:
+  - {name: watch, effective: 2006-09-01, rules: [{name: smtp-all, service: smtp, action: monitor}]}
+  - {name: all, effective: 2006-10-01, rules: [{name: smtp-all, service: smtp, action: drop}]}
+`)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestDeafProofIsLeft verifies that a proof that does not end when its context has ended does not keep its caller, and that it keeps further callers until
+// it ends.
+func TestDeafProofIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := policytest.Example(t)
+		stuck, over := make(chan struct{}), errors.New("the time is over")
+		p := prover(t, func(have []pipeline.Entry, want *pipeline.State, contract *pipeline.Contract, opts reconcile.Options) (*reconcile.Plan, error) {
+			<-stuck
+			return reconcile.Make(have, want, contract, opts)
+		})
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, over)
+		defer cancel()
+		if _, err := p.Prove(ctx, change(t, b, phaseAll)); !errors.Is(err, ErrUnproved) || !errors.Is(err, over) || !strings.Contains(err.Error(), "the prover does not end") {
+			t.Errorf("%v, want that the prover does not end", err)
+		}
+		if _, err := p.Prove(ctx, change(t, b, phaseAll)); !errors.Is(err, ErrUnproved) || !strings.Contains(err.Error(), "another proof took too long") {
+			t.Errorf("%v, want that another proof takes too long", err)
+		}
+		close(stuck)
+		if r, err := p.Prove(t.Context(), change(t, b, phaseAll)); err != nil || r.Err() != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+	})
 }
