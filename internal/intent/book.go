@@ -74,6 +74,8 @@ type By struct {
 	Detail string
 	// Request is the caller's id of the request, or empty. See Made and Settle.
 	Request string
+	// Unproved is the reason why the change is made although it is not proved, or empty. The revision and the audit record have it.
+	Unproved string
 }
 
 // Current returns the newest revision. It returns ErrNone if there is no revision.

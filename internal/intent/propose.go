@@ -103,7 +103,12 @@ func (b *Book) put(ctx context.Context, p *Proposal, by By, restores uint64, rec
 
 // change stores c as the next revision. The parameter to is the resulting intent.
 func (b *Book) change(ctx context.Context, to *Intent, c store.Change, by By, record store.AuditRecord) (*Intent, error) {
-	c.Author, c.Reason, c.Request, c.Time = by.Who, by.Reason, by.Request, b.now()
+	c.Author, c.Reason, c.Request, c.Time, c.Unproved = by.Who, by.Reason, by.Request, b.now(), by.Unproved
+	if by.Unproved != "" {
+		record.Object += ", unproved"
+		record.Detail = strings.ToValidUTF8(fmt.Sprintf("unproved: %s\n%s", by.Unproved, record.Detail), "")
+		record.Detail = strings.ToValidUTF8(record.Detail[:min(len(record.Detail), store.MaxDetail)], "")
+	}
 	record.Who, record.Role, record.Reason = by.Who, by.Role, by.Reason
 	g := b.store.Generation()
 	r, err := b.store.Revisions().Put(ctx, c, record)

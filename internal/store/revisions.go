@@ -43,6 +43,8 @@ type Revision struct {
 	ID        string    `json:"id"`    // id that is unique among all revisions of all stores
 	// Request is the random id that the caller chose for the request that created the revision. It may be empty.
 	Request string `json:"request,omitempty"`
+	// Unproved is the reason why the change, or an earlier one that the documents still contain, was not proved; empty if all was proved.
+	Unproved string `json:"unproved,omitempty"`
 }
 
 // A Change is a change of the intent that the caller requests. Documents, indexed by path, replace the documents of revision Base. A path
@@ -57,6 +59,8 @@ type Change struct {
 	Remove         []string // the paths of documents of Base that are not kept nevertheless
 	Reserved       bool     // whether the change may use the room that is reserved for changes of phase, rollbacks and restores
 	Restores       uint64   // number of the revision whose documents the change restores, or 0: see Revision
+	// Unproved is the reason why the change is not proved, or empty. With KeepOthers, a change of an unproved revision is unproved for the same reason.
+	Unproved string
 }
 
 // A revisionRecord is the stored form of a revision. It is stored under its number, and the newest one also under the head key.
@@ -82,7 +86,7 @@ func (rs *Revisions) revisionKey(n uint64) string {
 }
 
 // Put stores a change in one transaction, together with records in the audit chain. It returns ErrInvalid if an argument is invalid, a
-// *StaleError if Base is not the current revision, ErrUnchanged if Base has the same documents, ErrAbandoned if Settle has abandoned the
+// *StaleError if Base is not the current revision, ErrUnchanged if Base has the same documents and is not unproved, ErrAbandoned if Settle has abandoned the
 // request, and a *FullError if there is no room.
 func (rs *Revisions) Put(ctx context.Context, c Change, records ...AuditRecord) (Revision, error) {
 	if err := c.check(); err != nil {
@@ -90,8 +94,8 @@ func (rs *Revisions) Put(ctx context.Context, c Change, records ...AuditRecord) 
 	}
 	return rs.make(ctx, c.Base, c.Reserved, records, func(old manifest) (draft, error) {
 		d := draft{
-			rec:     revisionRecord{Revision: Revision{Author: c.Author, Reason: c.Reason, Request: c.Request, Time: c.Time, Restores: c.Restores}},
-			content: make(map[string][]byte),
+			rec:     revisionRecord{Revision: Revision{Author: c.Author, Reason: c.Reason, Request: c.Request, Time: c.Time, Restores: c.Restores, Unproved: c.Unproved}},
+			content: make(map[string][]byte), inherits: c.KeepOthers,
 		}
 		var m manifest
 		if c.KeepOthers {
@@ -118,6 +122,8 @@ func (rs *Revisions) Put(ctx context.Context, c Change, records ...AuditRecord) 
 type draft struct {
 	rec     revisionRecord
 	content map[string][]byte // pieces of the documents and the manifest, indexed by hash
+	// inherits is true if the draft contains what makes its base unproved.
+	inherits bool
 }
 
 // make stores the revision after base. It calls drafted to build the draft from the manifest of base. reserved has the meaning of
@@ -152,6 +158,9 @@ func (rs *Revisions) make(ctx context.Context, base uint64, reserved bool, recor
 			return Revision{}, err
 		}
 		rec := d.rec
+		if d.inherits && rec.Unproved == "" {
+			rec.Unproved = head.Unproved
+		}
 		abandoned, err := decodeAbandonment(abandonedKV)
 		switch {
 		case err != nil:
@@ -159,7 +168,8 @@ func (rs *Revisions) make(ctx context.Context, base uint64, reserved bool, recor
 		case abandoned.refuses(base, rec.Request):
 			return Revision{}, fmt.Errorf("%w: request %s on revision %d: nothing was stored", ErrAbandoned, rec.Request, base)
 		}
-		if head.Number > 0 && slices.Equal(head.Manifest, rec.Manifest) {
+		nowProved := head.Unproved != "" && rec.Unproved == ""
+		if head.Number > 0 && slices.Equal(head.Manifest, rec.Manifest) && !nowProved {
 			return Revision{}, fmt.Errorf("%w: revision %d has the same documents", ErrUnchanged, base)
 		}
 		fresh := maps.Clone(d.content)

@@ -198,3 +198,37 @@ func TestRemove(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// TestUnproved verifies that a revision that keeps documents of an unproved one is unproved for the same reason, and that storing the same documents with a
+// proof of all of them ends that.
+func TestUnproved(t *testing.T) {
+	s := embeddedStore(t)
+	put := func(base uint64, c Change) Revision {
+		t.Helper()
+		c.Base, c.Author, c.Reason = base, "a", "b"
+		r, err := s.Revisions().Put(within(t), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if head, err := s.Revisions().Head(within(t)); err != nil || head.Unproved != r.Unproved {
+			t.Errorf("the head is unproved because %q, %v, want %q", head.Unproved, err, r.Unproved)
+		}
+		return r
+	}
+	for i, x := range []struct {
+		change Change
+		want   string
+	}{
+		{Change{Documents: docs("a.yaml", "1"), Unproved: "late"}, "late"},
+		{Change{Documents: docs("b.yaml", "1"), KeepOthers: true}, "late"},
+		{Change{Documents: docs("b.yaml", "2"), KeepOthers: true, Unproved: "later"}, "later"},
+		{Change{Documents: docs("a.yaml", "1", "b.yaml", "2")}, ""}, // the same documents
+		{Change{Documents: docs("b.yaml", "3"), KeepOthers: true}, ""},
+	} {
+		if r := put(uint64(i), x.change); r.Unproved != x.want {
+			t.Errorf("revision %d is unproved because %q, want %q", r.Number, r.Unproved, x.want)
+		}
+	}
+	_, err := s.Revisions().Put(within(t), Change{Base: 5, Author: "a", Reason: "b", Documents: docs("a.yaml", "1", "b.yaml", "3")})
+	wantError(t, err, ErrUnchanged, "revision 5 has the same documents")
+}
