@@ -37,7 +37,7 @@ func addClient(cmd *cobra.Command, o *clientOptions) {
 	f.StringVar(&o.TLS.CA, "ca", "", "PEM file with the CA certificates that the controller's certificate is verified against; by default the system's")
 	f.StringVar(&o.TLS.Cert, "cert", "", "PEM file with the client certificate")
 	f.StringVar(&o.TLS.Key, "key", "", "PEM file with the private key of --cert")
-	f.DurationVar(&o.timeout, "timeout", time.Minute, "longest wait for an answer and, after a change, for the switches; 0 means no limit")
+	f.DurationVar(&o.timeout, "timeout", time.Minute, "longest wait for an answer and, after a change, for the switches; by default 4m for an answer with a proof; 0 means no limit")
 	addOutput(cmd, &o.output)
 }
 
@@ -54,9 +54,11 @@ type console struct {
 	*client.Client
 	view    view.View
 	timeout time.Duration
-	json    bool
-	in      io.Reader
-	errOut  io.Writer
+	// timeoutGiven is true if the caller has given --timeout, which then limits proofs too.
+	timeoutGiven bool
+	json         bool
+	in           io.Reader
+	errOut       io.Writer
 }
 
 // ask returns the run function of a command that sends requests to a controller.
@@ -81,7 +83,7 @@ func (o *clientOptions) ask(run func(ctx context.Context, c *console, args []str
 			}
 		}
 		err = run(cmd.Context(), &console{
-			Client: c, view: newView(o.output, cmd.OutOrStdout()), timeout: o.timeout, json: o.output == jsonOutput,
+			Client: c, view: newView(o.output, cmd.OutOrStdout()), timeout: o.timeout, timeoutGiven: cmd.Flags().Changed("timeout"), json: o.output == jsonOutput,
 			in: cmd.InOrStdin(), errOut: cmd.ErrOrStderr(),
 		}, args)
 		if err != nil {

@@ -172,7 +172,7 @@ func exempt[Q any, P interface {
 ) error {
 	var made changing
 	follow := func() error {
-		return client.Await(ctx, c.timeout, call, (*Q)(q), func(p *op25bv1.Progress) error { return made.show(c, p) })
+		return awaitProved(ctx, c, call, (*Q)(q), func(p *op25bv1.Progress) error { return made.show(c, p) })
 	}
 	err := follow()
 	if made.stored == nil && client.Unclear(err) && ctx.Err() == nil {

@@ -104,7 +104,7 @@ func (c *console) plan(ctx context.Context, docs []document, q *op25bv1.PlanRequ
 	if full {
 		q.MaxEntries = plan.MaxEntries
 	}
-	r, err := client.Ask(ctx, c.timeout, c.Intent.Plan, q)
+	r, err := askProved(ctx, c, c.Intent.Plan, q)
 	if err != nil {
 		return nil, here(err, docs)
 	}

@@ -49,7 +49,7 @@ func newRolloutStart() *cobra.Command {
 into rings. Each ring behind the first must have every kind of lines (switch model, line group, form of access) that a later ring has.
 
 For documents, show the plan and ask for confirmation first, as op25b apply does. The same documents are refused as there, and also those
-that take a switch away, or that move a line to a switch of another ring. The way back is proved on the twin too.`,
+that take a switch away, or that move a line to a switch of another ring. The change and the way back are proved on the twin.`,
 		Example: `  op25b rollout start --phase all-destinations --groups adsl --rings rings.yaml --reason OP25B-41
   op25b rollout start -f next --rings rings.yaml --reason OP25B-44`,
 		Args: exactly(0),
@@ -101,7 +101,7 @@ func startRollout(ctx context.Context, o rolloutOptions, q *op25bv1.StartRollout
 			return err
 		}
 	}
-	r, err := client.Ask(ctx, c.timeout, c.Rollout.Start, q)
+	r, err := askProved(ctx, c, c.Rollout.Start, q)
 	if err != nil {
 		return here(err, docs)
 	}

@@ -94,12 +94,12 @@ func BenchmarkExempt(b *testing.B) {
 	line := 0 // another one for each change: the controller would know the proof of one that it has had
 	add := func() error {
 		line = (line + 1) % 100
-		return client.Await(ctx, time.Minute, asked.Exemption.Add, &op25bv1.AddExemptionRequest{
+		return client.Await(ctx, time.Minute, time.Minute, asked.Exemption.Add, &op25bv1.AddExemptionRequest{
 			Exemption: &op25bv1.Exemption{Line: fmt.Sprint("line-", line), Owner: "noc", Reason: "benchmark", Expires: "2099-03-31"},
 		}, reached)
 	}
 	end := func() error {
-		return client.Await(ctx, time.Minute, asked.Exemption.End, &op25bv1.EndExemptionRequest{Line: fmt.Sprint("line-", line), Reason: "benchmark"}, reached)
+		return client.Await(ctx, time.Minute, time.Minute, asked.Exemption.End, &op25bv1.EndExemptionRequest{Line: fmt.Sprint("line-", line), Reason: "benchmark"}, reached)
 	}
 	for _, change := range []func() error{add, end} { // the first waits for the switch, and counts its entries
 		if err := change(); err != nil {

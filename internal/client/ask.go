@@ -36,11 +36,21 @@ func Follow[Q, M any](ctx context.Context, within time.Duration, call Stream[Q, 
 	return follow(ctx, answered, call, q, each)
 }
 
-// Await is like Follow, but within limits the time until the last message.
-func Await[Q, M any](ctx context.Context, within time.Duration, call Stream[Q, M], q *Q, each func(*M) error) error {
-	ctx, _, end := deadline(ctx, within)
-	defer end()
-	return follow(ctx, func() {}, call, q, each)
+// Await is like Follow, but limits the wait for the last message too: first limits the wait for the first message, and within the time from then until
+// the last one. 0 means no limit.
+func Await[Q, M any](ctx context.Context, first, within time.Duration, call Stream[Q, M], q *Q, each func(*M) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := slow(cancel, first)
+	defer func() { stop() }()
+	heard := false
+	return follow(ctx, func() {
+		if !heard {
+			heard = true
+			stop()
+			stop = slow(cancel, within)
+		}
+	}, call, q, each)
 }
 
 func follow[Q, M any](ctx context.Context, answered func(), call Stream[Q, M], q *Q, each func(*M) error) error {
@@ -94,11 +104,17 @@ func comeAgain(err error) bool {
 // call first.
 func deadline(ctx context.Context, within time.Duration) (_ context.Context, answered, end func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	stop := slow(cancel, within)
+	return ctx, stop, func() { stop(); cancel(nil) }
+}
+
+// slow cancels with ErrSlow after within, unless the function that it returns is called first. 0 means no limit.
+func slow(cancel context.CancelCauseFunc, within time.Duration) (stop func()) {
 	if within == 0 {
-		return ctx, func() {}, func() { cancel(nil) }
+		return func() {}
 	}
 	timer := time.AfterFunc(within, func() { cancel(fmt.Errorf("%w, within %v; --timeout sets the limit", ErrSlow, within)) })
-	return ctx, func() { timer.Stop() }, func() { timer.Stop(); cancel(nil) }
+	return func() { timer.Stop() }
 }
 
 // cause returns ErrSlow if the context of deadline ended the request; otherwise it returns err.

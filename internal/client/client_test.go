@@ -145,6 +145,9 @@ func TestSlow(t *testing.T) {
 		t.Errorf("error is %v, want ErrSlow", err)
 	}
 	each := func(*op25bv1.Progress) error { return nil }
+	if err := Await(t.Context(), time.Millisecond, time.Minute, client.Intent.Apply, &op25bv1.ApplyRequest{}, each); !errors.Is(err, ErrSlow) {
+		t.Errorf("error is %v, want ErrSlow", err)
+	}
 	if err := Follow(t.Context(), time.Millisecond, client.Intent.Apply, &op25bv1.ApplyRequest{}, each); !errors.Is(err, ErrSlow) {
 		t.Errorf("error is %v, want ErrSlow", err)
 	}
@@ -166,7 +169,7 @@ func TestSlow(t *testing.T) {
 	defer close(c.between)
 	client = dial(t, Config{Server: serve(t, c, nil)})
 	stored := false
-	err = Await(t.Context(), short, client.Intent.Apply, &op25bv1.ApplyRequest{}, func(p *op25bv1.Progress) error {
+	err = Await(t.Context(), time.Minute, short, client.Intent.Apply, &op25bv1.ApplyRequest{}, func(p *op25bv1.Progress) error {
 		stored = p.GetStored() != nil
 		return nil
 	})
