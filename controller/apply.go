@@ -62,6 +62,8 @@ type applyOptions struct {
 	base   uint64
 	full   bool
 	mass   bool
+	// unproved is true if the documents are applied even if they are not proved.
+	unproved bool
 }
 
 func newApply() *cobra.Command {
@@ -76,6 +78,10 @@ change. Documents that a switch would refuse, such as more entries than a table 
 A change that removes more than a share of a table's entries on a switch, or of all lines, is refused without --mass-change
 (op25b serve --mass-change sets the share). The access file can require that a second person approves it: op25b plan approve.
 
+Documents that are not proved on the twin are refused. If you are sure that the proof is wrong, --unproved stores them nevertheless. The
+revision then stays UNPROVED in op25b status and op25b history until the same or other documents are applied and proved. The access file
+can require that a second person approves it.
+
 apply changes exactly what the plan shows: if another revision was stored after the plan was made, nothing is changed. The same
 holds for a saved plan.`,
 		Example: `  op25b apply -f examples/spinnet-2006 --reason 'first policy'
@@ -87,6 +93,7 @@ holds for a saved plan.`,
 	cmd.Flags().Uint64Var(&o.base, "base", 0, "revision that the change is based on; any other is refused; 0 means the current one")
 	cmd.Flags().BoolVar(&o.full, "full", false, "show every entry and every document line that differs")
 	cmd.Flags().BoolVar(&o.mass, "mass-change", false, "confirm that the change removes a large share of a table's entries or of all lines; see MASS in the plan")
+	cmd.Flags().BoolVar(&o.unproved, "unproved", false, "store the documents even if they are not proved on the twin; requires the role admin")
 	addClient(cmd, &o.client)
 	cmd.RunE = o.client.ask(func(ctx context.Context, c *console, args []string) error {
 		if len(args) == 1 {
@@ -109,7 +116,7 @@ func runApply(ctx context.Context, o applyOptions, c *console) error {
 	if err := o.change.check(c, "plan", "apply"); err != nil {
 		return err
 	}
-	q := &op25bv1.ApplyRequest{Reason: o.change.reason, NoWait: o.change.noWait, RequestId: client.NewRequest(), MassChange: o.mass}
+	q := &op25bv1.ApplyRequest{Reason: o.change.reason, NoWait: o.change.noWait, RequestId: client.NewRequest(), MassChange: o.mass, Unproved: o.unproved}
 	var planned *op25bv1.Plan
 	var docs []document
 	var err error
@@ -147,14 +154,21 @@ func runApply(ctx context.Context, o applyOptions, c *console) error {
 	if len(planned.Removals) > 0 && !o.mass {
 		return fmt.Errorf("mass change: the plan removes more than %g %% at once, see MASS; nothing was stored; if this is meant, apply it with --mass-change", planned.MassPercent)
 	}
-	if !planned.Changes {
+	if p := planned.Proof; p != nil && !p.Proved && !o.unproved {
+		return errors.New("not proved on the twin, as the plan shows; nothing was stored; if you are sure that the proof is wrong, apply it with --unproved")
+	}
+	if !planned.Changes && planned.Unproved == "" {
 		if c.json {
 			return c.view.Plan(planned, o.full)
 		}
 		return nil
 	}
 	if !o.change.yes {
-		if err := c.confirm(ctx, "Apply it?"); err != nil {
+		question := "Apply it?"
+		if p := planned.Proof; p != nil && !p.Proved {
+			question = "It is NOT PROVED. Apply it nevertheless?"
+		}
+		if err := c.confirm(ctx, question); err != nil {
 			return err
 		}
 	}

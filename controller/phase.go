@@ -72,6 +72,7 @@ type scopeOptions struct {
 	until    string // only activate sets until
 	dryRun   bool
 	at       string // only activate sets at
+	unproved bool   // only activate sets unproved
 }
 
 // untilNextDate is the only valid value of --until.
@@ -98,6 +99,9 @@ change at once.
 activate first shows the phases that it replaces, per switch and line group, and the next date that will replace it. Then it asks
 for confirmation. With --dry-run, it shows that and the plan, and changes nothing.
 
+A phase that is not proved on the twin is refused, unless it leads each line back to an earlier phase of the policy. --unproved activates
+it nevertheless. The revision then stays UNPROVED in op25b status and op25b history.
+
 With --at, the activation is scheduled: it is made once at that time, whichever controllers run then. It is skipped, with the reason in
 op25b status and op25b phase list, if the policy, the inventory or the phases have changed until then, if a rollout runs, or if no
 controller runs within ten minutes.`,
@@ -110,6 +114,7 @@ controller runs within ten minutes.`,
 	}
 	addScope(cmd, &o)
 	cmd.Flags().StringVar(&o.at, "at", "", "time to activate it at, in the policy's utcOffset: '2006-07-01 02:00', or 2006-07-01T02:00:00+09:00")
+	cmd.Flags().BoolVar(&o.unproved, "unproved", false, "activate the phase even if it is not proved on the twin; requires the role admin")
 	cmd.Flags().StringVar(&o.until, "until", "", "next-date: end the activation at the next date in the policy, even of an earlier phase")
 	cmd.RunE = o.client.ask(func(ctx context.Context, c *console, args []string) error {
 		if err := o.check(c, "activate", "activate"); err != nil {
@@ -117,6 +122,9 @@ controller runs within ten minutes.`,
 		}
 		if o.until != "" && o.until != untilNextDate {
 			return fmt.Errorf("--until %q: must be %s or omitted", o.until, untilNextDate)
+		}
+		if o.unproved && o.at != "" {
+			return fmt.Errorf("--unproved and --at %s: give only one of them, because a phase that is not proved is not scheduled", o.at)
 		}
 		if o.dryRun {
 			return o.tryOut(ctx, c, args[0])
@@ -136,7 +144,7 @@ controller runs within ten minutes.`,
 		}
 		if o.at != "" {
 			q.Base = on.Revision
-			r, err := client.Ask(ctx, c.timeout, c.Phase.Schedule, q)
+			r, err := askProved(ctx, c, c.Phase.Schedule, q)
 			if err != nil {
 				return err
 			}
@@ -144,7 +152,7 @@ controller runs within ten minutes.`,
 		}
 		return change(ctx, c, c.Phase.Activate, &op25bv1.ActivateRequest{
 			Phase: args[0], Groups: o.groups, Switches: o.switches, Base: on.Revision, Reason: o.change.reason, NoWait: o.change.noWait,
-			UntilNextDate: o.until == untilNextDate, RequestId: client.NewRequest(),
+			UntilNextDate: o.until == untilNextDate, RequestId: client.NewRequest(), Unproved: o.unproved,
 		}, on.Revision)
 	})
 	return cmd
@@ -234,7 +242,8 @@ func (o *scopeOptions) check(c *console, command, do string) error {
 	return o.change.check(c, "phase "+command+" --dry-run", do)
 }
 
-// tryOut shows a change of phase with its plan. It returns errChanges if there is something to change, and errReported if a switch would refuse it.
+// tryOut shows a change of phase with its plan. It returns errChanges if there is something to change, and errReported if a switch would refuse it,
+// or if it is not proved.
 func (o *scopeOptions) tryOut(ctx context.Context, c *console, phase string) error {
 	shown, err := o.preview(ctx, c, phase)
 	if err != nil {
@@ -249,7 +258,7 @@ func (o *scopeOptions) tryOut(ctx context.Context, c *console, phase string) err
 		}
 	}
 	switch {
-	case shown.Plan.GetTotals().GetSwitchesRefused() > 0:
+	case shown.Plan.GetTotals().GetSwitchesRefused() > 0, shown.Proof != nil && !shown.Proof.Proved:
 		return errReported
 	case slices.ContainsFunc(shown.Changes, func(c *op25bv1.PhaseChange) bool { return c.From != c.To }):
 		return errChanges
@@ -259,7 +268,7 @@ func (o *scopeOptions) tryOut(ctx context.Context, c *console, phase string) err
 
 // preview asks for the effect of a change of phase and shows it, with a forecast of the lines that an activation affects.
 func (o *scopeOptions) preview(ctx context.Context, c *console, phase string) (*op25bv1.PreviewResponse, error) {
-	shown, err := client.Ask(ctx, c.timeout, c.Phase.Preview, &op25bv1.PreviewRequest{
+	shown, err := askProved(ctx, c, c.Phase.Preview, &op25bv1.PreviewRequest{
 		Phase: phase, Groups: o.groups, Switches: o.switches, Base: o.base, UntilNextDate: o.until == untilNextDate, Plan: o.dryRun,
 	})
 	if err != nil {

@@ -41,10 +41,10 @@ func newPlanApprove() *cobra.Command {
 	var change changeOptions
 	cmd := &cobra.Command{
 		Use:   "approve FILE --reason TEXT",
-		Short: "approve a mass change that another person will apply",
+		Short: "approve a mass change, or unproved documents, that another person will apply",
 		Long: `Plan the documents of a saved plan again, show the result, and ask for confirmation. Then approve them, so that another person can apply
-exactly these documents with op25b apply --mass-change. The approval ends when another revision is stored. It is required only if the
-access file has massChange: {secondPerson: true}. Nobody can approve a change of their own.`,
+exactly these documents with op25b apply --mass-change or --unproved. The approval ends when another revision is stored. It is required
+only if the access file has massChange: {secondPerson: true} or unproved: {secondPerson: true}. Nobody can approve a change of their own.`,
 		Example: `  op25b plan approve change.plan --reason 'the old town leaves, NOC-900'`,
 		Args:    exactly(1),
 	}
@@ -60,7 +60,7 @@ access file has massChange: {secondPerson: true}. Nobody can approve a change of
 			return err
 		}
 		// The plan in the file is only what its author says. The approver sees what the controller says now about the same documents.
-		r, err := client.Ask(ctx, c.timeout, c.Intent.Plan, &op25bv1.PlanRequest{Files: saved.Files, Base: saved.Base, MaxEntries: plan.DefaultEntries})
+		r, err := askProved(ctx, c, c.Intent.Plan, &op25bv1.PlanRequest{Files: saved.Files, Base: saved.Base, MaxEntries: plan.DefaultEntries})
 		if err != nil {
 			return err
 		}
@@ -69,8 +69,8 @@ access file has massChange: {secondPerson: true}. Nobody can approve a change of
 				return err
 			}
 		}
-		if len(r.GetPlan().GetRemovals()) == 0 {
-			return errors.New("the plan is no mass change, so it needs no approval: nothing was approved")
+		if p := r.GetPlan(); len(p.GetRemovals()) == 0 && (p.GetProof() == nil || p.Proof.Proved) {
+			return errors.New("the plan is no mass change, and it is proved, so it needs no approval: nothing was approved")
 		}
 		if !change.yes {
 			if err := c.confirm(ctx, "Approve it?"); err != nil {

@@ -24,6 +24,7 @@ import (
 	"op25b/internal/intent"
 	"op25b/internal/plan"
 	"op25b/internal/policy"
+	"op25b/internal/prove"
 	"op25b/internal/store"
 	"op25b/internal/telemetry/history"
 	"op25b/internal/tlsfiles/expiry"
@@ -50,6 +51,8 @@ const (
 type Planner interface {
 	Make(ctx context.Context, r plan.Request) (*plan.Plan, error)
 	Fits(ctx context.Context, in *intent.Intent) error
+	// Prove proves a change of switches on the twin. No names means all switches.
+	Prove(ctx context.Context, base, proposed *intent.Intent, names []string) (*prove.Result, error)
 	// Proved returns plan.ErrRefused unless the change is proved on the twin.
 	Proved(ctx context.Context, base, proposed *intent.Intent) error
 	// Exempting returns plan.ErrRefused unless a change of one exemption fits and is proved.

@@ -64,11 +64,21 @@ func (s intentService) Plan(ctx context.Context, req *connect.Request[op25bv1.Pl
 	case base == nil:
 		return nil, intent.ErrNone
 	}
-	made, err := s.plan(ctx, base, proposed, m.Switches, m.MaxEntries, m.Restore == 0) // a restoration must not wait for a proof
+	made, err := s.plan(ctx, base, proposed, m.Switches, m.MaxEntries, m.Restore == 0)
 	if err != nil {
 		return nil, err
 	}
+	if m.Restore != 0 && proposed.Broken() == nil { // as Restore does, it does not wait long for the proof
+		hasty, cancel := context.WithTimeoutCause(ctx, hastyProof, errHasty)
+		defer cancel()
+		if made.Proof = proofMessage(s.Deps.Plan.Prove(hasty, base, proposed, m.Switches)); !made.Proof.Proved {
+			made.Notes = append(made.Notes, "A restoration is made even if it is not proved; its revision is then UNPROVED.")
+		}
+	}
 	made.Notes, made.MassPercent = append(kept, made.Notes...), s.MassChange
+	if base != nil {
+		made.Unproved = base.Unproved
+	}
 	return connect.NewResponse(&op25bv1.PlanResponse{Plan: made}), nil
 }
 
@@ -208,10 +218,11 @@ func (s intentService) Apply(ctx context.Context, req *connect.Request[op25bv1.A
 		if err := s.Deps.Plan.Fits(ctx, proposal.Intent); err != nil {
 			return nil, err
 		}
-		if err := s.Deps.Plan.Proved(ctx, was, proposal.Intent); err != nil { // I16
+		by := by(ctx, m, plan.Detail(was, proposal.Intent, store.MaxDetail))
+		if by.Unproved, err = s.provedOr(ctx, was, proposal, m.Unproved); err != nil { // I16
 			return nil, err
 		}
-		return s.Book.Put(ctx, proposal, by(ctx, m, plan.Detail(was, proposal.Intent, store.MaxDetail)))
+		return s.Book.Put(ctx, proposal, by)
 	})
 	if err != nil {
 		return err
@@ -331,7 +342,13 @@ func (s intentService) Restore(ctx context.Context, req *connect.Request[op25bv1
 		if err != nil {
 			return nil, err
 		}
-		return s.Book.Restore(ctx, m.Revision, m.Base, by(ctx, m, plan.Detail(was, old, store.MaxDetail)))
+		by := by(ctx, m, plan.Detail(was, old, store.MaxDetail))
+		if old.Broken() == nil { // otherwise nothing can be compiled, and the switches keep their documents
+			if by.Unproved, err = s.unlessProved(ctx, was, old); err != nil { // a way back is not refused (I13)
+				return nil, err
+			}
+		}
+		return s.Book.Restore(ctx, m.Revision, m.Base, by)
 	})
 	if err != nil {
 		return err
@@ -370,6 +387,6 @@ func revisionOf(in *intent.Intent) *op25bv1.Revision {
 func storedRevision(r store.Revision) *op25bv1.Revision {
 	return &op25bv1.Revision{
 		Number: r.Number, Author: r.Author, Reason: strings.ToValidUTF8(r.Reason, "\uFFFD"), Time: timestamppb.New(r.Time),
-		Documents: uint32(r.Documents), Bytes: uint64(r.Bytes), Id: r.ID, RequestId: r.Request,
+		Documents: uint32(r.Documents), Bytes: uint64(r.Bytes), Id: r.ID, RequestId: r.Request, Unproved: r.Unproved,
 	}
 }

@@ -56,21 +56,15 @@ func (s *server) checkMass(ctx context.Context, base *intent.Intent, proposed *i
 	if len(removals) == 0 || s.Auth.Access == nil || !s.Auth.Access.Access().MassChange.SecondPerson {
 		return nil
 	}
-	list, err := s.approvals().Get(ctx, approvalsName)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	approved, err := s.approvedByOther(ctx, intent.Digest(proposed.Given, base.Number))
+	if err != nil || approved {
 		return err
 	}
-	digest, who := intent.Digest(proposed.Given, base.Number), caller(ctx).Who
-	for _, a := range list.Value {
-		if a.Digest == digest && a.By != who {
-			return nil
-		}
-	}
 	return fmt.Errorf("%w: it removes %v, and the access file requires that another person than %s approves exactly these documents: op25b plan --out FILE, "+
-		"then the other person runs op25b plan approve FILE", errApproval, removals[0], who)
+		"then the other person runs op25b plan approve FILE", errApproval, removals[0], caller(ctx).Who)
 }
 
-// Approve approves a mass change that another person will apply.
+// Approve approves a mass change, or documents that are not proved, that another person will apply.
 func (s intentService) Approve(ctx context.Context, req *connect.Request[op25bv1.ApproveRequest]) (*connect.Response[op25bv1.ApproveResponse], error) {
 	m := req.Msg
 	if err := checkReason(m.Reason); err != nil {
@@ -88,7 +82,7 @@ func (s intentService) Approve(ctx context.Context, req *connect.Request[op25bv1
 	}
 	id := caller(ctx)
 	record := store.AuditRecord{
-		Who: id.Who, Role: string(id.Role), Verb: "approve", Object: fmt.Sprintf("mass change of revision %d", m.Base), Reason: m.Reason,
+		Who: id.Who, Role: string(id.Role), Verb: "approve", Object: fmt.Sprintf("change of revision %d", m.Base), Reason: m.Reason,
 		Detail: "documents " + m.Digest,
 	}
 	if err := s.approve(ctx, approval{strings.ToLower(m.Digest), m.Base, id.Who, s.Now()}, record); err != nil {

@@ -119,7 +119,7 @@ func TestSecondPerson(t *testing.T) {
 	if err := applied(as("operator"), c, q); err != nil {
 		t.Fatal(err)
 	}
-	if chain := strings.Join(w.chain(), "\n"); !strings.Contains(chain, "admin-bot admin approve mass change of revision 1") {
+	if chain := strings.Join(w.chain(), "\n"); !strings.Contains(chain, "admin-bot admin approve change of revision 1") {
 		t.Errorf("the audit chain does not have the approval:\n%s", chain)
 	}
 

@@ -67,7 +67,7 @@ func (s *server) readiness(ctx context.Context) page {
 // replacedFor is how long notices report that the store was replaced.
 const replacedFor = time.Hour
 
-// notices returns warnings about the store and the clocks. A controller with warnings may still be ready.
+// notices returns warnings about the store, the clocks, the intent and the schedule. A controller with warnings may still be ready.
 func (s *server) notices(ctx context.Context) []string {
 	var all []string
 	if g := s.Store.Generation(); g.Number() > 1 && s.Now().Sub(g.Began()) < replacedFor {
@@ -77,7 +77,7 @@ func (s *server) notices(ctx context.Context) []string {
 	if warning := s.Store.Space(ctx).Warning(); warning != "" {
 		all = append(all, warning)
 	}
-	return slices.Concat(all, s.clockNotices(), s.scheduleNotices(ctx), s.endingNotices(ctx))
+	return slices.Concat(all, s.clockNotices(), s.unprovedNotices(ctx), s.scheduleNotices(ctx), s.endingNotices(ctx))
 }
 
 func writeText(w http.ResponseWriter, code int, text string) {

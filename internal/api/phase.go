@@ -230,14 +230,18 @@ func (s phaseService) Activate(ctx context.Context, req *connect.Request[op25bv1
 		return err
 	}
 	in, err := s.once(ctx, m.RequestId, m.Base, func() (*intent.Intent, error) {
-		if err := s.isCurrent(ctx, m.Base); err != nil {
+		was, err := s.basedOn(ctx, m.Base)
+		if err != nil {
 			return nil, err
 		}
 		if err := s.noRollout(ctx); err != nil {
 			return nil, err
 		}
-		a := policy.Activation{Phase: m.Phase, Groups: m.Groups, Switches: m.Switches, UntilNextDate: m.UntilNextDate}
-		return s.Book.ActivateUntil(ctx, m.Base, a, by(ctx, m, ""))
+		a, by := policy.Activation{Phase: m.Phase, Groups: m.Groups, Switches: m.Switches, UntilNextDate: m.UntilNextDate}, by(ctx, m, "")
+		if by.Unproved, err = s.provedPhase(ctx, was, a, m.Unproved); err != nil { // I16
+			return nil, err
+		}
+		return s.Book.ActivateUntil(ctx, m.Base, a, by)
 	})
 	if err != nil {
 		return err
@@ -252,7 +256,8 @@ func (s phaseService) Rollback(ctx context.Context, req *connect.Request[op25bv1
 		return err
 	}
 	in, err := s.once(ctx, m.RequestId, m.Base, func() (*intent.Intent, error) {
-		if err := s.isCurrent(ctx, m.Base); err != nil {
+		was, err := s.basedOn(ctx, m.Base)
+		if err != nil {
 			return nil, err
 		}
 		if err := s.noRollout(ctx); err != nil {
@@ -261,7 +266,15 @@ func (s phaseService) Rollback(ctx context.Context, req *connect.Request[op25bv1
 		if err := s.notSince(ctx, m.Shown); err != nil {
 			return nil, err
 		}
-		return s.Book.Rollback(ctx, m.Base, policy.Scope{Groups: m.Groups, Switches: m.Switches}, by(ctx, m, ""))
+		scope, by := policy.Scope{Groups: m.Groups, Switches: m.Switches}, by(ctx, m, "")
+		a, err := was.Bundle.Undo(was.Activations, scope, s.dates())
+		if err != nil {
+			return nil, err
+		}
+		if by.Unproved, err = s.provedPhase(ctx, was, a, false); err != nil {
+			return nil, err
+		}
+		return s.Book.Rollback(ctx, m.Base, scope, by)
 	})
 	if err != nil {
 		return err
@@ -269,15 +282,15 @@ func (s phaseService) Rollback(ctx context.Context, req *connect.Request[op25bv1
 	return s.follow(ctx, in, m.NoWait, out.Send)
 }
 
-// isCurrent returns a store.StaleError if a request is based on a revision other than the current revision. Callers call isCurrent before
-// they check names, because names may differ between revisions.
-func (s *server) isCurrent(ctx context.Context, base uint64) error {
+// basedOn returns the current revision, or a store.StaleError if a request is based on another one. Callers call basedOn before they check names,
+// because names may differ between revisions.
+func (s *server) basedOn(ctx context.Context, base uint64) (*intent.Intent, error) {
 	in, err := s.current(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if in.Number != base {
-		return &store.StaleError{Base: base, Current: in.Number}
+		return nil, &store.StaleError{Base: base, Current: in.Number}
 	}
-	return nil
+	return in, nil
 }

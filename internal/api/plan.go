@@ -24,7 +24,7 @@ func planMessage(p *plan.Plan) *op25bv1.Plan {
 		m.Documents = append(m.Documents, &op25bv1.DocumentDiff{Path: d.Path, Added: d.Added, Removed: d.Removed, Unified: d.Unified, Truncated: d.Truncated})
 	}
 	m.Removals = removalMessages(p.Removals)
-	m.Proof = proofMessage(p)
+	m.Proof = proofMessage(p.Proof, p.ProofErr)
 	for _, s := range p.Switches {
 		m.Switches = append(m.Switches, switchPlanMessage(s))
 	}

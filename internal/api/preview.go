@@ -11,6 +11,7 @@ import (
 
 	"op25b/internal/intent"
 	"op25b/internal/policy"
+	"op25b/internal/prove"
 	"op25b/internal/store"
 	op25bv1 "op25b/proto/op25b/v1"
 )
@@ -62,13 +63,27 @@ func (s phaseService) Preview(ctx context.Context, req *connect.Request[op25bv1.
 		return slices.ContainsFunc(answer.Changes, func(c *op25bv1.PhaseChange) bool { return c.From != c.To && slices.Contains(c.Switches, name) })
 	})
 	if m.Plan {
-		made, err := s.plan(ctx, in, in.Activated(a), m.Switches, 0, false) // a change of phase needs no proof
+		made, err := s.plan(ctx, in, in.Activated(a), m.Switches, 0, false)
 		if err != nil {
 			return nil, err
 		}
 		answer.Plan = made
 	}
+	if in.Broken() == nil {
+		answer.Proof = proofMessage(s.previewProof(ctx, in, a))
+	}
 	return connect.NewResponse(answer), nil
+}
+
+// previewProof proves a change of phase as Activate or Rollback does: it does not wait for the proof of a way back any longer than they do.
+func (s *server) previewProof(ctx context.Context, in *intent.Intent, a policy.Activation) (*prove.Result, error) {
+	next := in.Activated(a)
+	if a.Undoes != 0 || goesBack(in, next, a.At) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, hastyProof, errHasty)
+		defer cancel()
+	}
+	return s.Deps.Plan.Prove(ctx, in, next, nil)
 }
 
 // linesIn returns the number of lines that a change of phase includes.

@@ -44,6 +44,12 @@ func TestPreview(t *testing.T) {
 			}
 			want.Changes[i].Lines = lines
 		}
+		if !got.GetProof().GetProved() {
+			t.Errorf("%v: not proved: %v", q, got.GetProof())
+		}
+		if got != nil {
+			got.Proof = nil
+		}
 		if err != nil || !proto.Equal(got, want) {
 			t.Errorf("%v: got %v, %v, want %v", q, got, err, want)
 		}

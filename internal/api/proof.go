@@ -1,20 +1,18 @@
 package api
 
 import (
-	"op25b/internal/plan"
 	"op25b/internal/prove"
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// proofMessage converts the proof of a plan to a message.
-func proofMessage(p *plan.Plan) *op25bv1.Proof {
-	if p.Proof == nil {
-		if p.ProofErr == nil {
+// proofMessage converts a proof, or the reason why it could not be finished, to a message. It returns nil if there is neither.
+func proofMessage(r *prove.Result, err error) *op25bv1.Proof {
+	if r == nil {
+		if err == nil {
 			return nil
 		}
-		return &op25bv1.Proof{Error: p.ProofErr.Error()}
+		return &op25bv1.Proof{Error: err.Error()}
 	}
-	r := p.Proof
 	m := &op25bv1.Proof{
 		Proved: r.Err() == nil, Switches: uint32(r.Switches), Contents: uint32(r.Contents), Known: uint32(r.Known), Packets: uint64(r.Packets),
 		States: uint64(r.States), Limited: r.Limited, Seconds: r.Took.Seconds(), UnhitCount: uint64(r.UnhitCount), Disagreements: uint64(r.Disagreements),
@@ -42,7 +40,7 @@ func proofTables(all []prove.Table) (m []*op25bv1.ProofTable) {
 
 func proofUnhit(all []prove.Unhit) (m []*op25bv1.ProofUnhit) {
 	for _, u := range all {
-		m = append(m, &op25bv1.ProofUnhit{Entry: u.Entry, Why: u.Why})
+		m = append(m, &op25bv1.ProofUnhit{Entry: u.Entry, Why: u.Why, Never: u.Never})
 	}
 	return m
 }

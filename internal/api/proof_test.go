@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/grpc"
-
 	"op25b/internal/intent"
 	"op25b/internal/plan"
 	"op25b/internal/prove"
@@ -51,48 +49,5 @@ func TestOnlyProvedIsStored(t *testing.T) {
 	}
 	if _, err := w.book.Current(within(t)); !errors.Is(err, intent.ErrNone) {
 		t.Errorf("the store has a revision: %v", err)
-	}
-}
-
-// TestWayBackNeedsNoProof verifies that an activation, its rollback and a restoration are planned and stored without a proof (I13), so that an emergency
-// does not depend on one.
-func TestWayBackNeedsNoProof(t *testing.T) {
-	w := newWorld(t, nil)
-	planner, err := plan.New(plan.Config{At: w.book.At, Prover: disprover{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w = newWorld(t, func(d *Deps) { d.Plan = planner })
-	w.put(spinnet(t))
-	ctx, conn := within(t), w.dial()
-	phases, intents := op25bv1.NewPhaseServiceClient(conn), op25bv1.NewIntentServiceClient(conn)
-	for _, call := range []func() (grpc.ServerStreamingClient[op25bv1.Progress], error){
-		func() (grpc.ServerStreamingClient[op25bv1.Progress], error) {
-			return phases.Activate(ctx, &op25bv1.ActivateRequest{Phase: "mobile-carriers", Base: 1, Reason: "pilot", NoWait: true})
-		},
-		func() (grpc.ServerStreamingClient[op25bv1.Progress], error) {
-			return phases.Rollback(ctx, &op25bv1.RollbackRequest{Base: 2, Reason: "calls", NoWait: true})
-		},
-		func() (grpc.ServerStreamingClient[op25bv1.Progress], error) {
-			shown, err := intents.Plan(ctx, &op25bv1.PlanRequest{Restore: 2})
-			if err != nil {
-				return nil, err
-			}
-			if shown.Plan.Proof != nil {
-				t.Errorf("the plan of a restoration has a proof: %v", shown.Plan.Proof)
-			}
-			return intents.Restore(ctx, &op25bv1.RestoreRequest{Revision: 2, Base: 3, Reason: "undo", NoWait: true})
-		},
-	} {
-		progress, err := call()
-		if err == nil {
-			_, err = progress.Recv()
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if in, err := w.book.Current(ctx); err != nil || in.Number != 4 {
-		t.Errorf("revision %v, %v", in, err)
 	}
 }

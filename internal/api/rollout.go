@@ -82,13 +82,17 @@ func (s rolloutService) Start(ctx context.Context, req *connect.Request[op25bv1.
 	return connect.NewResponse(&op25bv1.StartRolloutResponse{Rollout: rolloutMessage(started), Time: timestamppb.New(s.Now()), UtcOffset: offsetOf(in)}), nil
 }
 
-// startPhase starts a rollout of a phase.
+// startPhase starts a rollout of a phase. The phase and the way back are proved (I16).
 func (s rolloutService) startPhase(ctx context.Context, in *intent.Intent, m *op25bv1.StartRolloutRequest) (*drive.Stored, error) {
 	if err := in.Bundle.CheckActivation(policy.Activation{Phase: m.Phase, Groups: m.Groups, At: s.Now()}); err != nil {
 		return nil, err
 	}
 	stages, err := s.stages(m, in.Bundle)
 	if err != nil {
+		return nil, err
+	}
+	next := in.Activated(policy.Activation{Phase: m.Phase, Groups: m.Groups, ID: in.Number + 1, At: s.dates()})
+	if err := s.bothWays(ctx, in, next); err != nil {
 		return nil, err
 	}
 	return s.start(ctx, rollout.Change{Phase: m.Phase, Groups: m.Groups}, stages, m.Reason)
@@ -124,10 +128,8 @@ func (s rolloutService) startDocuments(ctx context.Context, in *intent.Intent, m
 	if err := s.Deps.Plan.Fits(ctx, p.Intent); err != nil {
 		return nil, err
 	}
-	for _, way := range [][2]*intent.Intent{{in, p.Intent}, {p.Intent, in}} {
-		if err := s.Deps.Plan.Proved(ctx, way[0], way[1]); err != nil {
-			return nil, err
-		}
+	if err := s.bothWays(ctx, in, p.Intent); err != nil {
+		return nil, err
 	}
 	id := caller(ctx)
 	by := intent.By{Who: id.Who, Role: string(id.Role), Reason: m.Reason, Detail: plan.Detail(in, p.Intent, store.MaxDetail)}
@@ -144,6 +146,16 @@ func (s rolloutService) startDocuments(ctx context.Context, in *intent.Intent, m
 		return nil, err
 	}
 	return started, nil
+}
+
+// bothWays returns an error unless a change and the way back are proved. There is no way around that: a rollout changes many switches without a person.
+func (s *server) bothWays(ctx context.Context, in, next *intent.Intent) error {
+	ctx, cancel := plan.WithProofTime(ctx)
+	defer cancel()
+	if err := s.proved(ctx, in, next); err != nil {
+		return err
+	}
+	return s.Deps.Plan.Proved(ctx, next, in)
 }
 
 // stages reads the rings of a request for an inventory.

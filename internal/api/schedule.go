@@ -9,6 +9,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"op25b/internal/policy"
 	"op25b/internal/rollout/drive"
 	"op25b/internal/schedule"
 	op25bv1 "op25b/proto/op25b/v1"
@@ -54,6 +55,11 @@ func (s phaseService) Schedule(ctx context.Context, req *connect.Request[op25bv1
 		}
 	case m.At.CheckValid() != nil:
 		return nil, fault("at", "not a time", "give the time of the activation")
+	}
+	if m.Base == in.Number { // Add refuses any other base
+		if _, err := s.provedPhase(ctx, in, policy.Activation{Phase: m.Phase, Groups: m.Groups, Switches: m.Switches, UntilNextDate: m.UntilNextDate}, false); err != nil {
+			return nil, err
+		}
 	}
 	id := caller(ctx)
 	e, err := s.Deps.Scheduled.Add(ctx, schedule.Entry{

@@ -26,15 +26,17 @@ const Kind = "Access"
 //	  - {commonName: monitoring.isp.example, role: viewer}
 //	oidc: # see OIDC
 //	massChange: {secondPerson: true}
+//	unproved: {secondPerson: true}
 type Grants struct {
 	Tokens       []Token       `yaml:"tokens,omitempty"`
 	Certificates []Certificate `yaml:"certificates,omitempty"`
 	OIDC         OIDC          `yaml:"oidc,omitempty"`
-	MassChange   MassChange    `yaml:"massChange,omitempty"`
+	MassChange   SecondPerson  `yaml:"massChange,omitempty"` // of changes that remove a large share of entries or lines
+	Unproved     SecondPerson  `yaml:"unproved,omitempty"`   // of documents that are applied although they are not proved
 }
 
-// MassChange configures who may make changes that remove a large share of entries or lines.
-type MassChange struct {
+// SecondPerson configures who may make changes of a kind.
+type SecondPerson struct {
 	// SecondPerson requires the approval of a person other than the one who applies the change.
 	SecondPerson bool `yaml:"secondPerson,omitempty"`
 }

@@ -35,7 +35,7 @@ func TestParse(t *testing.T) {
 		{"numbers in quotes", head + "certificates:\n  - {commonName: \"1.50\", role: viewer}\n  - {commonName: \"1.5\", role: viewer}\n", ""},
 		{"nothing", head, "access.yaml:1:1: the file has no token, certificate or oidc; give at least one: otherwise every caller is refused"},
 		{"kind", "apiVersion: op25b/v1\nkind: Policy\ntokens: []\n", `access.yaml:2:7: unknown kind "Policy"; known: Access`},
-		{"unknown keys", head + "token: []\nuser: a\n", "invalid access file: access.yaml:3:1: unknown key \"token\"; did you mean \"tokens\"? known keys: apiVersion, kind, tokens, certificates, oidc, massChange\n" +
+		{"unknown keys", head + "token: []\nuser: a\n", "invalid access file: access.yaml:3:1: unknown key \"token\"; did you mean \"tokens\"? known keys: apiVersion, kind, tokens, certificates, oidc, massChange, unproved\n" +
 			`access.yaml:4:1: unknown key "user"`},
 		{"key twice", head + "tokens: []\ntokens: []\n", `access.yaml:4:1: key "tokens" is given twice; the first is at access.yaml:3:1: keep one`},
 		{"wrong type", head + "tokens: {name: a}\n", "access.yaml:3:9: tokens is a mapping; it must be a list of mappings with the keys name, role, sha256, expires"},

@@ -27,7 +27,7 @@ var errDelta = errors.New("the entries of the exemption are not those of the doc
 // Exempting checks a change of the exemption of one line or prefix, as Fits and Proved check a change of documents. It loads and counts only what the
 // exemption touches, so that it takes milliseconds. proposed differs from base in nothing else. It returns ErrRefused, with the errors of Fits and Proved.
 func (p *Planner) Exempting(ctx context.Context, base, proposed *intent.Intent, of policy.Exemption) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, ProofTime, errProofTime)
+	ctx, cancel := WithProofTime(ctx)
 	defer cancel()
 	now := p.cfg.Now()
 	var changes []*prove.Change

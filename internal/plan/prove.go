@@ -28,13 +28,18 @@ var _ Prover = (*prove.Prover)(nil)
 // errProofTime is the reason for which a proof ends after ProofTime.
 var errProofTime = fmt.Errorf("it was not finished within %v; try again when the controller has less to do, or change fewer switches at once", ProofTime)
 
+// WithProofTime returns a context that ends after ProofTime. A call that needs several proofs gives it to all of them.
+func WithProofTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, ProofTime, errProofTime)
+}
+
 // Prove proves on the twin what a change of intent would do to switches: see package prove. An empty list of names means all switches. A base of nil,
 // or one without the switch, means an empty switch. The phases that have not begun are proved too, each as a change from the phases in force,
 // because they begin without another call.
 //
 // Prove returns prove.ErrUnproved if the proof cannot be finished. The result of a change that is disproved has counterexamples.
 func (p *Planner) Prove(ctx context.Context, base, proposed *intent.Intent, names []string) (*prove.Result, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, ProofTime, errProofTime)
+	ctx, cancel := WithProofTime(ctx)
 	defer cancel()
 	now := p.cfg.Now()
 	digests := make(map[[2]*intent.Intent]string) // while a rollout brings documents, switches have different ones

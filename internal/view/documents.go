@@ -28,8 +28,8 @@ func (t *table) Documents(r *op25bv1.ShowResponse, dir string) error {
 	return err
 }
 
-// Approved names the approved mass change.
+// Approved names the approved documents.
 func (t *table) Approved(q *op25bv1.ApproveRequest) error {
-	_, err := fmt.Fprintf(t.w, "approved: documents %.12s on revision %d, for another person to apply with --mass-change\n", q.Digest, q.Base)
+	_, err := fmt.Fprintf(t.w, "approved: documents %.12s on revision %d, for another person to apply\n", q.Digest, q.Base)
 	return err
 }

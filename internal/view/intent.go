@@ -25,7 +25,7 @@ func (t *table) History(r *op25bv1.HistoryResponse, limit int) error {
 			continue
 		}
 		rev := e.GetRevision()
-		g.add(fmt.Sprint(rev.GetNumber()), z.when(rev.GetTime()), rev.GetAuthor(), rev.GetReason())
+		g.add(fmt.Sprint(rev.GetNumber()), z.when(rev.GetTime()), rev.GetAuthor(), unproved(rev)+rev.GetReason())
 	}
 	text := g.text(t, "")
 	if last := r.Revisions[len(r.Revisions)-1].Number; len(r.Revisions) == limit && last > 1 {
@@ -33,6 +33,14 @@ func (t *table) History(r *op25bv1.HistoryResponse, limit int) error {
 	}
 	_, err := io.WriteString(t.w, text)
 	return err
+}
+
+// unproved returns a mark for a revision that is not proved.
+func unproved(r *op25bv1.Revision) string {
+	if r.GetUnproved() == "" {
+		return ""
+	}
+	return "UNPROVED: "
 }
 
 // entries returns the revisions and dates in a response. If the response comes from a controller of

@@ -197,6 +197,9 @@ func (t *table) Preview(r *op25bv1.PreviewResponse) error {
 	if r.Plan == nil { // otherwise the plan follows, which shows them
 		t.held(&b, z, r.Held, false)
 	}
+	if r.Proof != nil && !r.Proof.Proved {
+		t.proofOf(&b, r.Proof, "phase activate refuses the change, unless it is a way back", false)
+	}
 	if r.NextTurn == nil {
 		b.WriteString("No date replaces it: it stays until another phase is activated.\n")
 	} else {

@@ -12,15 +12,20 @@ import (
 // proof renders the proof of a plan: one line if the change is proved, and otherwise the packets that show why it is not. If full is true, the
 // coverage of each table follows.
 func (t *table) proof(b *strings.Builder, p *op25bv1.Proof, full bool) {
+	t.proofOf(b, p, "apply refuses the change", full)
+}
+
+// proofOf is like proof. refused says what becomes of a change that is not proved.
+func (t *table) proofOf(b *strings.Builder, p *op25bv1.Proof, refused string, full bool) {
 	switch {
 	case p == nil:
 		return
 	case p.Error != "":
-		b.WriteString(t.colour(red, strings.TrimSuffix(paragraphs("", p.Error+"; apply refuses the change"), "\n")) + "\n")
+		b.WriteString(t.colour(red, strings.TrimSuffix(paragraphs("", p.Error+"; "+refused), "\n")) + "\n")
 		return
 	case !p.Proved:
-		text := fmt.Sprintf("not proved on the twin: %s of %d judged differently by the switch, the documents and this plan; apply refuses the change",
-			prose.Count(p.Disagreements, "packet"), p.Packets)
+		text := fmt.Sprintf("not proved on the twin: %s of %d judged differently by the switch, the documents and this plan; %s",
+			prose.Count(p.Disagreements, "packet"), p.Packets, refused)
 		b.WriteString(t.colour(red, strings.TrimSuffix(wrapped("", plain(text), 0), "\n")) + "\n")
 		for _, c := range p.Counterexamples {
 			for line := range strings.Lines(c.Text) {
@@ -67,7 +72,11 @@ func coverage(b *strings.Builder, tables []*op25bv1.ProofTable, unhit []*op25bv1
 		b.WriteString(wrapped("  ", plain(fmt.Sprintf("%s: %d of %s hit, %s", x.Table, x.Hit, prose.Count(x.Entries, "entry"), miss)), 0))
 	}
 	for _, u := range unhit {
-		b.WriteString(wrapped("  not hit: ", plain(fmt.Sprintf("%s: %s", u.Entry, u.Why)), 0))
+		what := "  not hit: "
+		if u.Never {
+			what = "  no packet can hit: "
+		}
+		b.WriteString(wrapped(what, plain(fmt.Sprintf("%s: %s", u.Entry, u.Why)), 0))
 	}
 	if more := n - uint64(len(unhit)); more > 0 {
 		fmt.Fprintf(b, "  and %d more\n", more)

@@ -146,7 +146,10 @@ type Revision struct {
 	// An id that is unique among the revisions of all stores, because two stores can have revisions with the same number.
 	Id string `protobuf:"bytes,40,opt,name=id,proto3" json:"id,omitempty"`
 	// The request_id of the change that created the revision; empty if it had none.
-	RequestId     string `protobuf:"bytes,60,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,60,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The reason why the change was stored although it was not proved; empty if it was proved. A later change of a part of it keeps the reason. It is empty
+	// again when documents are applied, or a revision is restored, with a proof of everything.
+	Unproved      string `protobuf:"bytes,110,opt,name=unproved,proto3" json:"unproved,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -240,6 +243,13 @@ func (x *Revision) GetId() string {
 func (x *Revision) GetRequestId() string {
 	if x != nil {
 		return x.RequestId
+	}
+	return ""
+}
+
+func (x *Revision) GetUnproved() string {
+	if x != nil {
+		return x.Unproved
 	}
 	return ""
 }
@@ -390,7 +400,10 @@ type ApplyRequest struct {
 	RequestId string `protobuf:"bytes,60,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Whether the caller confirms a mass change; see Plan.removals. If the access file has massChange.secondPerson, another person must have approved the
 	// same documents with Approve.
-	MassChange    bool `protobuf:"varint,61,opt,name=mass_change,json=massChange,proto3" json:"mass_change,omitempty"`
+	MassChange bool `protobuf:"varint,61,opt,name=mass_change,json=massChange,proto3" json:"mass_change,omitempty"`
+	// Whether the caller stores the documents even if they are not proved. Requires the role admin. Revision.unproved and the audit record then have the
+	// reason. The proof has 10 seconds. If the access file has unproved.secondPerson, another person must have approved the same documents with Approve.
+	Unproved      bool `protobuf:"varint,110,opt,name=unproved,proto3" json:"unproved,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -470,6 +483,13 @@ func (x *ApplyRequest) GetRequestId() string {
 func (x *ApplyRequest) GetMassChange() bool {
 	if x != nil {
 		return x.MassChange
+	}
+	return false
+}
+
+func (x *ApplyRequest) GetUnproved() bool {
+	if x != nil {
+		return x.Unproved
 	}
 	return false
 }
@@ -1848,7 +1868,7 @@ var File_op25b_v1_intent_proto protoreflect.FileDescriptor
 
 const file_op25b_v1_intent_proto_rawDesc = "" +
 	"\n" +
-	"\x15op25b/v1/intent.proto\x12\bop25b.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14op25b/v1/fleet.proto\x1a\x13op25b/v1/plan.proto\"\xfd\x01\n" +
+	"\x15op25b/v1/intent.proto\x12\bop25b.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14op25b/v1/fleet.proto\x1a\x13op25b/v1/plan.proto\"\x99\x02\n" +
 	"\bRevision\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x16\n" +
 	"\x06author\x18\x02 \x01(\tR\x06author\x12\x16\n" +
@@ -1859,7 +1879,8 @@ const file_op25b_v1_intent_proto_rawDesc = "" +
 	"\x05bytes\x18\a \x01(\x04R\x05bytes\x12\x0e\n" +
 	"\x02id\x18( \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
-	"request_id\x18< \x01(\tR\trequestId\"\x9e\x01\n" +
+	"request_id\x18< \x01(\tR\trequestId\x12\x1a\n" +
+	"\bunproved\x18n \x01(\tR\bunproved\"\x9e\x01\n" +
 	"\vPlanRequest\x12$\n" +
 	"\x05files\x18\x01 \x03(\v2\x0e.op25b.v1.FileR\x05files\x12\x12\n" +
 	"\x04base\x18\x02 \x01(\x04R\x04base\x12\x1a\n" +
@@ -1868,7 +1889,7 @@ const file_op25b_v1_intent_proto_rawDesc = "" +
 	"maxEntries\x12\x18\n" +
 	"\arestore\x18F \x01(\x04R\arestore\"2\n" +
 	"\fPlanResponse\x12\"\n" +
-	"\x04plan\x18\x01 \x01(\v2\x0e.op25b.v1.PlanR\x04plan\"\xdd\x01\n" +
+	"\x04plan\x18\x01 \x01(\v2\x0e.op25b.v1.PlanR\x04plan\"\xf9\x01\n" +
 	"\fApplyRequest\x12$\n" +
 	"\x05files\x18\x01 \x03(\v2\x0e.op25b.v1.FileR\x05files\x12\x12\n" +
 	"\x04base\x18\x02 \x01(\x04R\x04base\x12\"\n" +
@@ -1878,7 +1899,8 @@ const file_op25b_v1_intent_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18< \x01(\tR\trequestId\x12\x1f\n" +
 	"\vmass_change\x18= \x01(\bR\n" +
-	"massChange\"T\n" +
+	"massChange\x12\x1a\n" +
+	"\bunproved\x18n \x01(\bR\bunproved\"T\n" +
 	"\x0eApproveRequest\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x12\n" +
 	"\x04base\x18\x02 \x01(\x04R\x04base\x12\x16\n" +

@@ -47,7 +47,7 @@ type IntentServiceClient interface {
 	// switch has no room for the entries. In the latter case, the message contains the first such switch, the table, its size and the required
 	// number of entries.
 	Apply(ctx context.Context, in *ApplyRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Progress], error)
-	// Approves a mass change that another person will apply. The approval is valid for exactly the documents with this digest, while base is the current
+	// Approves a mass change, or documents that are not proved, that another person will apply. The approval is valid for exactly the documents with this digest, while base is the current
 	// revision, and not for the caller's own change. Requires the role operator. Returns ABORTED with Stale if base is not the current revision.
 	Approve(ctx context.Context, in *ApproveRequest, opts ...grpc.CallOption) (*ApproveResponse, error)
 	// Returns the current revision, or FAILED_PRECONDITION if there is none yet.
@@ -60,7 +60,8 @@ type IntentServiceClient interface {
 	Diff(ctx context.Context, in *DiffRequest, opts ...grpc.CallOption) (*DiffResponse, error)
 	// Stores the documents and activations of an earlier revision as the next revision. The stream is the same as that of Apply. Restoring the
 	// revision before the newest requires the role operator, and restoring an older revision requires admin. The documents are stored even if
-	// switches would refuse them, so that every change can be undone.
+	// switches would refuse them, so that every change can be undone. They are also stored if they are not proved within 10 seconds; Revision.unproved
+	// then has the reason.
 	Restore(ctx context.Context, in *RestoreRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Progress], error)
 	// Returns the outcome of a change whose answer was lost, by its request_id. If the change has not been stored yet, it is abandoned and will
 	// be refused from then on. Requires the role operator.
@@ -198,7 +199,7 @@ type IntentServiceServer interface {
 	// switch has no room for the entries. In the latter case, the message contains the first such switch, the table, its size and the required
 	// number of entries.
 	Apply(*ApplyRequest, grpc.ServerStreamingServer[Progress]) error
-	// Approves a mass change that another person will apply. The approval is valid for exactly the documents with this digest, while base is the current
+	// Approves a mass change, or documents that are not proved, that another person will apply. The approval is valid for exactly the documents with this digest, while base is the current
 	// revision, and not for the caller's own change. Requires the role operator. Returns ABORTED with Stale if base is not the current revision.
 	Approve(context.Context, *ApproveRequest) (*ApproveResponse, error)
 	// Returns the current revision, or FAILED_PRECONDITION if there is none yet.
@@ -211,7 +212,8 @@ type IntentServiceServer interface {
 	Diff(context.Context, *DiffRequest) (*DiffResponse, error)
 	// Stores the documents and activations of an earlier revision as the next revision. The stream is the same as that of Apply. Restoring the
 	// revision before the newest requires the role operator, and restoring an older revision requires admin. The documents are stored even if
-	// switches would refuse them, so that every change can be undone.
+	// switches would refuse them, so that every change can be undone. They are also stored if they are not proved within 10 seconds; Revision.unproved
+	// then has the reason.
 	Restore(*RestoreRequest, grpc.ServerStreamingServer[Progress]) error
 	// Returns the outcome of a change whose answer was lost, by its request_id. If the change has not been stored yet, it is abandoned and will
 	// be refused from then on. Requires the role operator.

@@ -1288,7 +1288,10 @@ type PreviewResponse struct {
 	// What would be written to the switches in scope, and what it means; absent unless PreviewRequest.plan is set.
 	Plan *Plan `protobuf:"bytes,100,opt,name=plan,proto3" json:"plan,omitempty"`
 	// The switches of changes that are held for maintenance. The change waits there until they are released.
-	Held          []*HeldSwitch `protobuf:"bytes,120,rep,name=held,proto3" json:"held,omitempty"`
+	Held []*HeldSwitch `protobuf:"bytes,120,rep,name=held,proto3" json:"held,omitempty"`
+	// The proof of the change; absent if the documents cannot be used. Activate refuses a change that is not proved, unless it is a way back: one that leads
+	// each line whose phase it changes to an earlier phase of the policy.
+	Proof         *Proof `protobuf:"bytes,110,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1396,6 +1399,13 @@ func (x *PreviewResponse) GetPlan() *Plan {
 func (x *PreviewResponse) GetHeld() []*HeldSwitch {
 	if x != nil {
 		return x.Held
+	}
+	return nil
+}
+
+func (x *PreviewResponse) GetProof() *Proof {
+	if x != nil {
+		return x.Proof
 	}
 	return nil
 }
@@ -1516,6 +1526,9 @@ type ActivateRequest struct {
 	// Whether the next effective date of any other phase ends the activation. If false, only the date of a phase that is later in the policy
 	// ends it.
 	UntilNextDate bool `protobuf:"varint,70,opt,name=until_next_date,json=untilNextDate,proto3" json:"until_next_date,omitempty"`
+	// Whether the caller activates the phase even if it is not proved. Requires the role admin. Revision.unproved and the audit record then have the
+	// reason. The proof has 10 seconds.
+	Unproved      bool `protobuf:"varint,110,opt,name=unproved,proto3" json:"unproved,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1602,6 +1615,13 @@ func (x *ActivateRequest) GetRequestId() string {
 func (x *ActivateRequest) GetUntilNextDate() bool {
 	if x != nil {
 		return x.UntilNextDate
+	}
+	return false
+}
+
+func (x *ActivateRequest) GetUnproved() bool {
+	if x != nil {
+		return x.Unproved
 	}
 	return false
 }
@@ -2220,7 +2240,7 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\bswitches\x18\x03 \x03(\tR\bswitches\x12\x12\n" +
 	"\x04base\x18\x04 \x01(\x04R\x04base\x12&\n" +
 	"\x0funtil_next_date\x18F \x01(\bR\runtilNextDate\x12\x12\n" +
-	"\x04plan\x18d \x01(\bR\x04plan\"\xa5\x03\n" +
+	"\x04plan\x18d \x01(\bR\x04plan\"\xcc\x03\n" +
 	"\x0fPreviewResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x12/\n" +
@@ -2233,7 +2253,8 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\n" +
 	"utc_offset\x18P \x01(\tR\tutcOffset\x12\"\n" +
 	"\x04plan\x18d \x01(\v2\x0e.op25b.v1.PlanR\x04plan\x12(\n" +
-	"\x04held\x18x \x03(\v2\x14.op25b.v1.HeldSwitchR\x04held\"\xb9\x01\n" +
+	"\x04held\x18x \x03(\v2\x14.op25b.v1.HeldSwitchR\x04held\x12%\n" +
+	"\x05proof\x18n \x01(\v2\x0f.op25b.v1.ProofR\x05proof\"\xb9\x01\n" +
 	"\vPhaseChange\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1d\n" +
@@ -2243,7 +2264,7 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"every_line\x18\x04 \x01(\bR\teveryLine\x12\x1a\n" +
 	"\bswitches\x18\x05 \x03(\tR\bswitches\x12\x0e\n" +
 	"\x02to\x18F \x01(\tR\x02to\x12\x14\n" +
-	"\x05lines\x18d \x01(\rR\x05lines\"\xe7\x01\n" +
+	"\x05lines\x18d \x01(\rR\x05lines\"\x83\x02\n" +
 	"\x0fActivateRequest\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1a\n" +
@@ -2253,7 +2274,8 @@ const file_op25b_v1_phase_proto_rawDesc = "" +
 	"\ano_wait\x18\x06 \x01(\bR\x06noWait\x12\x1d\n" +
 	"\n" +
 	"request_id\x18< \x01(\tR\trequestId\x12&\n" +
-	"\x0funtil_next_date\x18F \x01(\bR\runtilNextDate\"\xe8\x01\n" +
+	"\x0funtil_next_date\x18F \x01(\bR\runtilNextDate\x12\x1a\n" +
+	"\bunproved\x18n \x01(\bR\bunproved\"\xe8\x01\n" +
 	"\x0fRollbackRequest\x12\x16\n" +
 	"\x06groups\x18\x01 \x03(\tR\x06groups\x12\x1a\n" +
 	"\bswitches\x18\x02 \x03(\tR\bswitches\x12\x12\n" +
@@ -2362,7 +2384,8 @@ var file_op25b_v1_phase_proto_goTypes = []any{
 	(*Activation)(nil),              // 27: op25b.v1.Activation
 	(*Plan)(nil),                    // 28: op25b.v1.Plan
 	(*HeldSwitch)(nil),              // 29: op25b.v1.HeldSwitch
-	(*Progress)(nil),                // 30: op25b.v1.Progress
+	(*Proof)(nil),                   // 30: op25b.v1.Proof
+	(*Progress)(nil),                // 31: op25b.v1.Progress
 }
 var file_op25b_v1_phase_proto_depIdxs = []int32{
 	25, // 0: op25b.v1.ListPhasesResponse.time:type_name -> google.protobuf.Timestamp
@@ -2392,35 +2415,36 @@ var file_op25b_v1_phase_proto_depIdxs = []int32{
 	3,  // 24: op25b.v1.PreviewResponse.next_turn:type_name -> op25b.v1.PhaseTurn
 	28, // 25: op25b.v1.PreviewResponse.plan:type_name -> op25b.v1.Plan
 	29, // 26: op25b.v1.PreviewResponse.held:type_name -> op25b.v1.HeldSwitch
-	25, // 27: op25b.v1.RollbackRequest.shown:type_name -> google.protobuf.Timestamp
-	25, // 28: op25b.v1.ScheduledActivation.at:type_name -> google.protobuf.Timestamp
-	25, // 29: op25b.v1.ScheduledActivation.scheduled:type_name -> google.protobuf.Timestamp
-	0,  // 30: op25b.v1.ScheduledActivation.state:type_name -> op25b.v1.ScheduledState
-	25, // 31: op25b.v1.ScheduledActivation.ended:type_name -> google.protobuf.Timestamp
-	25, // 32: op25b.v1.ScheduleRequest.at:type_name -> google.protobuf.Timestamp
-	20, // 33: op25b.v1.ScheduleResponse.scheduled:type_name -> op25b.v1.ScheduledActivation
-	20, // 34: op25b.v1.CancelScheduledResponse.scheduled:type_name -> op25b.v1.ScheduledActivation
-	1,  // 35: op25b.v1.PhaseService.ListPhases:input_type -> op25b.v1.ListPhasesRequest
-	9,  // 36: op25b.v1.PhaseService.ShowPhase:input_type -> op25b.v1.ShowPhaseRequest
-	12, // 37: op25b.v1.PhaseService.ListDates:input_type -> op25b.v1.ListDatesRequest
-	15, // 38: op25b.v1.PhaseService.Preview:input_type -> op25b.v1.PreviewRequest
-	18, // 39: op25b.v1.PhaseService.Activate:input_type -> op25b.v1.ActivateRequest
-	19, // 40: op25b.v1.PhaseService.Rollback:input_type -> op25b.v1.RollbackRequest
-	21, // 41: op25b.v1.PhaseService.Schedule:input_type -> op25b.v1.ScheduleRequest
-	23, // 42: op25b.v1.PhaseService.CancelScheduled:input_type -> op25b.v1.CancelScheduledRequest
-	2,  // 43: op25b.v1.PhaseService.ListPhases:output_type -> op25b.v1.ListPhasesResponse
-	10, // 44: op25b.v1.PhaseService.ShowPhase:output_type -> op25b.v1.ShowPhaseResponse
-	13, // 45: op25b.v1.PhaseService.ListDates:output_type -> op25b.v1.ListDatesResponse
-	16, // 46: op25b.v1.PhaseService.Preview:output_type -> op25b.v1.PreviewResponse
-	30, // 47: op25b.v1.PhaseService.Activate:output_type -> op25b.v1.Progress
-	30, // 48: op25b.v1.PhaseService.Rollback:output_type -> op25b.v1.Progress
-	22, // 49: op25b.v1.PhaseService.Schedule:output_type -> op25b.v1.ScheduleResponse
-	24, // 50: op25b.v1.PhaseService.CancelScheduled:output_type -> op25b.v1.CancelScheduledResponse
-	43, // [43:51] is the sub-list for method output_type
-	35, // [35:43] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	30, // 27: op25b.v1.PreviewResponse.proof:type_name -> op25b.v1.Proof
+	25, // 28: op25b.v1.RollbackRequest.shown:type_name -> google.protobuf.Timestamp
+	25, // 29: op25b.v1.ScheduledActivation.at:type_name -> google.protobuf.Timestamp
+	25, // 30: op25b.v1.ScheduledActivation.scheduled:type_name -> google.protobuf.Timestamp
+	0,  // 31: op25b.v1.ScheduledActivation.state:type_name -> op25b.v1.ScheduledState
+	25, // 32: op25b.v1.ScheduledActivation.ended:type_name -> google.protobuf.Timestamp
+	25, // 33: op25b.v1.ScheduleRequest.at:type_name -> google.protobuf.Timestamp
+	20, // 34: op25b.v1.ScheduleResponse.scheduled:type_name -> op25b.v1.ScheduledActivation
+	20, // 35: op25b.v1.CancelScheduledResponse.scheduled:type_name -> op25b.v1.ScheduledActivation
+	1,  // 36: op25b.v1.PhaseService.ListPhases:input_type -> op25b.v1.ListPhasesRequest
+	9,  // 37: op25b.v1.PhaseService.ShowPhase:input_type -> op25b.v1.ShowPhaseRequest
+	12, // 38: op25b.v1.PhaseService.ListDates:input_type -> op25b.v1.ListDatesRequest
+	15, // 39: op25b.v1.PhaseService.Preview:input_type -> op25b.v1.PreviewRequest
+	18, // 40: op25b.v1.PhaseService.Activate:input_type -> op25b.v1.ActivateRequest
+	19, // 41: op25b.v1.PhaseService.Rollback:input_type -> op25b.v1.RollbackRequest
+	21, // 42: op25b.v1.PhaseService.Schedule:input_type -> op25b.v1.ScheduleRequest
+	23, // 43: op25b.v1.PhaseService.CancelScheduled:input_type -> op25b.v1.CancelScheduledRequest
+	2,  // 44: op25b.v1.PhaseService.ListPhases:output_type -> op25b.v1.ListPhasesResponse
+	10, // 45: op25b.v1.PhaseService.ShowPhase:output_type -> op25b.v1.ShowPhaseResponse
+	13, // 46: op25b.v1.PhaseService.ListDates:output_type -> op25b.v1.ListDatesResponse
+	16, // 47: op25b.v1.PhaseService.Preview:output_type -> op25b.v1.PreviewResponse
+	31, // 48: op25b.v1.PhaseService.Activate:output_type -> op25b.v1.Progress
+	31, // 49: op25b.v1.PhaseService.Rollback:output_type -> op25b.v1.Progress
+	22, // 50: op25b.v1.PhaseService.Schedule:output_type -> op25b.v1.ScheduleResponse
+	24, // 51: op25b.v1.PhaseService.CancelScheduled:output_type -> op25b.v1.CancelScheduledResponse
+	44, // [44:52] is the sub-list for method output_type
+	36, // [36:44] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_op25b_v1_phase_proto_init() }

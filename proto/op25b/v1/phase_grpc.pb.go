@@ -48,11 +48,12 @@ type PhaseServiceClient interface {
 	Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (*PreviewResponse, error)
 	// Puts a phase in force now, before its date or again after a later phase. The phase stays in force until another activation, or until the
 	// effective date of a phase that is later in the policy. The stream is the same as that of IntentService.Apply. Returns INVALID_ARGUMENT
-	// with Faults for names that are not in the documents, and ABORTED with Stale if base is not the current revision.
+	// with Faults for names that are not in the documents, ABORTED with Stale if base is not the current revision, and FAILED_PRECONDITION if the change is
+	// not proved, as PreviewResponse.proof describes.
 	Activate(ctx context.Context, in *ActivateRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Progress], error)
 	// Undoes the last activation that makes a difference in the given scope. Lines that are in the scope and in the scope of that activation
 	// are then treated as if it had not been made. A second rollback undoes the activation before that. Returns FAILED_PRECONDITION with the
-	// phases in force if there is no such activation.
+	// phases in force if there is no such activation. A rollback is stored even if it is not proved within 10 seconds; Revision.unproved then has the reason.
 	Rollback(ctx context.Context, in *RollbackRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Progress], error)
 	// Schedules an activation for a time. It is made once, by whichever controller is there, and skipped if the policy, the inventory or the phases have
 	// changed since, if a rollout runs, or if no controller was there within ten minutes of the time. Requires the role operator. Returns the errors of
@@ -186,11 +187,12 @@ type PhaseServiceServer interface {
 	Preview(context.Context, *PreviewRequest) (*PreviewResponse, error)
 	// Puts a phase in force now, before its date or again after a later phase. The phase stays in force until another activation, or until the
 	// effective date of a phase that is later in the policy. The stream is the same as that of IntentService.Apply. Returns INVALID_ARGUMENT
-	// with Faults for names that are not in the documents, and ABORTED with Stale if base is not the current revision.
+	// with Faults for names that are not in the documents, ABORTED with Stale if base is not the current revision, and FAILED_PRECONDITION if the change is
+	// not proved, as PreviewResponse.proof describes.
 	Activate(*ActivateRequest, grpc.ServerStreamingServer[Progress]) error
 	// Undoes the last activation that makes a difference in the given scope. Lines that are in the scope and in the scope of that activation
 	// are then treated as if it had not been made. A second rollback undoes the activation before that. Returns FAILED_PRECONDITION with the
-	// phases in force if there is no such activation.
+	// phases in force if there is no such activation. A rollback is stored even if it is not proved within 10 seconds; Revision.unproved then has the reason.
 	Rollback(*RollbackRequest, grpc.ServerStreamingServer[Progress]) error
 	// Schedules an activation for a time. It is made once, by whichever controller is there, and skipped if the policy, the inventory or the phases have
 	// changed since, if a rollout runs, or if no controller was there within ten minutes of the time. Requires the role operator. Returns the errors of

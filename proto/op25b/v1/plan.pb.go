@@ -186,8 +186,11 @@ type Plan struct {
 	Removals []*Removal `protobuf:"bytes,81,rep,name=removals,proto3" json:"removals,omitempty"`
 	// The percentage beyond which a removal is listed (op25b serve --mass-change); 0 means that none is.
 	MassPercent float64 `protobuf:"fixed64,82,opt,name=mass_percent,json=massPercent,proto3" json:"mass_percent,omitempty"`
-	// The proof of the change on a twin of the switches. There is none for a restoration, for a drift, and if nothing would be stored.
+	// The proof of the change on a twin of the switches. There is none for a drift, and if nothing would be stored. Restore does not refuse a change that is
+	// not proved.
 	Proof *Proof `protobuf:"bytes,83,opt,name=proof,proto3" json:"proof,omitempty"`
+	// Revision.unproved of the revision on which the plan is based. If it is set, Apply proves everything, and stores the documents even if they are the same.
+	Unproved string `protobuf:"bytes,110,opt,name=unproved,proto3" json:"unproved,omitempty"`
 	// The switches of the plan that are held for maintenance. What would be written to them waits until they are released.
 	Held          []*HeldSwitch `protobuf:"bytes,120,rep,name=held,proto3" json:"held,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -313,6 +316,13 @@ func (x *Plan) GetProof() *Proof {
 		return x.Proof
 	}
 	return nil
+}
+
+func (x *Plan) GetUnproved() string {
+	if x != nil {
+		return x.Unproved
+	}
+	return ""
 }
 
 func (x *Plan) GetHeld() []*HeldSwitch {
@@ -509,7 +519,7 @@ func (x *Removal) GetOf() uint64 {
 }
 
 // The result of trying a change on a twin of the switches, before it is stored. The pipeline, an independent model and the words of the plan judge
-// packets that are made from the entries and the documents. Apply refuses a change that is not proved.
+// packets that are made from the entries and the documents. Apply refuses a change that is not proved, unless ApplyRequest.unproved is set.
 type Proof struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whether all judges agree on all packets. If it is false, error or counterexamples says why.
@@ -743,7 +753,9 @@ type ProofUnhit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Entry string                 `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
 	// The reason.
-	Why           string `protobuf:"bytes,2,opt,name=why,proto3" json:"why,omitempty"`
+	Why string `protobuf:"bytes,2,opt,name=why,proto3" json:"why,omitempty"`
+	// Whether no packet can hit the entry while the others are as they are.
+	Never         bool `protobuf:"varint,3,opt,name=never,proto3" json:"never,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -790,6 +802,13 @@ func (x *ProofUnhit) GetWhy() string {
 		return x.Why
 	}
 	return ""
+}
+
+func (x *ProofUnhit) GetNever() bool {
+	if x != nil {
+		return x.Never
+	}
+	return false
 }
 
 // A packet on which the judges do not agree.
@@ -1640,7 +1659,7 @@ const file_op25b_v1_plan_proto_rawDesc = "" +
 	"\x05added\x18\x02 \x01(\bR\x05added\x12\x18\n" +
 	"\aremoved\x18\x03 \x01(\bR\aremoved\x12\x18\n" +
 	"\aunified\x18\x04 \x01(\tR\aunified\x12\x1c\n" +
-	"\ttruncated\x18\x05 \x01(\bR\ttruncated\"\x8c\x04\n" +
+	"\ttruncated\x18\x05 \x01(\bR\ttruncated\"\xa8\x04\n" +
 	"\x04Plan\x12\x12\n" +
 	"\x04base\x18\x01 \x01(\x04R\x04base\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
@@ -1655,7 +1674,8 @@ const file_op25b_v1_plan_proto_rawDesc = "" +
 	"utc_offset\x18P \x01(\tR\tutcOffset\x12-\n" +
 	"\bremovals\x18Q \x03(\v2\x11.op25b.v1.RemovalR\bremovals\x12!\n" +
 	"\fmass_percent\x18R \x01(\x01R\vmassPercent\x12%\n" +
-	"\x05proof\x18S \x01(\v2\x0f.op25b.v1.ProofR\x05proof\x12(\n" +
+	"\x05proof\x18S \x01(\v2\x0f.op25b.v1.ProofR\x05proof\x12\x1a\n" +
+	"\bunproved\x18n \x01(\tR\bunproved\x12(\n" +
 	"\x04held\x18x \x03(\v2\x14.op25b.v1.HeldSwitchR\x04held\"h\n" +
 	"\n" +
 	"SwitchHold\x12\x10\n" +
@@ -1693,11 +1713,12 @@ const file_op25b_v1_plan_proto_rawDesc = "" +
 	"\x05table\x18\x01 \x01(\tR\x05table\x12\x18\n" +
 	"\aentries\x18\x02 \x01(\x04R\aentries\x12\x10\n" +
 	"\x03hit\x18\x03 \x01(\x04R\x03hit\x12\x16\n" +
-	"\x06missed\x18\x04 \x01(\bR\x06missed\"4\n" +
+	"\x06missed\x18\x04 \x01(\bR\x06missed\"J\n" +
 	"\n" +
 	"ProofUnhit\x12\x14\n" +
 	"\x05entry\x18\x01 \x01(\tR\x05entry\x12\x10\n" +
-	"\x03why\x18\x02 \x01(\tR\x03why\"\xfe\x01\n" +
+	"\x03why\x18\x02 \x01(\tR\x03why\x12\x14\n" +
+	"\x05never\x18\x03 \x01(\bR\x05never\"\xfe\x01\n" +
 	"\x0eCounterexample\x12\x16\n" +
 	"\x06switch\x18\x01 \x01(\tR\x06switch\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\rR\x04port\x12\x14\n" +

@@ -65,7 +65,7 @@ type IntentServiceClient interface {
 	// switch has no room for the entries. In the latter case, the message contains the first such switch, the table, its size and the required
 	// number of entries.
 	Apply(context.Context, *connect.Request[v1.ApplyRequest]) (*connect.ServerStreamForClient[v1.Progress], error)
-	// Approves a mass change that another person will apply. The approval is valid for exactly the documents with this digest, while base is the current
+	// Approves a mass change, or documents that are not proved, that another person will apply. The approval is valid for exactly the documents with this digest, while base is the current
 	// revision, and not for the caller's own change. Requires the role operator. Returns ABORTED with Stale if base is not the current revision.
 	Approve(context.Context, *connect.Request[v1.ApproveRequest]) (*connect.Response[v1.ApproveResponse], error)
 	// Returns the current revision, or FAILED_PRECONDITION if there is none yet.
@@ -78,7 +78,8 @@ type IntentServiceClient interface {
 	Diff(context.Context, *connect.Request[v1.DiffRequest]) (*connect.Response[v1.DiffResponse], error)
 	// Stores the documents and activations of an earlier revision as the next revision. The stream is the same as that of Apply. Restoring the
 	// revision before the newest requires the role operator, and restoring an older revision requires admin. The documents are stored even if
-	// switches would refuse them, so that every change can be undone.
+	// switches would refuse them, so that every change can be undone. They are also stored if they are not proved within 10 seconds; Revision.unproved
+	// then has the reason.
 	Restore(context.Context, *connect.Request[v1.RestoreRequest]) (*connect.ServerStreamForClient[v1.Progress], error)
 	// Returns the outcome of a change whose answer was lost, by its request_id. If the change has not been stored yet, it is abandoned and will
 	// be refused from then on. Requires the role operator.
@@ -221,7 +222,7 @@ type IntentServiceHandler interface {
 	// switch has no room for the entries. In the latter case, the message contains the first such switch, the table, its size and the required
 	// number of entries.
 	Apply(context.Context, *connect.Request[v1.ApplyRequest], *connect.ServerStream[v1.Progress]) error
-	// Approves a mass change that another person will apply. The approval is valid for exactly the documents with this digest, while base is the current
+	// Approves a mass change, or documents that are not proved, that another person will apply. The approval is valid for exactly the documents with this digest, while base is the current
 	// revision, and not for the caller's own change. Requires the role operator. Returns ABORTED with Stale if base is not the current revision.
 	Approve(context.Context, *connect.Request[v1.ApproveRequest]) (*connect.Response[v1.ApproveResponse], error)
 	// Returns the current revision, or FAILED_PRECONDITION if there is none yet.
@@ -234,7 +235,8 @@ type IntentServiceHandler interface {
 	Diff(context.Context, *connect.Request[v1.DiffRequest]) (*connect.Response[v1.DiffResponse], error)
 	// Stores the documents and activations of an earlier revision as the next revision. The stream is the same as that of Apply. Restoring the
 	// revision before the newest requires the role operator, and restoring an older revision requires admin. The documents are stored even if
-	// switches would refuse them, so that every change can be undone.
+	// switches would refuse them, so that every change can be undone. They are also stored if they are not proved within 10 seconds; Revision.unproved
+	// then has the reason.
 	Restore(context.Context, *connect.Request[v1.RestoreRequest], *connect.ServerStream[v1.Progress]) error
 	// Returns the outcome of a change whose answer was lost, by its request_id. If the change has not been stored yet, it is abandoned and will
 	// be refused from then on. Requires the role operator.
