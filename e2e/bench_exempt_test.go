@@ -24,21 +24,27 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// exemptDocuments returns documents with lines that have 10 prefixes each, all of them exempt but the first 100.
-func exemptDocuments(p4runtime string, lines int) []strict.File {
+// exemptDocuments returns documents with 8,000 lines, which have the given number of prefixes each and all have an exemption but the first 100, and with
+// exemptions of that many single addresses.
+func exemptDocuments(p4runtime string, prefixes, addresses int) []strict.File {
+	const lines = 8000
 	var inv, exempt strings.Builder
 	fmt.Fprintf(&inv, "apiVersion: op25b/v1\nkind: Inventory\nswitches:\n  - name: edge\n    deviceID: 1\n    p4runtime: %s\n    gnmi: 127.0.0.1:1\n    ports:\n"+
 		"      - {port: 500, name: core, role: network}\n      - {port: 1, name: a1, role: access}\n      - {port: 2, name: a2, role: access}\n      - {port: 3, name: a3, role: access}\n    lines:\n", p4runtime)
 	exempt.WriteString("apiVersion: op25b/v1\nkind: Exemptions\nexemptions:\n")
 	for i := range lines {
 		fmt.Fprintf(&inv, "      - {name: line-%d, port: a%d, vlan: %d, group: adsl, prefixes: [", i, 1+i/4000, 1+i%4000)
-		for n := range 10 {
+		for n := range prefixes {
 			fmt.Fprintf(&inv, "10.%d.%d.%d/32, ", n, i>>8, i&255)
 		}
 		inv.WriteString("]}\n")
 		if i >= 100 {
-			fmt.Fprintf(&exempt, "  - {line: line-%d, owner: noc, reason: server, expires: 2099-03-31}\n", i)
+			fmt.Fprintf(&exempt, "  - {line: line-%d, owner: noc, reason: server, ticket: T-%d, expires: 2099-03-31}\n", i, i)
 		}
+	}
+	for i := range addresses {
+		fmt.Fprintf(&exempt, "  - {prefix: 100.%d.%d.%d/32, owner: noc@isp.example, reason: a server of a customer, ticket: T-%d, expires: 2098-%02d-%02d}\n",
+			64+i>>16, i>>8&255, i&255, 100_000+i, 1+i%12, 1+i%28)
 	}
 	return []strict.File{{Name: "exemptions.yaml", Data: []byte(exempt.String())}, {Name: "inventory.yaml", Data: []byte(inv.String())}, {Name: "policy.yaml", Data: []byte(`apiVersion: op25b/v1
 kind: Policy
@@ -53,14 +59,29 @@ phases:
 `)}}
 }
 
-// BenchmarkExempt adds and ends exemptions of single lines, with 10 prefixes each, on a switch with 79,000 exempt prefixes on 8,000 lines. It measures the time
-// from the call until the switch has the entries and they have been read back (ms-median), and the processor time of the whole process: of the
-// controller, the switch and the client (ms-cpu). The floor in the same run is one bare write of as many entries to the same switch, and reading them
-// back one by one (ms-switch), and one transaction of the store (ms-store).
+// BenchmarkExempt adds and ends exemptions on a switch with 8,000 lines: of lines with 10 prefixes each beside 79,000 exempt prefixes of 7,900 lines
+// (line), of single addresses beside the same (prefix), which may be on any line, and of lines and addresses beside 79,900 exemptions of one line or
+// address each (record). It measures the time from the call until the switch has the entries and they have been read back (ms-median), and the processor
+// time of the whole process: of the controller, the switch and the client (ms-cpu). The floor in the same run is one bare write of as many entries to the
+// same switch, and reading them back one by one (ms-switch), and one transaction of the store (ms-store).
 func BenchmarkExempt(b *testing.B) {
+	line := func(n int) *op25bv1.Exemption { return &op25bv1.Exemption{Line: fmt.Sprint("line-", n%100)} }
+	address := func(n int) *op25bv1.Exemption {
+		return &op25bv1.Exemption{Prefix: fmt.Sprintf("203.0.%d.%d/32", n>>8&255, n&255)}
+	}
+	for _, x := range []struct {
+		name                         string
+		prefixes, addresses, entries int
+		subject                      func(int) *op25bv1.Exemption
+	}{{"line", 10, 0, 10, line}, {"prefix", 10, 0, 1, address}, {"record-line", 1, 72_000, 1, line}, {"record-prefix", 1, 72_000, 1, address}} {
+		b.Run(x.name, func(b *testing.B) { benchmarkExempt(b, x.prefixes, x.addresses, x.entries, x.subject) })
+	}
+}
+
+func benchmarkExempt(b *testing.B, prefixes, addresses, entries int, subject func(int) *op25bv1.Exemption) {
 	device := startEmbedded(b)
 	cfg := noc.Config{
-		Name: "noc-1", Listening: api.Listening{Addr: "127.0.0.1:0"}, MaxDocuments: api.MaxFiles, First: exemptDocuments(device.P4Runtime, 8000),
+		Name: "noc-1", Listening: api.Listening{Addr: "127.0.0.1:0"}, MaxDocuments: api.MaxFiles, First: exemptDocuments(device.P4Runtime, prefixes, addresses),
 	}
 	cfg.Store.Dir = b.TempDir()
 	ctx := b.Context()
@@ -91,15 +112,16 @@ func BenchmarkExempt(b *testing.B) {
 		}
 		return nil
 	}
-	line := 0 // another one for each change: the controller would know the proof of one that it has had
+	n := 0 // another one for each change: the controller would know the proof of one that it has had
 	add := func() error {
-		line = (line + 1) % 100
-		return client.Await(ctx, time.Minute, time.Minute, asked.Exemption.Add, &op25bv1.AddExemptionRequest{
-			Exemption: &op25bv1.Exemption{Line: fmt.Sprint("line-", line), Owner: "noc", Reason: "benchmark", Expires: "2099-03-31"},
-		}, reached)
+		n++
+		e := subject(n)
+		e.Owner, e.Reason, e.Expires = "noc", "benchmark", "2099-03-31"
+		return client.Await(ctx, time.Minute, time.Minute, asked.Exemption.Add, &op25bv1.AddExemptionRequest{Exemption: e}, reached)
 	}
 	end := func() error {
-		return client.Await(ctx, time.Minute, time.Minute, asked.Exemption.End, &op25bv1.EndExemptionRequest{Line: fmt.Sprint("line-", line), Reason: "benchmark"}, reached)
+		e := subject(n)
+		return client.Await(ctx, time.Minute, time.Minute, asked.Exemption.End, &op25bv1.EndExemptionRequest{Line: e.Line, Prefix: e.Prefix, Reason: "benchmark"}, reached)
 	}
 	for _, change := range []func() error{add, end} { // the first waits for the switch, and counts its entries
 		if err := change(); err != nil {
@@ -124,7 +146,7 @@ func BenchmarkExempt(b *testing.B) {
 	b.ReportMetric(used.Seconds()*1000/float64(len(took)), "ms-cpu")
 	b.ReportMetric(0, "ns/op")
 	stop()
-	b.ReportMetric(bareExempt(b, device.P4Runtime), "ms-switch")
+	b.ReportMetric(bareExempt(b, device.P4Runtime, entries), "ms-switch")
 	b.ReportMetric(bareStore(b), "ms-store")
 }
 
@@ -138,8 +160,8 @@ func processorTime(b *testing.B) time.Duration {
 
 const floorRuns = 20
 
-// bareExempt returns the milliseconds of a bare client for writing 10 entries and reading them back.
-func bareExempt(b *testing.B, addr string) float64 {
+// bareExempt returns the milliseconds of a bare client for writing entries and reading them back.
+func bareExempt(b *testing.B, addr string, n int) float64 {
 	session, err := p4rt.Dial(b.Context(), p4rt.Config{Addr: addr, DeviceID: 1, ElectionID: p4rt.ElectionID{High: 1 << 62}})
 	if err != nil {
 		b.Fatal(err)
@@ -155,7 +177,7 @@ func bareExempt(b *testing.B, addr string) float64 {
 	defer conn.Close()
 	bare := p4v1.NewP4RuntimeClient(conn)
 	all := pipeline.State{Subscribers: map[netip.Prefix]pipeline.Subscriber{}}
-	for i := range 10 {
+	for i := range n {
 		all.Subscribers[prefix4(198, 18, 0, byte(i), 32)] = pipeline.Subscriber{Class: 1}
 	}
 	entries, err := all.Entries()
