@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,27 +53,34 @@ func TestMassChange(t *testing.T) {
 		t.Errorf("the plan has the removals %v beyond %v %%, want 12 of 60 lines first, beyond 5 %%", p.Removals, p.MassPercent)
 	}
 	q := &op25bv1.ApplyRequest{Files: fewer, Base: 1, Reason: "an export", NoWait: true}
-	refuses(t, applied(within(t), c, q), codes.FailedPrecondition, "mass change: it would remove more than 5 % at once: 12 of 60 lines (20.0 %); 2 of 10 entries (20.0 %) of table")
+	refuses(t, applied(within(t), c, q), codes.FailedPrecondition, "mass change: it would remove more than 5 % at once: 12 of 60 lines (20.0 %); nothing was stored")
 	q.MassChange = true
 	if err := applied(within(t), c, q); err != nil {
 		t.Fatal(err)
 	}
 
-	// One line of 48 is few, but it is many of the lines of its switch.
-	one := largeFleet(t, 8, 0)
-	for i, f := range one {
-		lines := strings.SplitAfter(string(f.Data), "\n")
-		for j, line := range lines {
-			if strings.Contains(line, "name: line-3-7,") {
-				lines[j] = ""
+	// Four lines of 48 are few, but they are half of the lines of their switch.
+	without := func(names ...string) []*op25bv1.File {
+		some := largeFleet(t, 8, 0)
+		for i, f := range some {
+			lines := strings.SplitAfter(string(f.Data), "\n")
+			for j, line := range lines {
+				if slices.ContainsFunc(names, func(name string) bool { return strings.Contains(line, "name: "+name+",") }) {
+					lines[j] = ""
+				}
 			}
+			some[i].Data = []byte(strings.Join(lines, ""))
 		}
-		one[i].Data = []byte(strings.Join(lines, ""))
+		return edited(t, some)
 	}
-	q = &op25bv1.ApplyRequest{Files: edited(t, one), Base: 2, Reason: "one line", NoWait: true}
-	refuses(t, applied(within(t), c, q), codes.FailedPrecondition, "at once: 1 of 8 entries (12.5 %) of table")
+	q = &op25bv1.ApplyRequest{Files: without("line-3-4", "line-3-5", "line-3-6", "line-3-7"), Base: 2, Reason: "half of a switch", NoWait: true}
+	refuses(t, applied(within(t), c, q), codes.FailedPrecondition, "at once: 4 of 8 entries (50.0 %) of table")
 	if chain := strings.Join(w.chain(), "\n"); !strings.Contains(chain, "refused apply") {
 		t.Errorf("the audit chain has no refused change:\n%s", chain)
+	}
+	q = &op25bv1.ApplyRequest{Files: without("line-3-7"), Base: 2, Reason: "a customer leaves", NoWait: true}
+	if err := applied(within(t), c, q); err != nil {
+		t.Errorf("one line of eight: %v", err)
 	}
 }
 

@@ -11,6 +11,15 @@ type Loss struct {
 	Removed, Of int
 }
 
+// OfLines reports whether the entries of the table are about single lines or exemptions, and not about what all lines share.
+func (l Loss) OfLines() bool {
+	switch l.Table {
+	case portRoleTable, serviceTable, remoteV4Table, remoteV6Table, sourceCheckTable:
+		return false
+	}
+	return true
+}
+
 // Losses returns the tables from which replacing the state old by the state new removes entries, in the order of the tables. It compares the keys of
 // entries, so that an entry that only changes is no loss. Rules are not counted, because a rule set is always replaced as a whole. Both states must
 // have all entries of their own; State.Shared is ignored.

@@ -17,6 +17,10 @@ import (
 // of a day removes well below a percent; a truncated export of an inventory removes far more.
 const DefaultMass = 5
 
+// fewRemoved is the number of lines, or of entries of lines and exemptions, up to which a removal is no mass change unless it is half of them or more: in
+// a small network, one customer who leaves is a large share. It is well below what a truncated export removes from a network where it matters.
+const fewRemoved = 5
+
 // ErrMass means that a change would remove a large share of the entries of a table, or of all lines, and that the caller has not confirmed it.
 var ErrMass = errors.New("mass change")
 
@@ -38,10 +42,19 @@ func (r Removal) String() string {
 
 func (r Removal) percent() float64 { return 100 * float64(r.Removed) / float64(r.Of) }
 
-// beyond reports whether the removal exceeds a share, in percent.
-func (r Removal) beyond(percent float64) bool { return r.Of > 0 && r.percent() > percent }
+// beyond reports whether the removal exceeds a share, in percent. A few lines may go, or what is of single lines: see fewRemoved. Of relays, other
+// prefixes, services and ports there are few, and each matters to all lines.
+func (r Removal) beyond(percent float64, ofLines bool) bool {
+	switch {
+	case r.Of == 0 || r.percent() <= percent:
+		return false
+	case ofLines && r.Removed <= fewRemoved:
+		return r.Removed > 1 && 2*r.Removed >= r.Of
+	}
+	return true
+}
 
-// Removals returns the removals of more than the given percentage that replacing base by proposed makes. The removal of lines comes first, and the
+// Removals returns the removals of more than the given percentage, and of more than a few lines, that replacing base by proposed makes. The removal of lines comes first, and the
 // largest shares come before others. Lines are compared by name, so that a line that moves to another switch counts only for the table that it leaves.
 // Entries are those of the documents at time now, whatever the switches have. A switch that leaves the inventory keeps its entries; its lines count.
 // Removals returns nil if base is nil or broken.
@@ -50,11 +63,6 @@ func Removals(base, proposed *intent.Intent, now time.Time, percent float64) []R
 		return nil
 	}
 	var all []Removal
-	add := func(r Removal) {
-		if r.beyond(percent) {
-			all = append(all, r)
-		}
-	}
 	for i := range base.Bundle.Inventory.Switches {
 		name := base.Bundle.Inventory.Switches[i].Name
 		if _, there := proposed.Bundle.Inventory.Switch(name); !there {
@@ -65,11 +73,13 @@ func Removals(base, proposed *intent.Intent, now time.Time, percent float64) []R
 			continue
 		}
 		for _, l := range pipeline.Losses(old, is) {
-			add(Removal{name, l.Table.String(), l.Removed, l.Of})
+			if r := (Removal{name, l.Table.String(), l.Removed, l.Of}); r.beyond(percent, l.OfLines()) {
+				all = append(all, r)
+			}
 		}
 	}
 	slices.SortStableFunc(all, func(a, b Removal) int { return cmp.Compare(b.percent(), a.percent()) })
-	if r := lostLines(base.Bundle.Inventory, proposed.Bundle.Inventory); r.beyond(percent) {
+	if r := lostLines(base.Bundle.Inventory, proposed.Bundle.Inventory); r.beyond(percent, true) {
 		all = slices.Insert(all, 0, r)
 	}
 	return all

@@ -38,7 +38,9 @@ func TestRemovals(t *testing.T) {
 	all := at(5)
 	has(all[:1], "2 of 4 lines (50.0 %)")
 	has(all, "1 of 2 entries (50.0 %) of table remote_v6 on edge-1")
-	has(all, "1 of 4 entries (25.0 %) of table line on edge-1")
+	if list := strings.Join(all, "\n"); strings.Contains(list, "table line on edge-1") {
+		t.Errorf("1 of 4 entries of table line is a mass change: %q", list)
+	}
 	if half := at(50); len(half) != 0 {
 		t.Errorf("more than 50 %%: %q", half)
 	}
@@ -60,5 +62,38 @@ func TestRemovals(t *testing.T) {
 	}
 	if err := CheckMass(Removals(one, two, w.now, 5), 5, true); err != nil {
 		t.Errorf("confirmed: %v", err)
+	}
+}
+
+// TestFewRemovals verifies that the removal of few lines is no mass change, although it is a large share in a small network, unless it is half of them.
+func TestFewRemovals(t *testing.T) {
+	for _, c := range []struct {
+		removed, of int
+		ofLines     bool
+		want        bool
+	}{
+		{1, 1, true, false},
+		{1, 2, true, false},
+		{1, 4, true, false},
+		{2, 2, true, true},
+		{2, 4, true, true},
+		{2, 5, true, false},
+		{3, 4, true, true},
+		{5, 11, true, false},
+		{6, 13, true, true},
+		{5, 100, true, false},
+		{6, 100, true, true},
+		{6, 120, true, false}, // exactly 5 %
+		{500, 10_000, true, false},
+		{501, 10_000, true, true},
+		// A prefix of a relay matters to every line.
+		{1, 2, false, true},
+		{1, 19, false, true},
+		{1, 20, false, false},
+		{0, 0, false, false},
+	} {
+		if got := (Removal{Removed: c.removed, Of: c.of}).beyond(DefaultMass, c.ofLines); got != c.want {
+			t.Errorf("%d of %d, of lines %v: a mass change %v, want %v", c.removed, c.of, c.ofLines, got, c.want)
+		}
 	}
 }
