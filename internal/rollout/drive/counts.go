@@ -24,8 +24,10 @@ const countsFor = 600
 
 // Counts are what the owner of a switch has counted. They only grow while the owner stays the same. They have no line's name and no address.
 type Counts struct {
-	Owner string    `json:"owner"`
-	At    time.Time `json:"at"` // the time of the sample, by the owner's clock
+	Owner string `json:"owner"`
+	// Rollout is the ID of the rollout for which they were counted. It is empty in the counts of a controller of an earlier release.
+	Rollout string    `json:"rollout,omitempty"`
+	At      time.Time `json:"at"` // the time of the sample, by the owner's clock
 	// Submission, Relays, Link and Counted are packets: see rollout.Measure.
 	Submission uint64 `json:"submission"`
 	Relays     uint64 `json:"relays"`
@@ -138,7 +140,7 @@ func (p *publisher) write(ctx context.Context, s *Stored) {
 			continue // there is nothing new, and each write costs the store
 		}
 		c := count(in, sw)
-		c.Owner, c.At = p.Name, sw.Status.Updated
+		c.Owner, c.Rollout, c.At = p.Name, s.ID, sw.Status.Updated
 		p.lines(&c, in, s, sw.Status.Switch, slices.Contains(wanted, sw.Status.Switch))
 		if err := records.PutFor(ctx, sw.Status.Switch, c, countsFor); err != nil {
 			p.Logger.Warn("counts for the rollout were not stored", zap.String("switch", sw.Status.Switch), zap.Error(err))

@@ -198,7 +198,7 @@ func (d *Driver) step(ctx context.Context, own *store.Ownership, s *Stored) (*St
 	if err != nil {
 		return nil, err
 	}
-	counts, err := d.counts(ctx)
+	counts, err := d.counts(ctx, s.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -264,14 +264,17 @@ func (d *Driver) next(r rollout.Record, o rollout.Observation) rollout.Record {
 	return next
 }
 
-// counts returns the published counts by switch.
-func (d *Driver) counts(ctx context.Context) (map[string]Counts, error) {
+// counts returns the published counts of a rollout by switch.
+func (d *Driver) counts(ctx context.Context, id string) (map[string]Counts, error) {
 	records, err := store.JSON[Counts](d.Store, countsKind).List(ctx)
 	if err != nil {
 		return nil, err
 	}
 	all := make(map[string]Counts, len(records))
 	for _, r := range records {
+		if r.Value.Rollout != "" && r.Value.Rollout != id {
+			continue // their forecast is of another change
+		}
 		all[r.Name] = r.Value
 	}
 	return all, nil

@@ -54,7 +54,7 @@ func (d *Driver) see(ctx context.Context, s *Stored) (*Seen, error) {
 	if err != nil {
 		return nil, err
 	}
-	counts, err := d.counts(ctx)
+	counts, err := d.counts(ctx, s.ID)
 	if err != nil {
 		return nil, err
 	}

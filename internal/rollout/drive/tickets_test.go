@@ -318,7 +318,7 @@ func TestWaitsForADesk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	counts, err := d.counts(t.Context())
+	counts, err := d.counts(t.Context(), s.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
