@@ -81,8 +81,9 @@ func wrongFiles(addrs []softswitch.Addrs) []strict.File {
 	return files
 }
 
-// newWrongFleet starts the fleet with its hosts, and waits until its switches have the documents and mail has been recorded.
-func newWrongFleet(t *testing.T) *wrongFleet {
+// newWrongFleet starts the fleet with its hosts, and waits until its switches have the documents and mail has been recorded. The switches with the
+// numbers in real are bmv2, which is at the path bmv2.
+func newWrongFleet(t *testing.T, bmv2 string, real ...int) *wrongFleet {
 	t.Helper()
 	f := &wrongFleet{t: t, runs: make(map[string]int), harm: make(map[string]bool)}
 	addrs := make([]softswitch.Addrs, wrongSwitches)
@@ -93,20 +94,24 @@ func newWrongFleet(t *testing.T) *wrongFleet {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var traffic []func(context.Context)
+	rigs := make([]demo.Rig, wrongSwitches)
 	for i := range b.Inventory.Switches {
 		sw := &b.Inventory.Switches[i]
-		rig, err := demo.NewEmbedded(sw, softswitch.Addrs{}, zap.NewNop())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := rig.Close(); err != nil {
-				t.Error(err)
+		if slices.Contains(real, i+1) {
+			rigs[i] = bmv2Rig(t, bmv2, sw)
+		} else {
+			embedded, err := demo.NewEmbedded(sw, softswitch.Addrs{}, zap.NewNop())
+			if err != nil {
+				t.Fatal(err)
 			}
-		})
-		addrs[i] = softswitch.Addrs{P4Runtime: rig.P4Runtime, GNMI: rig.GNMI}
-		traffic = append(traffic, f.hosts(sw, rig)...)
+			t.Cleanup(func() {
+				if err := embedded.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			rigs[i] = embedded.Rig
+		}
+		addrs[i] = softswitch.Addrs{P4Runtime: rigs[i].P4Runtime, GNMI: rigs[i].GNMI}
 	}
 	s, err := store.Open(t.Context(), store.Config{Dir: t.TempDir()})
 	if err != nil {
@@ -159,8 +164,10 @@ func newWrongFleet(t *testing.T) *wrongFleet {
 		}
 	})
 	f.settled(s)
-	for _, send := range traffic {
-		running.Go(func() { send(ctx) })
+	for i := range b.Inventory.Switches { // bmv2 takes no packets before it has a program
+		for _, send := range f.hosts(&b.Inventory.Switches[i], rigs[i]) {
+			running.Go(func() { send(ctx) })
+		}
 	}
 	gates := rollout.DefaultGates()
 	for i, members := range wrongRings {
@@ -190,7 +197,7 @@ func newWrongFleet(t *testing.T) *wrongFleet {
 }
 
 // hosts connects the hosts of one switch, and returns functions that send their traffic.
-func (f *wrongFleet) hosts(sw *policy.Switch, rig *demo.Embedded) (traffic []func(context.Context)) {
+func (f *wrongFleet) hosts(sw *policy.Switch, rig demo.Rig) (traffic []func(context.Context)) {
 	plug := func(name string, port policy.Port, mac pipeline.MAC, addrs ...netip.Prefix) *netsim.Host {
 		config := netsim.HostConfig{Name: name, MAC: net.HardwareAddr(mac[:])}
 		for _, a := range addrs {

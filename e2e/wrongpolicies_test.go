@@ -184,7 +184,24 @@ func TestWrongPolicies(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes minutes")
 	}
-	f := newWrongFleet(t)
+	newWrongFleet(t, "").try(t)
+}
+
+// wrongBMv2 are the switches that are bmv2 in TestWrongPoliciesBMv2: one in each ring.
+var wrongBMv2 = []int{1, 3, 6, 9}
+
+// TestWrongPoliciesBMv2 is TestWrongPolicies with a bmv2 in each ring.
+func TestWrongPoliciesBMv2(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes minutes")
+	}
+	path, reason := findBMv2()
+	wants(t, "bmv2", reason)
+	newWrongFleet(t, path, wrongBMv2...).try(t)
+}
+
+// try brings the wrong policies to the fleet.
+func (f *wrongFleet) try(t *testing.T) {
 	if longform.On() {
 		title := []string{"Our own mail relays", "The mail relays"}
 		if o := f.run(wrongPolicy{name: "a title changes", replace: title}); o.by != "done" || o.rings != len(wrongRings) {
