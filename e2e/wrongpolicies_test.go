@@ -184,24 +184,25 @@ func TestWrongPolicies(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes minutes")
 	}
-	newWrongFleet(t, "").try(t)
+	newWrongFleet(t, "").try(t, true)
 }
 
 // wrongBMv2 are the switches that are bmv2 in TestWrongPoliciesBMv2: one in each ring.
 var wrongBMv2 = []int{1, 3, 6, 9}
 
-// TestWrongPoliciesBMv2 is TestWrongPolicies with a bmv2 in each ring.
+// TestWrongPoliciesBMv2 is TestWrongPolicies with a bmv2 in each ring. A policy may be stopped in any ring but the last: the mail through bmv2 is less, and
+// a gate may have too little of it to judge the first ring, which is a single bmv2.
 func TestWrongPoliciesBMv2(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes minutes")
 	}
 	path, reason := findBMv2()
 	wants(t, "bmv2", reason)
-	newWrongFleet(t, path, wrongBMv2...).try(t)
+	newWrongFleet(t, path, wrongBMv2...).try(t, false)
 }
 
-// try brings the wrong policies to the fleet.
-func (f *wrongFleet) try(t *testing.T) {
+// try brings the wrong policies to the fleet. exact demands that each is stopped in the ring of the page.
+func (f *wrongFleet) try(t *testing.T, exact bool) {
 	if longform.On() {
 		title := []string{"Our own mail relays", "The mail relays"}
 		if o := f.run(wrongPolicy{name: "a title changes", replace: title}); o.by != "done" || o.rings != len(wrongRings) {
@@ -227,10 +228,10 @@ func (f *wrongFleet) try(t *testing.T) {
 		if o.by == "done" {
 			t.Fatalf("%s reached all rings; %d lines had wrong outcomes", x.name, o.harmed)
 		}
-		if o.by != x.stopped || o.rings != x.rings {
+		if o.by != x.stopped || o.rings != x.rings && (exact || o.rings == len(wrongRings)) {
 			t.Errorf("%s: stopped by %s after %d rings, want %s after %d: %s", x.name, o.by, o.rings, x.stopped, x.rings, o.why)
 		}
-		if !bytes.Contains(page, []byte(row)) {
+		if exact && !bytes.Contains(page, []byte(row)) {
 			t.Errorf("docs/rollout.md does not have the row %s", row)
 		}
 	}
