@@ -2,16 +2,29 @@ package examples
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v4"
+
+	"op25b/internal/policy"
+	"op25b/internal/rollout/rings"
+	"op25b/internal/strict"
 )
 
-// TestComposeIsConfined verifies that no service of docker-compose.yml runs as root, can write to its root file system, has a
+// TestComposeIsConfined verifies that no service of the compose files runs as root, can write to its root file system, has a
 // capability, or can fill the disk with logs. It also verifies that every data directory is on a volume.
 func TestComposeIsConfined(t *testing.T) {
-	text, err := os.ReadFile("../docker-compose.yml")
+	for _, file := range []string{"../docker-compose.yml", "compose/fleet.yml"} {
+		t.Run(filepath.Base(file), func(t *testing.T) { confined(t, file) })
+	}
+}
+
+func confined(t *testing.T, file string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,5 +66,49 @@ func TestComposeIsConfined(t *testing.T) {
 		if _, there := compose.Volumes[name]; keeps && !there {
 			t.Errorf("the volume %s is not declared", name)
 		}
+	}
+}
+
+// TestFleet verifies that the documents of the compose fleet are valid with its rings, and that the two changes to try differ from the policy of 2006 in
+// one line each.
+func TestFleet(t *testing.T) {
+	file := func(name string) strict.File {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strict.File{Name: name, Data: data}
+	}
+	before := file("spinnet-2006/policy.yaml")
+	for name, edit := range map[string][2]string{
+		"second-relay.yaml":    {"[198.51.100.16/28, ", "[198.51.100.16/28, 198.51.100.48/28, "},
+		"forgotten-relay.yaml": {"[198.51.100.16/28, ", "["},
+	} {
+		next := file("compose/fleet/" + name)
+		if want := strings.Replace(string(before.Data), edit[0], edit[1], 1); string(next.Data) != want {
+			t.Errorf("%s is not examples/spinnet-2006/policy.yaml with %q in place of %q", name, edit[1], edit[0])
+		}
+		b, err := policy.Load([]strict.File{next, file("compose/fleet/inventory.yaml"), file("compose/fleet/exemptions.yaml")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stages, err := rings.Read(file("compose/fleet/rings.yaml"), b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sizes []int
+		for _, s := range stages {
+			sizes = append(sizes, len(s.Switches))
+		}
+		if !slices.Equal(sizes, []int{1, 2, 3, 6}) {
+			t.Errorf("the rings have %v switches", sizes)
+		}
+	}
+	b, err := policy.Load(LibmoMobile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rings.Read(file("rings.yaml"), b); err != nil {
+		t.Error(err)
 	}
 }
