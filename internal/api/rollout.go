@@ -54,7 +54,7 @@ func errNoRollouts() error {
 // Start starts a rollout.
 func (s rolloutService) Start(ctx context.Context, req *connect.Request[op25bv1.StartRolloutRequest]) (*connect.Response[op25bv1.StartRolloutResponse], error) {
 	m := req.Msg
-	if err := checkReason(m.Reason); err != nil {
+	if err := checkReason(m.Reason); err != nil && !m.DryRun {
 		return nil, err
 	}
 	if s.Rollouts == nil {
@@ -91,17 +91,27 @@ func (s rolloutService) startPhase(ctx context.Context, in *intent.Intent, m *op
 	if err != nil {
 		return nil, err
 	}
+	change := rollout.Change{Phase: m.Phase, Groups: m.Groups}
+	if m.DryRun {
+		if err := s.noRollout(ctx); err != nil {
+			return nil, err
+		}
+		return &drive.Stored{Record: rollout.Start(rollout.Record{Change: change, Stages: stages, Baseline: rollout.DefaultBaseline}, s.Now())}, nil
+	}
 	next := in.Activated(policy.Activation{Phase: m.Phase, Groups: m.Groups, ID: in.Number + 1, At: s.dates()})
 	if err := s.bothWays(ctx, in, next); err != nil {
 		return nil, err
 	}
-	return s.start(ctx, rollout.Change{Phase: m.Phase, Groups: m.Groups}, stages, m.Reason)
+	return s.start(ctx, change, stages, m.Reason)
 }
 
 // startDocuments starts a rollout of documents. They are checked as by Apply, and the way back is proved too (I16).
 func (s rolloutService) startDocuments(ctx context.Context, in *intent.Intent, m *op25bv1.StartRolloutRequest) (*drive.Stored, error) {
-	if m.Phase != "" || len(m.Groups) > 0 {
+	switch {
+	case m.Phase != "" || len(m.Groups) > 0:
 		return nil, fault("files", "the request has files, and a phase or groups", "give only one of them")
+	case m.DryRun:
+		return nil, fault("dry_run", "the request has files, and is a dry run", "request their plan instead")
 	}
 	if err := s.noRollout(ctx); err != nil {
 		return nil, err

@@ -47,9 +47,21 @@ func TestRollouts(t *testing.T) {
 	refused(start("everything", rings, "why"), codes.InvalidArgument, `"everything"`)
 	refused(start("all-destinations", strings.Replace(rings, "edge-east", "edge-eats", 1), "why"), codes.InvalidArgument, `rings.yaml:4:30: no switch has the name "edge-eats"; did you mean "edge-east"?`)
 	refused(start("all-destinations", strings.Repeat("#", maxRings+1), "why"), codes.InvalidArgument, "the rings have 131073 bytes; must be at most 131072")
+	dry := &op25bv1.StartRolloutRequest{Phase: "all-destinations", RingsFile: "rings.yaml", Rings: []byte(rings), DryRun: true}
+	if r, err := calls.Start(within(t), dry); err != nil || r.Rollout.Id != "" || len(r.Rollout.Rings) != 2 || len(r.Rollout.Rings[1].Switches) != 2 {
+		t.Errorf("a dry run: %v, %v", r, err)
+	}
+	_, err = calls.Show(within(t), &op25bv1.ShowRolloutRequest{})
+	refused(err, codes.NotFound, "there is no rollout")
+	dry.Phase, dry.Files = "", files
+	_, err = calls.Start(within(t), dry)
+	refused(err, codes.InvalidArgument, "the request has files, and is a dry run; request their plan instead")
 	if err := start("all-destinations", rings, "OP25B-41"); err != nil {
 		t.Fatal(err)
 	}
+	dry.Phase, dry.Files = "all-destinations", nil
+	_, err = calls.Start(within(t), dry)
+	refused(err, codes.FailedPrecondition, "a rollout is running: rollout 1 of phase all-destinations is measuring")
 	refused(start("all-destinations", rings, "again"), codes.FailedPrecondition, "a rollout is running: rollout 1 is measuring: abort it, or wait until it has ended")
 	shown, err := calls.Show(within(t), &op25bv1.ShowRolloutRequest{})
 	if r := shown.GetRollout(); err != nil || r.Id != "1" || r.State != op25bv1.RolloutState_ROLLOUT_STATE_MEASURING || len(r.Rings) != 2 || len(r.Rings[1].Switches) != 2 || r.Reason != "OP25B-41" || r.Author == "" {

@@ -14,7 +14,7 @@ import (
 )
 
 // pages are the paths of all pages of the example.
-var pages = []string{"/", "/?wall", "/exemptions", "/programme", "/changes", "/check", "/changes/1", "/changes/2", "/switch/edge-1", "/switch/edge-1/hold", "/switch/edge-1/release", "/rollout", "/signin", "/nowhere"}
+var pages = []string{"/", "/?wall", "/exemptions", "/programme", "/changes", "/check", "/changes/1", "/changes/2", "/switch/edge-1", "/switch/edge-1/hold", "/switch/edge-1/release", "/rollout", "/rollout/start", "/signin", "/nowhere"}
 
 // TestInBrowser shows every page in a real browser, in both languages, light and dark, on narrow and wide screens, and checks the pages
 // against the rules. The console must stay empty, because a violation of the Content-Security-Policy is written to it.

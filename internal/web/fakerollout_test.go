@@ -19,13 +19,14 @@ import (
 type fakeRollouts struct {
 	op25bv1connect.UnimplementedRolloutServiceHandler
 	changes chan *op25bv1.WatchRolloutResponse // to send to watchers; nil if nothing changes
-	refusal error                              // of Steer, or nil
+	refusal error                              // of Start and Steer, or nil
 
 	mu      sync.Mutex // guards the fields below
 	now     *op25bv1.ShowRolloutResponse
 	past    []*op25bv1.Rollout
 	lists   int // the number of calls of List
 	steered []*op25bv1.SteerRolloutRequest
+	started []*op25bv1.StartRolloutRequest
 }
 
 func (f *fakeRollouts) Show(_ context.Context, r *connect.Request[op25bv1.ShowRolloutRequest]) (*connect.Response[op25bv1.ShowRolloutResponse], error) {
@@ -62,6 +63,16 @@ func (f *fakeRollouts) Watch(ctx context.Context, _ *connect.Request[op25bv1.Wat
 			}
 		}
 	}
+}
+
+func (f *fakeRollouts) Start(_ context.Context, r *connect.Request[op25bv1.StartRolloutRequest]) (*connect.Response[op25bv1.StartRolloutResponse], error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.started = append(f.started, r.Msg)
+	if f.refusal != nil {
+		return nil, f.refusal
+	}
+	return connect.NewResponse(&op25bv1.StartRolloutResponse{Rollout: &op25bv1.Rollout{Phase: r.Msg.Phase, Groups: r.Msg.Groups, Rings: f.now.Rollout.Rings}}), nil
 }
 
 func (f *fakeRollouts) Steer(_ context.Context, r *connect.Request[op25bv1.SteerRolloutRequest]) (*connect.Response[op25bv1.SteerRolloutResponse], error) {

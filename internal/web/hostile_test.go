@@ -17,6 +17,7 @@ import (
 
 	"op25b/internal/auth"
 	"op25b/internal/web"
+	op25bv1 "op25b/proto/op25b/v1"
 )
 
 // A hostileAPI answers every call with a message in which each text is the same one. It stands for a store in which somebody managed to put
@@ -71,6 +72,9 @@ func (h hostileAPI) fill(m protoreflect.Message, depth int) {
 			case protoreflect.BoolKind:
 				return protoreflect.ValueOfBool(true)
 			case protoreflect.EnumKind:
+				if f.Enum().Name() == "RolloutState" { // in another state, a rollout has no commands
+					return protoreflect.ValueOfEnum(op25bv1.RolloutState_ROLLOUT_STATE_HELD.Number())
+				}
 				return protoreflect.ValueOfEnum(f.Enum().Values().Get(f.Enum().Values().Len() - 1).Number())
 			case protoreflect.DoubleKind:
 				return protoreflect.ValueOfFloat64(0.5)
@@ -107,7 +111,7 @@ var hostileTexts = []string{
 }
 
 // hostilePaths are the pages on which stored texts appear. The token TEXT stands for the text.
-var hostilePaths = []string{"/", "/?wall", "/?q=TEXT&show=TEXT&owner=TEXT", "/exemptions", "/programme", "/changes", "/changes?who=TEXT&verb=TEXT", "/changes/3", "/switch/TEXT", "/switch/TEXT?range=TEXT", "/switch/TEXT?asked=hold", "/switch/TEXT/hold", "/switch/TEXT/release", "/rollout", "/rollout/pause", "/rollout/resume", "/rollout/abort", "/check", "/nowhere"}
+var hostilePaths = []string{"/", "/?wall", "/?q=TEXT&show=TEXT&owner=TEXT", "/exemptions", "/programme", "/changes", "/changes?who=TEXT&verb=TEXT", "/changes/3", "/switch/TEXT", "/switch/TEXT?range=TEXT", "/switch/TEXT?asked=hold", "/switch/TEXT/hold", "/switch/TEXT/release", "/rollout", "/rollout/pause", "/rollout/resume", "/rollout/abort", "/rollout/start", "/rollout/start?phase=TEXT", "/check", "/nowhere"}
 
 // TestStoredTextsStayTexts verifies that no stored text becomes a part of a page's markup, of its links or of its headers, and that none moves or hides other text.
 func TestStoredTextsStayTexts(t *testing.T) {
@@ -138,9 +142,9 @@ func TestStoredTextsStayTexts(t *testing.T) {
 			if want := map[bool]int{true: http.StatusNotFound, false: http.StatusOK}[path == "/nowhere"]; res.StatusCode != want {
 				t.Errorf("%q on %s: %d, want %d\n%s", text, path, res.StatusCode, want, page)
 			}
-			form = map[string][]string{"csrf": {csrf(page)}, "phase": {text}, "groups": {text}, "switches": {text}, "reason": {text}, "base": {"3"}, "shown": {"3"}, "request": {text}, "since": {"3"}, "accepts": {text}, "known": {text}, "ticket": {text}, "line": {text}, "to": {text}, "port": {"25"}, "next": {text}, "token": {text}}
+			form = map[string][]string{"csrf": {csrf(page)}, "phase": {text}, "groups": {text}, "switches": {text}, "reason": {text}, "base": {"3"}, "shown": {"3"}, "request": {text}, "since": {"3"}, "accepts": {text}, "rings": {text}, "known": {text}, "ticket": {text}, "line": {text}, "to": {text}, "port": {"25"}, "next": {text}, "token": {text}}
 		}
-		for _, path := range []string{"/preview", "/change", "/verify", "/check", "/rollout/resume", "/switch/" + escapedQuery(text) + "/hold", "/switch/" + escapedQuery(text) + "/prove", "/signin"} {
+		for _, path := range []string{"/preview", "/change", "/verify", "/check", "/rollout/resume", "/rollout/start", "/switch/" + escapedQuery(text) + "/hold", "/switch/" + escapedQuery(text) + "/prove", "/signin"} {
 			res, page := b.post(path, form)
 			check("POST "+path, res, page)
 		}
@@ -159,7 +163,7 @@ func escapedQuery(text string) string {
 // tags are the elements that pages consist of.
 var tags = []string{
 	"html", "head", "meta", "title", "link", "script", "body", "a", "header", "p", "span", "nav", "ul", "li", "div", "form", "input", "button", "main", "h1", "h2", "h3", "h4", "section",
-	"table", "thead", "tbody", "tr", "th", "td", "time", "strong", "ol", "dl", "dt", "dd", "br", "pre", "code", "footer", "label", "select", "option", "details", "summary", "figure", "figcaption", "datalist", "fieldset", "legend",
+	"table", "thead", "tbody", "tr", "th", "td", "time", "strong", "ol", "dl", "dt", "dd", "br", "pre", "code", "footer", "label", "select", "option", "details", "summary", "figure", "figcaption", "datalist", "fieldset", "legend", "textarea",
 	"svg", "desc", "g", "path", "rect", "line", "text", "polyline", "tspan", "circle",
 }
 

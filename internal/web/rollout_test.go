@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -47,7 +48,7 @@ func TestRolloutPage(t *testing.T) {
 	f.rollouts.now.Seen.Leader = ""
 	page = pageOf(t, f, "/rollout", "en")
 	wantTexts(t, page, `<th scope="row">from-the-future</th><td data-name="Says">HOLDS, accepted by an operator</td>`, `<span lang="en">41 calls</span>`, "there is no forecast for some switches",
-		`<td data-name="Lines with tickets">2, at most 3; 1 tickets name no line</td>`, `<td data-name="Lines with tickets">-</td>`,
+		`<td data-name="Lines with tickets">2, at most 3; tickets that name no line: 1</td>`, `<td data-name="Lines with tickets">-</td>`,
 		`<p class="problem">No controller carries the rollout out now. What is shown was seen`)
 	lacksTexts(t, page, "Carried out by")
 	wantTexts(t, pageOf(t, f, "/", "en"), `<p class="problem">No controller carries the rollout out now.`)
@@ -83,6 +84,77 @@ func TestRolloutWords(t *testing.T) {
 	}
 	r.State, r.Since = op25bv1.RolloutState_ROLLOUT_STATE_WENT_BACK, timestamppb.New(rolloutNow.Add(-25*time.Hour))
 	lacksTexts(t, pageOf(t, f, "/", "en"), `id="h-rollout"`)
+}
+
+// TestGoingBack verifies that nothing is said to be without the change before its switches have confirmed that (I11), and that a command which does not
+// fit the state is refused before its question.
+func TestGoingBack(t *testing.T) {
+	f := rolling()
+	r, seen := f.rollouts.now.Rollout, f.rollouts.now.Seen
+	r.State, r.Wanted = op25bv1.RolloutState_ROLLOUT_STATE_GOING_BACK, 0
+	seen.Gates, seen.Rings[1].Confirmed, seen.Rings[3].Confirmed = nil, 2, 23
+	page := pageOf(t, f, "/rollout", "en")
+	wantTexts(t, page, `first</th><td data-name="State">does not have the change</td>`, `pilots</th><td data-name="State">loses the change</td>`, `<td data-name="Confirmed">2 of 3</td>`,
+		"No ring is to have the change now. Not confirmed by 1 switch.")
+	lacksTexts(t, page, "No ring has the change", `href="/rollout/abort"`)
+	b := newBrowser(t, serve(t, siteOf(t, f)))
+	for _, verb := range []string{"pause", "resume", "abort"} {
+		if res, page := b.get("/rollout/" + verb); res.StatusCode != http.StatusConflict || !strings.Contains(page, "Rollout 7 is going-back. This command does not fit that state.") {
+			t.Errorf("%s: %d\n%s", verb, res.StatusCode, page)
+		}
+	}
+	r.State = op25bv1.RolloutState_ROLLOUT_STATE_PAUSED
+	if res, _ := b.get("/rollout/pause"); res.StatusCode != http.StatusConflict {
+		t.Errorf("pause while paused: %d", res.StatusCode)
+	}
+}
+
+// TestStart verifies the form of a rollout: what it would do is shown before the reason is asked for, a mistake in the rings returns to the form with
+// the text kept, and the rollout starts with what was shown.
+func TestStart(t *testing.T) {
+	f := rolling()
+	f.rollouts.now.Rollout.State = op25bv1.RolloutState_ROLLOUT_STATE_DONE
+	f.phases.Phases = []*op25bv1.Phase{{Name: "drain"}, {Name: "all-destinations"}}
+	f.preview = &op25bv1.PreviewResponse{Revision: 31, Switches: 39, Changes: []*op25bv1.PhaseChange{{From: "drain", To: "all-destinations", EveryLine: true, Switches: []string{"lab-01"}}}}
+	f.forecast = curvedAPI().forecast
+	b := newBrowser(t, serve(t, siteOf(t, f)))
+	_, page := b.get("/rollout")
+	wantTexts(t, page, `href="/rollout/start">Start a rollout of a phase</a>`)
+	_, page = b.get("/rollout/start?phase=all-destinations")
+	wantTexts(t, page, "<option selected>all-destinations</option>", "<textarea", `maxlength="24576"`)
+	form := url.Values{"csrf": {csrf(page)}, "phase": {"all-destinations"}, "groups": {"adsl, sim"}, "rings": {"kind: Rings\r\n# <all>"}}
+	f.rollouts.refusal = connect.NewError(connect.CodeInvalidArgument, errors.New("rings:2:1: no rings"))
+	if res, page := b.post("/rollout/start", form); res.StatusCode != http.StatusBadRequest || !strings.Contains(page, "rings:2:1: no rings") || !strings.Contains(page, "kind: Rings\n# &lt;all&gt;</textarea>") {
+		t.Errorf("wrong rings: %d\n%s", res.StatusCode, page)
+	}
+	f.rollouts.refusal = nil
+	res, page := b.post("/rollout/start", form)
+	if res.StatusCode != http.StatusOK {
+		t.Errorf("%d", res.StatusCode)
+	}
+	wantTexts(t, page, "drain → all-destinations", "the traffic is measured before the change", `<th scope="row">others</th><td class="n" data-name="Switches">23</td>`, "<button>Start the rollout: phase all-destinations for adsl, sim, in 4 rings to 39 switches</button>",
+		"kind: Rings\n# &lt;all&gt;")
+	form.Set("reason", " ")
+	if res, page := b.post("/rollout/start", form); res.StatusCode != http.StatusBadRequest || !strings.Contains(page, "Give a reason.") {
+		t.Errorf("without a reason: %d\n%s", res.StatusCode, page)
+	}
+	for _, r := range f.rollouts.started {
+		if !r.DryRun {
+			t.Errorf("started before the reason was given: %v", r)
+		}
+	}
+	form.Set("reason", "OP25B-41")
+	if res, _ := b.post("/rollout/start", form); res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/rollout" {
+		t.Errorf("start: %d", res.StatusCode)
+	}
+	want := &op25bv1.StartRolloutRequest{Phase: "all-destinations", Groups: []string{"adsl", "sim"}, RingsFile: "rings", Rings: []byte("kind: Rings\n# <all>"), Reason: "OP25B-41"}
+	if got := f.rollouts.started[len(f.rollouts.started)-1]; !proto.Equal(got, want) {
+		t.Errorf("the API got %v, want %v", got, want)
+	}
+	form.Set("rings", strings.Repeat("x", 25<<10))
+	if res, page := b.post("/rollout/start", form); res.StatusCode != http.StatusBadRequest || !strings.Contains(page, "The rings have 25,600 bytes. The page accepts 24,576; use op25b rollout start.") {
+		t.Errorf("long rings: %d\n%s", res.StatusCode, page)
+	}
 }
 
 // TestNoRollout verifies the page before the first rollout, and that of a controller without rollouts.
@@ -147,7 +219,7 @@ func TestSteer(t *testing.T) {
 			t.Errorf("%v: %d", bad, res.StatusCode)
 		}
 	}
-	for _, path := range []string{"/rollout/start", "/rollout/resume/x"} {
+	for _, path := range []string{"/rollout/stop", "/rollout/resume/x"} {
 		if res, _ := b.get(path); res.StatusCode != http.StatusNotFound {
 			t.Errorf("%s: %d", path, res.StatusCode)
 		}

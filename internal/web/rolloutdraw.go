@@ -108,9 +108,7 @@ func (b base) rolloutOf(p *picture) rolloutData {
 	d.Tickets = slices.ContainsFunc(r.Rings, func(ring *op25bv1.Ring) bool { return ring.TicketBound > 0 })
 	d.gates(r, seen.GetGates())
 	d.Counted = d.counted(len(has(r)))
-	paused := r.State == op25bv1.RolloutState_ROLLOUT_STATE_PAUSED
-	d.CanAbort = d.Running && r.State != op25bv1.RolloutState_ROLLOUT_STATE_GOING_BACK
-	d.CanPause, d.CanResume = d.CanAbort && !paused, paused || r.State == op25bv1.RolloutState_ROLLOUT_STATE_HELD
+	d.CanPause, d.CanResume, d.CanAbort = allows(r.State, verbPause), allows(r.State, verbResume), allows(r.State, verbAbort)
 	for _, x := range p.rollout.all[:min(len(p.rollout.all), maxRollouts)] {
 		d.Past = append(d.Past, rolloutRow{x.Id, b.changeOf(x), b.RolloutState(x.State), rolloutClass(x.State), x.Author, x.Reason, len(x.Rings), x.Since.AsTime()})
 	}
@@ -129,12 +127,22 @@ func (d *rolloutData) harm(r *op25bv1.Rollout, seen *op25bv1.RolloutSeen) {
 	switch {
 	case ended(r.State): // nothing is counted any more
 	case n == 0:
-		d.Harm = d.T("harm none")
+		if d.Harm = d.T("harm none"); unconfirmed(r, seen) > 0 {
+			d.Harm += d.T("harm none yet", d.switches(unconfirmed(r, seen)))
+		}
 	case known:
 		d.Harm, d.Harmed = d.T("harm", prose.Number(affected), prose.Number(forecast), prose.Number(lines)), affected > forecast
 	default:
 		d.Harm, d.Harmed = d.T("harm unforeseen", prose.Number(affected), prose.Number(lines)), affected > 0
 	}
+}
+
+// unconfirmed returns the number of switches that have not confirmed what the rollout wants of them now.
+func unconfirmed(r *op25bv1.Rollout, seen *op25bv1.RolloutSeen) (n int) {
+	for i, ring := range seen.GetRings()[:min(len(r.Rings), len(seen.GetRings()))] {
+		n += max(0, len(r.Rings[i].Switches)-int(ring.Confirmed))
+	}
+	return n
 }
 
 // soak says until when the ring at hand soaks, and how long that is from the time at which the rollout was seen.
@@ -179,6 +187,9 @@ func (b base) ring(r *op25bv1.Rollout, seen *op25bv1.RolloutSeen, i int, of map[
 	}
 	if i < len(seen.GetRings()) {
 		x := seen.Rings[i]
+		if r.State == op25bv1.RolloutState_ROLLOUT_STATE_GOING_BACK && int(x.Confirmed) >= len(ring.Switches) {
+			row.State = b.T("ring without")
+		}
 		row.Lines, row.Counted = prose.Number(x.Lines), x.Counted.AsTime()
 		if !ended(r.State) {
 			row.Confirmed = b.T("of", prose.Number(x.Confirmed), prose.Number(len(ring.Switches)))

@@ -92,9 +92,11 @@ func (b base) means(r *op25bv1.Rollout) string {
 func (b base) ringState(r *op25bv1.Rollout, i int) string {
 	switch hand := int(r.Ring); {
 	case r.State == op25bv1.RolloutState_ROLLOUT_STATE_DONE:
-		return b.T("ring has")
+		return b.T("ring got")
+	case r.State == op25bv1.RolloutState_ROLLOUT_STATE_WENT_BACK && i > hand:
+		return b.T("ring never")
 	case r.State == op25bv1.RolloutState_ROLLOUT_STATE_WENT_BACK:
-		return b.T("ring without")
+		return b.T("ring lost")
 	case r.State == op25bv1.RolloutState_ROLLOUT_STATE_GOING_BACK && i <= hand:
 		return b.T("ring loses")
 	case i > hand:

@@ -145,7 +145,7 @@ func TestEveryFormIsGuarded(t *testing.T) {
 			}
 		}
 	}
-	for _, action := range []string{"/language", "/signin", "/signout", "/check", "/preview", "/change", "/verify", "/switch/edge-1/hold", "/switch/edge-1/release"} {
+	for _, action := range []string{"/language", "/signin", "/signout", "/check", "/preview", "/change", "/verify", "/switch/edge-1/hold", "/switch/edge-1/release", "/rollout/start"} {
 		if !seen[action] {
 			t.Errorf("no page has the form %s", action)
 		}
@@ -157,7 +157,7 @@ func TestEveryFormIsGuarded(t *testing.T) {
 
 // asksFirst reports whether GET on the action of a form shows the form, which asks before it does something.
 func asksFirst(action string) bool {
-	return strings.HasSuffix(action, "/hold") || strings.HasSuffix(action, "/release")
+	return strings.HasSuffix(action, "/hold") || strings.HasSuffix(action, "/release") || action == "/rollout/start"
 }
 
 // TestEveryAnswerIsSecured verifies the security headers of pages, files, streams, redirects and errors, and that requests for another host are

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -14,6 +15,25 @@ import (
 	"op25b/internal/view/prose"
 	op25bv1 "op25b/proto/op25b/v1"
 )
+
+// The verbs of the rollout, as they are in the path.
+const (
+	verbPause  = "pause"
+	verbResume = "resume"
+	verbAbort  = "abort"
+)
+
+// allows reports whether a rollout in a state can be paused, resumed or aborted.
+func allows(s op25bv1.RolloutState, verb string) bool {
+	paused := s == op25bv1.RolloutState_ROLLOUT_STATE_PAUSED
+	switch {
+	case ended(s) || s == op25bv1.RolloutState_ROLLOUT_STATE_GOING_BACK:
+		return false
+	case verb == verbResume:
+		return paused || s == op25bv1.RolloutState_ROLLOUT_STATE_HELD
+	}
+	return verb == verbAbort || !paused
+}
 
 // steerData has what a command would do to the rollout, and the question for its reason.
 type steerData struct {
@@ -32,12 +52,14 @@ type steerData struct {
 	Problem    said
 }
 
+var errSteer = errors.New("the rollout is in another state")
+
 // steerCommand returns the command of a path. It returns false if there is no such command.
 func steerCommand(verb string) (op25bv1.RolloutCommand, bool) {
 	c, known := map[string]op25bv1.RolloutCommand{
-		"pause":  op25bv1.RolloutCommand_ROLLOUT_COMMAND_PAUSE,
-		"resume": op25bv1.RolloutCommand_ROLLOUT_COMMAND_RESUME,
-		"abort":  op25bv1.RolloutCommand_ROLLOUT_COMMAND_ABORT,
+		verbPause:  op25bv1.RolloutCommand_ROLLOUT_COMMAND_PAUSE,
+		verbResume: op25bv1.RolloutCommand_ROLLOUT_COMMAND_RESUME,
+		verbAbort:  op25bv1.RolloutCommand_ROLLOUT_COMMAND_ABORT,
 	}[verb]
 	return c, known
 }
@@ -65,14 +87,18 @@ func (s *Site) showSteer(v *visit, d steerData, code int) error {
 		return err
 	}
 	r := shown.Msg.Rollout
+	if !allows(r.State, d.Verb) {
+		text := v.T("steer not", r.Id, v.RolloutState(r.State))
+		return connect.NewError(connect.CodeFailedPrecondition, translated{text, errSteer})
+	}
 	v.Section, v.Title = "rollout", v.steerTitle(d.Verb)
 	d.base = v.base
 	d.Rollout = v.T("steer rollout", r.Id, v.changeOf(r), v.RolloutState(r.State), v.At(r.Since.AsTime()))
 	d.Since, d.Doing = strconv.FormatInt(r.Since.AsTime().UnixNano(), 10), v.Title
 	switch d.Verb {
-	case "pause":
+	case verbPause:
 		d.Words = v.pauseWords(r)
-	case "resume":
+	case verbResume:
 		d.resume(r)
 	default:
 		d.Words = v.abortWords(r)
@@ -125,9 +151,9 @@ func (s *Site) steer(v *visit) error {
 // steerTitle returns what a command does, in a few words.
 func (b base) steerTitle(verb string) string {
 	switch verb {
-	case "pause":
+	case verbPause:
 		return b.T("do pause")
-	case "resume":
+	case verbResume:
 		return b.T("do resume")
 	}
 	return b.T("do abort")

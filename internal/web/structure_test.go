@@ -40,6 +40,7 @@ func TestStructure(t *testing.T) {
 			{"programme", still + "/programme"},
 			{"rollout", rollout + "/rollout"},
 			{"abort", rollout + "/rollout/abort"},
+			{"start", rollout + "/rollout/start"},
 			{"check", early + "/check"},
 			{"changes", early + "/changes"},
 		} {

@@ -112,7 +112,7 @@ func (s *Site) base(r *http.Request) base {
 	switch r.URL.Path { // a page that is the response to a form cannot be reloaded by a link
 	case "/preview", "/change":
 		at = "/programme"
-	case "/rollout/pause", "/rollout/resume", "/rollout/abort":
+	case "/rollout/start", "/rollout/pause", "/rollout/resume", "/rollout/abort":
 		if r.Method == http.MethodPost {
 			at = "/rollout"
 		}

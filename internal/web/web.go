@@ -110,6 +110,8 @@ func New(cfg Config) (*Site, error) {
 		"GET /changes/{revision}":      s.revision,
 		"GET /switch/{switch}/{verb}":  s.askSwitch,
 		"POST /switch/{switch}/{verb}": s.doSwitch,
+		"GET /rollout/start":           s.askStart,
+		"POST /rollout/start":          s.start,
 		"GET /rollout/{verb}":          s.askSteer,
 		"POST /rollout/{verb}":         s.steer,
 		"POST /verify":                 s.verify,

@@ -578,7 +578,10 @@ type StartRolloutRequest struct {
 	Files []*File `protobuf:"bytes,6,rep,name=files,proto3" json:"files,omitempty"`
 	Base  uint64  `protobuf:"varint,7,opt,name=base,proto3" json:"base,omitempty"`
 	// Confirms a mass change; see ApplyRequest.
-	MassChange    bool `protobuf:"varint,8,opt,name=mass_change,json=massChange,proto3" json:"mass_change,omitempty"`
+	MassChange bool `protobuf:"varint,8,opt,name=mass_change,json=massChange,proto3" json:"mass_change,omitempty"`
+	// Starts and proves nothing, and returns the rollout of a phase that would be started, without an id. INVALID_ARGUMENT is returned with files, whose plan
+	// IntentService.Plan returns.
+	DryRun        bool `protobuf:"varint,9,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -665,6 +668,13 @@ func (x *StartRolloutRequest) GetBase() uint64 {
 func (x *StartRolloutRequest) GetMassChange() bool {
 	if x != nil {
 		return x.MassChange
+	}
+	return false
+}
+
+func (x *StartRolloutRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
 	}
 	return false
 }
@@ -1373,7 +1383,7 @@ const file_op25b_v1_rollout_proto_rawDesc = "" +
 	"\x04ring\x18\x03 \x01(\tR\x04ring\x12\x1a\n" +
 	"\bswitches\x18\x04 \x03(\tR\bswitches\x12\x12\n" +
 	"\x04text\x18\x05 \x01(\tR\x04text\x12\x1a\n" +
-	"\baccepted\x18\x06 \x01(\bR\baccepted\"\xeb\x01\n" +
+	"\baccepted\x18\x06 \x01(\bR\baccepted\"\x84\x02\n" +
 	"\x13StartRolloutRequest\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1d\n" +
@@ -1384,7 +1394,8 @@ const file_op25b_v1_rollout_proto_rawDesc = "" +
 	"\x05files\x18\x06 \x03(\v2\x0e.op25b.v1.FileR\x05files\x12\x12\n" +
 	"\x04base\x18\a \x01(\x04R\x04base\x12\x1f\n" +
 	"\vmass_change\x18\b \x01(\bR\n" +
-	"massChange\"\x92\x01\n" +
+	"massChange\x12\x17\n" +
+	"\adry_run\x18\t \x01(\bR\x06dryRun\"\x92\x01\n" +
 	"\x14StartRolloutResponse\x12+\n" +
 	"\arollout\x18\x01 \x01(\v2\x11.op25b.v1.RolloutR\arollout\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1d\n" +
