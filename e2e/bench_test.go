@@ -92,12 +92,10 @@ var sink [engine.MaxFrame]byte
 func BenchmarkPacket(b *testing.B) {
 	const exempt4, exempt6, remotes = 66_000, 34_000, 10_000 // 100,000 subscriber entries, 10,000 remote prefixes
 	e := loaded(b, everyForm(exempt4, exempt6, remotes))
-	interpreted := loadedWith(b, everyForm(exempt4, exempt6, remotes), engine.Options{})
 	var clock hurriedClock
 	answering := loadedWith(b, everyForm(exempt4, exempt6, remotes), engine.Options{Clock: clock.now, Native: []*engine.Native{native.Native}})
 	for name, frames := range paths(b) {
 		b.Run(name, func(b *testing.B) { benchmark(b, e, accessPort, frames) })
-		b.Run(name+"/interpreted", func(b *testing.B) { benchmark(b, interpreted, accessPort, frames) })
 	}
 	for _, form := range benchForms() {
 		on := e

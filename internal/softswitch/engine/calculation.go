@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/json"
 	"math/big"
+	"slices"
 
 	"op25b/internal/softswitch/extern"
 	"op25b/internal/softswitch/match"
@@ -87,26 +88,35 @@ func (c *compiler) summand(v *jsonValue) ref {
 	return n.ref
 }
 
-// add appends a field. If the last piece is a run of fields in the same header, add extends that piece.
+// add appends a field. If the last piece is a run of fields in the same header, add extends that piece, unless the piece fills whole bytes and the field
+// does not follow it in the header. Then both can be copied from the packet, such as the parts of an IPv4 header before and behind its checksum.
 func (k *calculation) add(r ref) {
 	if n := len(k.pieces); n > 0 && k.pieces[n-1].h == r.h {
-		k.pieces[n-1].fields = append(k.pieces[n-1].fields, r.f)
-		return
+		last := &k.pieces[n-1]
+		with := append(slices.Clone(last.fields), r.f)
+		if r.h.typ.together(with) >= 0 || r.h.typ.together(last.fields) < 0 || bitsOf(last.fields)%8 != 0 {
+			last.fields = with
+			return
+		}
 	}
 	k.pieces = append(k.pieces, piece{h: r.h, fields: []*field{r.f}})
 }
 
-// finish computes the wire layout of a piece. It has no effect if a field is variable or the fields do not fill whole bytes.
-func (pc *piece) finish() {
-	bits := 0
-	pc.inWire = -1
-	for _, f := range pc.fields {
-		if f.variable {
-			return
-		}
+// bitsOf returns the width of fields of fixed width.
+func bitsOf(fields []*field) (bits int) {
+	for _, f := range fields {
 		bits += f.width
 	}
-	if pc.h != nil && bits%8 == 0 {
+	return bits
+}
+
+// finish computes the wire layout of a piece. It has no effect if a field is variable or the fields do not fill whole bytes.
+func (pc *piece) finish() {
+	pc.inWire = -1
+	if slices.ContainsFunc(pc.fields, func(f *field) bool { return f.variable }) {
+		return
+	}
+	if bits := bitsOf(pc.fields); pc.h != nil && bits%8 == 0 {
 		pc.pack, pc.bytes = packing(pc.fields), bits/8
 		pc.inWire = pc.h.typ.together(pc.fields)
 	}

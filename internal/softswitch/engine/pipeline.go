@@ -59,7 +59,9 @@ func (t *Table) decide(p *packet, row *match.Entry[entry]) int32 {
 		return t.miss.next
 	}
 	v := &row.Value
-	t.watched(p, v.ctl)
+	if p.w.looked != nil { // v.ctl is in another cache line
+		t.watched(p, v.ctl)
+	}
 	if t.counters {
 		atomic.AddUint64(&v.packets, 1)
 		atomic.AddUint64(&v.bytes, uint64(p.inLen))

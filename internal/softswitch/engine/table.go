@@ -60,7 +60,7 @@ type entry struct {
 	act     *action // the action; if nil, no action runs
 	args    []uint64
 	next    int32
-	near    [2]uint64 // holds args if they are short, in the same cache line as the entry
+	near    [3]uint64 // holds args if they are short, in the same cache line as act
 	packets uint64    // packets, bytes and seen are accessed atomically
 	bytes   uint64
 	seen    int64 // time of the last hit on the engine's clock, in nanoseconds
