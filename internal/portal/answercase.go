@@ -101,7 +101,7 @@ func (v *visit) reasons(p *published.Publication, c *answer.Case) []string {
 	}
 	if c.Status == answer.Depends && len(all) == 0 {
 		step := v.current(p, c.Lines)
-		add(v.T("since", v.Day(step.Begins), v.phaseTitle(p.Policy(), step.Phase)))
+		add(v.T("since", v.When(step.Begins), v.phaseTitle(p.Policy(), step.Phase)))
 		add(step.Rules...)
 	}
 	return all
@@ -112,7 +112,7 @@ func (v *visit) next(p *policy.Policy, n *check.LaterOutcome) []string {
 	if n == nil {
 		return nil
 	}
-	all := []string{v.T("next", v.Day(n.Since), v.stepTitle(p, n.Name))}
+	all := []string{v.T("next", v.When(n.Since), v.stepTitle(p, n.Name))}
 	if ph, ok := p.Phase(n.Name); ok {
 		if r, ok := ph.Rule(n.Rule); ok {
 			all = append(all, v.ruleText(p, ph, r))
@@ -182,7 +182,7 @@ func (v *visit) lead(a *answer.Answer, c *answer.Case, sure bool, line string) s
 	case c.Status == answer.Unaffected:
 		return v.T("lead provider unaffected")
 	case c.Status == answer.Later:
-		return v.T("lead later", v.Day(c.Next.Since), line)
+		return v.T("lead later", v.When(c.Next.Since), line)
 	case c.Status == answer.Depends:
 		return v.T("lead depends")
 	case !sure:
@@ -212,7 +212,7 @@ func (v *visit) todo(a *answer.Answer, c *answer.Case) string {
 	}
 	switch {
 	case a.Use == answer.Server && c.Status == answer.Later:
-		return v.T("todo server before", v.Day(c.Next.Since))
+		return v.T("todo server before", v.When(c.Next.Since))
 	case a.Use == answer.Server:
 		return v.T("todo server")
 	}
@@ -230,7 +230,7 @@ func (v *visit) todo(a *answer.Answer, c *answer.Case) string {
 	case a.Use == answer.Provider && a.Provider == nil:
 		return v.T("todo unknown")
 	case c.Status == answer.Later:
-		return v.T("todo before", open[0], strings.Join(open, v.T("list or")), v.Day(c.Next.Since))
+		return v.T("todo before", open[0], strings.Join(open, v.T("list or")), v.When(c.Next.Since))
 	}
 	return v.T("todo now", open[0], strings.Join(open, v.T("list or")))
 }
@@ -240,9 +240,9 @@ func (v *visit) reachOf(class *policy.Remote, r *check.Result) reachData {
 	d := reachData{Class: v.classTitle(class), Stopped: !r.Outcome.Passes(), Outcome: v.outcome(string(r.Outcome))}
 	switch {
 	case d.Stopped:
-		d.Since = v.T("from day", v.Day(r.Since.Since))
+		d.Since = v.T("from day", v.When(r.Since.Since))
 	case r.Next != nil && !r.Next.Outcome.Passes():
-		d.Since = v.T("until day", v.Day(r.Next.Since))
+		d.Since = v.T("until day", v.When(r.Next.Since))
 	}
 	return d
 }

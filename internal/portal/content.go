@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -292,8 +293,12 @@ func calendarIn(l lang.Language) func(*visit) (reply, error) {
 				if x.Where != "" {
 					name += "/" + x.lines[0].Area
 				}
+				var at time.Time
+				if v.timed(step.Begins) {
+					at = step.Begins
+				}
 				c.Events = append(c.Events, feed.Event{
-					Name: name, Day: policy.Date{Year: y, Month: m, Day: d}, Title: step.Title, Text: v.T("programme of", x.Groups) + "\n" + strings.Join(step.Rules, "\n"),
+					Name: name, At: at, Day: policy.Date{Year: y, Month: m, Day: d}, Title: step.Title, Text: v.T("programme of", x.Groups) + "\n" + strings.Join(step.Rules, "\n"),
 					Path: v.below(pathProgramme), Changed: p.Stored, Revision: p.Revision,
 				})
 			}

@@ -64,10 +64,17 @@ type publicRule struct {
 }
 
 type publicPhase struct {
-	Name   string       `json:"name"`
-	Title  titleText    `json:"title"`
-	Begins time.Time    `json:"begins"`
-	Rules  []publicRule `json:"rules"`
+	Name   string    `json:"name"`
+	Title  titleText `json:"title"`
+	Begins time.Time `json:"begins"`
+	// BeginsFor has other dates of some line groups.
+	BeginsFor []publicGroupDate `json:"beginsFor,omitempty"`
+	Rules     []publicRule      `json:"rules"`
+}
+
+type publicGroupDate struct {
+	LineGroups []string  `json:"lineGroups"`
+	Begins     time.Time `json:"begins"`
 }
 
 // A publicDates has the phases of the lines of a group in an area.
@@ -121,6 +128,9 @@ func (v *visit) public(p *published.Publication) publicPolicy {
 	for i := range pol.Phases {
 		ph := &pol.Phases[i]
 		x := publicPhase{Name: ph.Name, Title: both(b, func(b base) string { return b.phaseTitle(pol, ph.Name) }), Begins: pol.Begins(ph)}
+		for _, d := range ph.EffectiveFor {
+			x.BeginsFor = append(x.BeginsFor, publicGroupDate{d.Groups, d.Effective.Start(pol.UTCOffset)})
+		}
 		for _, r := range ph.Rules {
 			rule := publicRule{Name: r.Name, Action: string(r.Action), Service: r.Service, LineGroups: r.Groups, Text: both(b, func(b base) string { return b.ruleText(pol, ph, r) })}
 			if !r.ForAnyRemote() {
@@ -169,7 +179,13 @@ type serversData struct{ Title, Prefixes string }
 type phaseData struct {
 	ID, Title string
 	Begins    time.Time
+	Others    []groupDate // other dates of some line groups
 	Rules     []ruleData
+}
+
+type groupDate struct {
+	Groups string
+	Begins time.Time
 }
 
 type ruleData struct{ Text, Groups, Name string }
@@ -203,14 +219,13 @@ func (v *visit) policyPage() (reply, error) {
 	for i := range pol.Phases {
 		ph := &pol.Phases[i]
 		x := phaseData{ID: "phase-" + v.number(i+1), Title: v.stepTitle(pol, ph.Name), Begins: pol.Begins(ph)}
+		for _, d := range ph.EffectiveFor {
+			x.Others = append(x.Others, groupDate{v.groupTitles(pol, d.Groups), d.Effective.Start(pol.UTCOffset)})
+		}
 		for _, r := range ph.Rules {
 			groups := v.T("every line")
 			if len(r.Groups) > 0 {
-				titles := make([]string, len(r.Groups))
-				for j, g := range r.Groups {
-					titles[j] = v.groupTitle(pol, g)
-				}
-				groups = strings.Join(titles, v.T("list comma"))
+				groups = v.groupTitles(pol, r.Groups)
 			}
 			x.Rules = append(x.Rules, ruleData{v.ruleText(pol, ph, r), groups, r.Name})
 		}
@@ -248,6 +263,15 @@ func (b base) groupTitle(p *policy.Policy, name string) string {
 		title = g.Title
 	}
 	return b.title(site.LineGroup, name, title)
+}
+
+// groupTitles returns the titles of line groups as a list.
+func (b base) groupTitles(p *policy.Policy, names []string) string {
+	titles := make([]string, len(names))
+	for i, g := range names {
+		titles[i] = b.groupTitle(p, g)
+	}
+	return strings.Join(titles, b.T("list comma"))
 }
 
 // listTitle returns the title of a line group in a list. Lines of no group are others there, not what a visitor does not know.

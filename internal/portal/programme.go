@@ -107,12 +107,12 @@ func turnsOf(p *published.Publication, s published.State, now time.Time) []turn 
 }
 
 // byDay returns the turns that a customer needs. Of the turns of a day, only the last one counts, because its phase was in force at the end of
-// the day. If a phase is left and begins again on the same day, it is one step: from its first beginning if it is past, and from its last one if
+// the day; a phase that begins at an hour by its date does not hide the one before. If a phase is left and begins again on the same day, it is one step: from its first beginning if it is past, and from its last one if
 // it is in force, because answers give this day too.
 func (v *visit) byDay(turns []turn) []turn {
 	var days, all []turn
 	for _, t := range turns {
-		if n := len(days); n > 0 && v.Day(days[n-1].at) == v.Day(t.at) {
+		if n := len(days); n > 0 && v.Day(days[n-1].at) == v.Day(t.at) && !v.timed(t.at) {
 			days = days[:n-1]
 		}
 		days = append(days, t)
@@ -156,7 +156,7 @@ func (v *visit) steps(p *published.Publication, x *programmeOf) {
 		step := stepData{Phase: t.phase, Title: v.stepTitle(p.Policy(), t.phase), Begins: t.at}
 		if ph, ok := p.Policy().Phase(t.phase); ok {
 			if t.first.Equal(p.Policy().Begins(ph)) {
-				step.Planned = v.Day(t.first)
+				step.Planned = v.When(t.first)
 			}
 			for _, r := range ph.Rules {
 				if r.ForGroup(x.groups[0]) && slices.Contains(p.Policy().LegsOf(r), policy.UpDst) {
@@ -196,9 +196,9 @@ func (v *visit) nextStep(p *published.Publication, line published.State) string 
 		}
 		switch same := slices.Equal(effects(now, line.Group), effects(ph, line.Group)); {
 		case same && now.SynOnly && !ph.SynOnly:
-			return v.T("next open too", v.Day(t.at))
+			return v.T("next open too", v.When(t.at))
 		case !same:
-			return sentence(v.T("next step", v.Day(t.at), v.stepTitle(p.Policy(), t.phase)), v.T("full stop"))
+			return sentence(v.T("next step", v.When(t.at), v.stepTitle(p.Policy(), t.phase)), v.T("full stop"))
 		}
 	}
 	return ""

@@ -168,13 +168,13 @@ func (v *visit) testedOwn(p *published.Publication, server string) (reply, error
 			port.Unknown, port.Mark, port.Outcome, port.Why = true, "?", v.T("outcome unknown"), x.Problem
 		}
 		if s := x.GetSince().GetSince(); s != nil && !x.Passes {
-			port.Since = v.T("from day", v.Day(s.AsTime()))
+			port.Since = v.T("from day", v.When(s.AsTime()))
 		}
 		if l := x.GetAfterLogin(); l != nil && !x.Passes {
 			port.Login = v.afterLogin(l.GetLasts().AsDuration(), l.Tls)
 		}
 		if n := x.GetNext(); n != nil && x.Passes && !check.Outcome(n.Outcome).Passes() {
-			port.Later = v.T("until day", v.Day(n.GetPhase().GetSince().AsTime()))
+			port.Later = v.T("until day", v.When(n.GetPhase().GetSince().AsTime()))
 		}
 		d.Ports = append(d.Ports, port)
 	}
@@ -237,9 +237,9 @@ func (v *visit) portOf(p *policy.Policy, port policy.TCPPort, r *check.Result) p
 		d.Why = v.decided(p, r.Rule.Name, r.Since.Name)
 	}
 	if !d.Passes {
-		d.Since = v.T("from day", v.Day(r.Since.Since))
+		d.Since = v.T("from day", v.When(r.Since.Since))
 	} else if r.Next != nil && !r.Next.Outcome.Passes() {
-		d.Later = v.T("until day", v.Day(r.Next.Since))
+		d.Later = v.T("until day", v.When(r.Next.Since))
 	}
 	return d
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,6 +56,7 @@ type base struct {
 	Now       time.Time
 	Next      time.Time // in an export, the next moment at which the policy changes an answer; zero if none is known
 	Zone      *time.Location
+	hours     []time.Time // at which phases begin by dates that have an hour other than midnight
 
 	root   string // in an export, the path from the page to the folder of its language
 	prefix string // the path of the portal's address, without a slash at its end
@@ -163,6 +165,11 @@ func (s *Site) visit(ctx context.Context, language, path string) *visit {
 	}
 	if p := view.Publication; p != nil {
 		b.Published, b.Revision, b.Stored, b.Zone = true, p.Revision, p.Stored, p.Policy().UTCOffset.Location()
+		for _, x := range p.Policy().Beginnings() {
+			if h, m, s := x.At.In(b.Zone).Clock(); h+m+s > 0 {
+				b.hours = append(b.hours, x.At)
+			}
+		}
 	}
 	return &visit{site: s, ctx: ctx, view: view, base: b}
 }
@@ -250,6 +257,21 @@ func (b base) Day(t time.Time) string {
 		return fmt.Sprintf("%d年%d月%d日", t.Year(), t.Month(), t.Day())
 	}
 	return t.Format("2 January 2006")
+}
+
+// timed reports whether a phase begins at t by a date that has an hour.
+func (b base) timed(t time.Time) bool { return slices.ContainsFunc(b.hours, t.Equal) }
+
+// When formats the day from which a phase is in force, with the hour and the UTC offset if the policy says at which hour it begins. What operators have
+// activated is shown by its day.
+func (b base) When(t time.Time) string {
+	switch {
+	case !b.timed(t):
+		return b.Day(t)
+	case b.language() == lang.Japanese:
+		return b.Day(t) + t.In(b.Zone).Format(" 15:04（UTC-07:00）")
+	}
+	return b.At(t)
 }
 
 // DayOf formats a date.

@@ -141,7 +141,7 @@ func closesOwn(p *policy.Policy) bool {
 
 // reason describes since when by the policy and by which rule a result is as it is.
 func (b base) reason(p *policy.Policy, r *check.Result) []string {
-	all := []string{b.T("since", b.Day(r.Since.Since), b.phaseTitle(p, r.Since.Name))}
+	all := []string{b.T("since", b.When(r.Since.Since), b.phaseTitle(p, r.Since.Name))}
 	if r.Rule != nil {
 		if text := b.decided(p, r.Rule.Name, r.Since.Name); text != "" {
 			all = append(all, text)
@@ -204,15 +204,15 @@ func (v *visit) headline(c *answer.Case, sure bool) (colour answer.Status, mark,
 	case c.Status == answer.Unaffected:
 		return c.Status, "✓", v.T("is unaffected")
 	case c.Status == answer.Later:
-		colour, head = c.Status, v.T("is later", v.Day(c.Next.Since))
+		colour, head = c.Status, v.T("is later", v.When(c.Next.Since))
 	case c.Status == answer.Depends && c.Stopped != nil:
-		head = v.T("is depends since", v.Day(c.Stopped.Since.Since))
+		head = v.T("is depends since", v.When(c.Stopped.Since.Since))
 	case c.Status == answer.Depends:
 		head = v.T("is depends")
 	case !sure:
-		head = v.T("is probably affected", v.Day(c.Stopped.Since.Since))
+		head = v.T("is probably affected", v.When(c.Stopped.Since.Since))
 	default:
-		head = v.T("is affected", v.Day(c.Stopped.Since.Since))
+		head = v.T("is affected", v.When(c.Stopped.Since.Since))
 		if !onlyPort25(c) {
 			colour, mark = c.Status, "✕"
 		}

@@ -18,7 +18,8 @@ const CalendarType = "text/calendar; charset=utf-8"
 // MaxEvents is the maximum number of events that ICalendar writes. The earliest in the list are kept.
 const MaxEvents = 1000
 
-// A Calendar has the dates of the programme in one language. Each is a whole day at the policy's UTC offset, on which a phase begins.
+// A Calendar has the dates of the programme in one language. Each is a whole day at the policy's UTC offset on which a phase begins, or the moment at
+// which it does.
 type Calendar struct {
 	Site     *site.Site
 	Language lang.Language
@@ -32,6 +33,7 @@ type Event struct {
 	// event when its day changes.
 	Name        string
 	Day         policy.Date
+	At          time.Time // if the phase begins at an hour of the day; zero otherwise
 	Title, Text string
 	// Path is the path of the event's page below the site's address, without a slash at the beginning.
 	Path string
@@ -54,9 +56,13 @@ func (c *Calendar) ICalendar() []byte {
 		event.SetDtStampTime(e.Changed.UTC()) // without METHOD it is the time of the last change (section 3.8.7.2)
 		event.SetModifiedAt(e.Changed.UTC())
 		event.SetSequence(int(min(e.Revision, 1<<31-1))) // an INTEGER has 31 bits (section 3.3.8)
-		day := e.Day.Start(0)
-		event.SetAllDayStartAt(day)
-		event.SetAllDayEndAt(day.AddDate(0, 0, 1)) // the end is exclusive (section 3.6.1)
+		if e.At.IsZero() {
+			day := e.Day.Start(0)
+			event.SetAllDayStartAt(day)
+			event.SetAllDayEndAt(day.AddDate(0, 0, 1)) // the end is exclusive (section 3.6.1)
+		} else {
+			event.SetStartAt(e.At.UTC()) // without an end, the event ends when it begins (section 3.6.1)
+		}
 		event.SetSummary(line(e.Title))
 		if e.Text != "" {
 			event.SetDescription(paragraphs(e.Text))
