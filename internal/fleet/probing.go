@@ -45,7 +45,7 @@ type asker struct {
 	ask     chan *probeRound // has room for one
 	answers chan *probeRound
 	asking  bool // whether a round is under way; only the goroutine of work accesses it and the fields below
-	rounds  int  // the number of rounds in this session
+	rounds  int  // the number of the next round: see firstRound
 	// of is the state that was last probed, and writes the number of writes before it.
 	of     *desired
 	writes uint64
@@ -67,9 +67,18 @@ type probeRound struct {
 	err        error
 }
 
+// firstRound returns the number of the first round of a session that begins at a time. A round takes up what the one before left, so the numbers go on
+// with the time, also when the controller is restarted or another one takes the switch over.
+func firstRound(now time.Time, every time.Duration) int {
+	if every <= 0 {
+		return 0
+	}
+	return int(now.UnixNano() / int64(every))
+}
+
 // startAsker starts the asker of a session. The caller must call wait after ctx has ended.
 func (w *worker) startAsker(ctx context.Context, s *p4rt.Session) *asker {
-	p := &asker{ask: make(chan *probeRound, 1), answers: make(chan *probeRound)}
+	p := &asker{ask: make(chan *probeRound, 1), answers: make(chan *probeRound), rounds: firstRound(w.c.Now(), w.c.ProbeEvery)}
 	p.running.Go(func() {
 		for {
 			select {
@@ -148,9 +157,9 @@ func (w *worker) probe() {
 		w.log.Warn("the switch was not probed", zap.Error(err))
 		return
 	}
-	p.rounds++
 	p.asking, p.of, p.writes = true, w.current, w.writes
-	p.ask <- &probeRound{of: *w.current, writes: w.writes, subject: of, number: p.rounds - 1}
+	p.ask <- &probeRound{of: *w.current, writes: w.writes, subject: of, number: p.rounds}
+	p.rounds++
 }
 
 // probed takes the result of a round. A deviation may be due to what was written during the round, so that it is looked at again: see secondLook.

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +43,28 @@ func deviating(st Status) int {
 func relayEntry(t *testing.T, x *testSwitch) pipeline.Entry {
 	t.Helper()
 	return pick(t, entries(t, x), "remote_v4")
+}
+
+// TestRoundsGoOn verifies that the rounds of a new session do not begin with the same packets again.
+func TestRoundsGoOn(t *testing.T) {
+	began := time.Date(2006, 6, 1, 0, 0, 0, 0, time.UTC)
+	first := firstRound(began, 5*time.Minute)
+	for after, want := range map[time.Duration]int{4 * time.Minute: 0, 5 * time.Minute: 1, time.Hour: 12, 24 * time.Hour: 288} {
+		if got := firstRound(began.Add(after), 5*time.Minute) - first; got != want {
+			t.Errorf("a session that begins %v later begins %d rounds later, want %d", after, got, want)
+		}
+	}
+	if got := firstRound(began, 0); got != 0 {
+		t.Errorf("without probes, the first round is %d", got)
+	}
+	w := &worker{assignment: &assignment{c: &controller{Config: Config{Now: func() time.Time { return began }, ProbeEvery: 5 * time.Minute}}}}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	p := w.startAsker(ended, nil)
+	p.wait()
+	if p.rounds != first {
+		t.Errorf("a session begins with round %d, want %d", p.rounds, first)
+	}
 }
 
 // TestProbesFindALostEntry verifies that probes find an entry that a switch has lost long before the next audit, and that the audit that follows at
