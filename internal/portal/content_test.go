@@ -98,6 +98,7 @@ func libmoMobile(t *testing.T, at string) func(*portal.Config, *op25bv1.Publicat
 // TestWhatComesNext verifies that an answer for lines from which mail is stopped names the next change for them, that it says which ports stay open,
 // and that it says whether an exemption is possible, with a link to the paragraph about it.
 func TestWhatComesNext(t *testing.T) {
+	aloneInShort(t)
 	const open, exempt = "Ports 465 and 587 are not affected, now or later.", `href="/business#exemption"`
 	icloud := func(line string) url.Values {
 		return url.Values{"line": {line}, "use": {"provider"}, "provider": {"icloud"}}

@@ -60,6 +60,7 @@ func written(t testing.TB, x *portal.Exported) string {
 // TestExportLinks verifies that every link of every file of an export leads to a file of the export, or to another site. Addresses of the
 // site itself, which the feeds and calendars have, must be those of files too.
 func TestExportLinks(t *testing.T) {
+	aloneInShort(t)
 	dir := written(t, export(t, "2006-12-01"))
 	c := shipped(t)
 	found, ids := 0, map[string]map[string]bool{}
@@ -158,6 +159,7 @@ func TestExportLinks(t *testing.T) {
 // TestExportIsComplete verifies that the export has an answer for each kind of line, use and provider in both languages, with the revision and
 // the date, and that an answer is that of the served page.
 func TestExportIsComplete(t *testing.T) {
+	aloneInShort(t)
 	x := export(t, "2006-09-30")
 	files := map[string]string{}
 	answers := 0
@@ -200,6 +202,7 @@ func TestExportIsComplete(t *testing.T) {
 
 // TestExportSize verifies the number of files and their size in docs/portal.md, with all notices of the example published.
 func TestExportSize(t *testing.T) {
+	aloneInShort(t)
 	x := export(t, "2026-11-29")
 	doc, err := os.ReadFile("../../docs/portal.md")
 	if err != nil {
@@ -220,6 +223,7 @@ func sizeOf(x *portal.Exported) (n int) {
 
 // TestExportIsDeterministic verifies that two exports of a publication are the same, and bounds their size: an answer takes at most 16 kB.
 func TestExportIsDeterministic(t *testing.T) {
+	aloneInShort(t)
 	now := time.Now()
 	r := start(t, "2006-12-01", nil)
 	r.stop() // on a busy machine, the portal may lose the controller between the two exports, and then says so

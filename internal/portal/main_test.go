@@ -238,3 +238,11 @@ func serve(t testing.TB, h http.Handler, path string) *recorder {
 	h.ServeHTTP(w, r)
 	return w
 }
+
+// aloneInShort skips a test of a single goroutine under -short, with which the race detector runs. It would take minutes and find nothing there.
+func aloneInShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("skipped under -short: it has one goroutine")
+	}
+}

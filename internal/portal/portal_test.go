@@ -74,6 +74,7 @@ func TestLanguage(t *testing.T) {
 
 // TestAnswers asks for each use under each phase, as a visitor does, and reads the answer.
 func TestAnswers(t *testing.T) {
+	aloneInShort(t)
 	for _, tc := range []struct {
 		at   string
 		form url.Values
