@@ -33,7 +33,7 @@ const (
 	Submission GateName = "submission" // packets to port 587 or 465 outside were stopped
 	Relays     GateName = "relays"     // permits to the own relays fell to almost none
 	Counting   GateName = "counting"   // the counters stand still while the link carries packets
-	Switches   GateName = "switches"   // a switch of the ring has drift or is unreachable
+	Switches   GateName = "switches"   // a switch of the ring has drift, has failed or is unreachable
 	Tables     GateName = "tables"     // a table is almost full
 	Affected   GateName = "affected"   // more lines are newly affected than the forecast says
 	Rejects    GateName = "rejects"    // more lines are newly stopped than in the control
@@ -97,8 +97,9 @@ type Measure struct {
 	Switch string
 	// At is the time of the newest sample, and From the time of the first that has the change. They are zero if there is no sample.
 	At, From time.Time
-	// Unwell says why the switch is not in its desired state, such as drift or a lost session, or is empty.
-	Unwell string
+	// Unwell says why the switch is not in its desired state, such as drift or a lost session, or is empty. Unseen says why it is not known whether it
+	// is, such as the death of its controller, or is empty.
+	Unwell, Unseen string
 	// Unprobed says why no probes have shown since the change that the switch does what the documents demand, or is empty. Unanswered says why the
 	// switch answers no probes, or is empty.
 	Unprobed, Unanswered string
@@ -265,8 +266,11 @@ func (e evaluation) counting(m Measure) (Verdict, string) {
 }
 
 func (e evaluation) switches(m Measure) (Verdict, string) {
-	if m.Unwell != "" {
+	switch {
+	case m.Unwell != "":
 		return GoBack, m.Unwell
+	case m.Unseen != "": // another controller takes the switch over
+		return NoData, m.Unseen
 	}
 	return Pass, ""
 }

@@ -40,6 +40,7 @@ func TestEvaluate(t *testing.T) {
 		{"counters stand still", func(r *Reading) { r.Ring[1].Counted = 0 }, Counting, "counting of ring first (b): go-back: no counter has moved while the access ports received 1000000 packets"},
 		{"nobody is awake", func(r *Reading) { r.Ring[1].Counted, r.Ring[1].Link = 0, 999 }, Counting, "pass"},
 		{"drift", func(r *Reading) { r.Ring[0].Unwell = "drift: 1 entry of table verdict is missing" }, Switches, "switches of ring first (a): go-back: drift: 1 entry of table verdict is missing"},
+		{"no living controller", func(r *Reading) { r.Ring[1].Unseen = "no living controller reports the switch: owner-gone" }, Switches, "switches of ring first (b): no-data: no living controller reports the switch: owner-gone"},
 		{"full", func(r *Reading) { r.Ring[0].Full = 0.951 }, Tables, "tables of ring first (a): go-back: table verdict is 95.1 % full, and may be 95 %"},
 		{"not so full", func(r *Reading) { r.Ring[0].Full = 0.95 }, Tables, "pass"},
 		{"tables unknown", func(r *Reading) { r.Ring[0].FullestTable = "" }, Tables, "tables of ring first (a): no-data: the use of the tables is not known"},

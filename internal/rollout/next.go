@@ -185,14 +185,19 @@ func (r Record) held(o Observation) Record {
 		stops = unconfirmed(o, With, before)
 	}
 	if len(stops) > 0 {
-		if slices.ContainsFunc(stops, func(f Finding) bool { return f.Verdict == Hold }) { // now a person is asked
-			next := r
-			next.Findings = stops
-			return next
+		if slices.EqualFunc(stops, r.Findings, sameReason) {
+			return r
 		}
+		r.Findings = stops // if one of them says Hold, a person is asked now
 		return r
 	}
 	return before.enter(before.State, o.Time, nil)
+}
+
+// sameReason reports whether two findings are of the same gate and ring. They may differ in their texts, such as the age of a sample, and in their
+// switches: each change of the findings is an audit record.
+func sameReason(a, b Finding) bool {
+	return a.Gate == b.Gate && a.Verdict == b.Verdict && a.Ring == b.Ring
 }
 
 func unconfirmed(o Observation, place Place, r Record) []Finding {

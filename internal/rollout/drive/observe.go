@@ -115,7 +115,8 @@ func added(in *intent.Intent, name string) bool {
 // of returns the measure of a switch.
 func (s *Stored) of(in *intent.Intent, name string, st fleet.Status, c Counts) rollout.Measure {
 	told, begun := s.Told[name], s.Begun[name]
-	m := rollout.Measure{Switch: name, Unwell: unwell(st, told.At), Lines: c.Lines, Forecast: begun.Forecast, ForecastKnown: begun.ForecastKnown}
+	m := rollout.Measure{Switch: name, Lines: c.Lines, Forecast: begun.Forecast, ForecastKnown: begun.ForecastKnown}
+	m.Unwell, m.Unseen = unwell(st)
 	for _, t := range st.Tables {
 		if share := float64(t.Entries) / float64(max(t.Size, 1)); share >= m.Full {
 			m.FullestTable, m.Full = t.Table, share
@@ -173,19 +174,22 @@ func confirms(in *intent.Intent, st fleet.Status) bool {
 	return st.State == fleet.StateConverged && st.Revision == in.Number || st.Reason == fleet.ReasonPhaseOnly
 }
 
-// unwell returns why a switch is not in its desired state, or "". A switch that is being written is well.
-func unwell(st fleet.Status, since time.Time) string {
+// unwell returns why a switch is not in its desired state, and why that is not known. A switch that is being written is well. If the controller of a
+// switch has died, nothing is known of the switch until another controller has taken it over, which takes seconds.
+func unwell(st fleet.Status) (unwell, unseen string) {
 	switch {
 	case st.Switch == "":
-		return "no controller has reported the switch"
-	case st.State.Failed() || st.State == fleet.StateUnknown:
+		return "", "no controller has reported the switch"
+	case st.State == fleet.StateUnknown:
+		return "", "no living controller confirms the switch: " + st.Reason.String()
+	case st.State.Failed():
 		text := st.State.String() + ": " + st.Reason.String()
 		if st.Detail != "" {
 			text += ": " + st.Detail
 		}
-		return text
+		return text, ""
 	case st.State == fleet.StateConverging && st.Reason == fleet.ReasonDrift:
-		return "drift: another program has changed the switch"
+		return "drift: another program has changed the switch", ""
 	}
-	return ""
+	return "", ""
 }
