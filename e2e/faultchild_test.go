@@ -26,6 +26,7 @@ const childVariable = "OP25B_E2E_CHILD"
 
 const (
 	controllerChild = "controller"
+	rolloutChild    = "rollout"
 	guardChild      = "guard"
 	loadChild       = "gnmi-load"
 	collectorChild  = "gnmi-collector"
@@ -84,6 +85,8 @@ func (c childConfig) run() error {
 		return syscall.Kill(0, syscall.SIGKILL)
 	case loadChild, collectorChild, floorChild:
 		return c.Collect.run(ctx, c.Kind)
+	case rolloutChild:
+		return c.runRollouts(ctx)
 	default:
 		return c.runController(ctx)
 	}

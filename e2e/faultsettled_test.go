@@ -166,6 +166,10 @@ func (p *plant) read(ctx context.Context, e *edge) ([]pipeline.Entry, error) {
 
 // holds returns nil if a switch has exactly the entries of an intent. Rule sets that are not in force are ignored.
 func (p *plant) holds(ctx context.Context, e *edge, in *intent.Intent) error {
+	return p.holdsBy(ctx, e, in, reconcile.Options{})
+}
+
+func (p *plant) holdsBy(ctx context.Context, e *edge, in *intent.Intent, o reconcile.Options) error {
 	have, err := p.read(ctx, e)
 	if err != nil {
 		return err
@@ -175,7 +179,7 @@ func (p *plant) holds(ctx context.Context, e *edge, in *intent.Intent) error {
 		return err
 	}
 	want.State.Staged = nil
-	plan, err := reconcile.Make(have, &want.State, p.contract, reconcile.Options{})
+	plan, err := reconcile.Make(have, &want.State, p.contract, o)
 	if err != nil {
 		return err
 	}
@@ -219,6 +223,9 @@ func (p *plant) story() string {
 		fmt.Fprintf(&b, "\n--- %s (alive: %v) said last:\n%s", n.name, n.process != nil, n.said.tail(25))
 	}
 	for _, e := range p.switches {
+		if e.network == nil {
+			continue
+		}
 		t := e.network.tap
 		t.mu.Lock()
 		fmt.Fprintf(&b, "\n--- %s: %d requests, %d accepted, refused %v, highest id %v", e.name, t.requests, t.accepted, t.refused, t.highest)
