@@ -24,8 +24,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// exemptDocuments returns documents with 8,000 lines, which have the given number of prefixes each and all have an exemption but the first 100, and with
-// exemptions of that many single addresses.
+// exemptDocuments returns documents with 8,000 lines, which have the given number of prefixes each and all have an exemption but the first 100, and
+// with exemptions of that many single addresses.
 func exemptDocuments(p4runtime string, prefixes, addresses int) []strict.File {
 	const lines = 8000
 	var inv, exempt strings.Builder
@@ -61,9 +61,9 @@ phases:
 
 // BenchmarkExempt adds and ends exemptions on a switch with 8,000 lines: of lines with 10 prefixes each beside 79,000 exempt prefixes of 7,900 lines
 // (line), of single addresses beside the same (prefix), which may be on any line, and of lines and addresses beside 79,900 exemptions of one line or
-// address each (record). It measures the time from the call until the switch has the entries and they have been read back (ms-median), and the processor
-// time of the whole process: of the controller, the switch and the client (ms-cpu). The floor in the same run is one bare write of as many entries to the
-// same switch, and reading them back one by one (ms-switch), and one transaction of the store (ms-store).
+// address each (record). It measures the time from the call until the switch has the entries and they have been read back (ms-median), and the
+// processor time of the whole process: of the controller, the switch and the client (ms-cpu). The floor in the same run is one bare write of as many
+// entries to the same switch, and reading them back one by one (ms-switch), and one transaction of the store (ms-store).
 func BenchmarkExempt(b *testing.B) {
 	line := func(n int) *op25bv1.Exemption { return &op25bv1.Exemption{Line: fmt.Sprint("line-", n%100)} }
 	address := func(n int) *op25bv1.Exemption {

@@ -40,7 +40,8 @@ type twin struct {
 	wantRules          map[int]count // the expected values, by index of portRule
 	wantLines          map[int]count // the expected values, by index of lineMail
 	frames, passed     int
-	// ruled is the number of probes that hit an entry of the table verdict, and undetermined the number of those whose rule entries and the program have.
+	// ruled is the number of probes that hit an entry of the table verdict, and undetermined the number of those whose rule entries and the program
+	// have.
 	ruled, undetermined int
 	compiled            *compile.Compiled
 	ports               map[uint16]pipeline.PortRole

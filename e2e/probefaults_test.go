@@ -15,8 +15,8 @@ import (
 	"op25b/internal/reference"
 )
 
-// TestProbesFindFaults verifies on every target that no probe deviates on a switch that was brought to a policy, and that one round finds a lost entry of
-// the relays, a rule for them with another action, and an entry that matches fewer of them.
+// TestProbesFindFaults verifies on every target that no probe deviates on a switch that was brought to a policy, and that one round finds a lost
+// entry of the relays, a rule for them with another action, and an entry that matches fewer of them.
 func TestProbesFindFaults(t *testing.T) {
 	s := loadSetting(t)
 	c, err := s.compile("all", nil)

@@ -8,7 +8,8 @@ import (
 	"op25b/internal/pipeline"
 )
 
-// TestReadBack reads single entries of subscribers back, of both families: those that the switch has, with their ends, and none for those that it lacks.
+// TestReadBack reads single entries of subscribers back, of both families: those that the switch has, with their ends, and none for those that it
+// lacks.
 func TestReadBack(t *testing.T) {
 	state := filtering(3, 3, 1)
 	onEveryTarget(t, state, func(t *testing.T, d *device) {

@@ -80,7 +80,8 @@ func checkYears(t *testing.T, report *demo.Report) {
 	if want := []string{"before", "mobile-carriers", "submission-opens", "all-destinations", "plain-counted", "plain-ends-first", "tls-only"}; !slices.Equal(phases, want) {
 		t.Errorf("phases are %v, want %v", phases, want)
 	}
-	// 587 of the own servers again, after a login, in 2 phases, and 7 phases x 4 subscribers x 8 destinations (own servers on 25, 587, 465, 110 and 995, carrier, provider on 25 and 587) x 2 families
+	// 587 of the own servers again, after a login, in 2 phases, and 7 phases x 4 subscribers x 8 destinations (own servers on 25, 587, 465, 110 and 995,
+	// carrier, provider on 25 and 587) x 2 families
 	if attempts != 464 {
 		t.Errorf("%d attempts, want 464", attempts)
 	}

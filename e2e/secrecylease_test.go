@@ -26,9 +26,9 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// TestI8SecrecyOfLeases verifies that logins stay secret. A mail server reports logins to a controller. One of them grants a lease to a line, and one to
-// an address outside all lines, and both reach the switch. While the leases hold and after they were revoked, no file, log, metric, audit record or
-// answer may contain the address of a client, the name of a user, or the hash of a password.
+// TestI8SecrecyOfLeases verifies that logins stay secret. A mail server reports logins to a controller. One of them grants a lease to a line, and one
+// to an address outside all lines, and both reach the switch. While the leases hold and after they were revoked, no file, log, metric, audit record
+// or answer may contain the address of a client, the name of a user, or the hash of a password.
 func TestI8SecrecyOfLeases(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()

@@ -178,8 +178,8 @@ func (f *wrongFleet) edited(pairs []string) []strict.File {
 	return files
 }
 
-// TestWrongPolicies verifies that a wrong policy for each way to be stopped is stopped before the last ring, by what the page says. With OP25B_LONG=1, it
-// tries all wrong policies, and one without a mistake, which reaches all rings.
+// TestWrongPolicies verifies that a wrong policy for each way to be stopped is stopped before the last ring, by what the page says. With
+// OP25B_LONG=1, it tries all wrong policies, and one without a mistake, which reaches all rings.
 func TestWrongPolicies(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes minutes")
@@ -190,8 +190,8 @@ func TestWrongPolicies(t *testing.T) {
 // wrongBMv2 are the switches that are bmv2 in TestWrongPoliciesBMv2: one in each ring.
 var wrongBMv2 = []int{1, 3, 6, 9}
 
-// TestWrongPoliciesBMv2 is TestWrongPolicies with a bmv2 in each ring. A policy may be stopped in any ring but the last: the mail through bmv2 is less, and
-// a gate may have too little of it to judge the first ring, which is a single bmv2.
+// TestWrongPoliciesBMv2 is TestWrongPolicies with a bmv2 in each ring. A policy may be stopped in any ring but the last: the mail through bmv2 is
+// less, and a gate may have too little of it to judge the first ring, which is a single bmv2.
 func TestWrongPoliciesBMv2(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes minutes")

@@ -69,8 +69,8 @@ func confined(t *testing.T, file string) {
 	}
 }
 
-// TestFleet verifies that the documents of the compose fleet are valid with its rings, and that the two changes to try differ from the policy of 2006 in
-// one line each.
+// TestFleet verifies that the documents of the compose fleet are valid with its rings, and that the two changes to try differ from the policy of 2006
+// in one line each.
 func TestFleet(t *testing.T) {
 	file := func(name string) strict.File {
 		data, err := os.ReadFile(name)

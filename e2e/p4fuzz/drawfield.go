@@ -74,8 +74,8 @@ func (d *Drawer) match(f *configv1.MatchField) *p4v1.FieldMatch {
 	return x
 }
 
-// wholeBytes reports whether all bits of the bytes that encode n are set, as those of 255. bmv2 takes a range from 0 to such a number for the range of
-// all values, because it looks only at the bytes that it gets; TestBMv2Ranges shows that.
+// wholeBytes reports whether all bits of the bytes that encode n are set, as those of 255. bmv2 takes a range from 0 to such a number for the range
+// of all values, because it looks only at the bytes that it gets; TestBMv2Ranges shows that.
 func wholeBytes(n *big.Int) bool {
 	return n.Sign() > 0 && n.BitLen()%8 == 0 && n.Cmp(ones(int32(n.BitLen()))) == 0
 }

@@ -41,8 +41,8 @@ type ForecastRow struct {
 	// rules stop. Used is the number of these lines that tried it in the last UseDays days. It is the sum of OneServer, the lines with one
 	// server, as a mail program has, and Several. BotLike lines are also counted in OneServer or Several; only watched groups have them.
 	Affected, Used, OneServer, Several, BotLike int
-	// Unseen is the number of lines among Affected, and not among Used, of which a rule permits now what would be stopped. Whether they send such mail is
-	// not known, because nothing is recorded of permitted mail.
+	// Unseen is the number of lines among Affected, and not among Used, of which a rule permits now what would be stopped. Whether they send such mail
+	// is not known, because nothing is recorded of permitted mail.
 	Unseen int
 	// AffectedByLease is the number of lines among Affected that can still reach all these servers while they have a lease. UsedByLease is the
 	// number of lines among Used of which this is true for the servers that they tried to reach.

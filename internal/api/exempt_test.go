@@ -191,8 +191,8 @@ func TestExemptionFaults(t *testing.T) {
 	}
 }
 
-// TestPlanSaysWhatBecomesOfExemptions verifies that a plan says that files without exemptions keep them, and that it counts the removal of all as a mass
-// change if the document of kind Exemptions is empty.
+// TestPlanSaysWhatBecomesOfExemptions verifies that a plan says that files without exemptions keep them, and that it counts the removal of all as a
+// mass change if the document of kind Exemptions is empty.
 func TestPlanSaysWhatBecomesOfExemptions(t *testing.T) {
 	w := newWorld(t, func(d *Deps) { d.MassChange = 5 })
 	files := spinnet(t)

@@ -20,8 +20,8 @@ func TestLeasesInStatus(t *testing.T) {
 	}
 }
 
-// TestNumbersOfLeasesAreNoNews verifies that a watch does not send a status with each login, and sends it when leases begin or cease to wait, and when
-// the reason changes.
+// TestNumbersOfLeasesAreNoNews verifies that a watch does not send a status with each login, and sends it when leases begin or cease to wait, and
+// when the reason changes.
 func TestNumbersOfLeasesAreNoNews(t *testing.T) {
 	of := func(inForce, waiting uint32, detail string) *op25bv1.SwitchStatus {
 		return &op25bv1.SwitchStatus{Switch: "edge-1", Leases: &op25bv1.SwitchLeases{InForce: inForce, Waiting: waiting, Detail: detail}}

@@ -12,7 +12,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// Lines are listed in parts, by group, switch and state. A line is confirmed only if its switch has confirmed its phase at the current revision. // I11
+// Lines are listed in parts, by group, switch and state. A line is confirmed only if its switch has confirmed its phase at the current revision. //
+// I11
 func TestListLines(t *testing.T) {
 	w := newWorld(t, nil)
 	in := w.put(spinnet(t))

@@ -129,8 +129,8 @@ func ticketFault(path, what, way string) error {
 	return strict.Faults{{Path: path, What: what, Way: way, Kind: errTicket}}
 }
 
-// checkTicket returns an error if the ticket in the field path is invalid, or if it is required and missing. A ticket cannot contain an IP address or a mail
-// address, because audit records do not contain those.
+// checkTicket returns an error if the ticket in the field path is invalid, or if it is required and missing. A ticket cannot contain an IP address or
+// a mail address, because audit records do not contain those.
 func checkTicket(path, ticket string, required bool) error {
 	if ticket == "" {
 		if required {

@@ -148,7 +148,8 @@ func TestPreview(t *testing.T) {
 	})
 }
 
-// TestPreviewDatesOfGroups verifies that a preview names the next date of a line group, and that a rollback is refused if one has come since its preview.
+// TestPreviewDatesOfGroups verifies that a preview names the next date of a line group, and that a rollback is refused if one has come since its
+// preview.
 func TestPreviewDatesOfGroups(t *testing.T) {
 	w := newWorld(t, nil)
 	w.now = time.Date(2006, 6, 2, 0, 0, 0, 0, time.UTC)

@@ -86,8 +86,8 @@ func TestReportRoles(t *testing.T) {
 	}
 }
 
-// confinedReporter returns an access file with the tokens of accessFile and the token kea-1, a reporter with sources and switches. forget removes that
-// reporter from the file.
+// confinedReporter returns an access file with the tokens of accessFile and the token kea-1, a reporter with sources and switches. forget removes
+// that reporter from the file.
 func confinedReporter(t testing.TB) (access *auth.File, tokens map[string]string, forget func()) {
 	t.Helper()
 	tokens = make(map[string]string)

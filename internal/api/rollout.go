@@ -158,7 +158,8 @@ func (s rolloutService) startDocuments(ctx context.Context, in *intent.Intent, m
 	return started, nil
 }
 
-// bothWays returns an error unless a change and the way back are proved. There is no way around that: a rollout changes many switches without a person.
+// bothWays returns an error unless a change and the way back are proved. There is no way around that: a rollout changes many switches without a
+// person.
 func (s *server) bothWays(ctx context.Context, in, next *intent.Intent) error {
 	ctx, cancel := plan.WithProofTime(ctx)
 	defer cancel()

@@ -195,8 +195,8 @@ func TestExemptionOfAnAnswer(t *testing.T) {
 	}
 }
 
-// TestLineWithSessions verifies that a source check does not stop a line whose session is not known, and that the answer tells of an exemption that follows
-// the sessions.
+// TestLineWithSessions verifies that a source check does not stop a line whose session is not known, and that the answer tells of an exemption that
+// follows the sessions.
 func TestLineWithSessions(t *testing.T) {
 	b := bundle(t, examples.SpinNet2006())
 	sw := &b.Inventory.Switches[0]

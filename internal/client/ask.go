@@ -36,8 +36,8 @@ func Follow[Q, M any](ctx context.Context, within time.Duration, call Stream[Q, 
 	return follow(ctx, answered, call, q, each)
 }
 
-// Await is like Follow, but limits the wait for the last message too: first limits the wait for the first message, and within the time from then until
-// the last one. 0 means no limit.
+// Await is like Follow, but limits the wait for the last message too: first limits the wait for the first message, and within the time from then
+// until the last one. 0 means no limit.
 func Await[Q, M any](ctx context.Context, first, within time.Duration, call Stream[Q, M], q *Q, each func(*M) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

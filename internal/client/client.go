@@ -130,8 +130,8 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 // maxServers is the maximum number of controllers in Server.
 const maxServers = 16
 
-// urls returns a URL with the scheme, host and port of each controller. All have the same scheme, because a request is made for one of them before it is
-// known which of them answers.
+// urls returns a URL with the scheme, host and port of each controller. All have the same scheme, because a request is made for one of them before it
+// is known which of them answers.
 func (c Config) urls() (all []*url.URL, err error) {
 	texts := strings.Split(c.Server, ",")
 	if len(texts) > maxServers {

@@ -17,9 +17,9 @@ const dialWithin = 3 * time.Second
 
 // A dialer connects to the first of several controllers that accepts a connection.
 //
-// It chooses when a connection is made, before a request is sent. This is safe for every request: nothing is sent twice. If a connection is lost after a
-// request was sent, the request fails as with a single controller, and a change asks for its outcome by its request id, over a new connection that
-// another controller may accept.
+// It chooses when a connection is made, before a request is sent. This is safe for every request: nothing is sent twice. If a connection is lost
+// after a request was sent, the request fails as with a single controller, and a change asks for its outcome by its request id, over a new connection
+// that another controller may accept.
 type dialer struct {
 	servers []*url.URL
 	tls     *tls.Config // nil for plain text
@@ -74,7 +74,8 @@ func (r refusals) Error() string {
 // Unwrap returns all reasons.
 func (r refusals) Unwrap() []error { return r }
 
-// dialOne connects to a controller, with TLS if it is in use. The certificate must be for the controller's own host, unless the caller has given a name.
+// dialOne connects to a controller, with TLS if it is in use. The certificate must be for the controller's own host, unless the caller has given a
+// name.
 func (d *dialer) dialOne(ctx context.Context, server *url.URL) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialWithin)
 	defer cancel()

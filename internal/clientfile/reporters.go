@@ -34,8 +34,8 @@ type Reporters struct {
 	List []Reporter `yaml:"clients"`
 }
 
-// OpenReporters reads a document of reporters and the files of their secrets. signed means that each reporter must have a secret. For warnings and the
-// error, see Read.
+// OpenReporters reads a document of reporters and the files of their secrets. signed means that each reporter must have a secret. For warnings and
+// the error, see Read.
 func OpenReporters(path string, form Form, signed bool) (all *Reporters, warnings []string, err error) {
 	all = &Reporters{}
 	if warnings, err = Read(path, form, all, func(r *Reader) { all.check(r, signed) }); err != nil {

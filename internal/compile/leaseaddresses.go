@@ -25,9 +25,9 @@ func (s *SessionLines) leaseAddresses(c *Compiler, sw *policy.Switch) {
 // LeasesAddresses reports whether the switch has the leases of addresses outside all lines.
 func (s *SessionLines) LeasesAddresses() bool { return len(s.addresses) > 0 }
 
-// AddressEntries returns the entry of an address outside all lines that has a lease until a second of the switch's clock. It holds for every frame with
-// the address, because the address may come in on any port. The result is empty if the switch has no such leases, if the address is exempt or is of a
-// line of this switch, and if until is 0: an entry with it would have no end.
+// AddressEntries returns the entry of an address outside all lines that has a lease until a second of the switch's clock. It holds for every frame
+// with the address, because the address may come in on any port. The result is empty if the switch has no such leases, if the address is exempt or is
+// of a line of this switch, and if until is 0: an entry with it would have no end.
 func (s *SessionLines) AddressEntries(a netip.Addr, lease string, until pipeline.ClockSecond) []pipeline.Entry {
 	class, p := s.leases[lease], netip.PrefixFrom(a, a.BitLen())
 	if _, can := s.addresses[class]; !can || until == 0 || s.exemptEverywhere(p) || s.ownAddress(p) {

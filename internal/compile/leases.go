@@ -13,9 +13,9 @@ func (c *Compiler) leased(line *policy.Line, exempt bool) bool {
 	return !exempt && slices.ContainsFunc(c.bundle.Policy.Leases, func(l policy.Lease) bool { return l.ForGroup(line.Group) })
 }
 
-// LeaseEntries returns the entries of a line that has a lease until a second of the switch's clock. They are in the layer like those of sessions,
-// for all prefixes of the line: those of the inventory and those of its session. Inside a prefix that is exempt on every line there is no entry,
-// because it would take the exemption away. The result is empty if the line cannot have the lease, and if until is 0: an entry with it would have no end.
+// LeaseEntries returns the entries of a line that has a lease until a second of the switch's clock. They are in the layer like those of sessions, for
+// all prefixes of the line: those of the inventory and those of its session. Inside a prefix that is exempt on every line there is no entry, because
+// it would take the exemption away. The result is empty if the line cannot have the lease, and if until is 0: an entry with it would have no end.
 func (s *SessionLines) LeaseEntries(line string, prefixes []netip.Prefix, lease string, until pipeline.ClockSecond) []pipeline.Entry {
 	x, class := s.lines[line], s.leases[lease]
 	if !x.leased || class == 0 || until == 0 {

@@ -74,8 +74,8 @@ var sessionReasons = map[p4rt.StateReason]Reason{
 	p4rt.ReasonStreamLost: ReasonStreamLost, p4rt.ReasonClosed: ReasonSessionClosed, p4rt.ReasonFailed: ReasonSessionFailed,
 }
 
-// become applies an event. An error indicates a bug in this program. The event is applied even if become returns an error. A switch that is held stays
-// held whatever the event is; the detail then says what happened to its session.
+// become applies an event. An error indicates a bug in this program. The event is applied even if become returns an error. A switch that is held
+// stays held whatever the event is; the detail then says what happened to its session.
 func (st *Status) become(e event, reason Reason, detail string) error {
 	x := transitions[e]
 	var err error

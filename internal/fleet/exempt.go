@@ -20,8 +20,8 @@ const maxExempting = 1000
 // errReadBack means that a switch confirmed the entries of an exemption and does not have them.
 var errReadBack = errors.New("an entry of an exemption is not as it was written")
 
-// exempt brings the switch to a state that differs from its current one only in single exemptions, by their entries alone. It reads them back. If done
-// is false, the whole switch has to be compared, because the states differ in more, or because the switch refused an entry.
+// exempt brings the switch to a state that differs from its current one only in single exemptions, by their entries alone. It reads them back. If
+// done is false, the whole switch has to be compared, because the states differ in more, or because the switch refused an entry.
 func (w *worker) exempt(ctx context.Context, s *p4rt.Session, want desired) (done bool, err error) {
 	is := w.current
 	if is == nil || w.memory == nil || w.endsDue() || is.Phases.String() != want.Phases.String() || !is.SameExemptions(is.At, want.At) {

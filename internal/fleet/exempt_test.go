@@ -27,8 +27,8 @@ func exemption(prefix string, day int) policy.Exemption {
 	return policy.Exemption{Prefix: netip.MustParsePrefix(prefix), Owner: "noc", Reason: "test", Expires: december(day)}
 }
 
-// TestExemptOne verifies that a change of one exemption writes only its entry, reads only that back, and only reports the revision of a switch that it
-// does not concern. A controller that starts afterwards finds every switch as it should be (I5).
+// TestExemptOne verifies that a change of one exemption writes only its entry, reads only that back, and only reports the revision of a switch that
+// it does not concern. A controller that starts afterwards finds every switch as it should be (I5).
 func TestExemptOne(t *testing.T) {
 	one, two := startTestSwitch(t, 1, "127.0.0.1:0"), startTestSwitch(t, 2, "127.0.0.1:0")
 	s := embeddedStore(t)
@@ -108,8 +108,8 @@ func countEntries(all []pipeline.Entry) (n int) {
 	return n
 }
 
-// TestExemptMany makes random changes of exemptions that contain each other, faster than the switch gets them, and verifies that the switch has in the end
-// what a controller that reads it would write.
+// TestExemptMany makes random changes of exemptions that contain each other, faster than the switch gets them, and verifies that the switch has in
+// the end what a controller that reads it would write.
 func TestExemptMany(t *testing.T) {
 	x := startTestSwitch(t, 1, "127.0.0.1:0")
 	s := embeddedStore(t)

@@ -19,8 +19,8 @@ var (
 	ErrNotHeld = errors.New("the switch is not held")
 )
 
-// A Hold is an operator's order to write nothing to a switch, for maintenance. It is stored, so it outlives controllers. A held switch keeps its entries;
-// what it is told waits until the hold ends.
+// A Hold is an operator's order to write nothing to a switch, for maintenance. It is stored, so it outlives controllers. A held switch keeps its
+// entries; what it is told waits until the hold ends.
 type Hold struct {
 	Who    string    `json:"who"`
 	Reason string    `json:"reason"`
@@ -137,7 +137,8 @@ func (w *worker) readHold(ctx context.Context) {
 	}
 }
 
-// heed makes the worker act on a change of the hold. A worker that is connected finishes what it is writing first. Otherwise nothing is being written.
+// heed makes the worker act on a change of the hold. A worker that is connected finishes what it is writing first. Otherwise nothing is being
+// written.
 func (s *assignment) heed() {
 	s.mu.Lock()
 	idle := s.idle
@@ -186,8 +187,8 @@ func (w *worker) heldStatus() (st Status, same bool) {
 	return w.status, sameHold(w.status.Hold, w.c.holds.hold(w.name))
 }
 
-// held reports whether the switch is held, and reports it in the status. A worker that is held knows nothing of the switch afterwards, because whoever
-// maintains the switch may change it.
+// held reports whether the switch is held, and reports it in the status. A worker that is held knows nothing of the switch afterwards, because
+// whoever maintains the switch may change it.
 func (w *worker) held(number uint64) bool {
 	hold := w.c.holds.hold(w.name)
 	st, _ := w.heldStatus()

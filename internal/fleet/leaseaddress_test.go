@@ -44,9 +44,9 @@ func (w *leaseWorld) addressEntries() (all []pipeline.Entry) {
 	return all
 }
 
-// TestAddressLeaseReachesTheSwitch verifies that the lease of an address outside all lines opens own servers for the address, and for no other address
-// and no other server, that it is renewed and revoked, that a controller that finds it writes nothing (I5), and that it ends by the clock of the
-// switch.
+// TestAddressLeaseReachesTheSwitch verifies that the lease of an address outside all lines opens own servers for the address, and for no other
+// address and no other server, that it is renewed and revoked, that a controller that finds it writes nothing (I5), and that it ends by the clock of
+// the switch.
 func TestAddressLeaseReachesTheSwitch(t *testing.T) {
 	w := newLeaseWorld(t)
 	r := w.run()
@@ -95,8 +95,8 @@ func TestAddressLeaseReachesTheSwitch(t *testing.T) {
 	}
 }
 
-// TestAddressLeaseMovesToTheLine verifies that an address loses its lease when the session of a line of the same switch has it, that the line then has
-// the entry of its own lease under the same key, and that nobody else can use the address.
+// TestAddressLeaseMovesToTheLine verifies that an address loses its lease when the session of a line of the same switch has it, that the line then
+// has the entry of its own lease under the same key, and that nobody else can use the address.
 func TestAddressLeaseMovesToTheLine(t *testing.T) {
 	w := newLeaseWorld(t)
 	r := w.run()

@@ -67,8 +67,8 @@ type probeRound struct {
 	err        error
 }
 
-// firstRound returns the number of the first round of a session that begins at a time. A round takes up what the one before left, so the numbers go on
-// with the time, also when the controller is restarted or another one takes the switch over.
+// firstRound returns the number of the first round of a session that begins at a time. A round takes up what the one before left, so the numbers go
+// on with the time, also when the controller is restarted or another one takes the switch over.
 func firstRound(now time.Time, every time.Duration) int {
 	if every <= 0 {
 		return 0

@@ -79,8 +79,8 @@ func TestProbesFindALostEntry(t *testing.T) {
 	})
 }
 
-// TestProbesFindALie verifies that a switch whose entries read back right, and which would treat packets otherwise, is never reported as converged, but
-// as failed with the packet that shows it, until it does what it says.
+// TestProbesFindALie verifies that a switch whose entries read back right, and which would treat packets otherwise, is never reported as converged,
+// but as failed with the packet that shows it, until it does what it says.
 func TestProbesFindALie(t *testing.T) {
 	for name, c := range map[string]struct {
 		table string

@@ -256,8 +256,9 @@ func BenchmarkSessions(b *testing.B) {
 	})
 }
 
-// phases measures n changes of phase, an even number, so that the last one puts the first phase in force again. The times of each part are in order: of a bare write to the store, until an activation is stored, from then
-// until the switch has answered the write that puts the phase in force, and of the whole change.
+// phases measures n changes of phase, an even number, so that the last one puts the first phase in force again. The times of each part are in order:
+// of a bare write to the store, until an activation is stored, from then until the switch has answered the write that puts the phase in force, and of
+// the whole change.
 func (w *sessionBench) phases(n int) map[string][]time.Duration {
 	w.b.Helper()
 	all := make(map[string][]time.Duration)

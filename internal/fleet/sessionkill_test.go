@@ -58,8 +58,8 @@ func sessionControllerProcess(config string) {
 	}
 }
 
-// sessionController starts a process of sessionControllerProcess. The function report reports a start to it and waits for the answer. The function kill
-// kills it, as in a power cut.
+// sessionController starts a process of sessionControllerProcess. The function report reports a start to it and waits for the answer. The function
+// kill kills it, as in a power cut.
 func (w *sessionWorld) sessionController(name string) (report func(line, prefix string), kill func()) {
 	w.t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -89,8 +89,8 @@ func (w *sessionWorld) sessionController(name string) (report func(line, prefix 
 	}, kill
 }
 
-// TestAnsweredSessionsOutliveKilledControllers kills each of two controllers at the moment at which it has answered for a session: first one that owns
-// no switch, then the owner. The switch gets both sessions, the second from the controller that takes over.
+// TestAnsweredSessionsOutliveKilledControllers kills each of two controllers at the moment at which it has answered for a session: first one that
+// owns no switch, then the owner. The switch gets both sessions, the second from the controller that takes over.
 func TestAnsweredSessionsOutliveKilledControllers(t *testing.T) {
 	w := newSessionWorld(t)
 	w.reg = nil // the processes have their own registers

@@ -37,8 +37,8 @@ const (
 	sessionReport = 500 * time.Millisecond
 )
 
-// SessionStatus is the number of lines whose sessions, or of lines and addresses whose leases, a switch has. Lines whose sessions have no entries are not counted: see
-// compile.SessionLines.Uses.
+// SessionStatus is the number of lines whose sessions, or of lines and addresses whose leases, a switch has. Lines whose sessions have no entries are
+// not counted: see compile.SessionLines.Uses.
 type SessionStatus struct {
 	// InForce is the number of lines with a session or lease whose entries the switch has confirmed. Waiting is the number of other such lines.
 	InForce int `json:"inForce"`

@@ -37,8 +37,8 @@ const (
 	ExemptionEnd   = "end"
 )
 
-// ProposeExemption returns a proposal in which one exemption is changed and everything else is as it is now. Unlike Propose, it parses no document and
-// validates only that exemption.
+// ProposeExemption returns a proposal in which one exemption is changed and everything else is as it is now. Unlike Propose, it parses no document
+// and validates only that exemption.
 //
 // It returns store.ErrUnchanged with the current intent if the exemption is as wanted already, ErrExempt or ErrNotExempt if it is not as the verb
 // requires, strict.Faults if it is not valid, and ErrBroken if the current documents cannot be used.
@@ -74,8 +74,8 @@ func (b *Book) ProposeExemption(ctx context.Context, x Exempting) (*Proposal, er
 	return &Proposal{Base: current.Number, Intent: in, Kept: true}, nil
 }
 
-// exempted makes the change in the documents in force, and in the next documents of a rollout, which must neither delay an exemption nor end it. Either
-// may lack the line, and then has no exemption of it.
+// exempted makes the change in the documents in force, and in the next documents of a rollout, which must neither delay an exemption nor end it.
+// Either may lack the line, and then has no exemption of it.
 func (in *Intent) exempted(of policy.Exemption, next *policy.Exemption, now time.Time) (*Intent, error) {
 	change := func(of *Intent, subject policy.Exemption) (*Intent, error) {
 		if next != nil {
@@ -213,8 +213,8 @@ func (in *Intent) Concerns(of policy.Exemption) []string {
 	return all
 }
 
-// ExemptionsSince returns the lines and prefixes whose exemption differs from that in an earlier intent. ok is false if the documents differ in more, or
-// if the differences are not known one by one.
+// ExemptionsSince returns the lines and prefixes whose exemption differs from that in an earlier intent. ok is false if the documents differ in more,
+// or if the differences are not known one by one.
 func (in *Intent) ExemptionsSince(earlier *Intent) (subjects []policy.Exemption, ok bool) {
 	if in.broken != nil || earlier.broken != nil {
 		return nil, false

@@ -40,8 +40,8 @@ func exemptIn(in *Intent) (all []string) {
 	return all
 }
 
-// TestExemptingIsReadAsStored changes single exemptions at random. Another controller's Book, which reads the changes one by one, and one that reads the
-// store anew must have the same exemptions and compile the same states. Parts without exemptions are not stored.
+// TestExemptingIsReadAsStored changes single exemptions at random. Another controller's Book, which reads the changes one by one, and one that reads
+// the store anew must have the same exemptions and compile the same states. Parts without exemptions are not stored.
 func TestExemptingIsReadAsStored(t *testing.T) {
 	s := open(t)
 	ours, theirs := book(s), book(s)
@@ -92,8 +92,8 @@ func TestExemptingIsReadAsStored(t *testing.T) {
 	}
 }
 
-// TestExemptingInARollout verifies that a change of an exemption goes through while a rollout brings next documents to the switches: in both documents, or
-// in the one that has the line. It outlasts the advance and the end of the rollout, and the way back.
+// TestExemptingInARollout verifies that a change of an exemption goes through while a rollout brings next documents to the switches: in both
+// documents, or in the one that has the line. It outlasts the advance and the end of the rollout, and the way back.
 func TestExemptingInARollout(t *testing.T) {
 	for _, adopted := range []bool{true, false} {
 		s := open(t)

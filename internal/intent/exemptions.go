@@ -148,8 +148,8 @@ func (in *Intent) Exemptions() ([]policy.Exemption, error) {
 	return list, nil
 }
 
-// Documents returns the files of the intent, ordered by name. The exemptions, if there are any, are in one file, which is called ExemptionsName unless
-// another file has this name.
+// Documents returns the files of the intent, ordered by name. The exemptions, if there are any, are in one file, which is called ExemptionsName
+// unless another file has this name.
 func (in *Intent) Documents() []strict.File {
 	list, err := in.Exemptions()
 	if err != nil || len(list) == 0 {

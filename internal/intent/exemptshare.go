@@ -9,7 +9,8 @@ import (
 	"op25b/internal/policy"
 )
 
-// shareBut makes in use the parsed documents of an intent in like that has the same documents but for a few exemptions. It reports whether there is one.
+// shareBut makes in use the parsed documents of an intent in like that has the same documents but for a few exemptions. It reports whether there is
+// one.
 func (in *Intent) shareBut(like []*Intent, now time.Time) bool {
 	for _, l := range like {
 		for _, l := range l.Contents() {

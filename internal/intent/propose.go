@@ -23,8 +23,8 @@ type Proposal struct {
 	Kept bool
 }
 
-// Propose validates documents that would replace the current ones. If none of them is of kind Exemptions, the current exemptions are kept. Names
-// keep their current numbers, and activations are kept. Propose returns strict.Faults if the documents are invalid, compile.ErrNoNumber if there is no
+// Propose validates documents that would replace the current ones. If none of them is of kind Exemptions, the current exemptions are kept. Names keep
+// their current numbers, and activations are kept. Propose returns strict.Faults if the documents are invalid, compile.ErrNoNumber if there is no
 // number for a name, and ErrActivation if an activation in force names something that the documents do not define.
 func (b *Book) Propose(ctx context.Context, files []strict.File) (*Proposal, error) {
 	current, err := b.Current(ctx)

@@ -58,7 +58,8 @@ func (h Holder) String() string {
 // Terms say how long a lease lasts after a grant, and how long at most after its first grant.
 type Terms struct{ For, Cap time.Duration }
 
-// Key returns the name of the line, or "@" and the address, which is no name of a line. It is for memory only, because it can contain an address (I8).
+// Key returns the name of the line, or "@" and the address, which is no name of a line. It is for memory only, because it can contain an address
+// (I8).
 func (h Holder) Key() string {
 	if h.Line == "" {
 		return addressMark + h.Address.String()

@@ -55,10 +55,10 @@ type probeAnswer struct {
 	err    error
 }
 
-// ProbeFrames asks the switch what it would do with frames, by packet-outs that the program returns as packet-ins. The switch sends nothing to anyone, and
-// counts probes apart, except that the counters of verdict entries count them too. ProbeFrames returns the answers in the order of the probes. A switch may
-// lose packets, so a probe without an answer is sent up to three times. ProbeFrames returns ErrNotPrimary if the session is not primary, and ErrNoProbeAnswer if
-// the switch refuses a probe, does not answer it, or returns another frame than it was asked about.
+// ProbeFrames asks the switch what it would do with frames, by packet-outs that the program returns as packet-ins. The switch sends nothing to
+// anyone, and counts probes apart, except that the counters of verdict entries count them too. ProbeFrames returns the answers in the order of the
+// probes. A switch may lose packets, so a probe without an answer is sent up to three times. ProbeFrames returns ErrNotPrimary if the session is not
+// primary, and ErrNoProbeAnswer if the switch refuses a probe, does not answer it, or returns another frame than it was asked about.
 func (s *Session) ProbeFrames(ctx context.Context, all []FrameProbe) ([]pipeline.Probed, error) {
 	const op = "probe"
 	if err := s.mayWrite(ctx); err != nil {
@@ -161,8 +161,8 @@ func (p *frameProbes) forget(sent map[uint32]int) {
 	}
 }
 
-// answered passes a packet-in to the call of ProbeFrames that asked for it. It returns false if there is none. The goroutine that receives calls it, and
-// is never blocked.
+// answered passes a packet-in to the call of ProbeFrames that asked for it. It returns false if there is none. The goroutine that receives calls it,
+// and is never blocked.
 func (p *frameProbes) answered(in *p4v1.PacketIn) bool {
 	tag, probed, frame, ok := pipeline.ReadProbePacketIn(packetHeader(in), in.GetPayload())
 	return ok && p.pass(tag, probeAnswer{tag: tag, probed: probed, frame: frame})

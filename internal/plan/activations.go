@@ -10,8 +10,8 @@ import (
 	"op25b/internal/policy"
 )
 
-// activationNotes returns notes about the activations that the proposal removes from the current intent or restores. An activation that is new has none:
-// it is what the caller asks for.
+// activationNotes returns notes about the activations that the proposal removes from the current intent or restores. An activation that is new has
+// none: it is what the caller asks for.
 func activationNotes(base, proposed *intent.Intent) []string {
 	if base == nil || base == proposed {
 		return nil

@@ -10,8 +10,8 @@ import (
 	"op25b/internal/strict"
 )
 
-// BenchmarkExempting checks the exemption of one line on a switch with 80,000 exempt prefixes on 8,000 lines: it proposes the change, counts the entries
-// and proves what the change touches.
+// BenchmarkExempting checks the exemption of one line on a switch with 80,000 exempt prefixes on 8,000 lines: it proposes the change, counts the
+// entries and proves what the change touches.
 func BenchmarkExempting(b *testing.B) {
 	var inv strings.Builder
 	inv.WriteString("apiVersion: op25b/v1\nkind: Inventory\nswitches:\n  - name: edge\n    deviceID: 1\n    p4runtime: h:1\n    gnmi: h:2\n    ports:\n" +

@@ -25,7 +25,8 @@ const (
 var errDelta = errors.New("the entries of the exemption are not those of the documents")
 
 // Exempting checks a change of the exemption of one line or prefix, as Fits and Proved check a change of documents. It loads and counts only what the
-// exemption touches, so that it takes milliseconds. proposed differs from base in nothing else. It returns ErrRefused, with the errors of Fits and Proved.
+// exemption touches, so that it takes milliseconds. proposed differs from base in nothing else. It returns ErrRefused, with the errors of Fits and
+// Proved.
 func (p *Planner) Exempting(ctx context.Context, base, proposed *intent.Intent, of policy.Exemption) error {
 	ctx, cancel := WithProofTime(ctx)
 	defer cancel()

@@ -32,7 +32,8 @@ func (w *world) exempting(verb string, e policy.Exemption) *intent.Intent {
 	return p.Intent
 }
 
-// TestExempting verifies that the proof of a change of one exemption meets the entries that it touches, and is far smaller than that of the documents.
+// TestExempting verifies that the proof of a change of one exemption meets the entries that it touches, and is far smaller than that of the
+// documents.
 func TestExempting(t *testing.T) {
 	w := newWorld(t, "2006-10-15")
 	base := w.put(edit(t, examples.SpinNet2006(), "expires: 2007-03-31", "expires: 2006-12-31"))

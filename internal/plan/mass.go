@@ -17,8 +17,9 @@ import (
 // of a day removes well below a percent; a truncated export of an inventory removes far more.
 const DefaultMass = 5
 
-// fewRemoved is the number of lines, or of entries of lines and exemptions, up to which a removal is no mass change unless it is half of them or more: in
-// a small network, one customer who leaves is a large share. It is well below what a truncated export removes from a network where it matters.
+// fewRemoved is the number of lines, or of entries of lines and exemptions, up to which a removal is no mass change unless it is half of them or
+// more: in a small network, one customer who leaves is a large share. It is well below what a truncated export removes from a network where it
+// matters.
 const fewRemoved = 5
 
 // ErrMass means that a change would remove a large share of the entries of a table, or of all lines, and that the caller has not confirmed it.
@@ -54,10 +55,10 @@ func (r Removal) beyond(percent float64, ofLines bool) bool {
 	return true
 }
 
-// Removals returns the removals of more than the given percentage, and of more than a few lines, that replacing base by proposed makes. The removal of lines comes first, and the
-// largest shares come before others. Lines are compared by name, so that a line that moves to another switch counts only for the table that it leaves.
-// Entries are those of the documents at time now, whatever the switches have. A switch that leaves the inventory keeps its entries; its lines count.
-// Removals returns nil if base is nil or broken.
+// Removals returns the removals of more than the given percentage, and of more than a few lines, that replacing base by proposed makes. The removal
+// of lines comes first, and the largest shares come before others. Lines are compared by name, so that a line that moves to another switch counts
+// only for the table that it leaves. Entries are those of the documents at time now, whatever the switches have. A switch that leaves the inventory
+// keeps its entries; its lines count. Removals returns nil if base is nil or broken.
 func Removals(base, proposed *intent.Intent, now time.Time, percent float64) []Removal {
 	if base == nil || base == proposed || base.Broken() != nil || base.SameDocuments(proposed) {
 		return nil

@@ -65,7 +65,8 @@ func TestRemovals(t *testing.T) {
 	}
 }
 
-// TestFewRemovals verifies that the removal of few lines is no mass change, although it is a large share in a small network, unless it is half of them.
+// TestFewRemovals verifies that the removal of few lines is no mass change, although it is a large share in a small network, unless it is half of
+// them.
 func TestFewRemovals(t *testing.T) {
 	for _, c := range []struct {
 		removed, of int

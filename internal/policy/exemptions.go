@@ -211,8 +211,8 @@ func (p *Policy) Exemption(e Exemption) (at int, ok bool) {
 	return slices.BinarySearchFunc(p.Exemptions, e, CompareExemptions)
 }
 
-// WithExemption returns a copy of the policy in which next takes the place of the exemption of the same line or prefix as of. If next is nil, there is
-// none any more.
+// WithExemption returns a copy of the policy in which next takes the place of the exemption of the same line or prefix as of. If next is nil, there
+// is none any more.
 func (p *Policy) WithExemption(of Exemption, next *Exemption) *Policy {
 	q := *p
 	q.Exemptions = ReplaceExemption(p.Exemptions, of, next)

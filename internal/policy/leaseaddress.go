@@ -46,8 +46,8 @@ var specialPurpose = []netip.Prefix{
 }
 
 // For returns the first lease of the policy that an address outside all lines can have. The caller verifies that the address is outside all lines,
-// and that it is not exempt. For returns ErrNoAddressLease, or ErrNotCustomer for an address of own servers, of a NAT64 prefix, of Lease.Except of all
-// leases, and for one with a special purpose.
+// and that it is not exempt. For returns ErrNoAddressLease, or ErrNotCustomer for an address of own servers, of a NAT64 prefix, of Lease.Except of
+// all leases, and for one with a special purpose.
 func (x *AddressLeases) For(a netip.Addr) (*Lease, error) {
 	if len(x.leases) == 0 {
 		return nil, ErrNoAddressLease

@@ -453,8 +453,8 @@ func TestCheckActivation(t *testing.T) {
 	}
 }
 
-// TestDatesOfGroups verifies that a phase comes into force at its hour, and for some line groups at other dates: by date alone, after an activation, and
-// with UntilNextDate.
+// TestDatesOfGroups verifies that a phase comes into force at its hour, and for some line groups at other dates: by date alone, after an activation,
+// and with UntilNextDate.
 func TestDatesOfGroups(t *testing.T) {
 	b := twoEdges(t)
 	p := b.Policy

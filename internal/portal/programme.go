@@ -106,9 +106,9 @@ func turnsOf(p *published.Publication, s published.State, now time.Time) []turn 
 	return all
 }
 
-// byDay returns the turns that a customer needs. Of the turns of a day, only the last one counts, because its phase was in force at the end of
-// the day; a phase that begins at an hour by its date does not hide the one before. If a phase is left and begins again on the same day, it is one step: from its first beginning if it is past, and from its last one if
-// it is in force, because answers give this day too.
+// byDay returns the turns that a customer needs. Of the turns of a day, only the last one counts, because its phase was in force at the end of the
+// day; a phase that begins at an hour by its date does not hide the one before. If a phase is left and begins again on the same day, it is one step:
+// from its first beginning if it is past, and from its last one if it is in force, because answers give this day too.
 func (v *visit) byDay(turns []turn) []turn {
 	var days, all []turn
 	for _, t := range turns {

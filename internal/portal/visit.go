@@ -262,8 +262,8 @@ func (b base) Day(t time.Time) string {
 // timed reports whether a phase begins at t by a date that has an hour.
 func (b base) timed(t time.Time) bool { return slices.ContainsFunc(b.hours, t.Equal) }
 
-// When formats the day from which a phase is in force, with the hour and the UTC offset if the policy says at which hour it begins. What operators have
-// activated is shown by its day.
+// When formats the day from which a phase is in force, with the hour and the UTC offset if the policy says at which hour it begins. What operators
+// have activated is shown by its day.
 func (b base) When(t time.Time) string {
 	switch {
 	case !b.timed(t):

@@ -53,7 +53,8 @@ func forwards(sw memory) bool {
 	return slices.ContainsFunc(slices.Collect(maps.Values(sw)), pipeline.Entry.Carries)
 }
 
-// complete verifies that a switch has all entries of the target but those that make it forward frames, and no others. The rules may have another epoch.
+// complete verifies that a switch has all entries of the target but those that make it forward frames, and no others. The rules may have another
+// epoch.
 func complete(t *rapid.T, sw, target memory, step string) {
 	is, want := split(sw.entries()), split(target.entries())
 	if !maps.Equal(is.sets[is.running], want.sets[want.running]) {

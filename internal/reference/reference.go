@@ -1,9 +1,9 @@
 // Package reference is the reference model of the pipeline. Its decision about a frame depends only on the policy, the inventory, the
 // frame's bytes and the frames before it.
 //
-// The package is written for clarity, not for speed. It follows the order of docs/pipeline.md, with one function for each section. It
-// shares no code with the pipeline, its typed view, the policy compiler or the switches, and has no tables, entries, epochs or priorities. Its input is a
-// policy and an inventory that policy.Validate accepts.
+// The package is written for clarity, not for speed. It follows the order of docs/pipeline.md, with one function for each section. It shares no code
+// with the pipeline, its typed view, the policy compiler or the switches, and has no tables, entries, epochs or priorities. Its input is a policy and
+// an inventory that policy.Validate accepts.
 //
 // The model keeps the same state as the switch, which is the number of rejects in a clock second and the SYNs toward the network. It does
 // not predict two things. First, a token bucket depends on the switch's clock, so a decision by a bucket is Timed and has both outcomes.

@@ -128,7 +128,8 @@ func (s *Scheduler) List(ctx context.Context) ([]Entry, error) {
 	return all, nil
 }
 
-// Add schedules an activation. The caller has set its fields up to Why. Add returns the errors of policy.Bundle.CheckActivation, ErrTime, ErrFull, and a
+// Add schedules an activation. The caller has set its fields up to Why. Add returns the errors of policy.Bundle.CheckActivation, ErrTime, ErrFull,
+// and a
 // *store.StaleError if Base is not the current revision.
 func (s *Scheduler) Add(ctx context.Context, e Entry) (*Entry, error) {
 	in, err := s.Book.Current(ctx)

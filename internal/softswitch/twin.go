@@ -53,8 +53,8 @@ func (t *Twin) Write(u *p4v1.Update, id uint32) error {
 // Now returns the time of the Twin's clock at which the last frame was played.
 func (t *Twin) Now() time.Duration { return t.now }
 
-// Play advances the clock by TwinPause and processes a frame. It appends the frames that leave to out, and returns the result. The bytes of the frames are
-// valid until the next call.
+// Play advances the clock by TwinPause and processes a frame. It appends the frames that leave to out, and returns the result. The bytes of the
+// frames are valid until the next call.
 func (t *Twin) Play(port uint32, frame []byte, out []Frame) []Frame {
 	t.now += TwinPause
 	t.looked, t.sent = t.looked[:0], t.sent[:0]

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestRecordWriter verifies that records that are put at once are written, that a conflict concerns only its own record, and that a caller that gives up
-// does not stop the others.
+// TestRecordWriter verifies that records that are put at once are written, that a conflict concerns only its own record, and that a caller that gives
+// up does not stop the others.
 func TestRecordWriter(t *testing.T) {
 	records := JSON[activation](embeddedStore(t), "test")
 	w := records.Writer()

@@ -199,8 +199,8 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-// TestUnproved verifies that a revision that keeps documents of an unproved one is unproved for the same reason, and that storing the same documents with a
-// proof of all of them ends that.
+// TestUnproved verifies that a revision that keeps documents of an unproved one is unproved for the same reason, and that storing the same documents
+// with a proof of all of them ends that.
 func TestUnproved(t *testing.T) {
 	s := embeddedStore(t)
 	put := func(base uint64, c Change) Revision {

@@ -10,8 +10,8 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// A Listing is what was asked for in a list of audit records: the records from From on, or otherwise the newest before Before. Zero means the newest of
-// all.
+// A Listing is what was asked for in a list of audit records: the records from From on, or otherwise the newest before Before. Zero means the newest
+// of all.
 type Listing struct {
 	From, Before uint64
 	Filtered     bool // only some of these records were asked for

@@ -536,8 +536,8 @@ func TestAge(t *testing.T) {
 	}
 }
 
-// TestPhasesNameAll verifies that a list of phases names every line group and switch, however many there are and however long their names are, and that
-// no line is longer than the width.
+// TestPhasesNameAll verifies that a list of phases names every line group and switch, however many there are and however long their names are, and
+// that no line is longer than the width.
 func TestPhasesNameAll(t *testing.T) {
 	long := strings.Repeat("phase-with-a-long-name-", 2) + "end"
 	p := &op25bv1.Phase{Name: long, Effective: "2006-06-01", Title: "A phase"}

@@ -47,8 +47,8 @@ func TestProvenance(t *testing.T) {
 	}
 }
 
-// TestTexts verifies that every built-in provider has a title that no other one has, that no English text has Japanese letters, and that every Japanese note has some.
-// That each text is in both languages is verified by Load.
+// TestTexts verifies that every built-in provider has a title that no other one has, that no English text has Japanese letters, and that every
+// Japanese note has some. That each text is in both languages is verified by Load.
 func TestTexts(t *testing.T) {
 	japanese := regexp.MustCompile(`[\p{Hiragana}\p{Katakana}\p{Han}]`)
 	notes := 0

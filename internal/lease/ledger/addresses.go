@@ -11,8 +11,8 @@ import (
 	"op25b/internal/strict"
 )
 
-// GrantAddress grants or renews a lease of an address outside all lines, by its name in the policy. It is otherwise like Grant. It returns ErrOfLine if
-// a line has the address.
+// GrantAddress grants or renews a lease of an address outside all lines, by its name in the policy. It is otherwise like Grant. It returns ErrOfLine
+// if a line has the address.
 func (l *Ledger) GrantAddress(ctx context.Context, a netip.Addr, name string) (Held, lease.Outcome, error) {
 	granted, outcome, err := l.grantAddressByName(ctx, a, name)
 	l.metrics.grant("api", outcome, err)

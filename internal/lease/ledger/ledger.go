@@ -177,8 +177,8 @@ func (l *Ledger) isReady() bool {
 	}
 }
 
-// Follow collects the holders of leases of a switch that change, as lease.Holder.Key: see follow.Followers. The end of a lease is a change when the lease is deleted, which
-// is some seconds after its end.
+// Follow collects the holders of leases of a switch that change, as lease.Holder.Key: see follow.Followers. The end of a lease is a change when the
+// lease is deleted, which is some seconds after its end.
 func (l *Ledger) Follow(switchName string, news chan<- struct{}) (take func() (lines []string, all bool), stop func()) {
 	return l.followers.Follow(switchName, news)
 }

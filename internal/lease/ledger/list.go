@@ -13,8 +13,8 @@ type Held struct {
 	Switch string
 }
 
-// List returns the leases that hold, ordered by line, and then those of addresses, ordered by address: at most the given number, of the lines for which keep returns true. total is the number of
-// all such leases. It returns ErrNotReady before the leases have been read.
+// List returns the leases that hold, ordered by line, and then those of addresses, ordered by address: at most the given number, of the lines for
+// which keep returns true. total is the number of all such leases. It returns ErrNotReady before the leases have been read.
 func (l *Ledger) List(most int, keep func(Held) bool) (some []Held, total int, err error) {
 	r, err := l.current()
 	if err != nil {

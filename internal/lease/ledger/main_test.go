@@ -90,7 +90,8 @@ switches:
 	return []strict.File{{Name: "all.yaml", Data: []byte(b.String())}, {Name: "exemptions.yaml", Data: []byte(exempt)}}
 }
 
-// addressDocuments returns documents of n dynamic lines, in which the lease pop is for addresses, too, with two switches in front of the mail servers.
+// addressDocuments returns documents of n dynamic lines, in which the lease pop is for addresses, too, with two switches in front of the mail
+// servers.
 func addressDocuments(n int) []strict.File {
 	files := documents(n)
 	replacer := strings.NewReplacer(

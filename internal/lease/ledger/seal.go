@@ -20,8 +20,8 @@ var errSealed = errors.New("the address cannot be decrypted")
 // sealedMark begins the name of a record of an address. No name of a line begins with it.
 const sealedMark = "@"
 
-// A sealer gives addresses a name in the store, and encrypts them. etcd keeps old versions of records for minutes, and its files do so for longer (I8).
-// Without the key, they tell no address.
+// A sealer gives addresses a name in the store, and encrypts them. etcd keeps old versions of records for minutes, and its files do so for longer
+// (I8). Without the key, they tell no address.
 type sealer struct {
 	names []byte
 	gcm   cipher.AEAD

@@ -191,8 +191,8 @@ func TestNotAcknowledged(t *testing.T) {
 	}
 }
 
-// TestSentAgain verifies that a signed report that was not acknowledged can be sent again, as its answer asks for, and that it is a replay once it was
-// acknowledged.
+// TestSentAgain verifies that a signed report that was not acknowledged can be sent again, as its answer asks for, and that it is a replay once it
+// was acknowledged.
 func TestSentAgain(t *testing.T) {
 	clients, _, err := OpenClients(clientsOf(t, good()))
 	if err != nil {

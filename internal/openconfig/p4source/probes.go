@@ -8,8 +8,8 @@ import (
 	"op25b/internal/openconfig"
 )
 
-// A ProbeLayout describes the counter of probes by epoch, leg and rule. Probes are packets of a controller, and no traffic, but the entries that count
-// by leg count them too.
+// A ProbeLayout describes the counter of probes by epoch, leg and rule. Probes are packets of a controller, and no traffic, but the entries that
+// count by leg count them too.
 type ProbeLayout struct {
 	CounterID   uint32
 	CounterName string
@@ -61,7 +61,8 @@ type Unprobed struct {
 }
 
 // Take returns the counters without probes. cell returns the probes of an index; they must be read after the counters, so that no counter has a probe
-// that is not known. Probes that the counters do not have yet are taken off at the next reading. A probe of a leg may have hit an entry for every leg.
+// that is not known. Probes that the counters do not have yet are taken off at the next reading. A probe of a leg may have hit an entry for every
+// leg.
 func (u *Unprobed) Take(all []openconfig.LegEntry, l *ProbeLayout, cell func(index int64) openconfig.Tally) []openconfig.LegEntry {
 	if u.probed == nil {
 		u.probed, u.open = make(map[int64]openconfig.Tally), make(map[int64]openconfig.Tally)

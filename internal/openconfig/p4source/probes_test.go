@@ -76,7 +76,8 @@ func TestUnprobed(t *testing.T) {
 	})
 }
 
-// TestUnprobedBehind verifies that probes that the counters do not have yet are taken off later, and that what was probed before the first reading is.
+// TestUnprobedBehind verifies that probes that the counters do not have yet are taken off later, and that what was probed before the first reading
+// is.
 func TestUnprobedBehind(t *testing.T) {
 	layout := &ProbeLayout{EpochBits: 3, RuleBits: 8, Size: 4 << 11}
 	var u Unprobed

@@ -40,8 +40,9 @@ const focused = `(() => {` + colours + `
   return stop;
 })()`
 
-// reachable is a script that returns the positions of the elements that the tab key should reach, in their order. It leaves out what a closed details element hides, which has a place all the same. Of a group of radio buttons, the tab key reaches
-// only the checked one, or the first one if none is checked.
+// reachable is a script that returns the positions of the elements that the tab key should reach, in their order. It leaves out what a closed details
+// element hides, which has a place all the same. Of a group of radio buttons, the tab key reaches only the checked one, or the first one if none is
+// checked.
 const reachable = `(() => {
   const all = [...document.querySelectorAll("*")], out = [];
   const radio = (el) => el && el.tagName === "INPUT" && el.type === "radio", together = (a, b) => radio(a) && radio(b) && a.name === b.name && a.form === b.form;

@@ -12,8 +12,8 @@ import (
 // seededWords is the number of random words for a draw. A property that needs more is skipped for this draw.
 const seededWords = 1 << 14
 
-// Seeded checks a property on a number of fixed draws. Unlike those of rapid.Check, they depend neither on chance nor on flags such as -short, so that a
-// test can require that together they exercise everything.
+// Seeded checks a property on a number of fixed draws. Unlike those of rapid.Check, they depend neither on chance nor on flags such as -short, so
+// that a test can require that together they exercise everything.
 func Seeded(t *testing.T, draws int, property func(*rapid.T)) {
 	t.Helper()
 	for i := range draws {

@@ -88,8 +88,9 @@ func (c *compiler) summand(v *jsonValue) ref {
 	return n.ref
 }
 
-// add appends a field. If the last piece is a run of fields in the same header, add extends that piece, unless the piece fills whole bytes and the field
-// does not follow it in the header. Then both can be copied from the packet, such as the parts of an IPv4 header before and behind its checksum.
+// add appends a field. If the last piece is a run of fields in the same header, add extends that piece, unless the piece fills whole bytes and the
+// field does not follow it in the header. Then both can be copied from the packet, such as the parts of an IPv4 header before and behind its
+// checksum.
 func (k *calculation) add(r ref) {
 	if n := len(k.pieces); n > 0 && k.pieces[n-1].h == r.h {
 		last := &k.pieces[n-1]

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// A Native is the code of one program as Go functions, which Source has generated from the instrs of the program. It does exactly what they do, several
-// times as fast, because nothing is decoded while a packet is processed.
+// A Native is the code of one program as Go functions, which Source has generated from the instrs of the program. It does exactly what they do,
+// several times as fast, because nothing is decoded while a packet is processed.
 //
 // Traced and watched packets run the instrs, and so does a program of which a table that p4c created has got an entry.
 type Native struct {

@@ -9,10 +9,11 @@ import (
 	"slices"
 )
 
-// Source returns the source of a Go package whose variable Native is the code of the program, whose JSON is given. The text says how it was generated.
+// Source returns the source of a Go package whose variable Native is the code of the program, whose JSON is given. The text says how it was
+// generated.
 //
-// Each instr that moves, shifts or compares words becomes a statement, and so do the extraction of a header of fixed width, a selection by words and the
-// key of a table. Every other instr becomes a call of the closure that the loaded program has.
+// Each instr that moves, shifts or compares words becomes a statement, and so do the extraction of a header of fixed width, a selection by words and
+// the key of a table. Every other instr becomes a call of the closure that the loaded program has.
 func (e *Engine) Source(program []byte, pkg, generator string) ([]byte, error) {
 	pr := e.prog
 	g := &source{pr: pr, slots: e.lay.slots}

@@ -83,8 +83,8 @@ type Entry[V any] struct {
 	layout   *layout
 }
 
-// newEntry returns an entry with a copy of id. Short ids are stored in the entry itself, which avoids a cache miss. The padding makes the entries of the
-// engine 256 bytes long, so that Go's allocator puts each at the beginning of a cache line, and a hit touches one line instead of two.
+// newEntry returns an entry with a copy of id. Short ids are stored in the entry itself, which avoids a cache miss. The padding makes the entries of
+// the engine 256 bytes long, so that Go's allocator puts each at the beginning of a cache line, and a hit touches one line instead of two.
 func newEntry[V any](id []uint64) *Entry[V] {
 	switch n := len(id); {
 	case n <= 2:

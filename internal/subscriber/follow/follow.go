@@ -20,8 +20,9 @@ type follower struct {
 	news  chan<- struct{} // gets a value when the first line is collected
 }
 
-// Follow collects the lines of a switch that change, or of every switch: see Every. news gets a value, without blocking, when there is something to take. take returns the lines
-// that changed since the last call; if all is set, any line may have changed. The first call returns all. stop ends the collection.
+// Follow collects the lines of a switch that change, or of every switch: see Every. news gets a value, without blocking, when there is something to
+// take. take returns the lines that changed since the last call; if all is set, any line may have changed. The first call returns all. stop ends the
+// collection.
 func (f *Followers) Follow(switchName string, news chan<- struct{}) (take func() (lines []string, all bool), stop func()) {
 	x := &follower{lines: make(map[string]struct{}), all: true, news: news}
 	f.mu.Lock()

@@ -167,8 +167,8 @@ func mutated(rnd *rand.Rand, frames [][]byte) []byte {
 // scouted is how many frames are traced before entries are inserted.
 const scouted = 60
 
-// fill inserts the same entries into the tables of all engines, and changes default actions. The first engine traces frames, and most entries match what
-// it looks up for them, so that the frames get deep into the program. fill returns the number of entries.
+// fill inserts the same entries into the tables of all engines, and changes default actions. The first engine traces frames, and most entries match
+// what it looks up for them, so that the frames get deep into the program. fill returns the number of entries.
 func fill(rnd *rand.Rand, frames [][]byte, scout *engine.Worker, all ...*engine.Engine) (entries int) {
 	insert := func(name string, values func(i int) []byte) {
 		t, _ := all[0].Table(name)
