@@ -99,7 +99,9 @@ func (c *console) forecast(ctx context.Context, to *client.Client, q *op25bv1.Fo
 }
 
 // forecastOf queries the owner of other switches, with the credentials of the command's caller.
-func (c *console) forecastOf(ctx context.Context, config client.Config, w *op25bv1.ForecastOwner, q *op25bv1.ForecastRequest, resolve bool, reason string) (*op25bv1.ForecastResponse, *op25bv1.ResolveLinesResponse, error) {
+func (c *console) forecastOf(ctx context.Context, config client.Config, w *op25bv1.ForecastOwner, q *op25bv1.ForecastRequest, resolve bool,
+	reason string,
+) (*op25bv1.ForecastResponse, *op25bv1.ResolveLinesResponse, error) {
 	if w.Address == "" {
 		return nil, nil, errors.New("it is not present")
 	}

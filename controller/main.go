@@ -57,7 +57,8 @@ controller at --server or OP25B_SERVER. Errors are printed to stderr, with -o js
 		}
 	}
 	add(operate, newPlan(), newApply(), newPhase(), newRollout(), newExempt(), newLease(), newRestore(), newSwitchHold(), newSwitchRelease(), newStore(), newClock())
-	add(look, newStatus(), newCounters(), newDrift(), newProve(), newCheck(), newForecast(), newOffenders(), newSessions(), newLines(), newFind(), newHistory(), newShow(), newDiff(), newValidate(), newAudit())
+	add(look, newStatus(), newCounters(), newDrift(), newProve(), newCheck(), newForecast(), newOffenders(), newSessions(), newLines(), newFind(),
+		newHistory(), newShow(), newDiff(), newValidate(), newAudit())
 	add(daemons, newServe(adjust), newPortal(), newSwitch(), newAgent(), newEtcd(), newReplay(), newDemo(), newHosts())
 	root.AddCommand(newToken(), newVersion())
 	root.InitDefaultCompletionCmd()

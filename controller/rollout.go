@@ -33,7 +33,9 @@ the ring allows. Missing data hold it until they arrive. While a rollout runs, o
 		newSteer("pause", "stop the rollout where it is", "Stop the rollout where it is. Gates can still take the change back.", op25bv1.RolloutCommand_ROLLOUT_COMMAND_PAUSE),
 		newSteer("resume", "continue a rollout that is paused or held",
 			"Continue a rollout that is paused, or that a gate holds. The gates that hold it are accepted: they hold neither the ring at hand\nagain, whose soak time begins anew, nor later rings by what they say of this ring. Missing data cannot be accepted.", op25bv1.RolloutCommand_ROLLOUT_COMMAND_RESUME),
-		newSteer("abort", "take the change back from all rings", "Take the change back from all rings. All switches have the phases and documents again that they had before the rollout.", op25bv1.RolloutCommand_ROLLOUT_COMMAND_ABORT))
+		newSteer("abort", "take the change back from all rings",
+			"Take the change back from all rings. All switches have the phases and documents again that they had before the rollout.",
+			op25bv1.RolloutCommand_ROLLOUT_COMMAND_ABORT))
 	return cmd
 }
 

@@ -98,7 +98,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	for _, kind := range []string{entriesAdded, entriesRemoved, entriesRefused} {
 		m.lines.WithLabelValues(kind)
 	}
-	r.MustRegister(m.sessions, m.leases, m.lines, m.flows, m.flowDrops, m.unfit, m.switches, m.converging, m.updates, m.refusals, m.audits, m.drift, m.probes, m.deviations, m.unprobed, m.ownership, m.newest, m.flips)
+	r.MustRegister(m.sessions, m.leases, m.lines, m.flows, m.flowDrops, m.unfit, m.switches, m.converging, m.updates, m.refusals, m.audits, m.drift,
+		m.probes, m.deviations, m.unprobed, m.ownership, m.newest, m.flips)
 	return m
 }
 

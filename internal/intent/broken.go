@@ -101,7 +101,8 @@ func (b *Book) earlier(ctx context.Context, g *store.Generation, s store.Snapsho
 		if err != nil {
 			return nil, err
 		}
-		if !mayBeGood && sameFiles(files, filesOf(old)) && sameExemptions(exemptionsIn(s.Documents, ""), exemptionsIn(old.Documents, "")) && bytes.Equal(s.Documents[numbersPath], old.Documents[numbersPath]) {
+		if !mayBeGood && sameFiles(files, filesOf(old)) && bytes.Equal(s.Documents[numbersPath], old.Documents[numbersPath]) &&
+			sameExemptions(exemptionsIn(s.Documents, ""), exemptionsIn(old.Documents, "")) {
 			continue
 		}
 		in, err := b.read(ctx, old, b.cache.all(g))

@@ -43,7 +43,10 @@ func SetLanguage(w http.ResponseWriter, r *http.Request) {
 
 // KeepLanguage sets the cookie with the language that a person chose.
 func KeepLanguage(w http.ResponseWriter, r *http.Request, chosen lang.Language) {
-	http.SetCookie(w, &http.Cookie{Name: languageCookie, Value: string(chosen), Path: "/", MaxAge: int((365 * 24 * time.Hour).Seconds()), Secure: r.TLS != nil, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	http.SetCookie(w, &http.Cookie{
+		Name: languageCookie, Value: string(chosen), Path: "/", MaxAge: int((365 * 24 * time.Hour).Seconds()),
+		Secure: r.TLS != nil, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
 }
 
 // Local returns the path of a redirect within this site. It replaces any other address by the first page.

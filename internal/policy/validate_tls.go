@@ -30,7 +30,8 @@ func (v *validator) tls(sw *Switch, path string) {
 		v.inInventory(path+".key", fmt.Sprintf("switch %q has tls with key and without cert", sw.Name), "they are of no use alone: give both, or neither")
 	}
 	if t.ServerName != "" && !isHost(t.ServerName) {
-		v.inInventory(path+".serverName", fmt.Sprintf("switch %q has serverName %q", sw.Name, t.ServerName), "it must be the name or the address in the switch's certificate, such as edge-1.example, without a port")
+		v.inInventory(path+".serverName", fmt.Sprintf("switch %q has serverName %q", sw.Name, t.ServerName),
+			"it must be the name or the address in the switch's certificate, such as edge-1.example, without a port")
 	}
 }
 

@@ -162,7 +162,10 @@ func (v *visit) testedOwn(p *published.Publication, server string) (reply, error
 		ResultLine: v.T("this line", v.groupTitle(p.Policy(), r.GetLineGroup().GetName())), From: v.lineText(true), InForce: v.confirmedOwn(r.Confirmed), Tested: server,
 	}
 	for _, x := range r.Ports {
-		port := portData{Port: int(x.Port), Use: v.portUse(policy.TCPPort(x.Port)), Passes: x.Passes, Outcome: v.outcome(x.Outcome), Why: v.decided(p.Policy(), x.GetRule().GetName(), x.GetSince().GetName())}
+		port := portData{
+			Port: int(x.Port), Use: v.portUse(policy.TCPPort(x.Port)), Passes: x.Passes, Outcome: v.outcome(x.Outcome),
+			Why: v.decided(p.Policy(), x.GetRule().GetName(), x.GetSince().GetName()),
+		}
 		port.Mark = mark(x.Passes)
 		if x.Problem != "" || x.Outcome == "" {
 			port.Unknown, port.Mark, port.Outcome, port.Why = true, "?", v.T("outcome unknown"), x.Problem

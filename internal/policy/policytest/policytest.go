@@ -121,7 +121,10 @@ func DrawBundle(t *rapid.T) (*policy.Policy, *policy.Inventory) {
 			SourceCheck:   rapid.SampledFrom([]policy.SourceCheck{"", policy.SourceOff, policy.SourceMonitor, policy.SourceDrop}).Draw(t, "source check"),
 			WatchInfected: rapid.Bool().Draw(t, "watch infected"),
 		})
-		line := policy.Line{Name: fmt.Sprintf("line-%d", i+1), Port: "access", VLAN: pipeline.VID(i), Group: name, Prefixes: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), 32)}}
+		line := policy.Line{
+			Name: fmt.Sprintf("line-%d", i+1), Port: "access", VLAN: pipeline.VID(i), Group: name,
+			Prefixes: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), 32)},
+		}
 		sw.Lines = append(sw.Lines, line)
 		if rapid.Bool().Draw(t, "exempt") {
 			p.Exemptions = append(p.Exemptions, policy.Exemption{Line: line.Name, Owner: "noc", Reason: "server", Expires: policy.Date{Year: 2006, Month: 10, Day: rapid.IntRange(1, 31).Draw(t, "expires")}})

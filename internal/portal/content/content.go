@@ -58,7 +58,10 @@ func Load(fsys fs.FS) (*Content, error) {
 		}
 	}
 	if !l.has(siteFile) {
-		l.faults = append(l.faults, strict.Fault{Pos: strict.Pos{File: siteFile}, Kind: ErrContent, What: "the content folder has no site file", Way: "write one, beginning with apiVersion: " + strict.APIVersion + " and kind: " + site.Kind})
+		l.faults = append(l.faults, strict.Fault{
+			Pos: strict.Pos{File: siteFile}, Kind: ErrContent, What: "the content folder has no site file",
+			Way: "write one, beginning with apiVersion: " + strict.APIVersion + " and kind: " + site.Kind,
+		})
 	}
 	c := &Content{Notices: &notice.Book{}, Guide: guide.Default()}
 	if l.has(siteFile) {

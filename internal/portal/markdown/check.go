@@ -148,7 +148,8 @@ func (c *checker) link(n ast.Node, to string) {
 // heading checks the level of a heading and takes its id.
 func (c *checker) heading(n *ast.Heading) {
 	if n.Level == 1 || n.Level > c.level+1 {
-		c.fault(n, fmt.Sprintf("a heading of level %d follows the level %d", n.Level, c.level), fmt.Sprintf("begin it with %s: the title of the page is level 1, and no level is left out", strings.Repeat("#", c.level+1)))
+		c.fault(n, fmt.Sprintf("a heading of level %d follows the level %d", n.Level, c.level),
+			fmt.Sprintf("begin it with %s: the title of the page is level 1, and no level is left out", strings.Repeat("#", c.level+1)))
 	}
 	c.level = max(2, n.Level)
 	for child := n.FirstChild(); child != nil; child = child.NextSibling() {

@@ -97,7 +97,11 @@ func (b *Book) add(n *Notice, file string) error {
 			{"groups", fmt.Sprint(n.Groups), fmt.Sprint(other.Groups)},
 		} {
 			if key.here != key.there {
-				return strict.Faults{{Pos: strict.Pos{File: file}, Kind: ErrNotice, What: fmt.Sprintf("the key %s is not as in %s.%s.md", key.name, n.ID, other.Language), Way: "a notice has the same date, end and groups in every language"}}
+				return strict.Faults{{
+					Pos: strict.Pos{File: file}, Kind: ErrNotice,
+					What: fmt.Sprintf("the key %s is not as in %s.%s.md", key.name, n.ID, other.Language),
+					Way:  "a notice has the same date, end and groups in every language",
+				}}
 			}
 		}
 	}

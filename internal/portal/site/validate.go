@@ -155,7 +155,8 @@ func (v *validator) server(host string, ports []Port, path string) {
 	}
 	for i, port := range ports {
 		if port.Port == policy.PortSMTP {
-			v.fault(fmt.Sprintf("%s.ports[%d].port", path, i), fmt.Sprintf("%s has the port %d", path, port.Port), fmt.Sprintf("it is for servers among themselves: mail programs send to %d or %d", policy.PortSubmissions, policy.PortSubmission))
+			v.fault(fmt.Sprintf("%s.ports[%d].port", path, i), fmt.Sprintf("%s has the port %d", path, port.Port),
+				fmt.Sprintf("it is for servers among themselves: mail programs send to %d or %d", policy.PortSubmissions, policy.PortSubmission))
 		}
 	}
 }

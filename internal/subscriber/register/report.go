@@ -76,7 +76,9 @@ func (r *Register) evict(ctx context.Context, line string, s subscriber.Session)
 
 // change replaces the record of a line by the result of next, unless that is the same. next gets the last restart of the access server nas. It
 // is called again if the record has changed in the meantime.
-func (r *Register) change(ctx context.Context, line string, next func(subscriber.Record, time.Time) (subscriber.Record, subscriber.Outcome), nas string) (subscriber.Record, subscriber.Outcome, error) {
+func (r *Register) change(ctx context.Context, line string, next func(subscriber.Record, time.Time) (subscriber.Record, subscriber.Outcome),
+	nas string,
+) (subscriber.Record, subscriber.Outcome, error) {
 	mu := &r.writing[maphash.String(r.seed, line)%shards]
 	mu.Lock()
 	defer mu.Unlock()

@@ -128,7 +128,10 @@ func identities(m *op25bv1.SessionEvent) (map[policy.Identify]string, *wrong) {
 		}
 		text, ok := identity(value)
 		if !ok {
-			return nil, &wrong{"identity." + a.field, fmt.Sprintf("the %s has %d bytes", a.by, len(value)), fmt.Sprintf("must have 1 to %d bytes of printable text, or 0x and their hexadecimal digits", policy.MaxIdentity)}
+			return nil, &wrong{
+				"identity." + a.field, fmt.Sprintf("the %s has %d bytes", a.by, len(value)),
+				fmt.Sprintf("must have 1 to %d bytes of printable text, or 0x and their hexadecimal digits", policy.MaxIdentity),
+			}
 		}
 		all[a.by] = text
 	}
