@@ -93,22 +93,30 @@ func (f *filtered) choices(drawn *drawing) {
 	}
 }
 
-// overview shows the first page. It shows what the site has already received for the open pages, which is the same for everybody who may see
-// it. If the site has no recent values, the page asks the API on behalf of the person, who then gets the API's error.
-func (s *Site) overview(v *visit) error {
-	v.Section, v.Title, v.Live = "overview", v.T("overview"), true
-	picture, drawn, snapshot := s.live.newest(v.Lang)
+// drawing returns what the site has already drawn for the open pages, which is the same for everybody who may see it, and the id of the last change.
+// If the site has no recent values, it asks the API on behalf of the person, who then gets the API's error. The page then has the policy's time zone.
+func (v *visit) drawing() (drawn *drawing, snapshot string, err error) {
+	picture, drawn, snapshot := v.site.live.newest(v.Lang)
 	if picture == nil {
 		ctx, cancel := context.WithTimeout(v.r.Context(), pageWithin)
 		defer cancel()
 		v.connect()
-		var err error
 		if picture, err = look(ctx, v.clients); err != nil {
-			return err
+			return nil, "", err
 		}
-		drawn = s.draw(v.base, picture, drawn)
+		drawn = v.site.draw(v.base, picture, drawn)
 	}
 	v.Zone = picture.zone()
+	return drawn, snapshot, nil
+}
+
+// overview shows the first page.
+func (s *Site) overview(v *visit) error {
+	v.Section, v.Title, v.Live = "overview", v.T("overview"), true
+	drawn, snapshot, err := v.drawing()
+	if err != nil {
+		return err
+	}
 	q := v.r.URL.Query()
 	f := filtered{base: v.base, filter: filter{q.Get("q"), q.Get("show"), q.Get("owner")}}
 	f.choices(drawn)

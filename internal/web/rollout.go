@@ -99,21 +99,13 @@ func (l *live) followRollout(ctx context.Context, c clients, found chan<- *rollo
 	return ctx.Err()
 }
 
-// rolloutPage shows the rollout that runs, or that ended last. Like the overview, it shows what the site has already received for the open pages.
+// rolloutPage shows the rollout that runs, or that ended last.
 func (s *Site) rolloutPage(v *visit) error {
 	v.Section, v.Title, v.Live, v.Wall = "rollout", v.T("rollout"), true, false
-	picture, drawn, snapshot := s.live.newest(v.Lang)
-	if picture == nil {
-		ctx, cancel := context.WithTimeout(v.r.Context(), pageWithin)
-		defer cancel()
-		v.connect()
-		var err error
-		if picture, err = look(ctx, v.clients); err != nil {
-			return err
-		}
-		drawn = s.draw(v.base, picture, nil)
+	drawn, snapshot, err := v.drawing()
+	if err != nil {
+		return err
 	}
-	v.Zone = picture.zone()
 	var page bytes.Buffer
 	write := func(name string, data any) error { return s.templates.ExecuteTemplate(&page, name, data) }
 	if err := write("rollout-top", struct {

@@ -95,19 +95,8 @@ func (d *Driver) Watch(ctx context.Context) <-chan *Stored {
 func (d *Driver) drive(ctx context.Context, own *store.Ownership) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	records, statuses, counts := d.Watch(ctx), fleet.WatchKnown(ctx, d.Store, d.Name), store.JSON[Counts](d.Store, countsKind).Watch(ctx)
-	opened := store.JSON[ticket](d.Store, ticketKind).Watch(ctx)
-	defer func() {
-		cancel()
-		for range records { // the watches end with the context
-		}
-		for range statuses {
-		}
-		for range counts {
-		}
-		for range opened {
-		}
-	}()
+	watched := d.watches(ctx)
+	defer func() { cancel(); watched.wait() }()
 	var current *Stored
 	defer d.Metrics.follow(nil)
 	timer := time.NewTimer(observeEvery)
@@ -120,18 +109,18 @@ func (d *Driver) drive(ctx context.Context, own *store.Ownership) {
 			return
 		case <-own.Lost():
 			return
-		case s, ok := <-records:
+		case s, ok := <-watched.records:
 			if !ok {
 				return
 			}
 			if current == nil || s.Version > current.Version {
 				current = s
 			}
-		case _, ok := <-statuses:
+		case _, ok := <-watched.statuses:
 			if !ok {
 				return
 			}
-		case _, ok := <-counts:
+		case _, ok := <-watched.counts:
 			if !ok {
 				return
 			}
@@ -140,7 +129,7 @@ func (d *Driver) drive(ctx context.Context, own *store.Ownership) {
 				timer.Reset(countsPause)
 			}
 			continue
-		case _, ok := <-opened:
+		case _, ok := <-watched.tickets:
 			if !ok {
 				return
 			}

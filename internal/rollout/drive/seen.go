@@ -8,7 +8,6 @@ import (
 
 	"op25b/internal/fleet"
 	"op25b/internal/rollout"
-	"op25b/internal/store"
 )
 
 // Seen is a rollout with what any controller can see of it. It decides nothing: only the controller that carries the rollout out acts on what it sees.
@@ -115,7 +114,7 @@ func (d *Driver) leader(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// WatchSeen sends the current rollout with what is seen of it: after each of its changes, and while it runs, also after new statuses and counts, after
+// WatchSeen sends the current rollout with what is seen of it: after each of its changes, and while it runs, also after new statuses, counts and tickets, after
 // another controller has taken it over, and every observeEvery, because data become stale by time alone. These are sent at most once per countsPause.
 // It sends nothing while there is no rollout.
 func (d *Driver) WatchSeen(ctx context.Context) <-chan *Seen {
@@ -130,19 +129,8 @@ func (d *Driver) WatchSeen(ctx context.Context) <-chan *Seen {
 func (d *Driver) watchSeen(ctx context.Context, out chan<- *Seen) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	records, statuses := d.Watch(ctx), fleet.WatchKnown(ctx, d.Store, d.Name)
-	counts, leaders := store.JSON[Counts](d.Store, countsKind).Watch(ctx), d.Store.WatchHoldings(ctx, rolloutKind)
-	defer func() {
-		cancel()
-		for range records { // the watches end with the context
-		}
-		for range statuses {
-		}
-		for range counts {
-		}
-		for range leaders {
-		}
-	}()
+	watched, leaders := d.watches(ctx), d.Store.WatchHoldings(ctx, rolloutKind)
+	defer func() { cancel(); watched.wait(); drain(leaders) }()
 	var current *Stored
 	timer := time.NewTimer(observeEvery)
 	defer timer.Stop()
@@ -152,10 +140,11 @@ func (d *Driver) watchSeen(ctx context.Context, out chan<- *Seen) {
 		select {
 		case <-ctx.Done():
 			return
-		case current, ok = <-records:
+		case current, ok = <-watched.records:
 			soon, pause = false, 0
-		case _, ok = <-statuses:
-		case _, ok = <-counts:
+		case _, ok = <-watched.statuses:
+		case _, ok = <-watched.counts:
+		case _, ok = <-watched.tickets:
 		case _, ok = <-leaders:
 		case <-timer.C:
 			soon = false

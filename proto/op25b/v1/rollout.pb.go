@@ -579,8 +579,8 @@ type StartRolloutRequest struct {
 	Base  uint64  `protobuf:"varint,7,opt,name=base,proto3" json:"base,omitempty"`
 	// Confirms a mass change; see ApplyRequest.
 	MassChange bool `protobuf:"varint,8,opt,name=mass_change,json=massChange,proto3" json:"mass_change,omitempty"`
-	// Starts and proves nothing, and returns the rollout of a phase that would be started, without an id. INVALID_ARGUMENT is returned with files, whose plan
-	// IntentService.Plan returns.
+	// Starts and proves nothing, and returns the rollout of a phase that would be started, without an id. INVALID_ARGUMENT is returned with files, whose
+	// plan IntentService.Plan returns.
 	DryRun        bool `protobuf:"varint,9,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
