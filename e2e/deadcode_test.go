@@ -20,7 +20,6 @@ var unreached = map[string]string{
 	"internal/reference/parse.go: UndeterminedFaults": "as TinyFaults",
 	"internal/reference/reference.go: Shapes":         "tests count the shapes that they have met",
 	"internal/reference/reference.go: Ways":           "as Shapes",
-	"internal/wire/dataplane/":                        "tests plug hosts into bmv2 with the client of the packet service",
 }
 
 // TestDeadCode verifies that every function is reachable from a command, except those listed in unreached.
