@@ -16,8 +16,8 @@ type Event[T any] struct {
 
 // Watch sends all records, and then every change. The first slice contains all records and is sent even if it is empty. A record that
 // changes twice before the next receive is sent once, in its newest state. The newest state is sent even if changes were compacted or the
-// connection was lost. A record that was written and deleted meanwhile may be sent as deleted, because its writer may know it already. The
-// channel is closed when ctx ends or the store is closed.
+// connection was lost. A record that was written and deleted meanwhile may be sent as deleted, because its writer may know it already. It is not
+// sent if both happened while changes were missed: see Unreported. The channel is closed when ctx ends or the store is closed.
 func (r *Records[T]) Watch(ctx context.Context) <-chan []Event[T] {
 	box := &eventBox[T]{r: r, known: make(map[string]int64), at: make(map[string]int)}
 	return deliver(r.s, r.s.follow(ctx, r.path), mailbox[[]Event[T]](box))

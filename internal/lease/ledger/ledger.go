@@ -78,6 +78,7 @@ type Ledger struct {
 	tell      chan struct{} // has a value if untold has something new
 	sweeps    chan struct{} // has a value if a sweep is due
 	writer    *store.RecordWriter[stored]
+	missed    *store.Unreported[stored] // only the goroutine of sweeps accesses it
 	metrics   *metrics
 	followers follow.Followers
 	ready     chan struct{} // closed when the documents and the leases have been read
@@ -157,7 +158,7 @@ func New(cfg Config) *Ledger {
 	if cfg.Key != nil && cfg.Sessions != nil {
 		l.seal = newSealer(*cfg.Key)
 	}
-	l.writer = l.records.Writer()
+	l.writer, l.missed = l.records.Writer(), store.NewUnreported(l.records)
 	l.metrics = newMetrics(cfg.Registerer, func() float64 { return float64(l.count()) })
 	return l
 }
@@ -201,6 +202,7 @@ func (l *Ledger) Run(ctx context.Context) {
 			case <-ctx.Done():
 				return
 			case <-l.sweeps:
+				l.takeMissed(ctx)
 				l.sweep(ctx)
 				l.tellClocks(ctx)
 			}
@@ -276,6 +278,28 @@ func (l *Ledger) setRules(r *rules) {
 func (l *Ledger) take(some []store.Event[stored]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.takeLocked(some)
+}
+
+// takeMissed takes the deletions of leases that this ledger granted, and that the watch of the store has missed.
+func (l *Ledger) takeMissed(ctx context.Context) {
+	l.mu.RLock()
+	ahead := maps.Clone(l.ahead)
+	l.mu.RUnlock()
+	gone, err := l.missed.Deleted(ctx, ahead)
+	if err != nil {
+		l.log.Debug("leases that the watch has not reported are not read yet", zap.Error(err))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, name := range gone {
+		if l.ahead[name] == ahead[name] { // otherwise it was granted or reported meanwhile
+			l.takeLocked([]store.Event[stored]{{Record: store.Record[stored]{Name: name}, Deleted: true}})
+		}
+	}
+}
+
+func (l *Ledger) takeLocked(some []store.Event[stored]) {
 	for _, e := range some {
 		ahead := l.ahead[e.Name]
 		if !e.Deleted && e.Version < ahead {

@@ -380,3 +380,33 @@ func TestDeletedAtOnce(t *testing.T) {
 		t.Errorf("%+v, %v, %v", held, has, known)
 	}
 }
+
+// TestDeletedUnseen verifies that a lease that this ledger granted and another controller revoked, both while the watch of the store was interrupted, is
+// not held for longer than two sweeps.
+func TestDeletedUnseen(t *testing.T) {
+	w := newWorld(t, 0)
+	l := New(Config{Store: w.store, Now: w.clock.now}) // its watches do not run: they report nothing
+	l.setRules(must(w.ledger.current())(t))
+	close(l.ready)
+	take, stop := l.Follow("edge-1", make(chan struct{}, 1))
+	defer stop()
+	held := lease.Lease{Holder: lease.Holder{Line: "shop"}, Name: "pop", Granted: noon(), End: noon().Add(time.Hour)}
+	l.wrote("shop", 1<<40, held) // it is not in the store any more
+	exists := must(l.records.PutIf(within(t), "office", store.AnyVersion, of(held)))(t)
+	l.wrote("office", exists, lease.Lease{Holder: lease.Holder{Line: "office"}, Name: "pop", Granted: noon(), End: noon().Add(time.Hour)})
+	take()
+	l.takeMissed(within(t))
+	if _, has, _ := l.Lease("shop"); !has {
+		t.Error("a lease that the watch may still report is not held")
+	}
+	l.takeMissed(within(t))
+	if got, all := take(); all || !slices.Equal(got, []string{"shop"}) {
+		t.Errorf("the followers learn of %v, all %v, want shop", got, all)
+	}
+	if _, has, _ := l.Lease("shop"); has {
+		t.Error("a lease that is not in the store is held")
+	}
+	if l.versions["office"] != exists {
+		t.Error("a lease in the store is not held")
+	}
+}

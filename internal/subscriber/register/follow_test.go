@@ -72,6 +72,28 @@ func TestOwnRecordOnce(t *testing.T) {
 	}
 }
 
+// TestDeletedUnseen verifies that a session that this register stored and another controller deleted, both while the watch of the store was interrupted,
+// is not known for longer than two sweeps.
+func TestDeletedUnseen(t *testing.T) {
+	s := open(t, t.TempDir(), 1)
+	lines := start(t, Config{Store: s, Key: testKey()}).lines
+	r := must(New(Config{Store: s, Key: testKey()}))(t) // its watches do not run: they report nothing
+	r.setLines(lines)
+	take, stop := r.Follow("edge-1", make(chan struct{}, 1))
+	defer stop()
+	r.wrote("line-0", 5, subscriber.Record{Session: &subscriber.Session{ID: "a", NAS: "bng-1", Began: noon()}}) // it is not in the store any more
+	take()
+	for i, want := range [][]string{nil, {"line-0"}, nil} {
+		r.takeMissed(within(t))
+		if got, all := take(); all || !slices.Equal(got, want) {
+			t.Errorf("sweep %d: %v, all %v, want %v", i+1, got, all, want)
+		}
+	}
+	if len(r.ahead)+len(r.versions) > 0 {
+		t.Errorf("%v and %v remain", r.ahead, r.versions)
+	}
+}
+
 // TestFollow verifies that a follower of a switch gets each line whose address may have changed, and no others.
 func TestFollow(t *testing.T) {
 	s := open(t, t.TempDir(), 4)

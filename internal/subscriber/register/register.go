@@ -7,6 +7,7 @@ package register
 import (
 	"context"
 	"hash/maphash"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -57,6 +58,7 @@ type Register struct {
 	seal      sealer
 	sessions  *store.Records[sealed]
 	writer    *store.RecordWriter[sealed]
+	missed    *store.Unreported[sealed] // only the goroutine of the sweep accesses it
 	restarts  *store.Records[restarted]
 	metrics   *Metrics
 	followers follow.Followers
@@ -92,7 +94,7 @@ func New(cfg Config) (*Register, error) {
 	if r.log == nil {
 		r.log = zap.NewNop()
 	}
-	r.writer = r.sessions.Writer()
+	r.writer, r.missed = r.sessions.Writer(), store.NewUnreported(r.sessions)
 	var err error
 	if r.seal, err = newSealer(cfg.Key); err != nil {
 		return nil, err
@@ -153,7 +155,7 @@ func (r *Register) Run(ctx context.Context) {
 			}
 		case <-sweep.C:
 			swept.Wait() // the sweep before has ended long ago
-			swept.Go(func() { r.sweep(ctx) })
+			swept.Go(func() { r.takeMissed(ctx); r.sweep(ctx) })
 		}
 		if !begun && have == [3]bool{true, true, true} {
 			begun = true
@@ -193,6 +195,28 @@ func (r *Register) setLines(l *subscriber.Lines) {
 func (r *Register) takeSessions(some []store.Event[sealed]) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.takeSessionsLocked(some)
+}
+
+// takeMissed takes the deletions of records that this register wrote, and that the watch of the store has missed.
+func (r *Register) takeMissed(ctx context.Context) {
+	r.mu.RLock()
+	ahead := maps.Clone(r.ahead)
+	r.mu.RUnlock()
+	gone, err := r.missed.Deleted(ctx, ahead)
+	if err != nil {
+		r.log.Debug("sessions that the watch has not reported are not read yet", zap.Error(err))
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, line := range gone {
+		if r.ahead[line] == ahead[line] { // otherwise it was written or reported meanwhile
+			r.takeSessionsLocked([]store.Event[sealed]{{Record: store.Record[sealed]{Name: line}, Deleted: true}})
+		}
+	}
+}
+
+func (r *Register) takeSessionsLocked(some []store.Event[sealed]) {
 	for _, e := range some {
 		ahead := r.ahead[e.Name]
 		if !e.Deleted && e.Version < ahead {
