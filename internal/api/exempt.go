@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -221,7 +220,11 @@ func (s exemptionService) List(ctx context.Context, req *connect.Request[op25bv1
 		}
 	}
 	p, now := in.Bundle.Policy, s.dates()
-	var all []*policy.Exemption
+	type ending struct {
+		*policy.Exemption
+		ends time.Time // compared often, and computed once
+	}
+	var all []ending
 	for i := range list {
 		e := &list[i]
 		switch {
@@ -229,14 +232,14 @@ func (s exemptionService) List(ctx context.Context, req *connect.Request[op25bv1
 		case within.IsValid() && !(e.Prefix.IsValid() && e.Prefix.Overlaps(within)):
 		case m.Expiring != nil && (p.Ended(e, now) || p.Ends(e).After(now.Add(m.Expiring.AsDuration()))):
 		default:
-			all = append(all, e)
+			all = append(all, ending{e, p.Ends(e)})
 		}
 	}
-	slices.SortStableFunc(all, func(a, b *policy.Exemption) int { return cmp.Compare(a.Expires.String(), b.Expires.String()) })
+	slices.SortStableFunc(all, func(a, b ending) int { return a.ends.Compare(b.ends) })
 	answer := &op25bv1.ListExemptionsResponse{Revision: in.Number, Time: timestamppb.New(now), UtcOffset: offsetOf(in), Total: uint32(len(all))}
 	all = all[min(len(all), int(m.Skip)):]
 	for _, e := range all[:min(len(all), limit)] {
-		answer.Exemptions = append(answer.Exemptions, exemptionMessage(in, e))
+		answer.Exemptions = append(answer.Exemptions, exemptionMessage(in, e.Exemption))
 	}
 	return connect.NewResponse(answer), nil
 }

@@ -166,6 +166,15 @@ func (c *Compiler) find(switchName string, in policy.InForce) (*policy.Switch, e
 	return sw, in.Check(c.bundle.Policy)
 }
 
+// SwitchOf returns the name of the switch of a line. ok is false if there is no such line.
+func (c *Compiler) SwitchOf(line string) (name string, ok bool) {
+	sw, _, ok := c.index().Line(line)
+	if !ok {
+		return "", false
+	}
+	return sw.Name, true
+}
+
 // switchOf returns the switch with the given name, or ErrUnknownSwitch.
 func (c *Compiler) switchOf(switchName string) (*policy.Switch, error) {
 	inv := c.bundle.Inventory

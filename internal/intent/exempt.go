@@ -204,6 +204,12 @@ func (b *Book) PutExemption(ctx context.Context, p *Proposal, x Exempting, by By
 
 // Concerns returns the switches that a change of the exemption of a line or prefix concerns: the switch of the line, or all of them for a prefix.
 func (in *Intent) Concerns(of policy.Exemption) []string {
+	if of.Line != "" && in.next == nil && in.broken == nil {
+		if name, ok := in.compiler.SwitchOf(of.Line); ok {
+			return []string{name}
+		}
+		return nil
+	}
 	var all []string
 	for _, sw := range in.Switches() {
 		if of.Line == "" || slices.ContainsFunc(sw.Lines, func(l policy.Line) bool { return l.Name == of.Line }) {

@@ -107,7 +107,7 @@ func (l *Ledger) current() (*rules, error) {
 // grant grants a lease to a line that can have it.
 func (l *Ledger) grant(ctx context.Context, r *rules, at place, terms *policy.Lease, when time.Time) (lease.Lease, lease.Outcome, error) {
 	name := at.line.Name
-	if e := r.exempt[name]; e != nil && !r.policy.Ended(e, l.now()) {
+	if e := r.exempt().lines[name]; e != nil && !r.policy.Ended(e, l.now()) {
 		return lease.Lease{}, "", fmt.Errorf("%w: line %q reaches own servers without a lease", ErrExempt, name)
 	}
 	l.mu.RLock()

@@ -262,7 +262,10 @@ func (l *Ledger) Run(ctx context.Context) {
 // register.Register. Only the goroutine of Run calls it.
 func (l *Ledger) setDocuments(in *intent.Intent) {
 	if l.documents == nil || !l.documents.SameDocuments(in) {
-		l.setRules(newRules(in.Merged()))
+		l.mu.RLock()
+		was := l.rules
+		l.mu.RUnlock()
+		l.setRules(newRules(in.Merged(), was))
 	}
 	l.documents = in
 }

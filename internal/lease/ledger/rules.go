@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"net/netip"
+	"sync"
 	"time"
 
 	"op25b/internal/policy"
@@ -10,25 +11,38 @@ import (
 // rules are what the documents say about leases.
 type rules struct {
 	policy    *policy.Policy
+	inventory *policy.Inventory
 	lines     *policy.LineIndex
-	exempt    map[string]*policy.Exemption           // by line
-	prefixes  *policy.PrefixIndex[*policy.Exemption] // of the exemptions of prefixes
+	exempt    func() exempt // it is made when it is needed, because every change of an exemption makes new rules
 	addresses *policy.AddressLeases
 	switches  []string // the names of the switches with addressLeases
 }
 
-func newRules(b *policy.Bundle) *rules {
-	r := &rules{
-		policy: b.Policy, lines: policy.NewLineIndex(b.Inventory), exempt: make(map[string]*policy.Exemption),
-		prefixes: policy.NewPrefixIndex[*policy.Exemption](), addresses: policy.NewAddressLeases(b.Policy),
+// exempt finds exemptions.
+type exempt struct {
+	lines    map[string]*policy.Exemption
+	prefixes *policy.PrefixIndex[*policy.Exemption]
+}
+
+// newRules returns the rules of documents. was are the rules before, or nil: with the same inventory, its lines are not indexed again.
+func newRules(b *policy.Bundle, was *rules) *rules {
+	r := &rules{policy: b.Policy, inventory: b.Inventory, addresses: policy.NewAddressLeases(b.Policy)}
+	if was != nil && was.inventory == b.Inventory {
+		r.lines = was.lines
+	} else {
+		r.lines = policy.NewLineIndex(b.Inventory)
 	}
-	for i := range b.Policy.Exemptions {
-		if e := &b.Policy.Exemptions[i]; e.Line != "" {
-			r.exempt[e.Line] = e
-		} else {
-			r.prefixes.Add(e.Prefix, e)
+	r.exempt = sync.OnceValue(func() exempt {
+		x := exempt{make(map[string]*policy.Exemption), policy.NewPrefixIndex[*policy.Exemption]()}
+		for i := range b.Policy.Exemptions {
+			if e := &b.Policy.Exemptions[i]; e.Line != "" {
+				x.lines[e.Line] = e
+			} else {
+				x.prefixes.Add(e.Prefix, e)
+			}
 		}
-	}
+		return x
+	})
 	for i := range b.Inventory.Switches {
 		if sw := &b.Inventory.Switches[i]; sw.AddressLeases {
 			r.switches = append(r.switches, sw.Name)
@@ -39,10 +53,10 @@ func newRules(b *policy.Bundle) *rules {
 
 // exemptAddress reports whether the exemption of a prefix holds for an address.
 func (r *rules) exemptAddress(a netip.Addr, now time.Time) bool {
-	p := netip.PrefixFrom(a, a.BitLen())
-	e, has := r.prefixes.At(p)
+	p, prefixes := netip.PrefixFrom(a, a.BitLen()), r.exempt().prefixes
+	e, has := prefixes.At(p)
 	for !has || r.policy.Ended(e, now) {
-		if p, e, has = r.prefixes.Around(p); !has {
+		if p, e, has = prefixes.Around(p); !has {
 			return false
 		}
 	}
