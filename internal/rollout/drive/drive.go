@@ -49,6 +49,9 @@ const (
 	observeEvery = 10 * time.Second
 	// countsPause is the time after which new counts are observed. The counts of many switches arrive together.
 	countsPause = time.Second
+	// restShare is how many times as long as the last observation took new statuses wait for the next one, up to countsPause. An observation of 1,000
+	// switches takes 0.1 s of processor time, and their statuses change several times a second.
+	restShare = 9
 )
 
 // Run publishes counts, and drives the rollout while this controller owns it, until ctx ends.
@@ -102,7 +105,8 @@ func (d *Driver) drive(ctx context.Context, own *store.Ownership) {
 	timer := time.NewTimer(observeEvery)
 	defer timer.Stop()
 	var cleaned forgotten
-	soon := false // whether the timer ends after countsPause because of new counts
+	soon := false        // whether the timer ends within countsPause because of new counts or statuses
+	var rested time.Time // until then, new statuses wait
 	for {
 		select {
 		case <-ctx.Done():
@@ -119,6 +123,13 @@ func (d *Driver) drive(ctx context.Context, own *store.Ownership) {
 		case _, ok := <-watched.statuses:
 			if !ok {
 				return
+			}
+			if rest := time.Until(rested); rest > 0 {
+				if !soon {
+					soon = true
+					timer.Reset(rest)
+				}
+				continue
 			}
 		case _, ok := <-watched.counts:
 			if !ok {
@@ -140,6 +151,7 @@ func (d *Driver) drive(ctx context.Context, own *store.Ownership) {
 			continue
 		case <-timer.C:
 		}
+		began := time.Now()
 		for current != nil && !current.State.Ended() {
 			next, err := d.step(ctx, own, current)
 			if err != nil {
@@ -164,6 +176,7 @@ func (d *Driver) drive(ctx context.Context, own *store.Ownership) {
 		}
 		soon = false
 		timer.Reset(observeEvery)
+		rested = time.Now().Add(min(restShare*time.Since(began), countsPause))
 	}
 }
 
