@@ -10,7 +10,7 @@ import (
 func well(name string) Measure {
 	return Measure{
 		Switch: name, At: epoch.Add(time.Hour), From: epoch,
-		Steady: epoch, LinesCounted: true, RelayPermits: 1000, RelayPermitsBefore: 1000, Before: time.Hour, Link: 1_000_000, Counted: 5000,
+		Steady: epoch, LinesCounted: true, RelayPermits: 1000, RelayPermitsBefore: 1000, Before: time.Hour, CountedBefore: 5000, Still: time.Second, StillLink: 30,
 		Stopped: 500, StoppedBefore: 500, FullestTable: "verdict", Full: 0.5, Affected: 10, Forecast: 10, ForecastKnown: true, Lines: 1000,
 	}
 }
@@ -37,8 +37,13 @@ func TestEvaluate(t *testing.T) {
 		{"relays at a tenth", func(r *Reading) { r.Ring[0].RelayPermits = 100 }, Relays, "pass"},
 		{"hardly any mail before", func(r *Reading) { r.Ring[0].RelayPermits, r.Ring[0].RelayPermitsBefore = 0, 19 }, Relays, "pass"},
 		{"too early for the relays", func(r *Reading) { r.Ring[0].RelayPermits, r.Ring[0].Steady = 0, r.Ring[0].At.Add(-time.Minute) }, Relays, "relays of ring first (a): no-data: only 1m0s since the change"},
-		{"counters stand still", func(r *Reading) { r.Ring[1].Counted = 0 }, Counting, "counting of ring first (b): go-back: no counter has moved while the access ports received 1000000 packets"},
-		{"nobody is awake", func(r *Reading) { r.Ring[1].Counted, r.Ring[1].Link = 0, 999 }, Counting, "pass"},
+		{"counters stand still", func(r *Reading) { r.Ring[1].Still, r.Ring[1].StillLink = 10*time.Minute, 1_000_000 }, Counting, "counting of ring first (b): go-back: no counter has moved for 10m0s while the access ports received 1000000 packets; before the change, 833 packets were counted in as long a time"},
+		{"no mail for a while", func(r *Reading) { r.Ring[1].Still, r.Ring[1].StillLink = 2*time.Minute, 1_000_000 }, Counting, "pass"},
+		{"hardly any mail before, and no mail since", func(r *Reading) {
+			r.Ring[1].Still, r.Ring[1].StillLink, r.Ring[1].CountedBefore = time.Hour, 1_000_000, 199
+		}, Counting, "pass"},
+		{"nobody is awake", func(r *Reading) { r.Ring[1].Still, r.Ring[1].StillLink = time.Hour, 999 }, Counting, "pass"},
+		{"nothing is known of the time before", func(r *Reading) { r.Ring[1].Still, r.Ring[1].StillLink, r.Ring[1].Before = time.Hour, 1_000_000, 0 }, Counting, "pass"},
 		{"drift", func(r *Reading) { r.Ring[0].Unwell = "drift: 1 entry of table verdict is missing" }, Switches, "switches of ring first (a): go-back: drift: 1 entry of table verdict is missing"},
 		{"no living controller", func(r *Reading) { r.Ring[1].Unseen = "no living controller reports the switch: owner-gone" }, Switches, "switches of ring first (b): no-data: no living controller reports the switch: owner-gone"},
 		{"full", func(r *Reading) { r.Ring[0].Full = 0.951 }, Tables, "tables of ring first (a): go-back: table verdict is 95.1 % full, and may be 95 %"},

@@ -29,24 +29,27 @@ type Counts struct {
 	Rollout string    `json:"rollout,omitempty"`
 	At      time.Time `json:"at"` // the time of the sample, by the owner's clock
 	// Submission, Relays, Link and Counted are packets: see rollout.Measure.
-	Submission uint64 `json:"submission"`
-	Relays     uint64 `json:"relays"`
-	Link       uint64 `json:"link"`
-	Counted    uint64 `json:"counted"`
+	Submission uint64 `json:"submission,omitempty"`
+	Relays     uint64 `json:"relays,omitempty"`
+	Link       uint64 `json:"link,omitempty"`
+	Counted    uint64 `json:"counted,omitempty"`
 	// Stopped are the packets that rules dropped or rejected.
 	Stopped uint64 `json:"stopped,omitempty"`
+	// Moved is the time of the sample in which Counted last changed, as far as this owner knows, and MovedLink is Link in that sample.
+	Moved     time.Time `json:"moved,omitzero"`
+	MovedLink uint64    `json:"movedLink,omitempty"`
 	// Lines is the number of lines of the switch.
-	Lines int `json:"lines"`
+	Lines int `json:"lines,omitempty"`
 	// Affected is the number of lines of which mail was stopped since Since and not in the time before it that this owner knows.
-	Affected uint64    `json:"affected"`
-	Since    time.Time `json:"since"`
+	Affected uint64    `json:"affected,omitempty"`
+	Since    time.Time `json:"since,omitzero"`
 	// With is set if the owner knew that the switch was to have the change.
 	With bool `json:"with,omitempty"`
 	// LinesCounted is set once the counters of lines were sampled for a whole interval since Since. The first samples after it may show what was stopped
 	// before, and do not count.
 	LinesCounted bool `json:"linesCounted,omitempty"`
 	// Forecast is how many lines the change would newly stop and have sent such mail recently, as known before the first switch had the change.
-	Forecast uint64 `json:"forecast"`
+	Forecast uint64 `json:"forecast,omitempty"`
 	// Opened is how many lines documents would let send mail that is stopped now, of those that have tried recently.
 	Opened        uint64 `json:"opened,omitempty"`
 	ForecastKnown bool   `json:"forecastKnown,omitempty"`
@@ -78,6 +81,7 @@ var (
 type publisher struct {
 	*Driver
 	known map[string]*knownLines // by switch, of the rollout with the ID
+	moved map[string]Counts      // by switch, the counts with which the counters last moved
 	id    string
 	told  map[string]time.Time // the time of the sample that was last written, by switch
 }
@@ -127,7 +131,7 @@ const publishPause = time.Second
 
 func (p *publisher) write(ctx context.Context, s *Stored) {
 	if p.id != s.ID {
-		p.id, p.known, p.told = s.ID, make(map[string]*knownLines), make(map[string]time.Time)
+		p.id, p.known, p.moved, p.told = s.ID, make(map[string]*knownLines), make(map[string]Counts), make(map[string]time.Time)
 	}
 	in, err := p.Book.Current(ctx)
 	if err != nil {
@@ -141,6 +145,7 @@ func (p *publisher) write(ctx context.Context, s *Stored) {
 		}
 		c := count(in, sw)
 		c.Owner, c.Rollout, c.At = p.Name, s.ID, sw.Status.Updated
+		p.move(sw.Status.Switch, &c)
 		p.lines(&c, in, s, sw.Status.Switch, slices.Contains(wanted, sw.Status.Switch))
 		if err := records.PutFor(ctx, sw.Status.Switch, c, countsFor); err != nil {
 			p.Logger.Warn("counts for the rollout were not stored", zap.String("switch", sw.Status.Switch), zap.Error(err))
@@ -148,6 +153,22 @@ func (p *publisher) write(ctx context.Context, s *Stored) {
 		}
 		p.told[sw.Status.Switch] = c.At
 	}
+}
+
+// move adds when the counters last moved.
+func (p *publisher) move(name string, c *Counts) {
+	last, known := p.moved[name]
+	if !known || last.Counted != c.Counted {
+		last = *c
+		p.moved[name] = last
+	}
+	c.Moved, c.MovedLink = last.At, last.Link
+}
+
+// noted returns what the record of a rollout needs of the counts of a switch. The record of 1,000 switches has three of them for each.
+func (c Counts) noted() Counts {
+	c.Rollout, c.Moved, c.MovedLink, c.Lines, c.Affected, c.Since, c.With, c.LinesCounted = "", time.Time{}, 0, 0, 0, time.Time{}, false, false
+	return c
 }
 
 // count adds up the counters of a switch.

@@ -133,12 +133,16 @@ func (s *Stored) of(in *intent.Intent, name string, st fleet.Status, c Counts) r
 	if steady, is := s.Steady[name]; is && steady.Owner == c.Owner && c.At.After(steady.At) {
 		m.Steady, m.RelayPermits, m.Stopped = steady.At, c.Relays-min(c.Relays, steady.Relays), c.Stopped-min(c.Stopped, steady.Stopped)
 	}
-	m.Link, m.Counted = c.Link-min(c.Link, told.Link), c.Counted-told.Counted
+	moved, link := c.Moved, c.MovedLink
+	if moved.Before(told.At) {
+		moved, link = told.At, told.Link
+	}
+	m.Still, m.StillLink = c.At.Sub(moved), c.Link-min(c.Link, link)
 	if m.LinesCounted || c.With {
 		m.Affected = c.Affected
 	}
 	if begun.Owner == told.Owner && told.At.After(begun.At) {
-		m.StoppedBefore = told.Stopped - min(told.Stopped, begun.Stopped)
+		m.StoppedBefore, m.CountedBefore = told.Stopped-min(told.Stopped, begun.Stopped), told.Counted-min(told.Counted, begun.Counted)
 		m.Before, m.RelayPermitsBefore = told.At.Sub(begun.At), told.Relays-min(told.Relays, begun.Relays)
 	}
 	if told.Renewed || c.Since.After(told.At.Add(recountedAfter)) {

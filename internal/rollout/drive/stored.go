@@ -57,9 +57,9 @@ func (s *Stored) measure(counts map[string]Counts) {
 	begun := make(map[string]Counts, len(s.Begun))
 	for _, name := range s.Switches() {
 		if c, there := s.Begun[name]; there {
-			begun[name] = c
+			begun[name] = c.noted()
 		} else if c, there := counts[name]; there && c.At.After(s.Since) {
-			begun[name] = c
+			begun[name] = c.noted()
 		}
 	}
 	s.Begun = begun
@@ -81,7 +81,7 @@ func (s *Stored) renew(counts map[string]Counts) (renewed bool) {
 		c, there := counts[name]
 		t, known := noted[name]
 		if there && !known && slices.Contains(wanted, name) { // a new switch, which had no counts when it was told
-			noted[name], renewed = c, true
+			noted[name], renewed = c.noted(), true
 			continue
 		}
 		if !there || !known || c.Owner == t.Owner && c.Counted >= t.Counted {
@@ -89,7 +89,7 @@ func (s *Stored) renew(counts map[string]Counts) (renewed bool) {
 		}
 		c.Renewed, renewed = true, true
 		c.Forecast, c.Opened, c.ForecastKnown = t.Forecast, t.Opened, t.ForecastKnown
-		noted[name] = c
+		noted[name] = c.noted()
 	}
 	if renewed {
 		s.Begun, s.Told = begun, told
@@ -123,7 +123,7 @@ func (s *Stored) tell(counts map[string]Counts) {
 			s.First[name] = cmp.Or(c.At, s.Since)
 		}
 		if there {
-			told[name] = c
+			told[name] = c.noted()
 		} else {
 			delete(told, name)
 		}
@@ -151,7 +151,7 @@ func (s *Stored) steady(places map[string]rollout.Place, counts map[string]Count
 		}
 		c, there := counts[name]
 		if was, has := steady[name]; there && c.At.After(at) && (!has || c.Owner != was.Owner || c.Counted < was.Counted) {
-			steady[name], noted = c, true
+			steady[name], noted = Counts{Owner: c.Owner, At: c.At, Counted: c.Counted, Relays: c.Relays, Stopped: c.Stopped}, true
 		}
 	}
 	s.Seen, s.Steady = seen, steady
