@@ -17,7 +17,7 @@ import (
 	op25bv1 "op25b/proto/op25b/v1"
 )
 
-// TestRolloutOfAController starts a rollout on a real controller, and steers it from the page. A viewer sees it, is offered no command, and can give
+// TestRolloutOfAController starts a rollout on a real controller from the page, and steers it. A viewer sees it, is offered no command, and can give
 // none. No form has an effect without its csrf value, and each command is in the audit chain with the person.
 func TestRolloutOfAController(t *testing.T) {
 	files := examples.LibmoMobile()
@@ -32,11 +32,39 @@ func TestRolloutOfAController(t *testing.T) {
 	}
 	defer api.Close()
 	const rings = "apiVersion: op25b/v1\nkind: Rings\nrings:\n  - {name: first, switches: [edge-east], soak: 30m}\n  - {name: others, rest: true, soak: 2h}\n"
-	if _, err := api.Rollout.Start(t.Context(), connect.NewRequest(&op25bv1.StartRolloutRequest{Phase: "all-destinations", Rings: []byte(rings), Reason: "OP25B-41"})); err != nil {
-		t.Fatal(err)
-	}
 	viewer, operator := signedIn(t, base, tokens[auth.Viewer]), signedIn(t, base, tokens[auth.Operator])
 	_, page := viewer.get("/rollout")
+	lacksTexts(t, page, "/rollout/start")
+	start := url.Values{"csrf": {csrf(page)}, "phase": {"all-destinations"}, "rings": {strings.ReplaceAll(rings, "edge-east", "edge-eats")}}
+	for _, reason := range []string{"", "because"} { // the question, and the start
+		if reason != "" {
+			start.Set("reason", reason)
+		}
+		if res, page := viewer.post("/rollout/start", start); res.StatusCode != http.StatusForbidden {
+			t.Errorf("a start by a viewer: %d\n%s", res.StatusCode, page)
+		}
+	}
+	if res, _ := viewer.get("/rollout/start"); res.StatusCode != http.StatusForbidden {
+		t.Errorf("the form of a start for a viewer: %d", res.StatusCode)
+	}
+	start.Del("reason")
+	_, page = operator.get("/rollout/start")
+	start.Set("csrf", csrf(page))
+	if res, page := operator.post("/rollout/start", start); res.StatusCode != http.StatusBadRequest || !strings.Contains(page, "did you mean &#34;edge-east&#34;?") {
+		t.Errorf("a mistake in the rings: %d\n%s", res.StatusCode, page)
+	}
+	start.Set("rings", rings)
+	if res, page := operator.post("/rollout/start", start); res.StatusCode != http.StatusOK || !strings.Contains(page, "in 2 rings to 3 switches</button>") {
+		t.Errorf("the question before a start: %d\n%s", res.StatusCode, page)
+	}
+	if _, err := api.Rollout.Show(t.Context(), connect.NewRequest(&op25bv1.ShowRolloutRequest{})); connect.CodeOf(err) != connect.CodeNotFound {
+		t.Errorf("a question started a rollout: %v", err)
+	}
+	start.Set("reason", "OP25B-41")
+	if res, page := operator.post("/rollout/start", start); res.StatusCode != http.StatusSeeOther {
+		t.Fatalf("start: %d\n%s", res.StatusCode, page)
+	}
+	_, page = viewer.get("/rollout")
 	wantTexts(t, page, "<strong>measuring</strong>", "operator-1: OP25B-41", `<span aria-hidden="true">○</span> first`)
 	lacksTexts(t, page, `id="rollout-verbs"`, "/rollout/pause", "/rollout/abort")
 	_, page = operator.get("/rollout")

@@ -41,7 +41,7 @@ var overviewTexts = page.Texts{
 	"apply filter":         {"Filter", "絞り込む"},
 	"one hidden":           {"1 switch is hidden by the filter.", "絞り込みにより1台を隠しています。"},
 	"hidden":               {"%d switches are hidden by the filter.", "絞り込みにより%d台を隠しています。"},
-	"legend":               {"✓ as wanted, … changing, × not connected, ? not known, ! failed", "✓ 意図どおり　… 反映中　× 切断　? 不明　! 失敗"},
+	"legend":               {"✓ as wanted, … changing, × not connected, ‖ held, ? not known, ! failed", "✓ 意図どおり　… 反映中　× 切断　‖ 保留　? 不明　! 失敗"},
 	"next dates":           {"Next dates", "次の予定"},
 	"no dates":             {"No phase changes by itself.", "自動的に切り替わるフェーズはありません。"},
 	"other lines":          {"lines without a group", "グループのない回線"},
