@@ -21,8 +21,8 @@ type rolloutKill struct {
 	on    time.Duration // until the rollout entered another state; 0 if it has not
 }
 
-// kill kills the controller that leads the rollout, waits until the other one leads it, and starts the killed one again. It returns nil if no controller
-// leads the rollout, or if it had left the state before the kill.
+// kill kills the controller that leads the rollout, waits until the other one leads it, and starts the killed one again. It returns nil if no
+// controller leads the rollout, or if it had left the state before the kill.
 func (p *rolloutPlant) kill(ctx context.Context, s *drive.Stored) *rolloutKill {
 	p.t.Helper()
 	leads, other := p.leader(ctx)
@@ -54,7 +54,8 @@ func (p *rolloutPlant) kill(ctx context.Context, s *drive.Stored) *rolloutKill {
 	return k
 }
 
-// play watches the rollout until it ends, and kills the controller that leads it once in each of the states. operator gives commands after each change.
+// play watches the rollout until it ends, and kills the controller that leads it once in each of the states. operator gives commands after each
+// change.
 func (p *rolloutPlant) play(kill []rollout.State, operator func(*drive.Stored)) (kills []*rolloutKill, last *drive.Stored) {
 	p.t.Helper()
 	ctx, cancel := context.WithCancel(generous(p.t))
@@ -119,8 +120,8 @@ func (p *rolloutPlant) steer(change func(rollout.Record) (rollout.Record, error)
 	}
 }
 
-// TestRolloutKills kills the controller that leads a rollout in each of its states with SIGKILL. The other controller must carry the rollout on to its
-// right end. Meanwhile no ring has the change before its time, there is always a way back (I13), and no status says more than is so (I11).
+// TestRolloutKills kills the controller that leads a rollout in each of its states with SIGKILL. The other controller must carry the rollout on to
+// its right end. Meanwhile no ring has the change before its time, there is always a way back (I13), and no status says more than is so (I11).
 //
 // Support tickets hold the rollout, whoever leads it. A controller that has taken a switch over has not counted the lines from the beginning, so the
 // operator is asked about that too. Nothing else may hold the rollout for good.

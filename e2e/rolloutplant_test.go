@@ -114,8 +114,8 @@ func startRolloutPlant(t *testing.T) *rolloutPlant {
 	return p
 }
 
-// holdWrites makes each write to a switch wait until the test has handled the newest record of the rollout. So no state that writes to a switch is over
-// before the test has seen it and killed its leader.
+// holdWrites makes each write to a switch wait until the test has handled the newest record of the rollout. So no state that writes to a switch is
+// over before the test has seen it and killed its leader.
 func (p *rolloutPlant) holdWrites(e *edge) {
 	tap := e.network.tap
 	tap.mu.Lock()
@@ -274,7 +274,8 @@ func (p *rolloutPlant) untouched(ctx context.Context, e *edge, ring int, s *driv
 	p.t.Errorf("the rollout is %s in ring %d with %d rings, and %s has more: %v", s.State, s.Ring, s.Rings(), e.name, err)
 }
 
-// truthful verifies the status of a switch that is said to be in the newest revision. Nothing is verified if the status or the intent changes meanwhile.
+// truthful verifies the status of a switch that is said to be in the newest revision. Nothing is verified if the status or the intent changes
+// meanwhile.
 func (p *rolloutPlant) truthful(ctx context.Context, e *edge) {
 	p.t.Helper()
 	claim := func() (*intent.Intent, string) {

@@ -31,8 +31,8 @@ func manyExemptions(t testing.TB) []*op25bv1.File {
 			"remotes:\n  - {name: relay, relay: true, prefixes: [198.51.100.0/28]}\nphases:\n  - {name: all, effective: 2006-05-01, rules: [{name: smtp-all, service: smtp, action: drop}]}\n")}})
 }
 
-// BenchmarkListExemptions lists 1,000 of 80,000 exemptions, and those of one line; counts those that end soon, as each scrape of /metrics and each status
-// does; and watches nothing. The floor (bare) is the encoding and decoding of an answer of 1,000 exemptions over the same connection.
+// BenchmarkListExemptions lists 1,000 of 80,000 exemptions, and those of one line; counts those that end soon, as each scrape of /metrics and each
+// status does; and watches nothing. The floor (bare) is the encoding and decoding of an answer of 1,000 exemptions over the same connection.
 func BenchmarkListExemptions(b *testing.B) {
 	w := newWorld(b, nil)
 	w.now = time.Date(2006, 5, 20, 0, 0, 0, 0, time.UTC)
@@ -58,8 +58,9 @@ func BenchmarkListExemptions(b *testing.B) {
 	})
 }
 
-// TestManyExemptionsAreStored verifies that 80,000 exemptions of one line or address each are stored in values far below the limit of etcd (1.5 MiB), that
-// all are listed in pages, that one more is stored as a small change, and that one that no switch has room for is refused with the table and its size.
+// TestManyExemptionsAreStored verifies that 80,000 exemptions of one line or address each are stored in values far below the limit of etcd (1.5 MiB),
+// that all are listed in pages, that one more is stored as a small change, and that one that no switch has room for is refused with the table and its
+// size.
 func TestManyExemptionsAreStored(t *testing.T) {
 	w := newWorld(t, nil)
 	w.now = time.Date(2006, 5, 20, 0, 0, 0, 0, time.UTC)

@@ -63,8 +63,8 @@ func sameSwitches(switches, lines int) []strict.File {
 			"  - {name: all, effective: 2006-10-01, rules: [{name: smtp-all, service: smtp, action: drop}]}\n")}}
 }
 
-// BenchmarkFleetProof proves documents for 1,000 switches with 100 lines each and the same content (documents), and the activation of a phase on all of them
-// (phase). The floor compiles the states of all switches before and after the change, and proves nothing.
+// BenchmarkFleetProof proves documents for 1,000 switches with 100 lines each and the same content (documents), and the activation of a phase on all
+// of them (phase). The floor compiles the states of all switches before and after the change, and proves nothing.
 func BenchmarkFleetProof(b *testing.B) {
 	w := newWorld(b, "2006-10-15")
 	base := w.put(sameSwitches(1000, 100))

@@ -381,8 +381,8 @@ func TestDeletedAtOnce(t *testing.T) {
 	}
 }
 
-// TestDeletedUnseen verifies that a lease that this ledger granted and another controller revoked, both while the watch of the store was interrupted, is
-// not held for longer than two sweeps.
+// TestDeletedUnseen verifies that a lease that this ledger granted and another controller revoked, both while the watch of the store was interrupted,
+// is not held for longer than two sweeps.
 func TestDeletedUnseen(t *testing.T) {
 	w := newWorld(t, 0)
 	l := New(Config{Store: w.store, Now: w.clock.now}) // its watches do not run: they report nothing

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"maps"
 	"strings"
 
 	"go.uber.org/zap"
@@ -20,19 +19,8 @@ func (l *Ledger) take(some []store.Event[stored]) {
 
 // takeMissed takes the deletions of leases that this ledger granted, and that the watch of the store has missed.
 func (l *Ledger) takeMissed(ctx context.Context) {
-	l.mu.RLock()
-	ahead := maps.Clone(l.ahead)
-	l.mu.RUnlock()
-	gone, err := l.missed.Deleted(ctx, ahead)
-	if err != nil {
+	if err := l.missed.Take(ctx, &l.mu, l.ahead, l.takeLocked); err != nil {
 		l.log.Debug("leases that the watch has not reported are not read yet", zap.Error(err))
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, name := range gone {
-		if l.ahead[name] == ahead[name] { // otherwise it was granted or reported meanwhile
-			l.takeLocked([]store.Event[stored]{{Record: store.Record[stored]{Name: name}, Deleted: true}})
-		}
 	}
 }
 

@@ -72,8 +72,8 @@ func TestOwnRecordOnce(t *testing.T) {
 	}
 }
 
-// TestDeletedUnseen verifies that a session that this register stored and another controller deleted, both while the watch of the store was interrupted,
-// is not known for longer than two sweeps.
+// TestDeletedUnseen verifies that a session that this register stored and another controller deleted, both while the watch of the store was
+// interrupted, is not known for longer than two sweeps.
 func TestDeletedUnseen(t *testing.T) {
 	s := open(t, t.TempDir(), 1)
 	lines := start(t, Config{Store: s, Key: testKey()}).lines

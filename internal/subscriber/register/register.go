@@ -7,7 +7,6 @@ package register
 import (
 	"context"
 	"hash/maphash"
-	"maps"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -200,19 +199,8 @@ func (r *Register) takeSessions(some []store.Event[sealed]) {
 
 // takeMissed takes the deletions of records that this register wrote, and that the watch of the store has missed.
 func (r *Register) takeMissed(ctx context.Context) {
-	r.mu.RLock()
-	ahead := maps.Clone(r.ahead)
-	r.mu.RUnlock()
-	gone, err := r.missed.Deleted(ctx, ahead)
-	if err != nil {
+	if err := r.missed.Take(ctx, &r.mu, r.ahead, r.takeSessionsLocked); err != nil {
 		r.log.Debug("sessions that the watch has not reported are not read yet", zap.Error(err))
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, line := range gone {
-		if r.ahead[line] == ahead[line] { // otherwise it was written or reported meanwhile
-			r.takeSessionsLocked([]store.Event[sealed]{{Record: store.Record[sealed]{Name: line}, Deleted: true}})
-		}
 	}
 }
 
