@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +15,6 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +22,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"op25b/internal/clientfile/clientfiletest"
 	"op25b/internal/lease"
 	"op25b/internal/lease/login"
 )
@@ -50,29 +49,16 @@ func must[T any](v T, err error) func(testing.TB) T {
 	}
 }
 
-// clientsOf writes a file of clients, and the file of a secret beside it, and returns the path of the first.
+// clientsOf writes a file of clients with the file of a secret beside it, and returns its path.
 func clientsOf(t testing.TB, list string) string {
 	t.Helper()
-	dir := t.TempDir()
-	for name, content := range map[string]string{
-		"clients.yaml": "apiVersion: op25b/v1\nkind: LeaseClients\nclients:\n" + list, "secret": secret + "\n", "short": "short",
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return filepath.Join(dir, "clients.yaml")
-}
-
-func hashOf(token string) string {
-	sum := sha256.Sum256([]byte(token))
-	return hex.EncodeToString(sum[:])
+	return clientfiletest.Write(t, Kind, list, secret)
 }
 
 // good is a file with a client of each kind.
 func good() string {
 	return fmt.Sprintf("  - {name: pop-1, sha256: %s}\n  - {name: pop-2, commonName: pop-2.isp.example}\n  - {name: wforce-1, sha256: %s, secretFile: secret}\n",
-		hashOf("token of pop-1"), hashOf("token of wforce-1"))
+		clientfiletest.Hash("token of pop-1"), clientfiletest.Hash("token of wforce-1"))
 }
 
 // leases records the logins, and refuses some of them.

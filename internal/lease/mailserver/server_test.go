@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"op25b/internal/clientfile/clientfiletest"
 	"op25b/internal/lease/login"
 	"op25b/internal/webhook"
 )
@@ -85,12 +86,12 @@ func TestReports(t *testing.T) {
 		{"malformed", call{path: report, body: "alice", header: bearer("token of pop-1")}, 400, refusal("malformed report of a login: it is not a JSON object"), webhook.Malformed},
 		{"large", call{path: report, body: large, header: bearer("token of pop-1")}, 413, refusal("the report has more than 65536 bytes"), webhook.Malformed},
 	} {
-		before := requests(t, registry, test.result)
+		before := clientfiletest.Requests(t, registry, test.result)
 		code, body := test.call.do(s)
 		if code != test.code || body != test.want {
 			t.Errorf("%s: %d %s; want %d %s", test.name, code, body, test.code, test.want)
 		}
-		if n := requests(t, registry, test.result); n != before+1 {
+		if n := clientfiletest.Requests(t, registry, test.result); n != before+1 {
 			t.Errorf("%s is not counted as %s", test.name, test.result)
 		}
 	}
@@ -119,22 +120,6 @@ func TestReports(t *testing.T) {
 	if recorded["pop-1"] != 2 {
 		t.Errorf("audit records %v after %v", recorded, recordEvery)
 	}
-}
-
-// requests returns the number of requests with a result.
-func requests(t *testing.T, registry *prometheus.Registry, result string) float64 {
-	t.Helper()
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range families[0].Metric {
-		if m.Label[0].GetValue() == result {
-			return m.Counter.GetValue()
-		}
-	}
-	t.Fatalf("no requests are counted as %s", result)
-	return 0
 }
 
 // TestWithoutClients verifies that only programs of this host may report if there is no file of clients.
@@ -216,7 +201,7 @@ func TestSentAgain(t *testing.T) {
 
 // TestClientsRefuses verifies each fault in the file of clients with its message.
 func TestClientsRefuses(t *testing.T) {
-	hash := hashOf("x")
+	hash := clientfiletest.Hash("x")
 	for list, want := range map[string]string{
 		"  []\n":                     `there are no clients; give at least one mail server`,
 		"  - {name: a, sha256: x}\n": `sha256 of client "a" is not a hash; must be 64 hexadecimal digits, as printed by op25b token and sha256sum, not the token itself`,

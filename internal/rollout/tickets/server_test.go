@@ -2,15 +2,11 @@ package tickets
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,32 +19,14 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"op25b/internal/clientfile/clientfiletest"
 	"op25b/internal/webhook"
 )
 
 const deskSecret = "a secret of the desk"
 
-// clientsOf writes a file of support desks, with a secret beside it, and returns the path of the first.
-func clientsOf(t *testing.T, list string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for name, content := range map[string]string{
-		"clients.yaml": "apiVersion: op25b/v1\nkind: TicketClients\nclients:\n" + list, "secret": deskSecret + "\n", "short": "short",
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return filepath.Join(dir, "clients.yaml")
-}
-
-func hashOf(token string) string {
-	sum := sha256.Sum256([]byte(token))
-	return hex.EncodeToString(sum[:])
-}
-
 func good() string {
-	return "  - {name: tokyo, sha256: " + hashOf("token of tokyo") + ", secretFile: secret}\n"
+	return "  - {name: tokyo, sha256: " + clientfiletest.Hash("token of tokyo") + ", secretFile: secret}\n"
 }
 
 // ears remembers what it heard.
@@ -73,7 +51,7 @@ func (e *ears) Hear(_ context.Context, desk string, sent time.Time, all []Ticket
 
 // TestReports verifies over real HTTP the answer to each kind of request, what becomes of it, and that neither answers nor logs have what is private.
 func TestReports(t *testing.T) {
-	clients, warnings, err := OpenClients(clientsOf(t, good()))
+	clients, warnings, err := OpenClients(clientfiletest.Write(t, Kind, good(), deskSecret))
 	if err != nil || len(warnings) > 0 || !slices.Equal(clients.Names(), []string{"tokyo"}) {
 		t.Fatal(clients, warnings, err)
 	}
@@ -120,7 +98,7 @@ func TestReports(t *testing.T) {
 		r.Header.Set("Authorization", "Bearer "+c.token)
 		r.Header.Set(webhook.TimestampHeader, c.timestamp)
 		r.Header.Set(webhook.SignatureHeader, webhook.Sign([]byte(c.key), c.timestamp, []byte(c.body)))
-		before := counted(t, registry, c.result)
+		before := clientfiletest.Requests(t, registry, c.result)
 		answer, err := web.Client().Do(r)
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)
@@ -130,7 +108,7 @@ func TestReports(t *testing.T) {
 		if err != nil || answer.StatusCode != c.code || strings.TrimSpace(string(got)) != c.want {
 			t.Errorf("%s: %d %s; want %d %s", c.name, answer.StatusCode, got, c.code, c.want)
 		}
-		if counted(t, registry, c.result) != before+1 {
+		if clientfiletest.Requests(t, registry, c.result) != before+1 {
 			t.Errorf("%s is not counted as %s", c.name, c.result)
 		}
 	}
@@ -157,22 +135,6 @@ func TestReports(t *testing.T) {
 	}
 }
 
-// counted returns the number of requests with a result.
-func counted(t *testing.T, registry *prometheus.Registry, result string) int {
-	t.Helper()
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range families[0].Metric {
-		if m.Label[0].GetValue() == result {
-			return int(m.Counter.GetValue())
-		}
-	}
-	t.Fatalf("no requests are counted as %s", result)
-	return 0
-}
-
 // TestMetricsAreNamed verifies that the metric follows the conventions.
 func TestMetricsAreNamed(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
@@ -186,14 +148,14 @@ func TestMetricsAreNamed(t *testing.T) {
 func TestClientsRefuses(t *testing.T) {
 	for list, want := range map[string]string{
 		"  []\n": "there are no clients; give at least one support desk",
-		"  - {name: tokyo, sha256: " + hashOf("x") + "}\n":                                        `client "tokyo" has no secretFile; give the file with the secret with which the support desk signs its messages`,
-		"  - {name: tokyo, sha256: " + hashOf("x") + ", secretFile: short}\n":                     `the secret of client "tokyo" has 5 bytes; must be 16 to 1024`,
-		"  - {name: tokyo, sha256: " + hashOf("x") + ", secretFile: nowhere}\n":                   `the secret of client "tokyo" cannot be read`,
-		"  - {name: tokyo, secretFile: secret}\n":                                                 `client "tokyo" has neither a token nor a certificate, or both`,
-		"  - {name: tokyo, sha256: abc, secretFile: secret}\n":                                    `sha256 of client "tokyo" is not a hash`,
-		good() + strings.Replace(good(), "sha256: "+hashOf("token of tokyo"), "commonName: a", 1): `client "tokyo" is listed twice`,
+		"  - {name: tokyo, sha256: " + clientfiletest.Hash("x") + "}\n":                                        `client "tokyo" has no secretFile; give the file with the secret with which the support desk signs its messages`,
+		"  - {name: tokyo, sha256: " + clientfiletest.Hash("x") + ", secretFile: short}\n":                     `the secret of client "tokyo" has 5 bytes; must be 16 to 1024`,
+		"  - {name: tokyo, sha256: " + clientfiletest.Hash("x") + ", secretFile: nowhere}\n":                   `the secret of client "tokyo" cannot be read`,
+		"  - {name: tokyo, secretFile: secret}\n":                                                              `client "tokyo" has neither a token nor a certificate, or both`,
+		"  - {name: tokyo, sha256: abc, secretFile: secret}\n":                                                 `sha256 of client "tokyo" is not a hash`,
+		good() + strings.Replace(good(), "sha256: "+clientfiletest.Hash("token of tokyo"), "commonName: a", 1): `client "tokyo" is listed twice`,
 	} {
-		if _, _, err := OpenClients(clientsOf(t, list)); !errors.Is(err, ErrClients) || !strings.Contains(err.Error(), want) {
+		if _, _, err := OpenClients(clientfiletest.Write(t, Kind, list, deskSecret)); !errors.Is(err, ErrClients) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s\n got %v\nwant %s", list, err, want)
 		}
 	}
