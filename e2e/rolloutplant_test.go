@@ -204,6 +204,19 @@ func (p *rolloutPlant) begin() *drive.Stored {
 	return s
 }
 
+// again puts the phase in force that was there before the rollout.
+func (p *rolloutPlant) again() {
+	p.t.Helper()
+	in, err := p.book.Current(generous(p.t))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if _, err := p.book.Activate(generous(p.t), in.Number, "watch", policy.Scope{}, intent.By{Who: "noc", Reason: "once more"}); err != nil {
+		p.t.Fatal(err)
+	}
+	p.converged()
+}
+
 // hear reports support tickets of some lines of the first switch, as a support desk does.
 func (p *rolloutPlant) hear(lines ...string) {
 	p.t.Helper()
