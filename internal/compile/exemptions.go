@@ -49,20 +49,34 @@ func (c *Compiler) standingAt(now time.Time) *standingExemptions {
 		return c.standing
 	}
 	p := c.bundle.Policy
-	s := &standingExemptions{
-		ended: ended, entries: make(map[netip.Prefix]pipeline.Subscriber), index: policy.NewPrefixIndex[struct{}](),
-		ends: make(map[netip.Prefix]time.Time),
+	prefixes := 0
+	for i := range p.Exemptions {
+		if p.Exemptions[i].Line == "" {
+			prefixes++
+		}
 	}
+	s := &standingExemptions{
+		ended: ended, entries: make(map[netip.Prefix]pipeline.Subscriber, prefixes), index: policy.NewPrefixIndex[struct{}](),
+		ends: make(map[netip.Prefix]time.Time, prefixes), list: make([]Exempt, 0, prefixes), sorted: make([]netip.Prefix, 0, prefixes),
+	}
+	ends := make(map[policy.Date]time.Time) // there are few days, and many exemptions end on each
+	own := make([]netip.Prefix, 0, prefixes)
 	for i := range p.Exemptions {
 		e := &p.Exemptions[i]
+		end, known := ends[e.Expires]
+		if !known {
+			end = p.Ends(e)
+			ends[e.Expires] = end
+		}
 		switch {
-		case p.Ended(e, now):
+		case !now.Before(end):
 			s.expired = append(s.expired, *e)
 		case e.Line == "":
 			s.entries[e.Prefix] = pipeline.Subscriber{Class: SubscriberExempt}
 			s.index.Add(e.Prefix, struct{}{})
-			s.list = append(s.list, Exempt{Exemption: *e, Prefixes: []netip.Prefix{e.Prefix}})
-			s.ends[e.Prefix] = later(s.ends[e.Prefix], p.Ends(e))
+			own = append(own, e.Prefix)
+			s.list = append(s.list, Exempt{Exemption: *e, Prefixes: own[len(own)-1 : len(own) : len(own)]})
+			s.ends[e.Prefix] = later(s.ends[e.Prefix], end)
 			s.sorted = append(s.sorted, e.Prefix)
 		}
 	}
