@@ -381,30 +381,3 @@ func (r *run) moved() func(*shot) bool {
 		return l == nil || now == nil || wasAt[s.line] != isAt[s.line] || r.Old.State.Lines[now.key].Index != isAt[s.line] || !slices.Equal(l.Prefixes, now.prefixes)
 	}
 }
-
-// fail records a packet that is not judged alike. step says when in the change it was tried, or empty for the state after the change.
-func (r *run) fail(j *judges, x *disagreement, step string) error {
-	r.failed++
-	r.result.Disagreements++
-	if len(r.result.Counterexamples) >= MaxCounterexamples {
-		return nil
-	}
-	alike := func(c *Counterexample) bool {
-		return c.kind == x.shot.kind && c.Got == x.got && c.Packet.Want.Rule == x.want.Rule && c.Step == step
-	}
-	if slices.ContainsFunc(r.result.Counterexamples, alike) {
-		return nil // it shows nothing new
-	}
-	c := &Counterexample{
-		Switch: r.Switch, Step: step, Got: x.got, Words: x.words, kind: x.shot.kind,
-		Packet: Packet{Port: x.shot.port, Frame: x.shot.frame, About: x.shot.about(), Want: x.want},
-	}
-	if x.got != "" {
-		var err error
-		if c.Entries, c.Missed, err = r.smallest(x.shot); err != nil {
-			return err
-		}
-	}
-	r.result.Counterexamples = append(r.result.Counterexamples, c)
-	return nil
-}
