@@ -145,7 +145,7 @@ func (s *Stored) of(in *intent.Intent, name string, st fleet.Status, c Counts) r
 		m.StoppedBefore, m.CountedBefore = told.Stopped-min(told.Stopped, begun.Stopped), told.Counted-min(told.Counted, begun.Counted)
 		m.Before, m.RelayPermitsBefore = told.At.Sub(begun.At), told.Relays-min(told.Relays, begun.Relays)
 	}
-	if told.Renewed || c.Since.After(told.At.Add(recountedAfter)) {
+	if told.Renewed || c.Since.After(told.At.Add(s.recountedAfter())) {
 		m.Recounted = c.Since
 	}
 	if added(in, name) { // nothing was stopped or forecast before
@@ -167,8 +167,10 @@ func probes(p *fleet.ProbeStatus) (unprobed, unanswered string) {
 	return "", ""
 }
 
-// recountedAfter is the time within which the owner of a switch notices that the switch is given the change.
-const recountedAfter = 30 * time.Second
+// recountedAfter returns the time within which the owner of a switch notices that the switch is given the change. It notices it at a sample.
+func (s *Stored) recountedAfter() time.Duration {
+	return max(30*time.Second, s.Stages[0].Gates.Stale)
+}
 
 // confirms reports whether a status confirms the phases of an intent.
 func confirms(in *intent.Intent, st fleet.Status) bool {

@@ -62,8 +62,9 @@ func TestMoved(t *testing.T) {
 	at := time.Date(2026, 11, 30, 19, 0, 0, 0, time.UTC)
 	p := &publisher{moved: make(map[string]Counts)}
 	s := &Stored{
-		Begun: map[string]Counts{"a": {Owner: "noc-1", At: at.Add(-2 * time.Minute), Counted: 100}},
-		Told:  map[string]Counts{"a": {Owner: "noc-1", At: at, Counted: 500, Link: 10_000}},
+		Record: rollout.Record{Stages: make([]rollout.Stage, 1)},
+		Begun:  map[string]Counts{"a": {Owner: "noc-1", At: at.Add(-2 * time.Minute), Counted: 100}},
+		Told:   map[string]Counts{"a": {Owner: "noc-1", At: at, Counted: 500, Link: 10_000}},
 	}
 	w := newWorld(t)
 	in, err := w.book.Current(t.Context())
@@ -88,6 +89,35 @@ func TestMoved(t *testing.T) {
 		m := s.of(in, "a", fleet.Status{}, c)
 		if m.Still != x.still || m.StillLink != x.stillLink || m.CountedBefore != 400 || m.Before != 2*time.Minute {
 			t.Errorf("after %v: still for %v with %d packets, %d before in %v; want %v, %d", x.after, m.Still, m.StillLink, m.CountedBefore, m.Before, x.still, x.stillLink)
+		}
+	}
+}
+
+// TestRecounted verifies that a switch whose lines are counted from long after the change has got another controller, and that with a long interval of
+// the collector, the owner may notice the change late.
+func TestRecounted(t *testing.T) {
+	at := time.Date(2026, 11, 30, 19, 0, 0, 0, time.UTC)
+	w := newWorld(t)
+	in, err := w.book.Current(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct {
+		stale, since time.Duration
+		recounted    bool
+	}{
+		{30 * time.Second, 20 * time.Second, false},
+		{30 * time.Second, 31 * time.Second, true},
+		{3 * time.Minute, time.Minute, false}, // the collector samples each minute
+		{3 * time.Minute, 4 * time.Minute, true},
+	} {
+		s := &Stored{
+			Record: rollout.Record{Stages: []rollout.Stage{{Gates: rollout.Gates{Stale: x.stale}}}},
+			Told:   map[string]Counts{"a": {Owner: "noc-1", At: at}},
+		}
+		m := s.of(in, "a", fleet.Status{}, Counts{Owner: "noc-1", At: at.Add(5 * time.Minute), Since: at.Add(x.since)})
+		if m.Recounted.IsZero() == x.recounted {
+			t.Errorf("samples are stale after %v, lines are counted from %v after the change: recounted since %v, want %v", x.stale, x.since, m.Recounted, x.recounted)
 		}
 	}
 }
