@@ -50,8 +50,9 @@ const (
 	// countsPause is the time after which new counts are observed. The counts of many switches arrive together.
 	countsPause = time.Second
 	// restShare is how many times as long as the last observation took new statuses wait for the next one, up to countsPause. An observation of 1,000
-	// switches takes 0.1 s of processor time, and their statuses change several times a second.
-	restShare = 9
+	// switches takes 0.1 s of processor time, and their statuses change several times a second. Those of up to restBeyond switches never wait.
+	restShare  = 9
+	restBeyond = 100
 )
 
 // Run publishes counts, and drives the rollout while this controller owns it, until ctx ends.
@@ -176,7 +177,9 @@ func (d *Driver) drive(ctx context.Context, own *store.Ownership) {
 		}
 		soon = false
 		timer.Reset(observeEvery)
-		rested = time.Now().Add(min(restShare*time.Since(began), countsPause))
+		if current != nil && len(current.Switches()) > restBeyond {
+			rested = time.Now().Add(min(restShare*time.Since(began), countsPause))
+		}
 	}
 }
 
