@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"errors"
+	"flag"
 	"io"
 	"io/fs"
 	"os"
@@ -24,6 +25,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	longform.Rapid()
+	_ = flag.Set("test.parallel", "4")                                    // unless the command line says something else; tests that are parallel mostly wait
 	const gnmic = "github.com/openconfig/gnmic/pkg/api/target.(*Target)." // these functions leave a goroutine behind at the end of a subscription
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(gnmic+"SubscribeOnceChan.func1"), goleak.IgnoreAnyFunction(gnmic+"SubscribeStreamChan.func1"),
 		goleak.Cleanup(func(code int) {

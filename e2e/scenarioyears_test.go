@@ -89,6 +89,7 @@ func checkYears(t *testing.T, report *demo.Report) {
 
 // TestYearsEmbedded plays the programme of 2006 to 2022 on the embedded switch.
 func TestYearsEmbedded(t *testing.T) {
+	t.Parallel() // it mostly waits for connections that nobody answers
 	wants(t, "embedded", "")
 	for _, lines := range yearsLines() {
 		t.Run(string(lines), func(t *testing.T) {
@@ -107,6 +108,7 @@ func TestYearsEmbedded(t *testing.T) {
 
 // TestYearsBMv2 plays the programme of 2006 to 2022 on the real bmv2.
 func TestYearsBMv2(t *testing.T) {
+	t.Parallel()
 	path, reason := findBMv2()
 	wants(t, "bmv2", reason)
 	for _, lines := range yearsLines() {

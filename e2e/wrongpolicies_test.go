@@ -190,7 +190,7 @@ func TestWrongPolicies(t *testing.T) {
 // wrongBMv2 are the switches that are bmv2 in TestWrongPoliciesBMv2: one in each ring.
 var wrongBMv2 = []int{1, 3, 6, 9}
 
-// TestWrongPoliciesBMv2 is TestWrongPolicies with a bmv2 in each ring. A policy may be stopped in any ring but the last: the mail through bmv2 is
+// TestWrongPoliciesBMv2 is TestWrongPolicies with a bmv2 in each ring. Without OP25B_LONG=1, it tries one policy that reaches the first ring. A policy may be stopped in any ring but the last: the mail through bmv2 is
 // less, and a gate may have too little of it to judge the first ring, which is a single bmv2.
 func TestWrongPoliciesBMv2(t *testing.T) {
 	if testing.Short() {
@@ -218,7 +218,7 @@ func (f *wrongFleet) try(t *testing.T, exact bool) {
 	}
 	tried := map[string]bool{}
 	for _, x := range wrongPolicies {
-		if tried[x.stopped] && !longform.On() {
+		if !longform.On() && (tried[x.stopped] || !exact && (x.rings == 0 || len(tried) > 0)) {
 			continue
 		}
 		tried[x.stopped] = true
@@ -236,6 +236,6 @@ func (f *wrongFleet) try(t *testing.T, exact bool) {
 		}
 	}
 	if !longform.On() {
-		fmt.Printf("wrong policies: one for each of %d ways to be stopped; OP25B_LONG=1 tries all %d, and one without a mistake\n", len(tried), len(wrongPolicies))
+		fmt.Printf("wrong policies: %d, each stopped in another way; OP25B_LONG=1 tries all %d, and one without a mistake\n", len(tried), len(wrongPolicies))
 	}
 }
