@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -64,7 +65,12 @@ func TestRolloutOfAController(t *testing.T) {
 	if res, page := operator.post("/rollout/start", start); res.StatusCode != http.StatusSeeOther {
 		t.Fatalf("start: %d\n%s", res.StatusCode, page)
 	}
-	_, page = viewer.get("/rollout")
+	// The page is drawn when the watch of the store reports the rollout, which may be after the answer to the start.
+	for late := time.Now().Add(time.Minute); ; {
+		if _, page = viewer.get("/rollout"); strings.Contains(page, "<strong>measuring</strong>") || time.Now().After(late) {
+			break
+		}
+	}
 	wantTexts(t, page, "<strong>measuring</strong>", "operator-1: OP25B-41", `<span aria-hidden="true">○</span> first`)
 	lacksTexts(t, page, `id="rollout-verbs"`, "/rollout/pause", "/rollout/abort")
 	_, page = operator.get("/rollout")
