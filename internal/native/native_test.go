@@ -80,15 +80,18 @@ func frames(t testing.TB) (all [][]byte) {
 
 // TestSameAsInterpreter processes random frames under random entries by the generated code and by the interpreter.
 func TestSameAsInterpreter(t *testing.T) {
-	n := 40_000
-	if longform.On() {
+	n := 20_000
+	switch {
+	case longform.On():
 		n = 2_000_000
+	case testing.Short(): // with the race detector, which a comparison does not need
+		n = 2_000
 	}
 	c, err := nativetest.Compare(program(t), Native, frames(t), n, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Sent < n/20 || c.Entries == 0 || c.Digests == 0 {
+	if c.Sent < n/20 || c.Entries == 0 || c.Digests == 0 && !testing.Short() {
 		t.Errorf("little was compared: %+v", c)
 	}
 	t.Logf("%+v", c)
@@ -112,6 +115,9 @@ func FuzzSameAsInterpreter(f *testing.F) {
 
 // TestWrongCodeIsFound verifies that the comparison finds code that differs in one action.
 func TestWrongCodeIsFound(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped under -short: it has one goroutine")
+	}
 	wrong := *Native
 	wrong.Actions = slices.Clone(Native.Actions)
 	var at []int
