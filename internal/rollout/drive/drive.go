@@ -108,6 +108,12 @@ func (d *Driver) drive(ctx context.Context, own *store.Ownership) {
 	var cleaned forgotten
 	soon := false        // whether the timer ends within countsPause because of new counts or statuses
 	var rested time.Time // until then, new statuses wait
+	lookWithin := func(pause time.Duration) {
+		if !soon {
+			soon = true
+			timer.Reset(pause)
+		}
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -126,29 +132,20 @@ func (d *Driver) drive(ctx context.Context, own *store.Ownership) {
 				return
 			}
 			if rest := time.Until(rested); rest > 0 {
-				if !soon {
-					soon = true
-					timer.Reset(rest)
-				}
+				lookWithin(rest)
 				continue
 			}
 		case _, ok := <-watched.counts:
 			if !ok {
 				return
 			}
-			if !soon {
-				soon = true
-				timer.Reset(countsPause)
-			}
+			lookWithin(countsPause)
 			continue
 		case _, ok := <-watched.tickets:
 			if !ok {
 				return
 			}
-			if !soon {
-				soon = true
-				timer.Reset(countsPause)
-			}
+			lookWithin(countsPause)
 			continue
 		case <-timer.C:
 		}
