@@ -140,14 +140,14 @@ func (c Code) Extract(at int, p *Packet) bool { return p.extract(c[at].x.h) }
 // Do runs an action without arguments.
 func (c Code) Do(at int, p *Packet) { p.run(c[at].x.act, nil) }
 
-// Lock locks the registers of an action, and Unlock unlocks them.
+// Lock locks the registers of an action.
 func (c Code) Lock(at int) {
 	for _, r := range c[at].x.act.regs {
 		r.mu.Lock()
 	}
 }
 
-// Unlock is described at Lock.
+// Unlock unlocks what Lock has locked.
 func (c Code) Unlock(at int) {
 	for _, r := range c[at].x.act.regs {
 		r.mu.Unlock()
